@@ -1,0 +1,77 @@
+# schedrun: `make help` lists the targets.
+
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := build
+
+CC = gcc
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+comma := ,
+BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+    -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings \
+    -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wdouble-promotion \
+    -Wimplicit-fallthrough $(if $(filter 0,$(WERROR)),,-Werror)
+HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection \
+    -fcf-protection $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
+OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -g -I. -I$(BUILD)/gen \
+    $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+LIBS := -lrdkafka -lhiredis -lavro -ljansson -luv -lhttp_parser -lrhonabwy \
+    -lcurl -lconfuse -lsystemd -lcrypto -lm -lpthread
+
+COMMON := $(sort $(wildcard common/*.c))
+SCHEMAS := $(sort $(wildcard schemas/*.c))
+WORKER := $(sort $(filter-out worker/main.c,$(wildcard worker/*.c)))
+PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
+    $(wildcard producer/*.c)))
+UNIT := $(sort $(wildcard tests/unit/*.c))
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIBRARY := $(call objects,$(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER))
+
+PROGRAMS := $(if $(wildcard producer/main.c),$(BUILD)/schedrun) \
+    $(if $(wildcard producer/http_main.c),$(BUILD)/schedrun-http) \
+    $(if $(wildcard worker/main.c),$(BUILD)/schedrun-worker)
+
+Q := $(if $(V),,@)
+
+build: $(PROGRAMS) ## compile the three programs into build/
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libschedrun.a: $(LIBRARY)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define link
+	$(if $(V),,@echo "  LD    $@")
+	$(Q)$(CC) $(OUR_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+endef
+
+$(BUILD)/schedrun: $(BUILD)/producer/main.o $(BUILD)/libschedrun.a
+	$(link)
+$(BUILD)/schedrun-http: $(BUILD)/producer/http_main.o $(BUILD)/libschedrun.a
+	$(link)
+$(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
+	$(link)
+$(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
+	$(link)
+
+unit: $(BUILD)/unit ## the CUnit tests of each module
+	$(BUILD)/unit
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build unit clean help
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,62 @@
+#ifndef SCHEDRUN_COMMON_STRICT_JSON_H
+#define SCHEDRUN_COMMON_STRICT_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/text.h"
+
+/*
+ * JSON from outside, parsed with caps (RFC 8259, RFC 7493): UTF-8, one
+ * document, no duplicate member, no lone surrogate, no NaN, bounded depth.
+ * The only place that parses JSON text.  Nodes belong to the document.
+ */
+struct json_document;
+struct json; /* a node; NULL where there is none */
+
+enum json_type {
+	JSON_TYPE_NULL,
+	JSON_TYPE_BOOL,
+	JSON_TYPE_INTEGER, /* written without fraction and exponent */
+	JSON_TYPE_NUMBER,  /* any other number */
+	JSON_TYPE_STRING,
+	JSON_TYPE_ARRAY,
+	JSON_TYPE_OBJECT,
+};
+
+/*
+ * Parses `bytes`, nested at most `depth_max` deep.  The caller has capped the
+ * size.  Returns the document, to be destroyed by the caller, or NULL with
+ * ERROR_INPUT naming line and column.
+ */
+struct json_document *json_parse(
+    struct text bytes, size_t depth_max, struct error *err);
+void json_destroy(struct json_document *document); /* NULL is fine */
+
+const struct json *json_root(const struct json_document *document);
+
+enum json_type json_type(const struct json *node);
+bool json_bool(const struct json *node);
+int64_t json_integer(const struct json *node);
+struct text json_string(const struct json *node); /* UTF-8, no NUL inside */
+const char *json_type_name(enum json_type type);  /* "string", for messages */
+
+size_t json_size(const struct json *node); /* elements or members */
+const struct json *json_at(const struct json *array, size_t i);
+const struct json *json_get(const struct json *object, const char *name);
+
+/*
+ * Walks an object's members in the order they were written:
+ *   struct json_member m = {0};
+ *   while (json_next(object, &m)) ... m.name, m.value ...
+ */
+struct json_member {
+	struct text name;
+	const struct json *value;
+	void *position;
+};
+bool json_next(const struct json *object, struct json_member *member);
+
+#endif

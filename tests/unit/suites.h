@@ -1,0 +1,1 @@
+/* One line per module: SUITE(module), whose tests are `<module>_tests`. */
