@@ -22,8 +22,8 @@ struct http_field {
 
 struct http_head {
 	struct text method, target;
-	int minor; /* of HTTP/1.x */
-	struct http_field fields[HTTP_HEADERS_MAX];
+	int minor;                 /* of HTTP/1.x */
+	struct http_field *fields; /* in: room for HTTP_HEADERS_MAX */
 	size_t n_fields;
 	bool chunked;         /* the body is chunked */
 	int64_t body_size;    /* Content-Length; 0 if there is none */
@@ -40,7 +40,7 @@ int http_head_scan(struct text bytes, size_t *scanned);
 
 /*
  * Reads a complete head.  Texts are borrowed from `bytes`.  Returns 0 or a
- * status to answer before the connection is closed: 400, 417, 501, 505.
+ * status to answer before the connection is closed: 400, 417, 431, 501, 505.
  */
 int http_head_parse(struct text bytes, struct http_head *head);
 

@@ -106,7 +106,11 @@ void http_piece_release(struct http_piece *piece);
 /* Sends a piece (a reference is taken).  After `gone` it does nothing. */
 void http_stream_send(struct http_stream *stream, struct http_piece *piece);
 size_t http_stream_lag(const struct http_stream *stream); /* bytes unsent */
-/* Ends the stream and the connection; the pointer is gone; no `gone` call. */
+/*
+ * Ends the stream and the connection without a `gone` call; the pointer is gone
+ * after it.  Owed exactly once for each stream, after `gone` as well (it may be
+ * called from within).
+ */
 void http_stream_end(struct http_stream *stream);
 
 #endif
