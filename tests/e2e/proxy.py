@@ -1,0 +1,194 @@
+"""A TCP proxy before the broker or Redis that takes faults: it can hold Kafka
+requests of one kind as a network would that delivers late, stop passing bytes
+with the sockets left open, delay them, and reset connections.
+
+A held request is delivered on release even if its client has long gone: that is
+what makes an old EndTxn arrive in a later transaction.
+"""
+
+import socket
+import struct
+import threading
+import time
+
+END_TXN = 26
+
+
+class Held:
+    def __init__(self, api_key, client_id):
+        self.api_key = api_key
+        self.client_id = client_id
+        self.gate = threading.Event()
+        self.delivered = threading.Event()
+        self.answer = None
+
+    def release(self, timeout=10):
+        """Lets it go and waits until the broker has answered it."""
+        self.gate.set()
+        assert self.delivered.wait(timeout), "the held request was not answered"
+
+
+class Proxy:
+    """`kafka`: bytes are Kafka's, so whole requests can be held."""
+
+    def __init__(self, target, kafka=False):
+        self.target = target
+        self.read = read_frame if kafka else read_some
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.lock = threading.Condition()
+        self.held = []
+        self.plan = []  # of the watched kind: True hold, False pass; then pass
+        self.watched = None
+        self.passing = threading.Event()
+        self.passing.set()
+        self.delay = 0.0
+        self.pairs = set()
+        self.closed = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hold(self, api_key, plan):
+        """`plan`: for the next requests of this kind whether to hold each."""
+        with self.lock:
+            self.watched, self.plan = api_key, list(plan)
+
+    def wait_held(self, n, timeout=60):
+        """Waits until `n` requests have been held in all; returns them."""
+        with self.lock:
+            arrived = self.lock.wait_for(lambda: len(self.held) >= n, timeout)
+            assert arrived, f"{len(self.held)} requests were held, not {n}"
+            return self.held[:n]
+
+    def drop(self):
+        """From now on no byte passes; the sockets stay open."""
+        self.passing.clear()
+
+    def heal(self):
+        self.passing.set()
+
+    def reset(self):
+        """Cuts every connection with RST."""
+        with self.lock:
+            pairs = list(self.pairs)
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end.close()
+                except OSError:
+                    pass
+
+    def close(self):
+        self.closed = True
+        self.passing.set()
+        self.listener.close()
+        self.reset()
+
+    def _accept(self):
+        while not self.closed:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self.target, timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.pairs.add((client, server))
+            answers = {}
+            threading.Thread(target=self._requests, args=(client, server, answers),
+                             daemon=True).start()
+            threading.Thread(target=self._answers, args=(server, client, answers),
+                             daemon=True).start()
+
+    def _wants(self, frame):
+        """A Held if this request is to be held, else None."""
+        if not self.plan:
+            return None
+        api_key = struct.unpack(">h", frame[4:6])[0]
+        with self.lock:
+            if api_key != self.watched or not self.plan:
+                return None
+            if not self.plan.pop(0):
+                return None
+            size = struct.unpack(">h", frame[12:14])[0]
+            held = Held(api_key, frame[14:14 + size].decode() if size > 0 else "")
+            self.held.append(held)
+            self.lock.notify_all()
+            return held
+
+    def _requests(self, client, server, answers):
+        try:
+            while True:
+                frame = self.read(client)
+                if not frame:
+                    break
+                self._pass()
+                held = self._wants(frame)
+                if held is not None:
+                    answers[frame[8:12]] = held
+                    held.gate.wait()
+                server.sendall(frame)
+        except OSError:
+            pass
+        if not any(not held.delivered.is_set() for held in answers.values()):
+            close(server)
+
+    def _answers(self, server, client, answers):
+        try:
+            while True:
+                frame = self.read(server)
+                if not frame:
+                    break
+                self._pass()
+                held = answers.get(frame[4:8]) if answers else None
+                if held is not None:
+                    held.answer = frame
+                    held.delivered.set()
+                client.sendall(frame)
+        except OSError:
+            pass
+        close(server)
+        close(client)
+
+    def _pass(self):
+        self.passing.wait()
+        if self.delay:
+            time.sleep(self.delay)
+
+
+def read_some(end):
+    return end.recv(65536)
+
+
+def read_frame(end):
+    """A Kafka frame with its size, or b'' at the end of the stream."""
+    head = read_exactly(end, 4)
+    if not head:
+        return b""
+    body = read_exactly(end, struct.unpack(">i", head)[0])
+    return head + body if body else b""
+
+
+def read_exactly(end, n):
+    parts = []
+    while n > 0:
+        part = end.recv(n)
+        if not part:
+            return b""
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
+
+
+def close(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    end.close()
