@@ -1,0 +1,171 @@
+"""Starts the built programs against a cluster and waits for what they do."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import checker
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("SCHEDRUN_BUILD", ROOT / "build"))
+GROUP = "schedrun-worker"
+
+
+def wait_for(what, holds, timeout=60, pause=0.05):
+    """Polls `holds` until it is true; its last value is returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = holds()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what}"
+        time.sleep(pause)
+
+
+class Daemon:
+    """A running schedrun-worker or schedrun-http with its log in a file."""
+
+    def __init__(self, system, program, name, settings, environment):
+        self.name = name
+        self.port_file = system.directory / f"{name}.port"
+        self.port_file.unlink(missing_ok=True)
+        self.log_path = system.directory / f"{name}.log"
+        command = [str(program), *system.flags(),
+                   "-s", "admin.listen=127.0.0.1:0", "-s", f"admin.port.file={self.port_file}",
+                   "--log-format", "logfmt"]
+        for key, value in settings.items():
+            command += ["-X" if key in ("bootstrap.servers", "socket.timeout.ms") else "-s",
+                        f"{key}={value}"]
+        self.log_file = open(self.log_path, "ab")
+        self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file,
+                                        env={**os.environ, **(environment or {})},
+                                        cwd=system.directory)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def tail(self):
+        return "\n".join(self.log().splitlines()[-25:])
+
+    def admin(self, path):
+        """Status and body of the admin listener; None while it isn't there."""
+        try:
+            port = int(self.port_file.read_text())
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+        except (OSError, ValueError):
+            return None
+
+    def is_ready(self):
+        assert self.process.poll() is None, \
+            f"{self.name} has ended with {self.process.returncode}:\n{self.tail()}"
+        answer = self.admin("/readyz")
+        return answer is not None and answer[0] == 200
+
+    def wait_ready(self, timeout=60):
+        wait_for(f"{self.name} to be ready, log {self.log_path}", self.is_ready, timeout)
+        return self
+
+    def metric(self, series):
+        """The value of a series as the exposition writes it, labels and all."""
+        answer = self.admin("/metrics")
+        for line in (answer[1] if answer else "").splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == series:
+                return float(value)
+        return None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout=15):
+        """SIGTERM; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not drain in {timeout} s:\n{self.tail()}")
+
+    def wait(self, timeout=60):
+        return self.process.wait(timeout)
+
+
+class System:
+    """The programs on one cluster, with a directory for logs and files."""
+
+    def __init__(self, cluster, directory):
+        self.cluster = cluster
+        self.directory = pathlib.Path(directory)
+        self.bootstrap = cluster.bootstrap
+        self.redis_url = cluster.redis_url
+        self.daemons = []
+
+    def flags(self):
+        return ["-X", f"bootstrap.servers={self.bootstrap}", "--redis", self.redis_url]
+
+    def run(self, *arguments, stdin=None, timeout=120, environment=None):
+        """`schedrun ...`: the completed process, texts captured."""
+        return subprocess.run([str(BUILD / "schedrun"), *self.flags(), *arguments],
+                              input=stdin, capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, **(environment or {})}, cwd=self.directory)
+
+    def must(self, *arguments, **more):
+        done = self.run(*arguments, **more)
+        assert done.returncode == 0, \
+            f"schedrun {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def init(self, partitions=4):
+        return self.must("init", "--partitions", str(partitions), "--replication", "1")
+
+    def apply(self, catalogue):
+        path = self.directory / "catalogue.json"
+        path.write_text(json.dumps(catalogue))
+        return self.must("apply", str(path))
+
+    def worker(self, name="worker-1", program=None, environment=None, **settings):
+        keys = {"worker.id": name}
+        keys.update({key.replace("__", "."): value for key, value in settings.items()})
+        daemon = Daemon(self, program or BUILD / "schedrun-worker", name, keys, environment)
+        self.daemons.append(daemon)
+        return daemon
+
+    def adapter(self, name="http-1", environment=None, **settings):
+        keys = {key.replace("__", "."): value for key, value in settings.items()}
+        daemon = Daemon(self, BUILD / "schedrun-http", name, keys, environment)
+        self.daemons.append(daemon)
+        return daemon
+
+    def wait_drained(self, timeout=120):
+        """Until every request's offset is committed."""
+        wait_for("the requests to be processed",
+                 lambda: checker.lag(self.bootstrap, GROUP, "schedule-run-requests") == 0,
+                 timeout, pause=0.2)
+
+    def judge(self, asked):
+        verdict = checker.judge_topics(self.bootstrap, asked, GROUP)
+        assert verdict.clean(), str(verdict)
+        return verdict
+
+    def stop(self):
+        codes = {}
+        for daemon in self.daemons:
+            if daemon.process.poll() is None:
+                codes[daemon.name] = daemon.stop()
+            daemon.log_file.close()
+        self.daemons.clear()
+        return codes

@@ -1,0 +1,110 @@
+"""Delivery under crashes: nothing lost, nothing doubled."""
+
+import random
+
+import catalogues
+import checker
+from load import Load, mixed
+from programs import wait_for
+
+SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(200)]
+SMALL_BATCHES = {"worker__batch__max__records": "500"}
+
+
+def results_so_far(system):
+    return sum(high for _, high in
+               checker.log_ends(system.bootstrap, "schedule-run-results").values())
+
+
+def open_transactions(system):
+    """Records in the results topic that no transaction has committed."""
+    everything = checker.read_topic(system.bootstrap, "schedule-run-results",
+                                    isolation="read_uncommitted")
+    return len(everything)
+
+
+def test_three_kills_in_mid_batch(system):
+    """20,000 requests, 5 % of them repeats, through two workers, one of which is
+    killed three times while it has an open transaction."""
+    system.init()
+    system.apply(catalogues.many(len(SCHEDULES)))
+    steady = system.worker("worker-1", **SMALL_BATCHES).wait_ready()
+    load = Load(system.bootstrap)
+    requests = list(mixed(SCHEDULES, 20000))
+    parts = [requests[:5000], requests[5000:10000], requests[10000:15000], requests[15000:]]
+    steps = ["A3:2", "B2:2", "B4:2"]
+    for step, part in zip(steps, parts):
+        victim = system.worker("worker-2", program=system.faulty("schedrun-worker"),
+                               environment={"SCHEDRUN_CRASH_AT": step}, **SMALL_BATCHES)
+        victim.wait_ready()
+        for datum in part:
+            load.send(datum)
+        load.flush()
+        assert victim.wait(60) == -9, f"worker-2 was not killed at {step}:\n{victim.tail()}"
+    for datum in parts[-1]:
+        load.send(datum)
+    asked = load.flush()
+    system.wait_drained()
+    verdict = system.judge(asked)
+    distinct = {(a.datum["scheduleRid"], a.datum["requestId"]) for a in asked}
+    assert verdict.results == len(distinct) < len(asked) == 20000
+    assert verdict.outcomes["submitted"] > 0 and verdict.outcomes["ignored"] > 0
+    assert steady.stop() == 0
+
+
+def test_kills_at_random_moments(system):
+    system.init()
+    system.apply(catalogues.many(len(SCHEDULES)))
+    rng = random.Random(7)
+    load = Load(system.bootstrap)
+    system.worker("worker-1", **SMALL_BATCHES).wait_ready()
+    victim = system.worker("worker-2", **SMALL_BATCHES).wait_ready()
+    requests = mixed(SCHEDULES, 20000, seed=2)
+    for kill in range(3):
+        for _ in range(5000):
+            load.send(next(requests))
+        load.flush()
+        enough = results_so_far(system) + rng.randrange(100, 2000)
+        wait_for("results", lambda: results_so_far(system) >= enough
+                 or checker.lag(system.bootstrap, "schedrun-worker", load.topic) == 0)
+        victim.kill()
+        victim = system.worker("worker-2", **SMALL_BATCHES).wait_ready()
+    for datum in requests:
+        load.send(datum)
+    asked = load.flush()
+    system.wait_drained()
+    system.judge(asked)
+
+
+def test_flushall_under_load(system):
+    """Redis loses everything: not ready until `init` and `apply`, then repaired."""
+    system.init()
+    catalogue = catalogues.many(len(SCHEDULES))
+    system.apply(catalogue)
+    worker = system.worker(**SMALL_BATCHES).wait_ready()
+    load = Load(system.bootstrap)
+    requests = list(mixed(SCHEDULES, 20000, seed=3))
+    for datum in requests[:10000]:
+        load.send(datum)
+    load.flush()
+    wait_for("some results", lambda: results_so_far(system) > 1000)
+    system.cluster.redis().flushall()
+    for datum in requests[10000:15000]:
+        load.send(datum)
+    load.flush()
+    wait_for("the worker to be not ready", lambda: not worker.is_ready())
+    answered = results_so_far(system)
+    system.init()
+    system.apply(catalogue)
+    worker.wait_ready()
+    for datum in requests[15000:]:
+        load.send(datum)
+    # Repeats of what was answered before the flush: only a repair knows them.
+    for datum in requests[:2000]:
+        load.send(datum)
+    asked = load.flush()
+    system.wait_drained()
+    verdict = system.judge(asked)
+    assert verdict.results > answered
+    assert verdict.outcomes["error"] == 0, "an empty Redis was taken for a missing schedule"
+    assert worker.metric("schedrun_claim_repairs_total") >= 1
