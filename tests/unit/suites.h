@@ -1,1 +1,4 @@
 /* One line per module: SUITE(module), whose tests are `<module>_tests`. */
+SUITE(clock)
+SUITE(http_head)
+SUITE(http_path)

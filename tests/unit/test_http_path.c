@@ -1,0 +1,97 @@
+#include "common/http_path.h"
+
+#include <string.h>
+
+#include "tests/unit/check.h"
+
+/* `segments` joined by '|', or NULL for a refusal. */
+static const struct {
+	const char *name;
+	struct text target;
+	const char *segments;
+} rows[] = {
+	{ "root", TEXT("/"), "" },
+	{ "two", TEXT("/a/b"), "a|b" },
+	{ "slash at the end", TEXT("/a/"), "a|" },
+	{ "empty segment", TEXT("//a"), "|a" },
+	{ "dots stay", TEXT("/a/../b/./c"), "a|..|b|.|c" },
+	{ "%2F does not separate", TEXT("/a%2Fb"), "a/b" },
+	{ "decoded once", TEXT("/%2541"), "%41" },
+	{ "UTF-8", TEXT("/%C3%A9"), "\xc3\xa9" },
+	{ "plus stays", TEXT("/a+b"), "a+b" },
+	{ "query", TEXT("/a?b=c/d"), "a" },
+	{ "absolute", TEXT("http://h:1/a?b"), "a" },
+	{ "absolute without a path", TEXT("HTTP://h"), "" },
+	{ "asterisk", TEXT("*"), "" },
+	{ "absolute without a host", TEXT("http:///a"), NULL },
+	{ "another scheme", TEXT("ftp://h/a"), NULL },
+	{ "authority", TEXT("h:443"), NULL },
+	{ "fragment", TEXT("/a#b"), NULL },
+	{ "fragment in the query", TEXT("/a?b#c"), NULL },
+	{ "NUL", TEXT("/a%00"), NULL },
+	{ "line break", TEXT("/a%0d%0ab"), NULL },
+	{ "DEL", TEXT("/a%7f"), NULL },
+	{ "not UTF-8", TEXT("/%ff"), NULL },
+	{ "overlong", TEXT("/%c0%af"), NULL },
+	{ "surrogate", TEXT("/%ed%a0%80"), NULL },
+	{ "cut escape", TEXT("/%4"), NULL },
+	{ "cut escape before a slash", TEXT("/%4/a"), NULL },
+	{ "no digits", TEXT("/%zz"), NULL },
+	{ "bad escape in the query", TEXT("/a?b=%"), NULL },
+	{ "control in the query", TEXT("/a?b=%0a"), NULL },
+};
+
+static void
+cuts_then_decodes(void)
+{
+	struct arena *arena = arena_create(0);
+	size_t i, n;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct http_path path;
+		const char *reason;
+		char joined[200] = "";
+		int rc = http_path_parse(rows[i].target, arena, &path, &reason);
+
+		CHECK_ROW(
+		    rows[i].name, (rc == 0) == (rows[i].segments != NULL));
+		CHECK_ROW(rows[i].name, (rc == 0) == (reason == NULL));
+		if (rc != 0 || rows[i].segments == NULL)
+			continue;
+		for (n = 0; n < path.n_segments; n++) {
+			if (n > 0)
+				strcat(joined, "|");
+			strncat(
+			    joined, path.segments[n].at, path.segments[n].size);
+		}
+		CHECK_ROW(rows[i].name, strcmp(joined, rows[i].segments) == 0);
+	}
+	arena_destroy(arena);
+}
+
+static void
+reads_the_query(void)
+{
+	struct arena *arena = arena_create(0);
+	struct http_path path;
+	struct text value;
+	const char *reason;
+
+	REQUIRE(http_path_parse(TEXT("/r?a=1&b&c=x+y%2B&&d=1&d=2&=e"), arena,
+		    &path, &reason) == 0);
+	CHECK(path.n_parameters == 6);
+	CHECK(http_path_get(&path, "a", &value) == 1 &&
+	    text_equal(value, TEXT("1")));
+	CHECK(http_path_get(&path, "b", &value) == 1 && value.size == 0);
+	CHECK(http_path_get(&path, "c", &value) == 1 &&
+	    text_equal(value, TEXT("x y+")));
+	CHECK(http_path_get(&path, "d", &value) == -1);
+	CHECK(http_path_get(&path, "z", &value) == 0);
+	arena_destroy(arena);
+}
+
+CU_TestInfo http_path_tests[] = {
+	{ "cuts, then decodes", cuts_then_decodes },
+	{ "reads the query", reads_the_query },
+	CU_TEST_INFO_NULL,
+};
