@@ -2,3 +2,5 @@
 SUITE(clock)
 SUITE(http_head)
 SUITE(http_path)
+SUITE(http_profile)
+SUITE(digest)
