@@ -5,6 +5,12 @@
 
 #include "tests/unit/check.h"
 
+/* For initializers, where a compound literal is no constant. */
+#define BYTES(literal)                                                         \
+	{                                                                      \
+		(literal), sizeof(literal) - 1                                 \
+	}
+
 #define H "Host: x\r\n"
 #define END "\r\n"
 
@@ -27,8 +33,8 @@ judge(struct text bytes)
 	return http_head_parse(bytes, &head);
 }
 
-#define L(line) TEXT(line "\r\n" H END)
-#define F(fields) TEXT("POST / HTTP/1.1\r\n" H fields END)
+#define L(line) BYTES(line "\r\n" H END)
+#define F(fields) BYTES("POST / HTTP/1.1\r\n" H fields END)
 
 static const struct {
 	const char *name;
@@ -36,9 +42,9 @@ static const struct {
 	int status;
 } rows[] = {
 	{ "plain", L("GET / HTTP/1.1"), 0 },
-	{ "1.0 without Host", TEXT("GET / HTTP/1.0\r\n\r\n"), 0 },
-	{ "one empty line first", TEXT("\r\nGET / HTTP/1.1\r\n" H END), 0 },
-	{ "two empty lines first", TEXT("\r\n\r\nGET / HTTP/1.1\r\n" H END),
+	{ "1.0 without Host", BYTES("GET / HTTP/1.0\r\n\r\n"), 0 },
+	{ "one empty line first", BYTES("\r\nGET / HTTP/1.1\r\n" H END), 0 },
+	{ "two empty lines first", BYTES("\r\n\r\nGET / HTTP/1.1\r\n" H END),
 	    400 },
 	{ "absolute form", L("GET http://x/a HTTP/1.1"), 0 },
 	{ "unknown method", L("BREW / HTTP/1.1"), 0 },
@@ -58,28 +64,29 @@ static const struct {
 	{ "2.0", L("GET / HTTP/2.0"), 505 },
 	{ "2", L("GET / HTTP/2"), 505 },
 	{ "3.0", L("GET / HTTP/3.0"), 505 },
-	{ "HTTP/2's preface", TEXT("PRI * HTTP/2.0\r\n\r\n"), 505 },
+	{ "HTTP/2's preface", BYTES("PRI * HTTP/2.0\r\n\r\n"), 505 },
 	{ "a high byte in the target", L("GET /\xc3\xa9 HTTP/1.1"), 400 },
 	{ "NUL in the target", L("GET /\0 HTTP/1.1"), 400 },
 	{ "DEL in the target", L("GET /\x7f HTTP/1.1"), 400 },
 
-	{ "no Host", TEXT("GET / HTTP/1.1\r\n\r\n"), 400 },
+	{ "no Host", BYTES("GET / HTTP/1.1\r\n\r\n"), 400 },
 	{ "two Hosts", F("Host: x\r\n"), 400 },
-	{ "empty Host", TEXT("GET / HTTP/1.1\r\nHost:\r\n\r\n"), 400 },
-	{ "Host with a path", TEXT("GET / HTTP/1.1\r\nHost: x/y\r\n\r\n"),
+	{ "empty Host", BYTES("GET / HTTP/1.1\r\nHost:\r\n\r\n"), 400 },
+	{ "Host with a path", BYTES("GET / HTTP/1.1\r\nHost: x/y\r\n\r\n"),
 	    400 },
-	{ "Host with a user", TEXT("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
+	{ "Host with a user", BYTES("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
 	    400 },
-	{ "two in one Host", TEXT("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n"),
+	{ "two in one Host", BYTES("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n"),
 	    400 },
-	{ "Host of IPv6", TEXT("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n"), 0 },
+	{ "Host of IPv6", BYTES("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n"),
+	    0 },
 
 	{ "space before the colon", F("A : b\r\n"), 400 },
 	{ "tab before the colon", F("A\t: b\r\n"), 400 },
 	{ "folded line", F("A: b\r\n c\r\n"), 400 },
 	{ "folded by a tab", F("A: b\r\n\tc\r\n"), 400 },
 	{ "blank before the first field",
-	    TEXT("GET / HTTP/1.1\r\n A: b\r\n" H END), 400 },
+	    BYTES("GET / HTTP/1.1\r\n A: b\r\n" H END), 400 },
 	{ "empty name", F(": b\r\n"), 400 },
 	{ "no colon", F("A\r\n"), 400 },
 	{ "empty value", F("A:\r\n"), 0 },
@@ -91,7 +98,7 @@ static const struct {
 	{ "bell in a value", F("A: b\x07\r\n"), 400 },
 	{ "bare CR in a value", F("A: b\rc\r\n"), 400 },
 	{ "bare LF in a value", F("A: b\nc\r\n"), 400 },
-	{ "LF line ends", TEXT("GET / HTTP/1.1\nHost: x\n\n"), 400 },
+	{ "LF line ends", BYTES("GET / HTTP/1.1\nHost: x\n\n"), 400 },
 	{ "CR CR LF", F("A: b\r\r\n"), 400 },
 
 	{ "length", F("Content-Length: 5\r\n"), 0 },
@@ -117,7 +124,7 @@ static const struct {
 	{ "chunked", F("Transfer-Encoding: chunked\r\n"), 0 },
 	{ "Chunked", F("Transfer-Encoding: Chunked\r\n"), 0 },
 	{ "chunked in 1.0",
-	    TEXT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+	    BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
 	    400 },
 	{ "gzip, chunked", F("Transfer-Encoding: gzip, chunked\r\n"), 501 },
 	{ "chunked, chunked", F("Transfer-Encoding: chunked, chunked\r\n"),
@@ -134,10 +141,10 @@ static const struct {
 	{ "Expect in capitals", F("Expect: 100-Continue\r\n"), 0 },
 	{ "Expect another", F("Expect: 200-ok\r\n"), 417 },
 
-	{ "incomplete", TEXT("GET / HTTP/1.1\r\nHost: x\r\n"), 1 },
-	{ "incomplete at CR", TEXT("GET / HTTP/1.1\r\nHost: x\r\n\r"), 1 },
-	{ "nothing", TEXT(""), 1 },
-	{ "TLS", TEXT("\x16\x03\x01"), 400 },
+	{ "incomplete", BYTES("GET / HTTP/1.1\r\nHost: x\r\n"), 1 },
+	{ "incomplete at CR", BYTES("GET / HTTP/1.1\r\nHost: x\r\n\r"), 1 },
+	{ "nothing", BYTES(""), 1 },
+	{ "TLS", BYTES("\x16\x03\x01"), 400 },
 };
 
 static void
