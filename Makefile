@@ -22,7 +22,7 @@ OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -g -I. -I$(BUILD)/gen \
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LIBS := -lrdkafka -lhiredis -lavro -ljansson -luv -lhttp_parser -lrhonabwy \
-    -lcurl -lconfuse -lsystemd -lcrypto -lm -lpthread
+    -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c))

@@ -37,11 +37,11 @@ void json_destroy(struct json_document *document); /* NULL is fine */
 
 const struct json *json_root(const struct json_document *document);
 
-enum json_type json_type(const struct json *node);
+enum json_type json_type_of(const struct json *node);
 bool json_bool(const struct json *node);
-int64_t json_integer(const struct json *node);
-struct text json_string(const struct json *node); /* UTF-8, no NUL inside */
-const char *json_type_name(enum json_type type);  /* "string", for messages */
+int64_t json_int(const struct json *node);
+struct text json_text(const struct json *node);  /* UTF-8, no NUL inside */
+const char *json_type_name(enum json_type type); /* "string", for messages */
 
 size_t json_size(const struct json *node); /* elements or members */
 const struct json *json_at(const struct json *array, size_t i);
@@ -58,5 +58,11 @@ struct json_member {
 	void *position;
 };
 bool json_next(const struct json *object, struct json_member *member);
+
+/*
+ * The node as canonical JSON, members in ascending order: to be freed by the
+ * caller.  Any parsed node can be written.
+ */
+char *json_print(const struct json *node);
 
 #endif
