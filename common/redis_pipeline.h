@@ -11,7 +11,7 @@
 /*
  * Redis, pipelined: commands are queued, sent in one write and answered in
  * order.  One connection, one thread at a time.  Answers are untrusted: caps on
- * size and nesting are checked here (12 MiB, 16 levels), types by the caller.
+ * size and nesting are checked here (12 MiB, 8 levels), types by the caller.
  *
  * Any error leaves the connection closed: what was under way has an unknown
  * effect, and the next call of redis_connect starts anew (never a reconnect of
@@ -64,17 +64,25 @@ int redis_send(struct redis *redis, struct error *err);
 struct redis_reply *redis_receive(struct redis *redis, struct error *err);
 
 /* Append, send and receive of one command. */
-struct redis_reply *redis_command(struct redis *redis, const struct text *argv,
-    size_t n, struct error *err);
+struct redis_reply *redis_command(
+    struct redis *redis, const struct text *argv, size_t n, struct error *err);
+
+/*
+ * A command of whose answer only an error matters; `what` names it in the
+ * message.  Kinds as of redis_receive and redis_reply_error.
+ */
+int redis_do(struct redis *redis, const struct text *argv, size_t n,
+    const char *what, struct error *err);
 
 /*
  * A script, run by EVALSHA, and by EVAL where the server answers NOSCRIPT.
  * `script` must stay valid for the life of `redis`.  redis_append_script queues
- * EVALSHA only: after a NOSCRIPT call redis_load_script and repeat.
+ * EVALSHA only: call redis_load_script before the first one, and again after
+ * redis_reply_is_noscript, and repeat.
  */
 struct redis_script {
 	const char *source;
-	char sha1[41]; /* filled at first use */
+	char sha1[41]; /* as the server says when it is loaded */
 };
 struct redis_reply *redis_run_script(struct redis *redis,
     struct redis_script *script, const struct text *keys, size_t n_keys,
@@ -101,6 +109,8 @@ int64_t redis_reply_integer(const struct redis_reply *reply);
 size_t redis_reply_size(const struct redis_reply *reply);
 const struct redis_reply *redis_reply_at(
     const struct redis_reply *reply, size_t i);
+
+bool redis_reply_is_noscript(const struct redis_reply *reply);
 
 /*
  * If the reply is an error: sets `err` with the kind of its class and returns

@@ -1,0 +1,565 @@
+#include "common/redis_pipeline.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include <hiredis/hiredis.h>
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "common/redis_url.h"
+
+#define REPLY_SIZE_MAX ((size_t)12 * 1024 * 1024)
+/* Each element of an answer takes 4 bytes or more of it. */
+#define REPLY_ELEMENTS_MAX (REPLY_SIZE_MAX / 4)
+
+/* A reply is hiredis's own, seen through an opaque pointer. */
+struct redis {
+	struct redis_url *url;
+	char *username, *password, *client_name;
+	struct timeval connect_timeout, command_timeout;
+	redisContext *context; /* NULL: not connected */
+	struct buffer out;     /* queued, not yet sent */
+	char address[160];
+};
+
+static const redisReply *
+unwrap(const struct redis_reply *reply)
+{
+	return (const redisReply *)(const void *)reply;
+}
+
+static struct timeval
+timeval_of(int ms)
+{
+	return (struct timeval){ ms / 1000, (ms % 1000) * 1000 };
+}
+
+struct redis *
+redis_create(const struct redis_settings *settings, struct error *err)
+{
+	struct redis_url *url = redis_url_parse(settings->url, err);
+	struct redis *redis;
+
+	if (url == NULL)
+		return NULL;
+	redis = memory_zalloc(1, sizeof *redis);
+	redis->url = url;
+	redis->username = memory_copy_string(settings->username);
+	redis->password = memory_copy_string(settings->password);
+	redis->client_name = memory_copy_string(settings->client_name);
+	redis->connect_timeout = timeval_of(settings->connect_timeout_ms);
+	redis->command_timeout = timeval_of(settings->command_timeout_ms);
+	redis_url_print(url, redis->address, sizeof redis->address);
+	return redis;
+}
+
+static void
+disconnect(struct redis *redis)
+{
+	if (redis->context != NULL)
+		redisFree(redis->context);
+	redis->context = NULL;
+	buffer_reset(&redis->out);
+}
+
+void
+redis_destroy(struct redis *redis)
+{
+	if (redis == NULL)
+		return;
+	disconnect(redis);
+	buffer_finish(&redis->out);
+	redis_url_destroy(redis->url);
+	if (redis->password != NULL)
+		explicit_bzero(redis->password, strlen(redis->password));
+	free(redis->username);
+	free(redis->password);
+	free(redis->client_name);
+	free(redis);
+}
+
+bool
+redis_is_connected(const struct redis *redis)
+{
+	return redis->context != NULL;
+}
+
+const char *
+redis_address(const struct redis *redis)
+{
+	return redis->address;
+}
+
+/* Any error kills the context: what was under way has an unknown effect. */
+static int
+fail(struct redis *redis, struct error *err, const char *doing)
+{
+	const char *reason = "closed";
+
+	if (redis->context != NULL && redis->context->err != 0)
+		reason = redis->context->errstr;
+	error_set(err, ERROR_RETRY, "redis %s: %s: %s", redis->address, doing,
+	    reason);
+	disconnect(redis);
+	return -1;
+}
+
+/* hiredis's own makers of replies, but for arrays larger than an answer. */
+static redisReplyObjectFunctions reply_makers;
+static void *(*make_array)(const redisReadTask *, int);
+static pthread_once_t makers_copied = PTHREAD_ONCE_INIT;
+
+static void *
+make_bounded_array(const redisReadTask *task, int elements)
+{
+	if (elements < 0 || (size_t)elements > REPLY_ELEMENTS_MAX)
+		return NULL;
+	return make_array(task, elements);
+}
+
+static void
+copy_makers(void)
+{
+	redisReader *maker_source = redisReaderCreate();
+
+	if (maker_source == NULL)
+		memory_exhausted();
+	reply_makers = *maker_source->fn;
+	make_array = reply_makers.createArray;
+	reply_makers.createArray = make_bounded_array;
+	redisReaderFree(maker_source);
+}
+
+/* A hostile length must not make hiredis allocate for it (it checks no cap). */
+static void
+guard_reader(redisReader *reader)
+{
+	pthread_once(&makers_copied, copy_makers);
+	reader->fn = &reply_makers;
+}
+
+static redisContext *
+dial(const struct redis *redis, const struct redis_host *host)
+{
+	if (host->is_socket)
+		return redisConnectUnixWithTimeout(
+		    host->name, redis->connect_timeout);
+	return redisConnectWithTimeout(
+	    host->name, host->port, redis->connect_timeout);
+}
+
+/* AUTH, CLIENT SETNAME, SELECT, as far as they are configured. */
+static int
+greet(struct redis *redis, struct error *err)
+{
+	struct text auth[3] = { TEXT("AUTH") }, name[3], select[2];
+	char database[16];
+	size_t n = 1;
+
+	if (redis->password != NULL) {
+		if (redis->username != NULL)
+			auth[n++] = text_from(redis->username);
+		auth[n++] = text_from(redis->password);
+		if (redis_do(redis, auth, n, "AUTH", err) != 0)
+			return -1;
+	}
+	if (redis->client_name != NULL) {
+		name[0] = TEXT("CLIENT");
+		name[1] = TEXT("SETNAME");
+		name[2] = text_from(redis->client_name);
+		if (redis_do(redis, name, 3, "CLIENT SETNAME", err) != 0)
+			return -1;
+	}
+	if (redis_url_database(redis->url) == 0)
+		return 0;
+	snprintf(
+	    database, sizeof database, "%d", redis_url_database(redis->url));
+	select[0] = TEXT("SELECT");
+	select[1] = text_from(database);
+	if (redis_do(redis, select, 2, "SELECT", err) != 0) {
+		if (err != NULL && err->kind == ERROR_FATAL)
+			err->exit_code = 78;
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether this server says that it is a master: writes go nowhere else. */
+static int
+check_role(struct redis *redis, struct error *err)
+{
+	const struct text role = TEXT("ROLE");
+	struct redis_reply *reply = redis_command(redis, &role, 1, err);
+	int rc = -1;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_error(redis, reply, "ROLE", err) == 0) {
+		if (redis_reply_size(reply) > 0 &&
+		    text_equal(redis_reply_text(redis_reply_at(reply, 0)),
+			TEXT("master")))
+			rc = 0;
+		else
+			error_set(err, ERROR_RETRY, "redis %s: is not a master",
+			    redis->address);
+	}
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+static int
+connect_host(
+    struct redis *redis, const struct redis_host *host, struct error *err)
+{
+	redisContext *context = dial(redis, host);
+
+	if (host->is_socket)
+		snprintf(
+		    redis->address, sizeof redis->address, "%s", host->name);
+	else
+		snprintf(redis->address, sizeof redis->address, "%s:%d",
+		    host->name, host->port);
+	redis->context = context;
+	if (context == NULL || context->err != 0)
+		return fail(redis, err, "connect");
+	if (redisSetTimeout(context, redis->command_timeout) != REDIS_OK)
+		return fail(redis, err, "set the time-out");
+	if (!host->is_socket && redisEnableKeepAlive(context) != REDIS_OK)
+		return fail(redis, err, "set keepalive");
+	guard_reader(context->reader);
+	if (greet(redis, err) == 0 && check_role(redis, err) == 0)
+		return 0;
+	disconnect(redis);
+	return -1;
+}
+
+int
+redis_connect(struct redis *redis, struct error *err)
+{
+	size_t i;
+
+	if (redis->context != NULL)
+		return 0;
+	buffer_reset(&redis->out);
+	for (i = 0; i < redis_url_size(redis->url); i++) {
+		if (connect_host(redis, redis_url_at(redis->url, i), err) == 0)
+			return 0;
+		if (err != NULL && err->kind == ERROR_FATAL)
+			return -1;
+	}
+	return -1;
+}
+
+static void
+append_number(struct buffer *out, char kind, size_t number)
+{
+	char digits[24];
+	size_t i = sizeof digits;
+
+	digits[--i] = '\n';
+	digits[--i] = '\r';
+	do {
+		digits[--i] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	digits[--i] = kind;
+	buffer_append(out, (struct text){ digits + i, sizeof digits - i });
+}
+
+static void
+append_argument(struct buffer *out, struct text argument)
+{
+	append_number(out, '$', argument.size);
+	buffer_append(out, argument);
+	buffer_append(out, TEXT("\r\n"));
+}
+
+void
+redis_append(struct redis *redis, const struct text *argv, size_t n)
+{
+	size_t i;
+
+	append_number(&redis->out, '*', n);
+	for (i = 0; i < n; i++)
+		append_argument(&redis->out, argv[i]);
+}
+
+int
+redis_send(struct redis *redis, struct error *err)
+{
+	int done = 0;
+
+	if (redis->context == NULL)
+		return error_set(err, ERROR_RETRY, "redis %s: not connected",
+		    redis->address);
+	if (redis->out.size == 0)
+		return 0;
+	if (redisAppendFormattedCommand(
+		redis->context, redis->out.at, redis->out.size) != REDIS_OK)
+		return fail(redis, err, "queue");
+	buffer_reset(&redis->out);
+	while (!done)
+		if (redisBufferWrite(redis->context, &done) != REDIS_OK)
+			return fail(redis, err, "send");
+	return 0;
+}
+
+/* What has arrived for the answer that is being read. */
+static size_t
+unread(const redisReader *reader)
+{
+	return reader->len - reader->pos;
+}
+
+struct redis_reply *
+redis_receive(struct redis *redis, struct error *err)
+{
+	void *reply = NULL;
+	size_t received;
+
+	if (redis_send(redis, err) != 0)
+		return NULL;
+	received = unread(redis->context->reader);
+	for (;;) {
+		size_t before;
+
+		if (redisReaderGetReply(redis->context->reader, &reply) !=
+		    REDIS_OK) {
+			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
+			    redis->address, redis->context->reader->errstr);
+			disconnect(redis);
+			return NULL;
+		}
+		if (reply != NULL)
+			return reply;
+		before = unread(redis->context->reader);
+		if (redisBufferRead(redis->context) != REDIS_OK) {
+			fail(redis, err, "wait for an answer");
+			return NULL;
+		}
+		received += unread(redis->context->reader) - before;
+		if (received > REPLY_SIZE_MAX) {
+			error_set(err, ERROR_RETRY,
+			    "redis %s: an answer of more than %zu bytes",
+			    redis->address, REPLY_SIZE_MAX);
+			disconnect(redis);
+			return NULL;
+		}
+	}
+}
+
+struct redis_reply *
+redis_command(
+    struct redis *redis, const struct text *argv, size_t n, struct error *err)
+{
+	redis_append(redis, argv, n);
+	return redis_receive(redis, err);
+}
+
+int
+redis_do(struct redis *redis, const struct text *argv, size_t n,
+    const char *what, struct error *err)
+{
+	struct redis_reply *reply = redis_command(redis, argv, n, err);
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(redis, reply, what, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+redis_load_script(
+    struct redis *redis, struct redis_script *script, struct error *err)
+{
+	const struct text load[3] = { TEXT("SCRIPT"), TEXT("LOAD"),
+		text_from(script->source) };
+	struct redis_reply *reply = redis_command(redis, load, 3, err);
+	struct text sha1;
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(redis, reply, "SCRIPT LOAD", err);
+	sha1 = redis_reply_text(reply);
+	if (rc == 0 && sha1.size != sizeof script->sha1 - 1)
+		rc = error_set(err, ERROR_RETRY,
+		    "redis %s: SCRIPT LOAD answered no digest", redis->address);
+	if (rc == 0) {
+		memcpy(script->sha1, sha1.at, sha1.size);
+		script->sha1[sha1.size] = '\0';
+	}
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+/* EVALSHA or EVAL, keys and arguments. */
+static void
+append_eval(struct redis *redis, const char *how, const char *what,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args)
+{
+	char number[24];
+	size_t i;
+
+	append_number(&redis->out, '*', 3 + n_keys + n_args);
+	append_argument(&redis->out, text_from(how));
+	append_argument(&redis->out, text_from(what));
+	snprintf(number, sizeof number, "%zu", n_keys);
+	append_argument(&redis->out, text_from(number));
+	for (i = 0; i < n_keys; i++)
+		append_argument(&redis->out, keys[i]);
+	for (i = 0; i < n_args; i++)
+		append_argument(&redis->out, args[i]);
+}
+
+void
+redis_append_script(struct redis *redis, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args)
+{
+	append_eval(redis, "EVALSHA", script->sha1, keys, n_keys, args, n_args);
+}
+
+struct redis_reply *
+redis_run_script(struct redis *redis, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (script->sha1[0] == '\0' &&
+	    redis_load_script(redis, script, err) != 0)
+		return NULL;
+	redis_append_script(redis, script, keys, n_keys, args, n_args);
+	reply = redis_receive(redis, err);
+	if (reply == NULL || !redis_reply_is_noscript(reply))
+		return reply;
+	redis_reply_destroy(reply);
+	append_eval(redis, "EVAL", script->source, keys, n_keys, args, n_args);
+	return redis_receive(redis, err);
+}
+
+void
+redis_reply_destroy(struct redis_reply *reply)
+{
+	if (reply != NULL)
+		freeReplyObject(reply);
+}
+
+enum redis_type
+redis_reply_type(const struct redis_reply *reply)
+{
+	switch (unwrap(reply)->type) {
+	case REDIS_REPLY_STRING:
+		return REDIS_STRING;
+	case REDIS_REPLY_STATUS:
+		return REDIS_STATUS;
+	case REDIS_REPLY_INTEGER:
+		return REDIS_INTEGER;
+	case REDIS_REPLY_ARRAY:
+		return REDIS_ARRAY;
+	case REDIS_REPLY_ERROR:
+		return REDIS_ERROR;
+	default: /* hiredis's numbers, of which NIL is left */
+		return REDIS_NIL;
+	}
+}
+
+struct text
+redis_reply_text(const struct redis_reply *reply)
+{
+	const redisReply *r = unwrap(reply);
+
+	if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
+	    r->type == REDIS_REPLY_ERROR)
+		return (struct text){ r->str, r->len };
+	return TEXT_NONE;
+}
+
+int64_t
+redis_reply_integer(const struct redis_reply *reply)
+{
+	const redisReply *r = unwrap(reply);
+
+	return r->type == REDIS_REPLY_INTEGER ? r->integer : 0;
+}
+
+size_t
+redis_reply_size(const struct redis_reply *reply)
+{
+	const redisReply *r = unwrap(reply);
+
+	return r->type == REDIS_REPLY_ARRAY ? r->elements : 0;
+}
+
+const struct redis_reply *
+redis_reply_at(const struct redis_reply *reply, size_t i)
+{
+	return (const struct redis_reply *)unwrap(reply)->element[i];
+}
+
+bool
+redis_reply_is_noscript(const struct redis_reply *reply)
+{
+	return redis_reply_type(reply) == REDIS_ERROR &&
+	    text_starts_with(redis_reply_text(reply), TEXT("NOSCRIPT"));
+}
+
+/* What an error answer's first word asks the caller to do. */
+static const struct error_class {
+	const char *word;
+	enum error_kind kind;
+	int exit_code;
+} error_classes[] = {
+	{ "LOADING", ERROR_RETRY, 0 },
+	{ "READONLY", ERROR_RETRY, 0 },
+	{ "MASTERDOWN", ERROR_RETRY, 0 },
+	{ "MISCONF", ERROR_RETRY, 0 },
+	{ "NOREPLICAS", ERROR_RETRY, 0 },
+	{ "OOM", ERROR_RETRY, 0 },
+	{ "BUSY", ERROR_RETRY, 0 },
+	{ "TRYAGAIN", ERROR_RETRY, 0 },
+	{ "CLUSTERDOWN", ERROR_RETRY, 0 },
+	{ "NOAUTH", ERROR_FATAL, 77 },
+	{ "WRONGPASS", ERROR_FATAL, 77 },
+	{ "NOPERM", ERROR_FATAL, 77 },
+	{ "MOVED", ERROR_FATAL, 78 },
+};
+
+static const struct error_class *
+find_class(struct text answer)
+{
+	static const struct error_class other = { "", ERROR_FATAL, 70 };
+	size_t i;
+
+	for (i = 0; i < sizeof error_classes / sizeof error_classes[0]; i++)
+		if (text_starts_with(answer, text_from(error_classes[i].word)))
+			return &error_classes[i];
+	return &other;
+}
+
+int
+redis_reply_error(struct redis *redis, const struct redis_reply *reply,
+    const char *what, struct error *err)
+{
+	struct text answer = redis_reply_text(reply);
+	const struct error_class *class;
+
+	if (redis_reply_type(reply) != REDIS_ERROR)
+		return 0;
+	class = find_class(answer);
+	error_set(err, class->kind, "redis %s: %s: %.*s", redis->address, what,
+	    TEXT_ARG(answer));
+	if (err != NULL)
+		err->exit_code = class->exit_code;
+	if (text_starts_with(answer, TEXT("READONLY")))
+		disconnect(redis);
+	return -1;
+}
