@@ -30,8 +30,8 @@ struct built { /* the last successful build of one output on one branch */
 
 struct branch {
 	struct text name;
-	struct text head;   /* latest transaction; none: no data yet */
-	struct text parent; /* none: a root */
+	struct text head;          /* latest transaction; none: no data yet */
+	struct text parent;        /* none: a root */
 	const struct built *built; /* NULL: never built here */
 };
 
@@ -52,7 +52,8 @@ struct job_spec {
 	enum staleness staleness;
 	const struct text *outputs; /* ascending, no repeats, at least one */
 	size_t n_outputs;
-	const struct spec_input *inputs; /* by rid, then branch, unpinned first */
+	const struct spec_input
+	    *inputs; /* by rid, then branch, unpinned first */
 	size_t n_inputs;
 };
 
@@ -75,11 +76,13 @@ struct world_spec {
 
 struct world_dataset {
 	struct text rid;
-	enum known known; /* covers the fields below */
+	enum known known; /* covers trashed, project, branches */
 	bool trashed;
+	bool damaged; /* world_damage says by what */
+	uint32_t n_specs;
 	struct text project;
 	struct branch_list branches;
-	struct world_spec *specs;
+	struct world_spec *specs; /* places made so far, newest first */
 };
 
 struct world_user {
@@ -136,6 +139,12 @@ struct world_user *world_user(struct world *world, struct text name);
  * What the planner asks.  True: the answer is there (perhaps "absent").  False:
  * it has become a need, once however often it is asked for.
  */
+/*
+ * Who writes `dataset` on `branch`: *spec, NULL if nobody does.  Unlike
+ * world_spec it makes no place in a complete world.
+ */
+bool world_knows_writer(struct world *world, struct world_dataset *dataset,
+    struct text branch, const struct job_spec **spec);
 bool world_knows_dataset(struct world *world, struct world_dataset *dataset);
 bool world_knows_spec(struct world *world, struct world_dataset *dataset,
     struct world_spec *spec);
@@ -150,17 +159,21 @@ const struct need *world_needs(const struct world *world, size_t *n);
 void world_needs_taken(struct world *world);
 
 /* Answers, for needs and for loading a document alike. */
-void world_put_role(struct world *world, struct text user,
-    struct text project, enum role role);
+void world_put_role(
+    struct world *world, struct text user, struct text project, enum role role);
 void world_put_reference(struct world *world, struct text project,
     struct text dataset, bool references);
+
+/* The branch of this name, NULL if the dataset hasn't got it. */
+const struct branch *branch_list_find(
+    const struct branch_list *branches, struct text name);
 
 /*
  * A stored entry was unreadable: every plan that asks for it ends as Internal,
  * with this message (it names the key).  Borrowed like all texts.
  */
-void world_put_damage(struct world *world, struct world_dataset *dataset,
-    struct text message);
+void world_put_damage(
+    struct world *world, struct world_dataset *dataset, struct text message);
 struct text world_damage(
     const struct world *world, const struct world_dataset *dataset);
 

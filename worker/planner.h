@@ -75,18 +75,21 @@ struct job {
 	struct uuid id; /* of the jobRid */
 	const struct job_spec *spec;
 	const struct job_output *outputs; /* spec->n_outputs, ascending */
-	const struct job_input *inputs;   /* spec->n_inputs, in the spec's order */
-	const int32_t *depends_on;        /* ascending positions */
+	const struct job_input
+	    *inputs;               /* spec->n_inputs, in the spec's order */
+	const int32_t *depends_on; /* ascending positions */
 	size_t n_depends_on;
 	enum reason_cause reason;
-	struct text reason_output, reason_from, reason_to; /* as the cause has them */
+	struct text reason_output, reason_from,
+	    reason_to; /* as the cause has them */
 	struct listing reason_inputs;
 };
 
 struct build {
-	const struct schedule_version *version; /* branch, flags, scope, notify */
-	int32_t retry_count;                    /* capped by maxRetries */
-	const struct job *jobs;                 /* in build order */
+	const struct schedule_version
+	    *version;           /* branch, flags, scope, notify */
+	int32_t retry_count;    /* capped by maxRetries */
+	const struct job *jobs; /* in build order */
 	size_t n_jobs;
 };
 
@@ -114,8 +117,8 @@ enum plan_state { PLAN_NEEDS, PLAN_DONE };
  * are borrowed from all three.  Several plans may share a world and an arena
  * and be stepped in turn.
  */
-struct plan *plan_start(struct arena *arena, struct world *world,
-    const struct plan_input *input);
+struct plan *plan_start(
+    struct arena *arena, struct world *world, const struct plan_input *input);
 
 /*
  * Goes on as far as what the world knows allows.  PLAN_NEEDS: satisfy the
