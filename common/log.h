@@ -22,15 +22,17 @@ struct log_field {
 	double real;
 };
 
-#define LOG_T(name_, text_) \
-	((struct log_field){ .name = (name_), .type = LOG_TEXT, .text = (text_) })
+#define LOG_T(name_, text_)                                                    \
+	((struct log_field){                                                   \
+	    .name = (name_), .type = LOG_TEXT, .text = (text_) })
 #define LOG_S(name_, string_) LOG_T((name_), text_from(string_))
-#define LOG_I(name_, integer_) \
-	((struct log_field){ .name = (name_), \
-	    .type = LOG_INTEGER, \
+#define LOG_I(name_, integer_)                                                 \
+	((struct log_field){ .name = (name_),                                  \
+	    .type = LOG_INTEGER,                                               \
 	    .integer = (int64_t)(integer_) })
-#define LOG_F(name_, real_) \
-	((struct log_field){ .name = (name_), .type = LOG_REAL, .real = (real_) })
+#define LOG_F(name_, real_)                                                    \
+	((struct log_field){                                                   \
+	    .name = (name_), .type = LOG_REAL, .real = (real_) })
 
 #define LOG_END ((struct log_field){ .name = NULL })
 
@@ -40,8 +42,8 @@ struct log_field {
  * `component` is one of kafka redis planner http worker cli librdkafka config;
  * `event` is stable snake_case, the key of the rate limit.
  */
-#define log_event(level, component, event, message, ...) \
-	log_write((level), (component), (event), (message), \
+#define log_event(level, component, event, message, ...)                       \
+	log_write((level), (component), (event), (message),                    \
 	    (const struct log_field[]){ __VA_ARGS__ })
 
 void log_write(enum log_level level, const char *component, const char *event,

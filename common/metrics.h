@@ -28,7 +28,8 @@ void metrics_destroy(struct metrics *metrics);
 struct metric *metrics_series(struct metrics *metrics, enum metric_type type,
     const char *name, const char *labels, const char *help);
 
-/* Histogram with its own bounds, ascending; time ones use 1 ms to 60 s x 2.5. */
+/* Histogram with its own bounds, ascending; time ones use 1 ms to 60 s x 2.5.
+ */
 struct metric *metrics_histogram(struct metrics *metrics, const char *name,
     const char *labels, const char *help, const double *bounds, size_t n);
 extern const double metrics_seconds[];
@@ -42,7 +43,7 @@ double metric_value(const struct metric *metric);
 /* Drops a gauge's series: a partition that is no longer assigned. */
 void metric_hide(struct metric *metric);
 
-/* The exposition, with the process_* family and schedrun_build_info. */
+/* The exposition, with the process_* family. */
 void metrics_write(struct metrics *metrics, struct buffer *out);
 
 #endif
