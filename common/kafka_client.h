@@ -7,13 +7,13 @@
 
 #include "common/config.h"
 #include "common/error.h"
+#include "common/kafka_errors.h"
 #include "common/text.h"
 
 /*
  * What the consumer, the producers and the admin client of Kafka share: the
- * values they take and give, the health that readiness looks at, settings, and
- * the one table that turns librdkafka's errors into our kinds (delivery
- * protocol, section 5).
+ * values they take and give, the health that readiness looks at and
+ * settings.
  */
 
 struct kafka_header {
@@ -114,8 +114,10 @@ int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
  */
 struct kafka_client {
 	struct kafka_health *health;
-	unsigned error_events; /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
-	bool fatal;            /* librdkafka raised a fatal error */
+	unsigned error_events;   /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
+	bool fatal;              /* librdkafka raised a fatal error */
+	bool credentials;        /* refused since the last answer */
+	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */
 };
 struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,
@@ -123,27 +125,6 @@ struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
 
 /* A broker answered. */
 void kafka_client_answered(struct kafka_client *client);
-
-/* What was under way when an error came. */
-enum kafka_call {
-	KAFKA_CALL_INIT,
-	KAFKA_CALL_PRODUCE,
-	KAFKA_CALL_DELIVERY,
-	KAFKA_CALL_OFFSETS,
-	KAFKA_CALL_COMMIT,
-	KAFKA_CALL_ABORT,
-	KAFKA_CALL_POLL,
-	KAFKA_CALL_QUERY, /* metadata, offsets, admin */
-};
-
-struct kafka_failure {
-	int code; /* rd_kafka_resp_err_t */
-	bool retriable, abortable, fatal;
-};
-
-/* The table: kind, and for ERROR_FATAL the exit code. */
-enum error_kind kafka_classify(
-    enum kafka_call call, struct kafka_failure failure, int *exit_code);
 
 /*
  * Sets `err` by the table and counts the code.  Returns -1.  `what` says what
@@ -157,10 +138,15 @@ int kafka_client_fail(struct kafka_client *client, enum kafka_call call,
 int kafka_client_fail_error(struct kafka_client *client, enum kafka_call call,
     struct rd_kafka_error_s *cause, struct error *err, const char *what);
 
+/*
+ * Partitions of a topic; 0: there is no such topic; -1 with ERROR_RETRY.  NULL
+ * as topic only asks a broker for an answer.  Any thread.  Blocks.
+ */
+int32_t kafka_client_partitions(struct kafka_client *client,
+    struct rd_kafka_s *handle, const char *topic, int timeout_ms,
+    struct error *err);
+
 /* Destroys a handle within `timeout_ms`; -1: it hangs and is left behind. */
 int kafka_client_destroy_handle(struct rd_kafka_s *handle, int timeout_ms);
-
-/* Milliseconds of CLOCK_MONOTONIC. */
-int64_t kafka_now_ms(void);
 
 #endif

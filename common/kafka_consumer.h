@@ -38,7 +38,7 @@ struct kafka_position {
 	const char *topic;
 	int32_t partition;
 	int64_t committed; /* the group's; -1: none */
-	int64_t offset;    /* where reading starts: committed, else beginning */
+	int64_t offset;    /* where reading starts: committed, else log start */
 };
 
 /*
@@ -50,7 +50,8 @@ struct kafka_consumer_events {
 	/*
 	 * Partitions came; `offset` may be changed (an offset, or
 	 * KAFKA_OFFSET_BEGINNING or _END).  Returning -1 means "not now": asked
-	 * again by the next poll, nothing is read meanwhile.
+	 * again by the next poll, nothing is read meanwhile.  May be asked
+	 * again also after 0, if Kafka does not answer.
 	 */
 	int (*assigned)(
 	    void *opaque, struct kafka_position *positions, size_t n);
@@ -192,6 +193,11 @@ bool kafka_consumer_is_joined(const struct kafka_consumer *consumer);
 struct kafka_group *kafka_consumer_group(
     struct kafka_consumer *consumer, struct error *err);
 void kafka_group_destroy(struct kafka_group *group); /* NULL is fine */
+
+/* For kafka_transaction. */
+struct rd_kafka_consumer_group_metadata_s;
+const struct rd_kafka_consumer_group_metadata_s *kafka_group_metadata(
+    const struct kafka_group *group);
 
 /* Log start and end (last stable offset) of a partition.  Blocks. */
 int kafka_consumer_range(struct kafka_consumer *consumer, const char *topic,

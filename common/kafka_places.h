@@ -1,0 +1,51 @@
+#ifndef SCHEDRUN_COMMON_KAFKA_PLACES_H
+#define SCHEDRUN_COMMON_KAFKA_PLACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Where a consumer stands in each of its partitions.  Part of kafka_consumer.
+ * Pure; one thread.
+ */
+struct kafka_place {
+	char *topic; /* ours */
+	int32_t partition;
+	const void
+	    *handle;  /* librdkafka's topic: found without comparing text */
+	int64_t next; /* the offset that is to be read next */
+	bool stuck;   /* what was to be read next is not there */
+};
+
+struct kafka_places {
+	struct kafka_place *at;
+	size_t n, capacity, last;
+};
+
+void kafka_places_clear(struct kafka_places *places);
+void kafka_places_finish(struct kafka_places *places);
+
+/* Ends the process with 71 if there is no memory. */
+void kafka_places_add(struct kafka_places *places, const char *topic,
+    int32_t partition, int64_t next);
+
+/* NULL: not one of ours.  `handle` may be NULL. */
+struct kafka_place *kafka_places_find(struct kafka_places *places,
+    const void *handle, const char *topic, int32_t partition);
+
+/*
+ * Whether a record at `offset` is to be read; if so the place moves behind it.
+ * One before the place was read already: librdkafka 2.0 can give it twice
+ * after a stale fetch.
+ */
+static inline bool
+kafka_place_accept(struct kafka_place *place, int64_t offset)
+{
+	if (offset < place->next)
+		return false;
+	place->next = offset + 1;
+	return true;
+}
+
+#endif

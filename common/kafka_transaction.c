@@ -1,0 +1,456 @@
+#include "common/kafka_transaction.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/kafka_message.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Messages that are handed to librdkafka in one call. */
+#define CHUNK 1000
+
+/* What is left for the handle's end after its messages were purged. */
+#define DESTROY_MIN_MS 500
+
+struct kafka_transaction {
+	struct kafka_client client; /* first: librdkafka's opaque */
+	rd_kafka_t *handle;
+	char **topics;
+	rd_kafka_topic_t **outputs; /* NULL until open */
+	size_t n_topics;
+	int64_t slow_ms; /* socket.timeout.ms */
+	bool opened, fenced;
+	/* Since begin: */
+	int64_t commit_started_ms;
+	unsigned commits, events_at_begin;
+	bool slow;
+	struct kafka_delivery_counts counts;
+	rd_kafka_message_t chunk[CHUNK];
+};
+
+static void
+note_failure(
+    struct kafka_transaction *transaction, const rd_kafka_message_t *message)
+{
+	struct kafka_delivery_counts *counts = &transaction->counts;
+
+	counts->failed++;
+	if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	    message->err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+		counts->too_large++;
+	if (counts->reason[0] != '\0')
+		return;
+	snprintf(counts->reason, sizeof counts->reason, "%s: %s",
+	    message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "?",
+	    rd_kafka_err2name(message->err));
+}
+
+static void
+on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+	struct kafka_transaction *transaction = opaque;
+
+	(void)handle;
+	switch (message->err) {
+	case RD_KAFKA_RESP_ERR_NO_ERROR:
+		transaction->counts.delivered++;
+		break;
+	case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+		break; /* follows an abort, whose cause was reported */
+	default:
+		note_failure(transaction, message);
+	}
+}
+
+static int
+fail(struct kafka_transaction *transaction, enum kafka_call call,
+    rd_kafka_error_t *cause, struct error *err, const char *what)
+{
+	rd_kafka_resp_err_t code = rd_kafka_error_code(cause);
+
+	transaction->fenced = code == RD_KAFKA_RESP_ERR__FENCED ||
+	    code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+	kafka_client_fail_error(&transaction->client, call, cause, err, what);
+	if (transaction->counts.reason[0] != '\0')
+		error_prefix(err, "%s", transaction->counts.reason);
+	return -1;
+}
+
+/* Create ----------------------------------------------------------------- */
+
+static rd_kafka_conf_t *
+configure(struct kafka_transaction *transaction,
+    const struct kafka_transaction_options *options, struct error *err)
+{
+	char message_max[24], value[32] = "";
+	size_t size = sizeof value;
+	struct kafka_preset presets[] = {
+		{ "transactional.id", options->transactional_id, true },
+		{ "enable.idempotence", "true", true },
+		{ "acks", "all", true },
+		{ "max.in.flight.requests.per.connection", "5", true },
+		{ "partitioner", "murmur2_random", true },
+		{ "transaction.timeout.ms", "20000", false },
+		{ "message.timeout.ms", "12000", false },
+		/* The default 100 adds steps of 100 ms to each commit. */
+		{ "retry.backoff.ms", "5", false },
+		{ "linger.ms", "0", false },
+		{ "message.max.bytes", message_max, false },
+	};
+	rd_kafka_conf_t *conf;
+
+	snprintf(message_max, sizeof message_max, "%lld",
+	    options->message_max_bytes > 0
+		? (long long)options->message_max_bytes
+		: 1000000LL);
+	conf = kafka_client_conf(&transaction->client, &options->settings,
+	    CONFIG_PRODUCER, presets, COUNT(presets), err);
+	if (conf == NULL)
+		return NULL;
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	rd_kafka_conf_get(conf, "socket.timeout.ms", value, &size);
+	transaction->slow_ms = strtoll(value, NULL, 10);
+	return conf;
+}
+
+static int
+copy_topics(struct kafka_transaction *transaction,
+    const struct kafka_transaction_options *options)
+{
+	size_t n = options->n_topics;
+
+	transaction->topics = calloc(n + 1, sizeof *transaction->topics);
+	transaction->outputs = calloc(n + 1, sizeof *transaction->outputs);
+	if (transaction->topics == NULL || transaction->outputs == NULL)
+		return -1;
+	transaction->n_topics = n;
+	for (size_t i = 0; i < n; i++) {
+		transaction->topics[i] = strdup(options->topics[i]);
+		if (transaction->topics[i] == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+free_transaction(struct kafka_transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->n_topics; i++)
+		free(transaction->topics[i]);
+	free(transaction->topics);
+	free(transaction->outputs);
+	free(transaction);
+}
+
+struct kafka_transaction *
+kafka_transaction_create(
+    const struct kafka_transaction_options *options, struct error *err)
+{
+	struct kafka_transaction *transaction = calloc(1, sizeof *transaction);
+	rd_kafka_conf_t *conf;
+	char text[256];
+
+	if (transaction == NULL || copy_topics(transaction, options) != 0) {
+		error_fatal(err, 71, "no memory for a producer");
+		goto fail;
+	}
+	conf = configure(transaction, options, err);
+	if (conf == NULL)
+		goto fail;
+	transaction->handle =
+	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	if (transaction->handle != NULL)
+		return transaction;
+	rd_kafka_conf_destroy(conf);
+	error_fatal(err, 78, "kafka producer: %s", text);
+fail:
+	if (transaction != NULL)
+		free_transaction(transaction);
+	return NULL;
+}
+
+int
+kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t left;
+
+	if (transaction == NULL)
+		return 0;
+	/* Each message must be reported, or librdkafka may still read its
+	 * value, which is the caller's memory. */
+	rd_kafka_purge(transaction->handle,
+	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_flush(transaction->handle, timeout_ms);
+	for (size_t i = 0; i < transaction->n_topics; i++)
+		if (transaction->outputs[i] != NULL)
+			rd_kafka_topic_destroy(transaction->outputs[i]);
+	left = until - clock_monotonic_ms();
+	if (kafka_client_destroy_handle(transaction->handle,
+		left > DESTROY_MIN_MS ? (int)left : DESTROY_MIN_MS) != 0)
+		return -1; /* its threads may still look at `transaction` */
+	free_transaction(transaction);
+	return 0;
+}
+
+/* Open, begin ------------------------------------------------------------ */
+
+static int
+warm_up(struct kafka_transaction *transaction, size_t i, int timeout_ms,
+    struct error *err)
+{
+	const char *name = transaction->topics[i];
+	int32_t n;
+
+	if (transaction->outputs[i] == NULL)
+		transaction->outputs[i] =
+		    rd_kafka_topic_new(transaction->handle, name, NULL);
+	n = kafka_client_partitions(
+	    &transaction->client, transaction->handle, name, timeout_ms, err);
+	if (n == 0)
+		return error_set(err, ERROR_RETRY,
+		    "there is no topic %s; to create it: schedrun init", name);
+	return n > 0 ? 0 : -1;
+}
+
+int
+kafka_transaction_open(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	rd_kafka_error_t *cause = NULL;
+
+	if (!transaction->opened)
+		cause =
+		    rd_kafka_init_transactions(transaction->handle, timeout_ms);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_INIT, cause, err,
+		    "init_transactions");
+	transaction->opened = true;
+	for (size_t i = 0; i < transaction->n_topics; i++) {
+		int64_t left = until - clock_monotonic_ms();
+		if (warm_up(
+			transaction, i, left > 100 ? (int)left : 100, err) != 0)
+			return -1;
+	}
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+int
+kafka_transaction_begin(
+    struct kafka_transaction *transaction, struct error *err)
+{
+	rd_kafka_error_t *cause;
+
+	rd_kafka_poll(transaction->handle, 0);
+	transaction->counts = (struct kafka_delivery_counts){ 0 };
+	transaction->events_at_begin = transaction->client.error_events;
+	transaction->commits = 0;
+	transaction->slow = false;
+	transaction->fenced = false;
+	cause = rd_kafka_begin_transaction(transaction->handle);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_PRODUCE, cause, err,
+		    "begin_transaction");
+	return 0;
+}
+
+/* Produce ---------------------------------------------------------------- */
+
+static bool
+is_plain(const struct kafka_message *message)
+{
+	return message->n_headers == 0 && message->timestamp_ms <= 0;
+}
+
+/* Fills the chunk with plain messages; returns how many. */
+static size_t
+fill_chunk(
+    rd_kafka_message_t *chunk, const struct kafka_message *messages, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && i < CHUNK && is_plain(&messages[i]); i++) {
+		chunk[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+		chunk[i].payload = kafka_unconst(messages[i].value.at);
+		chunk[i].len = messages[i].value.size;
+		chunk[i].key = kafka_unconst(messages[i].key.at);
+		chunk[i].key_len = messages[i].key.size;
+		chunk[i]._private = NULL;
+	}
+	return i;
+}
+
+/*
+ * Hands a chunk over in its order and without copying values.  Returns how
+ * many were accepted; `code` is why the next was not.
+ */
+static size_t
+produce_chunk(struct kafka_transaction *transaction, size_t topic, size_t n,
+    rd_kafka_resp_err_t *code)
+{
+	rd_kafka_message_t *chunk = transaction->chunk;
+	size_t i;
+
+	*code = RD_KAFKA_RESP_ERR_NO_ERROR;
+	if ((size_t)rd_kafka_produce_batch(transaction->outputs[topic],
+		RD_KAFKA_PARTITION_UA, 0, chunk, (int)n) == n)
+		return n;
+	for (i = 0; i < n && chunk[i].err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		;
+	if (i < n)
+		*code = chunk[i].err;
+	return i;
+}
+
+static rd_kafka_resp_err_t
+produce_one(struct kafka_transaction *transaction, size_t topic,
+    const struct kafka_message *message)
+{
+	rd_kafka_error_t *cause = kafka_message_produce(
+	    transaction->handle, transaction->topics[topic], message, 0);
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (cause != NULL) {
+		code = rd_kafka_error_code(cause);
+		rd_kafka_error_destroy(cause);
+	}
+	return code;
+}
+
+/* Hands over a run of messages of one form; moves `done` along. */
+static rd_kafka_resp_err_t
+produce_run(struct kafka_transaction *transaction, size_t topic,
+    const struct kafka_message *messages, size_t n, size_t *done)
+{
+	rd_kafka_resp_err_t code;
+	size_t size = fill_chunk(transaction->chunk, messages, n);
+
+	if (size > 0) {
+		*done += produce_chunk(transaction, topic, size, &code);
+		return code;
+	}
+	code = produce_one(transaction, topic, messages);
+	*done += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+	return code;
+}
+
+int
+kafka_transaction_produce(struct kafka_transaction *transaction, size_t topic,
+    const struct kafka_message *messages, size_t n, int timeout_ms,
+    struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	size_t done = 0, before;
+	rd_kafka_resp_err_t code;
+
+	while (done < n) {
+		before = done;
+		code = produce_run(
+		    transaction, topic, messages + done, n - done, &done);
+		transaction->counts.produced += done - before;
+		if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+		    clock_monotonic_ms() < until) {
+			rd_kafka_poll(transaction->handle, 10);
+			continue;
+		}
+		/* A full queue that does not drain in time, or a refusal: the
+		 * batch is half handed over, only an abort undoes that. */
+		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+			kafka_client_fail(&transaction->client,
+			    KAFKA_CALL_PRODUCE,
+			    (struct kafka_failure){
+				.code = code, .abortable = true },
+			    err, transaction->topics[topic], NULL);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Offsets, commit, abort ------------------------------------------------- */
+
+int
+kafka_transaction_send_offsets(struct kafka_transaction *transaction,
+    const struct kafka_group *group, const char *topic,
+    const struct kafka_offset *offsets, size_t n, int timeout_ms,
+    struct error *err)
+{
+	rd_kafka_topic_partition_list_t *list =
+	    rd_kafka_topic_partition_list_new((int)n);
+	rd_kafka_error_t *cause;
+
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(
+		    list, topic, offsets[i].partition)
+		    ->offset = offsets[i].offset;
+	cause = rd_kafka_send_offsets_to_transaction(
+	    transaction->handle, list, kafka_group_metadata(group), timeout_ms);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_OFFSETS, cause, err,
+		    "send_offsets_to_transaction");
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+int
+kafka_transaction_commit(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_error_t *cause;
+
+	if (transaction->commits++ == 0)
+		transaction->commit_started_ms = clock_monotonic_ms();
+	cause = rd_kafka_commit_transaction(transaction->handle, timeout_ms);
+	if (clock_monotonic_ms() - transaction->commit_started_ms >=
+	    transaction->slow_ms)
+		transaction->slow = true;
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_COMMIT, cause, err,
+		    "commit_transaction");
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+int
+kafka_transaction_abort(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_error_t *cause =
+	    rd_kafka_abort_transaction(transaction->handle, timeout_ms);
+
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_ABORT, cause, err,
+		    "abort_transaction");
+	return 0;
+}
+
+bool
+kafka_transaction_is_suspect(struct kafka_transaction *transaction)
+{
+	rd_kafka_poll(transaction->handle, 0);
+	return transaction->commits != 1 || transaction->slow ||
+	    transaction->client.fatal ||
+	    transaction->client.error_events != transaction->events_at_begin;
+}
+
+bool
+kafka_transaction_is_fenced(const struct kafka_transaction *transaction)
+{
+	return transaction->fenced;
+}
+
+void
+kafka_transaction_counts(const struct kafka_transaction *transaction,
+    struct kafka_delivery_counts *counts)
+{
+	*counts = transaction->counts;
+}
