@@ -33,6 +33,12 @@ digest_equal(const void *a, const void *b, size_t size)
 }
 
 void
+secret_wipe(void *bytes, size_t size)
+{
+	OPENSSL_cleanse(bytes, size);
+}
+
+void
 hex_write(const void *bytes, size_t size, char *out)
 {
 	static const char digits[] = "0123456789abcdef";

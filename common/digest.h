@@ -19,6 +19,9 @@ void hmac_sha256(struct text key, struct text bytes, uint8_t out[SHA256_SIZE]);
 /* Takes the same time whatever the bytes are. */
 bool digest_equal(const void *a, const void *b, size_t size);
 
+/* Overwrites a secret; not optimised away. */
+void secret_wipe(void *bytes, size_t size);
+
 /* Lower-case hexadecimal, 2 × size characters, no NUL. */
 void hex_write(const void *bytes, size_t size, char *out);
 

@@ -1,0 +1,162 @@
+#include "producer/work_pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define THREADS_MAX 16
+
+struct worker {
+	struct work_pool *pool;
+	struct work_redis redis;
+	pthread_t thread;
+	bool started;
+};
+
+struct work_pool {
+	struct loop *loop;
+	pthread_mutex_t lock; /* of the queue and `ending` */
+	pthread_cond_t filled;
+	struct work_job *first, **last;
+	size_t n_waiting, queue_max;
+	bool ending;
+	struct worker workers[THREADS_MAX];
+	size_t n_workers;
+};
+
+static struct work_job *
+take_job(struct work_pool *pool)
+{
+	struct work_job *job;
+
+	pthread_mutex_lock(&pool->lock);
+	while (pool->first == NULL && !pool->ending)
+		pthread_cond_wait(&pool->filled, &pool->lock);
+	job = pool->first;
+	if (job != NULL) {
+		pool->first = job->next;
+		pool->n_waiting--;
+		if (pool->first == NULL)
+			pool->last = &pool->first;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return job;
+}
+
+static void
+finish_job(void *argument)
+{
+	struct work_job *job = argument;
+
+	job->done(job);
+}
+
+static void *
+run(void *argument)
+{
+	struct worker *worker = argument;
+	struct work_job *job;
+	sigset_t all;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	while ((job = take_job(worker->pool)) != NULL) {
+		job->work(job, &worker->redis);
+		loop_post(worker->pool->loop, finish_job, job);
+	}
+	return NULL;
+}
+
+static int
+start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
+    struct error *err)
+{
+	struct worker *worker = &pool->workers[pool->n_workers++];
+
+	worker->pool = pool;
+	worker->redis.schedules = redis_create(&settings->schedules, err);
+	if (worker->redis.schedules == NULL)
+		return -1;
+	worker->redis.view = redis_create(&settings->view, err);
+	if (worker->redis.view == NULL)
+		return -1;
+	if (pthread_create(&worker->thread, NULL, run, worker) != 0)
+		return error_fatal(err, 71, "no thread for Redis");
+	worker->started = true;
+	return 0;
+}
+
+struct work_pool *
+work_pool_create(const struct work_pool_settings *settings, struct error *err)
+{
+	struct work_pool *pool = calloc(1, sizeof *pool);
+	size_t i;
+
+	if (pool == NULL)
+		_Exit(71);
+	pool->loop = settings->loop;
+	pool->queue_max = settings->queue_max;
+	pool->last = &pool->first;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->filled, NULL);
+	for (i = 0; i < settings->n_threads && i < THREADS_MAX; i++)
+		if (start_worker(pool, settings, err) != 0) {
+			work_pool_destroy(pool);
+			return NULL;
+		}
+	return pool;
+}
+
+int
+work_pool_submit(struct work_pool *pool, struct work_job *job)
+{
+	int rc = -1;
+
+	job->next = NULL;
+	pthread_mutex_lock(&pool->lock);
+	if (pool->n_waiting < pool->queue_max) {
+		*pool->last = job;
+		pool->last = &job->next;
+		pool->n_waiting++;
+		pthread_cond_signal(&pool->filled);
+		rc = 0;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return rc;
+}
+
+size_t
+work_pool_waiting(struct work_pool *pool)
+{
+	size_t n;
+
+	pthread_mutex_lock(&pool->lock);
+	n = pool->n_waiting;
+	pthread_mutex_unlock(&pool->lock);
+	return n;
+}
+
+void
+work_pool_destroy(struct work_pool *pool)
+{
+	size_t i;
+
+	if (pool == NULL)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->filled);
+	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->n_workers; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		if (worker->started)
+			pthread_join(worker->thread, NULL);
+		redis_destroy(worker->redis.schedules);
+		redis_destroy(worker->redis.view);
+	}
+	pthread_cond_destroy(&pool->filled);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
