@@ -1,0 +1,34 @@
+#ifndef SCHEDRUN_PRODUCER_HTTP_COUNTERS_H
+#define SCHEDRUN_PRODUCER_HTTP_COUNTERS_H
+
+#include "common/http_server.h"
+#include "common/metrics.h"
+#include "common/text.h"
+
+/*
+ * The adapter's metrics (ecosystem, section 4).  Routes are patterns, never
+ * what a request said; methods that we don't serve are "other".  On the loop's
+ * thread.
+ */
+struct http_counters;
+
+struct http_counters *http_counters_create(
+    struct metrics *metrics, size_t n_routes);
+void http_counters_destroy(struct http_counters *counters);
+
+/* The name of route number `route`; before the first request. */
+void http_counters_route(
+    struct http_counters *counters, size_t route, const char *pattern);
+
+/* An answer, after so many seconds; `route` SIZE_MAX: no route fits. */
+void http_counters_answer(struct http_counters *counters, size_t route,
+    struct text method, int status, double seconds);
+
+void http_counters_auth_failure(
+    struct http_counters *counters, const char *reason);
+
+/* The gauges that are looked at now and then. */
+void http_counters_server(
+    struct http_counters *counters, const struct http_server *server);
+
+#endif

@@ -1,0 +1,438 @@
+#include "producer/http_routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rid.h"
+#include "producer/http_call.h"
+#include "producer/http_counters.h"
+#include "producer/http_runs.h"
+
+enum preview { PREVIEW_NEVER, PREVIEW_IN_DOC, PREVIEW_ALWAYS };
+enum body_use { BODY_IGNORED, BODY_NONE, BODY_JSON };
+
+/* What a rid in a path names, and the error when it names nothing. */
+enum object { OBJECT_SCHEDULE, OBJECT_VERSION, OBJECT_BUILD, OBJECT_RUN };
+
+static const struct {
+	const char *variable, *service, *type;
+	enum api_error missing;
+	const char *parameter;
+} objects[] = {
+	[OBJECT_SCHEDULE] = { "{scheduleRid}", "scheduler", "schedule",
+	    API_SCHEDULE_NOT_FOUND, "scheduleRid" },
+	[OBJECT_VERSION] = { "{scheduleVersionRid}", "scheduler",
+	    "schedule-version", API_VERSION_NOT_FOUND, "scheduleVersionRid" },
+	[OBJECT_BUILD] = { "{buildRid}", "foundry", "build",
+	    API_BUILD_NOT_FOUND, "buildRid" },
+	[OBJECT_RUN] = { "{runRid}", "scheduler", "run", API_RUN_NOT_FOUND,
+	    "scheduleRunRid" },
+};
+#define N_OBJECTS (sizeof objects / sizeof objects[0])
+
+struct http_route {
+	const char *method;
+	const char *pattern; /* below http.base.path; one per path in a row */
+	enum http_scope scope;
+	enum preview preview;
+	enum body_use body;
+	call_function *handle;
+};
+
+#define API "/api/v2/orchestration"
+
+static void
+answer_alive(struct http_call *call)
+{
+	http_call_answer(call,
+	    &(struct http_answer){ .status = 200,
+		.content_type = "text/plain; charset=utf-8",
+		.body = TEXT("ok\n") });
+}
+
+/* Paths with a literal segment stand before those with a variable there. */
+static const struct http_route routes[] = {
+	{ "GET", "/healthz", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    answer_alive },
+	{ "POST", API "/schedules/{scheduleRid}/run", SCOPE_WRITE,
+	    PREVIEW_IN_DOC, BODY_NONE, http_runs_post },
+	{ "GET", API "/schedules/{scheduleRid}/runs/{runRid}", SCOPE_READ,
+	    PREVIEW_NEVER, BODY_IGNORED, http_runs_get },
+};
+#define N_ROUTES (sizeof routes / sizeof routes[0])
+
+size_t
+http_routes_count(void)
+{
+	return N_ROUTES;
+}
+
+size_t
+http_route_number(const struct http_route *route)
+{
+	return route != NULL ? (size_t)(route - routes) : SIZE_MAX;
+}
+
+const char *
+http_route_pattern(const struct http_route *route)
+{
+	return route != NULL ? route->pattern : "none";
+}
+
+void
+http_routes_register(struct http_app *app)
+{
+	size_t i;
+
+	for (i = 0; i < N_ROUTES; i++)
+		http_counters_route(app->counters, i, routes[i].pattern);
+}
+
+/* The object that a pattern's segment stands for, or NULL for a literal. */
+static int
+object_of(struct text segment)
+{
+	size_t i;
+
+	for (i = 0; i < N_OBJECTS; i++)
+		if (text_equal(segment, text_from(objects[i].variable)))
+			return (int)i;
+	return -1;
+}
+
+static bool
+next_segment(const char **pattern, struct text *segment)
+{
+	if (**pattern != '/')
+		return false;
+	segment->at = *pattern + 1;
+	segment->size = strcspn(segment->at, "/");
+	*pattern = segment->at + segment->size;
+	return true;
+}
+
+/* How many segments of the path a fixed prefix takes; -1: it doesn't fit. */
+static int
+match_prefix(const struct http_path *path, struct text prefix)
+{
+	const char *at = prefix.at;
+	struct text segment;
+	int n = 0;
+
+	while (prefix.size > 0 && next_segment(&at, &segment)) {
+		if ((size_t)n >= path->n_segments ||
+		    !text_equal(path->segments[n], segment))
+			return -1;
+		n++;
+	}
+	return n;
+}
+
+static bool
+matches(const struct http_path *path, size_t start, const char *pattern,
+    struct text *rids)
+{
+	struct text segment;
+	size_t i = start, n = 0;
+
+	while (next_segment(&pattern, &segment)) {
+		if (i >= path->n_segments)
+			return false;
+		if (object_of(segment) < 0) {
+			if (!text_equal(path->segments[i], segment))
+				return false;
+		} else if (path->segments[i].size == 0) {
+			return false;
+		} else {
+			rids[n++] = path->segments[i];
+		}
+		i++;
+	}
+	return i == path->n_segments;
+}
+
+/* The first route of the path's pattern, whatever its method. */
+static const struct http_route *
+find_pattern(struct http_call *call)
+{
+	int start = match_prefix(&call->path, call->app->base_path);
+	size_t i;
+
+	if (start < 0)
+		return NULL;
+	for (i = 0; i < N_ROUTES; i++)
+		if (matches(&call->path, (size_t)start, routes[i].pattern,
+			call->rids))
+			return &routes[i];
+	return NULL;
+}
+
+static bool
+is_same_path(const struct http_route *a, const struct http_route *b)
+{
+	return b < routes + N_ROUTES && strcmp(a->pattern, b->pattern) == 0;
+}
+
+static const struct http_route *
+find_method(const struct http_route *first, struct text method)
+{
+	const struct http_route *route;
+
+	if (text_equal(method, TEXT("HEAD")))
+		method = TEXT("GET");
+	for (route = first; is_same_path(first, route); route++)
+		if (text_equal(method, text_from(route->method)))
+			return route;
+	return NULL;
+}
+
+static struct text
+allowed_methods(struct http_call *call, const struct http_route *first)
+{
+	char *out = arena_alloc(call->arena, 80);
+	const struct http_route *route;
+	size_t n = 0;
+
+	for (route = first; is_same_path(first, route); route++)
+		n += (size_t)snprintf(out + n, 80 - n, "%s%s, ", route->method,
+		    strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+	n += (size_t)snprintf(out + n, 80 - n, "OPTIONS");
+	return (struct text){ out, n };
+}
+
+/* A page of another origin asks first what it may send (WHATWG Fetch). */
+static void
+answer_options(struct http_call *call, const struct http_route *first)
+{
+	struct text allow = allowed_methods(call, first);
+
+	http_call_field(call, "Allow", allow);
+	if (call->app->cors_origins[0] != '\0') {
+		http_call_field(call, "Access-Control-Allow-Methods", allow);
+		http_call_field(call, "Access-Control-Allow-Headers",
+		    TEXT("Authorization, Content-Type, Fetch-User-Agent, "
+			 "Idempotency-Key, Last-Event-ID, Prefer, "
+			 "Schedrun-Contract"));
+		http_call_field(call, "Access-Control-Max-Age", TEXT("600"));
+	}
+	http_call_empty(call, 204);
+}
+
+static void
+refuse_method(struct http_call *call, const struct http_route *first)
+{
+	struct text method = http_request_head(call->request)->method;
+
+	http_call_field(call, "Allow", allowed_methods(call, first));
+	http_call_error(call, API_METHOD_NOT_ALLOWED, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("method", method), PARAMETER_END });
+}
+
+static bool
+check_route(struct http_call *call)
+{
+	struct text method = http_request_head(call->request)->method;
+	const struct http_route *first = find_pattern(call);
+
+	if (first == NULL) {
+		http_call_empty(call, 404);
+		return false;
+	}
+	call->route = first;
+	if (text_equal(method, TEXT("OPTIONS"))) {
+		answer_options(call, first);
+		return false;
+	}
+	if (find_method(first, method) == NULL) {
+		refuse_method(call, first);
+		return false;
+	}
+	call->route = find_method(first, method);
+	return true;
+}
+
+static bool
+check_profile(struct http_call *call)
+{
+	const struct http_head *head = http_request_head(call->request);
+
+	if (http_profile_choose(head, call->app->profile, &call->profile))
+		return true;
+	http_call_invalid(call, "Schedrun-Contract",
+	    "must be one of doc, ga, ga-upper",
+	    http_head_get(head, "schedrun-contract"));
+	return false;
+}
+
+#define REALM "Bearer realm=\"schedrun\""
+
+static void
+refuse_token(struct http_call *call, const char *reason)
+{
+	char *challenge = arena_alloc(call->arena, 120);
+	int n = snprintf(challenge, 120,
+	    REALM ", error=\"invalid_token\", error_description=\"%s\"",
+	    reason);
+
+	http_counters_auth_failure(call->app->counters, reason);
+	http_call_field(
+	    call, "WWW-Authenticate", (struct text){ challenge, (size_t)n });
+	http_call_error(call, API_UNAUTHORIZED, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("error", text_from(reason)), PARAMETER_END });
+}
+
+static bool
+check_token(struct http_call *call)
+{
+	const char *reason = "MALFORMED";
+
+	switch (http_auth_check(call->app->auth,
+	    http_request_head(call->request), &call->caller, &reason)) {
+	case VERDICT_OK:
+		return true;
+	case VERDICT_MISSING:
+		http_counters_auth_failure(call->app->counters, "MISSING");
+		http_call_field(call, "WWW-Authenticate", TEXT(REALM));
+		http_call_error(call, API_MISSING_CREDENTIALS, NULL, NULL);
+		break;
+	case VERDICT_REFUSED:
+		refuse_token(call, reason);
+		break;
+	case VERDICT_MALFORMED:
+		http_call_invalid(
+		    call, "Authorization", "must be given once", TEXT_NONE);
+		break;
+	}
+	return false;
+}
+
+static bool
+check_scope(struct http_call *call)
+{
+	const char *missing = http_scope_name(call->route->scope);
+	char *challenge;
+	int n;
+
+	if ((call->caller.scopes & call->route->scope) != 0)
+		return true;
+	challenge = arena_alloc(call->arena, 120);
+	n = snprintf(challenge, 120,
+	    REALM ", error=\"insufficient_scope\", scope=\"%s\"", missing);
+	http_counters_auth_failure(call->app->counters, "SCOPE");
+	http_call_field(
+	    call, "WWW-Authenticate", (struct text){ challenge, (size_t)n });
+	http_call_error(call, API_USAGE_DENIED, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("missingScope", text_from(missing)),
+		PARAMETER_END });
+	return false;
+}
+
+static bool
+check_preview(struct http_call *call)
+{
+	enum preview wanted = call->route->preview;
+	struct text value = TEXT_NONE;
+	int n = http_path_get(&call->path, "preview", &value);
+	bool is_true = n == 1 && text_equal(value, TEXT("true"));
+	bool is_false = n == 1 && text_equal(value, TEXT("false"));
+
+	if (n < 0 || (n == 1 && !is_true && !is_false)) {
+		http_call_invalid(call, "preview",
+		    n < 0 ? "must be given once" : "must be true or false",
+		    value);
+		return false;
+	}
+	if (is_true || wanted == PREVIEW_NEVER ||
+	    (wanted == PREVIEW_IN_DOC && call->profile != PROFILE_DOC))
+		return true;
+	http_call_error(call, API_PREVIEW_ONLY,
+	    "This endpoint is in preview: add preview=true.", NULL);
+	return false;
+}
+
+/*
+ * A rid that is none is malformed; one of another type names nothing of ours,
+ * which is the same as naming something that does not exist.
+ */
+static bool
+check_rids(struct http_call *call)
+{
+	const char *pattern = call->route->pattern;
+	struct api_parameter parameters[3];
+	struct text segment;
+	size_t n = 0;
+
+	while (next_segment(&pattern, &segment)) {
+		int object = object_of(segment);
+		struct text rid;
+
+		if (object < 0)
+			continue;
+		rid = call->rids[n];
+		if (!rid_is_valid(rid)) {
+			http_call_invalid(call, objects[object].parameter,
+			    "not a resource identifier", rid);
+			return false;
+		}
+		parameters[n++] = PARAMETER_T(objects[object].parameter, rid);
+		parameters[n] = PARAMETER_END;
+		if (rid_is(rid, text_from(objects[object].service),
+			text_from(objects[object].type)))
+			continue;
+		http_call_error(
+		    call, objects[object].missing, NULL, parameters);
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_body(struct http_call *call)
+{
+	switch (call->route->body) {
+	case BODY_IGNORED:
+		return true;
+	case BODY_NONE:
+		return http_call_takes_no_body(call);
+	case BODY_JSON:
+		return http_call_body(call) != NULL;
+	}
+	return false;
+}
+
+static bool
+check_access(struct http_call *call)
+{
+	if (call->route->scope == SCOPE_NONE)
+		return true;
+	return check_profile(call) && check_token(call) && check_scope(call) &&
+	    check_preview(call);
+}
+
+void
+http_routes_handle(void *context, struct http_request *request)
+{
+	struct http_call *call = http_call_create(context, request);
+	const char *reason;
+
+	if (http_path_parse(http_request_head(request)->target, call->arena,
+		&call->path, &reason) != 0) {
+		http_call_invalid(call, "path", reason, TEXT_NONE);
+		return;
+	}
+	if (check_route(call) && check_access(call) && check_rids(call) &&
+	    check_body(call))
+		call->route->handle(call);
+}
+
+void
+http_routes_refused(void *context, int status)
+{
+	struct http_app *app = context;
+
+	http_counters_answer(
+	    app->counters, SIZE_MAX, TEXT("other"), status, 0.0);
+}
