@@ -29,8 +29,8 @@ struct config_key {
 	const char *fallback; /* the default, as text; NULL: none */
 	const char *choices;  /* "jwt|token-file|none" */
 	int64_t min, max;     /* of numbers; both 0: no bounds */
-	bool secret;          /* never from a flag, never printed; also NAME.file */
-	const char *meaning;  /* one line for `config keys` and config(5) */
+	bool secret; /* never from a flag, never printed; also NAME.file */
+	const char *meaning; /* one line for `config keys` and config(5) */
 };
 
 /* The table, ended by a NULL name: for `config keys` and the man page. */

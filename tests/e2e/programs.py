@@ -12,7 +12,7 @@ import urllib.request
 import checker
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("SCHEDRUN_BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 GROUP = "schedrun-worker"
 
 
