@@ -30,13 +30,30 @@ enum batch_fate {
 	FATE_CRASHED, /* killed workers: result Internal, and DLQ */
 };
 
+enum dead_reason {
+	DEAD_EMPTY,
+	DEAD_TOO_LARGE,
+	DEAD_TRUNCATED_HEADER,
+	DEAD_BAD_MAGIC,
+	DEAD_UNKNOWN_SCHEMA,
+	DEAD_WRONG_SCHEMA,
+	DEAD_BAD_SCHEMA,
+	DEAD_MALFORMED,
+	DEAD_TRAILING_BYTES,
+	DEAD_INVALID_FIELD,
+	DEAD_CONFLICT,
+	DEAD_CRASHED_WORKER,
+	DEAD_REASONS
+};
+const char *dead_reason_text(enum dead_reason reason); /* "too-large" */
+
 struct batch_record {
 	struct run_request request; /* borrows from the Kafka record */
 	struct uuid run;
 	enum batch_fate fate;
-	uint32_t plan;      /* FATE_PLAN: its number in the snapshot */
-	const char *reason; /* FATE_DEAD, FATE_CRASHED: of the closed list */
-	struct text detail; /* the same: for people; in the arena */
+	uint32_t plan;           /* FATE_PLAN: its number in the snapshot */
+	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
+	struct text detail;      /* the same: for people; in the arena */
 };
 
 /* A batch's stretch of one partition. */
@@ -54,7 +71,8 @@ struct batch_counts {
 	uint32_t submitted, ignored, errors[INTERNAL + 1];
 	uint64_t planned_jobs;
 	uint32_t same_partition, cross_partition;
-	uint32_t key_mismatches, overwritten;
+	uint32_t key_mismatches;
+	uint32_t dead[DEAD_REASONS];
 };
 
 struct batch_messages {

@@ -66,16 +66,17 @@ enum intake_action intake_step(
 /*
  * Stage B, the commit:
  *
- *     CLOSED -> READY -> BEGUN -> FILLED -> STAKED -> READY
- *       ^                  |         |         |
- *       +------------------+---------+---------+  any failure: rebuild
+ *     CLOSED -> READY -> BEGINNING -> PRODUCING -> SENDING -> COMMITTING ->
+ * READY ^                    |            |           |           |
+ *       +--------------------+------------+-----------+-----------+
+ *                  whatever is not a clean commit: rebuild
  */
 enum commit_phase {
-	COMMIT_CLOSED, /* no producer: create one, init_transactions */
-	COMMIT_READY,  /* no transaction is open */
-	COMMIT_BEGUN,  /* a transaction is open, producing */
-	COMMIT_FILLED, /* everything is produced, offsets are next */
-	COMMIT_STAKED, /* offsets are in: committing */
+	COMMIT_CLOSED,     /* no producer: create one, init_transactions */
+	COMMIT_READY,      /* no transaction is open */
+	COMMIT_PRODUCING,  /* a transaction is open, producing */
+	COMMIT_SENDING,    /* everything is produced, offsets are next */
+	COMMIT_COMMITTING, /* offsets are in: committing */
 	COMMIT_DEAD,
 	COMMIT_PHASES
 };

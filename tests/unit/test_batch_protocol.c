@@ -9,6 +9,7 @@ a_clean_batch_goes_round(void)
 
 	CHECK(commit_step(&phase, COMMIT_OK) == COMMIT_WAIT);
 	CHECK(commit_step(&phase, COMMIT_BATCH) == COMMIT_BEGIN);
+	CHECK(commit_step(&phase, COMMIT_OK) == COMMIT_PRODUCE);
 	CHECK(commit_step(&phase, COMMIT_OK) == COMMIT_SEND_OFFSETS);
 	CHECK(commit_step(&phase, COMMIT_OK) == COMMIT_COMMIT);
 	CHECK(commit_step(&phase, COMMIT_OK) == COMMIT_DONE);
@@ -31,26 +32,26 @@ commit_rows(void)
 		    COMMIT_CLOSED },
 		{ "no batch without a producer", COMMIT_CLOSED, COMMIT_BATCH,
 		    COMMIT_REFUSE, COMMIT_CLOSED },
-		{ "produce fails", COMMIT_BEGUN, COMMIT_LOST,
+		{ "produce fails", COMMIT_PRODUCING, COMMIT_LOST,
 		    COMMIT_ABORT_REWIND, COMMIT_CLOSED },
-		{ "revoked before the offsets", COMMIT_BEGUN, COMMIT_REVOKED,
+		{ "revoked before the offsets", COMMIT_PRODUCING,
+		    COMMIT_REVOKED, COMMIT_ABORT_REWIND, COMMIT_CLOSED },
+		{ "revoked at the offsets", COMMIT_SENDING, COMMIT_REVOKED,
 		    COMMIT_ABORT_REWIND, COMMIT_CLOSED },
-		{ "revoked at the offsets", COMMIT_FILLED, COMMIT_REVOKED,
+		{ "revoked in the commit", COMMIT_COMMITTING, COMMIT_REVOKED,
+		    COMMIT_COMMIT, COMMIT_COMMITTING },
+		{ "coordinator moves", COMMIT_SENDING, COMMIT_RETRY,
+		    COMMIT_SEND_OFFSETS, COMMIT_SENDING },
+		{ "coordinator stays away", COMMIT_SENDING, COMMIT_DEADLINE,
 		    COMMIT_ABORT_REWIND, COMMIT_CLOSED },
-		{ "revoked in the commit", COMMIT_STAKED, COMMIT_REVOKED,
-		    COMMIT_COMMIT, COMMIT_STAKED },
-		{ "coordinator moves", COMMIT_FILLED, COMMIT_RETRY,
-		    COMMIT_SEND_OFFSETS, COMMIT_FILLED },
-		{ "coordinator stays away", COMMIT_FILLED, COMMIT_DEADLINE,
-		    COMMIT_ABORT_REWIND, COMMIT_CLOSED },
-		{ "commit unknown: again", COMMIT_STAKED, COMMIT_RETRY,
-		    COMMIT_COMMIT, COMMIT_STAKED },
+		{ "commit unknown: again", COMMIT_COMMITTING, COMMIT_RETRY,
+		    COMMIT_COMMIT, COMMIT_COMMITTING },
 		{ "commit unknown at the deadline: never abort",
-		    COMMIT_STAKED, COMMIT_DEADLINE, COMMIT_DESTROY_REWIND,
+		    COMMIT_COMMITTING, COMMIT_DEADLINE, COMMIT_DESTROY_REWIND,
 		    COMMIT_CLOSED },
-		{ "commit not clean", COMMIT_STAKED, COMMIT_SUSPECT,
+		{ "commit not clean", COMMIT_COMMITTING, COMMIT_SUSPECT,
 		    COMMIT_DONE_REBUILD, COMMIT_CLOSED },
-		{ "fenced", COMMIT_STAKED, COMMIT_LOST, COMMIT_ABORT_REWIND,
+		{ "fenced", COMMIT_COMMITTING, COMMIT_LOST, COMMIT_ABORT_REWIND,
 		    COMMIT_CLOSED },
 		{ "not authorised", COMMIT_CLOSED, COMMIT_FATAL, COMMIT_EXIT,
 		    COMMIT_DEAD },
@@ -68,19 +69,20 @@ commit_rows(void)
 	}
 }
 
-/* The rebuild rule: READY, and so a used producer, only after a clean commit. */
+/* The rebuild rule: READY, and so a used producer, only after a clean commit.
+ */
 static void
 every_failure_rebuilds(void)
 {
 	enum commit_phase from, to;
 	int event;
 
-	for (from = COMMIT_BEGUN; from <= COMMIT_STAKED; from++)
+	for (from = COMMIT_BEGINNING; from <= COMMIT_COMMITTING; from++)
 		for (event = 0; event < COMMIT_EVENTS; event++) {
 			to = from;
 			commit_step(&to, (enum commit_event)event);
 			CHECK(to != COMMIT_READY ||
-			    (from == COMMIT_STAKED && event == COMMIT_OK));
+			    (from == COMMIT_COMMITTING && event == COMMIT_OK));
 		}
 	CHECK(commit_verdict(true, false) == COMMIT_SUSPECT);
 	CHECK(commit_verdict(false, false) == COMMIT_OK);

@@ -40,8 +40,8 @@ judges_as_the_table_says(void)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		claim_value_write(&rows[i].occupant, bytes);
-		CHECK_ROW(rows[i].name,
-		    claim_judge(&mine, text) == rows[i].verdict);
+		CHECK_ROW(
+		    rows[i].name, claim_judge(&mine, text) == rows[i].verdict);
 	}
 	CHECK(claim_judge(&mine, TEXT_NONE) == CLAIM_TAKEN);
 }
@@ -127,7 +127,7 @@ the_fingerprint_knows_absent_from_empty(void)
 	/* a version that the adapter pinned may differ in a retry */
 	CHECK(none == claim_fingerprint(TEXT_NONE, TEXT("v"), true));
 	/* SHA-1 of 8 bytes FF */
-	CHECK(none == 0xbe7fb14eu || none != 0);
+	CHECK(none == 0xbe673e8au);
 }
 
 static void
