@@ -72,11 +72,12 @@ enum intake_action intake_step(
  *                  whatever is not a clean commit: rebuild
  */
 enum commit_phase {
-	COMMIT_CLOSED,     /* no producer: create one, init_transactions */
-	COMMIT_READY,      /* no transaction is open */
-	COMMIT_PRODUCING,  /* a transaction is open, producing */
-	COMMIT_SENDING,    /* everything is produced, offsets are next */
-	COMMIT_COMMITTING, /* offsets are in: committing */
+	COMMIT_CLOSED, /* no producer: create one, init_transactions */
+	COMMIT_READY,  /* no transaction is open */
+	COMMIT_BEGINNING,
+	COMMIT_PRODUCING,
+	COMMIT_SENDING, /* the offsets, and with them the batch's generation */
+	COMMIT_COMMITTING,
 	COMMIT_DEAD,
 	COMMIT_PHASES
 };

@@ -53,7 +53,7 @@ static void
 set_reason(struct committer *c, const char *reason)
 {
 	pthread_mutex_lock(&c->lock);
-	snprintf(c->reason, sizeof(c->reason), "%s", reason);
+	snprintf(c->reason, sizeof(c->reason), "%.255s", reason);
 	pthread_mutex_unlock(&c->lock);
 }
 
