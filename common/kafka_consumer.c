@@ -128,6 +128,26 @@ fetch_committed(struct kafka_consumer *consumer,
 	return 0;
 }
 
+int
+kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
+    struct kafka_offset *places, size_t n, struct error *err)
+{
+	rd_kafka_topic_partition_list_t *list =
+	    rd_kafka_topic_partition_list_new((int)n);
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(
+		    list, topic, places[i].partition);
+	rc = fetch_committed(consumer, list, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		places[i].offset = list->elems[i].offset >= 0
+		    ? list->elems[i].offset
+		    : -1;
+	rd_kafka_topic_partition_list_destroy(list);
+	return rc;
+}
+
 /* Logical offsets become numbers, so that the place is known for sure. */
 static int
 resolve_offset(struct kafka_consumer *consumer, const char *topic,

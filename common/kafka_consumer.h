@@ -182,6 +182,15 @@ bool kafka_consumer_is_paused(const struct kafka_consumer *consumer);
 int kafka_consumer_seek(struct kafka_consumer *consumer, const char *topic,
     struct kafka_offset place, int timeout_ms, struct error *err);
 
+/*
+ * The group's committed offsets, asked for anew: `places` come with their
+ * partitions and get their offsets; -1: none.  While a transaction of the group
+ * is undecided the answer waits for it.  ERROR_RETRY: not known yet, repeat.
+ * Blocks for up to 1 s.
+ */
+int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
+    struct kafka_offset *places, size_t n, struct error *err);
+
 /* Whether the group has assigned partitions (or none, as a standby). */
 bool kafka_consumer_is_joined(const struct kafka_consumer *consumer);
 

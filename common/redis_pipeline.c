@@ -88,6 +88,12 @@ redis_is_connected(const struct redis *redis)
 	return redis->context != NULL;
 }
 
+void
+redis_disconnect(struct redis *redis)
+{
+	disconnect(redis);
+}
+
 const char *
 redis_address(const struct redis *redis)
 {

@@ -43,6 +43,12 @@ void redis_destroy(struct redis *redis); /* NULL is fine */
 int redis_connect(struct redis *redis, struct error *err);
 bool redis_is_connected(const struct redis *redis);
 
+/*
+ * Closes the connection, for a caller that gives up answers that are still to
+ * come.
+ */
+void redis_disconnect(struct redis *redis);
+
 /* Where it is connected to, or the URL without credentials: for messages. */
 const char *redis_address(const struct redis *redis);
 
