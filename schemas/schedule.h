@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/strict_json.h"
 #include "common/text.h"
+#include "schemas/document.h"
 
 /*
  * A schedule's version as stored and as in documents (semantics, section 5):
@@ -38,7 +39,8 @@ struct schedule_version {
 	struct text_list project_rids; /* of SCOPE_PROJECT */
 	enum target_type target_type;
 	struct text_list target_rids, input_rids, ignored_rids;
-	size_t n_named; /* RIDs named by the action as written, repeats counted */
+	size_t
+	    n_named; /* RIDs named by the action as written, repeats counted */
 	struct text branch_name;
 	struct text_list fallback_branches;
 	bool force_build, abort_on_failure, notifications_enabled;
@@ -55,23 +57,24 @@ struct schedule_head {
 #define VERSION_SIZE_MAX (1024 * 1024) /* bytes of JSON, stored or sent */
 
 /*
- * Reads a Version document.  `with_state`: `paused` and `deleted` may stand in
- * it (a planning document) and go to `head`; else they are unknown keys.
- * Everything is copied to `arena`.  `path` is where the node stands, for
- * messages ("$.schedules[3].versions[0]").  ERROR_INPUT: "<path>: <what>".
+ * Reads a Version document into `reader`'s arena; faults are the reader's.
+ * `head` not NULL: `paused` and `deleted` may stand in it (a planning
+ * document); else they are unknown keys.
  */
-int schedule_version_read(const struct json *node, const char *path,
-    bool with_state, struct arena *arena, struct schedule_version *version,
-    struct schedule_head *head, struct error *err);
+void schedule_version_read(struct reader *reader, const struct place *place,
+    const struct json *node, struct schedule_version *version,
+    struct schedule_head *head);
 
-/* A stored version's bytes: parse and read; rejects another rid than `rid`. */
+/*
+ * A stored version's bytes: parse and read.  ERROR_INPUT if it is malformed,
+ * over VERSION_SIZE_MAX, or of another rid than `rid`.
+ */
 int schedule_version_parse(struct text bytes, struct text rid,
     struct arena *arena, struct schedule_version *version, struct error *err);
 
 /* A stored head "p-<version rid>": flags and rid.  ERROR_INPUT if malformed. */
 int schedule_head_parse(
     struct text bytes, struct schedule_head *head, struct error *err);
-void schedule_head_write(
-    const struct schedule_head *head, struct buffer *out);
+void schedule_head_write(const struct schedule_head *head, struct buffer *out);
 
 #endif
