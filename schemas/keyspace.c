@@ -1,0 +1,368 @@
+#include "schemas/keyspace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+
+#define EX_CONFIG 78
+
+struct keyspace {
+	struct buffer prefix;
+	struct buffer keys[KEYSPACE_KEYS];
+};
+
+static const char *const names[KEYSPACE_KEYS] = {
+	[KEY_META] = "meta",
+	[KEY_HEADS] = "s",
+	[KEY_ABOUT] = "i",
+	[KEY_VERSIONS] = "v",
+	[KEY_GENERATION] = "g",
+	[KEY_GENERATIONS] = "n",
+	[KEY_APPLY_LOCK] = "n:lock",
+	[KEY_BRANCHES] = "h",
+	[KEY_PAGE_SECRET] = "k",
+};
+
+struct keyspace *
+keyspace_create(const char *prefix)
+{
+	struct keyspace *keyspace = memory_zalloc(1, sizeof *keyspace);
+	size_t i;
+
+	buffer_append(&keyspace->prefix, text_from(prefix));
+	for (i = 0; i < KEYSPACE_KEYS; i++)
+		buffer_format(&keyspace->keys[i], "%s%s", prefix, names[i]);
+	return keyspace;
+}
+
+void
+keyspace_destroy(struct keyspace *keyspace)
+{
+	size_t i;
+
+	if (keyspace == NULL)
+		return;
+	buffer_finish(&keyspace->prefix);
+	for (i = 0; i < KEYSPACE_KEYS; i++)
+		buffer_finish(&keyspace->keys[i]);
+	free(keyspace);
+}
+
+struct text
+keyspace_prefix(const struct keyspace *keyspace)
+{
+	return buffer_text(&keyspace->prefix);
+}
+
+struct text
+keyspace_key(const struct keyspace *keyspace, enum keyspace_key key)
+{
+	return buffer_text(&keyspace->keys[key]);
+}
+
+static struct text
+since(const struct buffer *out, size_t start)
+{
+	return (struct text){ out->at + start, out->size - start };
+}
+
+/* prefix, letter and colon, then the rest. */
+static struct text
+append_key(const struct keyspace *keyspace, const char *kind, struct text rest,
+    struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_append(out, buffer_text(&keyspace->prefix));
+	buffer_append(out, text_from(kind));
+	buffer_append(out, rest);
+	return since(out, start);
+}
+
+static struct text
+append_uuid_key(const struct keyspace *keyspace, const char *kind,
+    const struct uuid *uuid, struct buffer *out)
+{
+	return append_key(keyspace, kind,
+	    (struct text){ (const char *)uuid->bytes, sizeof uuid->bytes },
+	    out);
+}
+
+struct text
+keyspace_part(const struct keyspace *keyspace, int64_t generation,
+    enum catalogue_part part, struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_append(out, buffer_text(&keyspace->prefix));
+	buffer_format(out, "g%lld:%c", (long long)generation, (char)part);
+	return since(out, start);
+}
+
+struct text
+keyspace_stage(const struct keyspace *keyspace, int64_t generation, char letter,
+    struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_append(out, buffer_text(&keyspace->prefix));
+	buffer_format(out, "g%lld:S:%c", (long long)generation, letter);
+	return since(out, start);
+}
+
+struct text
+keyspace_versions_of(const struct keyspace *keyspace, struct text schedule_rid,
+    struct buffer *out)
+{
+	return append_key(keyspace, "w:", schedule_rid, out);
+}
+
+struct text
+keyspace_run(
+    const struct keyspace *keyspace, const struct uuid *run, struct buffer *out)
+{
+	return append_uuid_key(keyspace, "r:", run, out);
+}
+
+struct text
+keyspace_runs_of(const struct keyspace *keyspace, struct text schedule_rid,
+    struct buffer *out)
+{
+	return append_key(keyspace, "x:", schedule_rid, out);
+}
+
+struct text
+keyspace_build(const struct keyspace *keyspace, const struct uuid *build,
+    struct buffer *out)
+{
+	return append_uuid_key(keyspace, "b:", build, out);
+}
+
+struct text
+keyspace_fold(const struct keyspace *keyspace, const char *topic,
+    int32_t partition, struct buffer *out)
+{
+	size_t start = out->size;
+
+	append_key(keyspace, "f:", text_from(topic), out);
+	buffer_format(out, ":%d", (int)partition);
+	return since(out, start);
+}
+
+struct text
+keyspace_field(struct text a, struct text b, struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_append(out, a);
+	buffer_byte(out, '\n');
+	buffer_append(out, b);
+	return since(out, start);
+}
+
+enum meta_field {
+	META_FORMAT,
+	META_CLUSTER,
+	META_TOPIC,
+	META_GROUP,
+	META_CREATED,
+	META_CLAIMS,
+	META_SHARDS,
+	META_FIELDS,
+};
+
+static const char *const meta_names[META_FIELDS] = { "format", "cluster",
+	"topic", "group", "created", "claims", "shards" };
+
+/* A decimal of at most 18 digits; -1 of anything else. */
+static int64_t
+parse_decimal(struct text text)
+{
+	int64_t value = 0;
+	size_t i;
+
+	if (text.size == 0 || text.size > 18)
+		return -1;
+	for (i = 0; i < text.size; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9')
+			return -1;
+		value = value * 10 + (text.at[i] - '0');
+	}
+	return value;
+}
+
+static bool
+copy_name(char out[KEYSPACE_NAME_MAX], struct text text)
+{
+	if (text.size >= KEYSPACE_NAME_MAX || text_has_control(text) ||
+	    !text_is_utf8(text))
+		return false;
+	if (text.size > 0)
+		memcpy(out, text.at, text.size);
+	out[text.size] = '\0';
+	return true;
+}
+
+static int
+malformed(struct redis *redis, const struct keyspace *keyspace,
+    const char *field, struct error *err)
+{
+	return error_fatal(err, EX_CONFIG,
+	    "redis %s: field %s of %.*s is malformed; is this another "
+	    "program's Redis? give redis.prefix, or run `schedrun init`",
+	    redis_address(redis), field,
+	    TEXT_ARG(keyspace_key(keyspace, KEY_META)));
+}
+
+static int
+parse_meta(struct redis *redis, const struct keyspace *keyspace,
+    const struct text fields[META_FIELDS], struct keyspace_meta *meta,
+    struct error *err)
+{
+	int64_t shards = parse_decimal(fields[META_SHARDS]);
+
+	meta->format = parse_decimal(fields[META_FORMAT]);
+	meta->created_ms = parse_decimal(fields[META_CREATED]);
+	if (meta->format != KEYSPACE_FORMAT)
+		return error_fatal(err, EX_CONFIG,
+		    "redis %s: keys under \"%.*s\" are of format %.*s, this "
+		    "program knows format %d",
+		    redis_address(redis), TEXT_ARG(keyspace_prefix(keyspace)),
+		    TEXT_ARG(fields[META_FORMAT]), KEYSPACE_FORMAT);
+	if (shards < 1 || shards > KEYSPACE_SHARDS_MAX ||
+	    (shards & (shards - 1)) != 0)
+		return malformed(redis, keyspace, "shards", err);
+	meta->shards = (uint32_t)shards;
+	if (meta->created_ms < 0)
+		return malformed(redis, keyspace, "created", err);
+	if (!copy_name(meta->cluster, fields[META_CLUSTER]) ||
+	    !copy_name(meta->topic, fields[META_TOPIC]) ||
+	    !copy_name(meta->group, fields[META_GROUP]) ||
+	    !copy_name(meta->claims, fields[META_CLAIMS]))
+		return malformed(redis, keyspace, "cluster", err);
+	return 1;
+}
+
+int
+keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
+    struct keyspace_meta *meta, struct error *err)
+{
+	struct text argv[2 + META_FIELDS] = { TEXT("HMGET"),
+		keyspace_key(keyspace, KEY_META) };
+	struct text fields[META_FIELDS];
+	struct redis_reply *reply;
+	bool is_there = false;
+	int rc = -1;
+	size_t i;
+
+	for (i = 0; i < META_FIELDS; i++)
+		argv[2 + i] = text_from(meta_names[i]);
+	reply = redis_command(redis, argv, 2 + META_FIELDS, err);
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_error(redis, reply, "HMGET meta", err) != 0)
+		goto out;
+	if (redis_reply_size(reply) != META_FIELDS) {
+		malformed(redis, keyspace, "answer", err);
+		goto out;
+	}
+	for (i = 0; i < META_FIELDS; i++) {
+		fields[i] = redis_reply_text(redis_reply_at(reply, i));
+		is_there = is_there || fields[i].at != NULL;
+	}
+	rc = is_there ? parse_meta(redis, keyspace, fields, meta, err) : 0;
+out:
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
+    const struct keyspace_meta *meta, struct error *err)
+{
+	struct text argv[2 + 2 * META_FIELDS] = { TEXT("HSET"),
+		keyspace_key(keyspace, KEY_META) };
+	char format[24], created[24], shards[24];
+	size_t i;
+
+	snprintf(format, sizeof format, "%lld", (long long)meta->format);
+	snprintf(created, sizeof created, "%lld", (long long)meta->created_ms);
+	snprintf(shards, sizeof shards, "%u", (unsigned)meta->shards);
+	for (i = 0; i < META_FIELDS; i++)
+		argv[2 + 2 * i] = text_from(meta_names[i]);
+	argv[3 + 2 * META_FORMAT] = text_from(format);
+	argv[3 + 2 * META_CLUSTER] = text_from(meta->cluster);
+	argv[3 + 2 * META_TOPIC] = text_from(meta->topic);
+	argv[3 + 2 * META_GROUP] = text_from(meta->group);
+	argv[3 + 2 * META_CREATED] = text_from(created);
+	argv[3 + 2 * META_CLAIMS] = text_from(meta->claims);
+	argv[3 + 2 * META_SHARDS] = text_from(shards);
+	return redis_do(redis, argv, 2 + 2 * META_FIELDS, "HSET meta", err);
+}
+
+/* The value behind "name:" on a line of INFO. */
+static struct text
+info_value(struct text info, const char *name)
+{
+	size_t size = strlen(name), i;
+
+	for (i = 0; i + size < info.size; i++) {
+		const char *at = info.at + i;
+		const char *end;
+
+		if ((i > 0 && at[-1] != '\n') || memcmp(at, name, size) != 0 ||
+		    at[size] != ':')
+			continue;
+		at += size + 1;
+		end = memchr(at, '\r', info.size - (size_t)(at - info.at));
+		if (end != NULL)
+			return (struct text){ at, (size_t)(end - at) };
+	}
+	return TEXT_NONE;
+}
+
+static struct redis_reply *
+ask_info(struct redis *redis, struct text section, struct error *err)
+{
+	const struct text argv[2] = { TEXT("INFO"), section };
+	struct redis_reply *reply = redis_command(redis, argv, 2, err);
+
+	if (reply == NULL || redis_reply_error(redis, reply, "INFO", err) == 0)
+		return reply;
+	redis_reply_destroy(reply);
+	return NULL;
+}
+
+int
+keyspace_check_eviction(
+    struct redis *redis, int64_t *evicted, struct error *err)
+{
+	struct redis_reply *memory, *stats = NULL;
+	struct text policy;
+	int rc = -1;
+
+	*evicted = 0;
+	memory = ask_info(redis, TEXT("memory"), err);
+	if (memory == NULL)
+		return -1;
+	policy = info_value(redis_reply_text(memory), "maxmemory_policy");
+	if (!text_equal(policy, TEXT("noeviction"))) {
+		error_fatal(err, EX_CONFIG,
+		    "redis %s: maxmemory-policy is %.*s, which loses claims "
+		    "silently; CONFIG SET maxmemory-policy noeviction",
+		    redis_address(redis), TEXT_ARG(policy));
+		goto out;
+	}
+	stats = ask_info(redis, TEXT("stats"), err);
+	if (stats == NULL)
+		goto out;
+	*evicted =
+	    parse_decimal(info_value(redis_reply_text(stats), "evicted_keys"));
+	rc = 0;
+out:
+	redis_reply_destroy(memory);
+	redis_reply_destroy(stats);
+	return rc;
+}

@@ -1,0 +1,106 @@
+#ifndef SCHEDRUN_SCHEMAS_KEYSPACE_H
+#define SCHEDRUN_SCHEMAS_KEYSPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/redis_pipeline.h"
+#include "common/rid.h"
+#include "common/text.h"
+
+/*
+ * Redis's keys, built in this one place (keyspace, section 1).  Claims, marks
+ * and attempts are made by worker/claims from `prefix` and the namespace.
+ */
+enum keyspace_key {
+	KEY_META,        /* hash: what this Redis belongs to */
+	KEY_HEADS,       /* `s`: schedule rid -> flags + current version */
+	KEY_ABOUT,       /* `i`: schedule rid -> names, times, projects */
+	KEY_VERSIONS,    /* `v`: version rid -> Version document */
+	KEY_GENERATION,  /* `g`: the catalogue's current generation */
+	KEY_GENERATIONS, /* `n`: the last number given out */
+	KEY_APPLY_LOCK,  /* `n:lock`: who is applying */
+	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
+	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
+	KEYSPACE_KEYS,
+};
+
+/* A generation's hashes. */
+enum catalogue_part {
+	PART_DATASETS = 'd',
+	PART_JOB_SPECS = 'j',
+	PART_USERS = 'u',
+	PART_PROJECTS = 'p',
+	PART_LIMITS = 'l',
+};
+
+struct keyspace;
+
+struct keyspace *keyspace_create(const char *prefix);
+void keyspace_destroy(struct keyspace *keyspace); /* NULL is fine */
+
+struct text keyspace_prefix(const struct keyspace *keyspace);
+struct text keyspace_key(
+    const struct keyspace *keyspace, enum keyspace_key key);
+
+/*
+ * The keys below are appended to `out`; the text points into it, so it is valid
+ * until `out` grows: append all, then take the texts, or one buffer per key.
+ */
+struct text keyspace_part(const struct keyspace *keyspace, int64_t generation,
+    enum catalogue_part part, struct buffer *out);
+/* A stage of `apply`: g<G>:S:<letter of s, i, v, w, h>. */
+struct text keyspace_stage(const struct keyspace *keyspace, int64_t generation,
+    char letter, struct buffer *out);
+struct text keyspace_versions_of(const struct keyspace *keyspace,
+    struct text schedule_rid, struct buffer *out); /* `w:` */
+struct text keyspace_run(const struct keyspace *keyspace,
+    const struct uuid *run, struct buffer *out); /* `r:` */
+struct text keyspace_runs_of(const struct keyspace *keyspace,
+    struct text schedule_rid, struct buffer *out); /* `x:` */
+struct text keyspace_build(const struct keyspace *keyspace,
+    const struct uuid *build, struct buffer *out); /* `b:` */
+struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
+    int32_t partition, struct buffer *out); /* `f:` */
+
+/* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`. */
+struct text keyspace_field(struct text a, struct text b, struct buffer *out);
+
+/* What `meta` says: which Kafka and which format this Redis belongs to. */
+#define KEYSPACE_FORMAT 1
+#define KEYSPACE_SHARDS_DEFAULT (1 << 20)
+#define KEYSPACE_SHARDS_MAX (1 << 24)
+#define KEYSPACE_NAME_MAX 256
+
+struct keyspace_meta {
+	int64_t format;
+	char cluster[KEYSPACE_NAME_MAX];
+	char topic[KEYSPACE_NAME_MAX];
+	char group[KEYSPACE_NAME_MAX];
+	int64_t created_ms;
+	char claims[KEYSPACE_NAME_MAX]; /* the claims' namespace; "" at first */
+	uint32_t shards;                /* a power of two */
+};
+
+/*
+ * Reads `meta`.  Returns 1 if it is there, 0 if not, -1 with an error:
+ *   ERROR_RETRY  Redis does not answer
+ *   ERROR_FATAL  (exit code 78) of another format or malformed; (77) rights
+ */
+int keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
+    struct keyspace_meta *meta, struct error *err);
+
+/* Writes all of it.  Errors as above. */
+int keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
+    const struct keyspace_meta *meta, struct error *err);
+
+/*
+ * Whether Redis may hold claims: maxmemory-policy noeviction.  ERROR_FATAL (78)
+ * if it evicts, ERROR_RETRY if it does not answer.  `evicted` is evicted_keys.
+ */
+int keyspace_check_eviction(
+    struct redis *redis, int64_t *evicted, struct error *err);
+
+#endif
