@@ -78,9 +78,11 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	worker->redis.schedules = redis_create(&settings->schedules, err);
 	if (worker->redis.schedules == NULL)
 		return -1;
-	worker->redis.view = redis_create(&settings->view, err);
-	if (worker->redis.view == NULL)
+	worker->redis.runs = redis_create(&settings->runs, err);
+	if (worker->redis.runs == NULL)
 		return -1;
+	run_view_init(&worker->redis.view, worker->redis.runs, settings->prefix,
+	    settings->view_ttl_ms);
 	if (pthread_create(&worker->thread, NULL, run, worker) != 0)
 		return error_fatal(err, 71, "no thread for Redis");
 	worker->started = true;
@@ -154,7 +156,7 @@ work_pool_destroy(struct work_pool *pool)
 		if (worker->started)
 			pthread_join(worker->thread, NULL);
 		redis_destroy(worker->redis.schedules);
-		redis_destroy(worker->redis.view);
+		redis_destroy(worker->redis.runs);
 	}
 	pthread_cond_destroy(&pool->filled);
 	pthread_mutex_destroy(&pool->lock);

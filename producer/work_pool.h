@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/redis_pipeline.h"
+#include "producer/run_view.h"
 
 /*
  * The adapter's way to Redis.  hiredis blocks and the event loop must not, so a
@@ -22,7 +23,8 @@ struct work_pool;
 /* What a job gets: the thread's connections, connected when used. */
 struct work_redis {
 	struct redis *schedules; /* redis.url: schedules, catalogue, rights */
-	struct redis *view;      /* view.redis.url; often the same server */
+	struct redis *runs;      /* view.redis.url; often the same server */
+	struct run_view view;    /* on `runs` */
 };
 
 struct work_job {
@@ -37,7 +39,9 @@ struct work_pool_settings {
 	struct loop *loop;
 	size_t n_threads;
 	size_t queue_max; /* jobs that wait; over it submit refuses */
-	struct redis_settings schedules, view;
+	struct redis_settings schedules, runs;
+	struct text prefix;  /* redis.prefix; borrowed */
+	int64_t view_ttl_ms; /* view.ttl */
 };
 
 /* Starts the threads; connects later.  NULL: ERROR_FATAL. */

@@ -1,0 +1,517 @@
+#include "producer/run_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+
+#define NUMBER_SIZE 24
+#define PAGE_MAX 1000
+
+/*
+ * KEYS r x; ARGV json ttl member.  The run that is there wins: it is the
+ * idempotency record.
+ */
+static const char pending_source[] =
+    "local old = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET',"
+    " 'PX', ARGV[2]) "
+    "if old then return old end "
+    "redis.call('ZADD', KEYS[2], 0, ARGV[3]) "
+    "redis.call('PEXPIRE', KEYS[2], ARGV[2]) "
+    "return false";
+
+/* KEYS r x; ARGV json member */
+static const char drop_source[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+    "redis.call('DEL', KEYS[1]) "
+    "redis.call('ZREM', KEYS[2], ARGV[2]) "
+    "return 1";
+
+/*
+ * KEYS f, then r and x of each run, then b of each build; ARGV next offset,
+ * view.ttl, oldest member to keep, number of runs, then (json, ttl, member,
+ * partition, offset) of each run, then (value, ttl) of each build.  A result
+ * that is there with a lower place stays: the first one counts.
+ */
+static const char fold_source[] =
+    "local runs = tonumber(ARGV[4]) "
+    "local a = 5 "
+    "for i = 1, runs do "
+    "  local r, x = KEYS[2 * i], KEYS[2 * i + 1] "
+    "  local old = redis.call('GET', r) "
+    "  local p, o = string.match(old or '', '^{\"at\":\"(%d+)%.(%d+)\"')"
+    "  if not p or (p == ARGV[a + 3] and tonumber(o) > "
+    "tonumber(ARGV[a + 4])) then "
+    "    redis.call('SET', r, ARGV[a], 'PX', ARGV[a + 1]) "
+    "    redis.call('ZADD', x, 0, ARGV[a + 2]) "
+    "    redis.call('PEXPIRE', x, ARGV[2]) "
+    "    redis.call('ZREMRANGEBYLEX', x, '-', '(' .. ARGV[3]) "
+    "  end "
+    "  a = a + 5 "
+    "end "
+    "for i = 2 * runs + 2, #KEYS do "
+    "  redis.call('HSET', KEYS[i], 'e', ARGV[a]) "
+    "  redis.call('PEXPIRE', KEYS[i], ARGV[a + 1]) "
+    "  a = a + 2 "
+    "end "
+    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
+    "if tonumber(ARGV[1]) > at then "
+    "  redis.call('SET', KEYS[1], ARGV[1]) "
+    "end "
+    "return 0";
+
+void
+run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
+    int64_t ttl_ms)
+{
+	*view = (struct run_view){
+		.redis = redis,
+		.prefix = prefix,
+		.ttl_ms = ttl_ms,
+		.pending = { .source = pending_source },
+		.drop = { .source = drop_source },
+		.fold = { .source = fold_source },
+	};
+}
+
+static struct text
+run_key(struct run_view *view, const char *kind, const struct uuid *id,
+    struct arena *arena)
+{
+	struct text kind_text = text_from(kind);
+	size_t size = view->prefix.size + kind_text.size + sizeof id->bytes;
+	char *key = arena_alloc(arena, size);
+
+	memcpy(key, view->prefix.at, view->prefix.size);
+	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
+	memcpy(key + size - sizeof id->bytes, id->bytes, sizeof id->bytes);
+	return (struct text){ key, size };
+}
+
+static struct text
+text_key(struct run_view *view, const char *kind, struct text name,
+    struct arena *arena)
+{
+	struct text kind_text = text_from(kind);
+	size_t size = view->prefix.size + kind_text.size + name.size;
+	char *key = arena_alloc(arena, size);
+
+	memcpy(key, view->prefix.at, view->prefix.size);
+	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
+	memcpy(key + size - name.size, name.at, name.size);
+	return (struct text){ key, size };
+}
+
+static struct text
+position_key(struct run_view *view, const char *topic, int32_t partition,
+    struct arena *arena)
+{
+	char name[300];
+	int n = snprintf(name, sizeof name, "%s:%ld", topic, (long)partition);
+
+	return text_key(view, "f:", (struct text){ name, (size_t)n }, arena);
+}
+
+static struct text
+number(int64_t value, struct arena *arena)
+{
+	char *out = arena_alloc(arena, NUMBER_SIZE);
+
+	return (struct text){ out,
+		(size_t)snprintf(out, NUMBER_SIZE, "%lld", (long long)value) };
+}
+
+void
+run_place_write(
+    int64_t created_time_ms, const struct uuid *id, char out[RUN_PLACE_SIZE])
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		out[i] = (char)(created_time_ms >> (56 - 8 * i) & 255);
+	memcpy(out + 8, id->bytes, sizeof id->bytes);
+}
+
+static struct text
+place_of(const struct run_record *record, struct arena *arena)
+{
+	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
+
+	run_place_write(record->created_time_ms, &record->id, out);
+	return (struct text){ out, RUN_PLACE_SIZE };
+}
+
+static struct text
+stored_form(const struct run_record *record, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct text text;
+
+	run_record_write(record, &out);
+	text = text_copy(arena, buffer_text(&out));
+	buffer_finish(&out);
+	return text;
+}
+
+/* One command; the reply is the caller's unless it is an error. */
+static struct redis_reply *
+ask(struct run_view *view, const struct text *argv, size_t n, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (redis_connect(view->redis, err) != 0)
+		return NULL;
+	reply = redis_command(view->redis, argv, n, err);
+	if (reply == NULL ||
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		return reply;
+	redis_reply_destroy(reply);
+	return NULL;
+}
+
+static struct redis_reply *
+run(struct run_view *view, struct redis_script *script, const struct text *keys,
+    size_t n_keys, const struct text *args, size_t n_args, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (redis_connect(view->redis, err) != 0)
+		return NULL;
+	reply = redis_run_script(
+	    view->redis, script, keys, n_keys, args, n_args, err);
+	if (reply == NULL ||
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		return reply;
+	redis_reply_destroy(reply);
+	return NULL;
+}
+
+int
+run_view_store_pending(struct run_view *view, const struct run_record *record,
+    struct arena *arena, bool *stored, struct run_record *existing,
+    struct error *err)
+{
+	struct text keys[] = {
+		run_key(view, "r:", &record->id, arena),
+		text_key(view, "x:", record->schedule_rid, arena),
+	};
+	struct text args[] = {
+		stored_form(record, arena),
+		number(view->ttl_ms, arena),
+		place_of(record, arena),
+	};
+	struct redis_reply *reply =
+	    run(view, &view->pending, keys, 2, args, 3, err);
+	int rc = 0;
+
+	if (reply == NULL)
+		return -1;
+	*stored = redis_reply_type(reply) == REDIS_NIL;
+	if (!*stored)
+		rc = run_record_parse(
+		    redis_reply_text(reply), arena, existing, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+run_view_drop_pending(
+    struct run_view *view, const struct run_record *record, struct error *err)
+{
+	struct arena *arena = arena_create(4096);
+	struct text keys[] = {
+		run_key(view, "r:", &record->id, arena),
+		text_key(view, "x:", record->schedule_rid, arena),
+	};
+	struct text args[] = { stored_form(record, arena),
+		place_of(record, arena) };
+	struct redis_reply *reply =
+	    run(view, &view->drop, keys, 2, args, 2, err);
+	int rc = reply != NULL ? 0 : -1;
+
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}
+
+int
+run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	struct text argv[] = { TEXT("GET"), run_key(view, "r:", id, arena) };
+	struct redis_reply *reply = ask(view, argv, 2, err);
+	int rc = -1;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_type(reply) == REDIS_NIL)
+		rc = 0;
+	else if (run_record_parse(
+		     redis_reply_text(reply), arena, record, err) == 0)
+		rc = 1;
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+/* The places behind `after`, one more than asked: is there another page? */
+static struct redis_reply *
+list_places(struct run_view *view, struct text schedule_rid, struct text after,
+    size_t n, struct arena *arena, struct error *err)
+{
+	struct buffer from = { 0 };
+	struct redis_reply *reply;
+
+	if (after.at != NULL) {
+		buffer_byte(&from, '(');
+		buffer_append(&from, after);
+	} else {
+		buffer_byte(&from, '+');
+	}
+	reply = ask(view,
+	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
+		text_key(view, "x:", schedule_rid, arena), buffer_text(&from),
+		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
+		number((int64_t)n + 1, arena) },
+	    7, err);
+	buffer_finish(&from);
+	return reply;
+}
+
+static struct redis_reply *
+fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
+    struct arena *arena, struct error *err)
+{
+	struct text *argv = arena_alloc(arena, (n + 1) * sizeof *argv);
+	size_t i;
+
+	argv[0] = TEXT("MGET");
+	for (i = 0; i < n; i++) {
+		struct text place = redis_reply_text(redis_reply_at(places, i));
+		struct uuid id;
+
+		if (place.size != RUN_PLACE_SIZE) {
+			error_fatal(err, 70, "a run's place is malformed");
+			return NULL;
+		}
+		memcpy(id.bytes, place.at + 8, sizeof id.bytes);
+		argv[1 + i] = run_key(view, "r:", &id, arena);
+	}
+	return ask(view, argv, n + 1, err);
+}
+
+/* Runs that have expired leave the list as well. */
+static int
+drop_places(struct run_view *view, struct text schedule_rid,
+    const struct text *places, size_t n, struct arena *arena, struct error *err)
+{
+	struct text *argv = arena_alloc(arena, (n + 2) * sizeof *argv);
+	struct redis_reply *reply;
+
+	argv[0] = TEXT("ZREM");
+	argv[1] = text_key(view, "x:", schedule_rid, arena);
+	memcpy(argv + 2, places, n * sizeof *places);
+	reply = ask(view, argv, n + 2, err);
+	redis_reply_destroy(reply);
+	return reply != NULL ? 0 : -1;
+}
+
+static int
+fill_page(struct run_view *view, struct text schedule_rid,
+    const struct redis_reply *places, size_t n, struct arena *arena,
+    struct run_page *page, struct error *err)
+{
+	struct text *gone = arena_alloc(arena, n * sizeof *gone);
+	struct redis_reply *runs = fetch_runs(view, places, n, arena, err);
+	size_t i, n_gone = 0;
+	int rc = runs != NULL ? 0 : -1;
+
+	for (i = 0; rc == 0 && i < n; i++) {
+		struct text run = redis_reply_text(redis_reply_at(runs, i));
+		struct text place = redis_reply_text(redis_reply_at(places, i));
+
+		memcpy(page->last, place.at, RUN_PLACE_SIZE);
+		if (run.at == NULL)
+			gone[n_gone++] = place;
+		else
+			rc = run_record_parse(
+			    run, arena, &page->records[page->n++], err);
+	}
+	redis_reply_destroy(runs);
+	if (rc == 0 && n_gone > 0)
+		rc = drop_places(view, schedule_rid, gone, n_gone, arena, err);
+	return rc;
+}
+
+int
+run_view_list(struct run_view *view, struct text schedule_rid,
+    struct text after, size_t n, struct arena *arena, struct run_page *page,
+    struct error *err)
+{
+	struct redis_reply *places;
+	size_t found;
+	int rc = 0;
+
+	memset(page, 0, sizeof *page);
+	if (n > PAGE_MAX)
+		n = PAGE_MAX;
+	places = list_places(view, schedule_rid, after, n, arena, err);
+	if (places == NULL)
+		return -1;
+	found = redis_reply_size(places);
+	page->more = found > n;
+	if (page->more)
+		found = n;
+	page->records = arena_zalloc(arena, n, sizeof *page->records);
+	if (found > 0)
+		rc = fill_page(
+		    view, schedule_rid, places, found, arena, page, err);
+	redis_reply_destroy(places);
+	return rc;
+}
+
+int
+run_view_get_build(struct run_view *view, const struct uuid *id,
+    struct arena *arena, struct build_record *build, struct error *err)
+{
+	struct text argv[] = { TEXT("HMGET"), run_key(view, "b:", id, arena),
+		TEXT("e"), TEXT("s") };
+	struct redis_reply *reply = ask(view, argv, 4, err);
+	struct text event;
+
+	if (reply == NULL)
+		return -1;
+	event = redis_reply_text(redis_reply_at(reply, 0));
+	build->event = text_copy(arena, event);
+	build->state =
+	    text_copy(arena, redis_reply_text(redis_reply_at(reply, 1)));
+	redis_reply_destroy(reply);
+	return build->event.at != NULL;
+}
+
+int
+run_view_position(struct run_view *view, const char *topic, int32_t partition,
+    int64_t *offset, struct error *err)
+{
+	struct arena *arena = arena_create(1024);
+	struct text argv[] = { TEXT("GET"),
+		position_key(view, topic, partition, arena) };
+	struct redis_reply *reply = ask(view, argv, 2, err);
+	struct text value = TEXT_NONE;
+	size_t i;
+
+	*offset = -1;
+	if (reply != NULL)
+		value = redis_reply_text(reply);
+	for (i = 0; i < value.size && value.size < 16; i++)
+		*offset =
+		    (*offset < 0 ? 0 : *offset) * 10 + (value.at[i] - '0');
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return reply != NULL ? 0 : -1;
+}
+
+struct fold {
+	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 4];
+	size_t n_keys, n_args;
+};
+
+static void
+fold_run(struct run_view *view, const struct fold_item *item,
+    struct arena *arena, struct fold *fold)
+{
+	const struct run_record *run = item->run;
+
+	fold->keys[fold->n_keys++] = run_key(view, "r:", &run->id, arena);
+	fold->keys[fold->n_keys++] =
+	    text_key(view, "x:", run->schedule_rid, arena);
+	fold->args[fold->n_args++] = stored_form(run, arena);
+	fold->args[fold->n_args++] = number(item->ttl_ms, arena);
+	fold->args[fold->n_args++] = place_of(run, arena);
+	fold->args[fold->n_args++] = number(run->partition, arena);
+	fold->args[fold->n_args++] = number(run->offset, arena);
+}
+
+static struct text
+oldest_place(struct run_view *view, struct arena *arena)
+{
+	static const struct uuid lowest = { { 0 } };
+	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
+	int64_t oldest = clock_wall_ms() - view->ttl_ms;
+
+	run_place_write(oldest > 0 ? oldest : 0, &lowest, out);
+	return (struct text){ out, RUN_PLACE_SIZE };
+}
+
+static void
+fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
+    struct arena *arena, struct fold *fold)
+{
+	size_t i, runs = 0;
+
+	fold->n_args = 4;
+	for (i = 0; i < n; i++)
+		if (items[i].ttl_ms > 0 && items[i].run != NULL) {
+			fold_run(view, &items[i], arena, fold);
+			runs++;
+		}
+	fold->args[3] = number((int64_t)runs, arena);
+	for (i = 0; i < n; i++) {
+		if (items[i].ttl_ms <= 0 || items[i].run != NULL)
+			continue;
+		fold->keys[fold->n_keys++] =
+		    run_key(view, "b:", &items[i].build_id, arena);
+		fold->args[fold->n_args++] = items[i].build_event;
+		fold->args[fold->n_args++] = number(items[i].ttl_ms, arena);
+	}
+}
+
+int
+run_view_fold(struct run_view *view, const char *topic, int32_t partition,
+    const struct fold_item *items, size_t n, int64_t next, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	struct fold *fold = arena_zalloc(arena, 1, sizeof *fold);
+	struct redis_reply *reply;
+
+	fold->keys[fold->n_keys++] =
+	    position_key(view, topic, partition, arena);
+	fold->args[0] = number(next, arena);
+	fold->args[1] = number(view->ttl_ms, arena);
+	fold->args[2] = oldest_place(view, arena);
+	fill_fold(view, items, n, arena, fold);
+	reply = run(view, &view->fold, fold->keys, fold->n_keys, fold->args,
+	    fold->n_args, err);
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return reply != NULL ? 0 : -1;
+}
+
+int
+run_view_page_key(
+    struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err)
+{
+	struct arena *arena = arena_create(1024);
+	struct text name = text_key(view, "k", TEXT(""), arena);
+	struct uuid random[2] = { uuid_random(), uuid_random() };
+	struct text bytes = { (const char *)random, sizeof random };
+	struct redis_reply *reply;
+	int rc = -1;
+
+	reply = ask(view,
+	    (struct text[]){
+		TEXT("SET"), name, bytes, TEXT("NX"), TEXT("GET") },
+	    5, err);
+	if (reply != NULL && redis_reply_type(reply) == REDIS_STRING)
+		bytes = redis_reply_text(reply);
+	if (reply != NULL && bytes.size == PAGE_KEY_SIZE) {
+		memcpy(key, bytes.at, PAGE_KEY_SIZE);
+		rc = 0;
+	} else if (reply != NULL) {
+		error_fatal(err, 70, "the page tokens' key is malformed");
+	}
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}

@@ -1,0 +1,98 @@
+#ifndef SCHEDRUN_PRODUCER_RUN_VIEW_H
+#define SCHEDRUN_PRODUCER_RUN_VIEW_H
+
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/error.h"
+#include "common/redis_pipeline.h"
+#include "common/rid.h"
+#include "common/text.h"
+#include "producer/run_record.h"
+
+/*
+ * The run view in Redis: runs with or without a result, each schedule's list of
+ * runs, builds, and how far the topics have been folded (keyspace, section 5).
+ * All functions connect when needed and block for a round trip or two; kinds of
+ * all: ERROR_RETRY Redis does not answer, ERROR_FATAL not our keyspace.
+ */
+struct run_view {
+	struct redis *redis; /* borrowed; one thread */
+	struct text prefix;
+	int64_t ttl_ms; /* view.ttl */
+	struct redis_script pending, drop, fold;
+};
+
+void run_view_init(struct run_view *view, struct redis *redis,
+    struct text prefix, int64_t ttl_ms);
+
+/*
+ * Stores a pending run, unless the run is there: then `*stored` is false and
+ * `existing` is what is there, in `arena`.
+ */
+int run_view_store_pending(struct run_view *view,
+    const struct run_record *record, struct arena *arena, bool *stored,
+    struct run_record *existing, struct error *err);
+
+/* Takes a pending run back, if it is still as it was stored. */
+int run_view_drop_pending(
+    struct run_view *view, const struct run_record *record, struct error *err);
+
+/* 1: it is there; 0: it isn't. */
+int run_view_get(struct run_view *view, const struct uuid *id,
+    struct arena *arena, struct run_record *record, struct error *err);
+
+/* A place in a schedule's list: createdTime, big-endian, and the run's UUID. */
+#define RUN_PLACE_SIZE 24
+void run_place_write(
+    int64_t created_time_ms, const struct uuid *id, char out[RUN_PLACE_SIZE]);
+
+/*
+ * Up to `n` runs of a schedule behind the place `after` (none: the newest),
+ * newest first.  Runs that have left the view are dropped from the list.
+ * `*more`: there are more behind the last one.
+ */
+struct run_page {
+	struct run_record *records; /* in the arena */
+	size_t n;
+	bool more;
+	char last[RUN_PLACE_SIZE]; /* of the last record */
+};
+int run_view_list(struct run_view *view, struct text schedule_rid,
+    struct text after, size_t n, struct arena *arena, struct run_page *page,
+    struct error *err);
+
+/* A build: its event as on the topic, and what was reported of it. */
+struct build_record {
+	struct text event;
+	struct text state; /* SUCCEEDED, FAILED; none: running */
+};
+/* 1: it is there; 0: it isn't. */
+int run_view_get_build(struct run_view *view, const struct uuid *id,
+    struct arena *arena, struct build_record *build, struct error *err);
+
+/* The next offset to fold; -1: none is known. */
+int run_view_position(struct run_view *view, const char *topic,
+    int32_t partition, int64_t *offset, struct error *err);
+
+/*
+ * One partition's step of the fold: what it read and the offset behind it, in
+ * one script.  Repeating it is harmless.  `ttl_ms` of an item: how long it
+ * stays; 0: too old, it is not written.
+ */
+struct fold_item {
+	int64_t ttl_ms;
+	const struct run_record *run; /* of a result, or NULL */
+	struct uuid build_id;         /* of a build event */
+	struct text build_event;
+};
+#define FOLD_MAX 500 /* items of a step */
+int run_view_fold(struct run_view *view, const char *topic, int32_t partition,
+    const struct fold_item *items, size_t n, int64_t next, struct error *err);
+
+/* The key of the page tokens, made by whoever comes first. */
+#define PAGE_KEY_SIZE 32
+int run_view_page_key(
+    struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err);
+
+#endif
