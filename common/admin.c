@@ -11,6 +11,7 @@
 #include "common/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/memory.h"
 
 #define CONNECTIONS_MAX 64
 
@@ -165,7 +166,7 @@ open_port(struct admin *admin, const struct admin_settings *settings,
 	}
 	if (settings->port_file == NULL || settings->port_file[0] == '\0')
 		return 0;
-	admin->port_file = strdup(settings->port_file);
+	admin->port_file = memory_copy_string(settings->port_file);
 	return write_port_file(
 	    settings->port_file, http_server_port(admin->server), err);
 }
@@ -182,12 +183,8 @@ free_admin(struct admin *admin)
 struct admin *
 admin_start(const struct admin_settings *settings, struct error *err)
 {
-	struct admin *admin = calloc(1, sizeof *admin);
+	struct admin *admin = memory_zalloc(1, sizeof *admin);
 
-	if (admin == NULL) {
-		error_fatal(err, 71, "no memory for the admin listener");
-		return NULL;
-	}
 	admin->metrics = settings->metrics;
 	admin->health = settings->health;
 	if (open_port(admin, settings, err) != 0) {

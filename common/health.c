@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/json_write.h"
+#include "common/memory.h"
 
 #define ITEMS_MAX 16
 #define REASON_SIZE 240
@@ -40,10 +41,8 @@ struct health {
 struct health *
 health_create(void)
 {
-	struct health *health = calloc(1, sizeof *health);
+	struct health *health = memory_zalloc(1, sizeof *health);
 
-	if (health == NULL)
-		_Exit(71);
 	pthread_mutex_init(&health->lock, NULL);
 	return health;
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "common/http_connection.h"
+#include "common/memory.h"
 
 struct http_stream {
 	struct http_connection *connection; /* NULL: it has ended */
@@ -184,10 +185,8 @@ http_stream_start(struct http_request *request,
     void *argument)
 {
 	struct http_connection *connection = take_leave(request);
-	struct http_stream *stream = calloc(1, sizeof *stream);
+	struct http_stream *stream = memory_zalloc(1, sizeof *stream);
 
-	if (stream == NULL)
-		_Exit(71);
 	*stream = (struct http_stream){ connection, request->head.minor > 0,
 		lag_max, gone, argument };
 	http_request_free(request);
@@ -210,11 +209,10 @@ http_stream_start(struct http_request *request,
 struct http_piece *
 http_piece_create(struct text bytes)
 {
-	struct http_piece *piece = malloc(sizeof *piece + bytes.size + 24);
+	struct http_piece *piece =
+	    memory_alloc(sizeof *piece + bytes.size + 24);
 	int head;
 
-	if (piece == NULL)
-		_Exit(71);
 	head = sprintf(piece->bytes, "%zx\r\n", bytes.size);
 	piece->references = 1;
 	piece->data_at = (size_t)head;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
 #define PIPELINE_MAX 65536   /* bytes kept of requests that wait their turn */
 #define LINGER_BYTES 4194304 /* read and dropped before the cut */
 
@@ -118,12 +120,10 @@ make_request(const struct http_head *head, struct text bytes)
 {
 	size_t fields = head->n_fields * sizeof *head->fields, i;
 	size_t size = sizeof(struct http_request) + fields + bytes.size;
-	struct http_request *request = malloc(size);
+	struct http_request *request = memory_alloc(size);
 	struct http_field *own;
 	char *copy;
 
-	if (request == NULL)
-		_Exit(71);
 	memset(request, 0, sizeof *request);
 	own = (struct http_field *)(void *)request->bytes;
 	copy = request->bytes + fields;
@@ -399,10 +399,9 @@ static const struct tcp_events EVENTS = { on_data, on_end, on_sent };
 void
 http_connection_open(struct http_server *server, struct tcp *tcp)
 {
-	struct http_connection *connection = calloc(1, sizeof *connection);
+	struct http_connection *connection =
+	    memory_zalloc(1, sizeof *connection);
 
-	if (connection == NULL)
-		_Exit(71);
 	connection->server = server;
 	connection->tcp = tcp;
 	connection->counted =

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/http_connection.h"
+#include "common/memory.h"
 
 #define SWEEP_MS 100
 #define SEND_MS 30000    /* a reader that takes no answer is cut */
@@ -172,12 +173,8 @@ struct http_server *
 http_server_create(
     const struct http_server_settings *settings, struct error *err)
 {
-	struct http_server *server = calloc(1, sizeof *server);
+	struct http_server *server = memory_zalloc(1, sizeof *server);
 
-	if (server == NULL) {
-		error_fatal(err, 71, "no memory for an HTTP server");
-		return NULL;
-	}
 	server->settings = *settings;
 	fill_defaults(&server->settings);
 	server->listener = tcp_listen(

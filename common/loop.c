@@ -2,8 +2,12 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <uv.h>
+
+#include "common/memory.h"
 
 /* One call that another thread asked for. */
 struct post {
@@ -18,6 +22,13 @@ struct posts {
 
 struct loop_timer {
 	uv_timer_t timer;
+	loop_call *call;
+	void *argument;
+};
+
+struct loop_event {
+	uv_poll_t poll;
+	int fd;
 	loop_call *call;
 	void *argument;
 };
@@ -63,13 +74,9 @@ on_wake(uv_async_t *wake)
 struct loop *
 loop_create(struct error *err)
 {
-	struct loop *loop = calloc(1, sizeof *loop);
+	struct loop *loop = memory_zalloc(1, sizeof *loop);
 	int rc;
 
-	if (loop == NULL) {
-		error_fatal(err, 71, "no memory for an event loop");
-		return NULL;
-	}
 	rc = uv_loop_init(&loop->uv);
 	if (rc != 0) {
 		error_fatal(err, 71, "event loop: %s", uv_strerror(rc));
@@ -97,7 +104,7 @@ close_handle(uv_handle_t *handle, void *unused)
 }
 
 static void
-free_timer(uv_handle_t *handle)
+free_handle(uv_handle_t *handle)
 {
 	free(handle->data);
 }
@@ -165,10 +172,8 @@ struct loop_timer *
 loop_timer_start(struct loop *loop, int64_t first_ms, int64_t repeat_ms,
     loop_call *call, void *argument)
 {
-	struct loop_timer *timer = calloc(1, sizeof *timer);
+	struct loop_timer *timer = memory_zalloc(1, sizeof *timer);
 
-	if (timer == NULL)
-		_Exit(71);
 	timer->call = call;
 	timer->argument = argument;
 	uv_timer_init(&loop->uv, &timer->timer);
@@ -184,7 +189,7 @@ loop_timer_stop(struct loop_timer *timer)
 	if (timer == NULL)
 		return;
 	uv_timer_stop(&timer->timer);
-	uv_close((uv_handle_t *)&timer->timer, free_timer);
+	uv_close((uv_handle_t *)&timer->timer, free_handle);
 }
 
 static void
@@ -199,10 +204,8 @@ on_signal(uv_signal_t *uv, int signum)
 void
 loop_on_signal(struct loop *loop, int signum, loop_call *call, void *argument)
 {
-	struct signal_watch *watch = calloc(1, sizeof *watch);
+	struct signal_watch *watch = memory_zalloc(1, sizeof *watch);
 
-	if (watch == NULL)
-		_Exit(71);
 	watch->call = call;
 	watch->argument = argument;
 	watch->next = loop->signals;
@@ -210,6 +213,51 @@ loop_on_signal(struct loop *loop, int signum, loop_call *call, void *argument)
 	uv_signal_init(&loop->uv, &watch->signal);
 	watch->signal.data = watch;
 	uv_signal_start(&watch->signal, on_signal, signum);
+}
+
+static void
+on_event(uv_poll_t *uv, int status, int events)
+{
+	struct loop_event *event = uv->data;
+	uint64_t count;
+
+	(void)status;
+	(void)events;
+	if (read(event->fd, &count, sizeof count) < 0)
+		return; /* somebody was faster: nothing to do */
+	event->call(event->argument);
+}
+
+struct loop_event *
+loop_event_start(struct loop *loop, loop_call *call, void *argument)
+{
+	struct loop_event *event = memory_zalloc(1, sizeof *event);
+
+	event->call = call;
+	event->argument = argument;
+	event->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event->fd < 0)
+		memory_exhausted(); /* descriptors, in this case */
+	uv_poll_init(&loop->uv, &event->poll, event->fd);
+	event->poll.data = event;
+	uv_poll_start(&event->poll, UV_READABLE, on_event);
+	return event;
+}
+
+int
+loop_event_fd(const struct loop_event *event)
+{
+	return event->fd;
+}
+
+void
+loop_event_stop(struct loop_event *event)
+{
+	if (event == NULL)
+		return;
+	uv_poll_stop(&event->poll);
+	close(event->fd);
+	uv_close((uv_handle_t *)&event->poll, free_handle);
 }
 
 int64_t

@@ -41,6 +41,16 @@ void loop_timer_stop(struct loop_timer *timer); /* NULL is fine */
 void loop_on_signal(
     struct loop *loop, int signum, loop_call *call, void *argument);
 
+/*
+ * An eventfd whose writers want the loop's attention: it is read empty, then
+ * `call` runs.  Closed with the watch.
+ */
+struct loop_event;
+struct loop_event *loop_event_start(
+    struct loop *loop, loop_call *call, void *argument);
+int loop_event_fd(const struct loop_event *event);
+void loop_event_stop(struct loop_event *event); /* NULL is fine */
+
 /* Monotonic, as of this turn of the loop. */
 int64_t loop_now_ms(const struct loop *loop);
 

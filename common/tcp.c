@@ -6,6 +6,8 @@
 
 #include <uv.h>
 
+#include "common/memory.h"
+
 #define BACKLOG 4096
 #define READ_SIZE 65536
 
@@ -38,16 +40,6 @@ static void
 free_handle(uv_handle_t *handle)
 {
 	free(handle->data);
-}
-
-static void *
-allocate(size_t size)
-{
-	void *memory = calloc(1, size);
-
-	if (memory == NULL)
-		_Exit(71);
-	return memory;
 }
 
 /* "host:port" into its parts; the host without brackets, empty for all. */
@@ -104,7 +96,7 @@ on_connection(uv_stream_t *stream, int status)
 
 	if (status != 0)
 		return;
-	tcp = allocate(sizeof *tcp);
+	tcp = memory_zalloc(1, sizeof *tcp);
 	uv_tcp_init(stream->loop, &tcp->uv);
 	tcp->uv.data = tcp;
 	if (uv_accept(stream, (uv_stream_t *)&tcp->uv) != 0) {
@@ -126,7 +118,7 @@ tcp_listen(struct loop *loop, const char *address,
 
 	if (resolve(address, &where, err) != 0)
 		return NULL;
-	listener = allocate(sizeof *listener);
+	listener = memory_zalloc(1, sizeof *listener);
 	listener->accept = accept;
 	listener->context = context;
 	uv_tcp_init(loop_handle(loop), &listener->uv);
@@ -281,7 +273,7 @@ tcp_write(struct tcp *tcp, struct text first, struct text second)
 
 	if (left == 0)
 		return;
-	write = allocate(sizeof *write + left);
+	write = memory_zalloc(1, sizeof *write + left);
 	skip = done < first.size ? done : first.size;
 	memcpy(write->bytes, first.at + skip, first.size - skip);
 	if (second.size > 0)
@@ -302,7 +294,7 @@ tcp_write_shared(struct tcp *tcp, struct text bytes,
 		release(argument);
 		return;
 	}
-	write = allocate(sizeof *write);
+	write = memory_zalloc(1, sizeof *write);
 	write->release = release;
 	write->argument = argument;
 	write_later(

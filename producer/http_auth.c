@@ -11,6 +11,7 @@
 
 #include "common/buffer.h"
 #include "common/digest.h"
+#include "common/memory.h"
 
 #define TOKEN_MAX 8192
 #define FILE_MAX (1024 * 1024)
@@ -97,10 +98,8 @@ is_loopback(const char *address)
 static struct http_auth *
 make_auth(enum http_auth_mode mode)
 {
-	struct http_auth *auth = calloc(1, sizeof *auth);
+	struct http_auth *auth = memory_zalloc(1, sizeof *auth);
 
-	if (auth == NULL)
-		_Exit(71);
 	auth->mode = mode;
 	return auth;
 }
@@ -246,10 +245,8 @@ load_tokens(struct http_auth *auth, struct error *err)
 	int rc = read_file(auth->file, &bytes, err);
 
 	if (rc == 0) {
-		list.at =
-		    calloc(count_lines(buffer_text(&bytes)), sizeof *list.at);
-		if (list.at == NULL)
-			_Exit(71);
+		list.at = memory_zalloc(
+		    count_lines(buffer_text(&bytes)), sizeof *list.at);
 		rc = parse_tokens(auth->file, buffer_text(&bytes), &list, err);
 	}
 	if (rc == 0 && list.n == 0)
@@ -278,7 +275,7 @@ http_auth_create_tokens(const char *file, struct error *err)
 		return NULL;
 	}
 	auth = make_auth(AUTH_TOKENS);
-	auth->file = strdup(file);
+	auth->file = memory_copy_string(file);
 	if (load_tokens(auth, err) != 0) {
 		http_auth_destroy(auth);
 		return NULL;

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "producer/http_counters.h"
 #include "producer/http_routes.h"
 
@@ -18,10 +19,8 @@
 struct http_call *
 http_call_create(struct http_app *app, struct http_request *request)
 {
-	struct http_call *call = calloc(1, sizeof *call);
+	struct http_call *call = memory_zalloc(1, sizeof *call);
 
-	if (call == NULL)
-		_Exit(71);
 	call->app = app;
 	call->request = request;
 	call->arena = arena_create(ARENA_BLOCK);

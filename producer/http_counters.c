@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
 #define NAME "schedrun_http_requests_total"
 #define HELP "Requests answered, by route, method and status code."
 
@@ -81,11 +83,9 @@ create_failures(struct http_counters *counters)
 struct http_counters *
 http_counters_create(struct metrics *metrics, size_t n_routes)
 {
-	struct http_counters *counters = calloc(
+	struct http_counters *counters = memory_zalloc(
 	    1, sizeof *counters + (n_routes + 1) * sizeof counters->routes[0]);
 
-	if (counters == NULL)
-		_Exit(71);
 	counters->metrics = metrics;
 	counters->n_routes = n_routes;
 	counters->connections = metrics_series(metrics, METRIC_GAUGE,

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/memory.h"
+
 #define THREADS_MAX 16
 
 struct worker {
@@ -92,11 +94,9 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 struct work_pool *
 work_pool_create(const struct work_pool_settings *settings, struct error *err)
 {
-	struct work_pool *pool = calloc(1, sizeof *pool);
+	struct work_pool *pool = memory_zalloc(1, sizeof *pool);
 	size_t i;
 
-	if (pool == NULL)
-		_Exit(71);
 	pool->loop = settings->loop;
 	pool->queue_max = settings->queue_max;
 	pool->last = &pool->first;
