@@ -1,0 +1,180 @@
+#include "producer/run_options.h"
+
+#include <string.h>
+
+#include "tests/unit/check.h"
+
+static char long_key[202];
+
+static struct http_head
+head_of(struct http_field *fields, const char *name, const char *value)
+{
+	struct http_head head = { .fields = fields };
+
+	if (value != NULL)
+		fields[head.n_fields++] = (struct http_field){ text_from(name),
+			text_from(value) };
+	return head;
+}
+
+static void
+reads_keys(void)
+{
+	static const struct {
+		const char *value, *key; /* "": none; NULL: refused */
+	} rows[] = {
+		{ NULL, "" },
+		{ "abc", "abc" },
+		{ "\"abc\"", "abc" },
+		{ "\"a\\\"b\"", "a\"b" },
+		{ "a\"b", "a\"b" },
+		{ "", NULL },
+		{ "\"\"", NULL },
+		{ "\"", NULL },
+		{ "\"abc", NULL },
+		{ "\"a\"b\"", NULL },
+		{ "\"abc\\\"", NULL },
+		{ "a b", NULL },
+		{ "\"a b\"", NULL },
+		{ "caf\xc3\xa9", NULL },
+		{ "a\x01", NULL },
+	};
+	struct arena *arena = arena_create(0);
+	struct http_field fields[2];
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct http_head head =
+		    head_of(fields, "Idempotency-Key", rows[i].value);
+		struct text key = TEXT("");
+		int rc = run_options_key(&head, arena, &key);
+
+		CHECK_ROW(rows[i].value, (rc < 0) == (rows[i].key == NULL));
+		CHECK_ROW(rows[i].value,
+		    rc < 0 ||
+			(rows[i].key != NULL &&
+			    text_equal(key, text_from(rows[i].key))));
+	}
+	memset(long_key, 'k', 201);
+	fields[0].value = (struct text){ long_key, 200 };
+	fields[0].name = TEXT("idempotency-key");
+	CHECK(run_options_key(
+		  &(struct http_head){ .fields = fields, .n_fields = 1 }, arena,
+		  &fields[1].value) == 1);
+	fields[0].value.size = 201;
+	CHECK(run_options_key(
+		  &(struct http_head){ .fields = fields, .n_fields = 1 }, arena,
+		  &fields[1].value) == -1);
+	arena_destroy(arena);
+}
+
+static void
+reads_preferences(void)
+{
+	static const struct {
+		const char *value;
+		int seconds;
+	} rows[] = {
+		{ NULL, -1 },
+		{ "wait=5", 5 },
+		{ "WAIT = 5", 5 },
+		{ "respond-async, wait=10", 10 },
+		{ "wait=10;x=y", 10 },
+		{ "wait=60", 60 },
+		{ "wait=61", 60 },
+		{ "wait=99999999999999999999", 60 },
+		{ "wait=0", 0 },
+		{ "wait", -1 },
+		{ "wait=", -1 },
+		{ "wait=-1", -1 },
+		{ "wait=1.5", -1 },
+		{ "wait=x, wait=3", 3 },
+		{ "await=5", -1 },
+		{ "", -1 },
+	};
+	struct http_field fields[1];
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct http_head head =
+		    head_of(fields, "Prefer", rows[i].value);
+
+		CHECK_ROW(rows[i].value,
+		    run_options_wait(&head, 60) == rows[i].seconds);
+	}
+}
+
+static void
+names_requests(void)
+{
+	struct arena *arena = arena_create(0);
+	struct text one, same, other, random;
+
+	one = run_options_request_id(
+	    TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
+	same = run_options_request_id(
+	    TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
+	other = run_options_request_id(
+	    TEXT_NONE, TEXT("ri.s"), TEXT("k"), arena);
+	random = run_options_request_id(
+	    TEXT("u"), TEXT("ri.s"), TEXT_NONE, arena);
+	CHECK(one.size == 69 && text_starts_with(one, TEXT("http:")));
+	CHECK(text_equal(one, same));
+	CHECK(!text_equal(one, other));
+	CHECK(random.size == 41);
+	arena_destroy(arena);
+}
+
+#define PARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static void
+copies_traces(void)
+{
+	static const struct {
+		const char *name, *value;
+		size_t n;
+	} rows[] = {
+		{ "traceparent", PARENT, 1 },
+		{ "traceparent", "01" PARENT, 0 },
+		{ "traceparent",
+		    "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+		    0 },
+		{ "traceparent",
+		    "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+		    0 },
+		{ "traceparent",
+		    "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+		    0 },
+		{ "tracestate", "a=b", 0 },
+		{ "X-B3-TraceId", "463ac35c9f6413ad", 1 },
+		{ "X-B3-TraceId", "463ac35c 9f6413ad", 0 },
+		{ "X-B3-Sampled", "1", 1 },
+	};
+	struct trace_header headers[TRACE_HEADERS_MAX];
+	struct http_field fields[2] = {
+		{ TEXT("traceparent"), TEXT(PARENT) },
+		{ TEXT("TraceState"), TEXT("a=b") },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct http_field one[1];
+		struct http_head head =
+		    head_of(one, rows[i].name, rows[i].value);
+
+		CHECK_ROW(rows[i].value,
+		    run_options_trace(&head, headers) == rows[i].n);
+	}
+	CHECK(run_options_trace(
+		  &(struct http_head){ .fields = fields, .n_fields = 2 },
+		  headers) == 2);
+	CHECK(strcmp(headers[1].name, "tracestate") == 0);
+}
+
+CU_TestInfo run_options_tests[] = {
+	{ "reads keys", reads_keys },
+	{ "reads preferences", reads_preferences },
+	{ "names requests", names_requests },
+	{ "copies traces", copies_traces },
+	CU_TEST_INFO_NULL,
+};
