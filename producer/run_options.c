@@ -94,8 +94,8 @@ trim(struct text text)
 		text.at++;
 		text.size--;
 	}
-	while (text.size > 0 && (text.at[text.size - 1] == ' ' ||
-				    text.at[text.size - 1] == '\t'))
+	while (text.size > 0 &&
+	    (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
 		text.size--;
 	return text;
 }
@@ -115,8 +115,8 @@ read_wait(struct text preference, int max)
 	equals = memchr(preference.at, '=', preference.size);
 	if (equals == NULL)
 		return -1;
-	name = trim((struct text){
-	    preference.at, (size_t)(equals - preference.at) });
+	name = trim(
+	    (struct text){ preference.at, (size_t)(equals - preference.at) });
 	value = trim((struct text){ equals + 1,
 	    preference.size - (size_t)(equals - preference.at) - 1 });
 	if (name.size != 4 || strncasecmp(name.at, "wait", 4) != 0 ||
@@ -169,7 +169,8 @@ run_options_wait(const struct http_head *head, int max)
 	return -1;
 }
 
-/* Lower-case hexadecimal digits where the pattern has '0', not all of them 0. */
+/* Lower-case hexadecimal digits where the pattern has '0', not all of them 0.
+ */
 static bool
 fits(struct text text, const char *pattern)
 {

@@ -25,8 +25,8 @@ int run_options_key(
  * The requestId of a keyed request: "http:" and the SHA-256 over the
  * length-prefixed caller, schedule and key.  Without a key: of a random UUID.
  */
-struct text run_options_request_id(struct text caller,
-    struct text schedule_rid, struct text key, struct arena *arena);
+struct text run_options_request_id(struct text caller, struct text schedule_rid,
+    struct text key, struct arena *arena);
 
 /*
  * Seconds of `Prefer: wait=N`, capped at `max`; -1 if nothing is preferred.

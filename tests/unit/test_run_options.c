@@ -12,8 +12,8 @@ head_of(struct http_field *fields, const char *name, const char *value)
 	struct http_head head = { .fields = fields };
 
 	if (value != NULL)
-		fields[head.n_fields++] = (struct http_field){ text_from(name),
-			text_from(value) };
+		fields[head.n_fields++] =
+		    (struct http_field){ text_from(name), text_from(value) };
 	return head;
 }
 
@@ -110,14 +110,13 @@ names_requests(void)
 	struct arena *arena = arena_create(0);
 	struct text one, same, other, random;
 
-	one = run_options_request_id(
-	    TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
-	same = run_options_request_id(
-	    TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
-	other = run_options_request_id(
-	    TEXT_NONE, TEXT("ri.s"), TEXT("k"), arena);
-	random = run_options_request_id(
-	    TEXT("u"), TEXT("ri.s"), TEXT_NONE, arena);
+	one = run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
+	same =
+	    run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
+	other =
+	    run_options_request_id(TEXT_NONE, TEXT("ri.s"), TEXT("k"), arena);
+	random =
+	    run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT_NONE, arena);
 	CHECK(one.size == 69 && text_starts_with(one, TEXT("http:")));
 	CHECK(text_equal(one, same));
 	CHECK(!text_equal(one, other));
