@@ -59,16 +59,23 @@ after_work(struct work_job *job)
 	call->done(call);
 }
 
-void
-http_call_work(
+int
+http_call_try_work(
     struct http_call *call, call_work_function *work, call_function *done)
 {
 	call->work = work;
 	call->done = done;
 	call->job.work = do_work;
 	call->job.done = after_work;
+	return work_pool_submit(call->app->pool, &call->job);
+}
+
+void
+http_call_work(
+    struct http_call *call, call_work_function *work, call_function *done)
+{
 	call->error = (struct error){ 0 };
-	if (work_pool_submit(call->app->pool, &call->job) != 0)
+	if (http_call_try_work(call, work, done) != 0)
 		http_call_error(call, API_UNAVAILABLE,
 		    "The service is busy; try again.", NULL);
 }

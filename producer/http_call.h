@@ -59,6 +59,10 @@ struct http_call *http_call_create(
 void http_call_work(
     struct http_call *call, call_work_function *work, call_function *done);
 
+/* The same, but -1 if the queue is full: nothing has happened. */
+int http_call_try_work(
+    struct http_call *call, call_work_function *work, call_function *done);
+
 /* A header of the answer; the value is borrowed until the answer. */
 void http_call_field(
     struct http_call *call, const char *name, struct text value);

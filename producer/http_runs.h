@@ -1,9 +1,31 @@
 #ifndef SCHEDRUN_PRODUCER_HTTP_RUNS_H
 #define SCHEDRUN_PRODUCER_HTTP_RUNS_H
 
+#include <stddef.h>
+
+#include "producer/run_publisher.h"
+#include "producer/run_record.h"
+#include "producer/run_waiters.h"
+
+/*
+ * Runs: asking for one, reading one, waiting for its result (HTTP contract,
+ * section 7).
+ *
+ *   POST  ─> pool: head, rights, pin, store pending ─> publish ─> broker has it
+ *                                                       │            │ wait?
+ *                                              503 <────┘   result <─┴─> 200
+ */
 struct http_call;
 
-/* POST …/schedules/{scheduleRid}/run: HTTP contract, section 7. */
+struct http_runs {
+	struct run_publisher *publisher;
+	struct run_waiters *waiters;
+	int wait_max_s;
+};
+
+#define WAITING_MAX 10000 /* requests; over it 503 */
+
+/* POST …/schedules/{scheduleRid}/run */
 void http_runs_post(struct http_call *call);
 
 /* GET …/schedules/{scheduleRid}/runs/{runRid} */
