@@ -4,16 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
-#include "common/kafka_consumer.h"
-
-struct kafka_admin {
-	struct kafka_client client; /* first: librdkafka's opaque */
-	struct kafka_settings settings;
-	rd_kafka_t *handle;
-	rd_kafka_queue_t *answers;
-};
+#include "common/kafka_admin_request.h"
 
 struct kafka_admin *
 kafka_admin_create(const struct kafka_settings *settings, struct error *err)
@@ -56,16 +50,6 @@ kafka_admin_destroy(struct kafka_admin *admin)
 		free(admin);
 }
 
-static int
-fail(struct kafka_admin *admin, rd_kafka_resp_err_t code, struct error *err,
-    const char *what, const char *detail)
-{
-	/* Credentials that were refused are told by the error callback. */
-	rd_kafka_poll(admin->handle, 0);
-	return kafka_client_fail(&admin->client, KAFKA_CALL_QUERY,
-	    (struct kafka_failure){ .code = code }, err, what, detail);
-}
-
 /* Cluster ---------------------------------------------------------------- */
 
 const char *
@@ -76,7 +60,7 @@ kafka_admin_cluster_id(struct kafka_admin *admin, struct arena *arena,
 	const char *copy;
 
 	if (id == NULL) {
-		fail(admin, RD_KAFKA_RESP_ERR__TIMED_OUT, err,
+		kafka_admin_fail(admin, RD_KAFKA_RESP_ERR__TIMED_OUT, err,
 		    "ask for the cluster's id", NULL);
 		return NULL;
 	}
@@ -100,7 +84,7 @@ read_metadata(struct kafka_admin *admin, const char *topic, int timeout_ms,
 	if (only != NULL)
 		rd_kafka_topic_destroy(only);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		fail(admin, code, err, "ask for metadata", NULL);
+		kafka_admin_fail(admin, code, err, "ask for metadata", NULL);
 		return NULL;
 	}
 	kafka_client_answered(&admin->client);
@@ -120,46 +104,6 @@ kafka_admin_brokers(
 	n = metadata->broker_cnt;
 	rd_kafka_metadata_destroy(metadata);
 	return n;
-}
-
-/* An admin request's one answer ------------------------------------------ */
-
-static rd_kafka_AdminOptions_t *
-make_options(
-    struct kafka_admin *admin, rd_kafka_admin_op_t operation, int timeout_ms)
-{
-	rd_kafka_AdminOptions_t *options =
-	    rd_kafka_AdminOptions_new(admin->handle, operation);
-	char text[256];
-
-	rd_kafka_AdminOptions_set_request_timeout(
-	    options, timeout_ms, text, sizeof text);
-	return options;
-}
-
-/* NULL with `err` set; else the event is the caller's. */
-static rd_kafka_event_t *
-wait_answer(struct kafka_admin *admin, int timeout_ms, const char *what,
-    struct error *err)
-{
-	rd_kafka_event_t *event =
-	    rd_kafka_queue_poll(admin->answers, timeout_ms + 1000);
-
-	if (event == NULL) {
-		/* A late answer must not be taken for the next one's. */
-		rd_kafka_queue_destroy(admin->answers);
-		admin->answers = rd_kafka_queue_new(admin->handle);
-		fail(admin, RD_KAFKA_RESP_ERR__TIMED_OUT, err, what, NULL);
-		return NULL;
-	}
-	if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		fail(admin, rd_kafka_event_error(event), err, what,
-		    rd_kafka_event_error_string(event));
-		rd_kafka_event_destroy(event);
-		return NULL;
-	}
-	kafka_client_answered(&admin->client);
-	return event;
 }
 
 /* Topics ----------------------------------------------------------------- */
@@ -184,7 +128,7 @@ describe_partitions(struct kafka_admin *admin, struct kafka_topic *topic,
 	else if (at->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		topic->partitions = at->partition_cnt;
 	else if (at->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		rc = fail(admin, at->err, err, topic->name, NULL);
+		rc = kafka_admin_fail(admin, at->err, err, topic->name, NULL);
 	for (int i = 0; rc == 0 && i < topic->partitions; i++)
 		if (i == 0 ||
 		    at->partitions[i].replica_cnt < topic->replication)
@@ -250,14 +194,14 @@ describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
 		free(asked);
 		return 0;
 	}
-	options =
-	    make_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
+	options = kafka_admin_options(
+	    admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
 	rd_kafka_DescribeConfigs(
 	    admin->handle, asked, n_asked, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_ConfigResource_destroy_array(asked, n_asked);
 	free(asked);
-	event = wait_answer(admin, timeout_ms, "describe configs", err);
+	event = kafka_admin_answer(admin, timeout_ms, "describe configs", err);
 	if (event == NULL)
 		return -1;
 	answers = rd_kafka_DescribeConfigs_result_resources(
@@ -315,7 +259,7 @@ judge_results(struct kafka_admin *admin,
 		    rd_kafka_topic_result_error(results[i]);
 		if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == harmless)
 			continue;
-		return fail(admin, code, err,
+		return kafka_admin_fail(admin, code, err,
 		    rd_kafka_topic_result_name(results[i]),
 		    rd_kafka_topic_result_error_string(results[i]));
 	}
@@ -347,7 +291,7 @@ create_all(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics,
 
 	rd_kafka_CreateTopics(
 	    admin->handle, topics, n, options, admin->answers);
-	event = wait_answer(admin, timeout_ms, "create topics", err);
+	event = kafka_admin_answer(admin, timeout_ms, "create topics", err);
 	if (event == NULL)
 		return -1;
 	results = rd_kafka_CreateTopics_result_topics(
@@ -357,6 +301,29 @@ create_all(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics,
 	    admin, results, count, RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, err);
 	rd_kafka_event_destroy(event);
 	return rc;
+}
+
+/* Brokers hear of a new topic one after the other. */
+static int
+wait_until_there(struct kafka_admin *admin,
+    const struct kafka_topic_spec *specs, size_t n, int64_t until,
+    struct error *err)
+{
+	for (size_t i = 0; i < n;) {
+		struct kafka_topic topic = { .name = specs[i].name };
+		int64_t left = until - clock_monotonic_ms();
+		if (left <= 0)
+			return error_set(err, ERROR_RETRY,
+			    "topic %s is created but not there yet",
+			    topic.name);
+		if (describe_partitions(admin, &topic, (int)left, err) != 0)
+			return -1;
+		if (topic.partitions > 0)
+			i++;
+		else
+			nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	}
+	return 0;
 }
 
 int
@@ -372,8 +339,8 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 
 	if (topics == NULL)
 		return error_fatal(err, 71, "no memory for topics");
-	options =
-	    make_options(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+	options = kafka_admin_options(
+	    admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
 	rd_kafka_AdminOptions_set_operation_timeout(
 	    options, timeout_ms, text, sizeof text);
 	rd_kafka_AdminOptions_set_validate_only(
@@ -383,6 +350,9 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 	if (made == n)
 		rc = create_all(
 		    admin, topics, specs, n, options, timeout_ms, err);
+	if (rc == 0 && !validate_only)
+		rc = wait_until_there(
+		    admin, specs, n, clock_monotonic_ms() + timeout_ms, err);
 	rd_kafka_NewTopic_destroy_array(topics, made);
 	rd_kafka_AdminOptions_destroy(options);
 	free(topics);
@@ -404,14 +374,14 @@ kafka_admin_delete_topics(struct kafka_admin *admin, const char *const *names,
 		return error_fatal(err, 71, "no memory for topics");
 	for (size_t i = 0; i < n; i++)
 		topics[i] = rd_kafka_DeleteTopic_new(names[i]);
-	options =
-	    make_options(admin, RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout_ms);
+	options = kafka_admin_options(
+	    admin, RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout_ms);
 	rd_kafka_DeleteTopics(
 	    admin->handle, topics, n, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_DeleteTopic_destroy_array(topics, n);
 	free(topics);
-	event = wait_answer(admin, timeout_ms, "delete topics", err);
+	event = kafka_admin_answer(admin, timeout_ms, "delete topics", err);
 	if (event == NULL)
 		return -1;
 	results = rd_kafka_DeleteTopics_result_topics(
@@ -419,233 +389,5 @@ kafka_admin_delete_topics(struct kafka_admin *admin, const char *const *names,
 	rc = judge_results(admin, results, count,
 	    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, err);
 	rd_kafka_event_destroy(event);
-	return rc;
-}
-
-/* Groups ----------------------------------------------------------------- */
-
-static int
-note_offsets(struct kafka_admin *admin,
-    const rd_kafka_topic_partition_list_t *list, int64_t *offsets, size_t n,
-    struct error *err)
-{
-	for (int i = 0; list != NULL && i < list->cnt; i++) {
-		const rd_kafka_topic_partition_t *at = &list->elems[i];
-		if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return fail(
-			    admin, at->err, err, "committed offsets", NULL);
-		if (at->partition >= 0 && (size_t)at->partition < n)
-			offsets[at->partition] =
-			    at->offset >= 0 ? at->offset : -1;
-	}
-	return 0;
-}
-
-int
-kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
-    const char *topic, int64_t *offsets, size_t n, int timeout_ms,
-    struct error *err)
-{
-	rd_kafka_topic_partition_list_t *list =
-	    rd_kafka_topic_partition_list_new((int)n);
-	rd_kafka_ListConsumerGroupOffsets_t *asked;
-	const rd_kafka_group_result_t **results;
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_event_t *event;
-	size_t count;
-	int rc;
-
-	for (size_t i = 0; i < n; i++) {
-		rd_kafka_topic_partition_list_add(list, topic, (int32_t)i);
-		offsets[i] = -1;
-	}
-	asked = rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_topic_partition_list_destroy(list);
-	options = make_options(
-	    admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms);
-	rd_kafka_ListConsumerGroupOffsets(
-	    admin->handle, &asked, 1, options, admin->answers);
-	rd_kafka_AdminOptions_destroy(options);
-	rd_kafka_ListConsumerGroupOffsets_destroy(asked);
-	event = wait_answer(admin, timeout_ms, "list committed offsets", err);
-	if (event == NULL)
-		return -1;
-	results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-	    rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-	rc = count == 1
-	    ? note_offsets(admin, rd_kafka_group_result_partitions(results[0]),
-		  offsets, n, err)
-	    : 0;
-	if (count == 1 && rd_kafka_group_result_error(results[0]) != NULL)
-		rc = fail(admin,
-		    rd_kafka_error_code(
-			rd_kafka_group_result_error(results[0])),
-		    err, group, NULL);
-	rd_kafka_event_destroy(event);
-	return rc;
-}
-
-static void
-copy_member(struct arena *arena, struct kafka_group_member *out,
-    const rd_kafka_MemberDescription_t *member)
-{
-	const rd_kafka_MemberAssignment_t *assignment =
-	    rd_kafka_MemberDescription_assignment(member);
-	const rd_kafka_topic_partition_list_t *list = assignment != NULL
-	    ? rd_kafka_MemberAssignment_partitions(assignment)
-	    : NULL;
-
-	*out = (struct kafka_group_member){
-		.client_id = text_copy(arena,
-		    text_from(rd_kafka_MemberDescription_client_id(member)))
-				 .at,
-		.host = text_copy(
-		    arena, text_from(rd_kafka_MemberDescription_host(member)))
-			    .at,
-		.n_partitions = list != NULL ? (size_t)list->cnt : 0,
-	};
-	out->partitions =
-	    arena_zalloc(arena, out->n_partitions + 1, sizeof *out->partitions);
-	for (size_t i = 0; i < out->n_partitions; i++) {
-		out->partitions[i].topic =
-		    text_copy(arena, text_from(list->elems[i].topic)).at;
-		out->partitions[i].partition = list->elems[i].partition;
-	}
-}
-
-static int
-copy_group(struct kafka_admin *admin, struct arena *arena,
-    const rd_kafka_ConsumerGroupDescription_t *group,
-    struct kafka_group_info *out, struct error *err)
-{
-	const rd_kafka_error_t *cause =
-	    rd_kafka_ConsumerGroupDescription_error(group);
-
-	if (cause != NULL)
-		return fail(admin, rd_kafka_error_code(cause), err,
-		    rd_kafka_ConsumerGroupDescription_group_id(group),
-		    rd_kafka_error_string(cause));
-	out->state = rd_kafka_consumer_group_state_name(
-	    rd_kafka_ConsumerGroupDescription_state(group));
-	out->n_members = rd_kafka_ConsumerGroupDescription_member_count(group);
-	out->members =
-	    arena_zalloc(arena, out->n_members + 1, sizeof *out->members);
-	for (size_t i = 0; i < out->n_members; i++)
-		copy_member(arena, &out->members[i],
-		    rd_kafka_ConsumerGroupDescription_member(group, i));
-	return 0;
-}
-
-int
-kafka_admin_group(struct kafka_admin *admin, const char *group,
-    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
-    struct error *err)
-{
-	const rd_kafka_ConsumerGroupDescription_t **groups;
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_event_t *event;
-	size_t count;
-	int rc = 0;
-
-	*out = (struct kafka_group_info){ .state = "Dead" };
-	options = make_options(
-	    admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
-	rd_kafka_DescribeConsumerGroups(
-	    admin->handle, &group, 1, options, admin->answers);
-	rd_kafka_AdminOptions_destroy(options);
-	event = wait_answer(admin, timeout_ms, "describe the group", err);
-	if (event == NULL)
-		return -1;
-	groups = rd_kafka_DescribeConsumerGroups_result_groups(
-	    rd_kafka_event_DescribeConsumerGroups_result(event), &count);
-	if (count == 1)
-		rc = copy_group(admin, arena, groups[0], out, err);
-	rd_kafka_event_destroy(event);
-	return rc;
-}
-
-/* Logs ------------------------------------------------------------------- */
-
-int
-kafka_admin_ranges(struct kafka_admin *admin, const char *topic,
-    int64_t *starts, int64_t *ends, size_t n, int timeout_ms, struct error *err)
-{
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-
-	for (size_t i = 0; i < n; i++) {
-		int64_t left = until - clock_monotonic_ms();
-		rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-		    admin->handle, topic, (int32_t)i, &starts[i], &ends[i],
-		    left > 1 ? (int)left : 1);
-		if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return fail(
-			    admin, code, err, topic, "ask for the log's range");
-	}
-	kafka_client_answered(&admin->client);
-	return 0;
-}
-
-static size_t
-read_timestamps(struct kafka_consumer *reader,
-    const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    int timeout_ms)
-{
-	struct kafka_record records[64];
-	size_t found = 0;
-	int count = kafka_consumer_poll(reader, records, 64, timeout_ms, NULL);
-
-	for (int i = 0; i < count; i++)
-		for (size_t j = 0; j < n; j++)
-			if (timestamps[j] < 0 &&
-			    places[j].partition == records[i].partition) {
-				timestamps[j] = records[i].timestamp_ms;
-				found++;
-			}
-	if (count > 0)
-		kafka_records_release(records, (size_t)count);
-	return found;
-}
-
-int
-kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
-    const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    int timeout_ms, struct error *err)
-{
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-	struct kafka_consumer_options options = {
-		.settings = admin->settings,
-		.accept_loss = true,
-	};
-	struct kafka_start *starts = calloc(n + 1, sizeof *starts);
-	struct kafka_consumer *reader = NULL;
-	size_t missing = 0;
-	int rc = -1;
-
-	if (starts == NULL)
-		return error_fatal(err, 71, "no memory for places");
-	reader = kafka_consumer_create(&options, err);
-	if (reader == NULL)
-		goto out;
-	for (size_t i = 0; i < n; i++) {
-		int64_t start, end;
-		timestamps[i] = -1;
-		if (kafka_consumer_range(reader, topic, places[i].partition,
-			&start, &end, timeout_ms, err) != 0)
-			goto out;
-		if (places[i].offset < end)
-			starts[missing++] =
-			    (struct kafka_start){ topic, places[i].partition,
-				    KAFKA_FROM_OFFSET, places[i].offset };
-	}
-	if (missing > 0 &&
-	    kafka_consumer_assign(reader, starts, missing, timeout_ms, err) !=
-		0)
-		goto out;
-	while (missing > 0 && clock_monotonic_ms() < until)
-		missing -= read_timestamps(reader, places, timestamps, n, 200);
-	rc = 0;
-out:
-	kafka_consumer_close(reader, 2000);
-	free(starts);
 	return rc;
 }

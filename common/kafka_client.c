@@ -432,6 +432,16 @@ kafka_client_fail(struct kafka_client *client, enum kafka_call call,
 }
 
 int
+kafka_client_fail_code(struct kafka_client *client, enum kafka_call call,
+    int code, struct error *err, const char *what)
+{
+	struct kafka_failure failure = { .code = code,
+		.fatal = code == RD_KAFKA_RESP_ERR__FATAL };
+
+	return kafka_client_fail(client, call, failure, err, what, NULL);
+}
+
+int
 kafka_client_fail_error(struct kafka_client *client, enum kafka_call call,
     struct rd_kafka_error_s *cause, struct error *err, const char *what)
 {
@@ -446,54 +456,6 @@ kafka_client_fail_error(struct kafka_client *client, enum kafka_call call,
 
 	rd_kafka_error_destroy(cause);
 	return rc;
-}
-
-static int32_t
-count_partitions(struct kafka_client *client,
-    const struct rd_kafka_metadata *metadata, const char *topic,
-    struct error *err)
-{
-	const struct rd_kafka_metadata_topic *at;
-
-	if (topic == NULL)
-		return 0;
-	if (metadata->topic_cnt != 1)
-		return error_set(
-		    err, ERROR_RETRY, "no metadata of topic %s", topic);
-	at = &metadata->topics[0];
-	if (at->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		return 0;
-	if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		kafka_client_fail(client, KAFKA_CALL_QUERY,
-		    (struct kafka_failure){ .code = at->err }, err, topic,
-		    NULL);
-		return -1;
-	}
-	return at->partition_cnt;
-}
-
-int32_t
-kafka_client_partitions(struct kafka_client *client, struct rd_kafka_s *handle,
-    const char *topic, int timeout_ms, struct error *err)
-{
-	const struct rd_kafka_metadata *metadata = NULL;
-	rd_kafka_topic_t *only = NULL;
-	rd_kafka_resp_err_t code;
-	int32_t n;
-
-	if (topic != NULL)
-		only = rd_kafka_topic_new(handle, topic, NULL);
-	code = rd_kafka_metadata(handle, 0, only, &metadata, timeout_ms);
-	if (only != NULL)
-		rd_kafka_topic_destroy(only);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return kafka_client_fail(client, KAFKA_CALL_QUERY,
-		    (struct kafka_failure){ .code = code }, err,
-		    topic != NULL ? topic : "ask a broker", NULL);
-	kafka_client_answered(client);
-	n = count_partitions(client, metadata, topic, err);
-	rd_kafka_metadata_destroy(metadata);
-	return n;
 }
 
 /* A bounded end ---------------------------------------------------------- */

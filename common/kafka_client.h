@@ -134,17 +134,13 @@ int kafka_client_fail(struct kafka_client *client, enum kafka_call call,
     struct kafka_failure failure, struct error *err, const char *what,
     const char *detail);
 
+/* The same for a code alone. */
+int kafka_client_fail_code(struct kafka_client *client, enum kafka_call call,
+    int code, struct error *err, const char *what);
+
 /* The same for a rd_kafka_error_t, which it destroys. */
 int kafka_client_fail_error(struct kafka_client *client, enum kafka_call call,
     struct rd_kafka_error_s *cause, struct error *err, const char *what);
-
-/*
- * Partitions of a topic; 0: there is no such topic; -1 with ERROR_RETRY.  NULL
- * as topic only asks a broker for an answer.  Any thread.  Blocks.
- */
-int32_t kafka_client_partitions(struct kafka_client *client,
-    struct rd_kafka_s *handle, const char *topic, int timeout_ms,
-    struct error *err);
 
 /* Destroys a handle within `timeout_ms`; -1: it hangs and is left behind. */
 int kafka_client_destroy_handle(struct rd_kafka_s *handle, int timeout_ms);

@@ -3,29 +3,19 @@
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
-#include "common/kafka_places.h"
-#include "common/log.h"
+#include "common/kafka_assignment.h"
+#include "common/kafka_query.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-/*
- * How long one try to resolve an assignment or a lost place may hold up poll:
- * it is tried again at each poll, so that membership and signals are served.
- */
-#define RESOLVE_TIMEOUT_MS 1000
 
 struct kafka_consumer {
 	struct kafka_client client; /* first: librdkafka's opaque */
 	rd_kafka_t *handle;
 	rd_kafka_queue_t *queue;
-	struct kafka_consumer_events events;
-	bool has_group, accept_loss, paused, joined;
-	struct kafka_places places;
-	/* An assignment whose places are not known yet; NULL: none. */
-	rd_kafka_topic_partition_list_t *pending;
+	bool has_group;
+	struct kafka_assignment assignment;
 	struct error deferred; /* came after records: the next poll's */
 	uint64_t repeated;
 };
@@ -48,226 +38,6 @@ fail(struct kafka_consumer *consumer, enum kafka_call call,
 	    detail);
 }
 
-/* Assignments ------------------------------------------------------------ */
-
-static rd_kafka_topic_partition_list_t *
-list_places(const struct kafka_places *places)
-{
-	rd_kafka_topic_partition_list_t *list =
-	    rd_kafka_topic_partition_list_new((int)places->n);
-
-	for (size_t i = 0; i < places->n; i++)
-		rd_kafka_topic_partition_list_add(
-		    list, places->at[i].topic, places->at[i].partition);
-	return list;
-}
-
-static int
-apply_pause(struct kafka_consumer *consumer, struct error *err)
-{
-	rd_kafka_topic_partition_list_t *list = list_places(&consumer->places);
-	rd_kafka_resp_err_t code = consumer->paused
-	    ? rd_kafka_pause_partitions(consumer->handle, list)
-	    : rd_kafka_resume_partitions(consumer->handle, list);
-
-	rd_kafka_topic_partition_list_destroy(list);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_POLL, code, err,
-		    consumer->paused ? "pause partitions"
-				     : "resume partitions");
-	return 0;
-}
-
-/* Hands the list to librdkafka and starts the bookkeeping of places. */
-static int
-take_assignment(struct kafka_consumer *consumer,
-    const rd_kafka_topic_partition_list_t *list, struct error *err)
-{
-	rd_kafka_resp_err_t code = rd_kafka_assign(consumer->handle, list);
-
-	kafka_places_clear(&consumer->places);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(
-		    consumer, KAFKA_CALL_POLL, code, err, "assign partitions");
-	for (int i = 0; i < list->cnt; i++)
-		kafka_places_add(&consumer->places, list->elems[i].topic,
-		    list->elems[i].partition, list->elems[i].offset);
-	return consumer->paused ? apply_pause(consumer, err) : 0;
-}
-
-static void
-take_nothing(struct kafka_consumer *consumer)
-{
-	rd_kafka_topic_partition_list_t *none =
-	    rd_kafka_topic_partition_list_new(0);
-
-	rd_kafka_assign(consumer->handle, none);
-	rd_kafka_topic_partition_list_destroy(none);
-}
-
-/*
- * Committed offsets.  OffsetFetch answers UNSTABLE while a transaction with
- * offsets is open; librdkafka 2.0 tries a few times and then returns success
- * with the error in the partition: taking that for "none committed" would read
- * everything again.
- */
-static int
-fetch_committed(struct kafka_consumer *consumer,
-    rd_kafka_topic_partition_list_t *list, struct error *err)
-{
-	rd_kafka_resp_err_t code =
-	    rd_kafka_committed(consumer->handle, list, RESOLVE_TIMEOUT_MS);
-
-	for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt;
-	     i++)
-		code = list->elems[i].err;
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_POLL, code, err,
-		    "fetch committed offsets");
-	kafka_client_answered(&consumer->client);
-	return 0;
-}
-
-int
-kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
-    struct kafka_offset *places, size_t n, struct error *err)
-{
-	rd_kafka_topic_partition_list_t *list =
-	    rd_kafka_topic_partition_list_new((int)n);
-	int rc;
-
-	for (size_t i = 0; i < n; i++)
-		rd_kafka_topic_partition_list_add(
-		    list, topic, places[i].partition);
-	rc = fetch_committed(consumer, list, err);
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		places[i].offset = list->elems[i].offset >= 0
-		    ? list->elems[i].offset
-		    : -1;
-	rd_kafka_topic_partition_list_destroy(list);
-	return rc;
-}
-
-/* Logical offsets become numbers, so that the place is known for sure. */
-static int
-resolve_offset(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *offset, int timeout_ms, struct error *err)
-{
-	int64_t start, end;
-
-	if (*offset >= 0)
-		return 0;
-	if (kafka_consumer_range(
-		consumer, topic, partition, &start, &end, timeout_ms, err) != 0)
-		return -1;
-	*offset = *offset == KAFKA_OFFSET_END ? end : start;
-	return 0;
-}
-
-/* Asks the user for each place; the answers go into `list`. */
-static int
-ask_user(struct kafka_consumer *consumer, struct kafka_position *positions,
-    rd_kafka_topic_partition_list_t *list, struct error *err)
-{
-	const struct kafka_consumer_events *events = &consumer->events;
-	size_t n = (size_t)list->cnt;
-
-	if (events->assigned != NULL &&
-	    events->assigned(events->opaque, positions, n) != 0)
-		return error_set(err, ERROR_RETRY,
-		    "the assignment waits until it is known where to read");
-	for (size_t i = 0; i < n; i++) {
-		if (resolve_offset(consumer, positions[i].topic,
-			positions[i].partition, &positions[i].offset,
-			RESOLVE_TIMEOUT_MS, err) != 0)
-			return -1;
-		list->elems[i].offset = positions[i].offset;
-	}
-	return 0;
-}
-
-static int
-choose_places(struct kafka_consumer *consumer,
-    rd_kafka_topic_partition_list_t *list, struct error *err)
-{
-	size_t n = (size_t)list->cnt;
-	struct kafka_position *positions = calloc(n + 1, sizeof *positions);
-	int rc = 0;
-
-	if (positions == NULL)
-		return error_fatal(err, 71, "no memory for an assignment");
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		int64_t committed = list->elems[i].offset;
-		positions[i].topic = list->elems[i].topic;
-		positions[i].partition = list->elems[i].partition;
-		positions[i].committed = committed >= 0 ? committed : -1;
-		positions[i].offset =
-		    committed >= 0 ? committed : KAFKA_OFFSET_BEGINNING;
-		rc = resolve_offset(consumer, positions[i].topic,
-		    positions[i].partition, &positions[i].offset,
-		    RESOLVE_TIMEOUT_MS, err);
-	}
-	if (rc == 0)
-		rc = ask_user(consumer, positions, list, err);
-	free(positions);
-	return rc;
-}
-
-/* Tries to bring the pending assignment into force. */
-static int
-settle_assignment(struct kafka_consumer *consumer, struct error *err)
-{
-	rd_kafka_topic_partition_list_t *list = consumer->pending;
-
-	if (list == NULL)
-		return 0;
-	if (fetch_committed(consumer, list, err) != 0 ||
-	    choose_places(consumer, list, err) != 0 ||
-	    take_assignment(consumer, list, err) != 0)
-		return -1;
-	rd_kafka_topic_partition_list_destroy(list);
-	consumer->pending = NULL;
-	consumer->joined = true;
-	return 0;
-}
-
-static void
-forget_pending(struct kafka_consumer *consumer)
-{
-	if (consumer->pending != NULL)
-		rd_kafka_topic_partition_list_destroy(consumer->pending);
-	consumer->pending = NULL;
-}
-
-static void
-on_assigned(struct kafka_consumer *consumer,
-    const rd_kafka_topic_partition_list_t *list)
-{
-	struct error err = { 0 };
-
-	forget_pending(consumer);
-	consumer->pending = rd_kafka_topic_partition_list_copy(list);
-	if (settle_assignment(consumer, &err) == 0)
-		return;
-	/* The group must hear that we have taken note; reading starts when
-	 * the places are known. */
-	take_nothing(consumer);
-	log_event(LOG_WARN, "kafka", "assignment_waits", err.message, LOG_END);
-}
-
-static void
-on_revoked(struct kafka_consumer *consumer)
-{
-	bool lost = rd_kafka_assignment_lost(consumer->handle);
-
-	forget_pending(consumer);
-	if (consumer->joined && consumer->events.revoked != NULL)
-		consumer->events.revoked(consumer->events.opaque, lost);
-	consumer->joined = false;
-	kafka_places_clear(&consumer->places);
-	rd_kafka_assign(consumer->handle, NULL);
-}
-
 static void
 on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
     rd_kafka_topic_partition_list_t *list, void *opaque)
@@ -275,10 +45,7 @@ on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
 	struct kafka_consumer *consumer = opaque;
 
 	(void)handle;
-	if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-		on_assigned(consumer, list);
-	else
-		on_revoked(consumer);
+	kafka_assignment_rebalance(&consumer->assignment, code, list);
 }
 
 /* Create, close ---------------------------------------------------------- */
@@ -332,9 +99,10 @@ kafka_consumer_create(
 		error_fatal(err, 71, "no memory for a consumer");
 		return NULL;
 	}
-	consumer->events = options->events;
 	consumer->has_group = options->group != NULL;
-	consumer->accept_loss = options->accept_loss;
+	consumer->assignment.client = &consumer->client;
+	consumer->assignment.events = options->events;
+	consumer->assignment.accept_loss = options->accept_loss;
 	conf = configure(consumer, options, err);
 	if (conf == NULL)
 		goto fail;
@@ -345,6 +113,7 @@ kafka_consumer_create(
 		error_fatal(err, 78, "kafka consumer: %s", text);
 		goto fail;
 	}
+	consumer->assignment.handle = consumer->handle;
 	rd_kafka_poll_set_consumer(consumer->handle);
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->handle);
 	return consumer;
@@ -397,8 +166,7 @@ kafka_consumer_close(struct kafka_consumer *consumer, int timeout_ms)
 	}
 	if (rc != 0)
 		return -1; /* its threads may still look at `consumer` */
-	forget_pending(consumer);
-	kafka_places_finish(&consumer->places);
+	kafka_assignment_finish(&consumer->assignment);
 	free(consumer);
 	return 0;
 }
@@ -424,37 +192,27 @@ kafka_consumer_subscribe(struct kafka_consumer *consumer,
 /* Explicit places -------------------------------------------------------- */
 
 static int
-resolve_starts(struct kafka_consumer *consumer,
-    const struct kafka_start *starts, rd_kafka_topic_partition_list_t *list,
-    int64_t until, struct error *err)
+resolve_start(struct kafka_consumer *consumer, const struct kafka_start *start,
+    int64_t *offset, int timeout_ms, struct error *err)
 {
-	for (int i = 0; i < list->cnt; i++) {
-		rd_kafka_topic_partition_t *at = &list->elems[i];
-		int64_t left = until - clock_monotonic_ms();
-		int wait_ms = left > 1 ? (int)left : 1;
-		int rc = 0;
-		switch (starts[i].from) {
-		case KAFKA_FROM_OFFSET:
-			at->offset = starts[i].at;
-			break;
-		case KAFKA_FROM_BEGINNING:
-			at->offset = KAFKA_OFFSET_BEGINNING;
-			break;
-		case KAFKA_FROM_END:
-			at->offset = KAFKA_OFFSET_END;
-			break;
-		case KAFKA_FROM_TIME:
-			rc = kafka_consumer_offset_at(consumer, at->topic,
-			    at->partition, starts[i].at, &at->offset, wait_ms,
-			    err);
-			break;
-		}
-		if (rc != 0 ||
-		    resolve_offset(consumer, at->topic, at->partition,
-			&at->offset, wait_ms, err) != 0)
-			return -1;
+	struct kafka_partition of = { start->topic, start->partition };
+
+	switch (start->from) {
+	case KAFKA_FROM_OFFSET:
+		*offset = start->at;
+		break;
+	case KAFKA_FROM_BEGINNING:
+		*offset = KAFKA_OFFSET_BEGINNING;
+		break;
+	case KAFKA_FROM_END:
+		*offset = KAFKA_OFFSET_END;
+		break;
+	case KAFKA_FROM_TIME:
+		return kafka_consumer_offset_at(consumer, start->topic,
+		    start->partition, start->at, offset, timeout_ms, err);
 	}
-	return 0;
+	return kafka_assignment_resolve(
+	    &consumer->assignment, of, offset, timeout_ms, err);
 }
 
 int
@@ -464,105 +222,32 @@ kafka_consumer_assign(struct kafka_consumer *consumer,
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
-	int rc = -1;
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int rc = 0;
 
-	for (size_t i = 0; i < n; i++)
-		rd_kafka_topic_partition_list_add(
-		    list, starts[i].topic, starts[i].partition);
-	if (resolve_starts(consumer, starts, list,
-		clock_monotonic_ms() + timeout_ms, err) == 0)
-		rc = take_assignment(consumer, list, err);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		int64_t left = until - clock_monotonic_ms();
+		rd_kafka_topic_partition_t *at =
+		    rd_kafka_topic_partition_list_add(
+			list, starts[i].topic, starts[i].partition);
+		rc = resolve_start(consumer, &starts[i], &at->offset,
+		    left > 1 ? (int)left : 1, err);
+	}
+	if (rc == 0)
+		rc = kafka_assignment_take(&consumer->assignment, list, err);
 	rd_kafka_topic_partition_list_destroy(list);
 	return rc;
 }
 
 int
 kafka_consumer_seek(struct kafka_consumer *consumer, const char *topic,
-    struct kafka_offset to, int timeout_ms, struct error *err)
+    struct kafka_offset place, int timeout_ms, struct error *err)
 {
-	struct kafka_place *place =
-	    kafka_places_find(&consumer->places, NULL, topic, to.partition);
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-	rd_kafka_resp_err_t code;
-	rd_kafka_topic_t *handle;
-
-	if (place == NULL)
-		return error_set(err, ERROR_ABORT,
-		    "seek: partition %s %d is not assigned any more", topic,
-		    (int)to.partition);
-	handle = rd_kafka_topic_new(consumer->handle, topic, NULL);
-	do { /* _STATE: a fresh assignment is still being started */
-		int64_t left = until - clock_monotonic_ms();
-		code = rd_kafka_seek(handle, to.partition, to.offset,
-		    left > 10 ? (int)left : 10);
-		if (code == RD_KAFKA_RESP_ERR__STATE ||
-		    code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
-			nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-		else
-			break;
-	} while (clock_monotonic_ms() < until);
-	rd_kafka_topic_destroy(handle);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_POLL, code, err, "seek");
-	place->next = to.offset;
-	place->stuck = false;
-	return 0;
+	return kafka_assignment_seek(
+	    &consumer->assignment, topic, place, timeout_ms, err);
 }
 
 /* Poll ------------------------------------------------------------------- */
-
-static void
-tell_moved(struct kafka_consumer *consumer, const struct kafka_place *place,
-    const char *event, int64_t from, int64_t to)
-{
-	log_event(LOG_WARN, "kafka", event,
-	    to > from ? "records were removed before they were read"
-		      : "the topic is shorter than it was: made anew",
-	    LOG_S("topic", place->topic), LOG_I("partition", place->partition),
-	    LOG_I("from", from), LOG_I("offset", to), LOG_END);
-	if (consumer->events.moved != NULL)
-		consumer->events.moved(consumer->events.opaque, place->topic,
-		    place->partition, to);
-}
-
-/* What was to be read next is out of the log's range: find out why. */
-static int
-unstick(struct kafka_consumer *consumer, struct kafka_place *place,
-    struct error *err)
-{
-	struct kafka_offset to = { place->partition, place->next };
-	int64_t from = place->next, start, end;
-
-	if (kafka_consumer_range(consumer, place->topic, place->partition,
-		&start, &end, RESOLVE_TIMEOUT_MS, err) != 0)
-		return -1;
-	if (from < start && !consumer->accept_loss)
-		return error_fatal(err, 65,
-		    "%s partition %d: offsets %lld..%lld are gone: %lld "
-		    "requests lost; to go on: -s worker.accept.loss=on",
-		    place->topic, (int)place->partition, (long long)from,
-		    (long long)start - 1, (long long)(start - from));
-	if (from < start || from > end)
-		to.offset = start;
-	if (kafka_consumer_seek(
-		consumer, place->topic, to, RESOLVE_TIMEOUT_MS, err) != 0)
-		return -1;
-	if (to.offset != from)
-		tell_moved(consumer, place,
-		    to.offset > from ? "records_lost" : "topic_made_anew", from,
-		    to.offset);
-	return 0;
-}
-
-static int
-unstick_all(struct kafka_consumer *consumer, struct error *err)
-{
-	for (size_t i = 0; i < consumer->places.n; i++)
-		if (consumer->places.at[i].stuck &&
-		    unstick(consumer, &consumer->places.at[i], err) != 0)
-			return -1;
-	return 0;
-}
 
 /* 0: handled; -1: for the caller. */
 static int
@@ -577,12 +262,12 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 	    !consumer->has_group)
 		return 0; /* the name stands for nothing */
 	if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-		place = kafka_places_find(
-		    &consumer->places, message->rkt, topic, message->partition);
+		place = kafka_places_find(&consumer->assignment.places,
+		    message->rkt, topic, message->partition);
 		if (place == NULL)
 			return 0;
 		place->stuck = true;
-		return unstick(consumer, place, err);
+		return kafka_assignment_unstick(&consumer->assignment, err);
 	}
 	fail(consumer, KAFKA_CALL_POLL, message->err, err, "consume");
 	error_prefix(err, "%s [%d]", topic, (int)message->partition);
@@ -601,8 +286,9 @@ take_message(struct kafka_consumer *consumer, rd_kafka_message_t *message,
     struct kafka_record *record)
 {
 	const char *topic = rd_kafka_topic_name(message->rkt);
-	struct kafka_place *place = kafka_places_find(
-	    &consumer->places, message->rkt, topic, message->partition);
+	struct kafka_place *place =
+	    kafka_places_find(&consumer->assignment.places, message->rkt, topic,
+		message->partition);
 	rd_kafka_timestamp_type_t type;
 
 	if (place == NULL || !kafka_place_accept(place, message->offset)) {
@@ -665,8 +351,8 @@ kafka_consumer_poll(struct kafka_consumer *consumer,
 		consumer->deferred.kind = ERROR_NONE;
 		return -1;
 	}
-	if (settle_assignment(consumer, &trouble) != 0 ||
-	    unstick_all(consumer, &trouble) != 0)
+	if (kafka_assignment_settle(&consumer->assignment, &trouble) != 0 ||
+	    kafka_assignment_unstick(&consumer->assignment, &trouble) != 0)
 		timeout_ms = timeout_ms < 100 ? timeout_ms : 100;
 	n = take_batch(
 	    consumer, records, max, timeout_ms, err != NULL ? err : &ignored);
@@ -718,40 +404,28 @@ kafka_record_header(
 	return true;
 }
 
-static int
-set_paused(struct kafka_consumer *consumer, bool paused, struct error *err)
-{
-	if (consumer->paused == paused)
-		return 0;
-	consumer->paused = paused;
-	if (apply_pause(consumer, err) == 0)
-		return 0;
-	consumer->paused = !paused;
-	return -1;
-}
-
 int
 kafka_consumer_pause(struct kafka_consumer *consumer, struct error *err)
 {
-	return set_paused(consumer, true, err);
+	return kafka_assignment_pause(&consumer->assignment, true, err);
 }
 
 int
 kafka_consumer_resume(struct kafka_consumer *consumer, struct error *err)
 {
-	return set_paused(consumer, false, err);
+	return kafka_assignment_pause(&consumer->assignment, false, err);
 }
 
 bool
 kafka_consumer_is_paused(const struct kafka_consumer *consumer)
 {
-	return consumer->paused;
+	return consumer->assignment.paused;
 }
 
 bool
 kafka_consumer_is_joined(const struct kafka_consumer *consumer)
 {
-	return consumer->joined;
+	return consumer->assignment.joined;
 }
 
 uint64_t
@@ -771,7 +445,7 @@ kafka_consumer_group(struct kafka_consumer *consumer, struct error *err)
 		error_fatal(err, 71, "no memory for a group's generation");
 		return NULL;
 	}
-	if (consumer->joined)
+	if (consumer->assignment.joined)
 		group->metadata =
 		    rd_kafka_consumer_group_metadata(consumer->handle);
 	if (group->metadata == NULL) {
@@ -799,20 +473,26 @@ kafka_group_metadata(const struct kafka_group *group)
 }
 
 int
+kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
+    struct kafka_offset *places, size_t n, struct error *err)
+{
+	return kafka_assignment_committed(
+	    &consumer->assignment, topic, places, n, err);
+}
+
+int
 kafka_consumer_range(struct kafka_consumer *consumer, const char *topic,
     int32_t partition, int64_t *start, int64_t *end, int timeout_ms,
     struct error *err)
 {
-	rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-	    consumer->handle, topic, partition, start, end, timeout_ms);
+	struct kafka_partition of = { topic, partition };
+	struct kafka_range range;
 
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		fail(consumer, KAFKA_CALL_QUERY, code, err,
-		    "ask for the log's range");
-		error_prefix(err, "%s [%d]", topic, (int)partition);
+	if (kafka_query_range(&consumer->client, consumer->handle, of, &range,
+		timeout_ms, err) != 0)
 		return -1;
-	}
-	kafka_client_answered(&consumer->client);
+	*start = range.start;
+	*end = range.end;
 	return 0;
 }
 
@@ -833,31 +513,21 @@ kafka_consumer_offset_at(struct kafka_consumer *consumer, const char *topic,
     int32_t partition, int64_t time_ms, int64_t *offset, int timeout_ms,
     struct error *err)
 {
-	rd_kafka_topic_partition_list_t *list =
-	    rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t code;
+	struct kafka_partition of = { topic, partition };
 
-	rd_kafka_topic_partition_list_add(list, topic, partition)->offset =
-	    time_ms;
-	code = rd_kafka_offsets_for_times(consumer->handle, list, timeout_ms);
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		code = list->elems[0].err;
-	*offset = list->elems[0].offset;
-	rd_kafka_topic_partition_list_destroy(list);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_QUERY, code, err,
-		    "ask for the offset at a time");
-	if (*offset < 0)
-		*offset = KAFKA_OFFSET_END;
-	return resolve_offset(
-	    consumer, topic, partition, offset, timeout_ms, err);
+	*offset = kafka_query_offset_at(
+	    &consumer->client, consumer->handle, of, time_ms, timeout_ms, err);
+	if (*offset == KAFKA_OFFSET_UNKNOWN)
+		return -1;
+	return kafka_assignment_resolve(
+	    &consumer->assignment, of, offset, timeout_ms, err);
 }
 
 int32_t
 kafka_consumer_partitions(struct kafka_consumer *consumer, const char *topic,
     int timeout_ms, struct error *err)
 {
-	return kafka_client_partitions(
+	return kafka_query_partitions(
 	    &consumer->client, consumer->handle, topic, timeout_ms, err);
 }
 
@@ -865,8 +535,8 @@ int
 kafka_consumer_probe(
     struct kafka_consumer *consumer, int timeout_ms, struct error *err)
 {
-	return kafka_client_partitions(&consumer->client, consumer->handle,
-		   NULL, timeout_ms, err) < 0
-	    ? -1
-	    : 0;
+	int32_t n = kafka_query_partitions(
+	    &consumer->client, consumer->handle, NULL, timeout_ms, err);
+
+	return n < 0 ? -1 : 0;
 }

@@ -1,19 +1,9 @@
 #include "common/kafka_places.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static _Noreturn void
-no_memory(void)
-{
-	static const char line[] = "no memory for partitions\n";
-	ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
-
-	(void)written;
-	_exit(71);
-}
+#include "common/memory.h"
 
 void
 kafka_places_clear(struct kafka_places *places)
@@ -32,33 +22,21 @@ kafka_places_finish(struct kafka_places *places)
 	*places = (struct kafka_places){ 0 };
 }
 
-static void
-grow(struct kafka_places *places)
-{
-	size_t capacity = places->capacity == 0 ? 16 : 2 * places->capacity;
-	struct kafka_place *at =
-	    realloc(places->at, capacity * sizeof *places->at);
-
-	if (at == NULL)
-		no_memory();
-	places->at = at;
-	places->capacity = capacity;
-}
-
 void
 kafka_places_add(struct kafka_places *places, const char *topic,
     int32_t partition, int64_t next)
 {
 	struct kafka_place *place;
 
-	if (places->n == places->capacity)
-		grow(places);
+	if (places->n == places->capacity) {
+		places->capacity = 2 * places->capacity + 16;
+		places->at = memory_resize(
+		    places->at, places->capacity, sizeof *places->at);
+	}
 	place = &places->at[places->n++];
-	*place = (struct kafka_place){
-		.topic = strdup(topic), .partition = partition, .next = next
-	};
-	if (place->topic == NULL)
-		no_memory();
+	*place = (struct kafka_place){ .topic = memory_copy_string(topic),
+		.partition = partition,
+		.next = next };
 }
 
 static bool

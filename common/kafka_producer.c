@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_message.h"
+#include "common/kafka_query.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -190,7 +191,7 @@ int
 kafka_producer_probe(struct kafka_producer *producer, const char *topic,
     int timeout_ms, struct error *err)
 {
-	int32_t n = kafka_client_partitions(
+	int32_t n = kafka_query_partitions(
 	    &producer->client, producer->handle, topic, timeout_ms, err);
 
 	if (n == 0)

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_message.h"
+#include "common/kafka_query.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -211,7 +212,7 @@ warm_up(struct kafka_transaction *transaction, size_t i, int timeout_ms,
 	if (transaction->outputs[i] == NULL)
 		transaction->outputs[i] =
 		    rd_kafka_topic_new(transaction->handle, name, NULL);
-	n = kafka_client_partitions(
+	n = kafka_query_partitions(
 	    &transaction->client, transaction->handle, name, timeout_ms, err);
 	if (n == 0)
 		return error_set(err, ERROR_RETRY,
