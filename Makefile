@@ -64,6 +64,11 @@ $(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
 $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 	$(link)
 
+# Against servers of one's own: build/integration/kafka 127.0.0.1:9092
+$(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
+	@mkdir -p $(@D)
+	$(link)
+
 unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(BUILD)/unit
 
