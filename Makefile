@@ -47,6 +47,9 @@ $(BUILD)/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The assembler reads these; the compiler's dependencies don't show it.
+$(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc) schemas/ids
+
 $(BUILD)/libschedrun.a: $(LIBRARY)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

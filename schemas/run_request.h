@@ -3,7 +3,11 @@
 
 #include <stdint.h>
 
+#include "common/buffer.h"
+#include "common/rid.h"
 #include "common/text.h"
+#include "schemas/avro_layout.h"
+#include "schemas/reject.h"
 
 /*
  * RunRequest: asks for one run of a schedule (run_request.avsc).  Texts are
@@ -18,5 +22,28 @@ struct run_request {
 	struct text created_by;           /* a user's UUID; none: a trigger */
 	struct text trigger;              /* for people; may be none */
 };
+
+/*
+ * A writer's schema made ready for run_request_decode.  NULL with
+ * REJECT_BAD_SCHEMA or REJECT_WRONG_SCHEMA.  Given back by layout_destroy.
+ */
+struct layout *run_request_layout(
+    struct text schema, struct rejection *rejection);
+
+/*
+ * Reads a body (behind the frame) written by that schema and checks the fields
+ * (fault matrix, section 2).  `run` is the run's id, the function of schedule
+ * and request.  0, or -1 with a rejection.  Any thread.
+ */
+int run_request_decode(const struct layout *layout, struct text body,
+    struct run_request *request, struct uuid *run, struct rejection *rejection);
+
+/* The checks alone: for requests that come another way. */
+int run_request_check(const struct run_request *request, struct uuid *run,
+    struct rejection *rejection);
+
+/* Appends the framed record. */
+void run_request_encode(
+    const struct run_request *request, uint32_t schema_id, struct buffer *out);
 
 #endif

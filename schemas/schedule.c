@@ -1,13 +1,11 @@
 #include "schemas/schedule.h"
 
 #include "common/rid.h"
+#include "schemas/time_unit.h"
 
 static const char *const target_types[] = { "manual", "upstream", "connecting",
 	NULL };
 static const char *const scope_types[] = { "project", "user", NULL };
-static const char *const time_units[] = { "MILLISECONDS", "SECONDS", "MINUTES",
-	"HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS", NULL };
-
 static void
 read_target(struct reader *reader, const struct place *action,
     const struct json *node, struct schedule_version *version)
@@ -49,8 +47,8 @@ read_backoff(struct reader *reader, const struct place *action,
 	if (node == NULL || json_type_of(node) == JSON_TYPE_NULL ||
 	    !read_object(reader, &place, node, known))
 		return;
-	unit = read_choice(reader, &place, node, "unit", time_units, 0);
-	duration->unit = text_from(time_units[unit]);
+	unit = read_choice(reader, &place, node, "unit", time_unit_names, 0);
+	duration->unit = text_from(time_unit_names[unit]);
 	duration->value = read_int(reader, &place, node, "value", 0);
 }
 

@@ -1,0 +1,26 @@
+#ifndef SCHEDRUN_SCHEMAS_EMBEDDED_H
+#define SCHEDRUN_SCHEMAS_EMBEDDED_H
+
+#include <stdint.h>
+
+#include "common/text.h"
+
+/*
+ * The message schemas as shipped, and the file of their ids, inside the
+ * programs: the .avsc texts themselves, because printing a parsed schema drops
+ * logicalType (library findings).
+ */
+enum message {
+	MESSAGE_RUN_REQUEST,
+	MESSAGE_SCHEDULE_RUN,
+	MESSAGE_BUILD_REQUESTED,
+	MESSAGES,
+};
+
+struct text message_schema(enum message message);
+const char *message_name(enum message message); /* "schedrun.RunRequest" */
+
+/* The id of the ids file, used where no registry is configured. */
+uint32_t message_shipped_id(enum message message);
+
+#endif

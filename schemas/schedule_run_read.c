@@ -1,0 +1,104 @@
+#include <string.h>
+
+#include "schemas/message_value.h"
+#include "schemas/schedule_run.h"
+
+/* By its fields: readers of any version agree on these. */
+static void
+read_result(struct message_reader *reader, struct schedule_run *run)
+{
+	avro_value_t result, field;
+
+	if (!value_field(&reader->value, "result", &result)) {
+		reader->failed = true;
+		return;
+	}
+	if (value_field(&result, "buildRid", &field)) {
+		run->result = RUN_SUBMITTED;
+		run->build_rid = value_text(reader, &result, "buildRid");
+	} else if (value_field(&result, "errorName", &field)) {
+		run->result = RUN_ERROR;
+		run->error_name =
+		    (int32_t)value_long(reader, &result, "errorName", -1);
+		run->description = value_text(reader, &result, "description");
+	} else {
+		run->result = RUN_IGNORED;
+	}
+}
+
+static void
+read_listing(struct message_reader *reader, const avro_value_t *value,
+    struct run_listing *listing)
+{
+	avro_value_t first;
+	struct text *texts;
+	size_t n, i;
+
+	listing->count = (int32_t)value_long(reader, value, "count", 0);
+	n = value_size(reader, value, "first", &first);
+	texts = arena_zalloc(reader->arena, n, sizeof *texts);
+	for (i = 0; i < n; i++)
+		texts[i] = value_text_at(reader, &first, i);
+	listing->first = texts;
+	listing->n_first = n;
+}
+
+static void
+read_lists(struct message_reader *reader, const avro_value_t *why,
+    struct run_listing *lists)
+{
+	avro_value_t map, value;
+	const char *key = NULL;
+	size_t n = value_size(reader, why, "lists", &map), i;
+	int list;
+
+	for (i = 0; i < n; i++) {
+		if (!value_at(reader, &map, i, &key, &value))
+			continue;
+		for (list = 0; list < RUN_LISTS; list++)
+			if (strcmp(run_list_name((enum run_list)list), key) ==
+			    0)
+				read_listing(reader, &value, &lists[list]);
+	}
+}
+
+static void
+read_why(struct message_reader *reader, struct schedule_run *run)
+{
+	avro_value_t why;
+
+	if (!value_field(&reader->value, "why", &why)) {
+		reader->failed = true;
+		return;
+	}
+	run->phase = (int32_t)value_long(reader, &why, "phase", 0);
+	run->cause = value_text(reader, &why, "cause");
+	run->selected = (int32_t)value_long(reader, &why, "selected", 0);
+	run->running = (int32_t)value_long(reader, &why, "running", 0);
+	run->up_to_date = (int32_t)value_long(reader, &why, "upToDate", 0);
+	run->blocked = (int32_t)value_long(reader, &why, "blocked", 0);
+	read_lists(reader, &why, run->lists);
+}
+
+int
+schedule_run_decode(struct message_reader *reader, struct text body,
+    struct arena *arena, struct schedule_run *run, struct rejection *rejection)
+{
+	const avro_value_t *root = &reader->value;
+
+	*run = (struct schedule_run){ 0 };
+	if (message_read(reader, body, arena, rejection) != 0)
+		return -1;
+	run->rid = value_text(reader, root, "rid");
+	run->request_id = value_text(reader, root, "requestId");
+	run->schedule_rid = value_text(reader, root, "scheduleRid");
+	run->schedule_version_rid =
+	    value_text(reader, root, "scheduleVersionRid");
+	run->created_time_ms = value_long(reader, root, "createdTime", 0);
+	run->created_by = value_text(reader, root, "createdBy");
+	run->trigger = value_text(reader, root, "trigger");
+	run->finished_time_ms = value_long(reader, root, "finishedTime", 0);
+	read_result(reader, run);
+	read_why(reader, run);
+	return message_result(reader, rejection);
+}
