@@ -1,0 +1,30 @@
+#ifndef SCHEDRUN_COMMON_FETCH_H
+#define SCHEDRUN_COMMON_FETCH_H
+
+#include <stddef.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+/*
+ * Small documents over HTTP(S), through libcurl: the schema registry, key sets.
+ * Redirects are not followed, sizes and times have caps.  Blocks; any thread.
+ */
+struct fetch_request {
+	const char *url;          /* http:// or https:// */
+	const char *body;         /* NULL: GET; else POST of this text */
+	const char *content_type; /* of the body */
+	const char *credentials;  /* "user:password"; NULL: none */
+	const char *ca_file;      /* NULL: the system's */
+	long timeout_ms;          /* in all */
+	size_t size_max;          /* of the answer */
+};
+
+/*
+ * Appends the answer's body and sets its HTTP status.  0 for any status, or -1
+ * with ERROR_RETRY: not reached in time, broken, or over size_max.
+ */
+int fetch(const struct fetch_request *request, long *status,
+    struct buffer *answer, struct error *err);
+
+#endif
