@@ -39,7 +39,7 @@ const char *
 nearest_name(const char *wrong, const void *names, size_t n, size_t stride)
 {
 	const char *best = NULL;
-	size_t best_distance = strlen(wrong) / 3 + 1, i;
+	size_t best_distance = strlen(wrong) / 3 + 2, i;
 
 	if (strlen(wrong) > NAME_MAX_SIZE)
 		return NULL;

@@ -5,7 +5,7 @@
 
 /*
  * The name of the list that `wrong` was probably meant to be: the least number
- * of insertions, deletions and replacements, at most a third of its length.
+ * of insertions, deletions and replacements, at most a third of its length and one.
  * `names` is an array of `n` strings, one every `stride` bytes (the name must
  * be the first member of a table's row).  NULL: none is near.
  */

@@ -52,11 +52,11 @@ count_headers(const struct kafka_record *record, bool *fits)
 }
 
 static struct text
-print(struct arena *arena, const char *format, int64_t value)
+print(struct arena *arena, int64_t value)
 {
 	char *at = arena_alloc(arena, 24);
 
-	return (struct text){ at, (size_t)snprintf(at, 24, format, value) };
+	return (struct text){ at, (size_t)snprintf(at, 24, "%" PRId64, value) };
 }
 
 /* At most 200 printable bytes. */
@@ -113,9 +113,8 @@ put_ours(struct kafka_header *out, struct batch *batch, size_t i,
 #define PUT(name_, value_)                                                     \
 	out[n++] = (struct kafka_header){ TEXT(name_), (value_) }
 	PUT("__connect.errors.topic", text_from(kafka->topic));
-	PUT("__connect.errors.partition",
-	    print(arena, "%" PRId64, kafka->partition));
-	PUT("__connect.errors.offset", print(arena, "%" PRId64, kafka->offset));
+	PUT("__connect.errors.partition", print(arena, kafka->partition));
+	PUT("__connect.errors.offset", print(arena, kafka->offset));
 	PUT("__connect.errors.stage", text_from(stage_of(record->reason)));
 	PUT("__connect.errors.exception.class.name", text_from(reason));
 	PUT("__connect.errors.exception.message",

@@ -1,0 +1,50 @@
+#ifndef SCHEDRUN_PRODUCER_FIELDS_H
+#define SCHEDRUN_PRODUCER_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/arena.h"
+#include "common/error.h"
+#include "common/redis_pipeline.h"
+#include "common/text.h"
+
+/*
+ * Fields and values of a Redis hash in memory: what `apply` merges and `export`
+ * prints.  Texts are copied to the table's arena.  One thread at a time.
+ */
+struct fields;
+
+struct field {
+	struct text name;
+	struct text value;
+};
+
+struct fields *fields_create(struct arena *arena);
+void fields_destroy(struct fields *fields); /* NULL is fine */
+
+size_t fields_size(const struct fields *fields);
+/* The value, or no text. */
+struct text fields_get(const struct fields *fields, struct text name);
+void fields_put(struct fields *fields, struct text name, struct text value);
+void fields_remove(struct fields *fields, struct text name);
+
+/* All fields in ascending order of their names: fields_size of them. */
+const struct field *fields_sorted(struct fields *fields);
+
+/*
+ * Reads a whole hash, by HSCAN: it may be larger than one answer.  A key that
+ * is not there is empty.  Errors as of redis_receive.
+ */
+int fields_read(struct fields *fields, struct redis *redis, struct text key,
+    struct error *err);
+
+/* Writes them all to a hash, pipelined. */
+int fields_write(struct fields *fields, struct redis *redis, struct text key,
+    struct error *err);
+
+/* Reads only these names: HMGET in pieces.  Those not there stay out. */
+int fields_read_some(struct fields *fields, struct redis *redis,
+    struct text key, const struct text *names, size_t n, struct error *err);
+
+#endif

@@ -1,0 +1,203 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "common/nearest.h"
+#include "producer/command.h"
+
+/*
+ * schedrun: the command line.  Finds the command in the table and lets it parse
+ * what follows.
+ */
+const char *argp_program_version = "schedrun " SCHEDRUN_VERSION;
+
+const struct command_row command_rows[] = {
+	{ "init", "", "Create topics, register schemas, prepare Redis",
+	    "  schedrun -b broker:9092 init --partitions 12 --replication 3\n"
+	    "  schedrun init --dry-run\n",
+	    cmd_init },
+	{ "config show", "", "Print every key, its value and its source",
+	    "  schedrun config show\n"
+	    "  schedrun -c schedrun.conf config show\n",
+	    cmd_config_show },
+	{ "config keys", "", "List the keys: type, default, meaning",
+	    "  schedrun config keys\n"
+	    "  schedrun config keys | grep redis\n",
+	    cmd_config_keys },
+	{ "config check", "FILE", "Check a configuration file",
+	    "  schedrun config check /etc/schedrun/schedrun.conf\n"
+	    "  schedrun config check ./schedrun.conf && echo fine\n",
+	    cmd_config_check },
+	{ "completion", "bash|zsh|fish", "Print a shell's completions",
+	    "  schedrun completion bash > "
+	    "/etc/bash_completion.d/schedrun\n"
+	    "  source <(schedrun completion zsh)\n",
+	    cmd_completion },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+struct line {
+	struct command command;
+	int first; /* index of the command's word; 0: none */
+};
+
+/* Global flags up to the first word that is no flag: the command. */
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct line *line = state->input;
+
+	(void)argument;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &line->command.options;
+		return 0;
+	case ARGP_KEY_ARG:
+		line->first = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case 'o':
+		line->command.output = argument;
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* "Commands:" and a line for each, behind the options of --help. */
+static char *
+list_commands(int key, const char *text, void *input)
+{
+	const struct command_row *row;
+	struct buffer list = { 0 };
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)(uintptr_t)text;
+	buffer_append(&list, TEXT("Commands:\n"));
+	for (row = command_rows; row->name != NULL; row++)
+		buffer_format(&list, "  %-18s %s\n", row->name, row->summary);
+	buffer_format(&list,
+	    "\n`schedrun COMMAND --help` tells more.\n\nExamples:\n"
+	    "  schedrun -b localhost:9092 init\n"
+	    "  schedrun submit ri.scheduler.main.schedule.daily --wait 30s\n");
+	buffer_byte(&list, '\0');
+	return list.at;
+}
+
+/* Whether the row's name is this word, or this and the next. */
+static bool
+is_named(const struct command_row *row, const char *word, const char *next)
+{
+	size_t size = strlen(word);
+
+	if (strncmp(row->name, word, size) != 0)
+		return false;
+	if (row->name[size] == '\0')
+		return true;
+	return row->name[size] == ' ' && next != NULL &&
+	    strcmp(row->name + size + 1, next) == 0;
+}
+
+static bool
+is_group(const char *word)
+{
+	const struct command_row *row;
+	size_t size = strlen(word);
+
+	for (row = command_rows; row->name != NULL; row++)
+		if (strncmp(row->name, word, size) == 0 &&
+		    row->name[size] == ' ')
+			return true;
+	return false;
+}
+
+static size_t
+count_rows(void)
+{
+	size_t n = 0;
+
+	while (command_rows[n].name != NULL)
+		n++;
+	return n;
+}
+
+static int
+say_unknown(const char *word, const char *next)
+{
+	char name[128];
+	const char *near;
+
+	snprintf(name, sizeof name, "%s%s%s", word,
+	    is_group(word) && next != NULL ? " " : "",
+	    is_group(word) && next != NULL ? next : "");
+	near = nearest_name(
+	    name, command_rows, count_rows(), sizeof(struct command_row));
+	fprintf(stderr, "schedrun: unknown command \"%s\"", name);
+	if (near != NULL)
+		fprintf(stderr, "; did you mean \"%s\"?", near);
+	fprintf(stderr, " `schedrun --help` lists them\n");
+	return EXIT_WRONG_USAGE;
+}
+
+static const struct command_row *
+find_row(const char *word, const char *next)
+{
+	const struct command_row *row;
+
+	for (row = command_rows; row->name != NULL; row++)
+		if (is_named(row, word, next))
+			return row;
+	return NULL;
+}
+
+static int
+run(struct line *line, int argc, char **argv)
+{
+	struct command *command = &line->command;
+	const char *word = argv[line->first];
+	const char *next =
+	    line->first + 1 < argc ? argv[line->first + 1] : NULL;
+	int skip, code;
+
+	command->row = find_row(word, next);
+	if (command->row == NULL)
+		return say_unknown(word, next);
+	skip = line->first + (strchr(command->row->name, ' ') != NULL);
+	code = command->row->run(command, argc - skip, argv + skip);
+	config_destroy(command->config);
+	options_finish(&command->options);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct argp_option own[] = {
+		{ "output", 'o', "FORMAT", 0, "table, json or jsonl", 0 },
+		{ NULL, 0, NULL, 0, NULL, 0 },
+	};
+	static const struct argp_child children[] = {
+		{ &options_argp, 0, NULL, 0 },
+		{ NULL, 0, NULL, 0 },
+	};
+	static const struct argp argp = { own, take, "COMMAND [FLAGS] [ARGS]",
+		"Ask for runs of schedules over Kafka, and look at what became "
+		"of them.\v",
+		children, list_commands, NULL };
+	struct line line = { 0 };
+
+	options_init(&line.command.options);
+	argp_err_exit_status = EXIT_WRONG_USAGE;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
+	if (line.first > 0)
+		return run(&line, argc, argv);
+	if (line.command.options.print_config) {
+		line.command.row = find_row("config", "show");
+		command_config(&line.command);
+		return EXIT_DONE;
+	}
+	fprintf(stderr, "schedrun: no command; `schedrun --help` lists them\n");
+	return EXIT_WRONG_USAGE;
+}
