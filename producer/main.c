@@ -17,6 +17,14 @@ const struct command_row command_rows[] = {
 	    "  schedrun -b broker:9092 init --partitions 12 --replication 3\n"
 	    "  schedrun init --dry-run\n",
 	    cmd_init },
+	{ "apply", "FILE", "Load a catalogue: all of it or nothing",
+	    "  schedrun apply catalogue.json\n"
+	    "  schedrun apply catalogue.json --dry-run\n",
+	    cmd_apply },
+	{ "export", "", "Print the catalogue as `apply` reads it",
+	    "  schedrun export > catalogue.json\n"
+	    "  schedrun --redis redis://other:6379/0 export | jq .schedules\n",
+	    cmd_export },
 	{ "config show", "", "Print every key, its value and its source",
 	    "  schedrun config show\n"
 	    "  schedrun -c schedrun.conf config show\n",

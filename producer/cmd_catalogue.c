@@ -1,0 +1,225 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "producer/catalogue_apply.h"
+#include "producer/catalogue_export.h"
+#include "producer/command.h"
+
+#define FILE_MAX ((size_t)1 << 30)
+#define FAULTS_SHOWN 100
+
+enum apply_option { OPTION_DRY_RUN = 512, OPTION_PRUNE };
+
+struct apply_flags {
+	const char *file;
+	bool dry_run, prune;
+};
+
+static const struct argp_option options[] = {
+	{ "dry-run", OPTION_DRY_RUN, NULL, 0,
+	    "Say what would change, change nothing", 0 },
+	{ "prune", OPTION_PRUNE, NULL, 0,
+	    "Remove what the file's sections don't name", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct apply_flags *flags = state->input;
+
+	switch (key) {
+	case OPTION_DRY_RUN:
+		flags->dry_run = true;
+		return 0;
+	case OPTION_PRUNE:
+		flags->prune = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (flags->file != NULL)
+			argp_error(state, "too many arguments: %s", argument);
+		flags->file = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (flags->file == NULL)
+			argp_error(state, "the catalogue's FILE is missing");
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The whole file, "-" = standard input. */
+static int
+read_file(const char *path, struct buffer *content, struct error *err)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	FILE *file = is_stdin ? stdin : fopen(path, "re");
+	size_t n;
+	int rc = 0;
+
+	if (file == NULL)
+		return error_set(
+		    err, ERROR_INPUT, "%s: %s", path, strerror(errno));
+	do {
+		n = fread(buffer_reserve(content, 65536), 1, 65536, file);
+		content->size += n;
+	} while (n > 0 && content->size <= FILE_MAX);
+	if (ferror(file))
+		rc = error_set(
+		    err, ERROR_INPUT, "%s: %s", path, strerror(errno));
+	else if (content->size > FILE_MAX)
+		rc = error_set(err, ERROR_INPUT,
+		    "%s: more than %zu bytes; split the file", path, FILE_MAX);
+	if (!is_stdin)
+		fclose(file);
+	return rc;
+}
+
+static int
+print_faults(const char *path, const struct reader *reader)
+{
+	size_t i,
+	    n = reader->n_faults < FAULTS_SHOWN ? reader->n_faults
+						: FAULTS_SHOWN;
+
+	for (i = 0; i < n; i++)
+		fprintf(stderr, "schedrun: apply: %s: %.*s\n", path,
+		    TEXT_ARG(reader->faults[i]));
+	if (reader->n_faults > n)
+		fprintf(stderr, "schedrun: apply: %s: and %zu more\n", path,
+		    reader->n_faults - n);
+	fprintf(stderr, "schedrun: apply: nothing was applied\n");
+	return EXIT_INVALID;
+}
+
+static void
+print_report(const struct apply_report *report, bool dry_run)
+{
+	size_t i;
+
+	for (i = 0; i < APPLY_COUNTS; i++) {
+		const struct apply_count *count = &report->counts[i];
+
+		printf("%-24s %zu added, %zu changed, %zu removed, %zu same\n",
+		    count->what, count->added, count->changed, count->removed,
+		    count->same);
+	}
+	if (dry_run)
+		printf("nothing was applied (--dry-run)\n");
+	else
+		printf("catalogue generation %lld\n",
+		    (long long)report->generation);
+}
+
+static int
+demand_meta(
+    struct redis *redis, const struct keyspace *keyspace, struct error *err)
+{
+	struct keyspace_meta meta;
+	int is_there = keyspace_meta_read(redis, keyspace, &meta, err);
+
+	if (is_there != 0)
+		return is_there < 0 ? -1 : 0;
+	return error_fatal(err, EXIT_UNREACHABLE,
+	    "redis %s is not prepared; run schedrun init",
+	    redis_address(redis));
+}
+
+static int
+apply_file(struct command *command, const struct apply_flags *flags,
+    struct catalogue_file *file, struct arena *arena)
+{
+	struct keyspace *keyspace = command_keyspace(command);
+	struct error err = { 0 };
+	struct apply_settings settings = {
+		.keyspace = keyspace,
+		.prune = flags->prune,
+		.dry_run = flags->dry_run,
+		.now_ms = clock_wall_ms(),
+		.deadline_ms = command_deadline(command),
+	};
+	struct apply_report report = { 0 };
+	int code = EXIT_DONE;
+
+	settings.redis = command_redis(command, "redis.url", &err);
+	if (settings.redis == NULL ||
+	    demand_meta(settings.redis, keyspace, &err) != 0 ||
+	    catalogue_apply(&settings, file, arena, &report, &err) != 0)
+		code = command_fail(command, &err);
+	else
+		print_report(&report, flags->dry_run);
+	redis_destroy(settings.redis);
+	keyspace_destroy(keyspace);
+	return code;
+}
+
+static int
+apply_document(struct command *command, const struct apply_flags *flags,
+    const struct json_document *document)
+{
+	struct arena *arena = arena_create((size_t)1 << 20);
+	struct reader *reader = reader_create(arena);
+	struct catalogue_file file;
+	int code;
+
+	catalogue_file_read(reader, json_root(document), &file);
+	code = reader->n_faults > 0 ? print_faults(flags->file, reader)
+				    : apply_file(command, flags, &file, arena);
+	catalogue_file_finish(&file);
+	arena_destroy(arena);
+	return code;
+}
+
+int
+cmd_apply(struct command *command, int argc, char **argv)
+{
+	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
+		NULL };
+	struct apply_flags flags = { 0 };
+	struct buffer content = { 0 };
+	struct json_document *document = NULL;
+	struct error err = { 0 };
+	int code;
+
+	command_parse(command, &argp, argc, argv, &flags);
+	command_config(command);
+	if (read_file(flags.file, &content, &err) == 0) {
+		document =
+		    json_parse(buffer_text(&content), DOCUMENT_DEPTH_MAX, &err);
+		if (document == NULL)
+			error_prefix(&err, "%s", flags.file);
+	}
+	code = document != NULL ? apply_document(command, &flags, document)
+				: command_fail(command, &err);
+	json_destroy(document);
+	buffer_finish(&content);
+	return code;
+}
+
+int
+cmd_export(struct command *command, int argc, char **argv)
+{
+	struct keyspace *keyspace;
+	struct redis *redis;
+	struct buffer out = { 0 };
+	struct error err = { 0 };
+	int code = EXIT_DONE;
+
+	command_arguments(command, argc, argv, NULL, 0, 0);
+	keyspace = command_keyspace(command);
+	redis = command_redis(command, "redis.url", &err);
+	if (redis == NULL || demand_meta(redis, keyspace, &err) != 0 ||
+	    catalogue_export(redis, keyspace, &out, &err) != 0) {
+		code = command_fail(command, &err);
+	} else {
+		buffer_byte(&out, '\n');
+		fwrite(out.at, 1, out.size, stdout);
+	}
+	buffer_finish(&out);
+	redis_destroy(redis);
+	keyspace_destroy(keyspace);
+	return code;
+}

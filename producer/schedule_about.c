@@ -1,0 +1,79 @@
+#include "producer/schedule_about.h"
+
+#include "common/json_write.h"
+#include "schemas/document.h"
+
+static struct text
+read_prose(struct reader *reader, const struct json *object, const char *name)
+{
+	const struct json *node = json_get(object, name);
+
+	if (node == NULL || json_type_of(node) != JSON_TYPE_STRING)
+		return TEXT_NONE;
+	return text_copy(reader->arena, json_text(node));
+}
+
+int
+schedule_about_parse(struct text stored, struct arena *arena,
+    struct schedule_about *about, struct error *err)
+{
+	static const char *const known[] = { "*createdBy", "*createdTime",
+		"*updatedBy", "*updatedTime", "*projects", "*projectsAt",
+		"displayName", "description", NULL };
+	const struct place root = { .parent = NULL };
+	struct reader *reader = reader_create(arena);
+	struct json_document *document =
+	    json_parse(stored, DOCUMENT_DEPTH_MAX, err);
+	const struct json *node;
+
+	if (document == NULL)
+		return -1;
+	node = json_root(document);
+	*about = (struct schedule_about){ 0 };
+	if (read_object(reader, &root, node, known)) {
+		about->created_by = read_text(reader, &root, node, "createdBy");
+		about->created_time =
+		    read_text(reader, &root, node, "createdTime");
+		about->updated_by = read_text(reader, &root, node, "updatedBy");
+		about->updated_time =
+		    read_text(reader, &root, node, "updatedTime");
+		about->display_name = read_prose(reader, node, "displayName");
+		about->description = read_prose(reader, node, "description");
+		read_rid_set(reader, &root, node, "projects", &about->projects);
+		about->projects_at =
+		    read_int(reader, &root, node, "projectsAt", 0);
+	}
+	json_destroy(document);
+	return reader_result(reader, err);
+}
+
+static void
+put_member(struct buffer *out, const char *name, struct text text)
+{
+	if (text.at == NULL)
+		return;
+	json_name(out, name);
+	json_put_text(out, text);
+}
+
+void
+schedule_about_write(const struct schedule_about *about, struct buffer *out)
+{
+	size_t i;
+
+	json_open(out, '{');
+	put_member(out, "createdBy", about->created_by);
+	put_member(out, "createdTime", about->created_time);
+	put_member(out, "description", about->description);
+	put_member(out, "displayName", about->display_name);
+	json_name(out, "projects");
+	json_open(out, '[');
+	for (i = 0; i < about->projects.n; i++)
+		json_put_text(out, about->projects.at[i]);
+	json_close(out, ']');
+	json_name(out, "projectsAt");
+	json_put_integer(out, about->projects_at);
+	put_member(out, "updatedBy", about->updated_by);
+	put_member(out, "updatedTime", about->updated_time);
+	json_close(out, '}');
+}

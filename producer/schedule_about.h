@@ -1,0 +1,29 @@
+#ifndef SCHEDRUN_PRODUCER_SCHEDULE_ABOUT_H
+#define SCHEDRUN_PRODUCER_SCHEDULE_ABOUT_H
+
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/text.h"
+#include "schemas/schedule.h"
+
+/*
+ * What is kept of a schedule for people and for rights: hash `i` (keyspace,
+ * section 2).  Texts are borrowed, after a parse from the arena.
+ */
+struct schedule_about {
+	struct text created_by, created_time;
+	struct text updated_by, updated_time;
+	struct text display_name, description; /* may be none */
+	struct text_list projects; /* of its targets and scope, ascending */
+	int64_t projects_at;       /* generation at which they were found */
+};
+
+int schedule_about_parse(struct text stored, struct arena *arena,
+    struct schedule_about *about, struct error *err);
+void schedule_about_write(
+    const struct schedule_about *about, struct buffer *out);
+
+#endif
