@@ -16,7 +16,7 @@ graph_init(struct graph *graph, struct arena *arena, struct world *world,
 	graph->chain = chain;
 	graph->n_chain = n_chain;
 	graph->datasets.n = graph->jobs.n = 0;
-	graph->dataset_numbers.slots = graph->job_numbers.slots = NULL;
+	graph->numbers.slots = NULL;
 	graph->pool_left = 0;
 	graph->pool_size = POOL_FIRST;
 }
@@ -63,72 +63,64 @@ hash_pointer(const void *pointer)
 	return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-/* What a numbered element is known by: its first field, a pointer. */
-static inline const void *
-identity(const struct pieces *pieces, uint32_t number, size_t size)
+static uint32_t
+find_number(const struct graph *graph, const struct world_dataset *dataset)
 {
-	const void *pointer;
-
-	memcpy(&pointer, pieces_at(pieces, number, size), sizeof pointer);
-	return pointer;
-}
-
-static inline uint32_t
-find_number(const struct numbers *numbers, const struct pieces *pieces,
-    const void *pointer, size_t size)
-{
+	const struct numbers *numbers = &graph->numbers;
 	uint32_t i;
 
 	if (numbers->slots == NULL) {
-		for (i = 0; i < pieces->n; i++)
-			if (identity(pieces, i, size) == pointer)
+		for (i = 0; i < graph->datasets.n; i++)
+			if (graph_dataset(graph, i)->world == dataset)
 				return i;
 		return GRAPH_NONE;
 	}
-	i = hash_pointer(pointer) & numbers->mask;
+	i = hash_pointer(dataset) & numbers->mask;
 	for (; numbers->slots[i] != 0; i = (i + 1) & numbers->mask)
-		if (identity(pieces, numbers->slots[i] - 1, size) == pointer)
+		if (graph_dataset(graph, numbers->slots[i] - 1)->world ==
+		    dataset)
 			return numbers->slots[i] - 1;
 	return GRAPH_NONE;
 }
 
 static void
-put_number(struct numbers *numbers, const void *pointer, uint32_t number)
+put_number(struct graph *graph, uint32_t number)
 {
-	uint32_t i = hash_pointer(pointer) & numbers->mask;
+	struct numbers *numbers = &graph->numbers;
+	uint32_t i =
+	    hash_pointer(graph_dataset(graph, number)->world) & numbers->mask;
 
 	while (numbers->slots[i] != 0)
 		i = (i + 1) & numbers->mask;
 	numbers->slots[i] = number + 1;
 }
 
-/* Makes room for the last of `pieces`, which has just come, and puts it. */
+/* Makes the last dataset, which has just come, findable. */
 static void
-add_number(struct arena *arena, struct numbers *numbers,
-    const struct pieces *pieces, size_t size)
+add_number(struct graph *graph)
 {
-	uint32_t i, slots;
+	struct numbers *numbers = &graph->numbers;
+	uint32_t n = graph->datasets.n, slots, i;
 
-	if (pieces->n <= FEW)
+	if (n <= FEW)
 		return;
-	if (numbers->slots != NULL &&
-	    pieces->n <= numbers->mask - numbers->mask / 4) {
-		put_number(numbers, identity(pieces, pieces->n - 1, size),
-		    pieces->n - 1);
+	if (numbers->slots != NULL && n <= numbers->mask - numbers->mask / 4) {
+		put_number(graph, n - 1);
 		return;
 	}
-	slots = numbers->slots == NULL ? 4 * FEW : 4 * (numbers->mask + 1);
-	numbers->slots = arena_zalloc(arena, slots, sizeof *numbers->slots);
+	slots = numbers->slots == NULL ? 4 * FEW : 2 * (numbers->mask + 1);
+	numbers->slots =
+	    arena_zalloc(graph->arena, slots, sizeof *numbers->slots);
 	numbers->mask = slots - 1;
-	for (i = 0; i < pieces->n; i++)
-		put_number(numbers, identity(pieces, i, size), i);
+	for (i = 0; i < n; i++)
+		put_number(graph, i);
 }
 
-static uint32_t
-add_world_dataset(struct graph *graph, struct world_dataset *dataset)
+uint32_t
+graph_add_dataset(struct graph *graph, struct text rid)
 {
-	uint32_t number = find_number(&graph->dataset_numbers, &graph->datasets,
-	    dataset, sizeof(struct graph_dataset));
+	struct world_dataset *dataset = world_dataset(graph->world, rid);
+	uint32_t number = find_number(graph, dataset);
 	struct graph_dataset *added;
 
 	if (number != GRAPH_NONE)
@@ -136,42 +128,53 @@ add_world_dataset(struct graph *graph, struct world_dataset *dataset)
 	number = graph->datasets.n;
 	assert(number < INPUT_ON_BRANCH);
 	added = pieces_push(graph->arena, &graph->datasets, sizeof *added);
-	*added = (struct graph_dataset){ .world = dataset, .job = GRAPH_NONE };
-	add_number(graph->arena, &graph->dataset_numbers, &graph->datasets,
-	    sizeof *added);
+	*added = (struct graph_dataset){
+		.world = dataset, .job = GRAPH_NONE, .keyed = GRAPH_NONE
+	};
+	add_number(graph);
 	return number;
-}
-
-uint32_t
-graph_add_dataset(struct graph *graph, struct text rid)
-{
-	return add_world_dataset(graph, world_dataset(graph->world, rid));
 }
 
 uint32_t
 graph_find_dataset(const struct graph *graph, struct text rid)
 {
-	return find_number(&graph->dataset_numbers, &graph->datasets,
-	    world_dataset(graph->world, rid), sizeof(struct graph_dataset));
+	return find_number(graph, world_dataset(graph->world, rid));
 }
 
-uint32_t
-graph_add_job(struct graph *graph, const struct job_spec *spec)
+static struct graph_job *
+push_job(struct graph *graph, const struct job_spec *spec)
 {
-	uint32_t number = find_number(
-	    &graph->job_numbers, &graph->jobs, spec, sizeof(struct graph_job));
+	struct graph_job *job =
+	    pieces_push(graph->arena, &graph->jobs, sizeof *job);
+
+	*job = (struct graph_job){ .spec = spec, .position = -1 };
+	job->outputs = take_numbers(graph, spec->n_outputs);
+	return job;
+}
+
+/* The number of the job that writes `dataset` by `spec`. */
+static uint32_t
+add_job(struct graph *graph, uint32_t dataset, const struct job_spec *spec)
+{
+	struct graph_dataset *key;
 	struct graph_job *job;
+	uint32_t number;
 	size_t i;
 
-	if (number != GRAPH_NONE)
-		return number;
+	if (spec->n_outputs > 1)
+		dataset = graph_add_dataset(graph, spec->outputs[0]);
+	key = graph_dataset(graph, dataset);
+	for (number = key->keyed; number != GRAPH_NONE; number = job->next) {
+		job = graph_job(graph, number);
+		if (job->spec == spec)
+			return number;
+	}
 	number = graph->jobs.n;
-	job = pieces_push(graph->arena, &graph->jobs, sizeof *job);
-	*job = (struct graph_job){ .spec = spec, .position = -1 };
-	add_number(
-	    graph->arena, &graph->job_numbers, &graph->jobs, sizeof *job);
-	job->outputs = take_numbers(graph, spec->n_outputs);
-	for (i = 0; i < spec->n_outputs; i++)
+	job = push_job(graph, spec);
+	job->next = key->keyed;
+	key->keyed = number;
+	job->outputs[0] = dataset;
+	for (i = 1; i < spec->n_outputs; i++)
 		job->outputs[i] = graph_add_dataset(graph, spec->outputs[i]);
 	return number;
 }
@@ -195,8 +198,40 @@ graph_add_inputs(struct graph *graph, struct graph_job *job)
 	}
 }
 
+static void
+find_read(const struct graph *graph, struct graph_dataset *dataset)
+{
+	const struct branch_list *branches = &dataset->world->branches;
+	uint16_t i;
+
+	for (i = 0; i < graph->n_chain; i++) {
+		dataset->read = branch_list_find(branches, graph->chain[i]);
+		if (dataset->read != NULL)
+			break;
+	}
+	dataset->place = i;
+}
+
 bool
-graph_resolve(struct graph *graph, uint32_t number)
+graph_knows(struct graph *graph, struct graph_dataset *dataset)
+{
+	if ((dataset->flags & DATASET_KNOWN) != 0)
+		return true;
+	if (!world_knows_dataset(graph->world, dataset->world))
+		return false;
+	dataset->flags |= DATASET_KNOWN;
+	dataset->place = (uint16_t)graph->n_chain;
+	if (dataset->world->known != KNOWN_PRESENT)
+		return true;
+	dataset->flags |= DATASET_PRESENT;
+	if (dataset->world->trashed)
+		dataset->flags |= DATASET_TRASHED;
+	find_read(graph, dataset);
+	return true;
+}
+
+bool
+graph_resolves(struct graph *graph, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(graph, number);
 	const struct job_spec *spec = NULL;
@@ -212,34 +247,25 @@ graph_resolve(struct graph *graph, uint32_t number)
 	if (!known)
 		return false;
 	dataset->flags |= DATASET_RESOLVED;
-	dataset->spec = spec;
+	if (spec != NULL)
+		dataset->job = add_job(graph, number, spec);
 	return true;
 }
 
-uint32_t
-graph_first_branch(
-    const struct graph *graph, const struct world_dataset *dataset)
+const struct branch *
+graph_read(const struct graph_dataset *dataset, struct text pinned)
 {
-	uint32_t i;
-
-	for (i = 0; i < graph->n_chain; i++)
-		if (branch_list_find(&dataset->branches, graph->chain[i]))
-			return i;
-	return graph->n_chain;
+	if (pinned.at == NULL)
+		return dataset->read;
+	return branch_list_find(&dataset->world->branches, pinned);
 }
 
-const struct branch *
-graph_read(const struct graph *graph, const struct world_dataset *dataset,
-    struct text pinned)
+void
+list_reserve(struct graph *graph, struct list *list, uint32_t n)
 {
-	const struct branch *branch = NULL;
-	uint32_t i;
-
-	if (pinned.at != NULL)
-		return branch_list_find(&dataset->branches, pinned);
-	for (i = 0; i < graph->n_chain && branch == NULL; i++)
-		branch = branch_list_find(&dataset->branches, graph->chain[i]);
-	return branch;
+	list->at = arena_alloc(graph->arena, n * sizeof *list->at);
+	list->n = 0;
+	list->capacity = n;
 }
 
 void

@@ -24,33 +24,40 @@
 #define CHAIN_MAX 17 /* the branch and at most 16 fallbacks */
 
 enum dataset_flag {
-	DATASET_IS_INPUT = 1 << 0, /* in inputRids */
-	DATASET_IGNORED = 1 << 1,  /* in ignoredRids */
+	DATASET_KNOWN =
+	    1 << 0, /* the world's entry is known; the next three: */
+	DATASET_PRESENT = 1 << 1,  /* it exists */
+	DATASET_TRASHED = 1 << 2,  /* and is in the trash */
+	DATASET_RESOLVED = 1 << 3, /* `job` is valid */
 	DATASET_FOLLOWED = 1
-	    << 2, /* the walk asks, or has asked, who writes it */
-	DATASET_RESOLVED = 1 << 3,  /* `spec` and `job` are valid */
-	DATASET_WRITTEN = 1 << 4,   /* a selected job's output */
-	DATASET_BUILDABLE = 1 << 5, /* the scope may build it */
-	DATASET_READABLE = 1 << 6,  /* the scope may read it */
-	DATASET_LISTED = 1 << 7,    /* of the check in progress: an offender */
+	    << 4, /* the walk asks, or has asked, who writes it */
+	DATASET_IS_INPUT = 1 << 5,  /* in inputRids */
+	DATASET_IGNORED = 1 << 6,   /* in ignoredRids */
+	DATASET_WRITTEN = 1 << 7,   /* a selected job's output */
+	DATASET_BUILDABLE = 1 << 8, /* the scope may build it */
+	DATASET_READABLE = 1 << 9,  /* the scope may read it */
+	DATASET_LISTED = 1 << 10,   /* of the check in progress: an offender */
 };
 
 struct graph_dataset {
 	struct world_dataset *world;
-	const struct job_spec *spec; /* spec() on the chain; NULL: a source */
-	uint32_t job;                /* of `spec`, if the graph has it */
-	uint32_t flags;
+	const struct branch *read; /* the first of the chain, NULL: none */
+	uint32_t job;              /* of spec(); GRAPH_NONE: a source */
+	uint32_t keyed;            /* the last job met whose key it is */
+	uint16_t flags;
+	uint16_t place; /* of `read` in the chain; n_chain: none */
 };
 
 enum job_flag {
-	JOB_TARGET = 1 << 0,   /* spec() of a target */
-	JOB_REACHED = 1 << 1,  /* by the walk; its inputs are in the graph */
-	JOB_DENIED = 1 << 2,   /* kept out: the scope may not build it */
-	JOB_SELECTED = 1 << 3, /* is in the plan */
-	JOB_RUNS = 1 << 4,     /* is in the build */
+	JOB_MET = 1 << 0,      /* by the walk, which judges it once */
+	JOB_TARGET = 1 << 1,   /* spec() of a target */
+	JOB_REACHED = 1 << 2,  /* its inputs are in the graph */
+	JOB_DENIED = 1 << 3,   /* kept out: the scope may not build it */
+	JOB_SELECTED = 1 << 4, /* is in the plan */
+	JOB_RUNS = 1 << 5,     /* is in the build */
 	JOB_STANDS =
-	    1 << 5, /* never stale, unforced, and all its outputs have data */
-	JOB_LISTED = 1 << 6, /* as an offender, or seen on the way to a cycle */
+	    1 << 6, /* never stale, not forced, and has data: won't run */
+	JOB_LISTED = 1 << 7, /* as an offender, or seen on the way to a cycle */
 };
 
 /* A job's input: the dataset's number, and whether it's an edge. */
@@ -61,10 +68,11 @@ struct graph_job {
 	const struct job_spec *spec;
 	uint32_t *inputs;  /* spec->n_inputs, once reached */
 	uint32_t *outputs; /* spec->n_outputs */
-	uint32_t flags;
+	uint32_t next;     /* another job of the same key, on another branch */
 	uint32_t waits; /* for how many edges it still waits, while ordering */
 	int32_t position; /* in the build, if it runs */
-	int reason;       /* enum reason_cause, if it runs */
+	uint8_t flags;
+	int8_t reason; /* enum reason_cause, if it runs */
 };
 
 /* An array in pieces of 8, 16, 32, ... elements. */
@@ -73,7 +81,7 @@ struct pieces {
 	uint32_t n;
 };
 
-/* Pointer -> number; unused while there are few enough to look through. */
+/* Dataset -> number; unused while there are few enough to look through. */
 struct numbers {
 	uint32_t *slots; /* number + 1; 0 is free */
 	uint32_t mask;
@@ -90,8 +98,8 @@ struct graph {
 	const struct text *chain;
 	uint32_t n_chain;
 	struct pieces datasets, jobs;
-	struct numbers dataset_numbers, job_numbers;
-	uint32_t *pool; /* where short arrays of numbers are cut from */
+	struct numbers numbers; /* of datasets */
+	uint32_t *pool;         /* where short arrays of numbers are cut from */
 	uint32_t pool_left, pool_size;
 };
 
@@ -132,24 +140,27 @@ uint32_t graph_add_dataset(struct graph *graph, struct text rid);
 /* GRAPH_NONE if the graph hasn't met it. */
 uint32_t graph_find_dataset(const struct graph *graph, struct text rid);
 
-/* The number of a job and its outputs, given to them if need be. */
-uint32_t graph_add_job(struct graph *graph, const struct job_spec *spec);
-/* Its inputs as well; repeating it is harmless. */
+/* Its inputs' numbers, given to them if need be; repeating it is harmless. */
 void graph_add_inputs(struct graph *graph, struct graph_job *job);
 
 /*
- * Finds spec(dataset) on the chain.  False: not known yet, and every member of
- * the chain that matters has become a need.
+ * Whether the world knows the dataset, so that flags, read and place are valid;
+ * else it has become a need.
  */
-bool graph_resolve(struct graph *graph, uint32_t dataset);
+bool graph_knows(struct graph *graph, struct graph_dataset *dataset);
+/*
+ * Finds spec(dataset) on the chain and its job, which gets a number, as do its
+ * outputs.  False: not known yet, and every member of the chain that matters
+ * has become a need.
+ */
+bool graph_resolves(struct graph *graph, uint32_t dataset);
 
 /* The branch that an input reads (semantics, section 1); NULL: none. */
-const struct branch *graph_read(const struct graph *graph,
-    const struct world_dataset *dataset, struct text pinned);
-/* The place in the chain of the first branch it has; n_chain if none. */
-uint32_t graph_first_branch(
-    const struct graph *graph, const struct world_dataset *dataset);
+const struct branch *graph_read(
+    const struct graph_dataset *dataset, struct text pinned);
 
+/* Room for `n` at once. */
+void list_reserve(struct graph *graph, struct list *list, uint32_t n);
 void list_push(struct graph *graph, struct list *list, uint32_t number);
 
 #endif

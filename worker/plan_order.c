@@ -292,6 +292,7 @@ order_build(struct graph *graph, const struct links *links, struct list *order)
 	uint32_t n = measure_keys(graph, &heap.shared), j, i;
 
 	heap.at = arena_alloc(graph->arena, n * sizeof *heap.at);
+	list_reserve(graph, order, n);
 	count_waits(graph, links, JOB_RUNS);
 	for (j = 0; j < graph->jobs.n; j++) {
 		const struct graph_job *job = graph_job(graph, j);

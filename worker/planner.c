@@ -142,15 +142,17 @@ phase_shape(struct plan *plan)
 }
 
 static void
-add_named(struct plan *plan, const struct text_list *rids, uint32_t flag,
+add_named(struct plan *plan, const struct text_list *rids, uint16_t flag,
     struct list *list)
 {
-	uint32_t number;
 	size_t i;
 
 	for (i = 0; i < rids->n; i++) {
-		number = graph_add_dataset(&plan->graph, rids->at[i]);
-		graph_dataset(&plan->graph, number)->flags |= flag;
+		uint32_t number = graph_add_dataset(&plan->graph, rids->at[i]);
+		struct graph_dataset *dataset =
+		    graph_dataset(&plan->graph, number);
+
+		dataset->flags = (uint16_t)(dataset->flags | flag);
 		if (list != NULL)
 			list_push(&plan->graph, list, number);
 	}
@@ -316,7 +318,7 @@ list_sources(const struct plan *plan, struct lister *sources)
 		const struct graph_dataset *target =
 		    graph_dataset(&plan->graph, plan->targets.at[i]);
 
-		if (target->spec == NULL)
+		if (target->job == GRAPH_NONE)
 			lister_add(sources, target->world->rid);
 	}
 }
@@ -398,8 +400,6 @@ decide_damaged(struct plan *plan)
 	outcome->type = OUTCOME_ERROR;
 	outcome->error_name = INTERNAL;
 	outcome->description = world_damage(plan->world, plan->damaged);
-	if (outcome->description.at == NULL)
-		outcome->description = TEXT("A job spec that writes nothing.");
 	outcome->why = (struct why){ .phase = phases[plan->at].number,
 		.cause = "catalogueUnreadable" };
 }

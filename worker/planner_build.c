@@ -35,6 +35,7 @@ phase_cycles(struct plan *plan)
 
 	order_link(
 	    &plan->graph, JOB_SELECTED, order_edge_selected, &plan->links);
+	list_reserve(&plan->graph, &plan->order, (uint32_t)plan->n_selected);
 	order_jobs(&plan->graph, &plan->links, &plan->order);
 	if (plan->order.n == (uint32_t)plan->n_selected)
 		return GO_ON;
@@ -49,18 +50,17 @@ phase_cycles(struct plan *plan)
 	return decide_error(plan, CAUSE_CYCLE, &filling);
 }
 
-static struct world_dataset *
+static const struct graph_dataset *
 input_dataset(const struct plan *plan, const struct graph_job *job, size_t i)
 {
-	return graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]))
-	    ->world;
+	return graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]));
 }
 
 static const struct branch *
 read_branch(const struct plan *plan, const struct graph_job *job, size_t i)
 {
-	return graph_read(&plan->graph, input_dataset(plan, job, i),
-	    job->spec->inputs[i].branch);
+	return graph_read(
+	    input_dataset(plan, job, i), job->spec->inputs[i].branch);
 }
 
 static bool
@@ -73,12 +73,10 @@ is_pinned(const struct graph_job *job, size_t i)
 static const struct built *
 last_built(const struct plan *plan, const struct graph_job *job, size_t output)
 {
-	const struct world_dataset *dataset =
-	    graph_dataset(&plan->graph, job->outputs[output])->world;
-	const struct branch *branch =
-	    branch_list_find(&dataset->branches, plan->graph.chain[0]);
+	const struct graph_dataset *dataset =
+	    graph_dataset(&plan->graph, job->outputs[output]);
 
-	return branch != NULL ? branch->built : NULL;
+	return dataset->place == 0 ? dataset->read->built : NULL;
 }
 
 static bool
@@ -86,9 +84,8 @@ is_never_built(
     const struct plan *plan, const struct graph_job *job, size_t output)
 {
 	if (job->spec->staleness == STALE_NEVER)
-		return graph_first_branch(&plan->graph,
-			   graph_dataset(&plan->graph, job->outputs[output])
-			       ->world) == plan->graph.n_chain;
+		return graph_dataset(&plan->graph, job->outputs[output])
+			   ->read == NULL;
 	return last_built(plan, job, output) == NULL;
 }
 
@@ -341,61 +338,89 @@ fill_reason(struct plan *plan, const struct graph_job *from, struct job *job)
 	}
 }
 
-static void
-fill_outputs(struct plan *plan, const struct graph_job *from, struct job *job)
-{
-	size_t n = from->spec->n_outputs, i;
-	struct job_output *outputs =
-	    arena_alloc(plan->arena, n * sizeof *outputs);
-	uint32_t first;
+/* Where the build's jobs take their arrays from: exactly as much as they need.
+ */
+struct stock {
+	struct job_output *outputs;
+	struct job_input *inputs;
+	int32_t *depends_on;
+};
 
-	for (i = 0; i < n; i++) {
-		first = graph_first_branch(&plan->graph,
-		    graph_dataset(&plan->graph, from->outputs[i])->world);
-		outputs[i] = (struct job_output){
+static void
+fill_outputs(struct plan *plan, const struct graph_job *from,
+    struct stock *stock, struct job *job)
+{
+	size_t i;
+	uint32_t place;
+
+	job->outputs = stock->outputs;
+	for (i = 0; i < from->spec->n_outputs; i++) {
+		struct job_output *output = stock->outputs++;
+
+		place = graph_dataset(&plan->graph, from->outputs[i])->place;
+		*output = (struct job_output){
 			.rid = from->spec->outputs[i],
-			.new_branch = first > 0,
+			.new_branch = place > 0,
 		};
-		if (first > 0 && first < plan->graph.n_chain)
-			outputs[i].parent = plan->graph.chain[first];
+		if (place > 0 && place < plan->graph.n_chain)
+			output->parent = plan->graph.chain[place];
 	}
-	job->outputs = outputs;
 }
 
 static void
-fill_inputs(struct plan *plan, const struct graph_job *from, struct job *job)
+fill_inputs(struct plan *plan, const struct graph_job *from,
+    struct stock *stock, struct job *job)
 {
-	size_t n = from->spec->n_inputs, n_depends = 0, i;
-	struct job_input *inputs =
-	    arena_alloc(plan->arena, (n + 1) * sizeof *inputs);
-	int32_t *depends = NULL;
+	int32_t *depends = stock->depends_on;
+	size_t n = 0, i;
 
-	for (i = 0; i < n; i++) {
-		struct job_input *input = &inputs[i];
+	job->inputs = stock->inputs;
+	for (i = 0; i < from->spec->n_inputs; i++) {
+		struct job_input *input = stock->inputs++;
 		const struct branch *branch;
 
 		*input = (struct job_input){ .rid = from->spec->inputs[i].rid,
 			.pinned = is_pinned(from, i),
 			.job = -1 };
 		if (producer_runs(plan, from->inputs[i])) {
-			if (depends == NULL)
-				depends = arena_alloc(
-				    plan->arena, (n - i) * sizeof *depends);
 			input->job = graph_job(&plan->graph,
 			    order_edge_selected(&plan->graph, from->inputs[i]))
 					 ->position;
-			depends[n_depends++] = input->job;
+			depends[n++] = input->job;
 			continue;
 		}
 		branch = read_branch(plan, from, i);
 		input->branch = branch->name;
 		input->transaction = branch->head;
 	}
-	job->inputs = inputs;
 	job->depends_on = depends;
-	job->n_depends_on = depends != NULL
-	    ? sort_positions(plan->arena, depends, n_depends)
-	    : 0;
+	job->n_depends_on = sort_positions(plan->arena, depends, n);
+	stock->depends_on += job->n_depends_on;
+}
+
+/* Exactly the outputs and inputs of the jobs, and an upper bound of edges. */
+static struct stock
+make_stock(struct plan *plan, const struct list *order)
+{
+	size_t outputs = 0, inputs = 0, edges = 0, i;
+	struct stock stock;
+	uint32_t k;
+
+	for (k = 0; k < order->n; k++) {
+		const struct graph_job *job =
+		    graph_job(&plan->graph, order->at[k]);
+
+		outputs += job->spec->n_outputs;
+		inputs += job->spec->n_inputs;
+		for (i = 0; i < job->spec->n_inputs; i++)
+			edges += producer_runs(plan, job->inputs[i]);
+	}
+	stock.outputs =
+	    arena_alloc(plan->arena, outputs * sizeof *stock.outputs);
+	stock.inputs = arena_alloc(plan->arena, inputs * sizeof *stock.inputs);
+	stock.depends_on =
+	    arena_alloc(plan->arena, edges * sizeof *stock.depends_on);
+	return stock;
 }
 
 static void
@@ -405,11 +430,13 @@ make_build(struct plan *plan)
 	struct build *build = &outcome->build;
 	int32_t retries = world_limits(plan->world).max_retries;
 	struct list order = { 0 };
+	struct stock stock;
 	struct job *jobs;
 	uint32_t i;
 
 	outcome->build_id = rid_build(&outcome->run_id);
 	order_build(&plan->graph, &plan->links, &order);
+	stock = make_stock(plan, &order);
 	jobs = arena_zalloc(plan->arena, order.n, sizeof *jobs);
 	for (i = 0; i < order.n; i++) {
 		const struct graph_job *from =
@@ -417,8 +444,8 @@ make_build(struct plan *plan)
 
 		jobs[i].id = rid_job(&outcome->build_id, graph_job_key(from));
 		jobs[i].spec = from->spec;
-		fill_outputs(plan, from, &jobs[i]);
-		fill_inputs(plan, from, &jobs[i]);
+		fill_outputs(plan, from, &stock, &jobs[i]);
+		fill_inputs(plan, from, &stock, &jobs[i]);
 		fill_reason(plan, from, &jobs[i]);
 	}
 	build->version = plan->version;
@@ -545,7 +572,7 @@ phase_staleness(struct plan *plan)
 		struct graph_job *job =
 		    graph_job(&plan->graph, plan->order.at[i]);
 
-		job->reason = decide_reason(plan, job);
+		job->reason = (int8_t)decide_reason(plan, job);
 		if (job->reason == UP_TO_DATE)
 			continue;
 		job->flags |= JOB_RUNS;

@@ -8,12 +8,13 @@
 bool
 plan_knows(struct plan *plan, uint32_t number)
 {
-	struct world_dataset *dataset =
-	    graph_dataset(&plan->graph, number)->world;
+	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
 
-	if (dataset->damaged)
-		plan->damaged = dataset;
-	return world_knows_dataset(plan->world, dataset);
+	if ((dataset->flags & DATASET_KNOWN) != 0)
+		return true;
+	if (dataset->world->damaged)
+		plan->damaged = dataset->world;
+	return graph_knows(&plan->graph, dataset);
 }
 
 bool
@@ -21,21 +22,17 @@ plan_resolves(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
 
+	if ((dataset->flags & DATASET_RESOLVED) != 0)
+		return true;
 	if (dataset->world->damaged)
 		plan->damaged = dataset->world;
-	if (!graph_resolve(&plan->graph, number))
-		return false;
-	if (dataset->spec == NULL || dataset->spec->n_outputs > 0)
-		return true;
-	plan->damaged = dataset->world; /* a spec that writes nothing */
-	dataset->spec = NULL;
-	return true;
+	return graph_resolves(&plan->graph, number);
 }
 
 static bool
 is_absent(const struct graph_dataset *dataset)
 {
-	return dataset->world->known != KNOWN_PRESENT;
+	return (dataset->flags & DATASET_PRESENT) == 0;
 }
 
 static bool
@@ -162,19 +159,20 @@ chain_place(const struct graph *graph, struct text branch)
  */
 static bool
 contradicts_ancestry(
-    const struct graph *graph, const struct world_dataset *dataset)
+    const struct graph *graph, const struct graph_dataset *dataset)
 {
-	uint32_t last = graph_first_branch(graph, dataset), place;
-	const struct branch *branch;
+	const struct branch *branch = dataset->read;
+	uint32_t last = dataset->place, place;
+	const struct branch_list *branches;
 	size_t steps;
 
-	if (last == graph->n_chain)
+	if (branch == NULL || branch->parent.at == NULL)
 		return false;
-	branch = branch_list_find(&dataset->branches, graph->chain[last]);
-	for (steps = 0; steps < dataset->branches.n; steps++) {
+	branches = &dataset->world->branches;
+	for (steps = 0; steps < branches->n; steps++) {
 		if (branch->parent.at == NULL)
 			return false;
-		branch = branch_list_find(&dataset->branches, branch->parent);
+		branch = branch_list_find(branches, branch->parent);
 		if (branch == NULL)
 			return false;
 		place = chain_place(graph, branch->name);
@@ -188,25 +186,25 @@ contradicts_ancestry(
 }
 
 static uint32_t
-output_issues(
-    const struct plan *plan, const struct graph_job *job, uint32_t output)
+output_issues(const struct plan *plan, uint32_t number, uint32_t output)
 {
+	const struct graph_job *job = graph_job(&plan->graph, number);
 	const struct graph_dataset *dataset =
 	    graph_dataset(&plan->graph, output);
 	uint32_t issues = 0;
 
 	if ((dataset->flags & DATASET_IGNORED) != 0)
 		issues |= ISSUE_IGNORED_OUTPUT;
-	if (dataset->spec != job->spec)
+	if (dataset->job != number)
 		issues |= ISSUE_CONFLICTING_SPECS;
 	if (is_absent(dataset))
 		return issues | ISSUE_OUTPUT_NOT_FOUND;
-	if (contradicts_ancestry(&plan->graph, dataset->world))
+	if (contradicts_ancestry(&plan->graph, dataset))
 		issues |= ISSUE_BRANCH_ANCESTRY;
 	if ((job->flags & JOB_TARGET) != 0 &&
 	    (dataset->flags & DATASET_BUILDABLE) == 0)
 		issues |= ISSUE_BUILD_DENIED;
-	if (dataset->world->trashed)
+	if ((dataset->flags & DATASET_TRASHED) != 0)
 		issues |= ISSUE_OUTPUT_TRASHED;
 	return issues;
 }
@@ -232,10 +230,9 @@ input_issues(const struct plan *plan, const struct graph_job *job, size_t i)
 		return ISSUE_INPUT_NOT_FOUND;
 	if ((dataset->flags & DATASET_READABLE) == 0)
 		issues |= ISSUE_READ_DENIED;
-	if (dataset->world->trashed)
+	if ((dataset->flags & DATASET_TRASHED) != 0)
 		issues |= ISSUE_INPUT_TRASHED;
-	if (graph_read(&plan->graph, dataset->world,
-		job->spec->inputs[i].branch) == NULL &&
+	if (graph_read(dataset, job->spec->inputs[i].branch) == NULL &&
 	    !is_made(plan, job->inputs[i]))
 		issues |= ISSUE_INPUT_NO_BRANCH;
 	return issues;
@@ -258,20 +255,16 @@ survey_outputs(struct plan *plan, uint32_t number)
 
 		if (!plan_knows(plan, output))
 			known = false;
-		else if (may_stand &&
-		    graph_first_branch(&plan->graph, dataset->world) ==
-			plan->graph.n_chain)
+		else if (dataset->read == NULL)
 			may_stand = false;
 		if (!plan_resolves(plan, output))
 			known = false;
-		else if (dataset->spec == job->spec)
-			dataset->job = number;
 		if ((job->flags & JOB_TARGET) != 0 &&
 		    !plan_knows_buildable(plan, output))
 			known = false;
 		dataset->flags |= DATASET_WRITTEN;
 		if (known)
-			plan->issues |= output_issues(plan, job, output);
+			plan->issues |= output_issues(plan, number, output);
 	}
 	if (may_stand && known)
 		job->flags |= JOB_STANDS;
@@ -353,8 +346,8 @@ check_outputs(struct plan *plan, uint32_t issue, enum cause cause)
 		if ((job->flags & JOB_SELECTED) == 0)
 			continue;
 		for (i = 0; i < job->spec->n_outputs; i++)
-			if ((output_issues(plan, job, job->outputs[i]) &
-				issue) != 0)
+			if ((output_issues(plan, j, job->outputs[i]) & issue) !=
+			    0)
 				list_dataset(plan, job->outputs[i], &offenders);
 	}
 	return decide_listed(plan, cause, &offenders);

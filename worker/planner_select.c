@@ -47,7 +47,7 @@ reach(struct plan *plan, uint32_t number)
 		if (!followed || (dataset->flags & DATASET_FOLLOWED) != 0)
 			continue;
 		dataset->flags |= DATASET_FOLLOWED;
-		if (!plan_resolves(plan, at) || dataset->spec != NULL)
+		if (!plan_resolves(plan, at) || dataset->job != GRAPH_NONE)
 			list_push(&plan->graph, &plan->asked, at);
 	}
 }
@@ -55,21 +55,18 @@ reach(struct plan *plan, uint32_t number)
 void
 plan_start_walk(struct plan *plan)
 {
-	uint32_t i, number;
+	uint32_t i;
 	size_t k;
 
 	if (plan->started)
 		return;
 	plan->started = true;
 	for (i = 0; i < plan->targets.n; i++) {
-		struct graph_dataset *target =
-		    graph_dataset(&plan->graph, plan->targets.at[i]);
-		struct graph_job *job;
+		uint32_t number =
+		    graph_dataset(&plan->graph, plan->targets.at[i])->job;
+		struct graph_job *job = graph_job(&plan->graph, number);
 
-		number = graph_add_job(&plan->graph, target->spec);
-		target->job = number;
-		job = graph_job(&plan->graph, number);
-		job->flags |= JOB_TARGET;
+		job->flags |= JOB_TARGET | JOB_MET;
 		for (k = 0; k < job->spec->n_outputs; k++)
 			plan_knows(plan, job->outputs[k]);
 		reach(plan, number);
@@ -108,24 +105,25 @@ static bool
 meet_jobs(struct plan *plan)
 {
 	struct list *asked = &plan->asked;
-	uint32_t n = asked->n, i, jobs, number;
+	uint32_t n = asked->n, i;
 
 	asked->n = 0;
 	for (i = 0; i < n; i++) {
-		struct graph_dataset *dataset =
+		const struct graph_dataset *dataset =
 		    graph_dataset(&plan->graph, asked->at[i]);
+		struct graph_job *job;
 
 		if (!plan_resolves(plan, asked->at[i])) {
 			asked->at[asked->n++] = asked->at[i];
 			continue;
 		}
-		if (dataset->spec == NULL)
+		if (dataset->job == GRAPH_NONE)
 			continue;
-		jobs = plan->graph.jobs.n;
-		number = graph_add_job(&plan->graph, dataset->spec);
-		dataset->job = number;
-		if (number == jobs)
-			list_push(&plan->graph, &plan->met, number);
+		job = graph_job(&plan->graph, dataset->job);
+		if ((job->flags & JOB_MET) != 0)
+			continue;
+		job->flags |= JOB_MET;
+		list_push(&plan->graph, &plan->met, dataset->job);
 	}
 	return asked->n < n;
 }
