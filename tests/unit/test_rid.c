@@ -9,7 +9,7 @@
 static void
 test_form(void)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		struct text text;
 		bool valid;
@@ -54,7 +54,7 @@ test_length(void)
 static void
 test_type(void)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		struct text text;
 		bool is;

@@ -8,7 +8,7 @@
 static void
 test_what_is_refused(void)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		struct text text;
 		bool valid;

@@ -1,0 +1,79 @@
+#ifndef SCHEDRUN_WORKER_SNAPSHOT_CACHE_H
+#define SCHEDRUN_WORKER_SNAPSHOT_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/text.h"
+
+/*
+ * Fields of Redis's hashes with what was made of them, bounded in bytes: those
+ * that no batch has used for longest go first.  An entry that a batch has found
+ * stays until the next batch begins.  Part of snapshot; one thread.
+ */
+struct cache;
+
+enum cache_kind { /* by the letter of their hash */
+	CACHE_SCHEDULE, /* s */
+	CACHE_VERSION,  /* v */
+	CACHE_HEAD,     /* h */
+	CACHE_DATASET,  /* g<G>:d, as the three below */
+	CACHE_SPEC,     /* j */
+	CACHE_USER,     /* u */
+	CACHE_PROJECT,  /* p */
+	CACHE_KINDS
+};
+
+struct cache_entry {
+	struct cache_entry *chain;           /* the table's */
+	struct cache_entry *newer, *older;   /* the queue's */
+	size_t hash;
+	size_t cost;                         /* bytes that it holds */
+	uint64_t used, queued;               /* batches */
+	struct text key;
+	enum cache_kind kind;
+	bool is_known;    /* the bytes are what Redis has */
+	uint64_t read;    /* batch that read it last */
+	uint64_t asked;   /* batch that asks for it */
+	struct text bytes; /* as stored; none: absent; owned */
+	struct arena *arena; /* holds what is below; NULL: nothing yet */
+	void *parsed;        /* what the kind makes of the bytes; or NULL */
+	struct text damage;  /* why they can't be parsed; none: they can */
+};
+
+struct cache *cache_create(size_t max_bytes);
+void cache_destroy(struct cache *cache); /* NULL is fine */
+
+/* A batch begins: entries beyond the bound go. */
+void cache_begin(struct cache *cache);
+uint64_t cache_batch(const struct cache *cache);
+
+/* The entry, made if there is none; it stays for this batch. */
+struct cache_entry *cache_entry(
+    struct cache *cache, enum cache_kind kind, struct text key);
+
+/*
+ * Sets what Redis has; `bytes` none: nothing.  Returns whether that is news;
+ * then nothing is parsed any more.
+ */
+bool cache_put(
+    struct cache *cache, struct cache_entry *entry, struct text bytes);
+
+/* An arena for what is parsed; and its size counted when it is done. */
+struct arena *cache_parsing(struct cache_entry *entry);
+void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
+
+/* The bytes are of no more use: only what was parsed is. */
+void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
+
+/* Forgets all entries of the kinds from CACHE_DATASET on: a new generation. */
+void cache_forget_structure(struct cache *cache);
+
+size_t cache_bytes(const struct cache *cache);
+size_t cache_count(const struct cache *cache, enum cache_kind kind);
+/* Bytes of the entries that this batch uses. */
+size_t cache_used(const struct cache *cache);
+
+#endif
