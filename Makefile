@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 
 comma := ,
-BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(FAULTS),/faults)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
     -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings \
@@ -18,7 +18,8 @@ HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection \
     -fcf-protection $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
 OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I$(BUILD)/gen \
     $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
-    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+    $(if $(FAULTS),-DSCHEDRUN_FAULTS)
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LIBS := -lrdkafka -lhiredis -lavro -ljansson -luv -lhttp_parser -lrhonabwy \
@@ -75,11 +76,31 @@ $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(BUILD)/unit
 
+deps: ## install what is missing: packages, Kafka, the tests' Python
+	@deploy/local/deps.sh test
+
+# Each library's header, so that a bare machine is noticed before the compiler.
+HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
+    jansson.h uv.h http_parser.h rhonabwy.h confuse.h systemd/sd-daemon.h \
+    openssl/evp.h
+ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
+$(info make: libraries are missing, installing them)
+$(if $(filter 0,$(shell deploy/local/deps.sh build 1>&2; echo $$?)),,$(error the libraries could not be installed))
+endif
+
+e2e: build ## the programs on a real Kafka and Redis
+	@deploy/local/deps.sh test
+	.cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
+
+test: ## everything; closing line "N passed, M failed"
+	@deploy/local/deps.sh test
+	@tests/run
+
 clean: ## remove build/
 	rm -rf build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build unit clean help
+.PHONY: build unit e2e test deps clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -21,7 +21,9 @@ is_reserved(const char *name)
 		"SCHEDRUN_CONFIG",
 #ifdef SCHEDRUN_FAULTS
 		"SCHEDRUN_CRASH_AT",
-		"SCHEDRUN_NO_REBUILD",
+		"SCHEDRUN_CRASH_ON",
+		"SCHEDRUN_SLOW_PLAN",
+		"SCHEDRUN_KEEP_SUSPECT",
 #endif
 	};
 	size_t i;

@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 
+from confluent_kafka.admin import AdminClient
+
 import checker
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -113,6 +115,24 @@ class System:
         self.bootstrap = cluster.bootstrap
         self.redis_url = cluster.redis_url
         self.daemons = []
+
+    def faulty(self, program):
+        """A program of the build with faults."""
+        subprocess.run(["make", "-s", "-j2", "FAULTS=1", "build"], cwd=ROOT, check=True)
+        return ROOT / "build" / "faults" / program
+
+    def delete_topics(self):
+        """Nothing of one test is left for the next: offsets go with the topics."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        topics = [t for t in admin.list_topics(timeout=20).topics if not t.startswith("__")]
+        for future in admin.delete_topics(topics).values() if topics else []:
+            future.result(30)
+        groups = [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+        for future in admin.delete_consumer_groups(groups).values() if groups else []:
+            try:
+                future.result(30)
+            except Exception:  # a member that was killed is still in it
+                pass
 
     def flags(self):
         return ["-X", f"bootstrap.servers={self.bootstrap}", "--redis", self.redis_url]

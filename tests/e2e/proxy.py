@@ -31,10 +31,10 @@ class Held:
 class Proxy:
     """`kafka`: bytes are Kafka's, so whole requests can be held."""
 
-    def __init__(self, target, kafka=False):
+    def __init__(self, target, port=0, kafka=False):
         self.target = target
         self.read = read_frame if kafka else read_some
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Condition()
         self.held = []

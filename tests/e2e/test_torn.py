@@ -18,8 +18,8 @@ def late_commit(system, environment):
     """Plays it through; returns what was asked and the late EndTxn's answer."""
     system.init(partitions=1)
     system.apply(catalogues.outcomes())
-    proxy = Proxy(("127.0.0.1", system.cluster.proxied_port), kafka=True)
-    system.cluster.advertise_proxy(proxy.port)
+    proxy = Proxy(("127.0.0.1", system.cluster.proxied_port), system.cluster.proxy_port,
+                  kafka=True)
     load = Load(system.bootstrap)
     schedule = catalogues.schedule_rid("stale")
     proxy.hold(END_TXN, HOLD_FIRST_AND_THIRD)
@@ -48,6 +48,6 @@ def test_stays_invisible(system):
 
 def test_is_seen_without_the_rebuild_rule(system):
     """The same must find the fault, or it proves nothing."""
-    asked = late_commit(system, {"SCHEDRUN_NO_REBUILD": "1"})
+    asked = late_commit(system, {"SCHEDRUN_KEEP_SUSPECT": "1"})
     verdict = checker.judge_topics(system.bootstrap, asked)
     assert verdict.counts["doubled"] > 0, str(verdict)

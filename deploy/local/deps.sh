@@ -1,0 +1,106 @@
+#!/bin/sh
+# Brings what is missing on a Debian 12 machine.  Usage: deps.sh build|run|test
+#   build   compiler and libraries
+#   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
+#   test    + a Python environment for the tests in .cache/venv
+# Each part leaves a stamp in .cache/, so that the second time needs no network.
+set -eu
+cd "$(dirname "$0")/../.."
+cache=.cache
+mkdir -p "$cache"
+
+# Compiler, and the libraries: Kafka, Avro, Redis, unit tests; JSON (jansson);
+# event loop and HTTP parser of the adapter; key sets and TLS (rhonabwy, curl,
+# crypto); configuration files (confuse); readiness for systemd.
+build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
+libhiredis-dev libcunit1-dev libjansson-dev libuv1-dev libhttp-parser-dev
+librhonabwy-dev libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
+run_packages="redis-server default-jre-headless maven curl"
+test_packages="python3 python3-venv"
+
+fail() {
+	echo "deps: $1" >&2
+	echo "deps: $2" >&2
+	exit 1
+}
+
+missing() {
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null |
+			grep -q '^install ok installed' || echo "$package"
+	done
+}
+
+install_packages() {
+	command -v dpkg-query >/dev/null ||
+		fail "this is no Debian system" "install: $*"
+	wanted=$(missing "$@" | tr '\n' ' ')
+	[ -n "${wanted% }" ] || return 0
+	command="apt-get install -y --no-install-recommends $wanted"
+	if [ "$(id -u)" = 0 ]; then
+		as_root=
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		as_root=sudo
+	else
+		fail "packages are missing and this user may not install them" \
+			"run as root: apt-get update && $command"
+	fi
+	echo "deps: installing $wanted"
+	log=$cache/apt.log
+	{ $as_root apt-get update &&
+		$as_root env DEBIAN_FRONTEND=noninteractive $command; } >"$log" 2>&1 || {
+		tail -5 "$log" >&2
+		fail "apt-get failed (whole log: $log)" \
+			"check the network, then run: apt-get update && $command"
+	}
+}
+
+# Kafka's jars, by Maven from its own artifacts.
+bring_kafka() {
+	stamp=$cache/kafka/4.1.0.stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: bringing Kafka 4.1.0 (54 MB)"
+	rm -rf "$cache/kafka"
+	mkdir -p "$cache/kafka"
+	mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory="$PWD/$cache/kafka/libs" >"$cache/maven.log" 2>&1 || {
+		tail -5 "$cache/maven.log" >&2
+		fail "Maven could not bring Kafka's jars (whole log: $cache/maven.log)" \
+			"check the network and ~/.m2/settings.xml, then run make deps again"
+	}
+	touch "$stamp"
+}
+
+# Debian's own Python: another one that stands first in PATH may lack venv.
+make_venv() {
+	stamp=$cache/venv/$(cksum <tests/requirements.txt | cut -d' ' -f1).stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: making the Python environment of the tests"
+	rm -rf "$cache/venv"
+	{ /usr/bin/python3 -m venv "$cache/venv" &&
+		"$cache/venv/bin/pip" install -q --disable-pip-version-check \
+			-r tests/requirements.txt; } >"$cache/venv.log" 2>&1 || {
+		tail -5 "$cache/venv.log" >&2
+		fail "the Python environment could not be made (whole log: $cache/venv.log)" \
+			"check the network, then run make deps again"
+	}
+	touch "$stamp"
+}
+
+case ${1:-run} in
+build)
+	install_packages $build_packages
+	;;
+run)
+	install_packages $build_packages $run_packages
+	bring_kafka
+	;;
+test)
+	install_packages $build_packages $run_packages $test_packages
+	bring_kafka
+	make_venv
+	;;
+*)
+	fail "unknown part \"$1\"" "one of build, run, test"
+	;;
+esac

@@ -1,0 +1,138 @@
+"""A real Kafka (KRaft, one node) and a real Redis, on free ports, in a directory
+of their own.  What is started here is stopped here, by its process."""
+
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import uuid
+import base64
+
+import redis
+from confluent_kafka.admin import AdminClient
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+JARS = ROOT / ".cache" / "kafka" / "libs"
+JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{JARS}/*"]
+
+SERVER_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={logs}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+def free_ports(n):
+    """`n` different ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Cluster:
+    """`proxied_port` is a listener whose clients are told to come to
+    `proxy_port`, where a test may put a proxy."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.broker_port, self.proxied_port, self.proxy_port, self.controller_port,
+         self.redis_port) = free_ports(5)
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self.bootstrap = f"127.0.0.1:{self.broker_port}"
+        self.redis_url = f"redis://127.0.0.1:{self.redis_port}/0"
+        self.kafka_process = self.redis_process = None
+        self._format()
+
+    def _format(self):
+        self.properties = self.directory / "server.properties"
+        self.properties.write_text(SERVER_PROPERTIES.format(
+            broker=self.broker_port, proxied=self.proxied_port, proxy=self.proxy_port,
+            controller=self.controller_port, logs=self.directory / "kafka-logs"))
+        subprocess.run([*JAVA, "kafka.tools.StorageTool", "format", "-t", self.cluster_id,
+                        "-c", str(self.properties)], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+
+    def start(self):
+        self.start_kafka()
+        self.start_redis()
+        return self
+
+    def stop(self):
+        self.stop_kafka()
+        self.stop_redis()
+
+    def start_kafka(self, timeout=60):
+        log = open(self.directory / "kafka.log", "ab")
+        self.kafka_process = subprocess.Popen([*JAVA, "kafka.Kafka", str(self.properties)],
+                                              stdout=log, stderr=log)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        deadline = time.monotonic() + timeout
+        while True:
+            assert self.kafka_process.poll() is None, \
+                f"Kafka has ended; see {self.directory / 'kafka.log'}"
+            try:
+                metadata = admin.list_topics(timeout=2)
+                assert metadata.cluster_id == self.cluster_id, "another broker is on this port"
+                return
+            except Exception as error:  # not up yet, whatever the client calls it
+                if isinstance(error, AssertionError) or time.monotonic() > deadline:
+                    raise
+
+    def stop_kafka(self, hard=False):
+        if self.kafka_process is None:
+            return
+        self.kafka_process.send_signal(signal.SIGCONT)
+        self.kafka_process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+        try:
+            self.kafka_process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kafka_process.kill()
+            self.kafka_process.wait()
+        self.kafka_process = None
+
+    def start_redis(self, timeout=20):
+        log = open(self.directory / "redis.log", "ab")
+        self.redis_process = subprocess.Popen(
+            ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1",
+             "--dir", str(self.directory), "--appendonly", "yes", "--save", "",
+             "--hash-max-listpack-entries", "512", "--maxmemory-policy", "noeviction"],
+            stdout=log, stderr=log)
+        deadline = time.monotonic() + timeout
+        while True:
+            assert self.redis_process.poll() is None, \
+                f"Redis has ended; see {self.directory / 'redis.log'}"
+            try:
+                self.redis().ping()
+                return
+            except redis.exceptions.RedisError:
+                assert time.monotonic() < deadline, "Redis does not answer"
+                time.sleep(0.02)
+
+    def stop_redis(self, hard=False):
+        if self.redis_process is None:
+            return
+        self.redis_process.send_signal(signal.SIGCONT)
+        self.redis_process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+        self.redis_process.wait()
+        self.redis_process = None
+
+    def redis(self):
+        return redis.Redis(port=self.redis_port)

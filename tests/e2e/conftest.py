@@ -1,0 +1,29 @@
+"""One Kafka and Redis for the whole run; topics and keys of its own per test."""
+
+import pytest
+
+import cluster as cluster_module
+import programs
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    servers = cluster_module.Cluster(tmp_path_factory.mktemp("cluster")).start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def system(servers, tmp_path):
+    """The programs on a Kafka and Redis of which nothing but this test is left."""
+    servers.redis().flushall()
+    servers.redis().config_set("maxmemory-policy", "noeviction")
+    system = programs.System(servers, tmp_path)
+    yield system
+    system.stop()
+    system.delete_topics()
+    if servers.kafka_process is None:
+        servers.start_kafka()
+    if servers.redis_process is None:
+        servers.start_redis()
+
