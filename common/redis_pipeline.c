@@ -537,6 +537,7 @@ static const struct error_class {
 	{ "WRONGPASS", ERROR_FATAL, 77 },
 	{ "NOPERM", ERROR_FATAL, 77 },
 	{ "MOVED", ERROR_FATAL, 78 },
+	{ "WRONGTYPE", ERROR_RETRY, 0 },
 };
 
 static const struct error_class *

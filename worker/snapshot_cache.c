@@ -153,8 +153,8 @@ grow(struct cache *cache)
 }
 
 static struct cache_entry *
-add_entry(struct cache *cache, enum cache_kind kind, struct text key,
-    size_t hash)
+add_entry(
+    struct cache *cache, enum cache_kind kind, struct text key, size_t hash)
 {
 	struct cache_entry *entry, **slot;
 	char *bytes;

@@ -15,7 +15,7 @@
  */
 struct cache;
 
-enum cache_kind { /* by the letter of their hash */
+enum cache_kind {       /* by the letter of their hash */
 	CACHE_SCHEDULE, /* s */
 	CACHE_VERSION,  /* v */
 	CACHE_HEAD,     /* h */
@@ -27,17 +27,17 @@ enum cache_kind { /* by the letter of their hash */
 };
 
 struct cache_entry {
-	struct cache_entry *chain;           /* the table's */
-	struct cache_entry *newer, *older;   /* the queue's */
+	struct cache_entry *chain;         /* the table's */
+	struct cache_entry *newer, *older; /* the queue's */
 	size_t hash;
-	size_t cost;                         /* bytes that it holds */
-	uint64_t used, queued;               /* batches */
+	size_t cost;           /* bytes that it holds */
+	uint64_t used, queued; /* batches */
 	struct text key;
 	enum cache_kind kind;
-	bool is_known;    /* the bytes are what Redis has */
-	uint64_t read;    /* batch that read it last */
-	uint64_t asked;   /* batch that asks for it */
-	struct text bytes; /* as stored; none: absent; owned */
+	bool is_known;       /* the bytes are what Redis has */
+	uint64_t read;       /* batch that read it last */
+	uint64_t asked;      /* batch that asks for it */
+	struct text bytes;   /* as stored; none: absent; owned */
 	struct arena *arena; /* holds what is below; NULL: nothing yet */
 	void *parsed;        /* what the kind makes of the bytes; or NULL */
 	struct text damage;  /* why they can't be parsed; none: they can */

@@ -1,0 +1,145 @@
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "worker/pipeline.h"
+#include "worker/watchdog.h"
+#include "worker/worker_id.h"
+
+#define ADMIN_DEFAULT "127.0.0.1:9464"
+#define POLL_INTERVAL_MS 60000 /* max.poll.interval.ms */
+#define EX_SOFTWARE 70
+
+const char *argp_program_version = "schedrun-worker " SCHEDRUN_VERSION;
+
+static const char documentation[] =
+    "Consume run requests, plan them, publish their results: exactly once.\v"
+    "Examples:\n"
+    "  schedrun-worker -b broker:9092 --redis redis://redis:6379/0\n"
+    "  schedrun-worker -c /etc/schedrun/schedrun.conf --check\n";
+
+static struct pipeline *the_pipeline; /* for the signals' thread */
+
+/*
+ * Signals come to this thread alone.  The first asks for an orderly end; the
+ * second ends at once: that is a crash, and crashes are safe.
+ */
+static void *
+serve_signals(void *argument)
+{
+	const sigset_t *set = argument;
+	int number, n = 0;
+
+	for (;;) {
+		if (sigwait(set, &number) != 0)
+			continue;
+		if (n++ > 0)
+			_exit(128 + number);
+		log_event(LOG_INFO, "worker", "stopping",
+		    "finishing the batch, leaving the group",
+		    LOG_S("signal", strsignal(number)), LOG_END);
+		pipeline_stop(the_pipeline);
+	}
+	return NULL;
+}
+
+static void
+start_signals(void)
+{
+	static sigset_t set;
+	pthread_t thread;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (pthread_create(&thread, NULL, serve_signals, &set) != 0)
+		abort();
+	pthread_detach(thread);
+}
+
+static int
+fail(const struct error *err)
+{
+	log_event(LOG_ERROR, "worker", "ended_by_error", err->message, LOG_END);
+	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+}
+
+static int
+serve(const struct config *config, const struct pipeline_settings *settings)
+{
+	const char *address = config_text(config, "admin.listen");
+	const struct admin_settings admin_settings = {
+		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.metrics = settings->metrics,
+		.health = settings->health,
+		.component = "worker",
+	};
+	struct error err = { 0 };
+	struct admin *admin = admin_start(&admin_settings, &err);
+	int code = 0;
+
+	if (admin == NULL)
+		return fail(&err);
+	sd_notify(0, "READY=1\nSTATUS=starting");
+	watchdog_start((int64_t)2 * POLL_INTERVAL_MS);
+	if (pipeline_run(the_pipeline, &err) != 0)
+		code = fail(&err);
+	else
+		log_event(LOG_INFO, "worker", "drained", "drained", LOG_END);
+	watchdog_stop();
+	admin_stop(admin);
+	return code;
+}
+
+static int
+run(const struct config *config, const struct options *options)
+{
+	struct error err = { 0 };
+	struct pipeline_settings settings = { .config = config };
+	char *id = worker_id_take(config_text(config, "worker.id"),
+	    config_text(config, "worker.group"), &err);
+	int code;
+
+	if (id == NULL)
+		return fail(&err);
+	settings.worker_id = id;
+	settings.metrics = metrics_create();
+	settings.health = health_create();
+	start_signals();
+	the_pipeline = pipeline_create(&settings, &err);
+	if (the_pipeline == NULL)
+		code = fail(&err);
+	else if (options->check)
+		code = pipeline_check(the_pipeline, &err) == 0 ? 0 : fail(&err);
+	else
+		code = serve(config, &settings);
+	pipeline_destroy(the_pipeline);
+	health_destroy(settings.health);
+	metrics_destroy(settings.metrics);
+	free(id);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config =
+	    options_daemon(argc, argv, documentation, &options);
+	int code = run(config, &options);
+
+	config_destroy(config);
+	options_finish(&options);
+	return code;
+}
