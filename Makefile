@@ -18,7 +18,8 @@ HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection \
     -fcf-protection $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
 OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I$(BUILD)/gen \
     $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
-    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+    -Wno-format-truncation -Wno-format-overflow) \
     $(if $(FAULTS),-DSCHEDRUN_FAULTS)
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE))

@@ -43,24 +43,23 @@ static const struct argp_option daemon_table[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+/* Keeps "text", or "name=text" of a short form. */
 static void
-add_flag(struct options *options, int kind, const char *text)
+add_flag(struct options *options, int kind, const char *name, const char *text)
 {
-	options->flags = memory_resize(
-	    options->flags, options->n_flags + 1, sizeof *options->flags);
-	options->flags[options->n_flags].kind = kind;
-	options->flags[options->n_flags++].text = text;
-}
+	struct buffer joined = { 0 };
+	size_t n = options->n_flags;
 
-/* "name=value", kept as long as the process: a flag lives that long too. */
-static const char *
-join(const char *name, const char *value)
-{
-	size_t size = strlen(name) + strlen(value) + 2;
-	char *joined = memory_alloc(size);
-
-	snprintf(joined, size, "%s=%s", name, value);
-	return joined;
+	buffer_format(
+	    &joined, "%s%s%s", name, name[0] != '\0' ? "=" : "", text);
+	buffer_byte(&joined, '\0');
+	options->flags =
+	    memory_resize(options->flags, n + 1, sizeof *options->flags);
+	options->texts = memory_resize(options->texts, n + 1, sizeof(char *));
+	options->texts[n] = joined.at;
+	options->flags[n].kind = kind;
+	options->flags[n].text = joined.at;
+	options->n_flags++;
 }
 
 static error_t
@@ -73,21 +72,20 @@ take(int key, char *argument, struct argp_state *state)
 		options->file = argument;
 		return 0;
 	case 's':
-		add_flag(options, CONFIG_FLAG_KEY, argument);
+		add_flag(options, CONFIG_FLAG_KEY, "", argument);
 		return 0;
 	case 'X':
-		add_flag(options, CONFIG_FLAG_KAFKA, argument);
+		add_flag(options, CONFIG_FLAG_KAFKA, "", argument);
 		return 0;
 	case 'b':
-		add_flag(options, CONFIG_FLAG_KAFKA,
-		    join("bootstrap.servers", argument));
+		add_flag(
+		    options, CONFIG_FLAG_KAFKA, "bootstrap.servers", argument);
 		return 0;
 	case OPTION_REDIS:
-		add_flag(options, CONFIG_FLAG_KEY, join("redis.url", argument));
+		add_flag(options, CONFIG_FLAG_KEY, "redis.url", argument);
 		return 0;
 	case OPTION_LOG_FORMAT:
-		add_flag(
-		    options, CONFIG_FLAG_KEY, join("log.format", argument));
+		add_flag(options, CONFIG_FLAG_KEY, "log.format", argument);
 		return 0;
 	case 'q':
 		options->quiet = true;
@@ -125,7 +123,13 @@ options_init(struct options *options)
 void
 options_finish(struct options *options)
 {
+	size_t i;
+
+	for (i = 0; i < options->n_flags; i++)
+		free(options->texts[i]);
+	free(options->texts);
 	free(options->flags);
+	options->texts = NULL;
 	options->flags = NULL;
 	options->n_flags = 0;
 }
@@ -200,8 +204,7 @@ options_daemon(
 	argp_parse(&argp, argc, argv, 0, NULL, options);
 	config = options_load(options, &err);
 	if (config == NULL) {
-		fprintf(stderr, "%s: %s\n", program_name(argv[0]),
-		    err.message);
+		fprintf(stderr, "%s: %s\n", program_name(argv[0]), err.message);
 		exit(EX_CONFIG);
 	}
 	if (options->print_config)

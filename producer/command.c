@@ -59,9 +59,9 @@ hand_out(int key, char *argument, struct argp_state *state)
 	return 0;
 }
 
-/* "summary\vexamples", as argp wants it; kept until the process ends. */
-static const char *
-documentation(const struct command_row *row)
+/* "summary\vexamples", as argp wants it; to be freed. */
+static char *
+write_documentation(const struct command_row *row)
 {
 	struct buffer text = { 0 };
 
@@ -81,10 +81,12 @@ command_parse(struct command *command, const struct argp *argp, int argc,
 		{ argp, 0, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
-	const struct argp whole = { NULL, hand_out, command->row->arguments,
-		documentation(command->row), children, NULL, NULL };
+	struct argp whole = { NULL, hand_out, command->row->arguments, NULL,
+		children, NULL, NULL };
 	char name[96];
 
+	command->documentation = write_documentation(command->row);
+	whole.doc = command->documentation;
 	snprintf(name, sizeof name, "schedrun %s", command->row->name);
 	argv[0] = name;
 	argp_parse(&whole, argc, argv, 0, NULL, &inputs);

@@ -49,6 +49,7 @@ struct command {
 	struct options options; /* the global flags */
 	const char *output;     /* of -o; NULL: by the terminal */
 	struct config *config;  /* by command_config; NULL before */
+	char *documentation;    /* of the row, for argp */
 };
 
 /*

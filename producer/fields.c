@@ -14,7 +14,6 @@ struct fields {
 	struct arena *arena;
 	struct field *slots;
 	size_t capacity, used, size;
-	struct field *sorted;
 };
 
 struct fields *
@@ -32,7 +31,6 @@ fields_destroy(struct fields *fields)
 	if (fields == NULL)
 		return;
 	free(fields->slots);
-	free(fields->sorted);
 	free(fields);
 }
 
@@ -120,16 +118,16 @@ compare(const void *a, const void *b)
 const struct field *
 fields_sorted(struct fields *fields)
 {
+	struct field *sorted =
+	    arena_alloc(fields->arena, (fields->size + 1) * sizeof *sorted);
 	size_t n = 0, i;
 
-	fields->sorted = memory_resize(
-	    fields->sorted, fields->size + 1, sizeof *fields->sorted);
 	for (i = 0; i < fields->capacity; i++)
 		if (fields->slots[i].value.at != NULL)
-			fields->sorted[n++] = fields->slots[i];
+			sorted[n++] = fields->slots[i];
 	if (n > 0)
-		qsort(fields->sorted, n, sizeof *fields->sorted, compare);
-	return fields->sorted;
+		qsort(sorted, n, sizeof *sorted, compare);
+	return sorted;
 }
 
 static int

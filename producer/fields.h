@@ -29,7 +29,10 @@ struct text fields_get(const struct fields *fields, struct text name);
 void fields_put(struct fields *fields, struct text name, struct text value);
 void fields_remove(struct fields *fields, struct text name);
 
-/* All fields in ascending order of their names: fields_size of them. */
+/*
+ * All fields in ascending order of their names: fields_size of them, as they are
+ * now; in the arena.
+ */
 const struct field *fields_sorted(struct fields *fields);
 
 /*

@@ -176,6 +176,7 @@ run(struct line *line, int argc, char **argv)
 	code = command->row->run(command, argc - skip, argv + skip);
 	config_destroy(command->config);
 	options_finish(&command->options);
+	free(command->documentation);
 	return code;
 }
 

@@ -588,6 +588,19 @@ reread(struct pipeline *p, struct error *err)
 	return 0;
 }
 
+/* A record that came although nothing may be read is read again later. */
+static int
+put_back(struct pipeline *p, struct kafka_record *record, struct error *err)
+{
+	struct kafka_offset place = { record->partition, record->offset };
+
+	kafka_records_release(record, 1);
+	if (intake_owned(&p->intake, place.partition) == NULL)
+		return 0;
+	return kafka_consumer_seek(
+	    p->intake.consumer, p->intake.topic, place, KAFKA_CALL_MS, err);
+}
+
 /*
  * Polls while nothing may be read: membership and assignments are served.
  * Returns -1 only for what ends the process.
@@ -604,8 +617,8 @@ poll_paused(struct pipeline *p, int timeout_ms, struct error *err)
 	p->intake.revoked = false;
 	n = kafka_consumer_poll(
 	    p->intake.consumer, &record, 1, timeout_ms, err);
-	if (n > 0)
-		kafka_records_release(&record, (size_t)n);
+	if (n > 0 && put_back(p, &record, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
 }
 
@@ -660,15 +673,26 @@ handle(struct pipeline *p, enum intake_result result, struct error *err)
 	return 0;
 }
 
-/* Revoked during a poll: what was read or prepared is the next owner's. */
+/*
+ * Revoked during a poll: what was read or prepared is the next owner's.  The
+ * same poll may have brought a new assignment and its first records, which
+ * were let go with the rest: reading begins anew where it is expected to.
+ */
 static void
 drop_revoked(struct pipeline *p)
 {
+	struct error err = { 0 };
+
 	if (!p->intake.revoked)
 		return;
 	p->intake.revoked = false;
 	take_event(p, INTAKE_REVOKED);
 	intake_drop(&p->intake);
+	if (reread(p, &err) != 0) {
+		log_event(
+		    LOG_WARN, "kafka", "seek_failed", err.message, LOG_END);
+		take_event(p, INTAKE_LOST);
+	}
 }
 
 static int
@@ -953,11 +977,21 @@ static void
 finish(struct pipeline *p)
 {
 	int64_t timeout = config_number(p->config, "worker.shutdown.timeout");
+	int64_t until = clock_monotonic_ms() + timeout / 2;
 
 	if (!p->is_started)
 		return;
 	if (p->intake.batch != NULL)
 		intake_drop(&p->intake);
+	/* Its records must be given back before the consumer closes. */
+	while (committer_state(p->committer) == COMMITTER_BUSY &&
+	    clock_monotonic_ms() < until) {
+		wait_for_news(p, WAIT_MS);
+		turn(p);
+	}
+	if (committer_state(p->committer) == COMMITTER_BUSY)
+		_Exit(0); /* what is under way is aborted: a crash, and safe */
+	collect(p);
 	if (p->intake.consumer != NULL) {
 		watchdog_enter(WATCHDOG_INTAKE, "close", CLOSE_MS + REVOKE_MS);
 		if (kafka_consumer_close(p->intake.consumer, CLOSE_MS) != 0)

@@ -162,7 +162,7 @@ def read_topic(bootstrap, topic, timeout=60, isolation="read_committed"):
 
 def committed_offsets(bootstrap, group, topic):
     """Partition -> committed offset of a group (absent: none)."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     asked = ConsumerGroupTopicPartitions(group)
     answer = admin.list_consumer_group_offsets([asked])[group].result(30)
     return {p.partition: p.offset for p in answer.topic_partitions

@@ -21,9 +21,9 @@ def system(servers, tmp_path):
     system = programs.System(servers, tmp_path)
     yield system
     system.stop()
-    system.delete_topics()
     if servers.kafka_process is None:
         servers.start_kafka()
     if servers.redis_process is None:
         servers.start_redis()
+    system.delete_topics()
 

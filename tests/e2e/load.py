@@ -34,6 +34,7 @@ class Load:
         self.failures = []
         self.producer = Producer({
             "bootstrap.servers": bootstrap,
+            "log_level": 0,
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
             "linger.ms": 5,

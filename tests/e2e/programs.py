@@ -123,7 +123,7 @@ class System:
 
     def delete_topics(self):
         """Nothing of one test is left for the next: offsets go with the topics."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         topics = [t for t in admin.list_topics(timeout=20).topics if not t.startswith("__")]
         for future in admin.delete_topics(topics).values() if topics else []:
             future.result(30)
