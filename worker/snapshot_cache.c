@@ -235,10 +235,12 @@ cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
 void
 cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
 {
+	char *empty = memory_zalloc(1, 1);
+
 	free((void *)(uintptr_t)entry->bytes.at);
-	cache->bytes -= entry->bytes.size + 1;
-	entry->cost -= entry->bytes.size + 1;
-	entry->bytes = TEXT("");
+	cache->bytes -= entry->bytes.size;
+	entry->cost -= entry->bytes.size;
+	entry->bytes = (struct text){ empty, 0 };
 }
 
 void
