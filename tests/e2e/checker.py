@@ -169,8 +169,10 @@ def committed_offsets(bootstrap, group, topic):
             if p.topic == topic and p.offset >= 0}
 
 
-def log_ends(bootstrap, topic):
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "checker-ends"})
+def log_ends(bootstrap, topic, isolation="read_committed"):
+    """Partition -> (start, end); with read_committed the last stable offset."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "checker-ends",
+                         "isolation.level": isolation, "log_level": 0})
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)

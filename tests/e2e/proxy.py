@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 
+ADD_OFFSETS_TO_TXN = 25
 END_TXN = 26
 
 
@@ -38,8 +39,7 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Condition()
         self.held = []
-        self.plan = []  # of the watched kind: True hold, False pass; then pass
-        self.watched = None
+        self.plans = {}  # api key -> for its next requests: True hold, False pass
         self.passing = threading.Event()
         self.passing.set()
         self.delay = 0.0
@@ -50,7 +50,7 @@ class Proxy:
     def hold(self, api_key, plan):
         """`plan`: for the next requests of this kind whether to hold each."""
         with self.lock:
-            self.watched, self.plan = api_key, list(plan)
+            self.plans[api_key] = list(plan)
 
     def wait_held(self, n, timeout=60):
         """Waits until `n` requests have been held in all; returns them."""
@@ -81,7 +81,7 @@ class Proxy:
     def close(self):
         self.closed = True
         self.passing.set()
-        self.listener.close()
+        close(self.listener)  # ends the accept that waits on it
         self.reset()
 
     def _accept(self):
@@ -108,13 +108,12 @@ class Proxy:
 
     def _wants(self, frame):
         """A Held if this request is to be held, else None."""
-        if not self.plan:
+        if not self.plans:
             return None
         api_key = struct.unpack(">h", frame[4:6])[0]
         with self.lock:
-            if api_key != self.watched or not self.plan:
-                return None
-            if not self.plan.pop(0):
+            plan = self.plans.get(api_key)
+            if not plan or not plan.pop(0):
                 return None
             size = struct.unpack(">h", frame[12:14])[0]
             held = Held(api_key, frame[14:14 + size].decode() if size > 0 else "")

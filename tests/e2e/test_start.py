@@ -30,7 +30,7 @@ def test_waits_for_a_server_and_goes_on(system, server):
     worker = system.worker()
     wait_for(f"the worker to say that {server} is away", lambda: server in reasons(worker))
     assert worker.admin("/healthz")[0] == 200
-    assert f"component={server}" in worker.log()
+    wait_for("a line in the log", lambda: f"component={server}" in worker.log())
     getattr(system.cluster, f"start_{server}")()
     worker.wait_ready()
     system.wait_drained()
