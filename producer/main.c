@@ -25,6 +25,14 @@ const struct command_row command_rows[] = {
 	    "  schedrun export > catalogue.json\n"
 	    "  schedrun --redis redis://other:6379/0 export | jq .schedules\n",
 	    cmd_export },
+	{ "submit", "RID | -f FILE", "Ask for a run of a schedule",
+	    "  schedrun submit ri.scheduler.main.schedule.daily --wait 30s\n"
+	    "  schedrun submit -f requests.jsonl\n",
+	    cmd_submit },
+	{ "watch", "", "Follow the results, one JSON object per line",
+	    "  schedrun watch --outcome error --from -1h\n"
+	    "  schedrun watch --schedule RID --count 1\n",
+	    cmd_watch },
 	{ "config show", "", "Print every key, its value and its source",
 	    "  schedrun config show\n"
 	    "  schedrun -c schedrun.conf config show\n",

@@ -30,13 +30,13 @@ def late_commit(system, environment):
     load = Load(system.bootstrap)
     schedule = catalogues.schedule_rid("stale")
     proxy.hold(END_TXN, [True])
-    proxy.hold(ADD_OFFSETS_TO_TXN, [False, True])
     worker = system.worker(program=system.faulty("schedrun-worker"), environment=environment,
                            **{"bootstrap.servers": f"127.0.0.1:{proxy.port}"}).wait_ready()
     try:
         load.send(request(schedule, "in transaction n"))
         load.flush()
         proxy.wait_held(1)
+        proxy.hold(ADD_OFFSETS_TO_TXN, [True])
         committed = results_written(system) + 1  # and the commit's own record
         load.send(request(schedule, "in transaction n+1"))
         asked = load.flush()
