@@ -1,13 +1,11 @@
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "producer/catalogue_apply.h"
 #include "producer/catalogue_export.h"
 #include "producer/command.h"
+#include "producer/input_file.h"
 
-#define FILE_MAX ((size_t)1 << 30)
 #define FAULTS_SHOWN 100
 
 enum apply_option { OPTION_DRY_RUN = 512, OPTION_PRUNE };
@@ -49,33 +47,6 @@ take(int key, char *argument, struct argp_state *state)
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* The whole file, "-" = standard input. */
-static int
-read_file(const char *path, struct buffer *content, struct error *err)
-{
-	bool is_stdin = strcmp(path, "-") == 0;
-	FILE *file = is_stdin ? stdin : fopen(path, "re");
-	size_t n;
-	int rc = 0;
-
-	if (file == NULL)
-		return error_set(
-		    err, ERROR_INPUT, "%s: %s", path, strerror(errno));
-	do {
-		n = fread(buffer_reserve(content, 65536), 1, 65536, file);
-		content->size += n;
-	} while (n > 0 && content->size <= FILE_MAX);
-	if (ferror(file))
-		rc = error_set(
-		    err, ERROR_INPUT, "%s: %s", path, strerror(errno));
-	else if (content->size > FILE_MAX)
-		rc = error_set(err, ERROR_INPUT,
-		    "%s: more than %zu bytes; split the file", path, FILE_MAX);
-	if (!is_stdin)
-		fclose(file);
-	return rc;
 }
 
 static int
@@ -179,23 +150,16 @@ cmd_apply(struct command *command, int argc, char **argv)
 	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
 		NULL };
 	struct apply_flags flags = { 0 };
-	struct buffer content = { 0 };
-	struct json_document *document = NULL;
+	struct json_document *document;
 	struct error err = { 0 };
 	int code;
 
 	command_parse(command, &argp, argc, argv, &flags);
 	command_config(command);
-	if (read_file(flags.file, &content, &err) == 0) {
-		document =
-		    json_parse(buffer_text(&content), DOCUMENT_DEPTH_MAX, &err);
-		if (document == NULL)
-			error_prefix(&err, "%s", flags.file);
-	}
+	document = input_file_parse(flags.file, &err);
 	code = document != NULL ? apply_document(command, &flags, document)
 				: command_fail(command, &err);
 	json_destroy(document);
-	buffer_finish(&content);
 	return code;
 }
 

@@ -95,6 +95,7 @@ int cmd_config_keys(struct command *command, int argc, char **argv);
 int cmd_config_show(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
+int cmd_plan(struct command *command, int argc, char **argv);
 int cmd_submit(struct command *command, int argc, char **argv);
 int cmd_watch(struct command *command, int argc, char **argv);
 

@@ -33,6 +33,11 @@ const struct command_row command_rows[] = {
 	    "  schedrun watch --outcome error --from -1h\n"
 	    "  schedrun watch --schedule RID --count 1\n",
 	    cmd_watch },
+	{ "plan", "", "Dry run of the planner on documents",
+	    "  schedrun plan --world W.json --version V.json --request R.json "
+	    "--explain\n"
+	    "  schedrun plan --jsonl < cases.jsonl\n",
+	    cmd_plan },
 	{ "config show", "", "Print every key, its value and its source",
 	    "  schedrun config show\n"
 	    "  schedrun -c schedrun.conf config show\n",

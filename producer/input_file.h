@@ -1,0 +1,20 @@
+#ifndef SCHEDRUN_PRODUCER_INPUT_FILE_H
+#define SCHEDRUN_PRODUCER_INPUT_FILE_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/strict_json.h"
+
+#define INPUT_FILE_MAX ((size_t)1 << 30)
+
+/*
+ * Appends the whole file, "-" = standard input, of at most INPUT_FILE_MAX
+ * bytes.  ERROR_INPUT names path and reason.
+ */
+int input_file_read(
+    const char *path, struct buffer *content, struct error *err);
+
+/* The same, parsed as JSON; to be destroyed by the caller.  NULL: ERROR_INPUT. */
+struct json_document *input_file_parse(const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,16 @@
+#ifndef SCHEDRUN_PRODUCER_PLAN_VIEW_H
+#define SCHEDRUN_PRODUCER_PLAN_VIEW_H
+
+#include <stdbool.h>
+
+#include "common/buffer.h"
+#include "worker/planner.h"
+
+/* A plan for people: what becomes of the run, and its jobs with their reasons. */
+void plan_explain(
+    const struct outcome *outcome, bool colour, struct buffer *out);
+
+/* The build as a Graphviz graph: jobs, and what each reads from which. */
+void plan_draw(const struct outcome *outcome, struct buffer *out);
+
+#endif
