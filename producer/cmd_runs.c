@@ -239,7 +239,7 @@ wait_for_result(struct submit *submit, struct results *results,
 		buffer_byte(&out, '\n');
 		fwrite(out.at, 1, out.size, stdout);
 		buffer_finish(&out);
-		return run.result == RUN_ERROR ? EXIT_NO : EXIT_DONE;
+		return run.result == RESULT_ERROR ? EXIT_NO : EXIT_DONE;
 	}
 	return command_say(submit->command, EXIT_NO_RESULT,
 	    "accepted, but no result came in time; asking again with "

@@ -100,9 +100,9 @@ static bool
 is_wanted(const struct watch *watch, const struct schedule_run *run)
 {
 	static const char *const outcomes[] = {
-		[RUN_IGNORED] = "ignored",
-		[RUN_SUBMITTED] = "submitted",
-		[RUN_ERROR] = "error",
+		[RESULT_IGNORED] = "ignored",
+		[RESULT_SUBMITTED] = "submitted",
+		[RESULT_ERROR] = "error",
 	};
 
 	if (watch->schedule != NULL &&

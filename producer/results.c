@@ -173,14 +173,14 @@ put_result(struct buffer *out, const struct schedule_run *run)
 	json_name(out, "result");
 	json_open(out, '{');
 	switch (run->result) {
-	case RUN_IGNORED:
+	case RESULT_IGNORED:
 		put_text(out, "type", TEXT("ignored"));
 		break;
-	case RUN_SUBMITTED:
+	case RESULT_SUBMITTED:
 		put_text(out, "type", TEXT("submitted"));
 		put_text(out, "buildRid", run->build_rid);
 		break;
-	case RUN_ERROR:
+	case RESULT_ERROR:
 		put_text(out, "type", TEXT("error"));
 		put_text(out, "errorName",
 		    text_from(run_error_name(run->error_name)));
@@ -207,12 +207,11 @@ put_list(struct buffer *out, const char *name, const struct run_listing *list)
 	json_close(out, '}');
 }
 
-static void
-put_why(struct buffer *out, const struct schedule_run *run)
+void
+result_write_why(const struct schedule_run *run, struct buffer *out)
 {
 	int i;
 
-	json_name(out, "why");
 	json_open(out, '{');
 	json_name(out, "phase");
 	json_put_integer(out, run->phase);
@@ -243,6 +242,7 @@ result_write_json(const struct schedule_run *run, struct buffer *out)
 	put_text(out, "trigger", run->trigger);
 	put_time(out, "finishedTime", run->finished_time_ms);
 	put_result(out, run);
-	put_why(out, run);
+	json_name(out, "why");
+	result_write_why(run, out);
 	json_close(out, '}');
 }

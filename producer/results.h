@@ -32,4 +32,7 @@ int results_next(struct results *results, int timeout_ms,
 /* One result as a JSON object without a line break. */
 void result_write_json(const struct schedule_run *run, struct buffer *out);
 
+/* Its `why` alone, as an object. */
+void result_write_why(const struct schedule_run *run, struct buffer *out);
+
 #endif

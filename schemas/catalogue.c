@@ -18,6 +18,23 @@ compare_inputs(const void *a, const void *b)
 	return text_compare(x->key, y->key);
 }
 
+/* "rid" or "rid@branch": a RID has no @. */
+static struct text
+read_input_key(
+    struct reader *reader, const struct place *place, struct text key)
+{
+	const char *at = memchr(key.at, '@', key.size);
+	struct text rid = key, branch;
+
+	if (at != NULL) {
+		rid.size = (size_t)(at - key.at);
+		branch = (struct text){ at + 1, key.size - rid.size - 1 };
+		read_key(reader, place, branch, DOCUMENT_TEXT_MAX);
+	}
+	read_rid_key(reader, place, rid);
+	return text_copy(reader->arena, key);
+}
+
 static void
 read_built_inputs(struct reader *reader, const struct place *built_place,
     const struct json *node, struct built *built)
@@ -33,8 +50,7 @@ read_built_inputs(struct reader *reader, const struct place *built_place,
 	while (json_next(node, &member)) {
 		struct place at = place_member(&place, member.name);
 
-		inputs[n].key =
-		    read_key(reader, &at, member.name, DOCUMENT_KEY_MAX);
+		inputs[n].key = read_input_key(reader, &at, member.name);
 		if (json_type_of(member.value) != JSON_TYPE_NULL)
 			inputs[n].transaction =
 			    read_rid_node(reader, &at, member.value);

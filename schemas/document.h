@@ -18,7 +18,6 @@
  */
 #define DOCUMENT_DEPTH_MAX 64
 #define DOCUMENT_TEXT_MAX 200
-#define DOCUMENT_KEY_MAX 401 /* "rid@branch" of an input */
 #define FAULTS_KEPT_MAX 1000
 
 /* Where a value stands: a chain on the callers' stacks, printed on a fault. */

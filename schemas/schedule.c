@@ -83,7 +83,7 @@ static void
 read_scope(struct reader *reader, const struct place *version_place,
     const struct json *node, struct schedule_version *version)
 {
-	static const char *const project[] = { "*type", "projectRids", NULL };
+	static const char *const project[] = { "*type", "*projectRids", NULL };
 	static const char *const user[] = { "*type", NULL };
 	struct place place = place_member(version_place, TEXT("scopeMode"));
 

@@ -34,12 +34,12 @@ put_result(const struct schedule_run *run, struct buffer *out)
 {
 	avro_put_long(out, (int64_t)run->result);
 	switch (run->result) {
-	case RUN_IGNORED:
+	case RESULT_IGNORED:
 		break;
-	case RUN_SUBMITTED:
+	case RESULT_SUBMITTED:
 		avro_put_text(out, run->build_rid);
 		break;
-	case RUN_ERROR:
+	case RESULT_ERROR:
 		avro_put_long(out, run->error_name);
 		avro_put_text(out, run->description);
 		break;

@@ -13,7 +13,7 @@
  * ScheduleRun: the one result of a run request (schedule_run.avsc).  Texts are
  * borrowed when encoding, in the arena after decoding.
  */
-enum run_result { RUN_IGNORED, RUN_SUBMITTED, RUN_ERROR };
+enum run_result { RESULT_IGNORED, RESULT_SUBMITTED, RESULT_ERROR };
 
 /* The lists of `why`, in the order in which they are written. */
 enum run_list {
@@ -39,9 +39,9 @@ struct schedule_run {
 	struct text created_by, trigger; /* may be none */
 	int64_t finished_time_ms;
 	enum run_result result;
-	struct text build_rid;   /* of RUN_SUBMITTED */
-	int32_t error_name;      /* of RUN_ERROR: index of RunErrorName */
-	struct text description; /* of RUN_ERROR */
+	struct text build_rid;   /* of RESULT_SUBMITTED */
+	int32_t error_name;      /* of RESULT_ERROR: index of RunErrorName */
+	struct text description; /* of RESULT_ERROR */
 	int32_t phase;
 	struct text cause;
 	int32_t selected, running, up_to_date, blocked;

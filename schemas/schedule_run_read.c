@@ -14,15 +14,15 @@ read_result(struct message_reader *reader, struct schedule_run *run)
 		return;
 	}
 	if (value_field(&result, "buildRid", &field)) {
-		run->result = RUN_SUBMITTED;
+		run->result = RESULT_SUBMITTED;
 		run->build_rid = value_text(reader, &result, "buildRid");
 	} else if (value_field(&result, "errorName", &field)) {
-		run->result = RUN_ERROR;
+		run->result = RESULT_ERROR;
 		run->error_name =
 		    (int32_t)value_long(reader, &result, "errorName", -1);
 		run->description = value_text(reader, &result, "description");
 	} else {
-		run->result = RUN_IGNORED;
+		run->result = RESULT_IGNORED;
 	}
 }
 

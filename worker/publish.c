@@ -9,8 +9,8 @@
 #define RECORD_OVERHEAD 512
 #define TRACE_HEADERS_MAX 2
 
-_Static_assert((int)OUTCOME_SUBMITTED == (int)RUN_SUBMITTED, "same order");
-_Static_assert((int)OUTCOME_ERROR == (int)RUN_ERROR, "same order");
+_Static_assert((int)OUTCOME_SUBMITTED == (int)RESULT_SUBMITTED, "same order");
+_Static_assert((int)OUTCOME_ERROR == (int)RESULT_ERROR, "same order");
 
 static struct text
 format_rid(struct arena *arena, struct text prefix, const struct uuid *uuid)

@@ -6,13 +6,15 @@ A held request is delivered on release even if its client has long gone: that is
 what makes an old EndTxn arrive in a later transaction.
 """
 
+import collections
 import socket
 import struct
 import threading
 import time
 
-ADD_OFFSETS_TO_TXN = 25
+ADD_PARTITIONS_TO_TXN = 24
 END_TXN = 26
+TXN_OFFSET_COMMIT = 28
 
 
 class Held:
@@ -39,6 +41,7 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Condition()
         self.held = []
+        self.answered = collections.Counter()  # api key -> answers passed on
         self.plans = {}  # api key -> for its next requests: True hold, False pass
         self.passing = threading.Event()
         self.passing.set()
@@ -58,6 +61,12 @@ class Proxy:
             arrived = self.lock.wait_for(lambda: len(self.held) >= n, timeout)
             assert arrived, f"{len(self.held)} requests were held, not {n}"
             return self.held[:n]
+
+    def wait_answered(self, api_key, n, timeout=60):
+        """Waits until `n` requests of this kind have been answered in all."""
+        with self.lock:
+            arrived = self.lock.wait_for(lambda: self.answered[api_key] >= n, timeout)
+            assert arrived, f"{self.answered[api_key]} requests were answered, not {n}"
 
     def drop(self):
         """From now on no byte passes; the sockets stay open."""
@@ -100,7 +109,7 @@ class Proxy:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.pairs.add((client, server))
-            answers = {}
+            answers = {}  # correlation id -> Held, or the api key of a watched kind
             threading.Thread(target=self._requests, args=(client, server, answers),
                              daemon=True).start()
             threading.Thread(target=self._answers, args=(server, client, answers),
@@ -129,13 +138,14 @@ class Proxy:
                     break
                 self._pass()
                 held = self._wants(frame)
+                if self.read is read_frame:
+                    answers[frame[8:12]] = held or struct.unpack(">h", frame[4:6])[0]
                 if held is not None:
-                    answers[frame[8:12]] = held
                     held.gate.wait()
                 server.sendall(frame)
         except OSError:
             pass
-        if not any(not held.delivered.is_set() for held in answers.values()):
+        if not any(isinstance(held, Held) for held in list(answers.values())):
             close(server)
 
     def _answers(self, server, client, answers):
@@ -145,15 +155,22 @@ class Proxy:
                 if not frame:
                     break
                 self._pass()
-                held = answers.get(frame[4:8]) if answers else None
-                if held is not None:
-                    held.answer = frame
-                    held.delivered.set()
+                self._note(answers.pop(frame[4:8], None), frame)
                 client.sendall(frame)
         except OSError:
             pass
         close(server)
         close(client)
+
+    def _note(self, asked, frame):
+        """An answer came to what was held, or to a request of this kind."""
+        if isinstance(asked, Held):
+            asked.answer = frame
+            asked.delivered.set()
+        elif asked is not None:
+            with self.lock:
+                self.answered[asked] += 1
+                self.lock.notify_all()
 
     def _pass(self):
         self.passing.wait()

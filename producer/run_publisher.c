@@ -1,0 +1,162 @@
+#include "producer/run_publisher.h"
+
+#include <stdlib.h>
+
+#include "common/kafka_producer.h"
+#include "common/memory.h"
+#include "schemas/run_request.h"
+
+#define DELIVERY_MS 10000 /* after it the outcome is unknown */
+#define CLOSE_MS 1000
+
+struct run_publisher {
+	struct run_publisher_settings settings;
+	struct kafka_producer *producer;
+	struct loop_event *event;
+	struct buffer value;
+};
+
+/* Who hears of one request's delivery. */
+struct pending {
+	void (*done)(
+	    void *argument, enum publish_outcome outcome, const char *reason);
+	void *argument;
+};
+
+static void
+delivered(void *opaque, const struct kafka_delivery *delivery)
+{
+	struct pending *pending = delivery->opaque;
+	enum publish_outcome outcome = PUBLISH_REFUSED;
+
+	(void)opaque;
+	if (delivery->kind == ERROR_NONE)
+		outcome = PUBLISH_DONE;
+	else if (delivery->kind == ERROR_RETRY)
+		outcome = PUBLISH_UNKNOWN;
+	pending->done(pending->argument, outcome, delivery->reason);
+	free(pending);
+}
+
+static void
+serve(void *argument)
+{
+	struct run_publisher *publisher = argument;
+
+	while (kafka_producer_poll(publisher->producer, 0) > 0)
+		;
+}
+
+struct run_publisher *
+run_publisher_create(
+    const struct run_publisher_settings *settings, struct error *err)
+{
+	const struct kafka_producer_options options = {
+		.settings = { .config = settings->config,
+		    .health = settings->health,
+		    .client_id = "schedrun-http" },
+		.delivery_timeout_ms = DELIVERY_MS,
+		.delivered = delivered,
+	};
+	struct run_publisher *publisher =
+	    memory_zalloc(1, sizeof *publisher);
+
+	publisher->settings = *settings;
+	publisher->producer = kafka_producer_create(&options, err);
+	if (publisher->producer == NULL) {
+		free(publisher);
+		return NULL;
+	}
+	publisher->event = loop_event_start(settings->loop, serve, publisher);
+	kafka_producer_notify(
+	    publisher->producer, loop_event_fd(publisher->event));
+	return publisher;
+}
+
+int
+run_publisher_ready(struct run_publisher *publisher, struct error *err)
+{
+	struct kafka_state state;
+
+	if (kafka_producer_is_broken(publisher->producer))
+		return error_set(err, ERROR_RETRY,
+		    "the producer is broken; the process must be restarted");
+	kafka_health_read(publisher->settings.health, INT64_MAX, &state);
+	if (state.up)
+		return 0;
+	return error_set(
+	    err, ERROR_RETRY, "Kafka does not answer: %s", state.reason);
+}
+
+static struct run_request
+request_of(const struct run_record *run, char *rid)
+{
+	return (struct run_request){
+		.request_id = run->request_id,
+		.run_rid = { rid,
+		    rid_format(TEXT(RID_RUN_PREFIX), &run->id, rid) },
+		.schedule_rid = run->schedule_rid,
+		.schedule_version_rid = run->schedule_version_rid,
+		.created_time_ms = run->created_time_ms,
+		.created_by = run->created_by,
+		.trigger = TEXT("http"),
+	};
+}
+
+int
+run_publisher_send(struct run_publisher *publisher,
+    const struct publish *publish, struct error *err)
+{
+	char rid[sizeof RID_RUN_PREFIX + UUID_TEXT_SIZE];
+	struct run_request request = request_of(publish->run, rid);
+	struct kafka_header headers[TRACE_HEADERS_MAX];
+	struct pending *pending = memory_alloc(sizeof *pending);
+	struct kafka_message message = {
+		.key = request.schedule_rid,
+		.headers = headers,
+		.n_headers = publish->n_headers,
+		.opaque = pending,
+	};
+	size_t i;
+
+	for (i = 0; i < publish->n_headers; i++)
+		headers[i] = (struct kafka_header){
+			text_from(publish->headers[i].name),
+			publish->headers[i].value,
+		};
+	*pending = (struct pending){ publish->done, publish->argument };
+	buffer_reset(&publisher->value);
+	run_request_encode(
+	    &request, publisher->settings.schema_id, &publisher->value);
+	message.value = buffer_text(&publisher->value);
+	if (kafka_producer_send(publisher->producer,
+		publisher->settings.topic, &message, err) == 0)
+		return 0;
+	free(pending);
+	return -1;
+}
+
+size_t
+run_publisher_pending(const struct run_publisher *publisher)
+{
+	return kafka_producer_pending(publisher->producer);
+}
+
+int
+run_publisher_probe(
+    struct run_publisher *publisher, int timeout_ms, struct error *err)
+{
+	return kafka_producer_probe(publisher->producer,
+	    publisher->settings.topic, timeout_ms, err);
+}
+
+void
+run_publisher_destroy(struct run_publisher *publisher)
+{
+	if (publisher == NULL)
+		return;
+	kafka_producer_destroy(publisher->producer, CLOSE_MS);
+	loop_event_stop(publisher->event);
+	buffer_finish(&publisher->value);
+	free(publisher);
+}
