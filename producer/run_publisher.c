@@ -58,8 +58,7 @@ run_publisher_create(
 		.delivery_timeout_ms = DELIVERY_MS,
 		.delivered = delivered,
 	};
-	struct run_publisher *publisher =
-	    memory_zalloc(1, sizeof *publisher);
+	struct run_publisher *publisher = memory_zalloc(1, sizeof *publisher);
 
 	publisher->settings = *settings;
 	publisher->producer = kafka_producer_create(&options, err);
@@ -129,8 +128,8 @@ run_publisher_send(struct run_publisher *publisher,
 	run_request_encode(
 	    &request, publisher->settings.schema_id, &publisher->value);
 	message.value = buffer_text(&publisher->value);
-	if (kafka_producer_send(publisher->producer,
-		publisher->settings.topic, &message, err) == 0)
+	if (kafka_producer_send(publisher->producer, publisher->settings.topic,
+		&message, err) == 0)
 		return 0;
 	free(pending);
 	return -1;
@@ -146,8 +145,8 @@ int
 run_publisher_probe(
     struct run_publisher *publisher, int timeout_ms, struct error *err)
 {
-	return kafka_producer_probe(publisher->producer,
-	    publisher->settings.topic, timeout_ms, err);
+	return kafka_producer_probe(
+	    publisher->producer, publisher->settings.topic, timeout_ms, err);
 }
 
 void

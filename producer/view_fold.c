@@ -119,13 +119,12 @@ static int
 take_result(struct view_fold *fold, const struct kafka_record *kafka,
     struct text body, struct fold_item *item, struct error *err)
 {
-	struct run_record *record =
-	    arena_alloc(fold->arena, sizeof *record);
+	struct run_record *record = arena_alloc(fold->arena, sizeof *record);
 	struct rejection rejection;
 	struct schedule_run run;
 
-	if (schedule_run_decode(fold->reader, body, fold->arena, &run,
-		&rejection) != 0)
+	if (schedule_run_decode(
+		fold->reader, body, fold->arena, &run, &rejection) != 0)
 		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
 	if (record_of(&run, fold->arena, record) != 0)
 		return error_set(err, ERROR_INPUT, "its rid is no run's");
@@ -178,8 +177,7 @@ static int
 fold_stretch(struct view_fold *fold, const struct kafka_record *records,
     size_t n, struct error *err)
 {
-	struct fold_item *items =
-	    arena_zalloc(fold->arena, n, sizeof *items);
+	struct fold_item *items = arena_zalloc(fold->arena, n, sizeof *items);
 	size_t n_items = 0, i;
 
 	for (i = 0; i < n; i++) {
@@ -358,8 +356,8 @@ run_fan(void *argument)
 
 	while (!atomic_load(&fold->stop)) {
 		if (results == NULL)
-			results = results_open(fold->settings.config,
-			    KAFKA_FROM_END, 0, 0, &err);
+			results = results_open(
+			    fold->settings.config, KAFKA_FROM_END, 0, 0, &err);
 		if (results == NULL)
 			rest();
 		else if (results_next(results, POLL_MS, &run, &err) > 0)

@@ -1,0 +1,411 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/options.h"
+#include "producer/http_app.h"
+#include "producer/http_counters.h"
+#include "producer/http_probe.h"
+#include "producer/http_routes.h"
+#include "producer/http_runs.h"
+#include "producer/run_publisher.h"
+#include "producer/run_waiters.h"
+#include "producer/view_fold.h"
+#include "schemas/registry.h"
+
+#define ADMIN_DEFAULT "127.0.0.1:9465"
+#define POOL_THREADS 4
+#define POOL_QUEUE 10000
+#define FRESH_MS 10000
+#define BEAT_MS 30000
+#define TURN_MS 1000
+#define DELIVERY_MS 10000 /* in-flight requests may take so long to drain */
+#define EX_CONFIG 78
+#define EX_SOFTWARE 70
+
+const char *argp_program_version = "schedrun-http " SCHEDRUN_VERSION;
+
+static const char documentation[] =
+    "Serve the HTTP API: publish run requests, show what became of them.\v"
+    "Examples:\n"
+    "  schedrun-http -b broker:9092 --redis redis://redis:6379/0 \\\n"
+    "      -s http.auth=token-file -s http.token.file=tokens\n"
+    "  schedrun-http -c /etc/schedrun/schedrun.conf --check\n";
+
+/* All parts of the process; made in this order, ended in the reverse. */
+struct adapter {
+	struct http_app app;
+	struct http_runs runs;
+	struct kafka_health *kafka;
+	struct redis_settings redis, view;
+	struct buffer base_path;
+	struct health_check *checks[4]; /* kafka, redis, keys, view */
+	struct health_beat *beat;
+	struct admin *admin;
+	struct http_probe *probe;
+	struct view_fold *fold;
+	struct loop_timer *turn;
+	unsigned signals;
+};
+
+enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW };
+
+static int
+fail(const struct error *err)
+{
+	log_event(LOG_ERROR, "http", "ended_by_error", err->message, LOG_END);
+	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+}
+
+static void
+set_redis(struct adapter *a)
+{
+	const struct config *config = a->app.config;
+	const char *view = config_text(config, "view.redis.url");
+
+	a->redis = (struct redis_settings){
+		.url = config_text(config, "redis.url"),
+		.username = config_text(config, "redis.username"),
+		.password = config_text(config, "redis.password"),
+		.connect_timeout_ms =
+		    (int)config_number(config, "redis.timeout.connect"),
+		.command_timeout_ms =
+		    (int)config_number(config, "redis.timeout.command"),
+		.client_name = "schedrun-http",
+	};
+	a->view = a->redis;
+	if (view != NULL)
+		a->view.url = view;
+}
+
+/* "/" and "/x/" become "" and "/x". */
+static void
+set_base_path(struct adapter *a)
+{
+	buffer_append(&a->base_path,
+	    text_from(config_text(a->app.config, "http.base.path")));
+	while (a->base_path.size > 0 &&
+	    a->base_path.at[a->base_path.size - 1] == '/')
+		a->base_path.size--;
+	a->app.base_path = buffer_text(&a->base_path);
+}
+
+static struct http_auth *
+create_auth(const struct config *config, struct error *err)
+{
+	const char *mode = config_text(config, "http.auth");
+	const char *file = config_text(config, "http.token.file");
+
+	if (strcmp(mode, "none") == 0) {
+		log_event(LOG_WARN, "http", "auth_off",
+		    "http.auth=none: everybody on this machine may do "
+		    "everything",
+		    LOG_END);
+		return http_auth_create_none(
+		    config_text(config, "http.listen"), err);
+	}
+	if (strcmp(mode, "jwt") == 0) {
+		error_fatal(err, EX_CONFIG,
+		    "http.auth: jwt is not served by this version (allowed: "
+		    "token-file with http.token.file, none)");
+		return NULL;
+	}
+	if (file == NULL) {
+		error_fatal(err, EX_CONFIG,
+		    "http.auth=token-file needs http.token.file");
+		return NULL;
+	}
+	return http_auth_create_tokens(file, err);
+}
+
+static int
+create_parts(struct adapter *a, struct error *err)
+{
+	static const char *const names[] = { "kafka", "redis", "keys", "view" };
+	const struct config *config = a->app.config;
+	size_t i;
+
+	a->app.loop = loop_create(err);
+	if (a->app.loop == NULL)
+		return -1;
+	a->app.metrics = metrics_create();
+	a->app.health = health_create();
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		a->checks[i] = health_check(
+		    a->app.health, names[i], i == CHECK_KEYS ? 0 : FRESH_MS);
+	a->beat = health_beat_start(a->app.health, "loop", BEAT_MS);
+	a->app.counters =
+	    http_counters_create(a->app.metrics, http_routes_count());
+	http_routes_register(&a->app);
+	a->app.profile = config_text(config, "http.contract.profile");
+	a->app.cors_origins = config_text(config, "http.cors.origins");
+	if (a->app.cors_origins == NULL)
+		a->app.cors_origins = "";
+	a->app.prefix = text_from(config_text(config, "redis.prefix"));
+	a->app.view_ttl_ms = config_number(config, "view.ttl");
+	set_redis(a);
+	set_base_path(a);
+	a->kafka = kafka_health_create();
+	a->app.auth = create_auth(config, err);
+	if (a->app.auth == NULL)
+		return -1;
+	health_ok(a->checks[CHECK_KEYS]);
+	return 0;
+}
+
+static int
+create_runs(struct adapter *a, struct error *err)
+{
+	const struct config *config = a->app.config;
+	const struct work_pool_settings pool = {
+		.loop = a->app.loop,
+		.n_threads = POOL_THREADS,
+		.queue_max = POOL_QUEUE,
+		.schedules = a->redis,
+		.runs = a->view,
+		.prefix = a->app.prefix,
+		.view_ttl_ms = a->app.view_ttl_ms,
+	};
+	struct run_publisher_settings publisher = {
+		.loop = a->app.loop,
+		.config = config,
+		.health = a->kafka,
+		.topic = config_text(config, "topics.requests"),
+	};
+	struct registry *registry = registry_create(config, err);
+	int rc;
+
+	if (registry == NULL)
+		return -1;
+	rc = registry_id(registry, MESSAGE_RUN_REQUEST, publisher.topic,
+	    &publisher.schema_id, err);
+	registry_destroy(registry);
+	if (rc != 0)
+		return -1;
+	a->app.pool = work_pool_create(&pool, err);
+	if (a->app.pool == NULL)
+		return -1;
+	a->runs.publisher = run_publisher_create(&publisher, err);
+	if (a->runs.publisher == NULL)
+		return -1;
+	a->runs.waiters = run_waiters_create(a->app.loop);
+	a->runs.wait_max_s =
+	    (int)(config_number(config, "http.wait.max") / 1000);
+	a->app.runs = &a->runs;
+	return 0;
+}
+
+static void
+on_result(void *argument, const struct run_record *record)
+{
+	struct adapter *a = argument;
+
+	run_waiters_tell(a->runs.waiters, record);
+}
+
+static int
+start_threads(struct adapter *a, struct error *err)
+{
+	const struct http_probe_settings probe = {
+		.publisher = a->runs.publisher,
+		.kafka = a->kafka,
+		.redis = a->redis,
+		.kafka_check = a->checks[CHECK_KAFKA],
+		.redis_check = a->checks[CHECK_REDIS],
+	};
+	const struct view_fold_settings fold = {
+		.config = a->app.config,
+		.kafka = a->kafka,
+		.redis = a->view,
+		.loop = a->app.loop,
+		.check = a->checks[CHECK_VIEW],
+		.result = on_result,
+		.argument = a,
+	};
+
+	a->probe = http_probe_start(&probe, err);
+	if (a->probe == NULL)
+		return -1;
+	a->fold = view_fold_start(&fold, err);
+	return a->fold != NULL ? 0 : -1;
+}
+
+static int
+start_listeners(struct adapter *a, struct error *err)
+{
+	const struct config *config = a->app.config;
+	const char *admin = config_text(config, "admin.listen");
+	const struct admin_settings admin_settings = {
+		.address = admin != NULL ? admin : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.metrics = a->app.metrics,
+		.health = a->app.health,
+		.component = "http",
+	};
+	const struct http_server_settings server = {
+		.loop = a->app.loop,
+		.address = config_text(config, "http.listen"),
+		.connections_max =
+		    (size_t)config_number(config, "http.max.connections"),
+		.handle = http_routes_handle,
+		.refused = http_routes_refused,
+		.context = &a->app,
+	};
+
+	a->app.server = http_server_create(&server, err);
+	if (a->app.server == NULL)
+		return -1;
+	a->admin = admin_start(&admin_settings, err);
+	if (a->admin == NULL)
+		return -1;
+	log_event(LOG_INFO, "http", "http_listening", "the API is served",
+	    LOG_S("address", config_text(config, "http.listen")),
+	    LOG_I("port", http_server_port(a->app.server)), LOG_END);
+	return 0;
+}
+
+static void
+stop_loop(void *argument)
+{
+	struct adapter *a = argument;
+
+	loop_stop(a->app.loop);
+}
+
+static void
+close_server(void *argument)
+{
+	struct adapter *a = argument;
+
+	run_waiters_release(a->runs.waiters);
+	http_server_close(a->app.server, stop_loop, a);
+	/* Whoever doesn't end by then is cut. */
+	loop_timer_start(a->app.loop, DELIVERY_MS, 0, stop_loop, a);
+}
+
+/* Not ready at once; no new connections after http.drain. */
+static void
+on_stop(void *argument)
+{
+	struct adapter *a = argument;
+
+	if (a->signals++ > 0)
+		_exit(128 + SIGTERM);
+	log_event(LOG_INFO, "http", "draining",
+	    "answering what is under way, then ending", LOG_END);
+	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	a->app.draining = true;
+	health_drain(a->app.health, "draining");
+	http_server_drain(a->app.server);
+	loop_timer_start(a->app.loop,
+	    config_number(a->app.config, "http.drain"), 0, close_server, a);
+}
+
+static void
+on_hangup(void *argument)
+{
+	struct adapter *a = argument;
+	struct error err;
+
+	if (http_auth_reload(a->app.auth, &err) != 0)
+		log_event(LOG_ERROR, "http", "tokens_not_reloaded", err.message,
+		    LOG_END);
+	else
+		log_event(LOG_INFO, "http", "tokens_reloaded",
+		    "the tokens were read again", LOG_END);
+}
+
+static void
+on_turn(void *argument)
+{
+	struct adapter *a = argument;
+
+	health_turn(a->beat);
+	http_counters_server(a->app.counters, a->app.server);
+	sd_notify(0, "WATCHDOG=1");
+}
+
+static void
+serve(struct adapter *a)
+{
+	loop_on_signal(a->app.loop, SIGTERM, on_stop, a);
+	loop_on_signal(a->app.loop, SIGINT, on_stop, a);
+	loop_on_signal(a->app.loop, SIGHUP, on_hangup, a);
+	a->turn = loop_timer_start(a->app.loop, 0, TURN_MS, on_turn, a);
+	sd_notify(0, "READY=1\nSTATUS=serving");
+	loop_run(a->app.loop);
+	loop_timer_stop(a->turn);
+	log_event(LOG_INFO, "http", "drained", "drained", LOG_END);
+}
+
+static void
+destroy(struct adapter *a)
+{
+	admin_stop(a->admin);
+	view_fold_stop(a->fold);
+	http_probe_stop(a->probe);
+	work_pool_destroy(a->app.pool);
+	run_publisher_destroy(a->runs.publisher);
+	http_server_destroy(a->app.server);
+	if (a->runs.waiters != NULL)
+		run_waiters_destroy(a->runs.waiters);
+	loop_destroy(a->app.loop);
+	http_auth_destroy(a->app.auth);
+	if (a->app.counters != NULL)
+		http_counters_destroy(a->app.counters);
+	if (a->app.health != NULL)
+		health_destroy(a->app.health);
+	metrics_destroy(a->app.metrics);
+	kafka_health_destroy(a->kafka);
+	buffer_finish(&a->base_path);
+}
+
+static int
+check_once(struct adapter *a, struct error *err)
+{
+	if (run_publisher_probe(a->runs.publisher, FRESH_MS, err) != 0)
+		return -1;
+	printf("schedrun-http: the configuration is fine, Kafka answers\n");
+	return 0;
+}
+
+static int
+run(struct adapter *a, bool check)
+{
+	struct error err = { 0 };
+
+	signal(SIGPIPE, SIG_IGN);
+	if (create_parts(a, &err) != 0 || create_runs(a, &err) != 0)
+		return fail(&err);
+	if (check)
+		return check_once(a, &err) == 0 ? 0 : fail(&err);
+	if (start_threads(a, &err) != 0 || start_listeners(a, &err) != 0)
+		return fail(&err);
+	serve(a);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config =
+	    options_daemon(argc, argv, documentation, &options);
+	struct adapter *a = memory_zalloc(1, sizeof *a);
+	int code;
+
+	a->app.config = config;
+	code = run(a, options.check);
+	destroy(a);
+	free(a);
+	config_destroy(config);
+	options_finish(&options);
+	return code;
+}

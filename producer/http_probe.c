@@ -1,0 +1,113 @@
+#include "producer/http_probe.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/memory.h"
+#include "schemas/keyspace.h"
+
+#define EVERY_S 2
+#define CALL_MS 3000
+#define FRESH_MS 10000
+
+struct http_probe {
+	struct http_probe_settings settings;
+	struct redis *redis;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stop;
+};
+
+static void
+look_at_kafka(struct http_probe *probe)
+{
+	struct kafka_state state;
+	struct error err;
+
+	if (run_publisher_probe(probe->settings.publisher, CALL_MS, &err) !=
+	    0) {
+		health_bad(probe->settings.kafka_check, "%s", err.message);
+		return;
+	}
+	kafka_health_read(probe->settings.kafka, FRESH_MS, &state);
+	if (state.up)
+		health_ok(probe->settings.kafka_check);
+	else
+		health_bad(probe->settings.kafka_check, "%s", state.reason);
+}
+
+static void
+look_at_redis(struct http_probe *probe)
+{
+	struct error err;
+	int64_t evicted;
+
+	if (redis_connect(probe->redis, &err) != 0 ||
+	    keyspace_check_eviction(probe->redis, &evicted, &err) != 0)
+		health_bad(probe->settings.redis_check, "%s", err.message);
+	else
+		health_ok(probe->settings.redis_check);
+}
+
+/* Waits for the next look; true: to stop. */
+static bool
+rest(struct http_probe *probe)
+{
+	struct timespec until;
+	bool stop;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += EVERY_S;
+	pthread_mutex_lock(&probe->lock);
+	if (!probe->stop)
+		pthread_cond_timedwait(&probe->changed, &probe->lock, &until);
+	stop = probe->stop;
+	pthread_mutex_unlock(&probe->lock);
+	return stop;
+}
+
+static void *
+run(void *argument)
+{
+	struct http_probe *probe = argument;
+
+	do {
+		look_at_redis(probe);
+		look_at_kafka(probe);
+	} while (!rest(probe));
+	return NULL;
+}
+
+struct http_probe *
+http_probe_start(const struct http_probe_settings *settings, struct error *err)
+{
+	struct redis *redis = redis_create(&settings->redis, err);
+	struct http_probe *probe;
+
+	if (redis == NULL)
+		return NULL;
+	probe = memory_zalloc(1, sizeof *probe);
+	probe->settings = *settings;
+	probe->redis = redis;
+	pthread_mutex_init(&probe->lock, NULL);
+	pthread_cond_init(&probe->changed, NULL);
+	if (pthread_create(&probe->thread, NULL, run, probe) != 0)
+		memory_exhausted();
+	return probe;
+}
+
+void
+http_probe_stop(struct http_probe *probe)
+{
+	if (probe == NULL)
+		return;
+	pthread_mutex_lock(&probe->lock);
+	probe->stop = true;
+	pthread_cond_signal(&probe->changed);
+	pthread_mutex_unlock(&probe->lock);
+	pthread_join(probe->thread, NULL);
+	redis_destroy(probe->redis);
+	free(probe);
+}

@@ -1,0 +1,27 @@
+#ifndef SCHEDRUN_PRODUCER_HTTP_PROBE_H
+#define SCHEDRUN_PRODUCER_HTTP_PROBE_H
+
+#include "common/health.h"
+#include "common/kafka_client.h"
+#include "common/redis_pipeline.h"
+#include "producer/run_publisher.h"
+
+/*
+ * A thread that asks Kafka and Redis how they are, so that readiness has fresh
+ * answers also while nobody calls, and the event loop does not wait for them.
+ */
+struct http_probe;
+
+struct http_probe_settings {
+	struct run_publisher *publisher;
+	struct kafka_health *kafka;
+	struct redis_settings redis;
+	struct health_check *kafka_check, *redis_check;
+};
+
+/* NULL: ERROR_FATAL, the URL makes no sense. */
+struct http_probe *http_probe_start(
+    const struct http_probe_settings *settings, struct error *err);
+void http_probe_stop(struct http_probe *probe); /* NULL is fine */
+
+#endif
