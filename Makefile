@@ -89,6 +89,14 @@ $(info make: libraries are missing, installing them)
 $(if $(filter 0,$(shell deploy/local/deps.sh build 1>&2; echo $$?)),,$(error the libraries could not be installed))
 endif
 
+run: build ## the whole system here, until ^C: Kafka, Redis, worker, adapter
+	@deploy/local/deps.sh run
+	@deploy/local/run.sh run
+
+demo: build ## the same, then stops
+	@deploy/local/deps.sh run
+	@deploy/local/run.sh demo
+
 e2e: build ## the programs on a real Kafka and Redis
 	@deploy/local/deps.sh test
 	.cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
@@ -103,5 +111,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build unit e2e test deps clean help
+.PHONY: build unit run demo e2e test deps clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# The whole system on this machine: a real Kafka and Redis in .run/, the sample
+# catalogue, a worker and the adapter; one run over HTTP, one over Kafka.
+#   run.sh run    stays up until ^C       run.sh demo    ends after the two runs
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+mode=${1:-run}
+directory=$PWD/.run
+jars=$PWD/.cache/kafka/libs
+user=f05f8da4-b84c-4fca-9c77-8af0b13d11de
+token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+started=$(date +%s%N)
+pids=()
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() {
+	local now
+	now=$(date +%s%N)
+	printf '%6.1f s  %s\n' "$(((now - started) / 1000000))e-3" "$*"
+}
+fail() {
+	echo "run: $1" >&2
+	[ -z "${2:-}" ] || { echo "run: last lines of $2:" >&2; tail -5 "$2" >&2; }
+	exit 1
+}
+
+# Ends what was started here, newest first, by its pid.
+finish() {
+	local status=$? i
+	trap - EXIT INT TERM
+	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+		kill -TERM "${pids[i]}" 2>/dev/null || continue
+		timeout 15 tail --pid="${pids[i]}" -f /dev/null ||
+			kill -KILL "${pids[i]}" 2>/dev/null || true
+	done
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+free_port() { # one that nobody listens on now
+	local port
+	while :; do
+		port=$((20000 + RANDOM % 30000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+	done
+}
+
+wait_until() { # seconds, log, pid, command...
+	local deadline=$((SECONDS + $1)) log=$2 pid=$3
+	shift 3
+	until "$@" >/dev/null 2>&1; do
+		kill -0 "$pid" 2>/dev/null || fail "a program has ended: $*" "$log"
+		[ "$SECONDS" -lt "$deadline" ] || fail "waited in vain for: $*" "$log"
+		read -rt 0.1 <> <(:) || true
+	done
+}
+
+rm -rf "$directory"
+mkdir -p "$directory"
+broker=$(free_port) controller=$(free_port) redis=$(free_port) http=$(free_port) admin=$(free_port)
+cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+java=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*")
+cat >"$directory/server.properties" <<EOF
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+listeners=PLAINTEXT://127.0.0.1:$broker,CONTROLLER://127.0.0.1:$controller
+controller.listener.names=CONTROLLER
+log.dirs=$directory/kafka
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+EOF
+"${java[@]}" kafka.tools.StorageTool format -t "$cluster" -c "$directory/server.properties" \
+	>"$directory/format.log" 2>&1 || fail "Kafka's storage could not be made" "$directory/format.log"
+"${java[@]}" kafka.Kafka "$directory/server.properties" >"$directory/kafka.log" 2>&1 &
+pids+=($!)
+kafka_pid=$!
+redis-server deploy/redis.conf --port "$redis" --dir "$directory" >"$directory/redis.log" 2>&1 &
+pids+=($!)
+wait_until 20 "$directory/redis.log" $! redis-cli -p "$redis" ping
+step "Redis $(redis-cli -p "$redis" info server | sed -n 's/^redis_version:\([0-9.]*\).*/\1/p') on port $redis"
+
+export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$broker SCHEDRUN_REDIS_URL=redis://127.0.0.1:$redis/0
+build/schedrun --timeout 60s init --partitions 6 --replication 1 >"$directory/init.log" 2>&1 ||
+	fail "schedrun init" "$directory/init.log"
+kill -0 "$kafka_pid" 2>/dev/null || fail "Kafka has ended" "$directory/kafka.log"
+grep -q . "$directory/init.log"
+step "Kafka on port $broker; topics, schemas, Redis prepared (schedrun init)"
+build/schedrun apply deploy/local/catalogue.json >"$directory/apply.log" 2>&1 ||
+	fail "schedrun apply" "$directory/apply.log"
+step "sample catalogue loaded (schedrun apply deploy/local/catalogue.json)"
+
+(umask 077 && echo "$token $user api:orchestration-read api:orchestration-write" >"$directory/tokens")
+build/schedrun-worker -s worker.id=local -s "admin.listen=127.0.0.1:$admin" >"$directory/worker.log" 2>&1 &
+pids+=($!)
+wait_until 30 "$directory/worker.log" $! curl -fs "http://127.0.0.1:$admin/readyz"
+http_admin=$(free_port)
+build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s http.drain=0 \
+	-s "http.token.file=$directory/tokens" -s "admin.listen=127.0.0.1:$http_admin" >"$directory/http.log" 2>&1 &
+pids+=($!)
+wait_until 30 "$directory/http.log" $! curl -fs "http://127.0.0.1:$http_admin/readyz"
+step "worker and adapter are ready"
+
+schedule=ri.scheduler.main.schedule.orders-hourly
+url="http://127.0.0.1:$http/api/v2/orchestration/schedules/$schedule/run?preview=true"
+say "A run over HTTP"
+echo "curl -X POST -H \"Authorization: Bearer \$TOKEN\" -H 'Prefer: wait=30' \\"
+echo "  \"$url\""
+curl -fsS -X POST -H "Authorization: Bearer $token" -H 'Prefer: wait=30' "$url"
+echo
+
+say "A run over Kafka"
+echo "schedrun submit ri.scheduler.main.schedule.report-nightly --wait 30s"
+build/schedrun submit ri.scheduler.main.schedule.report-nightly --wait 30s
+
+say "Why a run ends as it does: one schedule for each outcome"
+for name in customers-hourly on-holiday dropped-target loop contradiction other-project upload left-company; do
+	build/schedrun submit "ri.scheduler.main.schedule.$name" --wait 30s | tail -1 |
+		sed -E 's/.*"result":(\{[^}]*\}).*/  \1/' || true
+done
+
+total=$((($(date +%s%N) - started) / 100000000))
+say "up in $((total / 10)).$((total % 10)) s"
+echo "API    http://127.0.0.1:$http/api/v2/orchestration   token $token"
+echo "admin  http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
+echo "Kafka  127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
+[ "$mode" = demo ] && exit 0
+echo "stays up until ^C"
+while kill -0 "$kafka_pid" 2>/dev/null; do wait -n 2>/dev/null || true; sleep 1; done
+fail "Kafka has ended" "$directory/kafka.log"
