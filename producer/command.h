@@ -96,6 +96,9 @@ int cmd_config_show(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);
+int cmd_lag(struct command *command, int argc, char **argv);
+int cmd_run_get(struct command *command, int argc, char **argv);
+int cmd_run_list(struct command *command, int argc, char **argv);
 int cmd_submit(struct command *command, int argc, char **argv);
 int cmd_watch(struct command *command, int argc, char **argv);
 

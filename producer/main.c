@@ -38,6 +38,20 @@ const struct command_row command_rows[] = {
 	    "--explain\n"
 	    "  schedrun plan --jsonl < cases.jsonl\n",
 	    cmd_plan },
+	{ "run get", "RID", "Show one run from the run view",
+	    "  schedrun run get ri.scheduler.main.run.<uuid>\n"
+	    "  schedrun run get ri.scheduler.main.run.<uuid> -o json | jq "
+	    ".why\n",
+	    cmd_run_get },
+	{ "run list", "--schedule RID", "List a schedule's runs, newest first",
+	    "  schedrun run list --schedule "
+	    "ri.scheduler.main.schedule.daily\n"
+	    "  schedrun run list --schedule RID --limit 1 -o jsonl\n",
+	    cmd_run_list },
+	{ "lag", "", "How far the workers are behind",
+	    "  schedrun lag\n"
+	    "  schedrun lag --watch 2s\n",
+	    cmd_lag },
 	{ "config show", "", "Print every key, its value and its source",
 	    "  schedrun config show\n"
 	    "  schedrun -c schedrun.conf config show\n",
