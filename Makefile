@@ -105,11 +105,18 @@ test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test
 	@tests/run
 
+lint: ## dependency arrows, doors, each header alone
+	tests/lint/arrows
+
+install: build ## copy the programs to PREFIX (and DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
 clean: ## remove build/
 	rm -rf build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build unit run demo e2e test deps clean help
+.PHONY: build unit run demo e2e test deps lint install clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

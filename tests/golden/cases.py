@@ -55,7 +55,7 @@ def main():
                 failed += 1
                 print(f"{case['name']}: {side}")
                 print(f"  expected {expected}\n  got      {outcome}")
-    print(f"golden: {len(cases)} cases, {failed} differences")
+    print(f"golden: {len(cases) - failed} passed, {failed} failed")
     return 0 if failed == 0 and len(answers) in (0, len(cases)) else 1
 
 

@@ -89,7 +89,7 @@ def main():
     causes, differences, code = compare(arguments)
     for cause, n in causes.most_common():
         print(f"{n:8} {cause}")
-    print(f"differential: {arguments.worlds} worlds, {differences} differences")
+    print(f"differential: {arguments.worlds - differences} passed, {differences} failed")
     return 0 if differences == 0 and code == 0 else 1
 
 
