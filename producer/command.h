@@ -89,6 +89,7 @@ int64_t command_deadline(const struct command *command);
 
 /* The handlers, one file per group: cmd_config.c ... */
 int cmd_apply(struct command *command, int argc, char **argv);
+int cmd_check(struct command *command, int argc, char **argv);
 int cmd_completion(struct command *command, int argc, char **argv);
 int cmd_config_check(struct command *command, int argc, char **argv);
 int cmd_config_keys(struct command *command, int argc, char **argv);

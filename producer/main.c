@@ -13,6 +13,10 @@
 const char *argp_program_version = "schedrun " SCHEDRUN_VERSION;
 
 const struct command_row command_rows[] = {
+	{ "check", "", "Say what is wrong with the set-up, and what mends it",
+	    "  schedrun check\n"
+	    "  schedrun -b broker:9092 check -o jsonl | grep fault\n",
+	    cmd_check },
 	{ "init", "", "Create topics, register schemas, prepare Redis",
 	    "  schedrun -b broker:9092 init --partitions 12 --replication 3\n"
 	    "  schedrun init --dry-run\n",
