@@ -100,6 +100,11 @@ int cmd_plan(struct command *command, int argc, char **argv);
 int cmd_lag(struct command *command, int argc, char **argv);
 int cmd_run_get(struct command *command, int argc, char **argv);
 int cmd_run_list(struct command *command, int argc, char **argv);
+int cmd_schedule_get(struct command *command, int argc, char **argv);
+int cmd_schedule_list(struct command *command, int argc, char **argv);
+int cmd_schedule_pause(struct command *command, int argc, char **argv);
+int cmd_schedule_unpause(struct command *command, int argc, char **argv);
+int cmd_schedule_versions(struct command *command, int argc, char **argv);
 int cmd_submit(struct command *command, int argc, char **argv);
 int cmd_watch(struct command *command, int argc, char **argv);
 

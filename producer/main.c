@@ -37,6 +37,27 @@ const struct command_row command_rows[] = {
 	    "  schedrun watch --outcome error --from -1h\n"
 	    "  schedrun watch --schedule RID --count 1\n",
 	    cmd_watch },
+	{ "schedule list", "", "List the schedules",
+	    "  schedrun schedule list\n"
+	    "  schedrun schedule list -o json | jq '.[].rid'\n",
+	    cmd_schedule_list },
+	{ "schedule get", "RID", "Show a schedule and its current version",
+	    "  schedrun schedule get ri.scheduler.main.schedule.daily\n"
+	    "  schedrun schedule get RID | jq .version.action\n",
+	    cmd_schedule_get },
+	{ "schedule versions", "RID",
+	    "List a schedule's versions, oldest first",
+	    "  schedrun schedule versions RID\n"
+	    "  schedrun schedule versions RID | tail -1\n",
+	    cmd_schedule_versions },
+	{ "schedule pause", "RID", "Ignore a schedule's triggers from now on",
+	    "  schedrun schedule pause RID\n"
+	    "  schedrun schedule pause RID && schedrun schedule get RID\n",
+	    cmd_schedule_pause },
+	{ "schedule unpause", "RID", "Follow a schedule's triggers again",
+	    "  schedrun schedule unpause RID\n"
+	    "  schedrun --redis redis://other:6379/0 schedule unpause RID\n",
+	    cmd_schedule_unpause },
 	{ "plan", "", "Dry run of the planner on documents",
 	    "  schedrun plan --world W.json --version V.json --request R.json "
 	    "--explain\n"
