@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define DAY_MS INT64_C(86400000)
 
@@ -25,6 +24,21 @@ int64_t
 clock_monotonic_ms(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+struct timespec
+clock_after(int64_t ms)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += ms / 1000;
+	at.tv_nsec += ms % 1000 * 1000000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	return at;
 }
 
 /* Days since 1970 to a date; eras of 400 years, years beginning in March. */

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "common/text.h"
 
@@ -15,6 +16,9 @@
 
 int64_t clock_wall_ms(void);      /* since 1970, UTC */
 int64_t clock_monotonic_ms(void); /* for durations and deadlines only */
+
+/* The moment `ms` from now, on the wall's clock: pthread_cond_timedwait's. */
+struct timespec clock_after(int64_t ms);
 
 /*
  * Writes 24 characters and no NUL, always three digits of fraction.  Times

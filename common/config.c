@@ -1,19 +1,17 @@
 #include "common/config.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/config_file.h"
 #include "common/config_layers.h"
+#include "common/config_value.h"
 #include "common/memory.h"
 #include "common/nearest.h"
-#include "common/text.h"
 
 #define PREFIX_SIZE_MAX 64
-#define TEXT_SIZE_MAX 9000
 #define KEYS_MAX 128
 
 /* A key's value and where it comes from: the last layer that named it. */
@@ -55,172 +53,6 @@ find_key(const char *name)
 	while (keys[i].name != NULL && strcmp(keys[i].name, name) != 0)
 		i++;
 	return i;
-}
-
-static const struct unit {
-	const char *name;
-	int64_t factor;
-} duration_units[] = {
-	{ "ms", 1 },
-	{ "s", 1000 },
-	{ "m", 60 * 1000 },
-	{ "h", 3600 * 1000 },
-	{ "d", 24 * 3600 * 1000 },
-	{ NULL, 0 },
-},
-  size_units[] = {
-	  { "", 1 },
-	  { "k", 1024 },
-	  { "K", 1024 },
-	  { "M", 1024 * 1024 },
-	  { "G", 1024 * 1024 * 1024 },
-	  { NULL, 0 },
-  };
-
-/* A number of at most 15 digits and 3 decimals, then one of the units. */
-static bool
-parse_unit(const char *text, const struct unit *units, int64_t *value)
-{
-	int64_t whole = 0, thousandths = 0, scale = 100;
-	size_t digits = strspn(text, "0123456789");
-	const char *at = text;
-
-	if (digits == 0 || digits > 12)
-		return false;
-	for (; isdigit((unsigned char)*at); at++)
-		whole = whole * 10 + (*at - '0');
-	if (*at == '.')
-		for (at++; isdigit((unsigned char)*at); at++, scale /= 10)
-			thousandths += (*at - '0') * scale;
-	for (; units->name != NULL; units++) {
-		if (strcmp(at, units->name) != 0)
-			continue;
-		if (whole > INT64_MAX / 2 / units->factor)
-			return false;
-		*value =
-		    whole * units->factor + thousandths * units->factor / 1000;
-		return true;
-	}
-	return false;
-}
-
-bool
-config_parse_duration(const char *text, int64_t *ms)
-{
-	if (strcmp(text, "0") == 0) {
-		*ms = 0;
-		return true;
-	}
-	return parse_unit(text, duration_units, ms);
-}
-
-bool
-config_parse_size(const char *text, int64_t *bytes)
-{
-	return parse_unit(text, size_units, bytes);
-}
-
-static bool
-parse_integer(const char *text, int64_t *value)
-{
-	static const struct unit plain[] = { { "", 1 }, { NULL, 0 } };
-
-	return strchr(text, '.') == NULL && parse_unit(text, plain, value);
-}
-
-static bool
-parse_switch(const char *text, int64_t *value)
-{
-	*value = strcmp(text, "on") == 0;
-	return *value == 1 || strcmp(text, "off") == 0;
-}
-
-/* Whether `value` is one of the names between bars. */
-static bool
-is_choice(const char *choices, const char *value)
-{
-	size_t size = strlen(value);
-	const char *at = choices;
-
-	for (;;) {
-		size_t n = strcspn(at, "|");
-
-		if (n == size && memcmp(at, value, n) == 0)
-			return true;
-		if (at[n] == '\0')
-			return false;
-		at += n + 1;
-	}
-}
-
-static const char *
-allowed(const struct config_key *key)
-{
-	switch (key->type) {
-	case CONFIG_DURATION:
-		return "a duration such as 500ms, 10s or 24h";
-	case CONFIG_SIZE:
-		return "a size such as 64k or 8M";
-	case CONFIG_INTEGER:
-		return "a whole number";
-	case CONFIG_SWITCH:
-		return "on or off";
-	case CONFIG_CHOICE:
-		return key->choices;
-	case CONFIG_TEXT:
-		break;
-	}
-	return "text without control characters";
-}
-
-static bool
-parse_value(const struct config_key *key, const char *value, int64_t *number)
-{
-	struct text text = text_from(value);
-
-	switch (key->type) {
-	case CONFIG_DURATION:
-		return config_parse_duration(value, number);
-	case CONFIG_SIZE:
-		return config_parse_size(value, number);
-	case CONFIG_INTEGER:
-		return parse_integer(value, number);
-	case CONFIG_SWITCH:
-		return parse_switch(value, number);
-	case CONFIG_CHOICE:
-		return is_choice(key->choices, value);
-	case CONFIG_TEXT:
-		break;
-	}
-	return text.size <= TEXT_SIZE_MAX && text_is_utf8(text) &&
-	    !text_has_control(text);
-}
-
-static const char *
-shown(const struct config_key *key, const char *value)
-{
-	return key->secret ? "***" : value;
-}
-
-static int
-check_value(const struct config_key *key, const char *value, const char *source,
-    int64_t *number, struct error *err)
-{
-	*number = 0;
-	if (!parse_value(key, value, number))
-		return error_set(err, ERROR_FATAL,
-		    "%s: %s: \"%.200s\" is not allowed (allowed: %s)", source,
-		    key->name, shown(key, value), allowed(key));
-	if ((key->min != 0 || key->max != 0) &&
-	    (*number < key->min || *number > key->max))
-		return error_set(err, ERROR_FATAL,
-		    "%s: %s: \"%s\" is out of range (allowed: %lld to %lld%s)",
-		    source, key->name, value, (long long)key->min,
-		    (long long)key->max,
-		    key->type == CONFIG_DURATION   ? " ms"
-			: key->type == CONFIG_SIZE ? " bytes"
-						   : "");
-	return 0;
 }
 
 static void
@@ -280,7 +112,7 @@ config_set(struct config *config, const char *name, const char *value,
 		value = content;
 	}
 	key = &config_keys()[i];
-	if (check_value(key, value, source, &number, err) != 0) {
+	if (config_value_parse(key, value, source, &number, err) != 0) {
 		wipe(content);
 		return -1;
 	}
@@ -434,7 +266,8 @@ kafka_number(const struct config *config, const char *name, int64_t fallback)
 	const char *text = config_kafka(config, name);
 	int64_t number;
 
-	return text != NULL && parse_integer(text, &number) ? number : fallback;
+	return text != NULL && config_parse_integer(text, &number) ? number
+								   : fallback;
 }
 
 /* Rules that tie two settings: delivery protocol, section 8; keyspace, 5. */
@@ -589,7 +422,8 @@ config_print(const struct config *config, struct buffer *out)
 	for (i = 0; keys[i].name != NULL; i++)
 		if (config->entries[i].value != NULL)
 			buffer_format(out, "%s = %s\t# %s\n", keys[i].name,
-			    shown(&keys[i], config->entries[i].value),
+			    config_value_shown(
+				&keys[i], config->entries[i].value),
 			    config->entries[i].source);
 	for (i = 0; i < config->n_properties; i++) {
 		const struct property *p = &config->properties[i];

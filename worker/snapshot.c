@@ -3,33 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/arena.h"
 #include "common/memory.h"
 #include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
-#include "worker/snapshot_cache.h"
-#include "worker/snapshot_fetch.h"
+#include "worker/snapshot_internal.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 #define ARENA_KEPT ((size_t)4 * 1024 * 1024)
 #define EX_CONFIG 78
-
-struct snapshot {
-	struct redis *redis;
-	struct keyspace *keyspace;
-	struct cache *cache;
-	struct world *world;
-	struct arena *arena; /* of the batch */
-	struct fetch_list lists[CACHE_KINDS];
-	struct snapshot_plan *plans;
-	struct cache_entry **schedules; /* of each plan */
-	size_t n_plans, capacity;
-	int64_t generation;        /* of this batch; 0: none */
-	int64_t cached_generation; /* of the structure in the cache */
-	struct world_limits limits;
-	struct metric *entries[CACHE_KINDS], *hits[CACHE_KINDS],
-	    *misses[CACHE_KINDS];
-};
 
 static const char *const kind_names[CACHE_KINDS] = {
 	[CACHE_SCHEDULE] = "schedules",
@@ -130,8 +111,8 @@ snapshot_begin(struct snapshot *snapshot)
 	snapshot->generation = 0;
 }
 
-static void
-count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
+void
+snapshot_count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 {
 	struct metric *metric =
 	    hit ? snapshot->hits[kind] : snapshot->misses[kind];
@@ -141,8 +122,8 @@ count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 }
 
 /* Puts an entry on its list, once per batch. */
-static void
-want(struct snapshot *snapshot, struct cache_entry *entry)
+void
+snapshot_want(struct snapshot *snapshot, struct cache_entry *entry)
 {
 	if (entry->asked == cache_batch(snapshot->cache))
 		return;
@@ -150,8 +131,9 @@ want(struct snapshot *snapshot, struct cache_entry *entry)
 	fetch_list_add(&snapshot->lists[entry->kind], entry);
 }
 
-static bool
-is_fresh(const struct snapshot *snapshot, const struct cache_entry *entry)
+bool
+snapshot_is_fresh(
+    const struct snapshot *snapshot, const struct cache_entry *entry)
 {
 	return entry->is_known && entry->read == cache_batch(snapshot->cache);
 }
@@ -175,7 +157,7 @@ snapshot_add(
 	};
 	snapshot->schedules[n] =
 	    cache_entry(snapshot->cache, CACHE_SCHEDULE, schedule_rid);
-	want(snapshot, snapshot->schedules[n]);
+	snapshot_want(snapshot, snapshot->schedules[n]);
 	return snapshot->n_plans++;
 }
 
@@ -277,9 +259,9 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 	return rc;
 }
 
-static struct text
-damage_of(struct snapshot *snapshot, const char *hash, struct text field,
-    const char *why)
+struct text
+snapshot_damage_of(struct snapshot *snapshot, const char *hash,
+    struct text field, const char *why)
 {
 	struct buffer message = { 0 };
 	struct text text;
@@ -299,7 +281,7 @@ damage_plan(struct snapshot *snapshot, struct snapshot_plan *plan,
     const char *hash, struct text field, const char *why)
 {
 	plan->damage = "versionUnreadable";
-	plan->damage_message = damage_of(snapshot, hash, field, why);
+	plan->damage_message = snapshot_damage_of(snapshot, hash, field, why);
 }
 
 /* Which version a plan is for, by its schedule's head as read now. */
@@ -386,9 +368,10 @@ snapshot_read_versions(struct snapshot *snapshot, struct error *err)
 		    snapshot->cache, CACHE_VERSION, plan->planned_rid);
 		/* Immutable: one that is there is known for good. */
 		if (!entry->is_known ||
-		    (entry->bytes.at == NULL && !is_fresh(snapshot, entry)))
-			want(snapshot, entry);
-		count_lookup(snapshot, CACHE_VERSION, entry->is_known);
+		    (entry->bytes.at == NULL &&
+			!snapshot_is_fresh(snapshot, entry)))
+			snapshot_want(snapshot, entry);
+		snapshot_count_lookup(snapshot, CACHE_VERSION, entry->is_known);
 	}
 	fetch_list_ask(&snapshot->lists[CACHE_VERSION], snapshot->redis,
 	    keyspace_key(snapshot->keyspace, KEY_VERSIONS));
@@ -431,286 +414,4 @@ size_t
 snapshot_used(const struct snapshot *snapshot)
 {
 	return cache_used(snapshot->cache) + arena_used(snapshot->arena);
-}
-
-/* An entry of the structure: read again only for a new generation. */
-static bool
-has_structure(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	count_lookup(snapshot, entry->kind, entry->is_known);
-	if (entry->is_known)
-		return true;
-	want(snapshot, entry);
-	return false;
-}
-
-/* A dataset's branches: read once in each batch. */
-static bool
-has_head(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	if (is_fresh(snapshot, entry))
-		return true;
-	want(snapshot, entry);
-	return false;
-}
-
-/* "a⏎b" in the batch's arena. */
-static struct text
-joined(struct snapshot *snapshot, struct text a, struct text b)
-{
-	char *at = arena_alloc(snapshot->arena, a.size + b.size + 1);
-
-	memcpy(at, a.at, a.size);
-	at[a.size] = '\n';
-	memcpy(at + a.size + 1, b.at, b.size);
-	return (struct text){ at, a.size + b.size + 1 };
-}
-
-static void
-parse_branches(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	struct branch_list *branches;
-	struct arena *arena;
-	struct error err;
-
-	if (entry->parsed != NULL || entry->damage.at != NULL)
-		return;
-	arena = cache_parsing(entry);
-	branches = arena_alloc(arena, sizeof *branches);
-	if (branches_parse(entry->bytes, arena, branches, &err) != 0)
-		entry->damage = text_copy(arena, text_from(err.message));
-	else
-		cache_parsed(snapshot->cache, entry, branches);
-}
-
-/* Whether the need is satisfied; else what it lacks is wanted. */
-static bool
-answer_dataset(struct snapshot *snapshot, struct world_dataset *dataset)
-{
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_DATASET, dataset->rid);
-	struct cache_entry *head =
-	    cache_entry(snapshot->cache, CACHE_HEAD, dataset->rid);
-	bool known = has_structure(snapshot, entry);
-	struct error err;
-
-	if (!has_head(snapshot, head) || !known)
-		return false;
-	dataset->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
-	if (entry->bytes.at == NULL)
-		return true;
-	if (dataset_parse(
-		entry->bytes, &dataset->trashed, &dataset->project, &err) != 0)
-		world_put_damage(snapshot->world, dataset,
-		    damage_of(snapshot, "g:d", dataset->rid, err.message));
-	if (head->bytes.at == NULL)
-		return true;
-	parse_branches(snapshot, head);
-	if (head->damage.at != NULL)
-		world_put_damage(snapshot->world, dataset,
-		    damage_of(snapshot, "h", dataset->rid, head->damage.at));
-	else
-		dataset->branches = *(struct branch_list *)head->parsed;
-	return true;
-}
-
-static bool
-names_output(const struct job_spec *spec, struct text output)
-{
-	size_t low = 0, high = spec->n_outputs;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = text_compare(spec->outputs[middle], output);
-
-		if (order == 0)
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
-}
-
-static void
-parse_spec(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	struct job_spec *spec;
-	struct arena *arena;
-	struct error err;
-
-	if (entry->parsed != NULL || entry->damage.at != NULL)
-		return;
-	arena = cache_parsing(entry);
-	spec = arena_alloc(arena, sizeof *spec);
-	if (job_spec_parse(entry->bytes, arena, spec, &err) != 0)
-		entry->damage = text_copy(arena, text_from(err.message));
-	else
-		cache_parsed(snapshot->cache, entry, spec);
-}
-
-static void
-put_spec(struct snapshot *snapshot, const struct need *need,
-    struct cache_entry *entry)
-{
-	const struct job_spec *spec;
-
-	need->spec->known = KNOWN_PRESENT;
-	if (entry->bytes.at != NULL)
-		parse_spec(snapshot, entry);
-	spec = entry->parsed;
-	if (entry->bytes.at == NULL || entry->damage.at != NULL ||
-	    !text_equal(spec->branch, need->spec->branch) ||
-	    !names_output(spec, need->dataset->rid)) {
-		need->spec->known = KNOWN_ABSENT;
-		world_put_damage(snapshot->world, need->dataset,
-		    damage_of(snapshot, "g:j", need->dataset->rid,
-			entry->damage.at != NULL
-			    ? entry->damage.at
-			    : "it names no job spec that writes it"));
-		return;
-	}
-	need->spec->spec = spec;
-}
-
-static bool
-answer_spec(struct snapshot *snapshot, const struct need *need)
-{
-	struct text field =
-	    joined(snapshot, need->dataset->rid, need->spec->branch);
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_SPEC, field);
-
-	if (!has_structure(snapshot, entry))
-		return false;
-	if (entry->bytes.at == NULL) {
-		need->spec->known = KNOWN_ABSENT;
-		return true;
-	}
-	if (entry->bytes.at[0] == '=') {
-		struct text smallest = { entry->bytes.at + 1,
-			entry->bytes.size - 1 };
-
-		entry = cache_entry(snapshot->cache, CACHE_SPEC,
-		    joined(snapshot, smallest, need->spec->branch));
-		if (!has_structure(snapshot, entry))
-			return false;
-	}
-	put_spec(snapshot, need, entry);
-	return true;
-}
-
-static bool
-answer_user(struct snapshot *snapshot, struct world_user *user)
-{
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_USER, user->name);
-
-	if (!has_structure(snapshot, entry))
-		return false;
-	user->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
-	user->active = text_equal(entry->bytes, TEXT("1"));
-	return true;
-}
-
-/* A role that can't be read gives no right. */
-static bool
-answer_grant(struct snapshot *snapshot, const struct need *need)
-{
-	struct cache_entry *entry = cache_entry(
-	    snapshot->cache, CACHE_USER, joined(snapshot, need->a, need->b));
-	enum role role = ROLE_NONE;
-
-	if (!has_structure(snapshot, entry))
-		return false;
-	if (entry->bytes.at != NULL &&
-	    role_parse(entry->bytes, &role, NULL) != 0)
-		role = ROLE_NONE;
-	world_put_role(snapshot->world, need->a, need->b, role);
-	return true;
-}
-
-static bool
-answer_reference(struct snapshot *snapshot, const struct need *need)
-{
-	struct cache_entry *entry = cache_entry(
-	    snapshot->cache, CACHE_PROJECT, joined(snapshot, need->a, need->b));
-
-	if (!has_structure(snapshot, entry))
-		return false;
-	world_put_reference(
-	    snapshot->world, need->a, need->b, entry->bytes.at != NULL);
-	return true;
-}
-
-static bool
-answer_need(struct snapshot *snapshot, const struct need *need)
-{
-	switch (need->kind) {
-	case NEED_DATASET:
-		return answer_dataset(snapshot, need->dataset);
-	case NEED_SPEC:
-		return answer_spec(snapshot, need);
-	case NEED_USER:
-		return answer_user(snapshot, need->user);
-	case NEED_GRANT:
-		return answer_grant(snapshot, need);
-	case NEED_REFERENCE:
-		break;
-	}
-	return answer_reference(snapshot, need);
-}
-
-/* Reads all that is wanted, every hash in one pipeline. */
-static int
-fetch_wanted(struct snapshot *snapshot, struct error *err)
-{
-	static const struct {
-		enum cache_kind kind;
-		enum catalogue_part part;
-	} parts[] = {
-		{ CACHE_DATASET, PART_DATASETS },
-		{ CACHE_SPEC, PART_JOB_SPECS },
-		{ CACHE_USER, PART_USERS },
-		{ CACHE_PROJECT, PART_PROJECTS },
-	};
-	struct buffer key = { 0 };
-	size_t i;
-	int rc;
-
-	fetch_list_ask(&snapshot->lists[CACHE_HEAD], snapshot->redis,
-	    keyspace_key(snapshot->keyspace, KEY_BRANCHES));
-	for (i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		buffer_reset(&key);
-		fetch_list_ask(&snapshot->lists[parts[i].kind], snapshot->redis,
-		    keyspace_part(snapshot->keyspace, snapshot->generation,
-			parts[i].part, &key));
-	}
-	buffer_finish(&key);
-	rc = fetch_list_hear(&snapshot->lists[CACHE_HEAD], snapshot->cache,
-	    snapshot->redis, err);
-	for (i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
-		rc = fetch_list_hear(&snapshot->lists[parts[i].kind],
-		    snapshot->cache, snapshot->redis, err);
-	return rc;
-}
-
-int
-snapshot_answer(struct snapshot *snapshot, struct error *err)
-{
-	const struct need *needs;
-	size_t n, i, left;
-
-	needs = world_needs(snapshot->world, &n);
-	do {
-		left = 0;
-		for (i = 0; i < n; i++)
-			if (!answer_need(snapshot, &needs[i]))
-				left++;
-		if (left > 0 && fetch_wanted(snapshot, err) != 0)
-			return -1;
-	} while (left > 0);
-	world_needs_taken(snapshot->world);
-	return 0;
 }

@@ -1,0 +1,123 @@
+#include "worker/pipeline_internal.h"
+
+#include <assert.h>
+
+#include "common/log.h"
+#include "worker/watchdog.h"
+
+/* Partitions came: what Redis's marks must prove begins at what is committed.
+ */
+int
+pipeline_assigned(void *opaque, struct kafka_position *positions, size_t n)
+{
+	struct pipeline *p = opaque;
+	size_t i;
+
+	assert(n <= INTAKE_PARTITIONS_MAX);
+	for (i = 0; i < n; i++)
+		p->intake.owned[i] = (struct owned){ positions[i].partition,
+			positions[i].committed };
+	p->intake.n_owned = n;
+	claims_reset(p->intake.claims);
+	telemetry_rebalance(p->telemetry, REBALANCE_ASSIGN);
+	telemetry_assigned(p->telemetry, n);
+	log_event(LOG_INFO, "kafka", "partitions_assigned",
+	    "partitions were assigned", LOG_I("partitions", n), LOG_END);
+	return 0;
+}
+
+/* A batch that stage B is through with comes back; true if it was lost. */
+bool
+pipeline_collect(struct pipeline *p)
+{
+	bool lost = false;
+	struct batch *batch = committer_take(p->committer, &lost);
+
+	if (batch == NULL)
+		return false;
+	batch_reset(batch);
+	p->spare[p->n_spare++] = batch;
+	return lost;
+}
+
+void
+pipeline_revoked(void *opaque, bool lost)
+{
+	struct pipeline *p = opaque;
+	size_t i;
+
+	watchdog_enter(WATCHDOG_INTAKE, "revoke", 2 * REVOKE_MS);
+	if (!committer_revoke(p->committer, lost, REVOKE_MS))
+		log_event(LOG_WARN, "kafka", "revoke_overdue",
+		    "the transaction did not end in time: fencing decides",
+		    LOG_END);
+	watchdog_leave(WATCHDOG_INTAKE);
+	pipeline_collect(p);
+	p->intake.revoked = true;
+	for (i = 0; i < p->intake.n_owned; i++)
+		telemetry_lag_gone(p->telemetry, p->intake.owned[i].partition);
+	p->intake.n_owned = 0;
+	telemetry_rebalance(
+	    p->telemetry, lost ? REBALANCE_LOST : REBALANCE_REVOKE);
+	telemetry_assigned(p->telemetry, 0);
+	log_event(LOG_INFO, "kafka", "partitions_revoked",
+	    "the partitions are gone", LOG_I("lost", lost), LOG_END);
+}
+
+/* Records that were read and dropped must be read again. */
+int
+pipeline_reread(struct pipeline *p, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < p->intake.n_owned; i++) {
+		const struct owned *owned = &p->intake.owned[i];
+		struct kafka_offset place = { owned->partition,
+			owned->expected };
+		int64_t end;
+
+		if (place.offset < 0 &&
+		    kafka_consumer_range(p->intake.consumer, p->intake.topic,
+			place.partition, &place.offset, &end, KAFKA_CALL_MS,
+			err) != 0)
+			return -1;
+		if (kafka_consumer_seek(p->intake.consumer, p->intake.topic,
+			place, KAFKA_CALL_MS, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A record that came although nothing may be read is read again later. */
+static int
+put_back(struct pipeline *p, struct kafka_record *record, struct error *err)
+{
+	struct kafka_offset place = { record->partition, record->offset };
+
+	kafka_records_release(record, 1);
+	if (intake_owned(&p->intake, place.partition) == NULL)
+		return 0;
+	return kafka_consumer_seek(
+	    p->intake.consumer, p->intake.topic, place, KAFKA_CALL_MS, err);
+}
+
+/*
+ * Polls while nothing may be read: membership and assignments are served.
+ * Returns -1 only for what ends the process.
+ */
+int
+pipeline_poll_paused(struct pipeline *p, int timeout_ms, struct error *err)
+{
+	struct kafka_record record;
+	int n;
+
+	if (!kafka_consumer_is_paused(p->intake.consumer) &&
+	    kafka_consumer_pause(p->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	p->intake.revoked = false;
+	n = kafka_consumer_poll(
+	    p->intake.consumer, &record, 1, timeout_ms, err);
+	if (n > 0 && put_back(p, &record, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
+}

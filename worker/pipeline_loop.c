@@ -1,0 +1,374 @@
+#include "worker/pipeline_internal.h"
+
+#include <assert.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define POLL_MS 100
+#define PAUSE_AFTER_MS 500 /* of waiting for stage B, then poll paused */
+#define BACKOFF_MAX_MS 2000
+#define REPORT_MS 1000
+
+static void
+take_event(struct pipeline *p, enum intake_event event)
+{
+	enum intake_action action = intake_step(&p->phase, event);
+
+	assert(action != INTAKE_REFUSE);
+}
+
+/* Everything of Redis's is to be looked at again before work goes on. */
+static void
+drop_and_pause(struct pipeline *p, struct error *err)
+{
+	pipeline_say_away(p, p->redis_check, "redis", err);
+	telemetry_redis_error(p->telemetry);
+	redis_disconnect(p->redis);
+	intake_drop(&p->intake);
+	p->retry_ms = clock_monotonic_ms() + p->backoff_ms;
+	p->backoff_ms *= 2;
+	if (p->backoff_ms > BACKOFF_MAX_MS)
+		p->backoff_ms = BACKOFF_MAX_MS;
+}
+
+/* What a failed step of the intake means. */
+static int
+handle(struct pipeline *p, enum intake_result result, struct error *err)
+{
+	switch (result) {
+	case INTAKE_FINE:
+		return 0;
+	case INTAKE_STORE_AWAY:
+		take_event(p, INTAKE_STORE_DOWN);
+		drop_and_pause(p, err);
+		return 0;
+	case INTAKE_BEHIND_HERE:
+		/* An empty Redis has lost the catalogue too: look first. */
+		if (pipeline_check_store(p, err) != 0) {
+			if (err->kind != ERROR_RETRY &&
+			    err->exit_code != EX_CONFIG)
+				return -1;
+			take_event(p, INTAKE_STORE_DOWN);
+			drop_and_pause(p, err);
+			return 0;
+		}
+		take_event(p, INTAKE_BEHIND);
+		intake_drop(&p->intake);
+		if (repair_start(p->repair, &p->intake,
+			p->intake.behind_partition, p->intake.behind_mark,
+			err) == 0)
+			return 0;
+		if (err->kind == ERROR_FATAL)
+			return -1;
+		take_event(p, INTAKE_STORE_DOWN);
+		drop_and_pause(p, err);
+		return 0;
+	case INTAKE_BROKEN:
+		break;
+	}
+	if (err->kind == ERROR_FATAL)
+		return -1;
+	log_event(LOG_WARN, "kafka", "membership_lost", err->message, LOG_END);
+	take_event(p, INTAKE_LOST);
+	intake_drop(&p->intake);
+	return 0;
+}
+
+/*
+ * Revoked during a poll: what was read or prepared is the next owner's.  The
+ * same poll may have brought a new assignment and its first records, which
+ * were let go with the rest: reading begins anew where it is expected to.
+ */
+static void
+drop_revoked(struct pipeline *p)
+{
+	struct error err = { 0 };
+
+	if (!p->intake.revoked)
+		return;
+	p->intake.revoked = false;
+	take_event(p, INTAKE_REVOKED);
+	intake_drop(&p->intake);
+	if (pipeline_reread(p, &err) != 0) {
+		log_event(
+		    LOG_WARN, "kafka", "seek_failed", err.message, LOG_END);
+		take_event(p, INTAKE_LOST);
+	}
+}
+
+static int
+step_paused(struct pipeline *p, struct error *err)
+{
+	if (pipeline_poll_paused(p, WAIT_MS, err) != 0)
+		return -1;
+	drop_revoked(p);
+	if (clock_monotonic_ms() < p->retry_ms)
+		return 0;
+	if (pipeline_check_store(p, err) != 0) {
+		if (err->kind == ERROR_FATAL && err->exit_code != EX_CONFIG)
+			return -1;
+		drop_and_pause(p, err);
+		return 0;
+	}
+	if (pipeline_reread(p, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	if (kafka_consumer_resume(p->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	p->backoff_ms = BACKOFF_MIN_MS;
+	take_event(p, INTAKE_STORE_UP);
+	log_event(LOG_INFO, "redis", "redis_ready", "Redis is there again",
+	    LOG_S("address", redis_address(p->redis)), LOG_END);
+	return 0;
+}
+
+static struct batch *
+next_batch(struct pipeline *p)
+{
+	assert(p->n_spare > 0);
+	return p->spare[--p->n_spare];
+}
+
+/* Looks at Redis while there is nothing to do: readiness must not go stale. */
+static int
+look_at_store(struct pipeline *p, struct error *err)
+{
+	if (clock_monotonic_ms() < p->check_ms || p->intake.sent_n > 0)
+		return 0;
+	if (pipeline_check_store(p, err) == 0)
+		return 0;
+	if (err->kind == ERROR_FATAL && err->exit_code != EX_CONFIG)
+		return -1;
+	return handle(p, INTAKE_STORE_AWAY, err);
+}
+
+static int
+step_filling(struct pipeline *p, struct error *err)
+{
+	enum committer_state state;
+	enum intake_result result;
+
+	if (p->intake.batch == NULL)
+		p->intake.batch = next_batch(p);
+	result =
+	    intake_fill(&p->intake, p->intake.batch->n > 0 ? 1 : POLL_MS, err);
+	if (result != INTAKE_FINE)
+		return handle(p, result, err);
+	drop_revoked(p);
+	if (p->phase != INTAKE_FILLING)
+		return 0;
+	state = committer_state(p->committer);
+	if (p->intake.batch->n == 0)
+		return look_at_store(p, err);
+	if (batch_is_full(p->intake.batch) || state == COMMITTER_READY)
+		take_event(p, INTAKE_CUT);
+	return 0;
+}
+
+static int
+step_claiming(struct pipeline *p, struct error *err)
+{
+	enum intake_result result = intake_claim(&p->intake, err);
+
+	if (result != INTAKE_FINE)
+		return handle(p, result, err);
+	pipeline_note_store_up(p);
+	take_event(p, INTAKE_CLAIMED);
+	return 0;
+}
+
+static int
+step_planning(struct pipeline *p, struct error *err)
+{
+	enum intake_result result = intake_plan(&p->intake, err);
+
+	if (result != INTAKE_FINE)
+		return handle(p, result, err);
+	take_event(p, INTAKE_PLANNED);
+	return 0;
+}
+
+/* Waits for stage B; polls meanwhile if that takes long. */
+static int
+step_prepared(struct pipeline *p, struct error *err)
+{
+	int64_t begun = clock_monotonic_ms();
+
+	while (committer_state(p->committer) != COMMITTER_READY) {
+		if (committer_state(p->committer) == COMMITTER_FAILED)
+			return 0; /* the loop sees it */
+		if (clock_monotonic_ms() - begun < PAUSE_AFTER_MS) {
+			pipeline_wait(p, WAIT_MS);
+		} else if (pipeline_poll_paused(p, WAIT_MS, err) != 0) {
+			return -1;
+		}
+		pipeline_turn(p);
+		if (p->intake.revoked) {
+			drop_revoked(p);
+			break;
+		}
+		if (pipeline_collect(p)) {
+			take_event(p, INTAKE_LOST);
+			intake_drop(&p->intake);
+			break;
+		}
+		if (pipeline_is_stopping(p))
+			return 0;
+	}
+	if (p->phase == INTAKE_PREPARED && pipeline_collect(p)) {
+		take_event(p, INTAKE_LOST);
+		intake_drop(&p->intake);
+	}
+	if (p->phase == INTAKE_PREPARED) {
+		intake_advance(&p->intake);
+		committer_give(p->committer, p->intake.batch);
+		p->intake.batch = NULL;
+		take_event(p, INTAKE_TAKEN);
+	}
+	if (p->phase == INTAKE_FILLING &&
+	    kafka_consumer_is_paused(p->intake.consumer) &&
+	    kafka_consumer_resume(p->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	return 0;
+}
+
+static int
+step_repairing(struct pipeline *p, struct error *err)
+{
+	int rc;
+
+	if (pipeline_poll_paused(p, 0, err) != 0)
+		return -1;
+	if (p->intake.revoked) {
+		drop_revoked(p);
+		return kafka_consumer_resume(p->intake.consumer, err) != 0 &&
+			err->kind == ERROR_FATAL
+		    ? -1
+		    : 0;
+	}
+	rc = repair_step(p->repair, &p->intake, err);
+	if (rc < 0) {
+		if (err->kind == ERROR_FATAL)
+			return -1;
+		take_event(p, INTAKE_STORE_DOWN);
+		drop_and_pause(p, err);
+		return 0;
+	}
+	if (rc == 0)
+		return 0;
+	if (pipeline_reread(p, err) != 0 ||
+	    kafka_consumer_resume(p->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	take_event(p, INTAKE_REPAIRED);
+	return 0;
+}
+
+/* Back to what is committed, once stage B has nothing under way. */
+static int
+step_rewinding(struct pipeline *p, struct error *err)
+{
+	enum committer_state state = committer_state(p->committer);
+
+	if (pipeline_poll_paused(p, POLL_MS, err) != 0)
+		return -1;
+	drop_revoked(p);
+	pipeline_collect(p);
+	if (state == COMMITTER_BUSY || state == COMMITTER_OPENING)
+		return 0;
+	if (intake_rewind(&p->intake, err) != 0 ||
+	    kafka_consumer_resume(p->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	take_event(p, INTAKE_REWOUND);
+	return 0;
+}
+
+static int
+step(struct pipeline *p, struct error *err)
+{
+	switch (p->phase) {
+	case INTAKE_PAUSED:
+		return step_paused(p, err);
+	case INTAKE_FILLING:
+		return step_filling(p, err);
+	case INTAKE_CLAIMING:
+		return step_claiming(p, err);
+	case INTAKE_PLANNING:
+		return step_planning(p, err);
+	case INTAKE_PREPARED:
+		return step_prepared(p, err);
+	case INTAKE_REPAIRING:
+		return step_repairing(p, err);
+	case INTAKE_REWINDING:
+	case INTAKE_PHASES:
+		break;
+	}
+	return step_rewinding(p, err);
+}
+
+static void
+report_kafka(struct pipeline *p)
+{
+	struct kafka_state state;
+	char reason[256];
+
+	kafka_health_read(p->kafka.health, FRESH_MS, &state);
+	telemetry_dependency(p->telemetry, DEPENDENCY_KAFKA, state.up);
+	committer_reason(p->committer, reason, sizeof reason);
+	if (!state.up)
+		health_bad(p->kafka_check, "%s", state.reason);
+	else if (reason[0] != '\0')
+		health_bad(p->kafka_check, "%s", reason);
+	else if (!kafka_consumer_is_joined(p->intake.consumer))
+		health_bad(p->kafka_check, "joining the group %s", p->group);
+	else
+		health_ok(p->kafka_check);
+}
+
+/* Lag and health, each second. */
+static void
+report(struct pipeline *p)
+{
+	int64_t now = clock_monotonic_ms(), lag = 0;
+	size_t i;
+
+	if (now < p->report_ms)
+		return;
+	p->report_ms = now + REPORT_MS;
+	report_kafka(p);
+	for (i = 0; i < p->intake.n_owned; i++) {
+		const struct owned *owned = &p->intake.owned[i];
+		int64_t end = kafka_consumer_end(
+		    p->intake.consumer, p->intake.topic, owned->partition);
+		int64_t behind = end > owned->expected && owned->expected >= 0
+		    ? end - owned->expected
+		    : 0;
+
+		telemetry_lag(
+		    p->telemetry, p->intake.topic, owned->partition, behind);
+		lag += behind;
+	}
+	sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s: %zu partitions, lag %lld",
+	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
+}
+
+int
+pipeline_work(struct pipeline *p, struct error *err)
+{
+	while (!pipeline_is_stopping(p)) {
+		pipeline_turn(p);
+		report(p);
+		if (committer_state(p->committer) == COMMITTER_FAILED) {
+			committer_error(p->committer, err);
+			return -1;
+		}
+		if (p->phase != INTAKE_PREPARED && pipeline_collect(p)) {
+			take_event(p, INTAKE_LOST);
+			intake_drop(&p->intake);
+		}
+		if (step(p, err) != 0)
+			return -1;
+	}
+	return 0;
+}
