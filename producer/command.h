@@ -89,11 +89,14 @@ int64_t command_deadline(const struct command *command);
 
 /* The handlers, one file per group: cmd_config.c ... */
 int cmd_apply(struct command *command, int argc, char **argv);
+int cmd_build_fail(struct command *command, int argc, char **argv);
+int cmd_build_finish(struct command *command, int argc, char **argv);
 int cmd_check(struct command *command, int argc, char **argv);
 int cmd_completion(struct command *command, int argc, char **argv);
 int cmd_config_check(struct command *command, int argc, char **argv);
 int cmd_config_keys(struct command *command, int argc, char **argv);
 int cmd_config_show(struct command *command, int argc, char **argv);
+int cmd_dataset_commit(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);

@@ -73,6 +73,22 @@ const struct command_row command_rows[] = {
 	    "ri.scheduler.main.schedule.daily\n"
 	    "  schedrun run list --schedule RID --limit 1 -o jsonl\n",
 	    cmd_run_list },
+	{ "dataset commit", "DATASET --branch NAME",
+	    "Say that a dataset has new data on a branch",
+	    "  schedrun dataset commit ri.foundry.main.dataset.orders-raw "
+	    "--branch master\n"
+	    "  schedrun dataset commit RID --branch feature --parent master "
+	    "--transaction RID\n",
+	    cmd_dataset_commit },
+	{ "build finish", "RID", "Say that a build has succeeded",
+	    "  schedrun build finish ri.foundry.main.build.<uuid>\n"
+	    "  schedrun watch --outcome submitted --count 1 | jq -r "
+	    ".result.buildRid | xargs schedrun build finish\n",
+	    cmd_build_finish },
+	{ "build fail", "RID", "Say that a build has failed",
+	    "  schedrun build fail ri.foundry.main.build.<uuid>\n"
+	    "  schedrun build fail RID && schedrun build finish RID\n",
+	    cmd_build_fail },
 	{ "lag", "", "How far the workers are behind",
 	    "  schedrun lag\n"
 	    "  schedrun lag --watch 2s\n",

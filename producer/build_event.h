@@ -1,0 +1,25 @@
+#ifndef SCHEDRUN_PRODUCER_BUILD_EVENT_H
+#define SCHEDRUN_PRODUCER_BUILD_EVENT_H
+
+#include "common/arena.h"
+#include "common/config.h"
+#include "common/error.h"
+#include "common/rid.h"
+#include "common/text.h"
+#include "schemas/build_requested.h"
+
+/*
+ * A BuildRequested record as the run view keeps it (`b`, field `e`: the value
+ * as on the topic), read and checked: its rid is `build`'s, every position of a
+ * job is inside the list.  Everything goes to `arena`.
+ *   ERROR_INPUT  it is malformed, or its schema is unknown
+ *   ERROR_RETRY  the registry does not answer
+ */
+int build_event_read(const struct config *config, struct text event,
+    const struct uuid *build, struct arena *arena, struct build_requested *out,
+    struct error *err);
+
+/* The UUID of a build's RID; false: it is none. */
+bool build_rid_parse(struct text rid, struct uuid *build);
+
+#endif
