@@ -162,6 +162,20 @@ text_is_utf8(struct text text)
 	return true;
 }
 
+struct text
+text_cut(struct text text, size_t max)
+{
+	size_t n = max, back;
+
+	if (text.size <= max)
+		return text;
+	/* A character has at most three bytes of the form 10xxxxxx. */
+	for (back = 0; back < 3 && n > 0; back++, n--)
+		if (((unsigned char)text.at[n] & 0xC0) != 0x80)
+			break;
+	return (struct text){ text.at, n };
+}
+
 bool
 text_has_control(struct text text)
 {

@@ -42,6 +42,9 @@ size_t text_hash(struct text text);
 /* UTF-8 by RFC 3629: no overlong form, no surrogate, nothing over U+10FFFF. */
 bool text_is_utf8(struct text text);
 
+/* At most `max` bytes of the text's beginning, not ending within a character. */
+struct text text_cut(struct text text, size_t max);
+
 /* Whether a control character (U+0000 to U+001F, U+007F) is in it. */
 bool text_has_control(struct text text);
 

@@ -49,21 +49,29 @@ is_simple(struct text name)
 	return name.size > 0;
 }
 
-/* Printable bytes as they are, the rest as \xHH: a message is one line. */
+/* Control characters as \xHH, as is `quote`: a message is one line. */
+static void
+append_line(struct buffer *out, struct text text, char quote)
+{
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		char c = text.at[i];
+
+		if (text_has_control((struct text){ &c, 1 }) || c == quote)
+			buffer_format(out, "\\x%02x", (unsigned)c);
+		else
+			buffer_byte(out, c);
+	}
+}
+
 static void
 append_shown(struct buffer *out, struct text text)
 {
-	size_t i, n = text.size < SHOWN_MAX ? text.size : SHOWN_MAX;
+	struct text shown = text_cut(text, SHOWN_MAX);
 
-	for (i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text.at[i];
-
-		if (c < 0x20 || c == 0x7F || c == '"')
-			buffer_format(out, "\\x%02x", c);
-		else
-			buffer_byte(out, (char)c);
-	}
-	if (n < text.size)
+	append_line(out, shown, '"');
+	if (shown.size < text.size)
 		buffer_append(out, TEXT("..."));
 }
 
@@ -102,7 +110,9 @@ reader_fault(
 {
 	struct buffer message = { 0 };
 	char what[512];
+	struct text text = { what, 0 };
 	va_list args;
+	int size;
 
 	if (reader->n_faults++ >= FAULTS_KEPT_MAX)
 		return;
@@ -110,11 +120,16 @@ reader_fault(
 		reader->faults = arena_zalloc(
 		    reader->arena, FAULTS_KEPT_MAX, sizeof *reader->faults);
 	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
+	size = vsnprintf(what, sizeof what, format, args);
 	va_end(args);
+	text.size = size > 0 ? (size_t)size : 0;
+	if (text.size >= sizeof what) {
+		text.size = sizeof what - 1;
+		text = text_cut(text, text.size - 1);
+	}
 	append_place(&message, place);
 	buffer_append(&message, TEXT(": "));
-	buffer_append(&message, text_from(what));
+	append_line(&message, text, '\0');
 	reader->faults[reader->n_faults - 1] =
 	    text_copy(reader->arena, buffer_text(&message));
 	buffer_finish(&message);
