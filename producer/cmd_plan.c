@@ -1,15 +1,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "producer/command.h"
 #include "producer/input_file.h"
+#include "producer/live_plan.h"
 #include "producer/plan_case.h"
 #include "producer/plan_view.h"
+#include "producer/submission.h"
+
+#define DRY_RUN_ID "dry-run"
+#define LIVE_ATTEMPTS 3
 
 enum plan_option {
 	OPTION_WORLD = 512,
 	OPTION_VERSION,
 	OPTION_REQUEST,
+	OPTION_SCHEDULE,
+	OPTION_BY,
+	OPTION_PIN,
+	OPTION_REQUEST_ID,
 	OPTION_JSONL,
 	OPTION_EXPLAIN,
 	OPTION_DOT,
@@ -17,10 +27,20 @@ enum plan_option {
 
 struct plan_flags {
 	const char *world, *version, *request;
+	const char *schedule, *by, *pin, *request_id;
 	bool jsonl, explain, dot;
 };
 
 static const struct argp_option options[] = {
+	{ "schedule", OPTION_SCHEDULE, "RID", 0,
+	    "Plan this schedule on the catalogue in Redis", 0 },
+	{ "by", OPTION_BY, "UUID", 0, "As if this user asked (--schedule)", 0 },
+	{ "pin", OPTION_PIN, "RID", 0,
+	    "This version, not the current one (--schedule)", 0 },
+	{ "request-id", OPTION_REQUEST_ID, "ID", 0,
+	    "The run's ids are made of it (--schedule; default: " DRY_RUN_ID
+	    ")",
+	    0 },
 	{ "world", OPTION_WORLD, "FILE", 0, "World document", 0 },
 	{ "version", OPTION_VERSION, "FILE", 0, "Version document, or null",
 	    0 },
@@ -33,12 +53,47 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+/* Exactly one of the three ways, with what it needs. */
+static void
+check_source(const struct plan_flags *flags, struct argp_state *state)
+{
+	bool files = flags->world != NULL || flags->version != NULL ||
+	    flags->request != NULL;
+
+	if (files + flags->jsonl + (flags->schedule != NULL) != 1)
+		argp_error(state,
+		    "give --schedule RID, or --world, --version and --request, "
+		    "or --jsonl");
+	if (files &&
+	    (flags->world == NULL || flags->version == NULL ||
+		flags->request == NULL))
+		argp_error(
+		    state, "--world, --version and --request go together");
+	if (flags->schedule == NULL &&
+	    (flags->by != NULL || flags->pin != NULL ||
+		flags->request_id != NULL))
+		argp_error(
+		    state, "--by, --pin and --request-id go with --schedule");
+}
+
 static error_t
 take(int key, char *argument, struct argp_state *state)
 {
 	struct plan_flags *flags = state->input;
 
 	switch (key) {
+	case OPTION_SCHEDULE:
+		flags->schedule = argument;
+		return 0;
+	case OPTION_BY:
+		flags->by = argument;
+		return 0;
+	case OPTION_PIN:
+		flags->pin = argument;
+		return 0;
+	case OPTION_REQUEST_ID:
+		flags->request_id = argument;
+		return 0;
 	case OPTION_WORLD:
 		flags->world = argument;
 		return 0;
@@ -61,11 +116,7 @@ take(int key, char *argument, struct argp_state *state)
 		argp_error(state, "too many arguments: %s", argument);
 		return 0;
 	case ARGP_KEY_END:
-		if (!flags->jsonl &&
-		    (flags->world == NULL || flags->version == NULL ||
-			flags->request == NULL))
-			argp_error(state,
-			    "--world, --version and --request, or --jsonl");
+		check_source(flags, state);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -92,18 +143,19 @@ answer_lines(struct plan_case *plan_case)
 	return EXIT_DONE;
 }
 
+/* An outcome with the request that it is of, in the form that is asked for. */
 static void
-print(const struct plan_flags *flags, const struct plan_case *plan_case)
+print(const struct plan_flags *flags, const struct outcome *outcome,
+    const struct run_request *request, struct text created_time)
 {
 	struct buffer out = { 0 };
 
 	if (flags->explain) {
-		plan_explain(plan_case->outcome, command_has_colour(), &out);
+		plan_explain(outcome, command_has_colour(), &out);
 	} else if (flags->dot) {
-		plan_draw(plan_case->outcome, &out);
+		plan_draw(outcome, &out);
 	} else {
-		outcome_write_json(plan_case->outcome, &plan_case->request,
-		    plan_case->created_time, &out);
+		outcome_write_json(outcome, request, created_time, &out);
 		buffer_byte(&out, '\n');
 	}
 	fwrite(out.at, 1, out.size, stdout);
@@ -128,11 +180,80 @@ plan_files(struct command *command, const struct plan_flags *flags,
 		json_root(request), &err) != 0)
 		code = command_fail(command, &err);
 	else
-		print(flags, plan_case);
+		print(flags, plan_case->outcome, &plan_case->request,
+		    plan_case->created_time);
 	json_destroy(world);
 	json_destroy(version);
 	json_destroy(request);
 	return code;
+}
+
+/* An answer that was too large is read in pieces the next time. */
+static const struct outcome *
+insist(struct live_plan *live, const struct run_request *request,
+    struct error *err)
+{
+	const struct outcome *outcome;
+	int attempts = 0;
+
+	do
+		outcome = live_plan_run(live, request, err);
+	while (outcome == NULL && err->kind == ERROR_RETRY &&
+	    ++attempts < LIVE_ATTEMPTS);
+	return outcome;
+}
+
+static int
+plan_request(struct command *command, const struct plan_flags *flags,
+    const struct run_request *request)
+{
+	struct error err = { 0 };
+	struct redis *redis = command_redis(command, "redis.url", &err);
+	struct live_plan *live = NULL;
+	const struct outcome *outcome = NULL;
+	char now[CLOCK_TEXT_SIZE];
+	int code = EXIT_DONE;
+
+	clock_format(request->created_time_ms, now);
+	if (redis != NULL) {
+		live = live_plan_create(redis,
+		    config_text(command_config(command), "redis.prefix"));
+		outcome = insist(live, request, &err);
+	}
+	if (outcome == NULL)
+		code = command_fail(command, &err);
+	else if (!live_plan_found_schedule(live))
+		code = command_say(command, EXIT_NOT_FOUND,
+		    "schedule \"%s\" not found in %s; try: schedrun schedule "
+		    "list",
+		    flags->schedule, redis_address(redis));
+	else
+		print(
+		    flags, outcome, request, (struct text){ now, sizeof now });
+	live_plan_destroy(live);
+	redis_destroy(redis);
+	return code;
+}
+
+static int
+plan_live(struct command *command, const struct plan_flags *flags)
+{
+	struct run_request request = {
+		.request_id = flags->request_id != NULL
+		    ? text_from(flags->request_id)
+		    : TEXT(DRY_RUN_ID),
+		.schedule_rid = text_from(flags->schedule),
+		.schedule_version_rid = text_from(flags->pin),
+		.created_time_ms = clock_wall_ms(),
+		.created_by = text_from(flags->by),
+	};
+	struct error err = { 0 };
+	struct uuid run;
+
+	if (submission_check(&request, &run, &err) != 0)
+		return command_say(
+		    command, EXIT_WRONG_USAGE, "%s", err.message);
+	return plan_request(command, flags, &request);
 }
 
 int
@@ -145,6 +266,8 @@ cmd_plan(struct command *command, int argc, char **argv)
 	int code;
 
 	command_parse(command, &argp, argc, argv, &flags);
+	if (flags.schedule != NULL)
+		return plan_live(command, &flags);
 	plan_case_init(&plan_case);
 	code = flags.jsonl ? answer_lines(&plan_case)
 			   : plan_files(command, &flags, &plan_case);

@@ -41,19 +41,6 @@ close_view(struct viewer *viewer)
 	arena_destroy(viewer->arena);
 }
 
-/* The UUID of a run's RID; a usage error of anything else. */
-static bool
-parse_run(const char *rid, struct uuid *id)
-{
-	struct text text = text_from(rid), prefix = TEXT(RID_RUN_PREFIX);
-
-	if (!text_starts_with(text, prefix))
-		return false;
-	return uuid_parse(
-	    (struct text){ text.at + prefix.size, text.size - prefix.size },
-	    id);
-}
-
 static struct text
 rid_text(const struct uuid *id, struct arena *arena)
 {
@@ -170,7 +157,7 @@ cmd_run_get(struct command *command, int argc, char **argv)
 	struct uuid id;
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (!parse_run(rid, &id))
+	if (!run_rid_parse(text_from(rid), &id))
 		return command_say(command, EXIT_WRONG_USAGE,
 		    "\"%s\" is not the RID of a run (" RID_RUN_PREFIX "UUID)",
 		    rid);

@@ -101,6 +101,7 @@ int cmd_export(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);
 int cmd_lag(struct command *command, int argc, char **argv);
+int cmd_run_explain(struct command *command, int argc, char **argv);
 int cmd_run_get(struct command *command, int argc, char **argv);
 int cmd_run_list(struct command *command, int argc, char **argv);
 int cmd_schedule_get(struct command *command, int argc, char **argv);

@@ -58,16 +58,25 @@ const struct command_row command_rows[] = {
 	    "  schedrun schedule unpause RID\n"
 	    "  schedrun --redis redis://other:6379/0 schedule unpause RID\n",
 	    cmd_schedule_unpause },
-	{ "plan", "", "Dry run of the planner on documents",
-	    "  schedrun plan --world W.json --version V.json --request R.json "
+	{ "plan",
+	    "--schedule RID | --world W --version V --request R | --jsonl",
+	    "Dry run of the worker's planner: what a run would lead to",
+	    "  schedrun plan --schedule ri.scheduler.main.schedule.daily "
 	    "--explain\n"
-	    "  schedrun plan --jsonl < cases.jsonl\n",
+	    "  schedrun plan --world W.json --version V.json --request R.json "
+	    "--dot | dot -Tsvg > plan.svg\n",
 	    cmd_plan },
 	{ "run get", "RID", "Show one run from the run view",
 	    "  schedrun run get ri.scheduler.main.run.<uuid>\n"
 	    "  schedrun run get ri.scheduler.main.run.<uuid> -o json | jq "
 	    ".why\n",
 	    cmd_run_get },
+	{ "run explain", "RID",
+	    "Say why a run ended as it did: its jobs, its reasons",
+	    "  schedrun run explain ri.scheduler.main.run.<uuid> -o table\n"
+	    "  schedrun run explain ri.scheduler.main.run.<uuid> --dot | dot "
+	    "-Tsvg > run.svg\n",
+	    cmd_run_explain },
 	{ "run list", "--schedule RID", "List a schedule's runs, newest first",
 	    "  schedrun run list --schedule "
 	    "ri.scheduler.main.schedule.daily\n"

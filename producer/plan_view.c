@@ -1,5 +1,6 @@
 #include "producer/plan_view.h"
 
+#define PHASE_STALENESS 11 /* the one that says how much is up to date */
 #define BOLD "\033[1m"
 #define GREEN "\033[32m"
 #define RED "\033[31m"
@@ -75,16 +76,21 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 	switch (outcome->type) {
 	case OUTCOME_SUBMITTED:
 		put_coloured(out, colour, GREEN, "submitted");
-		buffer_format(out, ": %d of %d jobs run, %d are up to date\n",
+		buffer_format(out, ": %d of %d %s, %d up to date\n",
 		    (int)why->running, (int)why->selected,
+		    why->selected == 1 ? "job runs" : "jobs run",
 		    (int)why->up_to_date);
 		for (i = 0; i < outcome->build.n_jobs; i++)
 			put_job(out, &outcome->build, i, colour);
 		break;
 	case OUTCOME_IGNORED:
 		put_coloured(out, colour, BOLD, "ignored");
-		buffer_format(out, " (%s): %d jobs are up to date\n",
-		    why->cause, (int)why->up_to_date);
+		buffer_format(out, " (%s)", why->cause);
+		if (why->phase == PHASE_STALENESS)
+			buffer_format(out, ": %d %s up to date",
+			    (int)why->up_to_date,
+			    why->up_to_date == 1 ? "job is" : "jobs are");
+		buffer_byte(out, '\n');
 		break;
 	case OUTCOME_ERROR:
 		put_coloured(out, colour, RED, "error");

@@ -294,7 +294,8 @@ choose_version(struct snapshot *snapshot, size_t number)
 	struct error err;
 
 	plan->planned_rid = plan->pin;
-	if (entry->bytes.at == NULL)
+	plan->has_schedule = entry->bytes.at != NULL;
+	if (!plan->has_schedule)
 		return;
 	if (schedule_head_parse(entry->bytes, &head, &err) != 0) {
 		damage_plan(

@@ -69,7 +69,7 @@ int64_t snapshot_generation(const struct snapshot *snapshot);
 struct snapshot_plan {
 	struct text schedule_rid, pin;
 	const struct schedule_version *version; /* NULL: the store has none */
-	bool paused, deleted;
+	bool has_schedule, paused, deleted;
 	/*
 	 * The stored schedule or version is unreadable: the outcome is Internal
 	 * with this cause ("versionUnreadable") and a message that names the
