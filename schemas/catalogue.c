@@ -417,7 +417,7 @@ role_letter(enum role role)
 const char *
 role_name(enum role role)
 {
-	return role == ROLE_NONE ? "none" : role_names[role - ROLE_VIEWER];
+	return role <= ROLE_NONE ? "none" : role_names[role - ROLE_VIEWER];
 }
 
 struct world_limits

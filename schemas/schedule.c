@@ -6,6 +6,26 @@
 static const char *const target_types[] = { "manual", "upstream", "connecting",
 	NULL };
 static const char *const scope_types[] = { "project", "user", NULL };
+
+bool
+text_list_has(const struct text_list *list, struct text text)
+{
+	size_t low = 0, high = list->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = text_compare(list->at[middle], text);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 static void
 read_target(struct reader *reader, const struct place *action,
     const struct json *node, struct schedule_version *version)

@@ -24,6 +24,8 @@ struct text_list {
 	const struct text *at;
 	size_t n;
 };
+/* Whether an ascending list has the text. */
+bool text_list_has(const struct text_list *list, struct text text);
 
 struct duration {
 	struct text unit; /* "SECONDS"; none: no duration at all */

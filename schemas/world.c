@@ -39,8 +39,13 @@ struct spec_place {
 	struct world_spec *spec;
 };
 
+struct world_referrer {
+	struct world_referrer *next;
+	struct text project;
+};
+
 struct damage {
-	const struct world_dataset *dataset;
+	const void *thing; /* a dataset, spec, user or pair */
 	struct text message;
 };
 
@@ -177,7 +182,7 @@ is_spec_place(const void *entry, const void *key)
 static bool
 is_damage(const void *entry, const void *key)
 {
-	return ((const struct damage *)entry)->dataset == key;
+	return ((const struct damage *)entry)->thing == key;
 }
 
 struct world *
@@ -386,7 +391,7 @@ world_knows_spec(
 
 bool
 world_knows_writer(struct world *world, struct world_dataset *dataset,
-    struct text branch, const struct job_spec **writer)
+    struct text branch, const struct world_spec **writer)
 {
 	struct world_spec *spec = find_spec(world, dataset, branch);
 
@@ -398,7 +403,7 @@ world_knows_writer(struct world *world, struct world_dataset *dataset,
 	if (!world_knows_spec(world, dataset, spec))
 		return false;
 	if (spec->known == KNOWN_PRESENT)
-		*writer = spec->spec;
+		*writer = spec;
 	return true;
 }
 
@@ -425,20 +430,43 @@ world_knows_role(
 	return true;
 }
 
-bool
-world_knows_reference(struct world *world, struct text project,
-    struct text dataset, bool *references)
+/* In a complete world: by the projects that reference it. */
+static bool
+is_referenced(
+    const struct world_dataset *dataset, const struct text_list *projects)
 {
-	struct pair *pair =
-	    find_pair(world, &world->references, project, dataset);
-	struct need need = {
-		.kind = NEED_REFERENCE, .a = project, .b = dataset, .slot = pair
-	};
+	const struct world_referrer *referrer = dataset->referrers;
 
-	if (!is_known(world, &pair->known, &need))
-		return false;
-	*references = pair->references;
-	return true;
+	for (; referrer != NULL; referrer = referrer->next)
+		if (text_list_has(projects, referrer->project))
+			return true;
+	return false;
+}
+
+bool
+world_knows_reference(struct world *world, const struct text_list *projects,
+    struct world_dataset *dataset, bool *references)
+{
+	bool known = true;
+	size_t i;
+
+	*references = world->complete && is_referenced(dataset, projects);
+	for (i = 0; i < projects->n && !world->complete; i++) {
+		struct pair *pair = find_pair(
+		    world, &world->references, projects->at[i], dataset->rid);
+		struct need need = { .kind = NEED_REFERENCE,
+			.a = pair->a,
+			.b = pair->b,
+			.slot = pair };
+
+		if (!is_known(world, &pair->known, &need))
+			known = false;
+		else if (pair->references)
+			*references = true;
+		if (*references)
+			return true;
+	}
+	return known;
 }
 
 const struct need *
@@ -465,12 +493,22 @@ world_put_role(
 }
 
 void
-world_put_reference(struct world *world, struct text project,
-    struct text dataset, bool references)
+world_put_reference(
+    struct world *world, struct text project, struct text rid, bool references)
 {
-	struct pair *pair =
-	    find_pair(world, &world->references, project, dataset);
+	struct world_dataset *dataset;
+	struct world_referrer *referrer;
+	struct pair *pair;
 
+	if (world->complete && references) {
+		dataset = world_dataset(world, rid);
+		referrer = arena_alloc(world->arena, sizeof *referrer);
+		*referrer =
+		    (struct world_referrer){ dataset->referrers, project };
+		dataset->referrers = referrer;
+		return;
+	}
+	pair = find_pair(world, &world->references, project, rid);
 	pair->references = references;
 	pair->known = references ? KNOWN_PRESENT : KNOWN_ABSENT;
 }
@@ -494,34 +532,66 @@ branch_list_find(const struct branch_list *branches, struct text name)
 	return NULL;
 }
 
+/* Marks what a need is about as damaged, and known. */
+static const void *
+mark_damaged(const struct need *need)
+{
+	struct pair *pair = need->slot;
+
+	switch (need->kind) {
+	case NEED_DATASET:
+		need->dataset->damaged = true;
+		need->dataset->known = KNOWN_PRESENT;
+		return need->dataset;
+	case NEED_SPEC:
+		need->spec->damaged = true;
+		need->spec->known = KNOWN_PRESENT;
+		return need->spec;
+	case NEED_USER:
+		need->user->damaged = true;
+		need->user->known = KNOWN_PRESENT;
+		return need->user;
+	case NEED_GRANT:
+		pair->role = ROLE_UNREADABLE;
+		break;
+	case NEED_REFERENCE:
+		break;
+	}
+	pair->known = KNOWN_PRESENT;
+	return pair;
+}
+
 void
 world_put_damage(
-    struct world *world, struct world_dataset *dataset, struct text message)
+    struct world *world, const struct need *need, struct text message)
 {
-	size_t hash = hash_pointer(dataset);
-	struct slot *slot =
-	    table_find(&world->damages, hash, dataset, is_damage);
+	const void *thing = mark_damaged(need);
+	size_t hash = hash_pointer(thing);
+	struct slot *slot = table_find(&world->damages, hash, thing, is_damage);
 	struct damage *damage;
 
 	if (slot->entry != NULL)
 		return; /* the first message is as good as the next */
 	damage = arena_alloc(world->arena, sizeof *damage);
-	*damage = (struct damage){ dataset, message };
-	dataset->damaged = true;
+	*damage = (struct damage){ thing, message };
 	table_fill(&world->damages, world->arena, slot, hash, damage);
 }
 
 struct text
-world_damage(const struct world *world, const struct world_dataset *dataset)
+world_damage(const struct world *world, const void *thing)
 {
-	const struct damage *damage;
+	const struct damage *damage =
+	    table_find(&world->damages, hash_pointer(thing), thing, is_damage)
+		->entry;
 
-	if (!dataset->damaged)
-		return TEXT_NONE;
-	damage = table_find(
-	    &world->damages, hash_pointer(dataset), dataset, is_damage)
-		     ->entry;
 	return damage != NULL ? damage->message : TEXT_NONE;
+}
+
+struct text
+world_role_damage(struct world *world, struct text user, struct text project)
+{
+	return world_damage(
+	    world, find_pair(world, &world->roles, user, project));
 }
 
 struct world_limits

@@ -57,7 +57,13 @@ struct job_spec {
 	size_t n_inputs;
 };
 
-enum role { ROLE_NONE, ROLE_VIEWER, ROLE_EDITOR, ROLE_OWNER };
+enum role {
+	ROLE_UNREADABLE = -1, /* gives no right; world_role_damage says why */
+	ROLE_NONE,
+	ROLE_VIEWER,
+	ROLE_EDITOR,
+	ROLE_OWNER,
+};
 
 enum known {
 	KNOWN_NOT = 0, /* nobody has asked */
@@ -71,8 +77,11 @@ struct world_spec {
 	struct world_spec *next; /* of the same dataset, another branch */
 	struct text branch;
 	enum known known;
+	bool damaged;                /* world_damage says by what */
 	const struct job_spec *spec; /* if present; shared by its outputs */
 };
+
+struct world_referrer; /* a project that references a dataset */
 
 struct world_dataset {
 	struct text rid;
@@ -82,13 +91,15 @@ struct world_dataset {
 	uint32_t n_specs;
 	struct text project;
 	struct branch_list branches;
-	struct world_spec *specs; /* places made so far, newest first */
+	struct world_spec *specs;         /* places made so far, newest first */
+	struct world_referrer *referrers; /* of a complete world */
 };
 
 struct world_user {
 	struct text name;
 	enum known known;
 	bool active;
+	bool damaged;
 };
 
 struct world_limits { /* already capped to the hard limits of semantics 6 */
@@ -140,19 +151,25 @@ struct world_user *world_user(struct world *world, struct text name);
  * it has become a need, once however often it is asked for.
  */
 /*
- * Who writes `dataset` on `branch`: *spec, NULL if nobody does.  Unlike
- * world_spec it makes no place in a complete world.
+ * Who writes `dataset` on `branch`: *writer; NULL if nobody does, and not
+ * damaged if somebody does.  Unlike world_spec it makes no place in a complete
+ * world.
  */
 bool world_knows_writer(struct world *world, struct world_dataset *dataset,
-    struct text branch, const struct job_spec **spec);
+    struct text branch, const struct world_spec **writer);
 bool world_knows_dataset(struct world *world, struct world_dataset *dataset);
 bool world_knows_spec(struct world *world, struct world_dataset *dataset,
     struct world_spec *spec);
 bool world_knows_user(struct world *world, struct world_user *user);
 bool world_knows_role(struct world *world, struct text user,
     struct text project, enum role *role);
-bool world_knows_reference(struct world *world, struct text project,
-    struct text dataset, bool *references);
+/*
+ * Whether one of `projects`, which ascend, references the dataset.  In a
+ * complete world the cost follows the projects that do; else each is asked for.
+ */
+bool world_knows_reference(struct world *world,
+    const struct text_list *projects, struct world_dataset *dataset,
+    bool *references);
 
 /* What is wanted since the last world_needs_taken, in the order of asking. */
 const struct need *world_needs(const struct world *world, size_t *n);
@@ -169,13 +186,16 @@ const struct branch *branch_list_find(
     const struct branch_list *branches, struct text name);
 
 /*
- * A stored entry was unreadable: every plan that asks for it ends as Internal,
- * with this message (it names the key).  Borrowed like all texts.
+ * Answers a need whose stored entry is unreadable: every plan that it matters
+ * to ends as Internal, with this message (it names the key).  Borrowed like all
+ * texts.  A reference can't be damaged.
  */
 void world_put_damage(
-    struct world *world, struct world_dataset *dataset, struct text message);
-struct text world_damage(
-    const struct world *world, const struct world_dataset *dataset);
+    struct world *world, const struct need *need, struct text message);
+/* Of a dataset, spec or user that is damaged; of a role that is unreadable. */
+struct text world_damage(const struct world *world, const void *thing);
+struct text world_role_damage(
+    struct world *world, struct text user, struct text project);
 
 struct world_limits world_limits(const struct world *world);
 void world_set_limits(struct world *world, struct world_limits limits);

@@ -219,8 +219,10 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 		return true;
 	if (!world_knows_dataset(graph->world, dataset->world))
 		return false;
-	dataset->flags |= DATASET_KNOWN;
 	dataset->place = (uint16_t)graph->n_chain;
+	if (dataset->world->damaged)
+		return true;
+	dataset->flags |= DATASET_KNOWN;
 	if (dataset->world->known != KNOWN_PRESENT)
 		return true;
 	dataset->flags |= DATASET_PRESENT;
@@ -231,24 +233,29 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 }
 
 bool
-graph_resolves(struct graph *graph, uint32_t number)
+graph_resolves(
+    struct graph *graph, uint32_t number, const struct world_spec **damaged)
 {
 	struct graph_dataset *dataset = graph_dataset(graph, number);
-	const struct job_spec *spec = NULL;
+	const struct world_spec *writer = NULL;
 	bool known = true;
 	uint32_t i;
 
 	if ((dataset->flags & DATASET_RESOLVED) != 0)
 		return true;
-	for (i = 0; i < graph->n_chain && (spec == NULL || !known); i++)
+	for (i = 0; i < graph->n_chain && (writer == NULL || !known); i++)
 		if (!world_knows_writer(
-			graph->world, dataset->world, graph->chain[i], &spec))
+			graph->world, dataset->world, graph->chain[i], &writer))
 			known = false;
 	if (!known)
 		return false;
+	if (writer != NULL && writer->damaged) {
+		*damaged = writer;
+		return true;
+	}
 	dataset->flags |= DATASET_RESOLVED;
-	if (spec != NULL)
-		dataset->job = add_job(graph, number, spec);
+	if (writer != NULL)
+		dataset->job = add_job(graph, number, writer->spec);
 	return true;
 }
 

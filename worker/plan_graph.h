@@ -144,16 +144,18 @@ uint32_t graph_find_dataset(const struct graph *graph, struct text rid);
 void graph_add_inputs(struct graph *graph, struct graph_job *job);
 
 /*
- * Whether the world knows the dataset, so that flags, read and place are valid;
- * else it has become a need.
+ * Whether the world knows the dataset, so that flags, read and place are valid
+ * unless it is damaged; else it has become a need.
  */
 bool graph_knows(struct graph *graph, struct graph_dataset *dataset);
 /*
  * Finds spec(dataset) on the chain and its job, which gets a number, as do its
  * outputs.  False: not known yet, and every member of the chain that matters
- * has become a need.
+ * has become a need.  If one that matters is damaged, spec(dataset) stays
+ * unresolved.
  */
-bool graph_resolves(struct graph *graph, uint32_t dataset);
+bool graph_resolves(
+    struct graph *graph, uint32_t dataset, const struct world_spec **damaged);
 
 /* The branch that an input reads (semantics, section 1); NULL: none. */
 const struct branch *graph_read(

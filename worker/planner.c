@@ -209,13 +209,18 @@ knows_user(struct plan *plan, struct world_user *user)
 {
 	const struct schedule_version *version = plan->version;
 
-	if (world_knows_user(plan->world, user))
+	if (world_knows_user(plan->world, user)) {
+		if (user->damaged)
+			plan_note_damage(plan, world_damage(plan->world, user));
 		return true;
+	}
+	plan->looks_ahead = true;
 	if (version->scope == SCOPE_USER)
 		world_knows_user(
 		    plan->world, world_user(plan->world, version->created_by));
 	if (has_sound_shape(version))
 		knows_named(plan);
+	plan->looks_ahead = false;
 	return false;
 }
 
@@ -299,8 +304,7 @@ knows_roles(struct plan *plan, struct lister *lacking)
 		    graph_dataset(&plan->graph, plan->targets.at[i])->world;
 		enum role role;
 
-		if (!world_knows_role(
-			plan->world, requester, target->project, &role))
+		if (!plan_knows_role(plan, requester, target->project, &role))
 			known = false;
 		else if (role < ROLE_EDITOR)
 			lister_add(lacking, target->rid);
@@ -343,8 +347,10 @@ phase_targets(struct plan *plan)
 		struct lister sources;
 
 		list_sources(plan, &sources);
+		plan->looks_ahead = true;
 		if (sources.count == 0)
 			plan_start_walk(plan);
+		plan->looks_ahead = false;
 		return WAIT;
 	}
 	if (decide_listed(plan, CAUSE_REQUESTER_ROLE, &lister) == DECIDED)
@@ -399,7 +405,7 @@ decide_damaged(struct plan *plan)
 
 	outcome->type = OUTCOME_ERROR;
 	outcome->error_name = INTERNAL;
-	outcome->description = world_damage(plan->world, plan->damaged);
+	outcome->description = plan->damage;
 	outcome->why = (struct why){ .phase = phases[plan->at].number,
 		.cause = "catalogueUnreadable" };
 }
@@ -412,7 +418,7 @@ plan_step(struct plan *plan)
 
 	while (verdict == GO_ON) {
 		verdict = phases[plan->at].run(plan);
-		if (plan->damaged != NULL) {
+		if (plan->damage.at != NULL) {
 			decide_damaged(plan);
 			verdict = DECIDED;
 		}

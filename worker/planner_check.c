@@ -5,28 +5,48 @@
  * and inputs.  One survey asks for all of it and notes which issues there are;
  * a phase then lists the offenders of the first that it is about, if any.
  */
+void
+plan_note_damage(struct plan *plan, struct text message)
+{
+	if (!plan->looks_ahead && plan->damage.at == NULL)
+		plan->damage = message;
+}
+
 bool
 plan_knows(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
 
-	if ((dataset->flags & DATASET_KNOWN) != 0)
-		return true;
+	if (!graph_knows(&plan->graph, dataset))
+		return false;
 	if (dataset->world->damaged)
-		plan->damaged = dataset->world;
-	return graph_knows(&plan->graph, dataset);
+		plan_note_damage(
+		    plan, world_damage(plan->world, dataset->world));
+	return true;
 }
 
 bool
 plan_resolves(struct plan *plan, uint32_t number)
 {
-	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
+	const struct world_spec *damaged = NULL;
 
-	if ((dataset->flags & DATASET_RESOLVED) != 0)
-		return true;
-	if (dataset->world->damaged)
-		plan->damaged = dataset->world;
-	return graph_resolves(&plan->graph, number);
+	if (!graph_resolves(&plan->graph, number, &damaged))
+		return false;
+	if (damaged != NULL)
+		plan_note_damage(plan, world_damage(plan->world, damaged));
+	return true;
+}
+
+bool
+plan_knows_role(
+    struct plan *plan, struct text user, struct text project, enum role *role)
+{
+	if (!world_knows_role(plan->world, user, project, role))
+		return false;
+	if (*role == ROLE_UNREADABLE)
+		plan_note_damage(
+		    plan, world_role_damage(plan->world, user, project));
+	return true;
 }
 
 static bool
@@ -35,34 +55,16 @@ is_absent(const struct graph_dataset *dataset)
 	return (dataset->flags & DATASET_PRESENT) == 0;
 }
 
-static bool
-list_has(const struct text_list *list, struct text text)
-{
-	size_t low = 0, high = list->n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = text_compare(list->at[middle], text);
-
-		if (order == 0)
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
-}
-
 /* The owner's role; most plans stay within one project. */
 static bool
 knows_owner_role(struct plan *plan, struct text project, enum role *role)
 {
 	if (!text_equal(plan->role_project, project)) {
-		if (!world_knows_role(plan->world, plan->version->created_by,
-			project, &plan->role))
+		if (!plan_knows_role(
+			plan, plan->version->created_by, project, &plan->role))
 			return false;
-		plan->role_project = project;
+		if (plan->role != ROLE_UNREADABLE)
+			plan->role_project = project;
 	}
 	*role = plan->role;
 	return true;
@@ -83,7 +85,8 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 	if (is_absent(dataset)) {
 		buildable = true;
 	} else if (plan->version->scope == SCOPE_PROJECT) {
-		buildable = list_has(&plan->version->project_rids, project);
+		buildable =
+		    text_list_has(&plan->version->project_rids, project);
 	} else {
 		if (!knows_owner_role(plan, project, &role))
 			return false;
@@ -92,25 +95,6 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 	if (buildable)
 		dataset->flags |= DATASET_BUILDABLE;
 	return true;
-}
-
-/* Whether one of the scope's projects references it. */
-static bool
-knows_reference(
-    struct plan *plan, const struct graph_dataset *dataset, bool *readable)
-{
-	const struct text_list *projects = &plan->version->project_rids;
-	bool known = true, references;
-	size_t i;
-
-	for (i = 0; i < projects->n && !*readable; i++) {
-		if (world_knows_reference(plan->world, projects->at[i],
-			dataset->world->rid, &references))
-			*readable = references;
-		else
-			known = false;
-	}
-	return known || *readable;
 }
 
 bool
@@ -128,8 +112,11 @@ plan_knows_readable(struct plan *plan, uint32_t number)
 	if (is_absent(dataset)) {
 		readable = true;
 	} else if (plan->version->scope == SCOPE_PROJECT) {
-		readable = list_has(&plan->version->project_rids, project);
-		if (!readable && !knows_reference(plan, dataset, &readable))
+		readable = text_list_has(&plan->version->project_rids, project);
+		if (!readable &&
+		    !world_knows_reference(plan->world,
+			&plan->version->project_rids, dataset->world,
+			&readable))
 			return false;
 	} else {
 		if (!knows_owner_role(plan, project, &role))
@@ -238,6 +225,24 @@ input_issues(const struct plan *plan, const struct graph_job *job, size_t i)
 	return issues;
 }
 
+/*
+ * Whether what writes an output is the job that claims it, or one of an earlier
+ * branch of the chain: where no document has been checked as a whole, a stored
+ * catalogue may contradict itself.
+ */
+static bool
+is_consistent(const struct plan *plan, uint32_t number, uint32_t output)
+{
+	const struct graph *graph = &plan->graph;
+	uint32_t writer = graph_dataset(graph, output)->job;
+	struct text branch = graph_job(graph, number)->spec->branch;
+
+	return writer == number ||
+	    (writer != GRAPH_NONE &&
+		chain_place(graph, graph_job(graph, writer)->spec->branch) <
+		    chain_place(graph, branch));
+}
+
 /* Whether all that the checks need of a job's outputs is known; marks them. */
 static bool
 survey_outputs(struct plan *plan, uint32_t number)
@@ -259,6 +264,10 @@ survey_outputs(struct plan *plan, uint32_t number)
 			may_stand = false;
 		if (!plan_resolves(plan, output))
 			known = false;
+		else if (!is_consistent(plan, number, output))
+			plan_note_damage(plan,
+			    describe_contradiction(
+				plan, job->spec, job->spec->outputs[i]));
 		if ((job->flags & JOB_TARGET) != 0 &&
 		    !plan_knows_buildable(plan, output))
 			known = false;

@@ -259,6 +259,24 @@ describe(
 	return (struct text){ draft.at, draft.size };
 }
 
+struct text
+describe_contradiction(
+    struct plan *plan, const struct job_spec *spec, struct text output)
+{
+	struct draft draft = { plan->arena, NULL, 0, 512 };
+
+	draft.at = arena_alloc(plan->arena, draft.capacity);
+	put(&draft, TEXT("The stored catalogue contradicts itself: job spec "));
+	put(&draft, spec->rid);
+	put(&draft, TEXT(" writes "));
+	put(&draft, output);
+	put(&draft, TEXT(" on branch "));
+	put(&draft, spec->branch);
+	put(&draft,
+	    TEXT(", but the entry of that output there does not name it."));
+	return (struct text){ draft.at, draft.size };
+}
+
 enum verdict
 decide_error(struct plan *plan, enum cause cause, const struct filling *filling)
 {

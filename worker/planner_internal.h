@@ -49,7 +49,8 @@ struct plan {
 	struct links links;
 	struct list order; /* of selected jobs, producers first */
 
-	struct world_dataset *damaged; /* touched, and unreadable */
+	struct text damage; /* of something unreadable that matters; or none */
+	bool looks_ahead;   /* asks for what may not matter: no damage counts */
 	struct text role_project; /* the last one looked up for the owner */
 	enum role role;
 };
@@ -106,10 +107,24 @@ enum verdict decide_error(
 enum verdict decide_listed(
     struct plan *plan, enum cause cause, const struct lister *offenders);
 
-/* Whether the dataset is known; notices damage. */
+/* For people: `output`'s own entry leads to another job spec than `spec`. */
+struct text describe_contradiction(
+    struct plan *plan, const struct job_spec *spec, struct text output);
+
+/*
+ * The plan ends as Internal after this phase.  What is damaged never counts as
+ * known in the graph, so that it is noticed where it matters, however often it
+ * was met while looking ahead.
+ */
+void plan_note_damage(struct plan *plan, struct text message);
+
+/* Whether the dataset is known; notes damage, as do the two below. */
 bool plan_knows(struct plan *plan, uint32_t dataset);
 /* Whether spec(dataset) is known; then it is in the graph's entry. */
 bool plan_resolves(struct plan *plan, uint32_t dataset);
+/* Whether the user's role on the project is known. */
+bool plan_knows_role(
+    struct plan *plan, struct text user, struct text project, enum role *role);
 
 /* Whether the scope's answer is known; then it is in the dataset's flags. */
 bool plan_knows_buildable(struct plan *plan, uint32_t dataset);

@@ -43,11 +43,13 @@ reach(struct plan *plan, uint32_t number)
 
 		/* Of a connecting build only what is selected gets read. */
 		if (followed || plan->version->target_type != TARGET_CONNECTING)
-			plan_knows(plan, at);
+			graph_knows(&plan->graph, dataset);
 		if (!followed || (dataset->flags & DATASET_FOLLOWED) != 0)
 			continue;
 		dataset->flags |= DATASET_FOLLOWED;
-		if (!plan_resolves(plan, at) || dataset->job != GRAPH_NONE)
+		plan_resolves(plan, at);
+		if ((dataset->flags & DATASET_RESOLVED) == 0 ||
+		    dataset->job != GRAPH_NONE)
 			list_push(&plan->graph, &plan->asked, at);
 	}
 }
@@ -68,7 +70,8 @@ plan_start_walk(struct plan *plan)
 
 		job->flags |= JOB_TARGET | JOB_MET;
 		for (k = 0; k < job->spec->n_outputs; k++)
-			plan_knows(plan, job->outputs[k]);
+			graph_knows(&plan->graph,
+			    graph_dataset(&plan->graph, job->outputs[k]));
 		reach(plan, number);
 	}
 }

@@ -259,18 +259,31 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 	return rc;
 }
 
+/* A field's parts are divided by a line break, shown as people write it. */
+static void
+put_field(struct buffer *out, struct text field)
+{
+	size_t i;
+
+	for (i = 0; i < field.size; i++)
+		if (field.at[i] == '\n')
+			buffer_append(out, TEXT("\\n"));
+		else
+			buffer_byte(out, field.at[i]);
+}
+
 struct text
 snapshot_damage_of(struct snapshot *snapshot, const char *hash,
     struct text field, const char *why)
 {
 	struct buffer message = { 0 };
-	struct text text;
+	struct text text, reason = text_cut(text_from(why), 300);
 
-	buffer_format(&message,
-	    "The stored entry %.*s of %.*s%s is "
-	    "unreadable: %.300s.",
-	    TEXT_ARG(field), TEXT_ARG(keyspace_prefix(snapshot->keyspace)),
-	    hash, why);
+	buffer_append(&message, TEXT("The stored entry "));
+	put_field(&message, field);
+	buffer_format(&message, " of %.*s%s is unreadable: %.*s.",
+	    TEXT_ARG(keyspace_prefix(snapshot->keyspace)), hash,
+	    TEXT_ARG(reason));
 	text = text_copy(snapshot->arena, buffer_text(&message));
 	buffer_finish(&message);
 	return text;

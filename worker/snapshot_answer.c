@@ -55,10 +55,19 @@ parse_branches(struct snapshot *snapshot, struct cache_entry *entry)
 		cache_parsed(snapshot->cache, entry, branches);
 }
 
+static void
+put_damage(struct snapshot *snapshot, const struct need *need, const char *hash,
+    struct text field, const char *why)
+{
+	world_put_damage(snapshot->world, need,
+	    snapshot_damage_of(snapshot, hash, field, why));
+}
+
 /* Whether the need is satisfied; else what it lacks is wanted. */
 static bool
-answer_dataset(struct snapshot *snapshot, struct world_dataset *dataset)
+answer_dataset(struct snapshot *snapshot, const struct need *need)
 {
+	struct world_dataset *dataset = need->dataset;
 	struct cache_entry *entry =
 	    cache_entry(snapshot->cache, CACHE_DATASET, dataset->rid);
 	struct cache_entry *head =
@@ -73,16 +82,12 @@ answer_dataset(struct snapshot *snapshot, struct world_dataset *dataset)
 		return true;
 	if (dataset_parse(
 		entry->bytes, &dataset->trashed, &dataset->project, &err) != 0)
-		world_put_damage(snapshot->world, dataset,
-		    snapshot_damage_of(
-			snapshot, "g:d", dataset->rid, err.message));
+		put_damage(snapshot, need, "g:d", dataset->rid, err.message);
 	if (head->bytes.at == NULL)
 		return true;
 	parse_branches(snapshot, head);
 	if (head->damage.at != NULL)
-		world_put_damage(snapshot->world, dataset,
-		    snapshot_damage_of(
-			snapshot, "h", dataset->rid, head->damage.at));
+		put_damage(snapshot, need, "h", dataset->rid, head->damage.at);
 	else
 		dataset->branches = *(struct branch_list *)head->parsed;
 	return true;
@@ -124,28 +129,35 @@ parse_spec(struct snapshot *snapshot, struct cache_entry *entry)
 		cache_parsed(snapshot->cache, entry, spec);
 }
 
+/* What is wrong with the job spec found for an output; NULL: nothing. */
+static const char *
+spec_fault(const struct need *need, const struct cache_entry *entry)
+{
+	const struct job_spec *spec = entry->parsed;
+
+	if (entry->damage.at != NULL)
+		return entry->damage.at;
+	if (spec == NULL || !text_equal(spec->branch, need->spec->branch) ||
+	    !names_output(spec, need->dataset->rid))
+		return "it names no job spec that writes it";
+	return NULL;
+}
+
 static void
-put_spec(struct snapshot *snapshot, const struct need *need,
+put_spec(struct snapshot *snapshot, const struct need *need, struct text field,
     struct cache_entry *entry)
 {
-	const struct job_spec *spec;
+	const char *fault;
 
-	need->spec->known = KNOWN_PRESENT;
 	if (entry->bytes.at != NULL)
 		parse_spec(snapshot, entry);
-	spec = entry->parsed;
-	if (entry->bytes.at == NULL || entry->damage.at != NULL ||
-	    !text_equal(spec->branch, need->spec->branch) ||
-	    !names_output(spec, need->dataset->rid)) {
-		need->spec->known = KNOWN_ABSENT;
-		world_put_damage(snapshot->world, need->dataset,
-		    snapshot_damage_of(snapshot, "g:j", need->dataset->rid,
-			entry->damage.at != NULL
-			    ? entry->damage.at
-			    : "it names no job spec that writes it"));
+	fault = spec_fault(need, entry);
+	if (fault != NULL) {
+		put_damage(snapshot, need, "g:j", field, fault);
 		return;
 	}
-	need->spec->spec = spec;
+	need->spec->known = KNOWN_PRESENT;
+	need->spec->spec = entry->parsed;
 }
 
 static bool
@@ -171,13 +183,14 @@ answer_spec(struct snapshot *snapshot, const struct need *need)
 		if (!has_structure(snapshot, entry))
 			return false;
 	}
-	put_spec(snapshot, need, entry);
+	put_spec(snapshot, need, field, entry);
 	return true;
 }
 
 static bool
-answer_user(struct snapshot *snapshot, struct world_user *user)
+answer_user(struct snapshot *snapshot, const struct need *need)
 {
+	struct world_user *user = need->user;
 	struct cache_entry *entry =
 	    cache_entry(snapshot->cache, CACHE_USER, user->name);
 
@@ -185,23 +198,28 @@ answer_user(struct snapshot *snapshot, struct world_user *user)
 		return false;
 	user->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
 	user->active = text_equal(entry->bytes, TEXT("1"));
+	if (entry->bytes.at != NULL && !user->active &&
+	    !text_equal(entry->bytes, TEXT("0")))
+		put_damage(
+		    snapshot, need, "g:u", user->name, "is neither 1 nor 0");
 	return true;
 }
 
-/* A role that can't be read gives no right. */
 static bool
 answer_grant(struct snapshot *snapshot, const struct need *need)
 {
 	struct cache_entry *entry = cache_entry(
 	    snapshot->cache, CACHE_USER, joined(snapshot, need->a, need->b));
 	enum role role = ROLE_NONE;
+	struct error err;
 
 	if (!has_structure(snapshot, entry))
 		return false;
 	if (entry->bytes.at != NULL &&
-	    role_parse(entry->bytes, &role, NULL) != 0)
-		role = ROLE_NONE;
-	world_put_role(snapshot->world, need->a, need->b, role);
+	    role_parse(entry->bytes, &role, &err) != 0)
+		put_damage(snapshot, need, "g:u", entry->key, err.message);
+	else
+		world_put_role(snapshot->world, need->a, need->b, role);
 	return true;
 }
 
@@ -223,11 +241,11 @@ answer_need(struct snapshot *snapshot, const struct need *need)
 {
 	switch (need->kind) {
 	case NEED_DATASET:
-		return answer_dataset(snapshot, need->dataset);
+		return answer_dataset(snapshot, need);
 	case NEED_SPEC:
 		return answer_spec(snapshot, need);
 	case NEED_USER:
-		return answer_user(snapshot, need->user);
+		return answer_user(snapshot, need);
 	case NEED_GRANT:
 		return answer_grant(snapshot, need);
 	case NEED_REFERENCE:
