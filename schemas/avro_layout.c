@@ -6,6 +6,8 @@
 #include "common/strict_json.h"
 #include "schemas/avro_layout_node.h"
 
+#define VALUE_WEIGHT 64
+
 /* Schemas met and the nodes made of them: a named type is one node. */
 struct compiler {
 	struct layout *layout;
@@ -143,6 +145,15 @@ expand_record(struct compiler *compiler, size_t node, avro_schema_t schema)
 }
 
 static int
+set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
+{
+	if (size < 0 || size > INT32_MAX)
+		return refuse(compiler, "a fixed of a size that none can have");
+	compiler->layout->nodes[node].size = size;
+	return 0;
+}
+
+static int
 expand(struct compiler *compiler, size_t node)
 {
 	struct layout *layout = compiler->layout;
@@ -167,10 +178,8 @@ expand(struct compiler *compiler, size_t node)
 		    (uint32_t)avro_schema_enum_number_of_symbols(schema);
 		return 0;
 	case NODE_FIXED:
-		layout->nodes[node].size = avro_schema_fixed_size(schema);
-		return layout->nodes[node].size >= 0
-		    ? 0
-		    : refuse(compiler, "a fixed of negative size");
+		return set_fixed_size(
+		    compiler, node, avro_schema_fixed_size(schema));
 	case NODE_NULL:
 	case NODE_BOOLEAN:
 	case NODE_INT:
@@ -191,6 +200,18 @@ has_children(const struct node *node)
 	    node->type == NODE_ARRAY || node->type == NODE_MAP;
 }
 
+static struct node *
+child_of(const struct layout *layout, const struct node *node, uint32_t i)
+{
+	return &layout->nodes[layout->children[node->first + i]];
+}
+
+static int64_t
+at_most(int64_t value, int64_t max)
+{
+	return value < max ? value : max;
+}
+
 /* Bytes of the smallest value, the children's being known. */
 static int64_t
 least_size(const struct layout *layout, const struct node *node)
@@ -208,10 +229,9 @@ least_size(const struct layout *layout, const struct node *node)
 	case NODE_FIXED:
 		return node->size;
 	case NODE_RECORD:
-		for (i = 0; i < node->n && sum < INT32_MAX; i++)
-			sum += layout->nodes[layout->children[node->first + i]]
-				   .least;
-		return sum < INT32_MAX ? sum : INT32_MAX;
+		for (i = 0; i < node->n; i++)
+			sum += child_of(layout, node, i)->least;
+		return at_most(sum, INT32_MAX);
 	case NODE_BOOLEAN:
 	case NODE_INT:
 	case NODE_LONG:
@@ -226,15 +246,57 @@ least_size(const struct layout *layout, const struct node *node)
 	return 1;
 }
 
+/*
+ * Memory of a value in avro-c, generously: a record holds its fields, a union
+ * room for its largest branch, and what is in a list comes on top.
+ */
+static int64_t
+weigh(const struct layout *layout, const struct node *node)
+{
+	int64_t sum = 0, most = 0;
+	uint32_t i;
+
+	for (i = 0; node->type == NODE_RECORD && i < node->n; i++)
+		sum += child_of(layout, node, i)->weight;
+	for (i = 0; node->type == NODE_UNION && i < node->n; i++)
+		if (child_of(layout, node, i)->weight > most)
+			most = child_of(layout, node, i)->weight;
+	return at_most(VALUE_WEIGHT + node->size + sum + most, INT32_MAX);
+}
+
+/*
+ * Leaves out of a record what takes no bytes, and puts in the place of a record
+ * in it that has one field left this field.  So each step of a walk passes
+ * bytes: no schema makes it slow.  The root keeps its fields as they are, and a
+ * union its branches, because a reader asks for their types.
+ */
+static void
+compact(struct layout *layout, struct node *node)
+{
+	uint32_t *children = layout->children + node->first, kept = 0, i;
+
+	if (node == &layout->nodes[0] || node->type == NODE_UNION)
+		return;
+	for (i = 0; i < node->n; i++) {
+		const struct node *child = child_of(layout, node, i);
+
+		if (node->type == NODE_RECORD && child->least == 0)
+			continue;
+		children[kept++] = child->type == NODE_RECORD && child->n == 1
+		    ? layout->children[child->first]
+		    : children[i];
+	}
+	node->n = kept;
+}
+
 /* Gives a node its height once all its children have theirs. */
 static bool
-measure(const struct layout *layout, struct node *node)
+measure(struct layout *layout, struct node *node)
 {
 	uint32_t height = 0, i;
 
 	for (i = 0; has_children(node) && i < node->n; i++) {
-		const struct node *child =
-		    &layout->nodes[layout->children[node->first + i]];
+		const struct node *child = child_of(layout, node, i);
 
 		if (child->height == 0)
 			return false;
@@ -243,6 +305,9 @@ measure(const struct layout *layout, struct node *node)
 	}
 	node->height = height + 1;
 	node->least = least_size(layout, node);
+	node->weight = weigh(layout, node);
+	if (has_children(node))
+		compact(layout, node);
 	return true;
 }
 

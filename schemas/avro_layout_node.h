@@ -24,12 +24,12 @@ enum node_type {
 
 struct node {
 	enum node_type type;
-	uint32_t first;   /* of its children in layout.children */
-	uint32_t n;       /* children; symbols of an enum */
-	int64_t size;     /* of a fixed */
-	int64_t least;    /* bytes that a value takes at least */
-	uint32_t height;  /* 1 + that of its highest child */
-	uint32_t waiting; /* while compiling: children without a height */
+	uint32_t first;  /* of its children in layout.children */
+	uint32_t n;      /* children; symbols of an enum */
+	uint32_t height; /* 1 + that of its highest child */
+	int64_t size;    /* of a fixed */
+	int64_t least;   /* bytes that a value takes at least; 0: always 0 */
+	int64_t weight;  /* bytes of memory that avro-c takes for one */
 };
 
 struct layout {

@@ -2,14 +2,18 @@
 
 #include "schemas/avro_layout_node.h"
 
-#define VARINT_SIZE_MAX 10
+#define LONG_SIZE_MAX 10
+#define INT_SIZE_MAX 5
 /* Items that take no byte: more of them in one block is an attack. */
 #define EMPTY_ITEMS_MAX 65536
+/* What the items of all lists together may weigh once avro-c reads them. */
+#define WEIGHT_MAX (INT64_C(1) << 30)
 
 /* What is left to be walked. */
 struct walk {
 	const struct layout *layout;
 	const unsigned char *at, *end;
+	int64_t weight;
 };
 
 /* A composite value on the way: what of it comes next. */
@@ -21,26 +25,47 @@ struct frame {
 	    *until; /* where a sized block ends; NULL: unsized */
 };
 
-/* Avro's zig-zag varint; false if it is cut or longer than 64 bits. */
-static bool
-read_long(struct walk *walk, int64_t *value)
+/*
+ * Avro's zig-zag varint; false if it is cut, has more bytes than the type may
+ * have, or more than 64 bits.
+ */
+static inline bool
+read_varint(struct walk *walk, unsigned size_max, int64_t *value)
 {
 	uint64_t bits = 0;
-	unsigned shift = 0;
+	unsigned i;
 
-	while (walk->at < walk->end && shift < 7 * VARINT_SIZE_MAX) {
-		unsigned char byte = *walk->at++;
+	if (walk->at < walk->end && *walk->at < 0x80) { /* nearly all of them */
+		bits = *walk->at++;
+		*value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+		return true;
+	}
+	for (i = 0; i < size_max && walk->at < walk->end; i++) {
+		uint64_t byte = *walk->at++;
 
-		if (shift == 63 && byte > 1)
+		if (i == LONG_SIZE_MAX - 1 && byte > 1)
 			return false;
-		bits |= (uint64_t)(byte & 0x7F) << shift;
+		bits |= (byte & 0x7F) << (7 * i);
 		if (byte < 0x80) {
 			*value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
 			return true;
 		}
-		shift += 7;
 	}
 	return false;
+}
+
+static bool
+read_long(struct walk *walk, int64_t *value)
+{
+	return read_varint(walk, LONG_SIZE_MAX, value);
+}
+
+/* An int; so too the index of an enum's symbol or a union's branch. */
+static bool
+read_int(struct walk *walk, int64_t *value)
+{
+	return read_varint(walk, INT_SIZE_MAX, value) && *value >= INT32_MIN &&
+	    *value <= INT32_MAX;
 }
 
 static bool
@@ -63,12 +88,11 @@ read_bytes(struct walk *walk, struct text *text)
 	return skip(walk, size);
 }
 
+/* An index of `n` things. */
 static bool
-skip_int(struct walk *walk, int64_t low, int64_t high)
+read_index(struct walk *walk, uint32_t n, int64_t *index)
 {
-	int64_t value;
-
-	return read_long(walk, &value) && value >= low && value <= high;
+	return read_int(walk, index) && *index >= 0 && *index < n;
 }
 
 static bool
@@ -82,6 +106,7 @@ static bool
 skip_leaf(struct walk *walk, const struct node *node)
 {
 	struct text text;
+	int64_t value;
 
 	switch (node->type) {
 	case NODE_NULL:
@@ -89,9 +114,9 @@ skip_leaf(struct walk *walk, const struct node *node)
 	case NODE_BOOLEAN:
 		return skip_boolean(walk);
 	case NODE_INT:
-		return skip_int(walk, INT32_MIN, INT32_MAX);
+		return read_int(walk, &value);
 	case NODE_LONG:
-		return skip_int(walk, INT64_MIN, INT64_MAX);
+		return read_long(walk, &value);
 	case NODE_FLOAT:
 		return skip(walk, 4);
 	case NODE_DOUBLE:
@@ -102,7 +127,7 @@ skip_leaf(struct walk *walk, const struct node *node)
 	case NODE_FIXED:
 		return skip(walk, node->size);
 	case NODE_ENUM:
-		return skip_int(walk, 0, (int64_t)node->n - 1);
+		return read_index(walk, node->n, &value);
 	case NODE_ARRAY:
 	case NODE_MAP:
 	case NODE_UNION:
@@ -124,21 +149,25 @@ read_branch(struct walk *walk, const struct node *node)
 {
 	int64_t index;
 
-	if (!read_long(walk, &index) || index < 0 || index >= node->n)
+	if (!read_index(walk, node->n, &index))
 		return NULL;
 	return child(walk->layout, node, (uint32_t)index);
 }
 
-/* Whether `count` items can still follow. */
+/* Whether `count` items can still follow, and be held in memory. */
 static bool
-is_plausible(const struct walk *walk, const struct node *node, int64_t count)
+take_items(struct walk *walk, const struct node *node, int64_t count)
 {
-	int64_t least = child(walk->layout, node, 0)->least +
-	    (node->type == NODE_MAP ? 1 : 0);
+	const struct node *item = child(walk->layout, node, 0);
+	int64_t least = item->least + (node->type == NODE_MAP);
+	int64_t max = EMPTY_ITEMS_MAX;
 
-	if (least == 0)
-		return count <= EMPTY_ITEMS_MAX;
-	return count <= (walk->end - walk->at) / least;
+	if (least > 0)
+		max = (walk->end - walk->at) / least;
+	if (count > max)
+		return false;
+	walk->weight += count * item->weight;
+	return walk->weight <= WEIGHT_MAX;
 }
 
 /* One block's head: how many items, and where they end if it says so. */
@@ -160,7 +189,7 @@ read_block_head(struct walk *walk, struct frame *frame)
 		frame->until = walk->at + size;
 	}
 	frame->left = count;
-	return is_plausible(walk, frame->node, count);
+	return take_items(walk, frame->node, count);
 }
 
 /* The next block that has items to walk; left = 0 at the value's end. */
@@ -290,12 +319,11 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 	case NODE_LONG:
 		if (is_text)
 			break;
-		if (!read_long(walk, &value->number) ||
-		    (node->type == NODE_INT &&
-			(value->number < INT32_MIN ||
-			    value->number > INT32_MAX)))
-			return malformed(layout, field, rejection);
-		return 0;
+		return (node->type == NODE_INT
+			       ? read_int(walk, &value->number)
+			       : read_long(walk, &value->number))
+		    ? 0
+		    : malformed(layout, field, rejection);
 	case NODE_BOOLEAN:
 	case NODE_FLOAT:
 	case NODE_DOUBLE:
@@ -316,7 +344,7 @@ layout_walk(const struct layout *layout, struct text body,
     union field_value *values, struct rejection *rejection)
 {
 	const unsigned char *at = (const unsigned char *)body.at;
-	struct walk walk = { layout, at, at + body.size };
+	struct walk walk = { layout, at, at + body.size, 0 };
 	const struct node *root = &layout->nodes[0];
 	uint32_t i;
 

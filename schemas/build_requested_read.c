@@ -15,6 +15,17 @@ read_texts(
 	return (struct text_list){ texts, n };
 }
 
+static struct text
+read_unit(struct message_reader *reader, const avro_value_t *duration)
+{
+	struct text unit = value_symbol(reader, duration, "unit");
+
+	if (time_unit_index(unit) >= 0)
+		return time_unit_text(time_unit_index(unit));
+	value_unfit(reader, "unit");
+	return TEXT_NONE;
+}
+
 static struct duration
 read_duration(struct message_reader *reader, const avro_value_t *record)
 {
@@ -23,26 +34,26 @@ read_duration(struct message_reader *reader, const avro_value_t *record)
 	if (!value_field(record, "retryBackoffDuration", &duration))
 		return (struct duration){ TEXT_NONE, 0 };
 	return (struct duration){
-		time_unit_text(value_long(reader, &duration, "unit", -1)),
-		(int32_t)value_long(reader, &duration, "value", 0),
+		read_unit(reader, &duration),
+		value_int(reader, &duration, "value"),
 	};
 }
 
 static void
 read_run_as(struct message_reader *reader, struct build_head *head)
 {
-	avro_value_t run_as, user;
+	avro_value_t run_as;
 
-	if (!value_field(&reader->value, "runAs", &run_as)) {
-		reader->failed = true;
+	if (!value_needed(reader, &reader->value, "runAs", &run_as))
 		return;
-	}
-	if (value_field(&run_as, "userId", &user)) {
+	if (value_is_record(&run_as, "UserScope")) {
 		head->run_as = SCOPE_USER;
 		head->user_id = value_text(reader, &run_as, "userId");
-	} else {
+	} else if (value_is_record(&run_as, "ProjectScope")) {
 		head->run_as = SCOPE_PROJECT;
 		head->project_rids = read_texts(reader, &run_as, "projectRids");
+	} else {
+		value_unfit(reader, "runAs");
 	}
 }
 
@@ -57,16 +68,16 @@ read_head(struct message_reader *reader, struct build_head *head)
 	head->schedule_rid = value_text(reader, root, "scheduleRid");
 	head->schedule_version_rid =
 	    value_text(reader, root, "scheduleVersionRid");
-	head->created_time_ms = value_long(reader, root, "createdTime", 0);
-	head->created_by = value_text(reader, root, "createdBy");
+	head->created_time_ms = value_long(reader, root, "createdTime");
+	head->created_by = value_text_or_none(reader, root, "createdBy");
 	head->branch = value_text(reader, root, "branch");
 	head->fallback_branches = read_texts(reader, root, "fallbackBranches");
 	head->force_build = value_bool(reader, root, "forceBuild");
 	head->abort_on_failure = value_bool(reader, root, "abortOnFailure");
-	head->retry_count = (int32_t)value_long(reader, root, "retryCount", 0);
+	head->retry_count = value_int(reader, root, "retryCount");
 	head->retry_backoff = read_duration(reader, root);
 	read_run_as(reader, head);
-	head->notify = value_text(reader, root, "notify");
+	head->notify = value_text_or_none(reader, root, "notify");
 }
 
 static void
@@ -86,7 +97,7 @@ read_outputs(struct message_reader *reader, const avro_value_t *value,
 		    value_field(&item, "newBranch", &branch);
 		if (outputs[i].new_branch)
 			outputs[i].parent =
-			    value_text(reader, &branch, "parent");
+			    value_text_or_none(reader, &branch, "parent");
 	}
 	job->outputs = outputs;
 	job->n_outputs = n;
@@ -106,10 +117,11 @@ read_inputs(struct message_reader *reader, const avro_value_t *value,
 			continue;
 		inputs[i] = (struct build_input){
 			.rid = value_text(reader, &item, "rid"),
-			.job = (int32_t)value_long(reader, &item, "job", -1),
-			.pinned = value_bool(reader, &item, "pinned"),
-			.branch = value_text(reader, &item, "branch"),
-			.transaction = value_text(reader, &item, "transaction"),
+			.job = value_int_or(reader, &item, "job", -1),
+			.pinned = value_bool_or(reader, &item, "pinned", false),
+			.branch = value_text_or_none(reader, &item, "branch"),
+			.transaction =
+			    value_text_or_none(reader, &item, "transaction"),
 		};
 	}
 	job->inputs = inputs;
@@ -120,14 +132,12 @@ static void
 read_depends_on(struct message_reader *reader, const avro_value_t *value,
     struct build_job *job)
 {
-	avro_value_t list, item;
+	avro_value_t list;
 	size_t n = value_size(reader, value, "dependsOn", &list), i;
 	int32_t *positions = arena_zalloc(reader->arena, n, sizeof *positions);
 
 	for (i = 0; i < n; i++)
-		if (!value_at(reader, &list, i, NULL, &item) ||
-		    avro_value_get_int(&item, &positions[i]) != 0)
-			reader->failed = true;
+		positions[i] = value_int_at(reader, &list, i);
 	job->depends_on = positions;
 	job->n_depends_on = n;
 }
@@ -139,18 +149,16 @@ read_reason(struct message_reader *reader, const avro_value_t *value,
 	avro_value_t reason, inputs;
 
 	*out = (struct build_reason){ 0 };
-	if (!value_field(value, "reason", &reason)) {
-		reader->failed = true;
+	if (!value_needed(reader, value, "reason", &reason))
 		return;
-	}
 	out->cause = value_text(reader, &reason, "cause");
-	out->output = value_text(reader, &reason, "output");
-	out->from = value_text(reader, &reason, "from");
-	out->to = value_text(reader, &reason, "to");
+	out->output = value_text_or_none(reader, &reason, "output");
+	out->from = value_text_or_none(reader, &reason, "from");
+	out->to = value_text_or_none(reader, &reason, "to");
 	out->has_inputs = value_field(&reason, "inputs", &inputs);
 	if (!out->has_inputs)
 		return;
-	out->inputs_count = (int32_t)value_long(reader, &inputs, "count", 0);
+	out->inputs_count = value_int(reader, &inputs, "count");
 	out->inputs_first = read_texts(reader, &inputs, "first");
 }
 

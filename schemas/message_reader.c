@@ -1,6 +1,7 @@
 #include "schemas/message_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/memory.h"
 #include "schemas/message_value.h"
@@ -49,7 +50,7 @@ message_read(struct message_reader *reader, struct text body,
 	int rc;
 
 	reader->arena = arena;
-	reader->failed = false;
+	reader->unfit = NULL;
 	if (layout_walk(reader->layout, body, NULL, rejection) != 0)
 		return -1;
 	avro_value_reset(&reader->value);
@@ -67,11 +68,18 @@ message_read(struct message_reader *reader, struct text body,
 int
 message_result(const struct message_reader *reader, struct rejection *rejection)
 {
-	if (!reader->failed)
+	if (reader->unfit == NULL)
 		return 0;
 	return reject(rejection, REJECT_WRONG_SCHEMA,
-	    "the writer's schema has another type for a field of %s",
-	    message_name(reader->message));
+	    "field %s of %s is missing, or of another type than ours",
+	    reader->unfit, message_name(reader->message));
+}
+
+void
+value_unfit(struct message_reader *reader, const char *name)
+{
+	if (reader->unfit == NULL)
+		reader->unfit = name;
 }
 
 /* Through unions; false if the value is null. */
@@ -97,20 +105,37 @@ value_field(const avro_value_t *record, const char *name, avro_value_t *out)
 	return see_through(out);
 }
 
-static struct text
-copy_text(struct message_reader *reader, const avro_value_t *value)
+bool
+value_needed(struct message_reader *reader, const avro_value_t *record,
+    const char *name, avro_value_t *out)
 {
-	const char *string;
-	size_t size;
+	if (value_field(record, name, out))
+		return true;
+	value_unfit(reader, name);
+	return false;
+}
 
-	if (avro_value_get_type(value) != AVRO_STRING ||
-	    avro_value_get_string(value, &string, &size) != 0) {
-		reader->failed = true;
+static struct text
+copy_text(
+    struct message_reader *reader, const avro_value_t *value, const char *name)
+{
+	const void *bytes = NULL;
+	const char *string = NULL;
+	size_t size = 0;
+
+	switch (avro_value_get_type(value)) {
+	case AVRO_STRING:
+		avro_value_get_string(value, &string, &size);
+		/* avro-c counts the NUL that it puts behind the text. */
+		return text_copy(reader->arena,
+		    (struct text){ string, size > 0 ? size - 1 : 0 });
+	case AVRO_BYTES:
+		avro_value_get_bytes(value, &bytes, &size);
+		return text_copy(reader->arena, (struct text){ bytes, size });
+	default: /* avro-c's types that are no text */
+		value_unfit(reader, name);
 		return TEXT_NONE;
 	}
-	/* avro-c counts the NUL that it puts behind the text. */
-	return text_copy(
-	    reader->arena, (struct text){ string, size > 0 ? size - 1 : 0 });
 }
 
 struct text
@@ -119,43 +144,81 @@ value_text(
 {
 	avro_value_t field;
 
-	if (!value_field(record, name, &field))
+	if (!value_needed(reader, record, name, &field))
 		return TEXT_NONE;
-	return copy_text(reader, &field);
+	return copy_text(reader, &field, name);
 }
 
-static int64_t
-number_of(struct message_reader *reader, const avro_value_t *value)
+struct text
+value_text_or_none(
+    struct message_reader *reader, const avro_value_t *record, const char *name)
 {
-	int64_t wide = 0;
-	int32_t narrow = 0;
-	int symbol = 0;
+	avro_value_t field;
 
-	switch (avro_value_get_type(value)) {
-	case AVRO_INT64:
-		avro_value_get_long(value, &wide);
-		return wide;
-	case AVRO_INT32:
-		avro_value_get_int(value, &narrow);
-		return narrow;
-	case AVRO_ENUM:
-		avro_value_get_enum(value, &symbol);
-		return symbol;
-	default: /* avro-c's types that are no number */
-		reader->failed = true;
-		return 0;
-	}
+	if (!value_field(record, name, &field))
+		return TEXT_NONE;
+	return copy_text(reader, &field, name);
+}
+
+static int32_t
+int_of(
+    struct message_reader *reader, const avro_value_t *value, const char *name)
+{
+	int32_t number = 0;
+
+	if (avro_value_get_type(value) != AVRO_INT32 ||
+	    avro_value_get_int(value, &number) != 0)
+		value_unfit(reader, name);
+	return number;
 }
 
 int64_t
-value_long(struct message_reader *reader, const avro_value_t *record,
-    const char *name, int64_t fallback)
+value_long(
+    struct message_reader *reader, const avro_value_t *record, const char *name)
+{
+	avro_value_t field;
+	int64_t number = 0;
+
+	if (!value_needed(reader, record, name, &field))
+		return 0;
+	if (avro_value_get_type(&field) != AVRO_INT64)
+		return int_of(reader, &field, name);
+	avro_value_get_long(&field, &number);
+	return number;
+}
+
+int32_t
+value_int(
+    struct message_reader *reader, const avro_value_t *record, const char *name)
+{
+	avro_value_t field;
+
+	if (!value_needed(reader, record, name, &field))
+		return 0;
+	return int_of(reader, &field, name);
+}
+
+int32_t
+value_int_or(struct message_reader *reader, const avro_value_t *record,
+    const char *name, int32_t fallback)
 {
 	avro_value_t field;
 
 	if (!value_field(record, name, &field))
 		return fallback;
-	return number_of(reader, &field);
+	return int_of(reader, &field, name);
+}
+
+static bool
+bool_of(
+    struct message_reader *reader, const avro_value_t *value, const char *name)
+{
+	int is_true = 0;
+
+	if (avro_value_get_type(value) != AVRO_BOOLEAN ||
+	    avro_value_get_boolean(value, &is_true) != 0)
+		value_unfit(reader, name);
+	return is_true != 0;
 }
 
 bool
@@ -163,41 +226,86 @@ value_bool(
     struct message_reader *reader, const avro_value_t *record, const char *name)
 {
 	avro_value_t field;
-	int value = 0;
+
+	return value_needed(reader, record, name, &field) &&
+	    bool_of(reader, &field, name);
+}
+
+bool
+value_bool_or(struct message_reader *reader, const avro_value_t *record,
+    const char *name, bool fallback)
+{
+	avro_value_t field;
 
 	if (!value_field(record, name, &field))
-		return false;
-	if (avro_value_get_type(&field) != AVRO_BOOLEAN ||
-	    avro_value_get_boolean(&field, &value) != 0)
-		reader->failed = true;
-	return value != 0;
+		return fallback;
+	return bool_of(reader, &field, name);
+}
+
+struct text
+value_symbol(
+    struct message_reader *reader, const avro_value_t *record, const char *name)
+{
+	avro_value_t field;
+	int index = 0;
+
+	if (!value_needed(reader, record, name, &field))
+		return TEXT_NONE;
+	if (avro_value_get_type(&field) != AVRO_ENUM ||
+	    avro_value_get_enum(&field, &index) != 0) {
+		value_unfit(reader, name);
+		return TEXT_NONE;
+	}
+	return text_from(
+	    avro_schema_enum_get(avro_value_get_schema(&field), index));
+}
+
+bool
+value_is_record(const avro_value_t *value, const char *name)
+{
+	return avro_value_get_type(value) == AVRO_RECORD &&
+	    strcmp(avro_schema_name(avro_value_get_schema(value)), name) == 0;
+}
+
+static size_t
+size_of(
+    struct message_reader *reader, const avro_value_t *list, const char *name)
+{
+	avro_type_t type = avro_value_get_type(list);
+	size_t n = 0;
+
+	if ((type != AVRO_ARRAY && type != AVRO_MAP) ||
+	    avro_value_get_size(list, &n) != 0)
+		value_unfit(reader, name);
+	return n;
 }
 
 size_t
 value_size(struct message_reader *reader, const avro_value_t *record,
     const char *name, avro_value_t *list)
 {
-	avro_type_t type;
-	size_t n = 0;
+	if (!value_needed(reader, record, name, list))
+		return 0;
+	return size_of(reader, list, name);
+}
 
+size_t
+value_size_or_none(struct message_reader *reader, const avro_value_t *record,
+    const char *name, avro_value_t *list)
+{
 	if (!value_field(record, name, list))
 		return 0;
-	type = avro_value_get_type(list);
-	if ((type != AVRO_ARRAY && type != AVRO_MAP) ||
-	    avro_value_get_size(list, &n) != 0)
-		reader->failed = true;
-	return n;
+	return size_of(reader, list, name);
 }
 
 bool
 value_at(struct message_reader *reader, const avro_value_t *list, size_t i,
     const char **key, avro_value_t *out)
 {
-	if (avro_value_get_by_index(list, i, out, key) != 0) {
-		reader->failed = true;
-		return false;
-	}
-	return see_through(out);
+	if (avro_value_get_by_index(list, i, out, key) == 0 && see_through(out))
+		return true;
+	value_unfit(reader, "an element");
+	return false;
 }
 
 struct text
@@ -207,5 +315,15 @@ value_text_at(struct message_reader *reader, const avro_value_t *list, size_t i)
 
 	if (!value_at(reader, list, i, NULL, &item))
 		return TEXT_NONE;
-	return copy_text(reader, &item);
+	return copy_text(reader, &item, "an element");
+}
+
+int32_t
+value_int_at(struct message_reader *reader, const avro_value_t *list, size_t i)
+{
+	avro_value_t item;
+
+	if (!value_at(reader, list, i, NULL, &item))
+		return 0;
+	return int_of(reader, &item, "an element");
 }

@@ -16,6 +16,17 @@ run_error_name(int32_t index)
 	return error_names[index];
 }
 
+int32_t
+run_error_index(struct text name)
+{
+	int32_t i;
+
+	for (i = 0; i < (int32_t)ERROR_NAMES; i++)
+		if (text_equal(text_from(error_names[i]), name))
+			return i;
+	return -1;
+}
+
 static const struct text list_names[RUN_LISTS] = {
 	[LIST_OFFENDERS] = { "offenders", 9 },
 	[LIST_UP_TO_DATE_TARGETS] = { "upToDateTargets", 15 },

@@ -50,6 +50,7 @@ struct schedule_run {
 
 /* "CyclicDependency" of RunErrorName's index; NULL if there is none. */
 const char *run_error_name(int32_t index);
+int32_t run_error_index(struct text name); /* -1: none of them */
 
 /* Appends the framed record.  No allocation but the buffer's growth. */
 void schedule_run_encode(

@@ -3,26 +3,32 @@
 #include "schemas/message_value.h"
 #include "schemas/schedule_run.h"
 
-/* By its fields: readers of any version agree on these. */
+static void
+read_error(struct message_reader *reader, const avro_value_t *result,
+    struct schedule_run *run)
+{
+	run->result = RESULT_ERROR;
+	run->error_name =
+	    run_error_index(value_symbol(reader, result, "errorName"));
+	if (run->error_name < 0)
+		value_unfit(reader, "errorName");
+	run->description = value_text(reader, result, "description");
+}
+
 static void
 read_result(struct message_reader *reader, struct schedule_run *run)
 {
-	avro_value_t result, field;
+	avro_value_t result;
 
-	if (!value_field(&reader->value, "result", &result)) {
-		reader->failed = true;
+	if (!value_needed(reader, &reader->value, "result", &result))
 		return;
-	}
-	if (value_field(&result, "buildRid", &field)) {
+	if (value_is_record(&result, "Submitted")) {
 		run->result = RESULT_SUBMITTED;
 		run->build_rid = value_text(reader, &result, "buildRid");
-	} else if (value_field(&result, "errorName", &field)) {
-		run->result = RESULT_ERROR;
-		run->error_name =
-		    (int32_t)value_long(reader, &result, "errorName", -1);
-		run->description = value_text(reader, &result, "description");
-	} else {
-		run->result = RESULT_IGNORED;
+	} else if (value_is_record(&result, "RunError")) {
+		read_error(reader, &result, run);
+	} else if (!value_is_record(&result, "Ignored")) {
+		value_unfit(reader, "result");
 	}
 }
 
@@ -34,7 +40,7 @@ read_listing(struct message_reader *reader, const avro_value_t *value,
 	struct text *texts;
 	size_t n, i;
 
-	listing->count = (int32_t)value_long(reader, value, "count", 0);
+	listing->count = value_int(reader, value, "count");
 	n = value_size(reader, value, "first", &first);
 	texts = arena_zalloc(reader->arena, n, sizeof *texts);
 	for (i = 0; i < n; i++)
@@ -49,7 +55,7 @@ read_lists(struct message_reader *reader, const avro_value_t *why,
 {
 	avro_value_t map, value;
 	const char *key = NULL;
-	size_t n = value_size(reader, why, "lists", &map), i;
+	size_t n = value_size_or_none(reader, why, "lists", &map), i;
 	int list;
 
 	for (i = 0; i < n; i++) {
@@ -67,16 +73,14 @@ read_why(struct message_reader *reader, struct schedule_run *run)
 {
 	avro_value_t why;
 
-	if (!value_field(&reader->value, "why", &why)) {
-		reader->failed = true;
+	if (!value_needed(reader, &reader->value, "why", &why))
 		return;
-	}
-	run->phase = (int32_t)value_long(reader, &why, "phase", 0);
+	run->phase = value_int(reader, &why, "phase");
 	run->cause = value_text(reader, &why, "cause");
-	run->selected = (int32_t)value_long(reader, &why, "selected", 0);
-	run->running = (int32_t)value_long(reader, &why, "running", 0);
-	run->up_to_date = (int32_t)value_long(reader, &why, "upToDate", 0);
-	run->blocked = (int32_t)value_long(reader, &why, "blocked", 0);
+	run->selected = value_int_or(reader, &why, "selected", 0);
+	run->running = value_int_or(reader, &why, "running", 0);
+	run->up_to_date = value_int_or(reader, &why, "upToDate", 0);
+	run->blocked = value_int_or(reader, &why, "blocked", 0);
 	read_lists(reader, &why, run->lists);
 }
 
@@ -93,11 +97,11 @@ schedule_run_decode(struct message_reader *reader, struct text body,
 	run->request_id = value_text(reader, root, "requestId");
 	run->schedule_rid = value_text(reader, root, "scheduleRid");
 	run->schedule_version_rid =
-	    value_text(reader, root, "scheduleVersionRid");
-	run->created_time_ms = value_long(reader, root, "createdTime", 0);
-	run->created_by = value_text(reader, root, "createdBy");
-	run->trigger = value_text(reader, root, "trigger");
-	run->finished_time_ms = value_long(reader, root, "finishedTime", 0);
+	    value_text_or_none(reader, root, "scheduleVersionRid");
+	run->created_time_ms = value_long(reader, root, "createdTime");
+	run->created_by = value_text_or_none(reader, root, "createdBy");
+	run->trigger = value_text_or_none(reader, root, "trigger");
+	run->finished_time_ms = value_long(reader, root, "finishedTime");
 	read_result(reader, run);
 	read_why(reader, run);
 	return message_result(reader, rejection);
