@@ -263,6 +263,17 @@ kafka_transaction_begin(
 	return 0;
 }
 
+int
+kafka_transaction_probe(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_poll(transaction->handle, 0);
+	return kafka_query_partitions(&transaction->client, transaction->handle,
+		   NULL, timeout_ms, err) < 0
+	    ? -1
+	    : 0;
+}
+
 /* Produce ---------------------------------------------------------------- */
 
 static bool

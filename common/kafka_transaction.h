@@ -101,6 +101,13 @@ bool kafka_transaction_is_suspect(struct kafka_transaction *transaction);
 /* The last failure was _FENCED: a twin, or transaction.timeout.ms exceeded. */
 bool kafka_transaction_is_fenced(const struct kafka_transaction *transaction);
 
+/*
+ * Asks a broker for metadata while no transaction is open, so that health has a
+ * fresh answer.  ERROR_RETRY: no answer.  Blocks.
+ */
+int kafka_transaction_probe(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err);
+
 /* What became of the messages since begin. */
 struct kafka_delivery_counts {
 	size_t produced;

@@ -10,6 +10,8 @@
 #include "worker/committer_internal.h"
 #include "worker/watchdog.h"
 
+#define PROBE_EACH_MS 3000
+
 void
 committer_set_reason(struct committer *c, const char *reason)
 {
@@ -68,23 +70,32 @@ committer_hand_back(struct committer *c, bool lost)
 	c->batch = NULL;
 }
 
+/* Waits for a batch or the end, `ms` at most; true if one of them is there. */
+static bool
+has_news(struct committer *c, int64_t ms)
+{
+	struct timespec until = clock_after(ms);
+	bool news;
+
+	pthread_mutex_lock(&c->lock);
+	while (c->given == NULL && !c->is_stopping &&
+	    pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
+		;
+	c->batch = c->given;
+	news = c->batch != NULL || c->is_stopping;
+	pthread_mutex_unlock(&c->lock);
+	watchdog_beat(WATCHDOG_COMMIT);
+	return news;
+}
+
+/* Without a batch nobody else hears from the broker: readiness would age. */
 static enum commit_event
 await_batch(struct committer *c)
 {
-	bool stopping;
-
 	committer_set_state(c, COMMITTER_READY);
-	pthread_mutex_lock(&c->lock);
-	while (c->given == NULL && !c->is_stopping) {
-		struct timespec until = clock_after(1000);
-
-		pthread_cond_timedwait(&c->changed, &c->lock, &until);
-		watchdog_beat(WATCHDOG_COMMIT);
-	}
-	c->batch = c->given;
-	stopping = c->batch == NULL;
-	pthread_mutex_unlock(&c->lock);
-	return stopping ? COMMIT_EVENTS : COMMIT_BATCH;
+	while (!has_news(c, PROBE_EACH_MS))
+		committer_probe(c);
+	return c->batch != NULL ? COMMIT_BATCH : COMMIT_EVENTS;
 }
 
 /*

@@ -64,6 +64,9 @@ enum commit_event committer_commit(
     struct committer *committer, struct error *err);
 void committer_finish(struct committer *committer);
 
+/* Nothing is to be committed: asks Kafka whether it is there. */
+void committer_probe(struct committer *committer);
+
 /* Gives the transaction up; COMMIT_FATAL if that must end the process. */
 enum commit_event committer_give_up(
     struct committer *committer, bool abort_it, const struct error *cause);

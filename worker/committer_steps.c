@@ -10,6 +10,7 @@
 #define SLICE_MS 5000  /* of a blocking call */
 #define GUARD_MS 10000 /* beyond its time-out: the watchdog's */
 #define DESTROY_MS 3000
+#define PROBE_MS 1000
 #define BACKOFF_MAX_MS 5000
 #define LOST_MAX 10 /* batches lost in a row by a record that is too large */
 
@@ -177,6 +178,16 @@ committer_finish(struct committer *c)
 	c->n_too_large = 0;
 	committer_hand_back(c, false);
 	fault_point("B5");
+}
+
+void
+committer_probe(struct committer *c)
+{
+	struct error ignored;
+
+	watchdog_enter(WATCHDOG_COMMIT, "metadata", PROBE_MS + GUARD_MS);
+	kafka_transaction_probe(c->transaction, PROBE_MS, &ignored);
+	watchdog_leave(WATCHDOG_COMMIT);
 }
 
 /* Whether this is the third fencing within a minute. */
