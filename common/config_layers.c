@@ -23,6 +23,7 @@ is_reserved(const char *name)
 		"SCHEDRUN_CRASH_AT",
 		"SCHEDRUN_CRASH_ON",
 		"SCHEDRUN_SLOW_PLAN",
+		"SCHEDRUN_SLOW_CUT",
 		"SCHEDRUN_KEEP_SUSPECT",
 #endif
 	};

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/kafka_group.h"
 #include "common/kafka_query.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -35,7 +36,9 @@ void
 kafka_assignment_finish(struct kafka_assignment *assignment)
 {
 	forget_pending(assignment);
+	kafka_group_destroy(assignment->generation);
 	kafka_places_finish(&assignment->places);
+	free(assignment->group);
 }
 
 static rd_kafka_topic_partition_list_t *
@@ -283,6 +286,9 @@ on_assigned(struct kafka_assignment *assignment,
 	struct error err = { 0 };
 
 	forget_pending(assignment);
+	kafka_group_destroy(assignment->generation);
+	assignment->generation =
+	    kafka_group_take(assignment->handle, assignment->group);
 	assignment->pending = rd_kafka_topic_partition_list_copy(list);
 	if (kafka_assignment_settle(assignment, &err) == 0)
 		return;
@@ -304,6 +310,8 @@ on_revoked(struct kafka_assignment *assignment)
 	if (assignment->joined && events->revoked != NULL)
 		events->revoked(events->opaque, lost);
 	assignment->joined = false;
+	kafka_group_destroy(assignment->generation);
+	assignment->generation = NULL;
 	kafka_places_clear(&assignment->places);
 	rd_kafka_assign(assignment->handle, NULL);
 }

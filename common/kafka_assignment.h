@@ -20,9 +20,11 @@ struct kafka_assignment {
 	struct kafka_client *client;
 	struct rd_kafka_s *handle;
 	struct kafka_consumer_events events;
+	char *group; /* ours; NULL: none */
 	bool accept_loss;
 	bool paused; /* as wished; new assignments too */
 	bool joined; /* an assignment of the group is in force */
+	struct kafka_group *generation; /* of the assignment; NULL: none */
 	struct kafka_places places;
 	/* The group's, whose places are not known yet; NULL: none. */
 	struct rd_kafka_topic_partition_list_s *pending;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -198,6 +199,15 @@ on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 	log_event(LOG_WARN, "kafka", "kafka_error", text,
 	    LOG_S("code", rd_kafka_err2name(code)),
 	    LOG_S("handle", rd_kafka_name(rk)), LOG_END);
+}
+
+static int
+on_close_socket(int socket, void *opaque)
+{
+	struct kafka_client *client = opaque;
+
+	atomic_fetch_add(&client->closed_sockets, 1);
+	return close(socket);
 }
 
 /* Settings --------------------------------------------------------------- */
@@ -396,6 +406,7 @@ kafka_client_conf(struct kafka_client *client,
 	}
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_closesocket_cb(conf, on_close_socket);
 	rd_kafka_conf_set_opaque(conf, client);
 	return conf;
 }

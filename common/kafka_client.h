@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_COMMON_KAFKA_CLIENT_H
 #define SCHEDRUN_COMMON_KAFKA_CLIENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -115,6 +116,11 @@ int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
 struct kafka_client {
 	struct kafka_health *health;
 	unsigned error_events;   /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
+	/*
+	 * Connections that ended: the error events of most are silenced or
+	 * suppressed as repetitions.  Counted on librdkafka's threads.
+	 */
+	atomic_uint closed_sockets;
 	bool fatal;              /* librdkafka raised a fatal error */
 	bool credentials;        /* refused since the last answer */
 	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */

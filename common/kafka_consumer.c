@@ -6,7 +6,9 @@
 
 #include "common/clock.h"
 #include "common/kafka_assignment.h"
+#include "common/kafka_group.h"
 #include "common/kafka_query.h"
+#include "common/memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -14,14 +16,9 @@ struct kafka_consumer {
 	struct kafka_client client; /* first: librdkafka's opaque */
 	rd_kafka_t *handle;
 	rd_kafka_queue_t *queue;
-	bool has_group;
 	struct kafka_assignment assignment;
 	struct error deferred; /* came after records: the next poll's */
 	uint64_t repeated;
-};
-
-struct kafka_group {
-	rd_kafka_consumer_group_metadata_t *metadata;
 };
 
 static int
@@ -99,9 +96,9 @@ kafka_consumer_create(
 		error_fatal(err, 71, "no memory for a consumer");
 		return NULL;
 	}
-	consumer->has_group = options->group != NULL;
 	consumer->assignment.client = &consumer->client;
 	consumer->assignment.events = options->events;
+	consumer->assignment.group = memory_copy_string(options->group);
 	consumer->assignment.accept_loss = options->accept_loss;
 	conf = configure(consumer, options, err);
 	if (conf == NULL)
@@ -118,6 +115,7 @@ kafka_consumer_create(
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->handle);
 	return consumer;
 fail:
+	kafka_assignment_finish(&consumer->assignment);
 	free(consumer);
 	return NULL;
 }
@@ -259,7 +257,7 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 	struct kafka_place *place;
 
 	if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED &&
-	    !consumer->has_group)
+	    consumer->assignment.group == NULL)
 		return 0; /* the name stands for nothing */
 	if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
 		place = kafka_places_find(&consumer->assignment.places,
@@ -439,37 +437,18 @@ kafka_consumer_repeated(const struct kafka_consumer *consumer)
 struct kafka_group *
 kafka_consumer_group(struct kafka_consumer *consumer, struct error *err)
 {
-	struct kafka_group *group = calloc(1, sizeof *group);
+	const struct kafka_assignment *assignment = &consumer->assignment;
+	struct kafka_group *group = NULL;
 
-	if (group == NULL) {
-		error_fatal(err, 71, "no memory for a group's generation");
-		return NULL;
-	}
-	if (consumer->assignment.joined)
-		group->metadata =
-		    rd_kafka_consumer_group_metadata(consumer->handle);
-	if (group->metadata == NULL) {
-		free(group);
-		error_set(err, ERROR_ABORT,
-		    "the consumer is not a member of its group now");
-		return NULL;
-	}
-	return group;
-}
-
-void
-kafka_group_destroy(struct kafka_group *group)
-{
-	if (group == NULL)
-		return;
-	rd_kafka_consumer_group_metadata_destroy(group->metadata);
-	free(group);
-}
-
-const struct rd_kafka_consumer_group_metadata_s *
-kafka_group_metadata(const struct kafka_group *group)
-{
-	return group->metadata;
+	if (assignment->joined)
+		group = kafka_group_take(consumer->handle, assignment->group);
+	if (group != NULL && kafka_group_is_member(group) &&
+	    kafka_group_equal(group, assignment->generation))
+		return group;
+	kafka_group_destroy(group);
+	error_set(err, ERROR_ABORT,
+	    "the membership under which the partitions were assigned is lost");
+	return NULL;
 }
 
 int

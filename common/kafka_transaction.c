@@ -27,7 +27,7 @@ struct kafka_transaction {
 	bool opened, fenced;
 	/* Since begin: */
 	int64_t commit_started_ms;
-	unsigned commits, events_at_begin;
+	unsigned commits, events_at_begin, closed_at_begin;
 	bool slow;
 	struct kafka_delivery_counts counts;
 	rd_kafka_message_t chunk[CHUNK];
@@ -253,6 +253,7 @@ kafka_transaction_begin(
 	rd_kafka_poll(transaction->handle, 0);
 	transaction->counts = (struct kafka_delivery_counts){ 0 };
 	transaction->events_at_begin = transaction->client.error_events;
+	transaction->closed_at_begin = transaction->client.closed_sockets;
 	transaction->commits = 0;
 	transaction->slow = false;
 	transaction->fenced = false;
@@ -451,7 +452,8 @@ kafka_transaction_is_suspect(struct kafka_transaction *transaction)
 	rd_kafka_poll(transaction->handle, 0);
 	return transaction->commits != 1 || transaction->slow ||
 	    transaction->client.fatal ||
-	    transaction->client.error_events != transaction->events_at_begin;
+	    transaction->client.error_events != transaction->events_at_begin ||
+	    transaction->client.closed_sockets != transaction->closed_at_begin;
 }
 
 bool

@@ -94,7 +94,9 @@ int kafka_transaction_abort(
 
 /*
  * Serves events, then says whether the last commit was not clean: called more
- * than once, slower than socket.timeout.ms, or an error event came since begin.
+ * than once, slower than socket.timeout.ms, an error event came or a connection
+ * ended since begin.  Whatever was sent on that connection may still be on its
+ * way to the broker.
  */
 bool kafka_transaction_is_suspect(struct kafka_transaction *transaction);
 

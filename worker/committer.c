@@ -100,7 +100,8 @@ await_batch(struct committer *c)
 
 /*
  * Carries one action out; says the event that came of it, COMMIT_EVENTS if the
- * thread is to end.
+ * thread is to end.  `err` says why the action before failed, if it did, and
+ * then why this one does.
  */
 static enum commit_event
 act(struct committer *c, enum commit_action action, struct error *err)
@@ -130,10 +131,8 @@ act(struct committer *c, enum commit_action action, struct error *err)
 	case COMMIT_ABORT_REWIND:
 	case COMMIT_DESTROY_REWIND:
 		if (committer_give_up(c, action == COMMIT_ABORT_REWIND, err) ==
-		    COMMIT_FATAL) {
-			*err = c->error;
+		    COMMIT_FATAL)
 			return COMMIT_FATAL;
-		}
 		return committer_open_producer(c, err);
 	case COMMIT_EXIT:
 	case COMMIT_REFUSE:
@@ -173,14 +172,16 @@ run(void *argument)
 	enum commit_event event;
 
 	for (;;) {
-		err = (struct error){ 0 };
 		event = act(c, action, &err);
 		watchdog_beat(WATCHDOG_COMMIT);
 		if (event == COMMIT_EVENTS || is_stopping(c))
 			break;
 		if (event != COMMIT_FATAL && c->phase >= COMMIT_BEGINNING &&
-		    c->phase <= COMMIT_SENDING && is_revoked(c))
+		    c->phase <= COMMIT_SENDING && is_revoked(c)) {
+			error_set(
+			    &err, ERROR_ABORT, "the partitions were revoked");
 			event = COMMIT_REVOKED;
+		}
 		action = commit_step(&c->phase, event);
 		if (action == COMMIT_EXIT || action == COMMIT_REFUSE) {
 			fail(c, &err);

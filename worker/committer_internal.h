@@ -67,8 +67,11 @@ void committer_finish(struct committer *committer);
 /* Nothing is to be committed: asks Kafka whether it is there. */
 void committer_probe(struct committer *committer);
 
-/* Gives the transaction up; COMMIT_FATAL if that must end the process. */
+/*
+ * Gives the transaction up; `err` says why.  COMMIT_FATAL and another `err` if
+ * that must end the process.
+ */
 enum commit_event committer_give_up(
-    struct committer *committer, bool abort_it, const struct error *cause);
+    struct committer *committer, bool abort_it, struct error *err);
 
 #endif

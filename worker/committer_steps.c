@@ -243,16 +243,14 @@ look_into_loss(struct committer *c, struct error *err)
 	return COMMIT_FATAL;
 }
 
-/* Gives the transaction up; COMMIT_FATAL if that must end the process. */
 enum commit_event
-committer_give_up(struct committer *c, bool abort_it, const struct error *cause)
+committer_give_up(struct committer *c, bool abort_it, struct error *err)
 {
-	struct error ignored = { 0 }, err = *cause;
-	enum commit_event event = look_into_loss(c, &err);
+	struct error ignored = { 0 };
+	enum commit_event event = look_into_loss(c, err);
 
-	log_event(LOG_WARN, "kafka", "transaction_lost",
-	    err.message[0] != '\0' ? err.message
-				   : "the partitions were revoked",
+	log_event(LOG_WARN, "kafka", "transaction_lost", err->message,
+	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
 	    LOG_I("records", c->batch->n),
 	    LOG_I("duration_ms", clock_monotonic_ms() - c->begun_ms), LOG_END);
 	if (abort_it) {
@@ -262,10 +260,8 @@ committer_give_up(struct committer *c, bool abort_it, const struct error *cause)
 	}
 	committer_destroy_producer(c);
 	telemetry_rebuild(c->settings.telemetry);
-	committer_set_reason(c, err.message);
+	committer_set_reason(c, err->message);
 	committer_hand_back(c, true);
 	committer_set_state(c, COMMITTER_OPENING);
-	if (event == COMMIT_FATAL)
-		c->error = err;
 	return event;
 }

@@ -40,15 +40,31 @@ fault_record(struct text request_id)
 		crash();
 }
 
+/* Sleeps for as many milliseconds as the variable says. */
+static void
+rest(const char *variable)
+{
+	const char *wanted = getenv(variable);
+	long ms = wanted != NULL ? atol(wanted) : 0;
+	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+
+	if (ms > 0)
+		nanosleep(&time, NULL);
+}
+
 void
 fault_slow_plan(void)
 {
-	const char *wanted = getenv("SCHEDRUN_SLOW_PLAN");
-	long ms = wanted != NULL ? atol(wanted) : 0;
-	struct timespec rest = { ms / 1000, ms % 1000 * 1000000 };
+	rest("SCHEDRUN_SLOW_PLAN");
+}
 
-	if (ms > 0)
-		nanosleep(&rest, NULL);
+void
+fault_slow_cut(void)
+{
+	static atomic_bool is_over;
+
+	if (!atomic_exchange(&is_over, true))
+		rest("SCHEDRUN_SLOW_CUT");
 }
 
 bool

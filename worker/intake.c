@@ -244,6 +244,7 @@ intake_claim(struct intake *intake, struct error *err)
 	double start = telemetry_clock();
 	size_t overwritten = 0, i;
 
+	fault_slow_cut();
 	batch->group = kafka_consumer_group(intake->consumer, err);
 	if (batch->group == NULL)
 		return INTAKE_BROKEN;

@@ -77,7 +77,7 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 EOF
-"${java[@]}" kafka.tools.StorageTool format -t "$cluster" -c "$directory/server.properties" \
+"${java[@]}" kafka.tools.StorageTool format "--cluster-id=$cluster" -c "$directory/server.properties" \
 	>"$directory/format.log" 2>&1 || fail "Kafka's storage could not be made" "$directory/format.log"
 "${java[@]}" kafka.Kafka "$directory/server.properties" >"$directory/kafka.log" 2>&1 &
 pids+=($!)

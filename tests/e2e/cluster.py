@@ -66,7 +66,7 @@ class Cluster:
         self.properties.write_text(SERVER_PROPERTIES.format(
             broker=self.broker_port, proxied=self.proxied_port, proxy=self.proxy_port,
             controller=self.controller_port, logs=self.directory / "kafka-logs"))
-        subprocess.run([*JAVA, "kafka.tools.StorageTool", "format", "-t", self.cluster_id,
+        subprocess.run([*JAVA, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}",
                         "-c", str(self.properties)], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
 

@@ -16,6 +16,9 @@ import checker
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 GROUP = "schedrun-worker"
+# Settings that are librdkafka's properties, not keys of ours.
+LIBRDKAFKA = ("bootstrap.servers", "socket.timeout.ms", "session.timeout.ms",
+              "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms")
 
 
 def wait_for(what, holds, timeout=60, pause=0.05):
@@ -41,8 +44,7 @@ class Daemon:
                    "-s", "admin.listen=127.0.0.1:0", "-s", f"admin.port.file={self.port_file}",
                    "--log-format", "logfmt"]
         for key, value in settings.items():
-            command += ["-X" if key in ("bootstrap.servers", "socket.timeout.ms") else "-s",
-                        f"{key}={value}"]
+            command += ["-X" if key in LIBRDKAFKA else "-s", f"{key}={value}"]
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file,
                                         env={**os.environ, **(environment or {})},

@@ -18,12 +18,17 @@ TXN_OFFSET_COMMIT = 28
 
 
 class Held:
-    def __init__(self, api_key, client_id):
+    def __init__(self, api_key, client_id, client):
         self.api_key = api_key
         self.client_id = client_id
+        self.client = client
         self.gate = threading.Event()
         self.delivered = threading.Event()
         self.answer = None
+
+    def cut(self):
+        """Its client loses this connection; the request is still on its way."""
+        close(self.client)
 
     def release(self, timeout=10):
         """Lets it go and waits until the broker has answered it."""
@@ -115,7 +120,7 @@ class Proxy:
             threading.Thread(target=self._answers, args=(server, client, answers),
                              daemon=True).start()
 
-    def _wants(self, frame):
+    def _wants(self, frame, client):
         """A Held if this request is to be held, else None."""
         if not self.plans:
             return None
@@ -125,7 +130,8 @@ class Proxy:
             if not plan or not plan.pop(0):
                 return None
             size = struct.unpack(">h", frame[12:14])[0]
-            held = Held(api_key, frame[14:14 + size].decode() if size > 0 else "")
+            held = Held(api_key, frame[14:14 + size].decode() if size > 0 else "",
+                        client)
             self.held.append(held)
             self.lock.notify_all()
             return held
@@ -137,7 +143,7 @@ class Proxy:
                 if not frame:
                     break
                 self._pass()
-                held = self._wants(frame)
+                held = self._wants(frame, client)
                 if self.read is read_frame:
                     answers[frame[8:12]] = held or struct.unpack(">h", frame[4:6])[0]
                 if held is not None:
