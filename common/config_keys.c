@@ -92,6 +92,8 @@ static const struct config_key keys[] = {
 	NUMBER_KEY("http.rate", CONFIG_INTEGER, "0", 0, 1000000,
 	    "runs per caller and second; 0: no limit"),
 	TEXT_KEY("http.jwks", NULL, "file or https URL of the key set"),
+	TEXT_KEY("http.jwks.ca", NULL,
+	    "file of that URL's CA; default: the system's"),
 	TEXT_KEY("http.issuer", NULL, "iss that tokens must have"),
 	TEXT_KEY("http.audience", NULL, "aud that tokens must contain"),
 	NUMBER_KEY("http.auth.leeway", CONFIG_DURATION, "30s", 0, 300 * SECOND,

@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_COMMON_FETCH_H
 #define SCHEDRUN_COMMON_FETCH_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "common/buffer.h"
@@ -18,6 +19,7 @@ struct fetch_request {
 	const char *ca_file;      /* NULL: the system's */
 	long timeout_ms;          /* in all */
 	size_t size_max;          /* of the answer */
+	const atomic_bool *stop;  /* NULL, or ends the wait once it is true */
 };
 
 /*
@@ -26,5 +28,12 @@ struct fetch_request {
  */
 int fetch(const struct fetch_request *request, long *status,
     struct buffer *answer, struct error *err);
+
+/*
+ * Whether a document that must come unchanged may be fetched from here: https,
+ * or http on this machine, and no user and password in it, which would be
+ * logged.  -1: ERROR_FATAL (78) that says why not.
+ */
+int fetch_check_url(const char *url, struct error *err);
 
 #endif

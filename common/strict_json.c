@@ -162,6 +162,12 @@ json_int(const struct json *node)
 	return json_integer_value(unwrap(node));
 }
 
+double
+json_number(const struct json *node)
+{
+	return json_number_value(unwrap(node));
+}
+
 struct text
 json_text(const struct json *node)
 {

@@ -40,6 +40,7 @@ const struct json *json_root(const struct json_document *document);
 enum json_type json_type_of(const struct json *node);
 bool json_bool(const struct json *node);
 int64_t json_int(const struct json *node);
+double json_number(const struct json *node); /* of an INTEGER or NUMBER */
 struct text json_text(const struct json *node);  /* UTF-8, no NUL inside */
 const char *json_type_name(enum json_type type); /* "string", for messages */
 

@@ -7,7 +7,7 @@
 #include "common/error.h"
 #include "common/redis_pipeline.h"
 #include "common/text.h"
-#include "producer/http_auth.h"
+#include "producer/http_caller.h"
 #include "schemas/schedule.h"
 
 /*

@@ -1,142 +1,129 @@
 #include "producer/http_auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/buffer.h"
 #include "common/digest.h"
+#include "common/log.h"
 #include "common/memory.h"
+#include "producer/token_file.h"
 
 #define TOKEN_MAX 8192
-#define FILE_MAX (1024 * 1024)
-#define TOKENS_MAX 10000
-
-struct token {
-	uint8_t digest[SHA256_SIZE];
-	char user[UUID_TEXT_SIZE];
-	unsigned scopes;
-};
 
 struct http_auth {
-	enum http_auth_mode mode;
-	char *file;
-	struct token *tokens;
-	size_t n_tokens;
+	/* One of them; neither: everybody may do everything. */
+	struct jwt_auth *jwt;
+	struct token_file *tokens;
 };
 
-static const struct {
-	const char *name;
-	enum http_scope scope;
-} scopes[] = {
-	{ "api:orchestration-read", SCOPE_READ },
-	{ "api:orchestration-write", SCOPE_WRITE },
-};
-
-struct text
-http_caller_user(const struct http_caller *caller)
-{
-	return caller->known ? (struct text){ caller->user, UUID_TEXT_SIZE }
-			     : TEXT_NONE;
-}
-
-const char *
-http_scope_name(enum http_scope scope)
-{
-	return scopes[scope == SCOPE_WRITE].name;
-}
-
-/* The next word, blanks and tabs apart; false at the end. */
-static bool
-take_word(struct text *rest, struct text *word)
-{
-	size_t i = 0, start;
-
-	while (i < rest->size && (rest->at[i] == ' ' || rest->at[i] == '\t'))
-		i++;
-	start = i;
-	while (i < rest->size && rest->at[i] != ' ' && rest->at[i] != '\t')
-		i++;
-	*word = (struct text){ rest->at + start, i - start };
-	rest->at += i;
-	rest->size -= i;
-	return word->size > 0;
-}
-
-unsigned
-http_scopes_parse(struct text list)
-{
-	struct text word;
-	unsigned found = 0;
-	size_t i;
-
-	while (take_word(&list, &word))
-		for (i = 0; i < sizeof scopes / sizeof scopes[0]; i++)
-			if (text_equal(word, text_from(scopes[i].name)))
-				found |= scopes[i].scope;
-	return found;
-}
-
+/* Whether an address to listen on, "host:port", is this machine's own. */
 static bool
 is_loopback(const char *address)
 {
-	static const char *const hosts[] = { "127.",
-		"localhost:", "[::1]:", "::1:" };
-	size_t i;
+	const char *colon = strrchr(address, ':');
+	size_t size = colon != NULL ? (size_t)(colon - address) : 0;
+	unsigned char ip[4];
+	char host[64];
 
-	for (i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
-		if (strncmp(address, hosts[i], strlen(hosts[i])) == 0)
-			return true;
-	return false;
+	if (size == 0 || size >= sizeof host)
+		return false;
+	memcpy(host, address, size);
+	host[size] = '\0';
+	if (inet_pton(AF_INET, host, ip) == 1)
+		return ip[0] == 127;
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+	    strcmp(host, "::1") == 0;
 }
 
-static struct http_auth *
-make_auth(enum http_auth_mode mode)
+static int
+open_none(
+    struct http_auth *auth, const struct config *config, struct error *err)
 {
-	struct http_auth *auth = memory_zalloc(1, sizeof *auth);
+	const char *listen = config_text(config, "http.listen");
 
-	auth->mode = mode;
-	return auth;
-}
-
-struct http_auth *
-http_auth_create_none(const char *listen, struct error *err)
-{
-	if (!is_loopback(listen)) {
-		error_fatal(err, 78,
+	(void)auth;
+	if (!is_loopback(listen))
+		return error_fatal(err, 78,
 		    "http.auth=none lets everybody in and so serves loopback "
 		    "only, not %s; set http.auth=jwt or token-file",
 		    listen);
-		return NULL;
-	}
-	return make_auth(AUTH_NONE);
+	log_event(LOG_WARN, "http", "auth_off",
+	    "http.auth=none: everybody on this machine may do everything",
+	    LOG_S("address", listen), LOG_END);
+	return 0;
 }
 
-/* The whole file, of at most FILE_MAX bytes. */
 static int
-read_file(const char *path, struct buffer *out, struct error *err)
+open_tokens(
+    struct http_auth *auth, const struct config *config, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? 1 : -1;
+	const char *path = config_text(config, "http.token.file");
 
-	while (n > 0 && out->size <= FILE_MAX) {
-		n = read(fd, buffer_reserve(out, 65536), 65536);
-		if (n > 0)
-			out->size += (size_t)n;
+	if (path == NULL || path[0] == '\0')
+		return error_fatal(err, 78,
+		    "http.auth=token-file needs http.token.file, a file with a "
+		    "line per token: TOKEN USER-UUID SCOPE…");
+	auth->tokens =
+	    token_file_create(path, config_switch(config, "strict"), err);
+	return auth->tokens != NULL ? 0 : -1;
+}
+
+struct http_auth *
+http_auth_create(const struct config *config, struct loop *loop,
+    struct health_check *check, struct error *err)
+{
+	const char *mode = config_text(config, "http.auth");
+	struct http_auth *auth = memory_zalloc(1, sizeof *auth);
+	int rc;
+
+	if (strcmp(mode, "jwt") == 0) {
+		auth->jwt = jwt_auth_create(config, loop, check, err);
+		rc = auth->jwt != NULL ? 0 : -1;
+	} else {
+		rc = strcmp(mode, "none") == 0 ? open_none(auth, config, err)
+					       : open_tokens(auth, config, err);
+		health_ok(check);
 	}
-	if (n < 0)
-		error_fatal(
-		    err, 78, "http.token.file %s: %s", path, strerror(errno));
-	else if (out->size > FILE_MAX)
-		error_fatal(err, 78, "http.token.file %s: over 1 MiB", path);
-	if (fd >= 0)
-		close(fd);
-	return n < 0 || out->size > FILE_MAX ? -1 : 0;
+	if (rc == 0)
+		return auth;
+	http_auth_destroy(auth);
+	return NULL;
+}
+
+void
+http_auth_stop(struct http_auth *auth)
+{
+	if (auth != NULL && auth->jwt != NULL)
+		jwt_auth_stop(auth->jwt);
+}
+
+void
+http_auth_destroy(struct http_auth *auth)
+{
+	if (auth == NULL)
+		return;
+	jwt_auth_destroy(auth->jwt);
+	token_file_destroy(auth->tokens);
+	free(auth);
+}
+
+void
+http_auth_reload(struct http_auth *auth)
+{
+	struct error err;
+
+	if (auth->jwt != NULL)
+		jwt_auth_reload(auth->jwt);
+	if (auth->tokens == NULL)
+		return;
+	if (token_file_reload(auth->tokens, &err) != 0)
+		log_event(LOG_ERROR, "http", "tokens_not_reloaded", err.message,
+		    LOG_END);
+	else
+		log_event(LOG_INFO, "http", "tokens_reloaded",
+		    "the tokens were read again", LOG_END);
 }
 
 static bool
@@ -148,155 +135,6 @@ is_visible(struct text text)
 		if (text.at[i] <= ' ' || text.at[i] > '~')
 			return false;
 	return text.size > 0;
-}
-
-/* Returns what is wrong with a line, or NULL. */
-static const char *
-parse_line(struct text line, struct token *token)
-{
-	struct text secret, user, word;
-	struct uuid uuid;
-
-	if (!take_word(&line, &secret) || !is_visible(secret) ||
-	    secret.size > TOKEN_MAX)
-		return "no token of visible ASCII";
-	if (!take_word(&line, &user) || !uuid_parse(user, &uuid))
-		return "the second word must be a user's UUID in lower case";
-	token->scopes = 0;
-	while (take_word(&line, &word)) {
-		unsigned scope = http_scopes_parse(word);
-
-		if (scope == 0)
-			return "unknown scope (allowed api:orchestration-read, "
-			       "api:orchestration-write)";
-		token->scopes |= scope;
-	}
-	sha256(secret, token->digest);
-	memcpy(token->user, user.at, UUID_TEXT_SIZE);
-	return NULL;
-}
-
-static bool
-is_comment(struct text line)
-{
-	struct text word;
-
-	return !take_word(&line, &word) || word.at[0] == '#';
-}
-
-struct token_list {
-	struct token *at;
-	size_t n;
-};
-
-static int
-parse_tokens(const char *path, struct text bytes, struct token_list *list,
-    struct error *err)
-{
-	unsigned number = 0;
-
-	while (bytes.size > 0) {
-		const char *end = memchr(bytes.at, '\n', bytes.size);
-		size_t n = end != NULL ? (size_t)(end - bytes.at) : bytes.size;
-		struct text line = { bytes.at, n };
-		const char *fault;
-
-		bytes.at += n + (end != NULL);
-		bytes.size -= n + (end != NULL);
-		number++;
-		if (line.size > 0 && line.at[line.size - 1] == '\r')
-			line.size--;
-		if (is_comment(line))
-			continue;
-		fault = list->n == TOKENS_MAX
-		    ? "too many tokens"
-		    : parse_line(line, &list->at[list->n]);
-		if (fault != NULL)
-			return error_fatal(
-			    err, 78, "%s:%u: %s", path, number, fault);
-		list->n++;
-	}
-	return 0;
-}
-
-static size_t
-count_lines(struct text bytes)
-{
-	size_t i, n = 1;
-
-	for (i = 0; i < bytes.size; i++)
-		n += bytes.at[i] == '\n';
-	return n < TOKENS_MAX ? n : TOKENS_MAX;
-}
-
-static void
-wipe(struct buffer *bytes)
-{
-	if (bytes->at != NULL)
-		secret_wipe(bytes->at, bytes->capacity);
-	buffer_finish(bytes);
-}
-
-static int
-load_tokens(struct http_auth *auth, struct error *err)
-{
-	struct buffer bytes = { 0 };
-	struct token_list list = { 0 };
-	int rc = read_file(auth->file, &bytes, err);
-
-	if (rc == 0) {
-		list.at = memory_zalloc(
-		    count_lines(buffer_text(&bytes)), sizeof *list.at);
-		rc = parse_tokens(auth->file, buffer_text(&bytes), &list, err);
-	}
-	if (rc == 0 && list.n == 0)
-		rc = error_fatal(
-		    err, 78, "http.token.file %s: no token in it", auth->file);
-	wipe(&bytes);
-	if (rc != 0) {
-		free(list.at);
-		return -1;
-	}
-	free(auth->tokens);
-	auth->tokens = list.at;
-	auth->n_tokens = list.n;
-	return 0;
-}
-
-struct http_auth *
-http_auth_create_tokens(const char *file, struct error *err)
-{
-	struct http_auth *auth;
-
-	if (file == NULL || file[0] == '\0') {
-		error_fatal(err, 78,
-		    "http.auth=token-file wants http.token.file, a file with a "
-		    "line per token: TOKEN USER-UUID SCOPE…");
-		return NULL;
-	}
-	auth = make_auth(AUTH_TOKENS);
-	auth->file = memory_copy_string(file);
-	if (load_tokens(auth, err) != 0) {
-		http_auth_destroy(auth);
-		return NULL;
-	}
-	return auth;
-}
-
-void
-http_auth_destroy(struct http_auth *auth)
-{
-	if (auth == NULL)
-		return;
-	free(auth->file);
-	free(auth->tokens);
-	free(auth);
-}
-
-int
-http_auth_reload(struct http_auth *auth, struct error *err)
-{
-	return auth->mode == AUTH_TOKENS ? load_tokens(auth, err) : 0;
 }
 
 /* RFC 6750, section 2.1: the one credential, after a case-blind scheme. */
@@ -327,38 +165,35 @@ find_token(
 	return VERDICT_REFUSED;
 }
 
-/* All digests are compared, so the time tells nothing about which fits. */
 static enum http_verdict
-check_listed(
-    struct http_auth *auth, struct http_caller *caller, const char **reason)
+check_jwt(struct http_auth *auth, struct text token, struct http_caller *caller,
+    struct jwt_wait *wait, const char **reason)
 {
-	const struct token *found = NULL;
-	size_t i;
+	enum jwt_verdict verdict;
 
-	for (i = 0; i < auth->n_tokens; i++)
-		if (digest_equal(
-			auth->tokens[i].digest, caller->key, SHA256_SIZE))
-			found = &auth->tokens[i];
-	if (found == NULL) {
-		*reason = "SIGNATURE";
-		return VERDICT_REFUSED;
+	switch (jwt_auth_check(auth->jwt, token, caller, wait, &verdict)) {
+	case JWT_WAITS:
+		return VERDICT_WAIT;
+	case JWT_NO_SET:
+		return VERDICT_NO_KEYS;
+	case JWT_DONE:
+		break;
 	}
-	caller->known = true;
-	memcpy(caller->user, found->user, UUID_TEXT_SIZE);
-	caller->scopes = found->scopes;
-	caller->expires_ms = INT64_MAX;
-	return VERDICT_OK;
+	if (verdict == JWT_OK)
+		return VERDICT_OK;
+	*reason = jwt_reason(verdict);
+	return VERDICT_REFUSED;
 }
 
 enum http_verdict
 http_auth_check(struct http_auth *auth, const struct http_head *head,
-    struct http_caller *caller, const char **reason)
+    struct http_caller *caller, struct jwt_wait *wait, const char **reason)
 {
 	struct text token;
 	enum http_verdict verdict;
 
 	memset(caller, 0, sizeof *caller);
-	if (auth->mode == AUTH_NONE) {
+	if (auth->jwt == NULL && auth->tokens == NULL) {
 		caller->scopes = SCOPE_READ | SCOPE_WRITE;
 		caller->expires_ms = INT64_MAX;
 		return VERDICT_OK;
@@ -367,5 +202,9 @@ http_auth_check(struct http_auth *auth, const struct http_head *head,
 	if (verdict != VERDICT_OK)
 		return verdict;
 	sha256(token, caller->key);
-	return check_listed(auth, caller, reason);
+	if (auth->jwt != NULL)
+		return check_jwt(auth, token, caller, wait, reason);
+	*reason = "SIGNATURE";
+	return token_file_find(auth->tokens, caller) ? VERDICT_OK
+						     : VERDICT_REFUSED;
 }

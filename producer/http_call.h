@@ -40,6 +40,7 @@ struct http_call {
 	const struct http_route *route; /* NULL: none fits */
 	enum http_profile profile;
 	struct http_caller caller;
+	struct jwt_wait wait; /* while the token's key is looked for */
 	struct text rids[2]; /* of the path, checked for form */
 	int64_t started_ms;  /* monotonic */
 	struct json_document *document;

@@ -97,34 +97,6 @@ set_base_path(struct adapter *a)
 	a->app.base_path = buffer_text(&a->base_path);
 }
 
-static struct http_auth *
-create_auth(const struct config *config, struct error *err)
-{
-	const char *mode = config_text(config, "http.auth");
-	const char *file = config_text(config, "http.token.file");
-
-	if (strcmp(mode, "none") == 0) {
-		log_event(LOG_WARN, "http", "auth_off",
-		    "http.auth=none: everybody on this machine may do "
-		    "everything",
-		    LOG_END);
-		return http_auth_create_none(
-		    config_text(config, "http.listen"), err);
-	}
-	if (strcmp(mode, "jwt") == 0) {
-		error_fatal(err, EX_CONFIG,
-		    "http.auth: jwt is not served by this version (allowed: "
-		    "token-file with http.token.file, none)");
-		return NULL;
-	}
-	if (file == NULL) {
-		error_fatal(err, EX_CONFIG,
-		    "http.auth=token-file needs http.token.file");
-		return NULL;
-	}
-	return http_auth_create_tokens(file, err);
-}
-
 static int
 create_parts(struct adapter *a, struct error *err)
 {
@@ -153,11 +125,9 @@ create_parts(struct adapter *a, struct error *err)
 	set_redis(a);
 	set_base_path(a);
 	a->kafka = kafka_health_create();
-	a->app.auth = create_auth(config, err);
-	if (a->app.auth == NULL)
-		return -1;
-	health_ok(a->checks[CHECK_KEYS]);
-	return 0;
+	a->app.auth = http_auth_create(
+	    config, a->app.loop, a->checks[CHECK_KEYS], err);
+	return a->app.auth != NULL ? 0 : -1;
 }
 
 static int
@@ -312,14 +282,8 @@ static void
 on_hangup(void *argument)
 {
 	struct adapter *a = argument;
-	struct error err;
 
-	if (http_auth_reload(a->app.auth, &err) != 0)
-		log_event(LOG_ERROR, "http", "tokens_not_reloaded", err.message,
-		    LOG_END);
-	else
-		log_event(LOG_INFO, "http", "tokens_reloaded",
-		    "the tokens were read again", LOG_END);
+	http_auth_reload(a->app.auth);
 }
 
 static void
@@ -354,6 +318,7 @@ destroy(struct adapter *a)
 	work_pool_destroy(a->app.pool);
 	run_publisher_destroy(a->runs.publisher);
 	http_server_destroy(a->app.server);
+	http_auth_stop(a->app.auth);
 	if (a->runs.waiters != NULL)
 		run_waiters_destroy(a->runs.waiters);
 	loop_destroy(a->app.loop);

@@ -265,6 +265,8 @@ check_profile(struct http_call *call)
 	return false;
 }
 
+static void go_on(void *argument);
+
 #define REALM "Bearer realm=\"schedrun\""
 
 static void
@@ -283,13 +285,17 @@ refuse_token(struct http_call *call, const char *reason)
 		PARAMETER_T("error", text_from(reason)), PARAMETER_END });
 }
 
+/* False: the call has been answered, or waits and comes back here. */
 static bool
 check_token(struct http_call *call)
 {
 	const char *reason = "MALFORMED";
 
+	call->wait.again = go_on;
+	call->wait.argument = call;
 	switch (http_auth_check(call->app->auth,
-	    http_request_head(call->request), &call->caller, &reason)) {
+	    http_request_head(call->request), &call->caller, &call->wait,
+	    &reason)) {
 	case VERDICT_OK:
 		return true;
 	case VERDICT_MISSING:
@@ -303,6 +309,12 @@ check_token(struct http_call *call)
 	case VERDICT_MALFORMED:
 		http_call_invalid(
 		    call, "Authorization", "must be given once", TEXT_NONE);
+		break;
+	case VERDICT_WAIT:
+		break;
+	case VERDICT_NO_KEYS:
+		http_call_error(call, API_UNAVAILABLE,
+		    "There are no keys to judge tokens by yet.", NULL);
 		break;
 	}
 	return false;
@@ -408,8 +420,18 @@ check_access(struct http_call *call)
 {
 	if (call->route->scope == SCOPE_NONE)
 		return true;
-	return check_profile(call) && check_token(call) && check_scope(call) &&
-	    check_preview(call);
+	return check_token(call) && check_scope(call) && check_preview(call);
+}
+
+/* What follows on routing; once more from the token on if its key was unknown.
+ */
+static void
+go_on(void *argument)
+{
+	struct http_call *call = argument;
+
+	if (check_access(call) && check_rids(call) && check_body(call))
+		call->route->handle(call);
 }
 
 void
@@ -423,9 +445,10 @@ http_routes_handle(void *context, struct http_request *request)
 		http_call_invalid(call, "path", reason, TEXT_NONE);
 		return;
 	}
-	if (check_route(call) && check_access(call) && check_rids(call) &&
-	    check_body(call))
-		call->route->handle(call);
+	if (!check_route(call))
+		return;
+	if (call->route->scope == SCOPE_NONE || check_profile(call))
+		go_on(call);
 }
 
 void
