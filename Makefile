@@ -74,6 +74,16 @@ $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 	@mkdir -p $(@D)
 	$(link)
 
+# The benchmark's own programs stand beside the library, not on it.
+BENCH_SHARED := $(call objects,tests/bench/clients.c tests/bench/requests.c)
+BENCHES := $(addprefix $(BUILD)/bench/,backlog copy watch pace delay)
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED)
+	@mkdir -p $(@D)
+	$(link)
+$(BUILD)/bench/plan_bench: $(BUILD)/tests/bench/plan_bench.o $(BUILD)/libschedrun.a
+	@mkdir -p $(@D)
+	$(link)
+
 unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(BUILD)/unit
 
@@ -105,6 +115,11 @@ test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test
 	@tests/run
 
+# BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_PARTS=throughput,latency,...
+bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against floors in the same run
+	@deploy/local/deps.sh test
+	.cache/venv/bin/python tests/bench/bench.py
+
 lint: ## dependency arrows, doors, each header alone
 	tests/lint/arrows
 
@@ -118,5 +133,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build unit run demo e2e test deps lint install clean help
+.PHONY: build unit run demo e2e bench test deps lint install clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

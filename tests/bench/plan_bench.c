@@ -61,11 +61,11 @@ now_ns(void)
 }
 
 static struct text
-make_text(struct bench *bench, const char *format, size_t i)
+make_text(struct bench *bench, const char *prefix, size_t i)
 {
 	char name[80];
-	int n = snprintf(
-	    name, sizeof name, format, i * 2654435761u % 4294967291u, i);
+	int n = snprintf(name, sizeof name, "%s%08zx-%zu", prefix,
+	    i * 2654435761u % 4294967291u, i);
 
 	return text_copy(bench->arena, (struct text){ name, (size_t)n });
 }
@@ -121,7 +121,7 @@ put_spec(struct bench *bench, enum shape shape, size_t i)
 						   : i + 1];
 	qsort(inputs, n, sizeof *inputs, compare_inputs);
 	*spec = (struct job_spec){
-		.rid = make_text(bench, "ri.foundry.main.jobspec.%08zx-%zu", i),
+		.rid = make_text(bench, "ri.foundry.main.jobspec.", i),
 		.branch = TEXT("master"),
 		.logic = TEXT("v1"),
 		.outputs = &bench->names[i],
@@ -149,7 +149,7 @@ make_world(struct bench *bench, const struct row *row)
 	    arena_alloc(bench->arena, row->jobs * sizeof *bench->specs);
 	for (i = 0; i <= row->jobs; i++)
 		bench->names[i] =
-		    make_text(bench, "ri.foundry.main.dataset.%08zx-%zu", i);
+		    make_text(bench, "ri.foundry.main.dataset.", i);
 	for (i = 0; i < row->jobs; i++)
 		put_spec(bench, row->shape, i);
 	for (i = 0; i < row->jobs; i++)
@@ -157,8 +157,7 @@ make_world(struct bench *bench, const struct row *row)
 	put_dataset(bench, bench->names[row->jobs], NULL);
 	for (i = 0; i < row->bystanders; i++)
 		put_dataset(bench,
-		    make_text(bench, "ri.foundry.main.dataset.by-%08zx-%zu", i),
-		    NULL);
+		    make_text(bench, "ri.foundry.main.dataset.by-", i), NULL);
 }
 
 static int

@@ -65,15 +65,16 @@ def users():
     }
 
 
-def many(n):
-    """`n` schedules of one dataset each; every second one is stale."""
+def many(n, name="s{}".format):
+    """`n` schedules of one dataset each, called `name(i)`; every second one is stale."""
     datasets = {dataset("raw"): stored("raw-2")}
     specs, schedules = [], []
     for i in range(n):
         seen = "raw-2" if i % 2 else "raw-1"
-        datasets[dataset(f"d{i}")] = stored(f"d{i}-1", ("v1", {"raw": seen}))
-        specs.append(job_spec(f"d{i}", ["raw"]))
-        schedules.append(schedule(f"s{i}", [f"d{i}"]))
+        output = f"d-{name(i)}"
+        datasets[dataset(output)] = stored(f"{output}-1", ("v1", {"raw": seen}))
+        specs.append(job_spec(output, ["raw"]))
+        schedules.append(schedule(name(i), [output]))
     return {"projects": {PROJECT: {}}, "users": users(), "datasets": datasets,
             "jobSpecs": specs, "schedules": schedules}
 

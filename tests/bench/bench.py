@@ -1,0 +1,423 @@
+"""`make bench`: how fast the worker is, as ratios to floors taken in the same run.
+
+Sides are interleaved and the medians of their rounds compared, since absolute
+figures drift with the machine.  Fails only on results that can't be: missing,
+doubled or wrong ones.  By environment:
+  BENCH_N       records of the backlog                     (300000)
+  BENCH_ROUNDS  rounds of each side                        (3)
+  BENCH_PARTS   of throughput,latency,lone,distance,start,planner  (all)
+  BENCH_SIDES   of copy,floor,worker                       (all)
+  BENCH_FLAGS   more flags for the worker, as a shell has them
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+import catalogues  # noqa: E402
+import cluster as cluster_module  # noqa: E402
+from programs import wait_for  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
+N = int(os.environ.get("BENCH_N", 300000))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+SIDES = os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",")
+SCHEDULES = 10000
+PARTITIONS = 6
+TOPIC = "schedule-run-requests"
+REDIS_DELAY_MS = 5
+PACE, PACE_SECONDS = 1000, 10
+LONE_PACE, LONE_COUNT = 4, 40
+# A broker as one would run it, not the tests' small and quickly started one.
+JAVA = ["java", "-Xms1g", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp", f"{cluster_module.JARS}/*"]
+
+
+class Impossible(Exception):
+    """What was measured is no result of a working worker."""
+
+
+def program(name):
+    return str(BUILD / "bench" / name)
+
+
+def cpu_seconds(pid):
+    """CPU that a process has used, all its threads, to the nanosecond."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def memory_mb(pid, field):
+    """VmRSS or VmHWM of a process."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise KeyError(field)
+
+
+def schedule_name(i):
+    return f"{i:08x}-0000-4000-8000-{i:012x}"
+
+
+class Bench:
+    def __init__(self, directory):
+        cluster_module.JAVA = JAVA
+        self.directory = pathlib.Path(directory)
+        self.cluster = cluster_module.Cluster(self.directory / "cluster").start()
+        self.admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
+        self.catalogue = self.directory / "catalogue.json"
+        self.catalogue.write_text(json.dumps(catalogues.many(SCHEDULES, schedule_name)))
+        self.count = 0
+        self.processes = []
+
+    def spawn(self, command, **more):
+        process = subprocess.Popen(command, cwd=self.directory, **more)
+        self.processes.append(process)
+        return process
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.cluster.stop()
+
+    def make_topic(self, name):
+        for future in self.admin.create_topics([NewTopic(name, PARTITIONS, 1)]).values():
+            future.result(30)
+
+    def delete_topics(self, names):
+        for future in self.admin.delete_topics(names).values():
+            future.result(30)
+
+    def fill(self, topic, n):
+        self.make_topic(topic)
+        subprocess.run([program("backlog"), self.cluster.bootstrap, topic, str(n),
+                        str(SCHEDULES)], check=True)
+
+    def schedrun(self, flags, *arguments):
+        subprocess.run([str(BUILD / "schedrun"), *flags, "-s", "redis.timeout.command=20s",
+                        *arguments], check=True,
+                       stdout=subprocess.DEVNULL, cwd=self.directory)
+
+    def prepare_redis(self, flags):
+        """An empty Redis with the catalogue: no side finds another's claims."""
+        self.cluster.redis().flushall()
+        self.schedrun(flags, "init", "--partitions", str(PARTITIONS), "--replication", "1")
+        self.schedrun(flags, "apply", str(self.catalogue))
+
+
+class Side:
+    """A program that turns the records of a topic into those of another."""
+
+    def __init__(self, bench, requests=TOPIC, redis_url=None):
+        bench.count += 1
+        self.bench = bench
+        self.requests = requests
+        self.name = f"bench-{bench.count}"
+        self.results, self.builds, self.dlq = (
+            f"{self.name}-{kind}" for kind in ("results", "builds", "dlq"))
+        self.redis_url = redis_url or bench.cluster.redis_url
+        self.log = bench.directory / f"{self.name}.log"
+        self.process = None
+
+    def start(self):
+        self.prepare()
+        with open(self.log, "wb") as log:
+            self.process = self.bench.spawn(self.command(), stdout=log, stderr=log)
+        return self
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.bench.delete_topics(self.topics())
+
+    def fail_if_ended(self):
+        if self.process.poll() is not None:
+            raise Impossible(f"{self.name} ended with {self.process.returncode}:\n"
+                             f"{self.log.read_text()[-2000:]}")
+
+    def assigned_at(self):
+        """When it had its partitions, in seconds since 1970; None: not yet."""
+        self.fail_if_ended()
+        for line in self.log.read_text().splitlines():
+            if line.startswith("assigned "):
+                return int(line.split()[1]) / 1e6
+        return None
+
+
+class Copy(Side):
+    kind = "copies"
+
+    def topics(self):
+        return [self.results]
+
+    def prepare(self):
+        self.bench.make_topic(self.results)
+
+    def command(self):
+        return [program("copy"), self.bench.cluster.bootstrap, self.name, self.requests,
+                self.results]
+
+
+class Floor(Copy):
+    def prepare(self):
+        super().prepare()
+        self.bench.prepare_redis(Worker(self.bench, self.requests).flags())
+
+    def command(self):
+        return [*super().command(), str(self.bench.cluster.redis_port)]
+
+
+class Worker(Side):
+    kind = "results"
+
+    def topics(self):
+        return [self.results, self.builds, self.dlq]
+
+    def flags(self):
+        return ["-X", f"bootstrap.servers={self.bench.cluster.bootstrap}",
+                "--redis", self.redis_url,
+                "-s", f"topics.requests={self.requests}", "-s", f"topics.results={self.results}",
+                "-s", f"topics.builds={self.builds}", "-s", f"topics.dlq={self.dlq}",
+                "-s", f"worker.group={self.name}"]
+
+    def prepare(self):
+        self.bench.prepare_redis(self.flags())
+
+    def command(self):
+        return [str(BUILD / "schedrun-worker"), *self.flags(), "-s", "worker.id=1",
+                "-s", "admin.listen=127.0.0.1:0", "--log-format", "json",
+                *shlex.split(os.environ.get("BENCH_FLAGS", ""))]
+
+    def assigned_at(self):
+        self.fail_if_ended()
+        for line in self.log.read_text().splitlines():
+            if '"partitions_assigned"' in line:
+                return parse_time(json.loads(line)["ts"])
+        return None
+
+
+def parse_time(text):
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return (time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone
+            + float(f"0.{fraction or 0}"))
+
+
+class Watch:
+    """The independent reader of a topic; see watch.c."""
+
+    def __init__(self, bench, topic, n, kind):
+        self.process = bench.spawn(
+            [program("watch"), bench.cluster.bootstrap, topic, str(n), str(SCHEDULES), kind],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def wait_done(self):
+        word, _, when = self.process.stdout.readline().partition(" ")
+        assert word == "done", "watch has ended"
+        return int(when) / 1e6
+
+    def judge(self):
+        self.process.stdin.close()
+        verdict = json.loads(self.process.stdout.read())
+        self.process.wait()
+        if verdict["seen"] != verdict["wanted"] or verdict["doubled"] or verdict["wrong"]:
+            raise Impossible(str(verdict))
+
+
+def measure_backlog(side, n):
+    """Works a backlog of `n` off; verified."""
+    side.start()
+    watch = Watch(side.bench, side.results, n, side.kind)
+    pid = side.process.pid
+    started = wait_for(f"{side.name} to be assigned", side.assigned_at, pause=0.005)
+    cpu_before = cpu_seconds(pid)
+    ended = watch.wait_done()
+    used = cpu_seconds(pid) - cpu_before
+    peak = memory_mb(pid, "VmHWM")
+    claims = side.bench.cluster.redis().info("memory")["used_memory"]
+    watch.judge()
+    if isinstance(side, Worker):
+        builds = Watch(side.bench, side.builds, n, "builds")
+        builds.wait_done()
+        builds.judge()
+    side.stop()
+    return {"per_second": n / (ended - started), "cpu_us": used / n * 1e6, "peak_mb": peak,
+            "redis_bytes": claims}
+
+
+def medians(rounds):
+    return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
+
+
+def throughput(bench):
+    sides = {"copy": Copy, "floor": Floor, "worker": Worker}
+    rounds = {name: [] for name in SIDES}
+    bench.fill(TOPIC, N)
+    measure_backlog(sides[SIDES[0]](bench), N)  # warms the broker
+    for _ in range(ROUNDS):
+        for name in SIDES:
+            rounds[name].append(measure_backlog(sides[name](bench), N))
+    found = {name: medians(rounds[name]) for name in SIDES}
+    print(f"\n{N} requests waiting, exactly once, medians of {ROUNDS}")
+    print(f"{'':8}{'msgs/s':>10}{'of floor':>10}{'of copy':>10}{'CPU us':>8}{'peak MB':>9}"
+          f"   rounds")
+    for name, row in found.items():
+        for base in ("floor", "copy"):
+            if base in found:
+                row[f"of_{base}"] = row["per_second"] / found[base]["per_second"]
+        print(f"{name:8}{row['per_second']:10.0f}{row.get('of_floor', 0):10.2f}"
+              f"{row.get('of_copy', 0):10.2f}{row['cpu_us']:8.2f}{row['peak_mb']:9.0f}   "
+              + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]))
+        row["rounds"] = [r["per_second"] for r in rounds[name]]
+    if "worker" in found:
+        found["claim_bytes"] = claim_bytes(bench)
+        print(f"Redis holds a claim in {found['claim_bytes']:.0f} bytes")
+    return found
+
+
+def claim_bytes(bench):
+    """What one more claim costs Redis, memory after less memory before."""
+    worker = Worker(bench)
+    worker.prepare()
+    before = bench.cluster.redis().info("memory")["used_memory_dataset"]
+    worker.prepare = lambda: None
+    measure_backlog(worker, N)
+    after = bench.cluster.redis().info("memory")["used_memory_dataset"]
+    return (after - before) / (N - N // 20)
+
+
+def pace(bench, side, rate, count, first):
+    done = subprocess.run(
+        [program("pace"), bench.cluster.bootstrap, side.requests, side.results, str(rate),
+         str(count), str(SCHEDULES), str(first)], check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    if found["answered"] != count or found["wrong"]:
+        raise Impossible(f"{side.name}: {found}")
+    return found
+
+
+def measure_pace(bench, rate, count, title):
+    """p50 and p99 of each side in turn, ROUNDS times."""
+    sides = {"copy": Copy, "floor": Floor, "worker": Worker}
+    rounds = {name: [] for name in SIDES}
+    for _ in range(ROUNDS):
+        for name in SIDES:
+            topic = f"bench-{bench.count + 1}-requests"
+            bench.make_topic(topic)
+            side = sides[name](bench, topic).start()
+            wait_for(f"{name} to be assigned", side.assigned_at, pause=0.01)
+            rounds[name].append(pace(bench, side, rate, count, 0))
+            side.stop()
+            bench.delete_topics([topic])
+    found = {name: medians(rounds[name]) for name in SIDES}
+    print(f"\n{title}, medians of {ROUNDS}")
+    print(f"{'':8}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}{'p50 of copy':>13}{'p99 of copy':>13}")
+    for name, row in found.items():
+        for figure in ("p50", "p99"):
+            if "copy" in found:
+                row[f"{figure}_of_copy"] = row[f"{figure}_ms"] / found["copy"][f"{figure}_ms"]
+        print(f"{name:8}{row['p50_ms']:10.2f}{row['p99_ms']:10.2f}{row['max_ms']:10.2f}"
+              f"{row.get('p50_of_copy', 0):13.2f}{row.get('p99_of_copy', 0):13.2f}")
+    return found
+
+
+def latency(bench):
+    return measure_pace(bench, PACE, PACE * PACE_SECONDS,
+                        f"Latency at {PACE} requests a second, open loop")
+
+
+def lone(bench):
+    """One request alone: copy's latency is that of a transaction with one record."""
+    return measure_pace(bench, LONE_PACE, LONE_COUNT, "Latency of one lone request")
+
+
+def distance(bench):
+    """The same backlog with Redis farther away: does the pipeline hide it?"""
+    if TOPIC not in bench.admin.list_topics(timeout=20).topics:
+        bench.fill(TOPIC, N)
+    proxy = bench.spawn([program("delay"), str(bench.cluster.redis_port), str(REDIS_DELAY_MS)],
+                        stdout=subprocess.PIPE, text=True)
+    url = f"redis://127.0.0.1:{int(proxy.stdout.readline())}/0"
+    rounds = {"near": [], "far": []}
+    for _ in range(ROUNDS):
+        rounds["near"].append(measure_backlog(Worker(bench), N))
+        rounds["far"].append(measure_backlog(Worker(bench, redis_url=url), N))
+    found = {name: medians(rounds[name]) for name in rounds}
+    found["ratio"] = found["far"]["per_second"] / found["near"]["per_second"]
+    print(f"\nRedis {REDIS_DELAY_MS} ms away: {found['far']['per_second']:.0f} msgs/s, "
+          f"{found['ratio']:.2f} of {found['near']['per_second']:.0f} beside it")
+    return found
+
+
+def start(bench):
+    """Exec to ready without the group's join, and memory when idle."""
+    topic = f"bench-{bench.count + 1}-requests"
+    bench.make_topic(topic)
+    times, idle = [], []
+    for _ in range(ROUNDS):
+        side = Worker(bench, topic)
+        side.prepare()
+        side.prepare = lambda: None
+        begun = time.time()
+        side.start()
+        assigned = wait_for("the worker to be assigned", side.assigned_at, pause=0.002)
+        times.append((assigned - begun) * 1000)
+        time.sleep(2)  # idle is a length of time
+        idle.append(memory_mb(side.process.pid, "VmRSS"))
+        side.stop()
+    found = {"assigned_ms": statistics.median(times), "idle_mb": statistics.median(idle)}
+    print(f"\nexec to partitions assigned, join included: {found['assigned_ms']:.0f} ms; "
+          f"idle: {found['idle_mb']:.0f} MB")
+    return found
+
+
+def planner(_):
+    done = subprocess.run([program("plan_bench"), "--json"], check=True, capture_output=True,
+                          text=True)
+    found = json.loads(done.stdout)
+    print(f"\n{'plan':26}{'us':>12}{'bytes/job':>12}")
+    for name, row in found.items():
+        print(f"{name:26}{row['us']:12.1f}{row['bytesPerJob']:12.0f}")
+    return found
+
+
+PARTS = {"throughput": throughput, "latency": latency, "lone": lone, "distance": distance,
+         "start": start, "planner": planner}
+
+
+def main():
+    wanted = os.environ.get("BENCH_PARTS", ",".join(PARTS)).split(",")
+    found = {"records": N, "rounds": ROUNDS, "schedules": SCHEDULES, "partitions": PARTITIONS}
+    with tempfile.TemporaryDirectory(prefix="schedrun-bench-") as directory:
+        bench = Bench(directory)
+        try:
+            for name in wanted:
+                found[name] = PARTS[name](bench)
+        except Impossible as error:
+            print(f"bench: impossible: {error}", file=sys.stderr)
+            return 1
+        finally:
+            bench.close()
+    out = ROOT / "bench" / "results.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
