@@ -17,6 +17,7 @@ struct http_stream {
 /* One chunk: "size CRLF data CRLF"; HTTP/1.0 gets the data alone. */
 struct http_piece {
 	size_t references;
+	size_t *total;
 	size_t data_at, data_size, size;
 	char bytes[];
 };
@@ -124,7 +125,10 @@ http_answer_write(struct http_connection *connection,
 	struct text body = answer->body;
 
 	write_head(server, answer);
-	if (answer->status != 204)
+	if (answer->streamed)
+		buffer_append(
+		    &server->out, TEXT("Transfer-Encoding: chunked\r\n"));
+	else if (answer->status != 204)
 		buffer_format(
 		    &server->out, "Content-Length: %zu\r\n", body.size);
 	if (close)
@@ -166,7 +170,8 @@ http_respond(struct http_request *request, const struct http_answer *answer)
 		http_request_free(request);
 		return;
 	}
-	close = answer->close || must_close(connection, request);
+	close = answer->close || answer->streamed ||
+	    must_close(connection, request);
 	head_only = text_equal(request->head.method, TEXT("HEAD"));
 	http_answer_write(connection, answer, close, head_only);
 	http_request_free(request);
@@ -207,7 +212,7 @@ http_stream_start(struct http_request *request,
 }
 
 struct http_piece *
-http_piece_create(struct text bytes)
+http_piece_create(struct text bytes, size_t *total)
 {
 	struct http_piece *piece =
 	    memory_alloc(sizeof *piece + bytes.size + 24);
@@ -220,6 +225,9 @@ http_piece_create(struct text bytes)
 	memcpy(piece->bytes + head, bytes.at, bytes.size);
 	memcpy(piece->bytes + (size_t)head + bytes.size, "\r\n", 2);
 	piece->size = (size_t)head + bytes.size + 2;
+	piece->total = total;
+	if (total != NULL)
+		*total += piece->size;
 	return piece;
 }
 
@@ -228,8 +236,24 @@ release_piece(void *argument)
 {
 	struct http_piece *piece = argument;
 
-	if (--piece->references == 0)
-		free(piece);
+	if (--piece->references > 0)
+		return;
+	if (piece->total != NULL)
+		*piece->total -= piece->size;
+	free(piece);
+}
+
+struct http_piece *
+http_piece_share(struct http_piece *piece)
+{
+	piece->references++;
+	return piece;
+}
+
+size_t
+http_piece_size(const struct http_piece *piece)
+{
+	return piece->size;
 }
 
 void
@@ -240,7 +264,7 @@ http_piece_release(struct http_piece *piece)
 
 /* The connection is being cut: the owner is told once. */
 void
-http_stream_cut(struct http_stream *stream)
+http_stream_orphan(struct http_stream *stream)
 {
 	stream->connection->stream = NULL;
 	stream->connection = NULL;
@@ -264,6 +288,21 @@ http_stream_send(struct http_stream *stream, struct http_piece *piece)
 	}
 	piece->references++;
 	tcp_write_shared(stream->connection->tcp, bytes, release_piece, piece);
+}
+
+void
+http_stream_set_gone(
+    struct http_stream *stream, loop_call *gone, void *argument)
+{
+	stream->gone = gone;
+	stream->argument = argument;
+}
+
+void
+http_stream_cut(struct http_stream *stream)
+{
+	if (stream->connection != NULL)
+		http_connection_drop(stream->connection);
 }
 
 size_t

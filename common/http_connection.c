@@ -47,7 +47,7 @@ http_connection_drop(struct http_connection *connection)
 	connection->dead = true;
 	tcp_close(connection->tcp);
 	if (connection->stream != NULL)
-		http_stream_cut(connection->stream);
+		http_stream_orphan(connection->stream);
 	orphan_request(connection);
 	if (!connection->advancing)
 		http_server_free(connection);

@@ -116,6 +116,6 @@ void http_request_free(struct http_request *request);
 /* http_answer.c */
 void http_answer_write(struct http_connection *connection,
     const struct http_answer *answer, bool close, bool head_only);
-void http_stream_cut(struct http_stream *stream);
+void http_stream_orphan(struct http_stream *stream);
 
 #endif

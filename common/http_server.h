@@ -84,6 +84,7 @@ struct http_answer {
 	    *fields; /* further headers; without CR and LF */
 	size_t n_fields;
 	struct text body; /* left out on HEAD, its size is still told */
+	bool streamed;    /* to the HEAD of a stream: no size, and the end */
 	bool close;       /* end the connection after it */
 };
 void http_respond(
@@ -98,14 +99,24 @@ struct http_stream *http_stream_start(struct http_request *request,
     const struct http_answer *answer, size_t lag_max, loop_call *gone,
     void *argument);
 
-/* Bytes that many streams send: counted references, one loop. */
+/*
+ * Bytes that many streams send: counted references, one loop.  `total` (NULL:
+ * nobody asks) is the sum of the sizes of all pieces that live.
+ */
 struct http_piece;
-struct http_piece *http_piece_create(struct text bytes);
+struct http_piece *http_piece_create(struct text bytes, size_t *total);
+struct http_piece *http_piece_share(struct http_piece *piece); /* one more */
 void http_piece_release(struct http_piece *piece);
+size_t http_piece_size(const struct http_piece *piece); /* as it is sent */
 
 /* Sends a piece (a reference is taken).  After `gone` it does nothing. */
 void http_stream_send(struct http_stream *stream, struct http_piece *piece);
 size_t http_stream_lag(const struct http_stream *stream); /* bytes unsent */
+/* Whom to call instead, from now on; NULL: nobody. */
+void http_stream_set_gone(
+    struct http_stream *stream, loop_call *gone, void *argument);
+/* Drops the connection with what is unsent; `gone` is called from within. */
+void http_stream_cut(struct http_stream *stream);
 /*
  * Ends the stream and the connection without a `gone` call; the pointer is gone
  * after it.  Owed exactly once for each stream, after `gone` as well (it may be

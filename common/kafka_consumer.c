@@ -1,6 +1,7 @@
 #include "common/kafka_consumer.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,6 @@ on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
 static const struct kafka_preset presets[] = {
 	{ "enable.auto.commit", "false", true },
 	{ "enable.auto.offset.store", "false", true },
-	{ "enable.partition.eof", "false", true },
 	{ "auto.offset.reset", "error", true },
 	{ "isolation.level", "read_committed", true },
 	{ "partition.assignment.strategy", "range", true },
@@ -66,17 +66,23 @@ static rd_kafka_conf_t *
 configure(struct kafka_consumer *consumer,
     const struct kafka_consumer_options *options, struct error *err)
 {
-	struct kafka_preset all[COUNT(presets) + 2];
+	struct kafka_preset all[COUNT(presets) + 3];
+	char queue[16];
 	rd_kafka_conf_t *conf;
 
 	memcpy(all, presets, sizeof presets);
+	snprintf(queue, sizeof queue, "%d",
+	    options->queue_kib > 0    ? options->queue_kib
+		: options->read_ahead ? 32768
+				      : 8192);
 	all[COUNT(presets)] =
-	    (struct kafka_preset){ "queued.max.messages.kbytes",
-		    options->read_ahead ? "32768" : "8192", false };
+	    (struct kafka_preset){ "queued.max.messages.kbytes", queue, false };
 	/* librdkafka wants a name even if nobody joins. */
 	all[COUNT(presets) + 1] = (struct kafka_preset){ "group.id",
 		options->group != NULL ? options->group : "schedrun-reader",
 		options->group != NULL };
+	all[COUNT(presets) + 2] = (struct kafka_preset){ "enable.partition.eof",
+		options->events.ended != NULL ? "true" : "false", true };
 	conf = kafka_client_conf(&consumer->client, &options->settings,
 	    CONFIG_CONSUMER, all, COUNT(all), err);
 	if (conf != NULL)
@@ -247,6 +253,31 @@ kafka_consumer_seek(struct kafka_consumer *consumer, const char *topic,
 
 /* Poll ------------------------------------------------------------------- */
 
+static void
+tell_end(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
+{
+	const struct kafka_consumer_events *events =
+	    &consumer->assignment.events;
+	const char *topic = rd_kafka_topic_name(message->rkt);
+
+	kafka_client_answered(&consumer->client);
+	if (kafka_places_find(&consumer->assignment.places, message->rkt, topic,
+		message->partition) != NULL)
+		events->ended(
+		    events->opaque, topic, message->partition, message->offset);
+}
+
+static void
+mark_stuck(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
+{
+	struct kafka_place *place =
+	    kafka_places_find(&consumer->assignment.places, message->rkt,
+		rd_kafka_topic_name(message->rkt), message->partition);
+
+	if (place != NULL)
+		place->stuck = true;
+}
+
 /* 0: handled; -1: for the caller. */
 static int
 handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
@@ -254,17 +285,12 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 {
 	const char *topic =
 	    message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "";
-	struct kafka_place *place;
 
 	if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED &&
 	    consumer->assignment.group == NULL)
 		return 0; /* the name stands for nothing */
 	if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-		place = kafka_places_find(&consumer->assignment.places,
-		    message->rkt, topic, message->partition);
-		if (place == NULL)
-			return 0;
-		place->stuck = true;
+		mark_stuck(consumer, message);
 		return kafka_assignment_unstick(&consumer->assignment, err);
 	}
 	fail(consumer, KAFKA_CALL_POLL, message->err, err, "consume");
@@ -321,6 +347,19 @@ take_batch(struct kafka_consumer *consumer, struct kafka_record *records,
 		if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			n += take_message(consumer, message, &records[n]);
 			continue;
+		}
+		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+			tell_end(consumer, message);
+			rd_kafka_message_destroy(message);
+			timeout_ms = 0;
+			continue;
+		}
+		if (n > 0 &&
+		    message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+			/* Told by the next poll, behind these records. */
+			mark_stuck(consumer, message);
+			rd_kafka_message_destroy(message);
+			break;
 		}
 		rc = handle_error(consumer, message, err);
 		rd_kafka_message_destroy(message);

@@ -63,8 +63,16 @@ struct kafka_consumer_events {
 	/*
 	 * Reading goes on at `offset`, since what was to be read is gone: the
 	 * topic was made anew (then offsets go back), or retention removed it.
+	 * What was read before the move has been returned by then.
 	 */
 	void (*moved)(
+	    void *opaque, const char *topic, int32_t partition, int64_t offset);
+	/*
+	 * The partition has no record before `offset` but those that poll has
+	 * returned or is going to return now: its end, each time it is reached.
+	 * The poll returns after it even if no record came.
+	 */
+	void (*ended)(
 	    void *opaque, const char *topic, int32_t partition, int64_t offset);
 	void *opaque;
 };
@@ -82,6 +90,7 @@ struct kafka_consumer_options {
 	 * below 32 MiB librdkafka 2.0.2 gives about 80k records/s.
 	 */
 	bool read_ahead;
+	int queue_kib; /* another bound of that queue; 0: none */
 	struct kafka_consumer_events events;
 };
 

@@ -160,6 +160,12 @@ loop_post(struct loop *loop, loop_call *call, void *argument)
 	uv_async_send(&loop->wake);
 }
 
+void
+loop_flush(struct loop *loop)
+{
+	run_posts(loop);
+}
+
 static void
 on_timer(uv_timer_t *uv)
 {

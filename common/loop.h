@@ -30,6 +30,12 @@ void loop_stop(struct loop *loop); /* from the loop's thread */
 void loop_post(struct loop *loop, loop_call *call, void *argument);
 
 /*
+ * Runs what has been posted, now: when a process ends, between the last thread
+ * that posts and the parts that the posts speak of.  The loop doesn't run.
+ */
+void loop_flush(struct loop *loop);
+
+/*
  * Calls after `first_ms` and then every `repeat_ms` (0: once).  Both functions
  * from the loop's thread only; the timer is gone after loop_timer_stop.
  */

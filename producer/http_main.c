@@ -12,9 +12,11 @@
 #include "common/options.h"
 #include "producer/http_app.h"
 #include "producer/http_counters.h"
+#include "producer/http_events.h"
 #include "producer/http_probe.h"
 #include "producer/http_routes.h"
 #include "producer/http_runs.h"
+#include "producer/result_feed.h"
 #include "producer/run_publisher.h"
 #include "producer/run_waiters.h"
 #include "producer/view_fold.h"
@@ -51,6 +53,7 @@ struct adapter {
 	struct admin *admin;
 	struct http_probe *probe;
 	struct view_fold *fold;
+	struct result_feed *feed;
 	struct loop_timer *turn;
 	unsigned signals;
 };
@@ -169,15 +172,19 @@ create_runs(struct adapter *a, struct error *err)
 	a->runs.wait_max_s =
 	    (int)(config_number(config, "http.wait.max") / 1000);
 	a->app.runs = &a->runs;
+	a->app.events = http_events_create(&a->app, a->kafka);
 	return 0;
 }
 
 static void
-on_result(void *argument, const struct run_record *record)
+on_news(void *argument, const struct feed_news *news)
 {
 	struct adapter *a = argument;
+	const struct result_event *event;
 
-	run_waiters_tell(a->runs.waiters, record);
+	for (event = news->events; event != NULL; event = event->next)
+		run_waiters_tell(a->runs.waiters, &event->record);
+	http_events_news(a->app.events, news);
 }
 
 static int
@@ -194,9 +201,13 @@ start_threads(struct adapter *a, struct error *err)
 		.config = a->app.config,
 		.kafka = a->kafka,
 		.redis = a->view,
-		.loop = a->app.loop,
 		.check = a->checks[CHECK_VIEW],
-		.result = on_result,
+	};
+	const struct result_feed_settings feed = {
+		.config = a->app.config,
+		.kafka = a->kafka,
+		.loop = a->app.loop,
+		.news = on_news,
 		.argument = a,
 	};
 
@@ -204,7 +215,10 @@ start_threads(struct adapter *a, struct error *err)
 	if (a->probe == NULL)
 		return -1;
 	a->fold = view_fold_start(&fold, err);
-	return a->fold != NULL ? 0 : -1;
+	if (a->fold == NULL)
+		return -1;
+	a->feed = result_feed_start(&feed, err);
+	return a->feed != NULL ? 0 : -1;
 }
 
 static int
@@ -255,6 +269,7 @@ close_server(void *argument)
 	struct adapter *a = argument;
 
 	run_waiters_release(a->runs.waiters);
+	http_events_drain(a->app.events);
 	http_server_close(a->app.server, stop_loop, a);
 	/* Whoever doesn't end by then is cut. */
 	loop_timer_start(a->app.loop, DELIVERY_MS, 0, stop_loop, a);
@@ -309,18 +324,25 @@ serve(struct adapter *a)
 	log_event(LOG_INFO, "http", "drained", "drained", LOG_END);
 }
 
+/* First who posts to the loop, then what was posted, then the parts of it. */
 static void
 destroy(struct adapter *a)
 {
 	admin_stop(a->admin);
 	view_fold_stop(a->fold);
+	result_feed_stop(a->feed);
+	http_events_stop(a->app.events);
 	http_probe_stop(a->probe);
-	work_pool_destroy(a->app.pool);
+	work_pool_stop(a->app.pool);
+	if (a->app.loop != NULL)
+		loop_flush(a->app.loop);
+	result_feed_destroy(a->feed);
 	run_publisher_destroy(a->runs.publisher);
 	http_server_destroy(a->app.server);
 	http_auth_stop(a->app.auth);
-	if (a->runs.waiters != NULL)
-		run_waiters_destroy(a->runs.waiters);
+	http_events_destroy(a->app.events);
+	work_pool_destroy(a->app.pool);
+	run_waiters_destroy(a->runs.waiters);
 	loop_destroy(a->app.loop);
 	http_auth_destroy(a->app.auth);
 	if (a->app.counters != NULL)

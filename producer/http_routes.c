@@ -6,6 +6,7 @@
 #include "common/rid.h"
 #include "producer/http_call.h"
 #include "producer/http_counters.h"
+#include "producer/http_events.h"
 #include "producer/http_runs.h"
 
 enum preview { PREVIEW_NEVER, PREVIEW_IN_DOC, PREVIEW_ALWAYS };
@@ -58,6 +59,8 @@ static const struct http_route routes[] = {
 	    PREVIEW_IN_DOC, BODY_NONE, http_runs_post },
 	{ "GET", API "/schedules/{scheduleRid}/runs/{runRid}", SCOPE_READ,
 	    PREVIEW_NEVER, BODY_IGNORED, http_runs_get },
+	{ "GET", API "/runEvents", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    http_events_get },
 };
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 

@@ -5,18 +5,14 @@
 #include "common/clock.h"
 #include "common/json_write.h"
 #include "common/memory.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/registry.h"
+#include "producer/result_decoder.h"
 
 #define CALL_MS 5000
-#define RESULT_SIZE_MAX ((size_t)16 * 1024 * 1024)
+#define ARENA_KEEP 65536
 
 struct results {
 	struct kafka_consumer *consumer;
-	struct registry *registry;
-	struct message_reader *reader;
-	uint32_t reader_id;
+	struct result_decoder *decoder;
 	struct arena *arena;
 };
 
@@ -60,8 +56,8 @@ results_open(const struct config *config, int from, int64_t at_ms,
 	struct results *results = memory_zalloc(1, sizeof *results);
 
 	results->arena = arena_create(0);
-	results->registry = registry_create(config, err);
-	if (results->registry != NULL)
+	results->decoder = result_decoder_create(config, err);
+	if (results->decoder != NULL)
 		results->consumer = kafka_consumer_create(&options, err);
 	if (results->consumer == NULL ||
 	    assign_all(results, config_text(config, "topics.results"), from,
@@ -79,58 +75,9 @@ results_close(struct results *results)
 		return;
 	if (results->consumer != NULL)
 		kafka_consumer_close(results->consumer, CALL_MS);
-	message_reader_destroy(results->reader);
-	registry_destroy(results->registry);
+	result_decoder_destroy(results->decoder);
 	arena_destroy(results->arena);
 	free(results);
-}
-
-/* Makes the reader fit the record's schema. */
-static int
-use_schema(struct results *results, uint32_t id, struct error *err)
-{
-	struct rejection rejection;
-	struct text schema;
-
-	if (results->reader != NULL && results->reader_id == id)
-		return 0;
-	if (registry_schema(results->registry, id, &schema, err) != 0)
-		return -1;
-	if (schema.at == NULL)
-		return error_set(err, ERROR_INPUT,
-		    "a result's schema id %u is unknown", (unsigned)id);
-	message_reader_destroy(results->reader);
-	results->reader =
-	    message_reader_create(MESSAGE_SCHEDULE_RUN, schema, &rejection);
-	if (results->reader == NULL)
-		return error_set(
-		    err, ERROR_INPUT, "a result: %s", rejection.detail);
-	results->reader_id = id;
-	return 0;
-}
-
-static int
-decode(struct results *results, const struct kafka_record *record,
-    struct schedule_run *run, struct error *err)
-{
-	struct rejection rejection;
-	struct text body;
-	uint32_t id;
-
-	arena_reset(results->arena, 65536);
-	if (framing_read(
-		record->value, RESULT_SIZE_MAX, &id, &body, &rejection) != 0)
-		goto rejected;
-	if (use_schema(results, id, err) != 0)
-		return -1;
-	if (schedule_run_decode(
-		results->reader, body, results->arena, run, &rejection) != 0)
-		goto rejected;
-	return 1;
-rejected:
-	return error_set(err, ERROR_INPUT, "result at %d:%lld: %s",
-	    (int)record->partition, (long long)record->offset,
-	    rejection.detail);
 }
 
 int
@@ -143,7 +90,10 @@ results_next(struct results *results, int timeout_ms, struct schedule_run *run,
 
 	if (n <= 0)
 		return n;
-	n = decode(results, &record, run, err);
+	arena_reset(results->arena, ARENA_KEEP);
+	if (result_decoder_read(
+		results->decoder, &record, results->arena, run, err) != 0)
+		n = -1;
 	kafka_records_release(&record, 1);
 	return n;
 }

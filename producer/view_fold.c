@@ -10,32 +10,28 @@
 #include "common/kafka_consumer.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "producer/result_decoder.h"
+#include "producer/result_event.h"
 #include "producer/results.h"
 #include "producer/run_view.h"
 #include "schemas/build_requested.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/registry.h"
 
 #define RECORDS 500 /* of one script */
 #define POLL_MS 500
 #define CLOSE_MS 3000
 #define RETRY_MS 500
-#define MESSAGE_MAX ((size_t)64 * 1024 * 1024)
 
 struct view_fold {
 	struct view_fold_settings settings;
 	const char *results_topic, *builds_topic;
 	int64_t ttl_ms;
-	pthread_t fold_thread, fan_thread;
+	pthread_t thread;
 	atomic_bool stop;
 	/* The fold's own: */
 	struct kafka_consumer *consumer;
 	struct redis *redis;
 	struct run_view view;
-	struct registry *registry;
-	struct message_reader *reader; /* of results */
-	uint32_t reader_id;
+	struct result_decoder *decoder;
 	struct arena *arena;
 };
 
@@ -45,65 +41,6 @@ rest(void)
 	const struct timespec time = { 0, RETRY_MS * 1000000 };
 
 	nanosleep(&time, NULL);
-}
-
-/* A result as the view keeps it; texts are the run's, `why` the arena's. */
-static int
-record_of(const struct schedule_run *run, struct arena *arena,
-    struct run_record *record)
-{
-	static const enum run_state states[] = {
-		[RESULT_IGNORED] = RUN_IGNORED,
-		[RESULT_SUBMITTED] = RUN_SUBMITTED,
-		[RESULT_ERROR] = RUN_FAILED,
-	};
-	const struct text prefix = TEXT(RID_RUN_PREFIX);
-	struct buffer why = { 0 };
-
-	*record = (struct run_record){
-		.request_id = run->request_id,
-		.schedule_rid = run->schedule_rid,
-		.schedule_version_rid = run->schedule_version_rid,
-		.created_time_ms = run->created_time_ms,
-		.created_by = run->created_by,
-		.state = states[run->result],
-		.build_rid = run->build_rid,
-		.error_name = text_from(run_error_name(run->error_name)),
-		.description = run->description,
-		.finished_time_ms = run->finished_time_ms,
-	};
-	if (run->result != RESULT_ERROR)
-		record->error_name = TEXT_NONE;
-	if (!text_starts_with(run->rid, prefix) ||
-	    !uuid_parse((struct text){ run->rid.at + prefix.size,
-			    run->rid.size - prefix.size },
-		&record->id))
-		return -1;
-	result_write_why(run, &why);
-	record->why = text_copy(arena, buffer_text(&why));
-	buffer_finish(&why);
-	return 0;
-}
-
-static int
-use_schema(struct view_fold *fold, uint32_t id, struct error *err)
-{
-	struct rejection rejection;
-	struct text schema;
-
-	if (fold->reader != NULL && fold->reader_id == id)
-		return 0;
-	if (registry_schema(fold->registry, id, &schema, err) != 0)
-		return -1;
-	message_reader_destroy(fold->reader);
-	fold->reader = schema.at != NULL
-	    ? message_reader_create(MESSAGE_SCHEDULE_RUN, schema, &rejection)
-	    : NULL;
-	fold->reader_id = id;
-	if (fold->reader == NULL)
-		return error_set(err, ERROR_INPUT,
-		    "no result is written by schema %u", (unsigned)id);
-	return 0;
 }
 
 static int64_t
@@ -117,19 +54,19 @@ ttl_left(const struct view_fold *fold, int64_t since_ms)
 /* A result's item; -1 with ERROR_INPUT if it is none. */
 static int
 take_result(struct view_fold *fold, const struct kafka_record *kafka,
-    struct text body, struct fold_item *item, struct error *err)
+    struct fold_item *item, struct error *err)
 {
 	struct run_record *record = arena_alloc(fold->arena, sizeof *record);
-	struct rejection rejection;
 	struct schedule_run run;
+	struct buffer why = { 0 };
 
-	if (schedule_run_decode(
-		fold->reader, body, fold->arena, &run, &rejection) != 0)
-		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
-	if (record_of(&run, fold->arena, record) != 0)
-		return error_set(err, ERROR_INPUT, "its rid is no run's");
-	record->partition = kafka->partition;
-	record->offset = kafka->offset;
+	if (result_decoder_read(fold->decoder, kafka, fold->arena, &run, err) !=
+		0 ||
+	    result_record(&run, kafka, record, err) != 0)
+		return -1;
+	result_write_why(&run, &why);
+	record->why = text_copy(fold->arena, buffer_text(&why));
+	buffer_finish(&why);
 	item->run = record;
 	item->ttl_ms = ttl_left(fold, run.finished_time_ms);
 	return 0;
@@ -157,19 +94,10 @@ static int
 take_record(struct view_fold *fold, const struct kafka_record *kafka,
     struct fold_item *item, struct error *err)
 {
-	struct rejection rejection;
-	struct text body;
-	uint32_t id;
-
 	*item = (struct fold_item){ 0 };
-	if (framing_read(kafka->value, MESSAGE_MAX, &id, &body, &rejection) !=
-	    0)
-		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
 	if (strcmp(kafka->topic, fold->builds_topic) == 0)
 		return take_build(fold, kafka, item, err);
-	if (use_schema(fold, id, err) != 0)
-		return -1;
-	return take_result(fold, kafka, body, item, err);
+	return take_result(fold, kafka, item, err);
 }
 
 /* Folds a stretch of one partition, again and again until Redis has it. */
@@ -259,8 +187,8 @@ open_fold(struct view_fold *fold, struct error *err)
 	};
 
 	fold->redis = redis_create(&fold->settings.redis, err);
-	fold->registry = registry_create(config, err);
-	if (fold->redis == NULL || fold->registry == NULL)
+	fold->decoder = result_decoder_create(config, err);
+	if (fold->redis == NULL || fold->decoder == NULL)
 		return -1;
 	run_view_init(&fold->view, fold->redis,
 	    text_from(config_text(config, "redis.prefix")), fold->ttl_ms);
@@ -305,73 +233,10 @@ run_fold(void *argument)
 	return NULL;
 }
 
-/* A result on its way to the loop. */
-struct told {
-	struct view_fold *fold;
-	struct arena *arena;
-	struct run_record record;
-};
-
-static void
-tell(void *argument)
-{
-	struct told *told = argument;
-
-	told->fold->settings.result(
-	    told->fold->settings.argument, &told->record);
-	arena_destroy(told->arena);
-	free(told);
-}
-
-static void
-post_result(struct view_fold *fold, const struct schedule_run *run)
-{
-	struct told *told = memory_zalloc(1, sizeof *told);
-	struct run_record *r = &told->record;
-
-	told->fold = fold;
-	told->arena = arena_create(2048);
-	if (record_of(run, told->arena, r) != 0) {
-		arena_destroy(told->arena);
-		free(told);
-		return;
-	}
-	r->request_id = text_copy(told->arena, r->request_id);
-	r->schedule_rid = text_copy(told->arena, r->schedule_rid);
-	r->schedule_version_rid =
-	    text_copy(told->arena, r->schedule_version_rid);
-	r->created_by = text_copy(told->arena, r->created_by);
-	r->build_rid = text_copy(told->arena, r->build_rid);
-	r->description = text_copy(told->arena, r->description);
-	loop_post(fold->settings.loop, tell, told);
-}
-
-static void *
-run_fan(void *argument)
-{
-	struct view_fold *fold = argument;
-	struct results *results = NULL;
-	struct schedule_run run;
-	struct error err;
-
-	while (!atomic_load(&fold->stop)) {
-		if (results == NULL)
-			results = results_open(
-			    fold->settings.config, KAFKA_FROM_END, 0, 0, &err);
-		if (results == NULL)
-			rest();
-		else if (results_next(results, POLL_MS, &run, &err) > 0)
-			post_result(fold, &run);
-	}
-	results_close(results);
-	return NULL;
-}
-
 static void
 free_fold(struct view_fold *fold)
 {
-	message_reader_destroy(fold->reader);
-	registry_destroy(fold->registry);
+	result_decoder_destroy(fold->decoder);
 	redis_destroy(fold->redis);
 	arena_destroy(fold->arena);
 	free(fold);
@@ -391,8 +256,7 @@ view_fold_start(const struct view_fold_settings *settings, struct error *err)
 		free_fold(fold);
 		return NULL;
 	}
-	if (pthread_create(&fold->fold_thread, NULL, run_fold, fold) != 0 ||
-	    pthread_create(&fold->fan_thread, NULL, run_fan, fold) != 0)
+	if (pthread_create(&fold->thread, NULL, run_fold, fold) != 0)
 		memory_exhausted();
 	return fold;
 }
@@ -404,7 +268,6 @@ view_fold_stop(struct view_fold *fold)
 		return;
 	atomic_store(&fold->stop, true);
 	kafka_consumer_wake(fold->consumer);
-	pthread_join(fold->fold_thread, NULL);
-	pthread_join(fold->fan_thread, NULL);
+	pthread_join(fold->thread, NULL);
 	free_fold(fold);
 }

@@ -117,7 +117,7 @@ work_pool_submit(struct work_pool *pool, struct work_job *job)
 
 	job->next = NULL;
 	pthread_mutex_lock(&pool->lock);
-	if (pool->n_waiting < pool->queue_max) {
+	if (pool->n_waiting < pool->queue_max && !pool->ending) {
 		*pool->last = job;
 		pool->last = &job->next;
 		pool->n_waiting++;
@@ -140,7 +140,7 @@ work_pool_waiting(struct work_pool *pool)
 }
 
 void
-work_pool_destroy(struct work_pool *pool)
+work_pool_stop(struct work_pool *pool)
 {
 	size_t i;
 
@@ -151,12 +151,23 @@ work_pool_destroy(struct work_pool *pool)
 	pthread_cond_broadcast(&pool->filled);
 	pthread_mutex_unlock(&pool->lock);
 	for (i = 0; i < pool->n_workers; i++) {
-		struct worker *worker = &pool->workers[i];
+		if (pool->workers[i].started)
+			pthread_join(pool->workers[i].thread, NULL);
+		pool->workers[i].started = false;
+	}
+}
 
-		if (worker->started)
-			pthread_join(worker->thread, NULL);
-		redis_destroy(worker->redis.schedules);
-		redis_destroy(worker->redis.runs);
+void
+work_pool_destroy(struct work_pool *pool)
+{
+	size_t i;
+
+	if (pool == NULL)
+		return;
+	work_pool_stop(pool);
+	for (i = 0; i < pool->n_workers; i++) {
+		redis_destroy(pool->workers[i].redis.schedules);
+		redis_destroy(pool->workers[i].redis.runs);
 	}
 	pthread_cond_destroy(&pool->filled);
 	pthread_mutex_destroy(&pool->lock);

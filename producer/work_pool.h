@@ -55,7 +55,11 @@ struct work_pool *work_pool_create(
 int work_pool_submit(struct work_pool *pool, struct work_job *job);
 size_t work_pool_waiting(struct work_pool *pool);
 
-/* Does what is queued, then ends the threads.  NULL is fine. */
+/*
+ * Does what is queued, then ends the threads; from then on nothing is taken.
+ * Jobs' ends are left on the loop.  NULL is fine.
+ */
+void work_pool_stop(struct work_pool *pool);
 void work_pool_destroy(struct work_pool *pool);
 
 #endif

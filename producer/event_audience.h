@@ -1,0 +1,107 @@
+#ifndef SCHEDRUN_PRODUCER_EVENT_AUDIENCE_H
+#define SCHEDRUN_PRODUCER_EVENT_AUDIENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/http_server.h"
+#include "common/loop.h"
+#include "common/metrics.h"
+#include "producer/event_position.h"
+#include "producer/event_replay.h"
+#include "producer/event_rights.h"
+#include "producer/event_ring.h"
+#include "producer/http_auth.h"
+#include "producer/http_profile.h"
+
+/*
+ * Subscribers and what they have been sent.  Those who see the same in the same
+ * form and stand at the same place are one audience: what they are sent is
+ * written once.  Who resumes is an audience of his own until he has caught up.
+ *
+ *   asked to resume                                    from now on
+ *        │                                                 │
+ *   ┌────v───┐ the ring holds  ┌──────────┐ at the end ┌───v──┐
+ *   │ REPLAY ├────────────────>│ CATCH_UP ├───────────>│ LIVE │
+ *   └────┬───┘ what follows    └────┬─────┘            └──────┘
+ *        ^  the ring has lost it    │
+ *        └──────────────────────────┘
+ * On the loop's thread.
+ */
+struct audience;
+struct http_events;
+
+/* What all audiences share. */
+struct event_hub {
+	struct loop *loop;
+	struct event_ring *ring;
+	struct event_replay *replay;
+	struct event_rights *rights;
+	struct audience *audiences;
+	size_t n_subscribers;
+	size_t unsent; /* bytes of pieces that live */
+	struct metric *subscribers, *sent, *dropped;
+	/* What LIVE audiences who see everything were sent last. */
+	struct event_shared {
+		struct http_piece *piece;
+		uint64_t from, to;
+	} shared[PROFILE_GA_UPPER + 1];
+};
+void event_hub_finish(struct event_hub *hub);
+
+/* Whom an audience is made of. */
+struct audience_key {
+	enum http_profile profile;
+	struct http_caller caller;
+	struct text *schedules; /* ascending, ours; n 0: all that he may see */
+	size_t n_schedules;
+};
+/* The names are copied. */
+void audience_key_init(struct audience_key *key, enum http_profile profile,
+    const struct http_caller *caller, const struct text *schedules, size_t n);
+
+struct subscriber {
+	struct subscriber *prev, *next; /* in the audience */
+	struct audience *audience;
+	struct http_events *events; /* for `gone` */
+	struct http_stream *stream;
+	int64_t expires_ms; /* wall clock: of his token */
+	int64_t alive_ms;   /* monotonic: of his next comment */
+};
+
+/* Bytes that a reader may lag behind before he is cut. */
+#define LAG_MAX ((size_t)1024 * 1024)
+
+/*
+ * A new subscriber, who is sent what comes behind `position` (none: from now
+ * on).  Takes `key` over.  His stream is to be set before the loop goes on.
+ */
+struct subscriber *audience_join(struct event_hub *hub,
+    struct audience_key *key, const struct event_position *position);
+
+/* He leaves, his stream has been ended; the audience stays until reaped. */
+void audience_leave(struct event_hub *hub, struct subscriber *subscriber);
+
+/*
+ * Sends all audiences what can be sent now; true: there is more to send soon.
+ */
+bool audiences_pump(struct event_hub *hub);
+
+/* The ring was restarted because records are gone. */
+void audiences_restart(struct event_hub *hub);
+
+/* Calls for each subscriber; he may be made to leave by it. */
+void audiences_each(struct event_hub *hub,
+    void (*call)(void *argument, struct subscriber *subscriber),
+    void *argument);
+
+/* Sends one subscriber a text that is no event. */
+void subscriber_send(
+    struct event_hub *hub, struct subscriber *subscriber, struct text text);
+
+/* Whether he has been sent all there is. */
+bool subscriber_is_current(
+    const struct event_hub *hub, const struct subscriber *subscriber);
+
+#endif
