@@ -1,0 +1,217 @@
+"""Live events: each finished run once, in order, resumable at any replica."""
+
+import uuid
+
+import catalogues
+import checker
+import programs
+import pytest
+from adapters import API, Adapter, event_id, offsets_of
+from confluent_kafka import Producer
+
+SCHEDULE = catalogues.schedule_rid("stale")
+OTHER = catalogues.schedule_rid("fresh")
+FAILING = catalogues.schedule_rid("no-spec")
+RESULTS = "schedule-run-results"
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="module")
+def system(servers, tmp_path_factory):
+    servers.redis().flushall()
+    system = programs.System(servers, tmp_path_factory.mktemp("events"))
+    system.init(PARTITIONS)
+    system.apply(catalogues.outcomes())
+    system.worker()
+    yield system
+    system.stop()
+    system.delete_topics()
+
+
+@pytest.fixture(scope="module")
+def replicas(system):
+    """Two adapters behind one Kafka and Redis."""
+    both = [Adapter(system, f"http-{i}", wait=False) for i in (1, 2)]
+    for adapter in both:
+        adapter.daemon.wait_ready()
+    return both
+
+
+@pytest.fixture
+def streams():
+    """Opened by a test, closed after it."""
+    opened = []
+    yield lambda stream: opened.append(stream) or stream
+    for stream in opened:
+        stream.close()
+
+
+def results(n, schedule=SCHEDULE, size=0):
+    """Results as a worker publishes them, straight into the topic."""
+    producer = Producer({"bootstrap.servers": results.bootstrap, "linger.ms": 5,
+                         "queue.buffering.max.messages": 1000000,
+                         "partitioner": "murmur2_random"})
+    rids = []
+    for i in range(n):
+        rid = schedule if isinstance(schedule, str) else schedule[i % len(schedule)]
+        request = str(uuid.uuid4())
+        run = checker.run_rid(rid, request)
+        rids.append(run)
+        producer.produce(RESULTS, key=rid.encode(), value=checker.encode("schedule_run", {
+            "rid": run, "requestId": request, "scheduleRid": rid,
+            "scheduleVersionRid": catalogues.version_rid("stale"),
+            "createdTime": 1700000000000 + i, "createdBy": catalogues.OWNER, "trigger": None,
+            "finishedTime": 1700000001000 + i,
+            "result": {"errorName": "Internal", "description": "d" * size},
+            "why": {"phase": 1, "cause": "test", "selected": 0, "running": 0, "upToDate": 0,
+                    "blocked": 0, "lists": {}}}))
+        producer.poll(0)
+    producer.flush(60)
+    return rids
+
+
+@pytest.fixture(autouse=True)
+def bootstrap(servers):
+    results.bootstrap = servers.bootstrap
+
+
+def test_a_finished_run_comes_to_all_replicas(replicas, streams):
+    a, b = (streams(replica.events()) for replica in replicas)
+    run = replicas[0].run(SCHEDULE, Prefer="wait=30").json()
+    for stream, replica in zip((a, b), replicas):
+        [event] = stream.wait_events(1)
+        assert event.kind == "scheduleRun" and event.data == run
+        assert len(event.id) <= 256
+        got = replica.call("GET", f"{API}/schedules/{SCHEDULE}/runs/{run['rid']}")
+        assert got.json() == event.data
+    assert a.lines[0] == "retry: 2000"
+    assert a.answer.headers["Content-Type"] == "text/event-stream"
+    assert a.answer.headers["Cache-Control"] == "no-store"
+    assert a.answer.headers["X-Accel-Buffering"] == "no"
+
+
+def test_resumes_at_the_other_replica(replicas, streams):
+    first = streams(replicas[0].events())
+    before = results(20, [SCHEDULE, OTHER])
+    first.wait_events(20)
+    first.close()
+    after = results(30, [SCHEDULE, OTHER])
+    second = streams(replicas[1].events(Last_Event_ID=first.last_id))
+    second.wait_events(30)
+    rids = second.rids()
+    assert sorted(rids) == sorted(after)
+    for schedule in (0, 1):
+        mine = after[schedule::2]
+        assert [rid for rid in rids if rid in mine] == mine
+    assert sorted(first.rids()) == sorted(before)
+
+
+def test_resumes_before_the_first_event(replicas, streams):
+    first = streams(replicas[0].events())
+    first.wait(lambda s: s.last_id, "an id before any event")
+    first.close()
+    missed = results(3)
+    second = streams(replicas[1].events(Last_Event_ID=first.last_id))
+    second.wait_events(3)
+    assert second.rids() == missed
+
+
+def test_the_id_of_each_event_resumes_behind_it(replicas, streams):
+    stream = streams(replicas[0].events())
+    made = results(12, [SCHEDULE, OTHER, FAILING])
+    stream.wait(lambda s: set(made) <= set(s.rids()), "all of them")
+    events = stream.events
+    for i, event in enumerate(events):
+        again = streams(replicas[i % 2].events(Last_Event_ID=event.id))
+        again.wait_events(len(events) - i - 1)
+        assert sorted(again.rids()) == sorted(e.data["rid"] for e in events[i + 1:])
+        again.close()
+
+
+def test_what_the_ring_does_not_hold_comes_from_kafka(system, replicas, streams):
+    """More resume at once than there are readers."""
+    schedules = [catalogues.schedule_rid(f"x{i}") for i in range(20)] + [SCHEDULE]
+    made = results(15000, schedules)
+    late = Adapter(system, "http-late", http__auth="none")
+    try:
+        start = event_id([0] * PARTITIONS)
+        all_of_them = [streams(late.events(Last_Event_ID=start)) for _ in range(10)]
+        more = results(100, schedules)
+        for stream in all_of_them:
+            stream.wait(lambda s: more[-1] in s.rids()[-200:], "the last one", 60)
+            rids = stream.rids()
+            place = {rid: i for i, rid in enumerate(rids)}
+            assert len(place) == len(rids)
+            assert set(made) | set(more) <= set(rids)
+            for i in range(len(schedules)):
+                mine = [place[rid] for rid in made[i::len(schedules)] + more[i::len(schedules)]]
+                assert mine == sorted(mine)
+            offsets = [offsets_of(event.id) for event in stream.events]
+            assert all(x <= y for before, after in zip(offsets, offsets[1:])
+                       for x, y in zip(before, after))
+        assert late.daemon.metric("schedrun_sse_subscribers") == 10
+    finally:
+        assert late.daemon.stop() == 0
+
+
+@pytest.mark.parametrize("value", [
+    "x", "", "AQ", "====", event_id([1, 2])[:-1], event_id([1, 2]) + "A", "Ag" + event_id([1])[2:],
+    "AYCAgIAQAA", "AQEA+/", "é".encode().decode("latin-1"), "AQ" * 500])
+def test_malformed_ids_are_refused(replicas, value):
+    answer = replicas[0].call("GET", f"{API}/runEvents", Last_Event_ID=value)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errorName"] == "Default:InvalidArgument"
+    assert answer.json()["parameters"]["parameter"] == "Last-Event-ID"
+
+
+def test_filters(replicas, streams):
+    one = streams(replicas[0].events(f"?scheduleRid={SCHEDULE}"))
+    two = streams(replicas[0].events(f"?scheduleRid={SCHEDULE}&scheduleRid={OTHER}"
+                                     f"&scheduleRid={OTHER}"))
+    everything = streams(replicas[0].events())
+    nothing = streams(replicas[0].events(token="stranger"))
+    viewer = streams(replicas[0].events(token="viewer"))
+    made = results(30, [SCHEDULE, OTHER, FAILING])
+    everything.wait_events(30)
+    viewer.wait_events(30)
+    two.wait_events(20)
+    one.wait_events(10)
+    assert one.rids() == made[0::3]
+    assert sorted(two.rids()) == sorted(made[0::3] + made[1::3])
+    assert not nothing.events
+
+
+@pytest.mark.parametrize("query, token, status, name", [
+    (f"?scheduleRid={SCHEDULE}", "stranger", 404, "ScheduleNotFound"),
+    (f"?scheduleRid={SCHEDULE}&scheduleRid={catalogues.schedule_rid('unknown')}", "full", 404,
+     "ScheduleNotFound"),
+    (f"?scheduleRid={catalogues.dataset('raw')}", "full", 404, "ScheduleNotFound"),
+    ("?scheduleRid=nonsense", "full", 400, "Default:InvalidArgument"),
+    ("?" + "&".join(f"scheduleRid={catalogues.schedule_rid(f's{i}')}" for i in range(101)), "full",
+     400, "Default:InvalidArgument"),
+    ("", None, 401, "MissingCredentials"),
+])
+def test_refusals(replicas, query, token, status, name):
+    answer = replicas[0].call("GET", f"{API}/runEvents{query}", token)
+    assert answer.status_code == status
+    assert answer.json()["errorName"] == name
+
+
+def test_the_profile_is_the_requests(replicas, streams):
+    shapes = {profile: streams(replicas[0].events(Schedrun_Contract=profile))
+              for profile in ("doc", "ga", "ga-upper")}
+    replicas[0].run(FAILING)
+    [doc], [ga], [upper] = (shapes[p].wait_events(1) for p in ("doc", "ga", "ga-upper"))
+    assert ga.data["result"]["errorName"] == "JobSpecNotFound"
+    assert doc.data["result"]["error"]["errorName"] == "JobSpecNotFound"
+    assert upper.data["result"]["errorName"] == "JOBSPECNOTFOUND"
+    assert "error" not in ga.data["result"]
+
+
+def test_head_has_the_headers_only(replicas):
+    answer = replicas[0].call("HEAD", f"{API}/runEvents")
+    assert answer.status_code == 200 and answer.content == b""
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert "Content-Length" not in answer.headers
+    assert replicas[0].daemon.metric("schedrun_sse_subscribers") == 0
