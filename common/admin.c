@@ -152,6 +152,7 @@ open_port(struct admin *admin, const struct admin_settings *settings,
 		.connections_max = CONNECTIONS_MAX,
 		.body_max = 1024,
 		.memory_max = 4 * 1024 * 1024,
+		.make_room = true, /* for probes, whoever else hangs on */
 		.handle = handle,
 		.context = admin,
 	};

@@ -143,7 +143,8 @@ static bool
 must_close(const struct http_connection *connection,
     const struct http_request *request)
 {
-	return request->head.close || connection->server->draining ||
+	return request->head.close || connection->flooded ||
+	    connection->server->draining ||
 	    connection->served >= HTTP_REQUESTS_MAX;
 }
 

@@ -67,38 +67,11 @@ http_connection_linger(struct http_connection *connection)
 	connection->at = 0;
 	connection->finishing = true;
 	http_server_enter(connection, unsent ? PHASE_SENDING : PHASE_LINGER);
+	http_server_account(connection);
 	if (connection->ended && !unsent)
 		http_connection_drop(connection);
 	else
 		tcp_resume(connection->tcp);
-}
-
-/* An answer that no handler gives: one line of text, and the end. */
-void
-http_connection_refuse(struct http_connection *connection, int status)
-{
-	static const struct http_field retry = { { "Retry-After", 11 },
-		{ "1", 1 } };
-	struct http_server *server = connection->server;
-	struct http_answer answer = {
-		.status = status,
-		.content_type = "text/plain; charset=utf-8",
-		.fields = &retry,
-		.n_fields = status == 503,
-	};
-	char line[32];
-
-	answer.body.at = line;
-	answer.body.size =
-	    (size_t)snprintf(line, sizeof line, "refused: %d\n", status);
-	if (connection->request != NULL) {
-		http_request_free(connection->request);
-		connection->request = NULL;
-	}
-	if (server->settings.refused != NULL)
-		server->settings.refused(server->settings.context, status);
-	http_answer_write(connection, &answer, true, false);
-	http_connection_linger(connection);
 }
 
 static struct text
@@ -106,6 +79,48 @@ unread(const struct http_connection *connection)
 {
 	return (struct text){ connection->in.at + connection->at,
 		connection->in.size - connection->at };
+}
+
+static bool
+wants_head_only(const struct http_connection *connection)
+{
+	if (connection->request != NULL)
+		return text_equal(
+		    connection->request->head.method, TEXT("HEAD"));
+	return text_starts_with(unread(connection), TEXT("HEAD "));
+}
+
+/* An answer that no handler gives, and the end. */
+void
+http_connection_refuse(struct http_connection *connection, int status)
+{
+	static const struct http_field retry = { { "Retry-After", 11 },
+		{ "1", 1 } };
+	struct http_server *server = connection->server;
+	struct buffer body = { 0 };
+	struct http_refusal refusal = { status, connection->body_max, &body };
+	struct http_answer answer = {
+		.status = status,
+		.content_type = "application/json",
+		.fields = &retry,
+		.n_fields = status == 503,
+	};
+	bool head_only = wants_head_only(connection);
+
+	if (connection->request != NULL) {
+		http_request_free(connection->request);
+		connection->request = NULL;
+	}
+	if (server->settings.refused != NULL)
+		server->settings.refused(server->settings.context, &refusal);
+	if (body.size == 0) {
+		answer.content_type = "text/plain; charset=utf-8";
+		buffer_format(&body, "refused: %d\n", status);
+	}
+	answer.body = buffer_text(&body);
+	http_answer_write(connection, &answer, true, head_only);
+	buffer_finish(&body);
+	http_connection_linger(connection);
 }
 
 static struct text
@@ -149,6 +164,17 @@ has_use_for_body(struct text method)
 	    text_equal(method, TEXT("PATCH"));
 }
 
+static size_t
+body_limit(const struct http_server *server, const struct http_head *head)
+{
+	size_t most = server->settings.body_max, limit = most;
+
+	if (server->settings.body_limit != NULL)
+		limit =
+		    server->settings.body_limit(server->settings.context, head);
+	return limit < most ? limit : most;
+}
+
 static bool
 begin_request(struct http_connection *connection, struct text bytes)
 {
@@ -157,7 +183,8 @@ begin_request(struct http_connection *connection, struct text bytes)
 	struct http_request *request;
 	int status = http_head_parse(bytes, &head);
 
-	if (status == 0 && head.body_size > (int64_t)server->settings.body_max)
+	connection->body_max = body_limit(server, &head);
+	if (status == 0 && head.body_size > (int64_t)connection->body_max)
 		status = 413;
 	if (status != 0) {
 		http_connection_refuse(connection, status);
@@ -200,7 +227,7 @@ keep_body(struct http_connection *connection, struct text data)
 	struct http_request *request = connection->request;
 
 	request->seen += data.size;
-	if (request->seen > connection->server->settings.body_max) {
+	if (request->seen > connection->body_max) {
 		http_connection_refuse(connection, 413);
 		return false;
 	}
@@ -294,20 +321,45 @@ compact(struct http_connection *connection)
 }
 
 static bool
-waits_for_request(const struct http_connection *connection)
-{
-	return connection->phase <= PHASE_BODY;
-}
-
-/* Heads and bodies under way share a bound; who wants more over it is cut. */
-static bool
 is_over_memory(const struct http_connection *connection)
 {
 	const struct http_server *server = connection->server;
 
-	return server->memory > server->settings.memory_max &&
-	    (connection->phase == PHASE_HEAD ||
-		connection->phase == PHASE_BODY);
+	return server->memory > server->settings.memory_max;
+}
+
+/*
+ * Heads, bodies and answers under way share a bound.  Who sends over it is
+ * refused, or, while an answer is owed, loses what it has pipelined.
+ */
+static void
+shed(struct http_connection *connection)
+{
+	if (connection->phase == PHASE_HEAD ||
+	    connection->phase == PHASE_BODY) {
+		http_connection_refuse(connection, 503);
+	} else if (connection->phase == PHASE_BUSY && connection->in.size > 0) {
+		connection->flooded = true;
+		buffer_finish(&connection->in);
+		tcp_pause(connection->tcp);
+	}
+	http_server_account(connection);
+}
+
+/* What is left to do when no step is possible. */
+static void
+settle(struct http_connection *connection)
+{
+	compact(connection);
+	http_server_account(connection);
+	if (is_over_memory(connection))
+		shed(connection);
+	else if (connection->phase <= PHASE_BODY && connection->ended)
+		http_connection_linger(connection);
+	else if (connection->phase <= PHASE_BODY)
+		tcp_resume(connection->tcp);
+	else if (connection->in.size > PIPELINE_MAX)
+		tcp_pause(connection->tcp);
 }
 
 /*
@@ -323,24 +375,11 @@ http_connection_advance(struct http_connection *connection)
 	connection->advancing = true;
 	while (!connection->dead && step(connection))
 		;
+	if (!connection->dead)
+		settle(connection);
 	connection->advancing = false;
-	if (connection->dead) {
+	if (connection->dead)
 		http_server_free(connection);
-		return;
-	}
-	compact(connection);
-	http_server_account(connection);
-	if (is_over_memory(connection)) {
-		http_connection_refuse(connection, 503);
-		http_server_account(connection);
-	} else if (waits_for_request(connection)) {
-		if (connection->ended)
-			http_connection_linger(connection);
-		else
-			tcp_resume(connection->tcp);
-	} else if (connection->in.size > PIPELINE_MAX) {
-		tcp_pause(connection->tcp);
-	}
 }
 
 static void
@@ -369,7 +408,7 @@ on_end(void *context, bool dead)
 
 	if (dead || connection->phase == PHASE_STREAM ||
 	    connection->phase == PHASE_LINGER ||
-	    waits_for_request(connection)) {
+	    connection->phase <= PHASE_BODY) {
 		http_connection_drop(connection);
 		return;
 	}

@@ -56,12 +56,14 @@ struct http_connection {
 	struct http_request *request; /* BODY and BUSY */
 	struct http_stream *stream;   /* STREAM */
 	size_t dropped;               /* bytes read in LINGER */
+	size_t body_max;              /* of the request in BODY */
 	unsigned served;
 	bool ended;     /* the peer sends no more */
 	bool advancing; /* in http_connection_advance */
 	bool dead;      /* to be freed when advancing ends */
 	bool finishing; /* the last answer is written */
 	bool counted;   /* within connections_max */
+	bool flooded; /* what was pipelined has been dropped: ends after BUSY */
 };
 
 struct http_request {

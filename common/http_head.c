@@ -396,12 +396,11 @@ chunk_size_byte(struct http_chunks *chunks, char c)
 static int
 chunk_extra_byte(struct http_chunks *chunks, char c, int after_cr)
 {
-	if (c == '\r') {
-		chunks->state = after_cr;
-		return 0;
-	}
-	if (!is_allowed((unsigned char)c) || ++chunks->extra > CHUNK_EXTRA_MAX)
+	if (++chunks->extra > CHUNK_EXTRA_MAX)
 		return -1;
+	if (c != '\r')
+		return is_allowed((unsigned char)c) ? 0 : -1;
+	chunks->state = after_cr;
 	return 0;
 }
 

@@ -25,6 +25,19 @@ read_escape(struct text rest)
 	return low >= 0 ? high * 16 + low : -1;
 }
 
+/* U+0080 to U+009F, in UTF-8. */
+static bool
+has_c1_control(struct text text)
+{
+	size_t i;
+
+	for (i = 1; i < text.size; i++)
+		if (text.at[i - 1] == '\xc2' &&
+		    (unsigned char)text.at[i] < 0xa0)
+			return true;
+	return false;
+}
+
 /* One percent-decoding, into the arena; none with a reason if malformed. */
 static struct text
 decode(struct text raw, bool plus_is_blank, struct arena *arena,
@@ -51,7 +64,8 @@ decode(struct text raw, bool plus_is_blank, struct arena *arena,
 		out[text.size++] = (char)c;
 	}
 	out[text.size] = '\0';
-	if (text_is_utf8(text) && !text_has_control(text))
+	if (text_is_utf8(text) && !text_has_control(text) &&
+	    !has_c1_control(text))
 		return text;
 	*reason = "not UTF-8 without control characters";
 	return TEXT_NONE;
@@ -61,8 +75,7 @@ decode(struct text raw, bool plus_is_blank, struct arena *arena,
 static struct text
 without_authority(struct text target)
 {
-	size_t scheme = 0;
-	const char *slash;
+	size_t scheme = 0, host = 0;
 
 	if (target.size >= 7 && strncasecmp(target.at, "http://", 7) == 0)
 		scheme = 7;
@@ -72,14 +85,14 @@ without_authority(struct text target)
 		return target;
 	target.at += scheme;
 	target.size -= scheme;
-	slash = memchr(target.at, '/', target.size);
-	if (slash == NULL)
-		return target.size > 0 ? TEXT("/") : TEXT_NONE;
-	if (slash == target.at)
-		return TEXT_NONE; /* no host */
-	target.size -= (size_t)(slash - target.at);
-	target.at = slash;
-	return target;
+	while (target.size > 0 && strchr("/?#", target.at[0]) == NULL) {
+		if (strchr("@\\<>\"^`{|}", target.at[0]) != NULL)
+			return TEXT_NONE; /* no host has these */
+		target.at++;
+		target.size--;
+		host++;
+	}
+	return host > 0 ? target : TEXT_NONE;
 }
 
 /* Takes what stands before `separator`; false when nothing is left. */
@@ -172,7 +185,8 @@ http_path_parse(struct text target, struct arena *arena, struct http_path *path,
 	*reason = NULL;
 	if (text_equal(rest, TEXT("*")))
 		return 0;
-	if (rest.at == NULL || rest.size == 0 || rest.at[0] != '/') {
+	if (rest.at == NULL ||
+	    (rest.at == target.at && !text_starts_with(rest, TEXT("/")))) {
 		*reason = "not a path";
 		return -1;
 	}
@@ -181,6 +195,8 @@ http_path_parse(struct text target, struct arena *arena, struct http_path *path,
 		return -1;
 	}
 	cut(&rest, '?', &before);
+	if (before.size == 0)
+		before = TEXT("/"); /* "http://host" (RFC 9110, 4.2.3) */
 	if (parse_segments(before, arena, path, reason) != 0)
 		return -1;
 	return rest.at != NULL ? parse_query(rest, arena, path, reason) : 0;

@@ -60,6 +60,8 @@ http_server_account(struct http_connection *connection)
 
 	if (request != NULL)
 		size += request->size + request->body.capacity;
+	if (connection->phase != PHASE_STREAM) /* whose bytes many share */
+		size += tcp_unsent(connection->tcp);
 	connection->server->memory += size - connection->accounted;
 	connection->accounted = size;
 }
@@ -140,11 +142,30 @@ sweep(void *argument)
 	}
 }
 
+/* Ends the connection that deserves it most, and was longest without use. */
+static void
+make_room(struct http_server *server)
+{
+	static const enum http_phase order[] = { PHASE_LINGER, PHASE_IDLE,
+		PHASE_SENDING, PHASE_BODY, PHASE_HEAD, PHASE_FRESH };
+	size_t i;
+
+	for (i = 0; i < sizeof order / sizeof order[0]; i++) {
+		if (server->lists[order[i]].first == NULL)
+			continue;
+		http_connection_drop(server->lists[order[i]].first);
+		return;
+	}
+}
+
 static void
 on_accept(void *context, struct tcp *tcp)
 {
 	struct http_server *server = context;
 
+	if (server->settings.make_room &&
+	    server->n_connections >= server->settings.connections_max)
+		make_room(server);
 	if (server->n_connections >= server->settings.connections_max &&
 	    server->n_rejected >= REJECTED_MAX)
 		tcp_close(tcp);

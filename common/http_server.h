@@ -22,6 +22,12 @@ struct http_server;
 struct http_request;
 struct http_stream;
 
+struct http_refusal {
+	int status;
+	size_t body_max; /* that was exceeded, with 413 */
+	struct buffer *json;
+};
+
 struct http_server_settings {
 	struct loop *loop;   /* borrowed for the server's life */
 	const char *address; /* "host:port", "[::1]:port"; port 0: any free */
@@ -35,10 +41,21 @@ struct http_server_settings {
 	 */
 	void (*handle)(void *context, struct http_request *request);
 	/*
-	 * An answer that the server gave by itself (400, 408, 413, 431 …), for
-	 * the metrics; NULL: not told.
+	 * How much body a request may have whose head has been read, if it is
+	 * less than body_max; NULL: body_max for all.
 	 */
-	void (*refused)(void *context, int status);
+	size_t (*body_limit)(void *context, const struct http_head *head);
+	/*
+	 * An answer that the server gives by itself (400, 408, 413, 431 …).
+	 * What is written to `refusal->json` becomes its body, else it is a
+	 * line of text.  NULL: not told.
+	 */
+	void (*refused)(void *context, const struct http_refusal *refusal);
+	/*
+	 * When there are connections_max, the one that has waited longest for a
+	 * request makes room for a new one; else that gets the 503.
+	 */
+	bool make_room;
 	void *context;
 };
 

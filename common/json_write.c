@@ -1,6 +1,7 @@
 #include "common/json_write.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A comma belongs before a value unless it is the first, or follows a name. */
 static void
@@ -141,4 +142,17 @@ json_put_node(struct buffer *buffer, const struct json *node)
 	separate(buffer);
 	buffer_append(buffer, text_from(printed));
 	free(printed);
+}
+
+void
+json_put_harmless(struct buffer *buffer, struct text json)
+{
+	const char *end = json.at + json.size, *at = json.at, *less;
+
+	for (; (less = memchr(at, '<', (size_t)(end - at))) != NULL;
+	     at = less + 1) {
+		buffer_append(buffer, (struct text){ at, (size_t)(less - at) });
+		buffer_append(buffer, TEXT("\\u003c"));
+	}
+	buffer_append(buffer, (struct text){ at, (size_t)(end - at) });
 }

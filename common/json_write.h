@@ -28,4 +28,10 @@ void json_put_null(struct buffer *buffer);
 /* A parsed node again, members in ascending order of their names. */
 void json_put_node(struct buffer *buffer, const struct json *node);
 
+/*
+ * Appends a JSON text with each "<" as its escape: the same document, but none
+ * that a browser could take for a page.
+ */
+void json_put_harmless(struct buffer *buffer, struct text json);
+
 #endif

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/json_write.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "producer/http_counters.h"
@@ -168,10 +169,14 @@ http_call_stream(
 void
 http_call_json(struct http_call *call, int status, const struct buffer *body)
 {
+	struct buffer harmless = { 0 };
+
+	json_put_harmless(&harmless, buffer_text(body));
 	http_call_answer(call,
 	    &(struct http_answer){ .status = status,
 		.content_type = "application/json",
-		.body = buffer_text(body) });
+		.body = buffer_text(&harmless) });
+	buffer_finish(&harmless);
 }
 
 void

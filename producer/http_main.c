@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -13,6 +14,7 @@
 #include "producer/http_app.h"
 #include "producer/http_counters.h"
 #include "producer/http_events.h"
+#include "producer/http_limits.h"
 #include "producer/http_probe.h"
 #include "producer/http_routes.h"
 #include "producer/http_runs.h"
@@ -28,8 +30,8 @@
 #define FRESH_MS 10000
 #define BEAT_MS 30000
 #define TURN_MS 1000
-#define DELIVERY_MS 10000 /* in-flight requests may take so long to drain */
-#define EX_CONFIG 78
+#define DELIVERY_MS 10000     /* in-flight requests may take so long to drain */
+#define OTHER_DESCRIPTORS 256 /* of Kafka, Redis, files, the admin port */
 #define EX_SOFTWARE 70
 
 const char *argp_program_version = "schedrun-http " SCHEDRUN_VERSION;
@@ -128,8 +130,8 @@ create_parts(struct adapter *a, struct error *err)
 	set_redis(a);
 	set_base_path(a);
 	a->kafka = kafka_health_create();
-	a->app.auth = http_auth_create(
-	    config, a->app.loop, a->checks[CHECK_KEYS], err);
+	a->app.auth =
+	    http_auth_create(config, a->app.loop, a->checks[CHECK_KEYS], err);
 	return a->app.auth != NULL ? 0 : -1;
 }
 
@@ -171,6 +173,9 @@ create_runs(struct adapter *a, struct error *err)
 	a->runs.waiters = run_waiters_create(a->app.loop);
 	a->runs.wait_max_s =
 	    (int)(config_number(config, "http.wait.max") / 1000);
+	if (config_number(config, "http.rate") > 0)
+		a->runs.rate =
+		    rate_limit_create(config_number(config, "http.rate"));
 	a->app.runs = &a->runs;
 	a->app.events = http_events_create(&a->app, a->kafka);
 	return 0;
@@ -221,6 +226,34 @@ start_threads(struct adapter *a, struct error *err)
 	return a->feed != NULL ? 0 : -1;
 }
 
+/* How many connections the limit on descriptors leaves room for. */
+static size_t
+connections_max(const struct config *config)
+{
+	rlim_t wanted = (rlim_t)config_number(config, "http.max.connections");
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return (size_t)wanted;
+	if (limit.rlim_cur < wanted + OTHER_DESCRIPTORS) {
+		limit.rlim_cur = wanted + OTHER_DESCRIPTORS < limit.rlim_max
+		    ? wanted + OTHER_DESCRIPTORS
+		    : limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur >= wanted + OTHER_DESCRIPTORS)
+		return (size_t)wanted;
+	wanted = limit.rlim_cur > 2 * OTHER_DESCRIPTORS
+	    ? limit.rlim_cur - OTHER_DESCRIPTORS
+	    : limit.rlim_cur / 2;
+	log_event(LOG_WARN, "http", "connections_limited",
+	    "the limit on open files leaves room for fewer connections than "
+	    "http.max.connections; raise it (ulimit -n, LimitNOFILE)",
+	    LOG_I("connections", wanted), LOG_I("open_files", limit.rlim_cur),
+	    LOG_END);
+	return (size_t)wanted;
+}
+
 static int
 start_listeners(struct adapter *a, struct error *err)
 {
@@ -236,10 +269,10 @@ start_listeners(struct adapter *a, struct error *err)
 	const struct http_server_settings server = {
 		.loop = a->app.loop,
 		.address = config_text(config, "http.listen"),
-		.connections_max =
-		    (size_t)config_number(config, "http.max.connections"),
+		.connections_max = connections_max(config),
 		.handle = http_routes_handle,
-		.refused = http_routes_refused,
+		.body_limit = http_body_limit,
+		.refused = http_refused,
 		.context = &a->app,
 	};
 
@@ -342,6 +375,7 @@ destroy(struct adapter *a)
 	http_auth_stop(a->app.auth);
 	http_events_destroy(a->app.events);
 	work_pool_destroy(a->app.pool);
+	rate_limit_destroy(a->runs.rate);
 	run_waiters_destroy(a->runs.waiters);
 	loop_destroy(a->app.loop);
 	http_auth_destroy(a->app.auth);

@@ -221,6 +221,20 @@ answer_options(struct http_call *call, const struct http_route *first)
 	http_call_empty(call, 204);
 }
 
+/* "*" is the server as a whole, and only to be asked what it can. */
+static void
+answer_asterisk(struct http_call *call)
+{
+	if (!text_equal(
+		http_request_head(call->request)->method, TEXT("OPTIONS"))) {
+		http_call_invalid(call, "path", "not a path", TEXT_NONE);
+		return;
+	}
+	http_call_field(
+	    call, "Allow", TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+	http_call_empty(call, 204);
+}
+
 static void
 refuse_method(struct http_call *call, const struct http_route *first)
 {
@@ -296,9 +310,9 @@ check_token(struct http_call *call)
 
 	call->wait.again = go_on;
 	call->wait.argument = call;
-	switch (http_auth_check(call->app->auth,
-	    http_request_head(call->request), &call->caller, &call->wait,
-	    &reason)) {
+	switch (
+	    http_auth_check(call->app->auth, http_request_head(call->request),
+		&call->caller, &call->wait, &reason)) {
 	case VERDICT_OK:
 		return true;
 	case VERDICT_MISSING:
@@ -448,17 +462,12 @@ http_routes_handle(void *context, struct http_request *request)
 		http_call_invalid(call, "path", reason, TEXT_NONE);
 		return;
 	}
+	if (call->path.n_segments == 0) {
+		answer_asterisk(call);
+		return;
+	}
 	if (!check_route(call))
 		return;
 	if (call->route->scope == SCOPE_NONE || check_profile(call))
 		go_on(call);
-}
-
-void
-http_routes_refused(void *context, int status)
-{
-	struct http_app *app = context;
-
-	http_counters_answer(
-	    app->counters, SIZE_MAX, TEXT("other"), status, 0.0);
 }

@@ -14,7 +14,6 @@ struct http_app;
 
 /* Takes a request of the server; `context` is the app. */
 void http_routes_handle(void *context, struct http_request *request);
-void http_routes_refused(void *context, int status);
 
 size_t http_routes_count(void);
 /* Tells the metrics the patterns. */

@@ -395,6 +395,20 @@ is_open(struct run_call *run)
 	return false;
 }
 
+static bool
+is_within_rate(struct run_call *run)
+{
+	struct http_call *call = run->call;
+
+	if (run->runs->rate == NULL ||
+	    rate_limit_take(
+		run->runs->rate, &call->caller, clock_monotonic_ms()))
+		return true;
+	http_call_error(call, API_RATE_LIMITED,
+	    "More runs a second than a caller may ask for.", NULL);
+	return false;
+}
+
 void
 http_runs_post(struct http_call *call)
 {
@@ -410,7 +424,7 @@ http_runs_post(struct http_call *call)
 	}
 	run->posted = true;
 	run->keyed = keyed > 0;
-	if (!is_open(run))
+	if (!is_within_rate(run) || !is_open(run))
 		return;
 	run->record.schedule_rid = call->rids[0];
 	run->record.created_by = caller;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "producer/rate_limit.h"
 #include "producer/run_publisher.h"
 #include "producer/run_record.h"
 #include "producer/run_waiters.h"
@@ -21,6 +22,7 @@ struct http_runs {
 	struct run_publisher *publisher;
 	struct run_waiters *waiters;
 	int wait_max_s;
+	struct rate_limit *rate; /* NULL: no limit */
 };
 
 #define WAITING_MAX 10000 /* requests; over it 503 */
