@@ -27,6 +27,7 @@ drop_and_pause(struct pipeline *p, struct error *err)
 	pipeline_say_away(p, p->redis_check, "redis", err);
 	telemetry_redis_error(p->telemetry);
 	redis_disconnect(p->redis);
+	snapshot_forget(p->intake.snapshot);
 	intake_drop(&p->intake);
 	p->retry_ms = clock_monotonic_ms() + p->backoff_ms;
 	p->backoff_ms *= 2;
@@ -56,6 +57,7 @@ handle(struct pipeline *p, enum intake_result result, struct error *err)
 			return 0;
 		}
 		take_event(p, INTAKE_BEHIND);
+		snapshot_forget(p->intake.snapshot);
 		intake_drop(&p->intake);
 		if (repair_start(p->repair, &p->intake,
 			p->intake.behind_partition, p->intake.behind_mark,

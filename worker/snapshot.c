@@ -97,11 +97,22 @@ count_entries(struct snapshot *snapshot)
 }
 
 void
+snapshot_forget(struct snapshot *snapshot)
+{
+	snapshot->is_stale = true;
+}
+
+void
 snapshot_begin(struct snapshot *snapshot)
 {
 	size_t i;
 
 	count_entries(snapshot);
+	if (snapshot->is_stale) {
+		cache_forget(snapshot->cache, CACHE_SCHEDULE);
+		snapshot->cached_generation = 0;
+		snapshot->is_stale = false;
+	}
 	for (i = 0; i < CACHE_KINDS; i++)
 		fetch_list_reset(&snapshot->lists[i]);
 	world_reset(snapshot->world);
@@ -161,19 +172,26 @@ snapshot_add(
 	return snapshot->n_plans++;
 }
 
-void
-snapshot_ask(struct snapshot *snapshot)
+static void
+ask_generation(struct snapshot *snapshot)
 {
 	const struct text get[2] = { TEXT("GET"),
 		keyspace_key(snapshot->keyspace, KEY_GENERATION) };
 
 	redis_append(snapshot->redis, get, 2);
+}
+
+void
+snapshot_ask(struct snapshot *snapshot)
+{
 	fetch_list_ask(&snapshot->lists[CACHE_SCHEDULE], snapshot->redis,
 	    keyspace_key(snapshot->keyspace, KEY_HEADS));
+	ask_generation(snapshot);
 }
 
 static int
-hear_generation(struct snapshot *snapshot, struct error *err)
+hear_generation(
+    struct snapshot *snapshot, int64_t *generation, struct error *err)
 {
 	struct redis_reply *reply = redis_receive(snapshot->redis, err);
 	struct text value;
@@ -183,9 +201,15 @@ hear_generation(struct snapshot *snapshot, struct error *err)
 		return -1;
 	rc = redis_reply_error(snapshot->redis, reply, "GET g", err);
 	value = redis_reply_text(reply);
-	if (rc == 0 && value.at != NULL) {
-		snapshot->generation = strtoll(value.at, NULL, 10);
-		if (snapshot->generation <= 0)
+	if (rc == 0 && value.at == NULL) {
+		snapshot_forget(snapshot);
+		rc = error_set(err, ERROR_RETRY,
+		    "redis %s has no catalogue; run schedrun apply",
+		    redis_address(snapshot->redis));
+	}
+	if (rc == 0) {
+		*generation = strtoll(value.at, NULL, 10);
+		if (*generation <= 0)
 			rc = error_fatal(err, EX_CONFIG,
 			    "redis %s: %.*s is not a generation's number",
 			    redis_address(snapshot->redis),
@@ -199,15 +223,24 @@ hear_generation(struct snapshot *snapshot, struct error *err)
 int
 snapshot_hear(struct snapshot *snapshot, struct error *err)
 {
-	if (hear_generation(snapshot, err) != 0 ||
-	    fetch_list_hear(&snapshot->lists[CACHE_SCHEDULE], snapshot->cache,
+	if (fetch_list_hear(&snapshot->lists[CACHE_SCHEDULE], snapshot->cache,
 		snapshot->redis, err) != 0)
 		return -1;
-	if (snapshot->generation == 0)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s has no catalogue; run schedrun apply",
-		    redis_address(snapshot->redis));
-	return 0;
+	return hear_generation(snapshot, &snapshot->generation, err);
+}
+
+void
+snapshot_ask_proof(struct snapshot *snapshot)
+{
+	ask_generation(snapshot);
+}
+
+int
+snapshot_hear_proof(struct snapshot *snapshot, struct error *err)
+{
+	int64_t generation; /* a newer one is no harm: ours stays readable */
+
+	return hear_generation(snapshot, &generation, err);
 }
 
 /* One limit of hash `l`: what is no number counts as not set. */
@@ -234,8 +267,6 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 	struct redis_reply *reply;
 	int rc = -1;
 
-	if (snapshot->generation == snapshot->cached_generation)
-		return 0;
 	get[1] = keyspace_part(
 	    snapshot->keyspace, snapshot->generation, PART_LIMITS, &key);
 	reply = redis_command(snapshot->redis, get, 5, err);
@@ -251,7 +282,7 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 			    limit_of(reply, 2, limits.max_retries);
 		}
 		snapshot->limits = limits_capped(limits);
-		cache_forget_structure(snapshot->cache);
+		cache_forget(snapshot->cache, CACHE_DATASET);
 		snapshot->cached_generation = snapshot->generation;
 		rc = 0;
 	}
@@ -363,12 +394,29 @@ take_version(struct snapshot *snapshot, struct snapshot_plan *plan)
 		plan->version = entry->parsed;
 }
 
+/* Behind the limits of a new generation, if it is one: proves these too. */
+static int
+fetch_versions(struct snapshot *snapshot, bool is_new, struct error *err)
+{
+	struct fetch_list *list = &snapshot->lists[CACHE_VERSION];
+
+	if (list->n == 0 && !is_new)
+		return 0;
+	fetch_list_ask(list, snapshot->redis,
+	    keyspace_key(snapshot->keyspace, KEY_VERSIONS));
+	snapshot_ask_proof(snapshot);
+	if (fetch_list_hear(list, snapshot->cache, snapshot->redis, err) != 0)
+		return -1;
+	return snapshot_hear_proof(snapshot, err);
+}
+
 int
 snapshot_read_versions(struct snapshot *snapshot, struct error *err)
 {
+	bool is_new = snapshot->generation != snapshot->cached_generation;
 	size_t i;
 
-	if (follow_generation(snapshot, err) != 0)
+	if (is_new && follow_generation(snapshot, err) != 0)
 		return -1;
 	world_set_limits(snapshot->world, snapshot->limits);
 	for (i = 0; i < snapshot->n_plans; i++) {
@@ -387,10 +435,7 @@ snapshot_read_versions(struct snapshot *snapshot, struct error *err)
 			snapshot_want(snapshot, entry);
 		snapshot_count_lookup(snapshot, CACHE_VERSION, entry->is_known);
 	}
-	fetch_list_ask(&snapshot->lists[CACHE_VERSION], snapshot->redis,
-	    keyspace_key(snapshot->keyspace, KEY_VERSIONS));
-	if (fetch_list_hear(&snapshot->lists[CACHE_VERSION], snapshot->cache,
-		snapshot->redis, err) != 0)
+	if (fetch_versions(snapshot, is_new, err) != 0)
 		return -1;
 	for (i = 0; i < snapshot->n_plans; i++)
 		take_version(snapshot, &snapshot->plans[i]);

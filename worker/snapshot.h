@@ -37,6 +37,12 @@ struct snapshot_settings {
 struct snapshot *snapshot_create(const struct snapshot_settings *settings);
 void snapshot_destroy(struct snapshot *snapshot); /* NULL is fine */
 
+/*
+ * Redis may be another one than before, or may have gone back in time: what is
+ * cached of it is read again from the next batch on.
+ */
+void snapshot_forget(struct snapshot *snapshot);
+
 /* Forgets the batch before: nothing of it may be looked at any more. */
 void snapshot_begin(struct snapshot *snapshot);
 

@@ -279,13 +279,14 @@ fetch_wanted(struct snapshot *snapshot, struct error *err)
 		    keyspace_part(snapshot->keyspace, snapshot->generation,
 			parts[i].part, &key));
 	}
+	snapshot_ask_proof(snapshot);
 	buffer_finish(&key);
 	rc = fetch_list_hear(&snapshot->lists[CACHE_HEAD], snapshot->cache,
 	    snapshot->redis, err);
 	for (i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
 		rc = fetch_list_hear(&snapshot->lists[parts[i].kind],
 		    snapshot->cache, snapshot->redis, err);
-	return rc;
+	return rc == 0 ? snapshot_hear_proof(snapshot, err) : rc;
 }
 
 int

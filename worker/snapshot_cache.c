@@ -244,13 +244,13 @@ cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
 }
 
 void
-cache_forget_structure(struct cache *cache)
+cache_forget(struct cache *cache, enum cache_kind first)
 {
 	struct cache_entry *entry, *next;
 
 	for (entry = cache->oldest; entry != NULL; entry = next) {
 		next = entry->newer;
-		if (entry->kind >= CACHE_DATASET)
+		if (entry->kind >= first)
 			remove_entry(cache, entry);
 	}
 }

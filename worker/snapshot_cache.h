@@ -68,8 +68,11 @@ void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
 /* The bytes are of no more use: only what was parsed is. */
 void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
 
-/* Forgets all entries of the kinds from CACHE_DATASET on: a new generation. */
-void cache_forget_structure(struct cache *cache);
+/*
+ * Forgets all entries, or those of the kinds from `first` on: CACHE_DATASET for
+ * a new generation.
+ */
+void cache_forget(struct cache *cache, enum cache_kind first);
 
 size_t cache_bytes(const struct cache *cache);
 size_t cache_count(const struct cache *cache, enum cache_kind kind);

@@ -23,6 +23,7 @@ struct snapshot {
 	size_t n_plans, capacity;
 	int64_t generation;        /* of this batch; 0: none */
 	int64_t cached_generation; /* of the structure in the cache */
+	bool is_stale;             /* nothing cached is to be believed */
 	struct world_limits limits;
 	struct metric *entries[CACHE_KINDS], *hits[CACHE_KINDS],
 	    *misses[CACHE_KINDS];
@@ -37,6 +38,14 @@ void snapshot_want(struct snapshot *snapshot, struct cache_entry *entry);
 /* Whether it was read in this batch. */
 bool snapshot_is_fresh(
     const struct snapshot *snapshot, const struct cache_entry *entry);
+
+/*
+ * Every round of reads ends with one of `g`: if it is there, Redis had not been
+ * emptied when the others were answered, and what they lack is not there.
+ * `hear` is ERROR_RETRY if it is not.
+ */
+void snapshot_ask_proof(struct snapshot *snapshot);
+int snapshot_hear_proof(struct snapshot *snapshot, struct error *err);
 
 /* For people: which stored entry can't be read; in the batch's arena. */
 struct text snapshot_damage_of(struct snapshot *snapshot, const char *hash,

@@ -4,7 +4,7 @@ import random
 
 import catalogues
 import checker
-from load import Load, mixed
+from load import Load, mixed, request
 from programs import wait_for
 
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(200)]
@@ -69,6 +69,27 @@ def test_kills_at_random_moments(system):
     asked = load.flush()
     system.wait_drained()
     system.judge(asked)
+
+
+def test_flushall_while_a_batch_is_planned(system):
+    """What an emptied Redis lacks in the midst of a plan is not taken for missing,
+    nor remembered when the same generation is loaded again."""
+    system.init(partitions=1)
+    system.apply(catalogues.outcomes())
+    worker = system.worker(program=system.faulty("schedrun-worker"),
+                           environment={"SCHEDRUN_SLOW_PLAN": "1500"}).wait_ready()
+    load = Load(system.bootstrap)
+    load.send(request(catalogues.schedule_rid("stale"), "planned in a flush"))
+    load.flush()
+    redis = system.cluster.redis()
+    wait_for("the claim", lambda: redis.keys("schedrun:c:*"), pause=0.01)
+    redis.flushall()
+    wait_for("the worker to be not ready", lambda: not worker.is_ready())
+    system.init(partitions=1)
+    system.apply(catalogues.outcomes())
+    asked = load.flush()
+    system.wait_drained()
+    assert system.judge(asked).outcomes == {"submitted": 1}
 
 
 def test_flushall_under_load(system):
