@@ -533,6 +533,10 @@ static const struct error_class {
 	{ "BUSY", ERROR_RETRY, 0 },
 	{ "TRYAGAIN", ERROR_RETRY, 0 },
 	{ "CLUSTERDOWN", ERROR_RETRY, 0 },
+	{ "NOSCRIPT", ERROR_RETRY, 0 },
+	{ "ERR max number of clients", ERROR_RETRY, 0 },
+	{ "ERR AUTH", ERROR_FATAL, 77 }, /* a password where none is set */
+	{ "DENIED", ERROR_FATAL, 77 },   /* protected mode */
 	{ "NOAUTH", ERROR_FATAL, 77 },
 	{ "WRONGPASS", ERROR_FATAL, 77 },
 	{ "NOPERM", ERROR_FATAL, 77 },

@@ -121,9 +121,9 @@ bool redis_reply_is_noscript(const struct redis_reply *reply);
 /*
  * If the reply is an error: sets `err` with the kind of its class and returns
  * -1, else 0.  LOADING, READONLY, MASTERDOWN, MISCONF, OOM, BUSY, TRYAGAIN,
- * CLUSTERDOWN: ERROR_RETRY (READONLY also closes the connection, so that the
- * master is looked for again); NOAUTH, WRONGPASS, NOPERM: ERROR_FATAL, exit
- * code 77; MOVED: ERROR_FATAL, 78; anything else: ERROR_FATAL, 70.
+ * CLUSTERDOWN, NOSCRIPT, too many clients: ERROR_RETRY (READONLY also closes
+ * the connection, so that the master is looked for again); NOAUTH, WRONGPASS,
+ * NOPERM, DENIED, a password where none is set: ERROR_FATAL, exit code 77; MOVED: ERROR_FATAL, 78; anything else: ERROR_FATAL, 70.
  */
 int redis_reply_error(struct redis *redis, const struct redis_reply *reply,
     const char *what, struct error *err);

@@ -163,6 +163,10 @@ claims_set_space(struct claims *claims, const struct claims_space *space)
 {
 	assert(space->shards > 0 && space->shards <= CLAIM_SHARDS_MAX);
 	assert((space->shards & (space->shards - 1)) == 0);
+	if (claims->shards == space->shards &&
+	    claims->first_bucket == space->created_ms / claims->ttl_ms &&
+	    text_equal(buffer_text(&claims->space), space->name))
+		return;
 	buffer_reset(&claims->space);
 	buffer_append(&claims->space, space->name);
 	buffer_reset(&claims->claim_prefix);
@@ -191,6 +195,22 @@ claims_reset(struct claims *claims)
 	claims->oldest = claims->n_chunks = 0;
 	claims->is_loaded = false;
 	forget_expiries(claims, -1);
+}
+
+void
+claims_discard(struct claims *claims)
+{
+	struct redis_reply *reply = NULL;
+
+	while (claims->n_chunks > 0) {
+		reply = redis_receive(claims->redis, NULL);
+		if (reply == NULL)
+			break; /* the connection is closed: nothing comes */
+		redis_reply_destroy(reply);
+		claims->oldest = (claims->oldest + 1) % CLAIMS_IN_FLIGHT;
+		claims->n_chunks--;
+	}
+	claims->n_chunks = 0;
 }
 
 static bool
@@ -416,8 +436,6 @@ hear_answer(struct claims *claims, const struct redis_reply *reply,
 
 	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
 		claims->is_loaded = false; /* NOSCRIPT, if it was that */
-		if (strstr(err->message, "NOSCRIPT") != NULL)
-			err->kind = ERROR_RETRY;
 		return -1;
 	}
 	if (redis_reply_type(reply) != REDIS_ARRAY ||

@@ -46,10 +46,16 @@ void claims_destroy(struct claims *claims); /* NULL is fine */
 void claims_set_space(struct claims *claims, const struct claims_space *space);
 
 /*
- * The connection was made anew, Redis went back, or the assignment changed:
- * nothing is in flight, and which hashes have an expiry is not known any more.
+ * The connection was made anew, or Redis went back: nothing is in flight, and
+ * which hashes have an expiry is not known any more.
  */
 void claims_reset(struct claims *claims);
+
+/*
+ * Takes and forgets the answers that are still to come: what they say of claims
+ * is seen when these are taken again.  Blocks.
+ */
+void claims_discard(struct claims *claims);
 
 struct claim {
 	struct uuid run;            /* in: whose claim */

@@ -23,12 +23,6 @@ intake_owned(struct intake *intake, int32_t partition)
 	return NULL;
 }
 
-static enum intake_result
-result_of(const struct error *err)
-{
-	return err->kind == ERROR_RETRY ? INTAKE_STORE_AWAY : INTAKE_BROKEN;
-}
-
 void
 intake_add_claim(struct batch *batch, size_t i)
 {
@@ -64,7 +58,7 @@ decode_new(struct intake *intake, size_t from, struct error *err)
 		    batch_span(batch, kafka->partition, kafka->offset);
 
 		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return result_of(err);
+			return INTAKE_STORE_AWAY;
 		span->next = kafka->offset + 1;
 		span->n_records++;
 		if (batch->records[i].fate == FATE_CLAIMED)
@@ -121,7 +115,7 @@ receive_chunk(struct intake *intake, struct error *err)
 	const struct claim_mark *marks = intake->sent_marks[intake->sent_first];
 
 	if (claims_receive(intake->claims, &answer, err) != 0)
-		return result_of(err);
+		return INTAKE_STORE_AWAY;
 	telemetry_redis(
 	    intake->telemetry, REDIS_OP_CLAIMS, telemetry_clock() - start);
 	intake->sent_first = (intake->sent_first + 1) % CLAIMS_IN_FLIGHT;
@@ -150,7 +144,7 @@ send_chunk(struct intake *intake, size_t from, size_t to, struct error *err)
 		return INTAKE_FINE;
 	if (claims_send(intake->claims, intake->sent_marks[at], n,
 		intake->batch->claims + from, to - from, err) != 0)
-		return result_of(err);
+		return INTAKE_STORE_AWAY;
 	intake->sent_n++;
 	return INTAKE_FINE;
 }
@@ -254,7 +248,7 @@ intake_claim(struct intake *intake, struct error *err)
 		return result;
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
 		&overwritten, err) != 0)
-		return result_of(err);
+		return INTAKE_STORE_AWAY;
 	telemetry_overwritten(intake->telemetry, overwritten);
 	for (i = 0; i < batch->n_claims; i++)
 		decide(batch, &batch->claims[i]);
@@ -320,11 +314,11 @@ look_at_attempts(struct intake *intake, struct error *err)
 			continue;
 		if (attempts_read(
 			&intake->marks, span->partition, &stored, err) != 0)
-			return result_of(err);
+			return INTAKE_STORE_AWAY;
 		verdict = attempt_judge(stored, claim->value.offset, &entered);
 		if (attempts_write(
 			&intake->marks, span->partition, entered, err) != 0)
-			return result_of(err);
+			return INTAKE_STORE_AWAY;
 		if (verdict == ATTEMPT_POISON) {
 			batch->records[claim->record].fate = FATE_CRASHED;
 			batch->records[claim->record].reason =
@@ -409,7 +403,7 @@ run_plans(struct intake *intake, struct plan **plans, struct error *err)
 			return INTAKE_FINE;
 		start = telemetry_clock();
 		if (snapshot_answer(intake->snapshot, err) != 0)
-			return result_of(err);
+			return INTAKE_STORE_AWAY;
 		telemetry_redis(intake->telemetry, REDIS_OP_SNAPSHOT,
 		    telemetry_clock() - start);
 	}
@@ -474,7 +468,7 @@ read_and_plan(
 	*cut = false;
 	add_plans(intake);
 	if (snapshot_read(intake->snapshot, err) != 0)
-		return result_of(err);
+		return INTAKE_STORE_AWAY;
 	telemetry_generation(
 	    intake->telemetry, snapshot_generation(intake->snapshot));
 	*plans = arena_alloc(batch->arena, batch->n * sizeof(struct plan *));
@@ -537,10 +531,8 @@ intake_drop(struct intake *intake)
 {
 	if (intake->batch != NULL)
 		batch_reset(intake->batch);
-	if (intake->sent_n > 0)
-		redis_disconnect(intake->redis); /* answers of no use are out */
+	claims_discard(intake->claims);
 	intake->sent_n = 0;
-	claims_reset(intake->claims);
 }
 
 int

@@ -24,6 +24,7 @@
 struct owned { /* an assigned partition */
 	int32_t partition;
 	int64_t expected; /* mark that must be there; -1: none */
+	bool is_checked;  /* its mark is not above the log's end */
 };
 
 struct intake {
@@ -49,9 +50,9 @@ struct intake {
 
 enum intake_result {
 	INTAKE_FINE,
-	INTAKE_STORE_AWAY,  /* ERROR_RETRY of Redis or the registry */
+	INTAKE_STORE_AWAY,  /* Redis or the registry, whatever they say */
 	INTAKE_BEHIND_HERE, /* a mark is too low: repair */
-	INTAKE_BROKEN,      /* ERROR_FATAL or ERROR_ABORT: see the error */
+	INTAKE_BROKEN,      /* Kafka, ERROR_FATAL or ERROR_ABORT: see the error */
 };
 
 struct owned *intake_owned(struct intake *intake, int32_t partition);

@@ -174,6 +174,7 @@ pipeline_destroy(struct pipeline *p)
 	pthread_mutex_destroy(&p->lock);
 	free(p->transactional_id);
 	free(p->cluster_id);
+	buffer_finish(&p->claims_space);
 	free(p);
 }
 

@@ -15,10 +15,11 @@ pipeline_assigned(void *opaque, struct kafka_position *positions, size_t n)
 
 	assert(n <= INTAKE_PARTITIONS_MAX);
 	for (i = 0; i < n; i++)
-		p->intake.owned[i] = (struct owned){ positions[i].partition,
-			positions[i].committed };
+		p->intake.owned[i] = (struct owned){
+			.partition = positions[i].partition,
+			.expected = positions[i].committed,
+		};
 	p->intake.n_owned = n;
-	claims_reset(p->intake.claims);
 	telemetry_rebalance(p->telemetry, REBALANCE_ASSIGN);
 	telemetry_assigned(p->telemetry, n);
 	log_event(LOG_INFO, "kafka", "partitions_assigned",
@@ -62,6 +63,73 @@ pipeline_revoked(void *opaque, bool lost)
 	telemetry_assigned(p->telemetry, 0);
 	log_event(LOG_INFO, "kafka", "partitions_revoked",
 	    "the partitions are gone", LOG_I("lost", lost), LOG_END);
+}
+
+/*
+ * Reading goes on somewhere else.  Further back: the topic was made anew, and
+ * nothing of it is proved yet.
+ */
+void
+pipeline_moved(
+    void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct pipeline *p = opaque;
+	struct owned *owned = intake_owned(&p->intake, partition);
+
+	(void)topic;
+	if (owned == NULL || offset >= owned->expected)
+		return;
+	owned->expected = -1;
+	owned->is_checked = false;
+}
+
+/* Only one that is ahead of what is committed can be above the log's end. */
+static int
+check_mark(struct pipeline *p, struct owned *owned, struct error *err)
+{
+	int64_t mark, start, end;
+
+	if (marks_read(&p->intake.marks, owned->partition, &mark, err) != 0)
+		return -1;
+	if (mark > owned->expected) {
+		if (kafka_consumer_range(p->intake.consumer, p->intake.topic,
+			owned->partition, &start, &end, KAFKA_CALL_MS,
+			err) != 0)
+			return 0; /* Kafka is away: at the next batch again */
+		if (mark > end) {
+			log_event(LOG_WARN, "redis", "mark_reset",
+			    "Redis says more of a partition than it holds: the "
+			    "topic was made anew, or the mark is damaged",
+			    LOG_S("topic", p->intake.topic),
+			    LOG_I("partition", owned->partition),
+			    LOG_I("mark", mark), LOG_I("offset", end), LOG_END);
+			if (marks_write(&p->intake.marks, owned->partition, -1,
+				err) != 0)
+				return -1;
+		}
+	}
+	owned->is_checked = true;
+	return 0;
+}
+
+int
+pipeline_check_marks(struct pipeline *p, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < p->intake.n_owned; i++) {
+		struct owned *owned = &p->intake.owned[i];
+
+		if (p->is_distrusted &&
+		    marks_write(&p->intake.marks, owned->partition, -1, err) !=
+			0)
+			return -1;
+		if (!owned->is_checked && check_mark(p, owned, err) != 0)
+			return -1;
+	}
+	if (p->intake.n_owned > 0)
+		p->is_distrusted = false;
+	return 0;
 }
 
 /* Records that were read and dropped must be read again. */

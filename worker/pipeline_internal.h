@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "common/buffer.h"
 #include "worker/batch_protocol.h"
 #include "worker/committer.h"
 #include "worker/intake.h"
@@ -46,7 +47,13 @@ struct pipeline {
 	int64_t message_max;
 	/* When what is due next, on clock_monotonic_ms. */
 	int64_t check_ms, report_ms, backoff_ms, retry_ms;
+	/* What Redis said of itself at the last look. */
 	uint64_t evicted;
+	int64_t created_ms;
+	struct buffer claims_space;
+	bool is_distrusted; /* keys were evicted: no mark proves anything */
+	struct error said;  /* why a dependency is away, as logged last */
+	int64_t said_ms;
 	struct health *health;
 	struct health_check *kafka_check, *redis_check;
 	struct health_beat *beat;
@@ -78,7 +85,7 @@ int pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err);
 int pipeline_find_schema_ids(struct pipeline *pipeline, struct error *err);
 int pipeline_check_store(struct pipeline *pipeline, struct error *err);
 
-/* Says once per change why a dependency can't be used. */
+/* Says why a dependency can't be used; the same reason now and then only. */
 void pipeline_say_away(struct pipeline *pipeline, struct health_check *check,
     const char *component, const struct error *err);
 void pipeline_note_store_up(struct pipeline *pipeline);
@@ -87,6 +94,15 @@ void pipeline_note_store_up(struct pipeline *pipeline);
 int pipeline_assigned(
     void *pipeline, struct kafka_position *positions, size_t n);
 void pipeline_revoked(void *pipeline, bool lost);
+void pipeline_moved(
+    void *pipeline, const char *topic, int32_t partition, int64_t offset);
+
+/*
+ * Sets marks back that can't be true: those of partitions that came or were
+ * made anew and end below them, all where Redis has evicted keys.  Between
+ * batches.  -1: Redis failed.
+ */
+int pipeline_check_marks(struct pipeline *pipeline, struct error *err);
 
 /* A batch that stage B is through with comes back; true if it was lost. */
 bool pipeline_collect(struct pipeline *pipeline);

@@ -1,6 +1,7 @@
 #include "worker/pipeline_internal.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -29,10 +30,41 @@ drop_and_pause(struct pipeline *p, struct error *err)
 	redis_disconnect(p->redis);
 	snapshot_forget(p->intake.snapshot);
 	intake_drop(&p->intake);
-	p->retry_ms = clock_monotonic_ms() + p->backoff_ms;
+	claims_reset(p->intake.claims);
+	/* Some jitter, lest all workers come back at one moment. */
+	p->retry_ms = clock_monotonic_ms() + p->backoff_ms +
+	    clock_wall_ms() * getpid() % (p->backoff_ms / 4);
 	p->backoff_ms *= 2;
 	if (p->backoff_ms > BACKOFF_MAX_MS)
 		p->backoff_ms = BACKOFF_MAX_MS;
+}
+
+/*
+ * Whatever Redis says while we work, wrong credentials or a policy that evicts
+ * included: it may be mended, so it is waited for.
+ */
+static int
+lose_store(struct pipeline *p, struct error *err)
+{
+	take_event(p, INTAKE_STORE_DOWN);
+	drop_and_pause(p, err);
+	return 0;
+}
+
+/* Claims are lost.  An empty Redis has lost the catalogue too: look first. */
+static int
+begin_repair(struct pipeline *p, struct error *err)
+{
+	intake_drop(&p->intake);
+	claims_reset(p->intake.claims);
+	snapshot_forget(p->intake.snapshot);
+	if (pipeline_check_store(p, err) != 0)
+		return lose_store(p, err);
+	take_event(p, INTAKE_BEHIND);
+	if (repair_start(p->repair, &p->intake, p->intake.behind_partition,
+		p->intake.behind_mark, err) == 0)
+		return 0;
+	return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
 }
 
 /* What a failed step of the intake means. */
@@ -43,31 +75,9 @@ handle(struct pipeline *p, enum intake_result result, struct error *err)
 	case INTAKE_FINE:
 		return 0;
 	case INTAKE_STORE_AWAY:
-		take_event(p, INTAKE_STORE_DOWN);
-		drop_and_pause(p, err);
-		return 0;
+		return lose_store(p, err);
 	case INTAKE_BEHIND_HERE:
-		/* An empty Redis has lost the catalogue too: look first. */
-		if (pipeline_check_store(p, err) != 0) {
-			if (err->kind != ERROR_RETRY &&
-			    err->exit_code != EX_CONFIG)
-				return -1;
-			take_event(p, INTAKE_STORE_DOWN);
-			drop_and_pause(p, err);
-			return 0;
-		}
-		take_event(p, INTAKE_BEHIND);
-		snapshot_forget(p->intake.snapshot);
-		intake_drop(&p->intake);
-		if (repair_start(p->repair, &p->intake,
-			p->intake.behind_partition, p->intake.behind_mark,
-			err) == 0)
-			return 0;
-		if (err->kind == ERROR_FATAL)
-			return -1;
-		take_event(p, INTAKE_STORE_DOWN);
-		drop_and_pause(p, err);
-		return 0;
+		return begin_repair(p, err);
 	case INTAKE_BROKEN:
 		break;
 	}
@@ -110,8 +120,6 @@ step_paused(struct pipeline *p, struct error *err)
 	if (clock_monotonic_ms() < p->retry_ms)
 		return 0;
 	if (pipeline_check_store(p, err) != 0) {
-		if (err->kind == ERROR_FATAL && err->exit_code != EX_CONFIG)
-			return -1;
 		drop_and_pause(p, err);
 		return 0;
 	}
@@ -133,17 +141,18 @@ next_batch(struct pipeline *p)
 	return p->spare[--p->n_spare];
 }
 
-/* Looks at Redis while there is nothing to do: readiness must not go stale. */
+/* Looks at Redis between batches, idle or not: its policy may have changed. */
 static int
 look_at_store(struct pipeline *p, struct error *err)
 {
-	if (clock_monotonic_ms() < p->check_ms || p->intake.sent_n > 0)
+	if (p->intake.batch->n > 0)
 		return 0;
-	if (pipeline_check_store(p, err) == 0)
-		return 0;
-	if (err->kind == ERROR_FATAL && err->exit_code != EX_CONFIG)
-		return -1;
-	return handle(p, INTAKE_STORE_AWAY, err);
+	if (clock_monotonic_ms() >= p->check_ms &&
+	    pipeline_check_store(p, err) != 0)
+		return lose_store(p, err);
+	if (pipeline_check_marks(p, err) != 0)
+		return lose_store(p, err);
+	return 0;
 }
 
 static int
@@ -154,6 +163,10 @@ step_filling(struct pipeline *p, struct error *err)
 
 	if (p->intake.batch == NULL)
 		p->intake.batch = next_batch(p);
+	if (look_at_store(p, err) != 0)
+		return -1;
+	if (p->phase != INTAKE_FILLING)
+		return 0;
 	result =
 	    intake_fill(&p->intake, p->intake.batch->n > 0 ? 1 : POLL_MS, err);
 	if (result != INTAKE_FINE)
@@ -163,7 +176,7 @@ step_filling(struct pipeline *p, struct error *err)
 		return 0;
 	state = committer_state(p->committer);
 	if (p->intake.batch->n == 0)
-		return look_at_store(p, err);
+		return 0;
 	if (batch_is_full(p->intake.batch) || state == COMMITTER_READY)
 		take_event(p, INTAKE_CUT);
 	return 0;
@@ -251,13 +264,8 @@ step_repairing(struct pipeline *p, struct error *err)
 		    : 0;
 	}
 	rc = repair_step(p->repair, &p->intake, err);
-	if (rc < 0) {
-		if (err->kind == ERROR_FATAL)
-			return -1;
-		take_event(p, INTAKE_STORE_DOWN);
-		drop_and_pause(p, err);
-		return 0;
-	}
+	if (rc < 0)
+		return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
 	if (rc == 0)
 		return 0;
 	if (pipeline_reread(p, err) != 0 ||

@@ -1,6 +1,7 @@
 #include "worker/pipeline_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -12,17 +13,24 @@
 #include "worker/store_check.h"
 
 #define CHECK_MS 3000 /* between looks at Redis */
+#define SAY_MS 30000  /* until the same reason is logged again */
 #define EX_UNAVAILABLE 69
 
-/* Says once per change why a dependency can't be used. */
 void
 pipeline_say_away(struct pipeline *p, struct health_check *check,
     const char *component, const struct error *err)
 {
+	int64_t now = clock_monotonic_ms();
+
 	health_bad(check, "%s", err->message);
 	telemetry_dependency(p->telemetry,
 	    check == p->redis_check ? DEPENDENCY_REDIS : DEPENDENCY_KAFKA,
 	    false);
+	if (strcmp(p->said.message, err->message) == 0 &&
+	    now < p->said_ms + SAY_MS)
+		return;
+	p->said = *err;
+	p->said_ms = now;
 	log_event(LOG_WARN, component,
 	    check == p->redis_check ? "redis_not_ready" : "kafka_not_ready",
 	    err->message, LOG_END);
@@ -32,6 +40,7 @@ pipeline_say_away(struct pipeline *p, struct health_check *check,
 void
 pipeline_note_store_up(struct pipeline *p)
 {
+	p->said.message[0] = '\0';
 	health_ok(p->redis_check);
 	telemetry_dependency(p->telemetry, DEPENDENCY_REDIS, true);
 }
@@ -44,12 +53,19 @@ use_facts(struct pipeline *p, const struct store_facts *facts)
 		facts->created_ms };
 
 	claims_set_space(p->intake.claims, &space);
-	p->intake.marks.space = facts->claims;
-	if (facts->evicted > p->evicted && p->evicted != UINT64_MAX)
+	buffer_reset(&p->claims_space);
+	buffer_append(&p->claims_space, facts->claims);
+	p->intake.marks.space = buffer_text(&p->claims_space);
+	if (facts->created_ms != p->created_ms)
+		snapshot_forget(p->intake.snapshot);
+	p->created_ms = facts->created_ms;
+	if (facts->evicted > p->evicted) {
+		p->is_distrusted = true;
 		log_event(LOG_ERROR, "redis", "keys_evicted",
-		    "this Redis has evicted keys: claims may be lost; set "
-		    "maxmemory-policy noeviction",
+		    "this Redis has evicted keys: claims may be lost and are "
+		    "taken again; keep maxmemory-policy at noeviction",
 		    LOG_I("evicted", facts->evicted), LOG_END);
+	}
 	p->evicted = facts->evicted;
 }
 
@@ -187,6 +203,7 @@ start_consumer(struct pipeline *p, struct error *err)
 		.read_ahead = true,
 		.events = { .assigned = pipeline_assigned,
 		    .revoked = pipeline_revoked,
+		    .moved = pipeline_moved,
 		    .opaque = p },
 	};
 

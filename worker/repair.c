@@ -54,10 +54,12 @@ repair_destroy(struct repair *repair)
 	free(repair);
 }
 
-bool
-repair_is_running(const struct repair *repair)
+/* Whatever Redis says, it is waited for. */
+static int
+store_failed(struct error *err)
 {
-	return repair->is_running;
+	err->kind = ERROR_RETRY;
+	return -1;
 }
 
 static int64_t
@@ -73,8 +75,9 @@ find_start(struct repair *repair, struct intake *intake, int64_t *start,
 {
 	int64_t now, window;
 
-	if (marks_now(&intake->marks, &now, err) != 0 ||
-	    kafka_consumer_range(repair->consumer, intake->topic,
+	if (marks_now(&intake->marks, &now, err) != 0)
+		return store_failed(err);
+	if (kafka_consumer_range(repair->consumer, intake->topic,
 		repair->partition, start, end, CALL_MS, err) != 0 ||
 	    kafka_consumer_offset_at(repair->consumer, intake->topic,
 		repair->partition, now - repair->settings.ttl_ms / 10 * 11,
@@ -132,7 +135,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	if (claims_send(intake->claims, &mark, 1, batch->claims,
 		batch->n_claims, err) != 0 ||
 	    claims_receive(intake->claims, &answer, err) != 0)
-		return -1;
+		return store_failed(err);
 	if (answer.behind) {
 		/* Lost again meanwhile: begin again, from where it is. */
 		repair->is_running = false;
@@ -141,7 +144,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	}
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
 		&overwritten, err) != 0)
-		return -1;
+		return store_failed(err);
 	telemetry_overwritten(intake->telemetry, overwritten);
 	repair->claimed += (int64_t)batch->n_claims;
 	repair->mark = repair->next = next;
@@ -164,7 +167,7 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 			break;
 		*next = kafka->offset + 1;
 		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return -1;
+			return store_failed(err); /* the registry */
 		if (batch->records[i].fate == FATE_CLAIMED)
 			intake_add_claim(batch, i);
 	}
@@ -196,6 +199,30 @@ take_records(
 	return rc;
 }
 
+/* Begins with another partition whose mark is too low; 1: there is none. */
+static int
+go_on(struct repair *repair, struct intake *intake, struct error *err)
+{
+	int64_t mark;
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++) {
+		const struct owned *owned = &intake->owned[i];
+
+		if (marks_read(&intake->marks, owned->partition, &mark, err) !=
+		    0)
+			return store_failed(err);
+		if (claim_mark_is_behind(mark, owned->expected))
+			return repair_start(
+			    repair, intake, owned->partition, mark, err);
+	}
+	/* Nothing is fetched in vain until the next time. */
+	return kafka_consumer_assign(repair->consumer, NULL, 0, CALL_MS, err) ==
+		0
+	    ? 1
+	    : -1;
+}
+
 /* Nothing more comes: what is left below `expected` are transaction marks. */
 static int
 finish(struct repair *repair, struct intake *intake, struct error *err)
@@ -213,7 +240,7 @@ finish(struct repair *repair, struct intake *intake, struct error *err)
 	    LOG_I("claims", repair->claimed),
 	    LOG_I("duration_ms", clock_monotonic_ms() - repair->started_ms),
 	    LOG_END);
-	return 1;
+	return go_on(repair, intake, err);
 }
 
 /* Whether all records below `expected` have been seen. */

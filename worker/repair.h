@@ -31,12 +31,12 @@ void repair_destroy(struct repair *repair); /* NULL is fine */
  */
 int repair_start(struct repair *repair, struct intake *intake,
     int32_t partition, int64_t mark, struct error *err);
-bool repair_is_running(const struct repair *repair);
 
 /*
  * Claims what is there, for up to about half a second, so that the caller can
- * poll its group meanwhile.  Returns 1 when the mark is where it must be, 0 to
- * be called again, -1 with ERROR_RETRY (Redis, Kafka) or ERROR_FATAL.
+ * poll its group meanwhile; goes on with the next partition whose mark is too
+ * low.  Returns 1 when all marks are where they must be, 0 to be called again,
+ * -1 with ERROR_RETRY (Redis, Kafka) or ERROR_FATAL.
  */
 int repair_step(
     struct repair *repair, struct intake *intake, struct error *err);
