@@ -243,28 +243,61 @@ finish(struct line *line)
 	}
 }
 
+struct entry {
+	enum log_level level;
+	const char *component, *event, *message;
+};
+
+/* Under the lock. */
+static void
+write_line(
+    const struct entry *entry, const struct log_field *fields, uint64_t missed)
+{
+	struct line line = { .size = 0 };
+
+	begin(&line, entry->level);
+	put_text_field(&line, "msg", text_from(entry->message));
+	put_text_field(&line, "event", text_from(entry->event));
+	put_text_field(&line, "component", text_from(entry->component));
+	for (; fields->name != NULL; fields++)
+		put_field(&line, fields);
+	if (missed > 0)
+		put_field(&line, &LOG_I("suppressed", missed));
+	finish(&line);
+}
+
+static bool
+is_below(enum log_level level)
+{
+	return (int)level <
+	    atomic_load_explicit(&state.level, memory_order_relaxed);
+}
+
 void
 log_write(enum log_level level, const char *component, const char *event,
     const char *message, const struct log_field *fields)
 {
-	struct line line = { .size = 0 };
+	const struct entry entry = { level, component, event, message };
 	uint64_t missed;
 
-	if ((int)level <
-	    atomic_load_explicit(&state.level, memory_order_relaxed))
+	if (is_below(level))
 		return;
 	pthread_mutex_lock(&state.lock);
-	if (admit(event, &missed)) {
-		begin(&line, level);
-		put_text_field(&line, "msg", text_from(message));
-		put_text_field(&line, "event", text_from(event));
-		put_text_field(&line, "component", text_from(component));
-		for (; fields->name != NULL; fields++)
-			put_field(&line, fields);
-		if (missed > 0)
-			put_field(&line, &LOG_I("suppressed", missed));
-		finish(&line);
-	}
+	if (admit(event, &missed))
+		write_line(&entry, fields, missed);
+	pthread_mutex_unlock(&state.lock);
+}
+
+void
+log_write_audit(const char *component, const char *event, const char *message,
+    const struct log_field *fields)
+{
+	const struct entry entry = { LOG_INFO, component, event, message };
+
+	if (is_below(LOG_INFO))
+		return;
+	pthread_mutex_lock(&state.lock);
+	write_line(&entry, fields, 0);
 	pthread_mutex_unlock(&state.lock);
 }
 

@@ -49,6 +49,17 @@ struct log_field {
 void log_write(enum log_level level, const char *component, const char *event,
     const char *message, const struct log_field *fields);
 
+/*
+ * The same at level info and never left out by the rate limit: who changed
+ * what.
+ */
+#define log_audit(component, event, message, ...)                              \
+	log_write_audit((component), (event), (message),                       \
+	    (const struct log_field[]){ __VA_ARGS__ })
+
+void log_write_audit(const char *component, const char *event,
+    const char *message, const struct log_field *fields);
+
 /* Settings; before the first thread.  `rate` 0 = no limit. */
 void log_configure(enum log_level level, enum log_format format, unsigned rate);
 void log_set_level(enum log_level level); /* any time: SIGHUP */

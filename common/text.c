@@ -189,3 +189,13 @@ text_has_control(struct text text)
 	}
 	return false;
 }
+
+size_t
+text_characters(struct text text)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < text.size; i++)
+		n += ((unsigned char)text.at[i] & 0xC0) != 0x80;
+	return n;
+}

@@ -45,6 +45,9 @@ bool text_is_utf8(struct text text);
 /* At most `max` bytes of the text's beginning, not ending within a character. */
 struct text text_cut(struct text text, size_t max);
 
+/* Characters (code points) of a UTF-8 text. */
+size_t text_characters(struct text text);
+
 /* Whether a control character (U+0000 to U+001F, U+007F) is in it. */
 bool text_has_control(struct text text);
 

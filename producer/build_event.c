@@ -1,7 +1,9 @@
 #include "producer/build_event.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
 #include "schemas/framing.h"
 #include "schemas/message_reader.h"
 #include "schemas/registry.h"
@@ -64,31 +66,87 @@ check(const struct build_requested *build, const struct uuid *id,
 	return 0;
 }
 
-static int
-decode(struct registry *registry, struct text event, struct arena *arena,
-    struct build_requested *out, struct error *err)
-{
-	struct message_reader *reader;
-	struct rejection rejection = { 0 };
-	struct text body, schema;
-	uint32_t id;
-	int rc;
+struct build_reader {
+	struct registry *registry;
+	struct message_reader *reader; /* of the schema read last */
+	uint32_t schema_id;
+};
 
-	if (framing_read(event, EVENT_SIZE_MAX, &id, &body, &rejection) != 0)
-		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
-	if (registry_schema(registry, id, &schema, err) != 0)
+struct build_reader *
+build_reader_create(const struct config *config, struct error *err)
+{
+	struct registry *registry = registry_create(config, err);
+	struct build_reader *reader;
+
+	if (registry == NULL)
+		return NULL;
+	reader = memory_zalloc(1, sizeof *reader);
+	reader->registry = registry;
+	return reader;
+}
+
+void
+build_reader_destroy(struct build_reader *reader)
+{
+	if (reader == NULL)
+		return;
+	message_reader_destroy(reader->reader);
+	registry_destroy(reader->registry);
+	free(reader);
+}
+
+static int
+use_schema(struct build_reader *reader, uint32_t id, struct error *err)
+{
+	struct rejection rejection = { 0 };
+	struct text schema;
+
+	if (reader->reader != NULL && reader->schema_id == id)
+		return 0;
+	if (registry_schema(reader->registry, id, &schema, err) != 0)
 		return -1;
 	if (schema.at == NULL)
 		return error_set(
 		    err, ERROR_INPUT, "schema id %u is unknown", (unsigned)id);
-	reader =
+	message_reader_destroy(reader->reader);
+	reader->reader =
 	    message_reader_create(MESSAGE_BUILD_REQUESTED, schema, &rejection);
-	rc = reader != NULL
-	    ? build_requested_decode(reader, body, arena, out, &rejection)
-	    : -1;
-	message_reader_destroy(reader);
-	return rc == 0 ? 0
-		       : error_set(err, ERROR_INPUT, "%s", rejection.detail);
+	reader->schema_id = id;
+	return reader->reader != NULL
+	    ? 0
+	    : error_set(err, ERROR_INPUT, "%s", rejection.detail);
+}
+
+static int
+decode(struct build_reader *reader, struct text event, struct arena *arena,
+    struct build_requested *out, struct error *err)
+{
+	struct rejection rejection = { 0 };
+	struct text body;
+	uint32_t id;
+
+	if (framing_read(event, EVENT_SIZE_MAX, &id, &body, &rejection) != 0)
+		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
+	if (use_schema(reader, id, err) != 0)
+		return -1;
+	if (build_requested_decode(
+		reader->reader, body, arena, out, &rejection) != 0)
+		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
+	return 0;
+}
+
+int
+build_reader_read(struct build_reader *reader, struct text event,
+    const struct uuid *build, struct arena *arena, struct build_requested *out,
+    struct error *err)
+{
+	int rc = -1;
+
+	if (decode(reader, event, arena, out, err) == 0)
+		rc = check(out, build, err);
+	if (rc != 0 && err->kind == ERROR_INPUT)
+		error_prefix(err, "the build event in the run view");
+	return rc;
 }
 
 int
@@ -96,15 +154,11 @@ build_event_read(const struct config *config, struct text event,
     const struct uuid *build, struct arena *arena, struct build_requested *out,
     struct error *err)
 {
-	struct registry *registry = registry_create(config, err);
+	struct build_reader *reader = build_reader_create(config, err);
 	int rc = -1;
 
-	if (registry == NULL)
-		return -1;
-	if (decode(registry, event, arena, out, err) == 0)
-		rc = check(out, build, err);
-	if (rc != 0 && err->kind == ERROR_INPUT)
-		error_prefix(err, "the build event in the run view");
-	registry_destroy(registry);
+	if (reader != NULL)
+		rc = build_reader_read(reader, event, build, arena, out, err);
+	build_reader_destroy(reader);
 	return rc;
 }

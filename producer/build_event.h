@@ -14,7 +14,19 @@
  * job is inside the list.  Everything goes to `arena`.
  *   ERROR_INPUT  it is malformed, or its schema is unknown
  *   ERROR_RETRY  the registry does not answer
+ * For one event: build_event_read; for many: a reader, which keeps the schemas.
+ * One thread at a time.
  */
+struct build_reader;
+
+/* NULL: ERROR_FATAL, the registry's settings make no sense. */
+struct build_reader *build_reader_create(
+    const struct config *config, struct error *err);
+void build_reader_destroy(struct build_reader *reader); /* NULL is fine */
+int build_reader_read(struct build_reader *reader, struct text event,
+    const struct uuid *build, struct arena *arena, struct build_requested *out,
+    struct error *err);
+
 int build_event_read(const struct config *config, struct text event,
     const struct uuid *build, struct arena *arena, struct build_requested *out,
     struct error *err);

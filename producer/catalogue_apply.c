@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/redis_replica.h"
 #include "common/rid.h"
 #include "producer/catalogue_merge.h"
 #include "schemas/catalogue.h"
@@ -379,23 +380,6 @@ write_and_publish(struct apply *apply, struct merge *merge, struct error *err)
 	return run_publish(apply, merge, err);
 }
 
-/* A promoted replica must have it too, or a version answered for is lost. */
-static int
-wait_for_replica(struct redis *redis, struct error *err)
-{
-	const struct text role = TEXT("ROLE");
-	const struct text wait[3] = { TEXT("WAIT"), TEXT("1"), TEXT("1000") };
-	struct redis_reply *reply = redis_command(redis, &role, 1, err);
-	bool has_replica;
-
-	if (reply == NULL)
-		return -1;
-	has_replica = redis_reply_size(reply) == 3 &&
-	    redis_reply_size(redis_reply_at(reply, 2)) > 0;
-	redis_reply_destroy(reply);
-	return has_replica ? redis_do(redis, wait, 3, "WAIT", err) : 0;
-}
-
 /* One attempt under the lock: 1 done, 0 again, -1 failed. */
 static int
 attempt(struct apply *apply, struct catalogue_file *file, struct arena *arena,
@@ -453,5 +437,5 @@ catalogue_apply(const struct apply_settings *settings,
 		    ATTEMPTS_MAX);
 	if (rc < 0)
 		return -1;
-	return settings->dry_run ? 0 : wait_for_replica(apply.redis, err);
+	return settings->dry_run ? 0 : redis_wait_replica(apply.redis, err);
 }

@@ -5,11 +5,9 @@
 
 #include "common/json_write.h"
 #include "common/rid.h"
+#include "producer/schedule_about.h"
 #include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
-
-#define DISPLAY_NAME_MAX 255
-#define DESCRIPTION_MAX 4096
 
 /* A node as canonical JSON, in the arena. */
 static struct text
@@ -86,9 +84,10 @@ read_prose(struct reader *reader, const struct place *parent,
 
 	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_STRING))
 		return TEXT_NONE;
-	if (json_text(node).size > max)
-		reader_fault(reader, &place, "has %zu bytes, more than %zu",
-		    json_text(node).size, max);
+	if (text_characters(json_text(node)) > max)
+		reader_fault(reader, &place,
+		    "has %zu characters, more than %zu",
+		    text_characters(json_text(node)), max);
 	return text_copy(reader->arena, json_text(node));
 }
 

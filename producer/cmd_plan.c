@@ -217,7 +217,9 @@ plan_request(struct command *command, const struct plan_flags *flags,
 	clock_format(request->created_time_ms, now);
 	if (redis != NULL) {
 		live = live_plan_create(redis,
-		    config_text(command_config(command), "redis.prefix"));
+		    text_from(
+			config_text(command_config(command), "redis.prefix")),
+		    0);
 		outcome = insist(live, request, &err);
 	}
 	if (outcome == NULL)

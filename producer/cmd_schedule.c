@@ -10,6 +10,7 @@
 struct desk {
 	struct redis *redis;
 	struct keyspace *keyspace;
+	struct schedule_store store;
 	struct arena *arena;
 };
 
@@ -21,6 +22,7 @@ open_desk(struct command *command, struct desk *desk, struct error *err)
 		.arena = arena_create(0),
 	};
 	desk->redis = command_redis(command, "redis.url", err);
+	schedule_store_init(&desk->store, desk->redis, desk->keyspace);
 	return desk->redis != NULL ? 0 : -1;
 }
 
@@ -162,8 +164,8 @@ cmd_schedule_get(struct command *command, int argc, char **argv)
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
 	if (open_desk(command, &desk, &err) == 0)
-		found = schedule_store_read(desk.redis, desk.keyspace,
-		    text_from(rid), desk.arena, &schedule, &err);
+		found = schedule_store_read(
+		    &desk.store, text_from(rid), desk.arena, &schedule, &err);
 	if (found < 0)
 		code = command_fail(command, &err);
 	else if (found == 0)
@@ -220,8 +222,8 @@ set_paused(struct command *command, int argc, char **argv, bool paused)
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
 	if (open_desk(command, &desk, &err) == 0)
-		found = schedule_store_pause(desk.redis, desk.keyspace,
-		    text_from(rid), paused, TEXT_NONE, &changed, &err);
+		found = schedule_store_pause(&desk.store, text_from(rid),
+		    paused, TEXT_NONE, &changed, &err);
 	if (found < 0)
 		code = command_fail(command, &err);
 	else if (found == 0)

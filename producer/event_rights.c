@@ -125,18 +125,20 @@ look_up(struct work_job *work, struct work_redis *redis)
 {
 	struct job *job = (struct job *)(void *)work;
 	struct arena *arena = arena_create(0);
-	struct schedule_access access;
 	size_t i;
 
 	for (i = 0; i < job->n && job->error.kind != ERROR_RETRY; i++) {
 		struct known *known = job->entries[i];
+		struct access access = { .store = &redis->store,
+			.caller = &known->caller,
+			.arena = arena };
+		struct schedule_access schedule;
 
 		arena_reset(arena, 65536);
 		job->found[i] = EVENT_HIDDEN;
-		if (schedule_access_read(redis->schedules,
-			job->rights->app->prefix, &known->caller, known->rid,
-			arena, &access, &job->error) == 0 &&
-		    access.exists && access.right != RIGHT_NONE)
+		if (access_read(&access, &known->rid, 1, false, &schedule,
+			&job->error) == 0 &&
+		    schedule.exists && schedule.right != RIGHT_NONE)
 			job->found[i] = EVENT_VISIBLE;
 	}
 	arena_destroy(arena);

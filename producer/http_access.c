@@ -1,308 +1,456 @@
 #include "producer/http_access.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buffer.h"
-#include "common/strict_json.h"
+#include "producer/fields.h"
+#include "schemas/catalogue.h"
+#include "schemas/keyspace.h"
 
-#define DEPTH_MAX 8
-
-/* One look-up: what it found and what it needs on the way. */
+/* One look-up of many schedules. */
 struct look {
-	struct redis *redis;
-	struct text prefix;
-	struct arena *arena;
-	struct text schedule_rid;
-	struct text generation; /* none: no catalogue */
-	struct text_list projects;
-	struct text creator; /* of the current version; if it was needed */
+	struct access *access;
+	struct schedule_access *schedules;
+	size_t n;
+	bool want_versions;
+	/* Of those whose version is needed for their right; NULL: it isn't. */
+	struct schedule_version **versions;
+	struct text *about_seen; /* bytes, for the refresh */
 };
 
+static struct redis *
+redis_of(const struct access *access)
+{
+	return access->store->redis;
+}
+
 static struct text
-key(struct look *look, const char *name)
+key_of(const struct access *access, enum keyspace_key key)
 {
-	struct buffer out = { 0 };
-	struct text text;
-
-	buffer_append(&out, look->prefix);
-	buffer_append(&out, text_from(name));
-	text = text_copy(look->arena, buffer_text(&out));
-	buffer_finish(&out);
-	return text;
-}
-
-/* A key of the current generation, "g17:u". */
-static struct text
-generation_key(struct look *look, const char *part)
-{
-	char name[64];
-
-	snprintf(
-	    name, sizeof name, "g%.*s:%s", TEXT_ARG(look->generation), part);
-	return key(look, name);
-}
-
-/* The next answer's text, in the arena; -1 if it is an error. */
-static int
-receive_text(struct look *look, struct text *text, struct error *err)
-{
-	struct redis_reply *reply = redis_receive(look->redis, err);
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(look->redis, reply, "schedule", err);
-	if (rc == 0)
-		*text = text_copy(look->arena, redis_reply_text(reply));
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-/* A hash's fields in one command; `values` in the arena. */
-static int
-get_fields(struct look *look, struct text hash, const struct text *fields,
-    size_t n, struct text *values, struct error *err)
-{
-	struct text *argv = arena_alloc(look->arena, (n + 2) * sizeof *argv);
-	struct redis_reply *reply;
-	size_t i;
-	int rc;
-
-	argv[0] = TEXT("HMGET");
-	argv[1] = hash;
-	memcpy(argv + 2, fields, n * sizeof *fields);
-	reply = redis_command(look->redis, argv, n + 2, err);
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(look->redis, reply, "catalogue", err);
-	for (i = 0; rc == 0 && i < n; i++)
-		values[i] = text_copy(
-		    look->arena, redis_reply_text(redis_reply_at(reply, i)));
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-/* Round 1: head, info and the catalogue's generation. */
-static int
-read_schedule(
-    struct look *look, struct text *head, struct text *info, struct error *err)
-{
-	if (redis_connect(look->redis, err) != 0)
-		return -1;
-	redis_append(look->redis,
-	    (struct text[]){ TEXT("HGET"), key(look, "s"), look->schedule_rid },
-	    3);
-	redis_append(look->redis,
-	    (struct text[]){ TEXT("HGET"), key(look, "i"), look->schedule_rid },
-	    3);
-	redis_append(
-	    look->redis, (struct text[]){ TEXT("GET"), key(look, "g") }, 2);
-	if (receive_text(look, head, err) != 0 ||
-	    receive_text(look, info, err) != 0)
-		return -1;
-	return receive_text(look, &look->generation, err);
-}
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	return text_compare(*(const struct text *)a, *(const struct text *)b);
-}
-
-/* Ascending, each once, none left out. */
-static struct text_list
-as_set(struct text *texts, size_t n)
-{
-	size_t i, kept = 0;
-
-	qsort(texts, n, sizeof *texts, compare_texts);
-	for (i = 0; i < n; i++)
-		if (texts[i].at != NULL &&
-		    (kept == 0 || !text_equal(texts[kept - 1], texts[i])))
-			texts[kept++] = texts[i];
-	return (struct text_list){ texts, kept };
-}
-
-/* "project" or "project⏎t": the project of a dataset's entry. */
-static struct text
-project_of(struct text entry)
-{
-	const char *end;
-
-	if (entry.at == NULL)
-		return TEXT_NONE;
-	end = memchr(entry.at, '\n', entry.size);
-	if (end != NULL)
-		entry.size = (size_t)(end - entry.at);
-	return entry;
-}
-
-static int
-read_version(struct look *look, struct text rid,
-    struct schedule_version *version, struct error *err)
-{
-	struct text bytes = TEXT_NONE;
-
-	if (get_fields(look, key(look, "v"), &rid, 1, &bytes, err) != 0)
-		return -1;
-	if (bytes.at == NULL)
-		return error_fatal(err, 70,
-		    "schedule %.*s: its version is not there",
-		    TEXT_ARG(look->schedule_rid));
-	return schedule_version_parse(bytes, rid, look->arena, version, err);
-}
-
-/* The projects of the targets that exist, and those of a project scope. */
-static int
-compute_projects(struct look *look, const struct schedule_version *version,
-    struct error *err)
-{
-	size_t targets = version->target_rids.n, i;
-	size_t n = targets + version->project_rids.n;
-	struct text *texts = arena_zalloc(look->arena, n + 1, sizeof *texts);
-
-	if (targets > 0 && look->generation.at != NULL &&
-	    get_fields(look, generation_key(look, "d"), version->target_rids.at,
-		targets, texts, err) != 0)
-		return -1;
-	for (i = 0; i < targets; i++)
-		texts[i] = project_of(texts[i]);
-	for (i = targets; i < n; i++)
-		texts[i] = version->project_rids.at[i - targets];
-	look->projects = as_set(texts, n);
-	return 0;
+	return keyspace_key(access->store->keyspace, key);
 }
 
 static bool
-read_stored_projects(struct look *look, const struct json *root)
+is_anybody(const struct access *access)
 {
-	const struct json *at = json_get(root, "projectsAt");
-	const struct json *list = json_get(root, "projects");
-	struct text *texts;
-	char number[24];
-	size_t i, n;
-
-	if (at == NULL || list == NULL ||
-	    json_type_of(at) != JSON_TYPE_INTEGER ||
-	    json_type_of(list) != JSON_TYPE_ARRAY)
-		return false;
-	snprintf(number, sizeof number, "%lld", (long long)json_int(at));
-	if (look->generation.at != NULL &&
-	    !text_equal(look->generation, text_from(number)))
-		return false;
-	n = json_size(list);
-	texts = arena_alloc(look->arena, (n + 1) * sizeof *texts);
-	for (i = 0; i < n; i++)
-		texts[i] = text_copy(look->arena, json_text(json_at(list, i)));
-	look->projects = (struct text_list){ texts, n };
-	return true;
+	return http_caller_user(access->caller).at == NULL;
 }
 
-/* The projects as stored, if they are of this generation; else anew. */
-static int
-find_projects(
-    struct look *look, const struct schedule_access *access, struct error *err)
+static void
+ask_field(struct access *access, enum keyspace_key key, struct text field)
 {
-	struct json_document *document =
-	    json_parse(access->info, DEPTH_MAX, err);
-	struct schedule_version version;
-	bool fresh =
-	    document != NULL && read_stored_projects(look, json_root(document));
+	redis_append(redis_of(access),
+	    (struct text[]){ TEXT("HGET"), key_of(access, key), field }, 3);
+}
 
-	json_destroy(document);
-	if (fresh && look->projects.n > 0)
-		return 0;
-	if (read_version(
-		look, access->head.current_version_rid, &version, err) != 0)
+static void
+ask_generation(struct access *access)
+{
+	redis_append(redis_of(access),
+	    (struct text[]){ TEXT("GET"), key_of(access, KEY_GENERATION) }, 2);
+}
+
+/* The next answer's text; after a failure no more answers are waited for. */
+static int
+hear_text(struct access *access, struct text *text, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(redis_of(access), err);
+	int rc;
+
+	if (reply == NULL)
 		return -1;
-	look->creator = version.created_by;
-	return fresh ? 0 : compute_projects(look, &version, err);
+	rc = redis_reply_error(redis_of(access), reply, "schedule", err);
+	if (rc == 0)
+		*text = text_copy(access->arena, redis_reply_text(reply));
+	else
+		redis_disconnect(redis_of(access));
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+static int
+hear_generation(struct access *access, struct error *err)
+{
+	struct text text = TEXT_NONE;
+
+	if (hear_text(access, &text, err) != 0)
+		return -1;
+	access->generation = text.at != NULL ? strtoll(text.at, NULL, 10) : 0;
+	return 0;
+}
+
+static int
+say_no_catalogue(struct access *access, struct error *err)
+{
+	return error_set(err, ERROR_RETRY,
+	    "redis %s has no catalogue: run schedrun init and apply",
+	    redis_address(redis_of(access)));
+}
+
+static int
+hear_schedule(struct look *look, size_t i, struct error *err)
+{
+	struct schedule_access *schedule = &look->schedules[i];
+	struct access *access = look->access;
+
+	if (hear_text(access, &schedule->head_seen, err) != 0 ||
+	    hear_text(access, &look->about_seen[i], err) != 0)
+		return -1;
+	schedule->exists = schedule->head_seen.at != NULL;
+	if (!schedule->exists)
+		return access->generation > 0 ? 0
+					      : say_no_catalogue(access, err);
+	if (schedule_head_parse(schedule->head_seen, &schedule->head, err) ==
+		0 &&
+	    schedule_about_parse(
+		look->about_seen[i], access->arena, &schedule->about, err) == 0)
+		return 0;
+	error_prefix(err, "stored schedule %.*s", TEXT_ARG(schedule->rid));
+	return -1;
+}
+
+/* Round 1: the catalogue's generation; head and about of each. */
+static int
+read_heads(struct look *look, struct error *err)
+{
+	struct access *access = look->access;
+	size_t i;
+
+	ask_generation(access);
+	for (i = 0; i < look->n; i++) {
+		ask_field(access, KEY_HEADS, look->schedules[i].rid);
+		ask_field(access, KEY_ABOUT, look->schedules[i].rid);
+	}
+	if (hear_generation(access, err) != 0)
+		return -1;
+	for (i = 0; i < look->n; i++)
+		if (hear_schedule(look, i, err) != 0) {
+			redis_disconnect(redis_of(access));
+			return -1;
+		}
+	return 0;
+}
+
+/* Whether its projects were found in another catalogue than today's. */
+static bool
+is_stale(const struct look *look, const struct schedule_access *schedule)
+{
+	return schedule->exists && look->access->generation > 0 &&
+	    schedule->about.projects_at != look->access->generation;
+}
+
+/* Whether its right can't be told without its version. */
+static bool
+needs_version(const struct look *look, const struct schedule_access *schedule)
+{
+	return schedule->exists && !is_anybody(look->access) &&
+	    (is_stale(look, schedule) || schedule->about.projects.n == 0);
+}
+
+static bool
+wants_version(const struct look *look, const struct schedule_access *schedule)
+{
+	return schedule->exists &&
+	    (look->want_versions || needs_version(look, schedule));
+}
+
+static int
+parse_version(struct look *look, size_t i, struct error *err)
+{
+	struct schedule_access *schedule = &look->schedules[i];
+	struct arena *arena = look->access->arena;
+	struct text rid = schedule->head.current_version_rid;
+
+	if (schedule->version.at == NULL)
+		return error_fatal(err, 70,
+		    "schedule %.*s: its version %.*s is not there",
+		    TEXT_ARG(schedule->rid), TEXT_ARG(rid));
+	if (!needs_version(look, schedule))
+		return 0;
+	look->versions[i] = arena_alloc(arena, sizeof **look->versions);
+	if (schedule_version_parse(
+		schedule->version, rid, arena, look->versions[i], err) == 0)
+		return 0;
+	error_prefix(err, "stored version %.*s", TEXT_ARG(rid));
+	return -1;
+}
+
+/* Round 2: the versions that are wanted, one answer each: they may be large. */
+static int
+read_versions(struct look *look, struct error *err)
+{
+	struct access *access = look->access;
+	size_t i;
+
+	for (i = 0; i < look->n; i++)
+		if (wants_version(look, &look->schedules[i]))
+			ask_field(access, KEY_VERSIONS,
+			    look->schedules[i].head.current_version_rid);
+	for (i = 0; i < look->n; i++) {
+		if (!wants_version(look, &look->schedules[i]))
+			continue;
+		if (hear_text(access, &look->schedules[i].version, err) != 0)
+			return -1;
+	}
+	for (i = 0; i < look->n; i++)
+		if (wants_version(look, &look->schedules[i]) &&
+		    parse_version(look, i, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* Reads of a part of the current generation; nothing if there is none. */
+static int
+read_part(struct access *access, enum catalogue_part part,
+    struct text_list names, struct fields *into, struct error *err)
+{
+	struct buffer key = { 0 };
+	int rc = 0;
+
+	if (access->generation > 0 && names.n > 0)
+		rc = fields_read_some(into, redis_of(access),
+		    keyspace_part(access->store->keyspace, access->generation,
+			part, &key),
+		    names.at, names.n, err);
+	buffer_finish(&key);
+	return rc;
+}
+
+static struct text_list
+targets_of_stale(const struct look *look)
+{
+	struct text *all;
+	size_t n = 0, i;
+
+	for (i = 0; i < look->n; i++)
+		if (look->versions[i] != NULL &&
+		    is_stale(look, &look->schedules[i]))
+			n += look->versions[i]->target_rids.n;
+	all = arena_alloc(look->access->arena, (n + 1) * sizeof *all);
+	n = 0;
+	for (i = 0; i < look->n; i++) {
+		struct text_list targets;
+
+		if (look->versions[i] == NULL ||
+		    !is_stale(look, &look->schedules[i]))
+			continue;
+		targets = look->versions[i]->target_rids;
+		if (targets.n > 0)
+			memcpy(all + n, targets.at, targets.n * sizeof *all);
+		n += targets.n;
+	}
+	return (struct text_list){ all, n };
+}
+
+/* Round 3, after the catalogue has changed: the projects of today. */
+static int
+refresh_projects(struct look *look, struct error *err)
+{
+	struct access *access = look->access;
+	struct text_list targets = targets_of_stale(look);
+	struct fields *datasets = fields_create(access->arena);
+	int rc = read_part(access, PART_DATASETS, targets, datasets, err);
+	size_t i;
+
+	for (i = 0; rc == 0 && i < look->n; i++) {
+		struct schedule_access *schedule = &look->schedules[i];
+
+		if (look->versions[i] == NULL || !is_stale(look, schedule))
+			continue;
+		schedule->about.projects = schedule_projects(
+		    datasets, look->versions[i], access->arena);
+		schedule->about.projects_at = access->generation;
+		rc = schedule_store_refresh(access->store, schedule->rid,
+		    look->about_seen[i], &schedule->about, err);
+	}
+	fields_destroy(datasets);
+	return rc;
+}
+
+static struct text
+role_field(const struct access *access, struct text project)
+{
+	struct buffer name = { 0 };
+	struct text field;
+
+	field = text_copy(access->arena,
+	    keyspace_field(http_caller_user(access->caller), project, &name));
+	buffer_finish(&name);
+	return field;
 }
 
 static enum right
-right_of_role(struct text role)
+right_of_role(struct text stored)
 {
-	if (role.size != 1)
+	enum role role = ROLE_NONE;
+
+	if (stored.at == NULL || role_parse(stored, &role, NULL) != 0)
 		return RIGHT_NONE;
-	if (role.at[0] == 'v')
-		return RIGHT_VIEW;
-	return role.at[0] == 'e' || role.at[0] == 'o' ? RIGHT_ACT : RIGHT_NONE;
+	return role == ROLE_VIEWER ? RIGHT_VIEW : RIGHT_ACT;
 }
 
-/* The least of the user's roles over the projects. */
-static int
-least_right(
-    struct look *look, struct text user, enum right *right, struct error *err)
+/* The least right over the projects; with none, the creator's alone. */
+static enum right
+right_over(const struct access *access, struct fields *roles,
+    struct text_list projects, struct text creator)
 {
-	size_t n = look->projects.n, i;
-	struct text *fields = arena_alloc(look->arena, n * sizeof *fields);
-	struct text *roles = arena_zalloc(look->arena, n, sizeof *roles);
+	enum right least = RIGHT_ACT;
+	size_t i;
 
-	for (i = 0; i < n; i++) {
-		struct text project = look->projects.at[i];
-		char *field =
-		    arena_alloc(look->arena, user.size + 1 + project.size);
+	if (projects.n == 0)
+		return text_equal(http_caller_user(access->caller), creator)
+		    ? RIGHT_ACT
+		    : RIGHT_NONE;
+	for (i = 0; i < projects.n; i++) {
+		enum right right = right_of_role(
+		    fields_get(roles, role_field(access, projects.at[i])));
 
-		memcpy(field, user.at, user.size);
-		field[user.size] = '\n';
-		memcpy(field + user.size + 1, project.at, project.size);
-		fields[i] =
-		    (struct text){ field, user.size + 1 + project.size };
+		if (right < least)
+			least = right;
 	}
-	if (look->generation.at == NULL ||
-	    get_fields(
-		look, generation_key(look, "u"), fields, n, roles, err) != 0)
-		return look->generation.at == NULL ? 0 : -1;
-	*right = RIGHT_ACT;
+	return least;
+}
+
+static int
+read_roles(struct access *access, const struct text_list *lists, size_t n,
+    struct fields *roles, struct error *err)
+{
+	struct text *names;
+	size_t total = 0, i, j;
+
 	for (i = 0; i < n; i++)
-		if (right_of_role(roles[i]) < *right)
-			*right = right_of_role(roles[i]);
-	return 0;
+		total += lists[i].n;
+	names = arena_alloc(access->arena, (total + 1) * sizeof *names);
+	total = 0;
+	for (i = 0; i < n; i++)
+		for (j = 0; j < lists[i].n; j++)
+			names[total++] = role_field(access, lists[i].at[j]);
+	return read_part(
+	    access, PART_USERS, (struct text_list){ names, total }, roles, err);
 }
 
+/* The last round: the caller's roles on all these projects. */
 static int
-find_right(struct look *look, const struct http_caller *caller,
-    struct schedule_access *access, struct error *err)
+find_rights(struct look *look, struct error *err)
 {
-	struct text user = http_caller_user(caller);
+	struct access *access = look->access;
+	struct text_list *lists =
+	    arena_zalloc(access->arena, look->n + 1, sizeof *lists);
+	struct fields *roles = fields_create(access->arena);
+	size_t i;
+	int rc;
 
-	if (user.at == NULL) {
-		access->right = RIGHT_ACT;
-		return 0;
-	}
-	if (find_projects(look, access, err) != 0)
-		return -1;
-	if (look->projects.n > 0)
-		return least_right(look, user, &access->right, err);
-	access->right =
-	    text_equal(user, look->creator) ? RIGHT_ACT : RIGHT_NONE;
-	return 0;
+	for (i = 0; i < look->n; i++)
+		if (look->schedules[i].exists)
+			lists[i] = look->schedules[i].about.projects;
+	rc = read_roles(access, lists, look->n, roles, err);
+	for (i = 0; rc == 0 && i < look->n; i++)
+		if (look->schedules[i].exists)
+			look->schedules[i].right =
+			    right_over(access, roles, lists[i],
+				look->versions[i] != NULL
+				    ? look->versions[i]->created_by
+				    : TEXT_NONE);
+	fields_destroy(roles);
+	return rc;
 }
 
 int
-schedule_access_read(struct redis *redis, struct text prefix,
-    const struct http_caller *caller, struct text schedule_rid,
-    struct arena *arena, struct schedule_access *access, struct error *err)
+access_read(struct access *access, const struct text *rids, size_t n,
+    bool want_versions, struct schedule_access *schedules, struct error *err)
 {
-	struct look look = { .redis = redis,
-		.prefix = prefix,
-		.arena = arena,
-		.schedule_rid = schedule_rid };
-	struct text head = TEXT_NONE;
+	struct look look = {
+		.access = access,
+		.schedules = schedules,
+		.n = n,
+		.want_versions = want_versions,
+		.versions =
+		    arena_zalloc(access->arena, n + 1, sizeof *look.versions),
+		.about_seen =
+		    arena_zalloc(access->arena, n + 1, sizeof *look.about_seen),
+	};
+	size_t i;
 
-	memset(access, 0, sizeof *access);
-	if (read_schedule(&look, &head, &access->info, err) != 0)
+	for (i = 0; i < n; i++)
+		schedules[i] = (struct schedule_access){ .rid = rids[i],
+			.right = is_anybody(access) ? RIGHT_ACT : RIGHT_NONE };
+	if (redis_connect(redis_of(access), err) != 0 ||
+	    read_heads(&look, err) != 0 || read_versions(&look, err) != 0)
 		return -1;
-	if (head.at == NULL && look.generation.at == NULL)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s has no catalogue: run schedrun init and apply",
-		    redis_address(redis));
-	if (head.at == NULL)
+	if (is_anybody(access))
 		return 0;
-	access->exists = true;
-	if (schedule_head_parse(head, &access->head, err) != 0)
+	if (access->generation == 0)
+		return say_no_catalogue(access, err);
+	return refresh_projects(&look, err) == 0 ? find_rights(&look, err) : -1;
+}
+
+int
+access_read_version(struct access *access, struct text rid,
+    struct version_access *version, struct error *err)
+{
+	*version = (struct version_access){ 0 };
+	if (redis_connect(redis_of(access), err) != 0)
 		return -1;
-	return find_right(&look, caller, access, err);
+	ask_generation(access);
+	ask_field(access, KEY_VERSIONS, rid);
+	if (hear_generation(access, err) != 0 ||
+	    hear_text(access, &version->json, err) != 0)
+		return -1;
+	if (version->json.at == NULL)
+		return access->generation > 0 ? 0
+					      : say_no_catalogue(access, err);
+	if (schedule_version_parse(
+		version->json, rid, access->arena, &version->version, err) == 0)
+		return 0;
+	error_prefix(err, "stored version %.*s", TEXT_ARG(rid));
+	return -1;
+}
+
+static struct text_list
+unknown_of(
+    struct fields *datasets, struct text_list targets, struct arena *arena)
+{
+	struct text *unknown =
+	    arena_alloc(arena, (targets.n + 1) * sizeof *unknown);
+	size_t n = 0, i;
+
+	for (i = 0; i < targets.n; i++)
+		if (fields_get(datasets, targets.at[i]).at == NULL)
+			unknown[n++] = targets.at[i];
+	return (struct text_list){ unknown, n };
+}
+
+int
+access_judge(struct access *access, const struct schedule_version *version,
+    struct draft_access *draft, struct error *err)
+{
+	struct fields *datasets = fields_create(access->arena);
+	struct fields *roles = fields_create(access->arena);
+	int rc = redis_connect(redis_of(access), err);
+
+	if (rc == 0) {
+		ask_generation(access);
+		rc = hear_generation(access, err);
+	}
+	if (rc == 0 && access->generation == 0)
+		rc = say_no_catalogue(access, err);
+	if (rc == 0)
+		rc = read_part(
+		    access, PART_DATASETS, version->target_rids, datasets, err);
+	if (rc == 0) {
+		draft->projects =
+		    schedule_projects(datasets, version, access->arena);
+		draft->unknown =
+		    unknown_of(datasets, version->target_rids, access->arena);
+		draft->right = RIGHT_ACT;
+	}
+	if (rc == 0 && !is_anybody(access)) {
+		rc = read_roles(access, &draft->projects, 1, roles, err);
+		draft->right = right_over(
+		    access, roles, draft->projects, version->created_by);
+	}
+	fields_destroy(datasets);
+	fields_destroy(roles);
+	return rc;
 }

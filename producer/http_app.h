@@ -12,6 +12,7 @@
 #include "common/text.h"
 #include "producer/http_auth.h"
 #include "producer/work_pool.h"
+#include "schemas/keyspace.h"
 
 /*
  * What the adapter's handlers share: its parts, each with its own contract, and
@@ -36,7 +37,7 @@ struct http_app {
 	struct text base_path;      /* "" or "/x" */
 	const char *profile;        /* http.contract.profile */
 	const char *cors_origins;   /* "" = none */
-	struct text prefix;         /* redis.prefix */
+	struct keyspace *keyspace;
 	int64_t view_ttl_ms;
 	bool draining;
 };

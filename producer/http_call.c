@@ -33,6 +33,7 @@ static void
 destroy(struct http_call *call)
 {
 	json_destroy(call->document);
+	buffer_finish(&call->body);
 	arena_destroy(call->arena);
 	free(call);
 }
@@ -79,6 +80,52 @@ http_call_work(
 	if (http_call_try_work(call, work, done) != 0)
 		http_call_error(call, API_UNAVAILABLE,
 		    "The service is busy; try again.", NULL);
+}
+
+static void
+finish(struct http_call *call)
+{
+	if (call->error.kind != ERROR_NONE)
+		http_call_failed(call);
+	else if (call->refused)
+		http_call_error(
+		    call, call->refusal, call->description, call->parameters);
+	else if (call->body.size > 0)
+		http_call_json(call, 200, &call->body);
+	else
+		http_call_empty(call, 204);
+}
+
+void
+http_call_do(struct http_call *call, call_work_function *work)
+{
+	http_call_work(call, work, finish);
+}
+
+void
+http_call_refuse(struct http_call *call, enum api_error error,
+    const char *description, const struct api_parameter *parameters)
+{
+	size_t n = 0;
+
+	while (parameters != NULL && parameters[n].name != NULL)
+		n++;
+	call->parameters =
+	    arena_zalloc(call->arena, n + 1, sizeof *call->parameters);
+	if (n > 0)
+		memcpy(
+		    call->parameters, parameters, n * sizeof *call->parameters);
+	call->refused = true;
+	call->refusal = error;
+	call->description = description;
+}
+
+struct access
+http_call_access(struct http_call *call, struct work_redis *redis)
+{
+	return (struct access){ .store = &redis->store,
+		.caller = &call->caller,
+		.arena = call->arena };
 }
 
 void

@@ -9,6 +9,7 @@
 #include "common/http_path.h"
 #include "common/http_server.h"
 #include "common/strict_json.h"
+#include "producer/http_access.h"
 #include "producer/http_app.h"
 #include "producer/http_auth.h"
 #include "producer/http_error.h"
@@ -46,8 +47,14 @@ struct http_call {
 	struct json_document *document;
 	struct http_field fields[CALL_FIELDS_MAX]; /* of the answer */
 	size_t n_fields;
-	struct error error; /* what the work ended with */
-	void *state;        /* the handler's, in the arena */
+	void *state; /* the handler's, in the arena */
+	/* What the work ended with: an error, a refusal, or a body. */
+	struct error error;
+	bool refused;
+	enum api_error refusal;
+	const char *description;
+	struct api_parameter *parameters;
+	struct buffer body; /* JSON; empty: 204 */
 };
 
 struct http_call *http_call_create(
@@ -63,6 +70,23 @@ void http_call_work(
 /* The same, but -1 if the queue is full: nothing has happened. */
 int http_call_try_work(
     struct http_call *call, call_work_function *work, call_function *done);
+
+/*
+ * The same for work that says by itself how the call ends: `error` set, a
+ * refusal, a body, or nothing, which is 204.
+ */
+void http_call_do(struct http_call *call, call_work_function *work);
+
+/*
+ * Within such work: the call ends by this error.  Parameters are copied, the
+ * texts in them are borrowed until the answer.
+ */
+void http_call_refuse(struct http_call *call, enum api_error error,
+    const char *description, const struct api_parameter *parameters);
+
+/* What the caller may do, looked up by the thread that has the call. */
+struct access http_call_access(
+    struct http_call *call, struct work_redis *redis);
 
 /* A header of the answer; the value is borrowed until the answer. */
 void http_call_field(
@@ -95,8 +119,8 @@ struct http_stream *http_call_stream(
     struct http_call *call, size_t lag_max, loop_call *gone, void *argument);
 
 /*
- * The body as JSON, an object; or NULL, and the call has been answered: 415, or
- * 400 for malformed JSON or (if it is empty) MissingPostBody.
+ * The body as JSON; or NULL, and the call has been answered: 415, or 400 for
+ * malformed JSON or (if it is empty) MissingPostBody.
  */
 const struct json *http_call_body(struct http_call *call);
 

@@ -51,8 +51,6 @@ static const struct {
 	    "DeleteSchedulePermissionDenied" },
 	[API_CREATE_DENIED] = { 403, "PERMISSION_DENIED",
 	    "CreateSchedulePermissionDenied" },
-	[API_AFFECTED_DENIED] = { 403, "PERMISSION_DENIED",
-	    "GetAffectedResourcesSchedulePermissionDenied" },
 	[API_SCHEDULE_NOT_FOUND] = { 404, "NOT_FOUND", "ScheduleNotFound" },
 	[API_VERSION_NOT_FOUND] = { 404, "NOT_FOUND",
 	    "ScheduleVersionNotFound" },

@@ -313,19 +313,18 @@ static void
 check_schedules(struct http_call *call, struct work_redis *redis)
 {
 	struct event_call *event_call = call->state;
-	struct schedule_access access;
-	size_t i;
+	struct access access = http_call_access(call, redis);
+	size_t n = event_call->n_schedules, i;
+	struct schedule_access *found =
+	    arena_alloc(call->arena, (n + 1) * sizeof *found);
 
-	for (i = 0; i < event_call->n_schedules; i++) {
-		struct text rid = event_call->schedules[i];
-
-		if (schedule_access_read(redis->schedules, call->app->prefix,
-			&call->caller, rid, call->arena, &access,
-			&call->error) != 0)
-			return;
-		if (access.exists && access.right != RIGHT_NONE)
+	if (access_read(&access, event_call->schedules, n, false, found,
+		&call->error) != 0)
+		return;
+	for (i = 0; i < n; i++) {
+		if (found[i].exists && found[i].right != RIGHT_NONE)
 			continue;
-		event_call->hidden = rid;
+		event_call->hidden = found[i].rid;
 		return;
 	}
 }

@@ -125,7 +125,7 @@ create_parts(struct adapter *a, struct error *err)
 	a->app.cors_origins = config_text(config, "http.cors.origins");
 	if (a->app.cors_origins == NULL)
 		a->app.cors_origins = "";
-	a->app.prefix = text_from(config_text(config, "redis.prefix"));
+	a->app.keyspace = keyspace_create(config_text(config, "redis.prefix"));
 	a->app.view_ttl_ms = config_number(config, "view.ttl");
 	set_redis(a);
 	set_base_path(a);
@@ -141,11 +141,12 @@ create_runs(struct adapter *a, struct error *err)
 	const struct config *config = a->app.config;
 	const struct work_pool_settings pool = {
 		.loop = a->app.loop,
+		.config = config,
 		.n_threads = POOL_THREADS,
 		.queue_max = POOL_QUEUE,
 		.schedules = a->redis,
 		.runs = a->view,
-		.prefix = a->app.prefix,
+		.keyspace = a->app.keyspace,
 		.view_ttl_ms = a->app.view_ttl_ms,
 	};
 	struct run_publisher_settings publisher = {
@@ -379,6 +380,7 @@ destroy(struct adapter *a)
 	run_waiters_destroy(a->runs.waiters);
 	loop_destroy(a->app.loop);
 	http_auth_destroy(a->app.auth);
+	keyspace_destroy(a->app.keyspace);
 	if (a->app.counters != NULL)
 		http_counters_destroy(a->app.counters);
 	if (a->app.health != NULL)

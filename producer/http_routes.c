@@ -4,30 +4,26 @@
 #include <string.h>
 
 #include "common/rid.h"
+#include "producer/http_builds.h"
 #include "producer/http_call.h"
 #include "producer/http_counters.h"
 #include "producer/http_events.h"
+#include "producer/http_run_list.h"
 #include "producer/http_runs.h"
+#include "producer/http_schedule_changes.h"
+#include "producer/http_schedules.h"
 
 enum preview { PREVIEW_NEVER, PREVIEW_IN_DOC, PREVIEW_ALWAYS };
 enum body_use { BODY_IGNORED, BODY_NONE, BODY_JSON };
 
-/* What a rid in a path names, and the error when it names nothing. */
-enum object { OBJECT_SCHEDULE, OBJECT_VERSION, OBJECT_BUILD, OBJECT_RUN };
-
+/* The rids that a path may name, and the parameter of errors about them. */
 static const struct {
-	const char *variable, *service, *type;
-	enum api_error missing;
-	const char *parameter;
+	const char *variable, *parameter;
 } objects[] = {
-	[OBJECT_SCHEDULE] = { "{scheduleRid}", "scheduler", "schedule",
-	    API_SCHEDULE_NOT_FOUND, "scheduleRid" },
-	[OBJECT_VERSION] = { "{scheduleVersionRid}", "scheduler",
-	    "schedule-version", API_VERSION_NOT_FOUND, "scheduleVersionRid" },
-	[OBJECT_BUILD] = { "{buildRid}", "foundry", "build",
-	    API_BUILD_NOT_FOUND, "buildRid" },
-	[OBJECT_RUN] = { "{runRid}", "scheduler", "run", API_RUN_NOT_FOUND,
-	    "scheduleRunRid" },
+	{ "{scheduleRid}", "scheduleRid" },
+	{ "{scheduleVersionRid}", "scheduleVersionRid" },
+	{ "{buildRid}", "buildRid" },
+	{ "{runRid}", "scheduleRunRid" },
 };
 #define N_OBJECTS (sizeof objects / sizeof objects[0])
 
@@ -37,7 +33,8 @@ struct http_route {
 	enum http_scope scope;
 	enum preview preview;
 	enum body_use body;
-	call_function *handle;
+	call_function *handle;    /* on the loop; or NULL and */
+	call_work_function *work; /* on a pool thread, by http_call_do */
 };
 
 #define API "/api/v2/orchestration"
@@ -51,16 +48,47 @@ answer_alive(struct http_call *call)
 		.body = TEXT("ok\n") });
 }
 
-/* Paths with a literal segment stand before those with a variable there. */
+/*
+ * Rows of one path stand together; paths with a literal segment stand before
+ * those with a variable there.
+ */
 static const struct http_route routes[] = {
 	{ "GET", "/healthz", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
-	    answer_alive },
+	    answer_alive, NULL },
+	{ "POST", API "/schedules", SCOPE_WRITE, PREVIEW_ALWAYS, BODY_JSON,
+	    NULL, http_schedules_create },
+	{ "POST", API "/schedules/getBatch", SCOPE_READ, PREVIEW_ALWAYS,
+	    BODY_JSON, NULL, http_schedules_get_batch },
+	{ "GET", API "/schedules/{scheduleRid}", SCOPE_READ, PREVIEW_ALWAYS,
+	    BODY_IGNORED, NULL, http_schedules_get },
+	{ "PUT", API "/schedules/{scheduleRid}", SCOPE_WRITE, PREVIEW_ALWAYS,
+	    BODY_JSON, NULL, http_schedules_replace },
+	{ "DELETE", API "/schedules/{scheduleRid}", SCOPE_WRITE, PREVIEW_IN_DOC,
+	    BODY_NONE, NULL, http_schedules_delete },
 	{ "POST", API "/schedules/{scheduleRid}/run", SCOPE_WRITE,
-	    PREVIEW_IN_DOC, BODY_NONE, http_runs_post },
+	    PREVIEW_IN_DOC, BODY_NONE, http_runs_post, NULL },
+	{ "POST", API "/schedules/{scheduleRid}/pause", SCOPE_WRITE,
+	    PREVIEW_IN_DOC, BODY_NONE, NULL, http_schedules_pause },
+	{ "POST", API "/schedules/{scheduleRid}/unpause", SCOPE_WRITE,
+	    PREVIEW_IN_DOC, BODY_NONE, NULL, http_schedules_unpause },
+	{ "POST", API "/schedules/{scheduleRid}/getAffectedResources",
+	    SCOPE_READ, PREVIEW_ALWAYS, BODY_NONE, NULL,
+	    http_schedules_affected },
+	{ "GET", API "/schedules/{scheduleRid}/runs", SCOPE_READ,
+	    PREVIEW_IN_DOC, BODY_IGNORED, NULL, http_run_list },
 	{ "GET", API "/schedules/{scheduleRid}/runs/{runRid}", SCOPE_READ,
-	    PREVIEW_NEVER, BODY_IGNORED, http_runs_get },
+	    PREVIEW_NEVER, BODY_IGNORED, http_runs_get, NULL },
 	{ "GET", API "/runEvents", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
-	    http_events_get },
+	    http_events_get, NULL },
+	{ "GET", API "/scheduleVersions/{scheduleVersionRid}", SCOPE_READ,
+	    PREVIEW_ALWAYS, BODY_IGNORED, NULL, http_versions_get },
+	{ "GET", API "/scheduleVersions/{scheduleVersionRid}/schedule",
+	    SCOPE_READ, PREVIEW_ALWAYS, BODY_IGNORED, NULL,
+	    http_versions_schedule },
+	{ "POST", API "/builds/getBatch", SCOPE_READ, PREVIEW_NEVER, BODY_JSON,
+	    NULL, http_builds_get_batch },
+	{ "GET", API "/builds/{buildRid}", SCOPE_READ, PREVIEW_NEVER,
+	    BODY_IGNORED, NULL, http_builds_get },
 };
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 
@@ -383,14 +411,13 @@ check_preview(struct http_call *call)
 }
 
 /*
- * A rid that is none is malformed; one of another type names nothing of ours,
- * which is the same as naming something that does not exist.
+ * Only their form: a rid of another type names nothing of ours, and is looked
+ * for in vain like any other.
  */
 static bool
 check_rids(struct http_call *call)
 {
 	const char *pattern = call->route->pattern;
-	struct api_parameter parameters[3];
 	struct text segment;
 	size_t n = 0;
 
@@ -400,19 +427,11 @@ check_rids(struct http_call *call)
 
 		if (object < 0)
 			continue;
-		rid = call->rids[n];
-		if (!rid_is_valid(rid)) {
-			http_call_invalid(call, objects[object].parameter,
-			    "not a resource identifier", rid);
-			return false;
-		}
-		parameters[n++] = PARAMETER_T(objects[object].parameter, rid);
-		parameters[n] = PARAMETER_END;
-		if (rid_is(rid, text_from(objects[object].service),
-			text_from(objects[object].type)))
+		rid = call->rids[n++];
+		if (rid_is_valid(rid))
 			continue;
-		http_call_error(
-		    call, objects[object].missing, NULL, parameters);
+		http_call_invalid(call, objects[object].parameter,
+		    "not a resource identifier", rid);
 		return false;
 	}
 	return true;
@@ -447,8 +466,12 @@ go_on(void *argument)
 {
 	struct http_call *call = argument;
 
-	if (check_access(call) && check_rids(call) && check_body(call))
+	if (!check_access(call) || !check_rids(call) || !check_body(call))
+		return;
+	if (call->route->handle != NULL)
 		call->route->handle(call);
+	else
+		http_call_do(call, call->route->work);
 }
 
 void

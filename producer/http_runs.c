@@ -333,12 +333,12 @@ after_store(struct http_call *call)
 }
 
 static enum finding
-judge(const struct schedule_access *access)
+judge(const struct schedule_access *schedule)
 {
-	if (!access->exists || access->head.deleted ||
-	    access->right == RIGHT_NONE)
+	if (!schedule->exists || schedule->head.deleted ||
+	    schedule->right == RIGHT_NONE)
 		return MISSING;
-	return access->right == RIGHT_ACT ? FOUND : DENIED;
+	return schedule->right == RIGHT_ACT ? FOUND : DENIED;
 }
 
 /* On a pool thread: resolves, pins and stores the run as pending. */
@@ -346,17 +346,17 @@ static void
 store_run(struct http_call *call, struct work_redis *redis)
 {
 	struct run_call *run = call->state;
-	struct schedule_access access;
+	struct access access = http_call_access(call, redis);
+	struct schedule_access schedule;
 	struct run_record existing;
 
-	if (schedule_access_read(redis->schedules, call->app->prefix,
-		&call->caller, call->rids[0], call->arena, &access,
+	if (access_read(&access, &call->rids[0], 1, false, &schedule,
 		&call->error) != 0)
 		return;
-	run->finding = judge(&access);
+	run->finding = judge(&schedule);
 	if (run->finding != FOUND)
 		return;
-	run->record.schedule_version_rid = access.head.current_version_rid;
+	run->record.schedule_version_rid = schedule.head.current_version_rid;
 	run->record.created_time_ms = clock_wall_ms();
 	if (run_view_store_pending(&redis->view, &run->record, call->arena,
 		&run->stored, &existing, &call->error) == 0 &&
@@ -440,16 +440,16 @@ static void
 read_run(struct http_call *call, struct work_redis *redis)
 {
 	struct run_call *run = call->state;
-	struct schedule_access access;
+	struct access access = http_call_access(call, redis);
+	struct schedule_access schedule;
 	struct uuid id = run->record.id;
 	int rc;
 
 	run->finding = MISSING;
-	if (schedule_access_read(redis->schedules, call->app->prefix,
-		&call->caller, call->rids[0], call->arena, &access,
+	if (access_read(&access, &call->rids[0], 1, false, &schedule,
 		&call->error) != 0)
 		return;
-	if (!access.exists || access.right == RIGHT_NONE)
+	if (!schedule.exists || schedule.right == RIGHT_NONE)
 		return;
 	rc = run_view_get(
 	    &redis->view, &id, call->arena, &run->record, &call->error);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/arena.h"
+#include "common/buffer.h"
 #include "common/memory.h"
 #include "worker/snapshot.h"
 
@@ -10,18 +11,22 @@
 
 struct live_plan {
 	struct redis *redis;
+	struct buffer prefix; /* ended by a NUL */
 	struct snapshot *snapshot;
 	struct arena *arena;
 };
 
 struct live_plan *
-live_plan_create(struct redis *redis, const char *prefix)
+live_plan_create(struct redis *redis, struct text prefix, size_t cache_bytes)
 {
-	const struct snapshot_settings settings = { .redis = redis,
-		.prefix = prefix };
 	struct live_plan *live = memory_zalloc(1, sizeof *live);
+	struct snapshot_settings settings = { .redis = redis,
+		.cache_bytes = cache_bytes };
 
 	live->redis = redis;
+	buffer_append(&live->prefix, prefix);
+	buffer_byte(&live->prefix, '\0');
+	settings.prefix = live->prefix.at;
 	live->snapshot = snapshot_create(&settings);
 	live->arena = arena_create(0);
 	return live;
@@ -34,6 +39,7 @@ live_plan_destroy(struct live_plan *live)
 		return;
 	snapshot_destroy(live->snapshot);
 	arena_destroy(live->arena);
+	buffer_finish(&live->prefix);
 	free(live);
 }
 
@@ -50,9 +56,24 @@ plan(struct live_plan *live, const struct plan_input *input, struct error *err)
 	return plan_outcome(plan);
 }
 
+/* Everything is stale to it, and a pause doesn't count. */
+static void
+force(struct live_plan *live, struct plan_input *input)
+{
+	struct schedule_version *version;
+
+	if (input->version == NULL)
+		return;
+	version = arena_alloc(live->arena, sizeof *version);
+	*version = *input->version;
+	version->force_build = true;
+	input->version = version;
+	input->paused = false;
+}
+
 static const struct outcome *
 read_and_plan(struct live_plan *live, const struct run_request *request,
-    struct error *err)
+    bool forced, struct error *err)
 {
 	const struct snapshot_plan *read;
 	struct plan_input input = { .request = request };
@@ -70,20 +91,44 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 	input.version = read->version;
 	input.paused = read->paused;
 	input.deleted = read->deleted;
+	if (forced)
+		force(live, &input);
 	return plan(live, &input, err);
+}
+
+static const struct outcome *
+run(struct live_plan *live, const struct run_request *request, bool forced,
+    struct error *err)
+{
+	const struct outcome *outcome;
+
+	arena_reset(live->arena, MEMORY_KEPT);
+	outcome = read_and_plan(live, request, forced, err);
+	if (outcome == NULL)
+		redis_disconnect(live->redis); /* answers may be under way */
+	return outcome;
 }
 
 const struct outcome *
 live_plan_run(struct live_plan *live, const struct run_request *request,
     struct error *err)
 {
-	const struct outcome *outcome;
+	return run(live, request, false, err);
+}
 
-	arena_reset(live->arena, MEMORY_KEPT);
-	outcome = read_and_plan(live, request, err);
-	if (outcome == NULL)
-		redis_disconnect(live->redis); /* answers may be under way */
-	return outcome;
+const struct outcome *
+live_plan_force(struct live_plan *live, const struct run_request *request,
+    struct error *err)
+{
+	return run(live, request, true, err);
+}
+
+const struct schedule_version *
+live_plan_version(const struct live_plan *live)
+{
+	const struct snapshot_plan *read = snapshot_plan(live->snapshot, 0);
+
+	return read->damage == NULL ? read->version : NULL;
 }
 
 bool

@@ -13,8 +13,9 @@
  */
 struct live_plan;
 
-/* `redis` is borrowed; `prefix` is redis.prefix. */
-struct live_plan *live_plan_create(struct redis *redis, const char *prefix);
+/* `redis` is borrowed; `prefix` is redis.prefix; `cache_bytes` 0: 64 MiB. */
+struct live_plan *live_plan_create(
+    struct redis *redis, struct text prefix, size_t cache_bytes);
 void live_plan_destroy(struct live_plan *live); /* NULL is fine */
 
 /*
@@ -26,6 +27,19 @@ void live_plan_destroy(struct live_plan *live); /* NULL is fine */
  */
 const struct outcome *live_plan_run(struct live_plan *live,
     const struct run_request *request, struct error *err);
+
+/*
+ * The same with everything built anew, paused or not: what the schedule could
+ * build at all.
+ */
+const struct outcome *live_plan_force(struct live_plan *live,
+    const struct run_request *request, struct error *err);
+
+/*
+ * The version that was planned, NULL if there is none that can be read; after
+ * live_plan_run, until the next.
+ */
+const struct schedule_version *live_plan_version(const struct live_plan *live);
 
 /* Whether Redis has the schedule, deleted or not; after live_plan_run. */
 bool live_plan_found_schedule(const struct live_plan *live);

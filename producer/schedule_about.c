@@ -1,6 +1,7 @@
 #include "producer/schedule_about.h"
 
 #include "common/json_write.h"
+#include "schemas/catalogue.h"
 #include "schemas/document.h"
 
 static struct text
@@ -76,4 +77,25 @@ schedule_about_write(const struct schedule_about *about, struct buffer *out)
 	put_member(out, "updatedBy", about->updated_by);
 	put_member(out, "updatedTime", about->updated_time);
 	json_close(out, '}');
+}
+
+struct text_list
+schedule_projects(struct fields *datasets,
+    const struct schedule_version *version, struct arena *arena)
+{
+	size_t max = version->target_rids.n + version->project_rids.n, n = 0, i;
+	struct text *projects = arena_zalloc(arena, max + 1, sizeof *projects);
+
+	for (i = 0; i < version->project_rids.n; i++)
+		projects[n++] = version->project_rids.at[i];
+	for (i = 0; i < version->target_rids.n; i++) {
+		struct text dataset =
+		    fields_get(datasets, version->target_rids.at[i]);
+		bool trashed;
+
+		if (dataset.at != NULL &&
+		    dataset_parse(dataset, &trashed, &projects[n], NULL) == 0)
+			n++;
+	}
+	return (struct text_list){ projects, text_sort_unique(projects, n) };
 }

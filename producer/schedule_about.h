@@ -7,12 +7,16 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/text.h"
+#include "producer/fields.h"
 #include "schemas/schedule.h"
 
 /*
  * What is kept of a schedule for people and for rights: hash `i` (keyspace,
  * section 2).  Texts are borrowed, after a parse from the arena.
  */
+#define DISPLAY_NAME_MAX 255 /* characters */
+#define DESCRIPTION_MAX 4096
+
 struct schedule_about {
 	struct text created_by, created_time;
 	struct text updated_by, updated_time;
@@ -25,5 +29,13 @@ int schedule_about_parse(struct text stored, struct arena *arena,
     struct schedule_about *about, struct error *err);
 void schedule_about_write(
     const struct schedule_about *about, struct buffer *out);
+
+/*
+ * The projects of a version's targets that exist, and those of a project scope:
+ * ascending, once each, in `arena`.  `datasets` holds what hash `g<G>:d` has of
+ * the targets.
+ */
+struct text_list schedule_projects(struct fields *datasets,
+    const struct schedule_version *version, struct arena *arena);
 
 #endif

@@ -4,7 +4,6 @@
 #include "common/json_write.h"
 #include "producer/catalogue_merge.h"
 #include "producer/schedule_about.h"
-#include "schemas/catalogue.h"
 
 /* What is stored of the file's schedules and versions. */
 struct stored {
@@ -137,29 +136,6 @@ merge_versions(struct merge *merge, const struct file_schedule *schedule,
 	return rc;
 }
 
-/* Projects of the targets that exist, and of a project scope; ascending. */
-static struct text_list
-find_projects(struct merge *merge, const struct schedule_version *version)
-{
-	struct fields *datasets = merge_part_of(merge, PART_DATASETS);
-	size_t max = version->target_rids.n + version->project_rids.n, n = 0, i;
-	struct text *projects =
-	    arena_zalloc(merge->arena, max, sizeof *projects);
-
-	for (i = 0; i < version->project_rids.n; i++)
-		projects[n++] = version->project_rids.at[i];
-	for (i = 0; i < version->target_rids.n; i++) {
-		struct text dataset =
-		    fields_get(datasets, version->target_rids.at[i]);
-		bool trashed;
-
-		if (dataset.at != NULL &&
-		    dataset_parse(dataset, &trashed, &projects[n], NULL) == 0)
-			n++;
-	}
-	return (struct text_list){ projects, text_sort_unique(projects, n) };
-}
-
 static struct text
 time_of(const struct file_version *version, const struct stored *stored)
 {
@@ -197,7 +173,9 @@ merge_about(struct merge *merge, const struct file_schedule *schedule,
 	if (schedule->description.at != NULL)
 		about.description = schedule->description;
 	if (old.at == NULL || changed) {
-		about.projects = find_projects(merge, &last->version);
+		about.projects =
+		    schedule_projects(merge_part_of(merge, PART_DATASETS),
+			&last->version, merge->arena);
 		about.projects_at = merge->generation;
 	}
 	schedule_about_write(&about, &out);

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "producer/build_event.h"
+#include "producer/live_plan.h"
 
 #define THREADS_MAX 16
+#define PLANNER_CACHE ((size_t)4 * 1024 * 1024) /* bytes, of each thread */
 
 struct worker {
 	struct work_pool *pool;
@@ -83,8 +86,15 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	worker->redis.runs = redis_create(&settings->runs, err);
 	if (worker->redis.runs == NULL)
 		return -1;
-	run_view_init(&worker->redis.view, worker->redis.runs, settings->prefix,
-	    settings->view_ttl_ms);
+	run_view_init(&worker->redis.view, worker->redis.runs,
+	    keyspace_prefix(settings->keyspace), settings->view_ttl_ms);
+	schedule_store_init(
+	    &worker->redis.store, worker->redis.schedules, settings->keyspace);
+	worker->redis.planner = live_plan_create(worker->redis.schedules,
+	    keyspace_prefix(settings->keyspace), PLANNER_CACHE);
+	worker->redis.builds = build_reader_create(settings->config, err);
+	if (worker->redis.builds == NULL)
+		return -1;
 	if (pthread_create(&worker->thread, NULL, run, worker) != 0)
 		return error_fatal(err, 71, "no thread for Redis");
 	worker->started = true;
@@ -166,8 +176,12 @@ work_pool_destroy(struct work_pool *pool)
 		return;
 	work_pool_stop(pool);
 	for (i = 0; i < pool->n_workers; i++) {
-		redis_destroy(pool->workers[i].redis.schedules);
-		redis_destroy(pool->workers[i].redis.runs);
+		struct work_redis *redis = &pool->workers[i].redis;
+
+		build_reader_destroy(redis->builds);
+		live_plan_destroy(redis->planner);
+		redis_destroy(redis->schedules);
+		redis_destroy(redis->runs);
 	}
 	pthread_cond_destroy(&pool->filled);
 	pthread_mutex_destroy(&pool->lock);

@@ -3,10 +3,12 @@
 
 #include <stddef.h>
 
+#include "common/config.h"
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/redis_pipeline.h"
 #include "producer/run_view.h"
+#include "producer/schedule_store.h"
 
 /*
  * The adapter's way to Redis.  hiredis blocks and the event loop must not, so a
@@ -19,12 +21,17 @@
  *     thread:               └─> work(redis) ──┘ loop_post
  */
 struct work_pool;
+struct live_plan;
+struct build_reader;
 
 /* What a job gets: the thread's connections, connected when used. */
 struct work_redis {
 	struct redis *schedules; /* redis.url: schedules, catalogue, rights */
 	struct redis *runs;      /* view.redis.url; often the same server */
 	struct run_view view;    /* on `runs` */
+	struct schedule_store store; /* on `schedules` */
+	struct live_plan *planner;   /* on `schedules` */
+	struct build_reader *builds;
 };
 
 struct work_job {
@@ -37,11 +44,12 @@ struct work_job {
 
 struct work_pool_settings {
 	struct loop *loop;
+	const struct config *config; /* borrowed */
 	size_t n_threads;
 	size_t queue_max; /* jobs that wait; over it submit refuses */
 	struct redis_settings schedules, runs;
-	struct text prefix;  /* redis.prefix; borrowed */
-	int64_t view_ttl_ms; /* view.ttl */
+	const struct keyspace *keyspace; /* borrowed */
+	int64_t view_ttl_ms;             /* view.ttl */
 };
 
 /* Starts the threads; connects later.  NULL: ERROR_FATAL. */

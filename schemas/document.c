@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/nearest.h"
 #include "common/rid.h"
 #include "schemas/schedule.h"
 
 #define SHOWN_MAX 100 /* bytes of a wrong value in a message */
 #define DEPTH_SHOWN 16
+#define KNOWN_MAX 16 /* members of the largest object */
+#define NEAR_MAX 64  /* bytes of a name that may be a typo */
 
 struct reader *
 reader_create(struct arena *arena)
@@ -194,6 +197,29 @@ is_known(const char *const *known, struct text name)
 	return false;
 }
 
+/* A typo must not be skipped: the fault stands at the member's own place. */
+static void
+fault_unknown(struct reader *reader, const struct place *object,
+    struct text name, const char *const *known)
+{
+	struct place place = place_member(object, name);
+	const char *names[KNOWN_MAX];
+	const char *near;
+	size_t n = 0;
+
+	for (; known[n] != NULL && n < KNOWN_MAX; n++)
+		names[n] = name_of(known[n]);
+	near = name.size <= NEAR_MAX
+	    ? nearest_name(text_copy(reader->arena, name).at, names, n,
+		  sizeof *names)
+	    : NULL;
+	if (near != NULL)
+		reader_fault(reader, &place,
+		    "unknown key; did you mean \"%s\"?", near);
+	else
+		reader_fault(reader, &place, "unknown key");
+}
+
 bool
 read_object(struct reader *reader, const struct place *place,
     const struct json *node, const char *const *known)
@@ -204,7 +230,7 @@ read_object(struct reader *reader, const struct place *place,
 		return false;
 	while (json_next(node, &member))
 		if (!is_known(known, member.name))
-			fault_text(reader, place, "unknown key", member.name);
+			fault_unknown(reader, place, member.name, known);
 	for (; *known != NULL; known++)
 		if (is_required(*known) &&
 		    json_get(node, name_of(*known)) == NULL)
