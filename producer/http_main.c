@@ -208,6 +208,9 @@ start_threads(struct adapter *a, struct error *err)
 		.kafka = a->kafka,
 		.redis = a->view,
 		.check = a->checks[CHECK_VIEW],
+		.lag = metrics_series(a->app.metrics, METRIC_GAUGE,
+		    "schedrun_run_view_lag_records", "",
+		    "Results and builds that are not in the run view yet."),
 	};
 	const struct result_feed_settings feed = {
 		.config = a->app.config,

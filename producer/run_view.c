@@ -31,13 +31,15 @@ static const char drop_source[] =
 
 /*
  * KEYS f, then r and x of each run, then b of each build; ARGV next offset,
- * view.ttl, oldest member to keep, number of runs, then (json, ttl, member,
- * partition, offset) of each run, then (value, ttl) of each build.  A result
- * that is there with a lower place stays: the first one counts.
+ * view.ttl, oldest member to keep, number of runs, what f was, then (json, ttl,
+ * member, partition, offset) of each run, then (value, ttl) of each build.  A
+ * result that is there with a lower place stays: the first one counts.
  */
 static const char fold_source[] =
+    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
+    "if at < tonumber(ARGV[5]) then return 0 end "
     "local runs = tonumber(ARGV[4]) "
-    "local a = 5 "
+    "local a = 6 "
     "for i = 1, runs do "
     "  local r, x = KEYS[2 * i], KEYS[2 * i + 1] "
     "  local old = redis.call('GET', r) "
@@ -56,11 +58,10 @@ static const char fold_source[] =
     "  redis.call('PEXPIRE', KEYS[i], ARGV[a + 1]) "
     "  a = a + 2 "
     "end "
-    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
     "if tonumber(ARGV[1]) > at then "
     "  redis.call('SET', KEYS[1], ARGV[1]) "
     "end "
-    "return 0";
+    "return 1";
 
 void
 run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
@@ -390,30 +391,73 @@ run_view_get_build(struct run_view *view, const struct uuid *id,
 	return build->event.at != NULL;
 }
 
-int
-run_view_position(struct run_view *view, const char *topic, int32_t partition,
-    int64_t *offset, struct error *err)
+/* Digits only; anything else is no position. */
+static int64_t
+read_position(struct text value)
 {
-	struct arena *arena = arena_create(1024);
-	struct text argv[] = { TEXT("GET"),
-		position_key(view, topic, partition, arena) };
-	struct redis_reply *reply = ask(view, argv, 2, err);
-	struct text value = TEXT_NONE;
+	int64_t offset = 0;
 	size_t i;
 
-	*offset = -1;
-	if (reply != NULL)
-		value = redis_reply_text(reply);
-	for (i = 0; i < value.size && value.size < 16; i++)
-		*offset =
-		    (*offset < 0 ? 0 : *offset) * 10 + (value.at[i] - '0');
+	if (value.size == 0 || value.size > 15)
+		return -1;
+	for (i = 0; i < value.size; i++) {
+		if (value.at[i] < '0' || value.at[i] > '9')
+			return -1;
+		offset = offset * 10 + (value.at[i] - '0');
+	}
+	return offset;
+}
+
+int
+run_view_positions(struct run_view *view, struct fold_position *positions,
+    size_t n, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	size_t i;
+	int rc = redis_connect(view->redis, err);
+
+	for (i = 0; rc == 0 && i < n; i++)
+		redis_append(view->redis,
+		    (struct text[]){ TEXT("GET"),
+			position_key(view, positions[i].topic,
+			    positions[i].partition, arena) },
+		    2);
+	for (i = 0; rc == 0 && i < n; i++) {
+		struct redis_reply *reply = redis_receive(view->redis, err);
+
+		rc = reply == NULL
+		    ? -1
+		    : redis_reply_error(view->redis, reply, "run view", err);
+		if (rc == 0)
+			positions[i].offset =
+			    read_position(redis_reply_text(reply));
+		else
+			redis_disconnect(view->redis);
+		redis_reply_destroy(reply);
+	}
+	arena_destroy(arena);
+	return rc;
+}
+
+int
+run_view_set_position(struct run_view *view,
+    const struct fold_position *position, struct error *err)
+{
+	struct arena *arena = arena_create(1024);
+	struct redis_reply *reply = ask(view,
+	    (struct text[]){ TEXT("SET"),
+		position_key(view, position->topic, position->partition, arena),
+		number(position->offset, arena) },
+	    3, err);
+	int rc = reply != NULL ? 0 : -1;
+
 	redis_reply_destroy(reply);
 	arena_destroy(arena);
-	return reply != NULL ? 0 : -1;
+	return rc;
 }
 
 struct fold {
-	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 4];
+	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 5];
 	size_t n_keys, n_args;
 };
 
@@ -450,7 +494,7 @@ fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
 {
 	size_t i, runs = 0;
 
-	fold->n_args = 4;
+	fold->n_args = 5;
 	for (i = 0; i < n; i++)
 		if (items[i].ttl_ms > 0 && items[i].run != NULL) {
 			fold_run(view, &items[i], arena, fold);
@@ -468,24 +512,28 @@ fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
 }
 
 int
-run_view_fold(struct run_view *view, const char *topic, int32_t partition,
-    const struct fold_item *items, size_t n, int64_t next, struct error *err)
+run_view_fold(
+    struct run_view *view, const struct fold_step *step, struct error *err)
 {
 	struct arena *arena = arena_create(0);
 	struct fold *fold = arena_zalloc(arena, 1, sizeof *fold);
 	struct redis_reply *reply;
+	int rc = -1;
 
 	fold->keys[fold->n_keys++] =
-	    position_key(view, topic, partition, arena);
-	fold->args[0] = number(next, arena);
+	    position_key(view, step->topic, step->partition, arena);
+	fold->args[0] = number(step->next, arena);
 	fold->args[1] = number(view->ttl_ms, arena);
 	fold->args[2] = oldest_place(view, arena);
-	fill_fold(view, items, n, arena, fold);
+	fold->args[4] = number(step->folded, arena);
+	fill_fold(view, step->items, step->n, arena, fold);
 	reply = run(view, &view->fold, fold->keys, fold->n_keys, fold->args,
 	    fold->n_args, err);
+	if (reply != NULL)
+		rc = redis_reply_integer(reply) == 1;
 	redis_reply_destroy(reply);
 	arena_destroy(arena);
-	return reply != NULL ? 0 : -1;
+	return rc;
 }
 
 int

@@ -71,9 +71,18 @@ struct build_record {
 int run_view_get_build(struct run_view *view, const struct uuid *id,
     struct arena *arena, struct build_record *build, struct error *err);
 
-/* The next offset to fold; -1: none is known. */
-int run_view_position(struct run_view *view, const char *topic,
-    int32_t partition, int64_t *offset, struct error *err);
+/* `f`: the next offset to fold; -1: none is known. */
+struct fold_position {
+	const char *topic; /* borrowed */
+	int32_t partition;
+	int64_t offset;
+};
+int run_view_positions(struct run_view *view, struct fold_position *positions,
+    size_t n, struct error *err);
+
+/* Sets one, also back: the topic was made anew. */
+int run_view_set_position(struct run_view *view,
+    const struct fold_position *position, struct error *err);
 
 /*
  * One partition's step of the fold: what it read and the offset behind it, in
@@ -87,8 +96,20 @@ struct fold_item {
 	struct text build_event;
 };
 #define FOLD_MAX 500 /* items of a step */
-int run_view_fold(struct run_view *view, const char *topic, int32_t partition,
-    const struct fold_item *items, size_t n, int64_t next, struct error *err);
+struct fold_step {
+	const char *topic;
+	int32_t partition;
+	int64_t folded; /* what `f` is as far as the caller knows */
+	int64_t next;   /* what it becomes */
+	const struct fold_item *items;
+	size_t n;
+};
+/*
+ * 1: done; 0: `f` is lower than that, so what was folded is lost: nothing was
+ * written, fold again from `f`.
+ */
+int run_view_fold(
+    struct run_view *view, const struct fold_step *step, struct error *err);
 
 /* The key of the page tokens, made by whoever comes first. */
 #define PAGE_KEY_SIZE 32

@@ -4,12 +4,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/kafka_consumer.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "producer/fold_places.h"
 #include "producer/result_decoder.h"
 #include "producer/result_event.h"
 #include "producer/results.h"
@@ -20,6 +20,8 @@
 #define POLL_MS 500
 #define CLOSE_MS 3000
 #define RETRY_MS 500
+#define LOOK_MS 1000 /* a view that was flushed is noticed */
+#define LAG_MAX_MS 10000
 
 struct view_fold {
 	struct view_fold_settings settings;
@@ -32,16 +34,10 @@ struct view_fold {
 	struct redis *redis;
 	struct run_view view;
 	struct result_decoder *decoder;
+	struct fold_places places;
+	int64_t looked_ms; /* at the `f` in Redis */
 	struct arena *arena;
 };
-
-static void
-rest(void)
-{
-	const struct timespec time = { 0, RETRY_MS * 1000000 };
-
-	nanosleep(&time, NULL);
-}
 
 static int64_t
 ttl_left(const struct view_fold *fold, int64_t since_ms)
@@ -100,17 +96,26 @@ take_record(struct view_fold *fold, const struct kafka_record *kafka,
 	return take_result(fold, kafka, item, err);
 }
 
-/* Folds a stretch of one partition, again and again until Redis has it. */
+/*
+ * Folds a stretch of one partition.  1: done; 0: the view has lost what was
+ * folded before.
+ */
 static int
-fold_stretch(struct view_fold *fold, const struct kafka_record *records,
-    size_t n, struct error *err)
+fold_stretch(struct view_fold *fold, struct fold_place *place,
+    const struct kafka_record *records, size_t n, struct error *err)
 {
 	struct fold_item *items = arena_zalloc(fold->arena, n, sizeof *items);
-	size_t n_items = 0, i;
+	struct fold_step step = { .topic = place->topic,
+		.partition = place->partition,
+		.folded = place->folded,
+		.next = records[n - 1].offset + 1,
+		.items = items };
+	size_t i;
+	int rc;
 
 	for (i = 0; i < n; i++) {
-		if (take_record(fold, &records[i], &items[n_items], err) == 0)
-			n_items++;
+		if (take_record(fold, &records[i], &items[step.n], err) == 0)
+			step.n++;
 		else if (err->kind != ERROR_INPUT)
 			return -1;
 		else
@@ -119,9 +124,12 @@ fold_stretch(struct view_fold *fold, const struct kafka_record *records,
 			    LOG_I("partition", records[i].partition),
 			    LOG_I("offset", records[i].offset), LOG_END);
 	}
-	return run_view_fold(&fold->view, records[0].topic,
-	    records[0].partition, items, n_items, records[n - 1].offset + 1,
-	    err);
+	rc = run_view_fold(&fold->view, &step, err);
+	if (rc == 1) {
+		place->folded = step.next;
+		place->last_ms = records[n - 1].timestamp_ms;
+	}
+	return rc;
 }
 
 static bool
@@ -130,45 +138,68 @@ is_same_partition(const struct kafka_record *a, const struct kafka_record *b)
 	return a->partition == b->partition && strcmp(a->topic, b->topic) == 0;
 }
 
+/* Stops at the first stretch that can't be folded: 0 or -1 as above. */
 static int
 fold_records(struct view_fold *fold, const struct kafka_record *records,
     size_t n, struct error *err)
 {
 	size_t start = 0, end;
+	int rc = 1;
 
 	arena_reset(fold->arena, (size_t)1 << 20);
-	for (; start < n; start = end) {
+	for (; rc == 1 && start < n; start = end) {
+		struct fold_place *place = fold_places_find(&fold->places,
+		    records[start].topic, records[start].partition);
+
 		for (end = start + 1; end < n &&
 		     is_same_partition(&records[start], &records[end]);
 		     end++)
 			;
-		if (fold_stretch(fold, records + start, end - start, err) != 0)
-			return -1;
+		if (place != NULL)
+			rc = fold_stretch(
+			    fold, place, records + start, end - start, err);
 	}
-	return 0;
+	return rc;
 }
 
-/* Reading begins where Redis says, not where the group does. */
+/* The group and the log -------------------------------------------------- */
+
 static int
 on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 {
 	struct view_fold *fold = opaque;
 	struct error err = { 0 };
-	size_t i;
 
-	for (i = 0; i < n; i++) {
-		int64_t offset;
+	if (fold_places_assign(&fold->places, &fold->view, fold->consumer,
+		positions, n, &err) == 0)
+		return 0;
+	health_bad(fold->settings.check, "%s", err.message);
+	return -1;
+}
 
-		if (redis_connect(fold->redis, &err) != 0 ||
-		    run_view_position(&fold->view, positions[i].topic,
-			positions[i].partition, &offset, &err) != 0) {
-			health_bad(fold->settings.check, "%s", err.message);
-			return -1;
-		}
-		positions[i].offset =
-		    offset >= 0 ? offset : KAFKA_OFFSET_BEGINNING;
-	}
-	return 0;
+static void
+on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct view_fold *fold = opaque;
+	struct fold_place *place =
+	    fold_places_find(&fold->places, topic, partition);
+
+	if (place == NULL || offset >= place->folded)
+		return;
+	place->restart_at = offset;
+	fold->places.unsettled = true;
+}
+
+/* What this poll returns is before the end, and is folded next. */
+static void
+on_ended(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct view_fold *fold = opaque;
+	struct fold_place *place =
+	    fold_places_find(&fold->places, topic, partition);
+
+	if (place != NULL)
+		place->end = offset;
 }
 
 static int
@@ -183,7 +214,10 @@ open_fold(struct view_fold *fold, struct error *err)
 		    .client_id = "schedrun-http-fold" },
 		.group = config_text(config, "http.group"),
 		.accept_loss = true,
-		.events = { .assigned = on_assigned, .opaque = fold },
+		.events = { .assigned = on_assigned,
+		    .moved = on_moved,
+		    .ended = on_ended,
+		    .opaque = fold },
 	};
 
 	fold->redis = redis_create(&fold->settings.redis, err);
@@ -198,28 +232,90 @@ open_fold(struct view_fold *fold, struct error *err)
 	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
 }
 
+/* The thread ------------------------------------------------------------- */
+
+/* Says how far the view is, in readiness and metrics. */
+static void
+report(struct view_fold *fold)
+{
+	const struct fold_place *behind =
+	    fold_places_behind(&fold->places, LAG_MAX_MS);
+	int64_t lag = fold_places_lag(&fold->places, fold->consumer);
+
+	metric_set(fold->settings.lag, (double)lag);
+	if (!kafka_consumer_is_joined(fold->consumer))
+		health_bad(fold->settings.check,
+		    "not (yet) a member of the group that folds the view");
+	else if (behind != NULL)
+		health_bad(fold->settings.check,
+		    "the run view is %lld records behind, %s [%d] more than "
+		    "%d s",
+		    (long long)lag, behind->topic, (int)behind->partition,
+		    LAG_MAX_MS / 1000);
+	else
+		health_ok(fold->settings.check);
+}
+
+/* Whether reading may go on: it stands where the view ends. */
+static bool
+is_settled(struct view_fold *fold, struct error *err)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (!fold->places.unsettled && now - fold->looked_ms >= LOOK_MS) {
+		fold->looked_ms = now;
+		if (fold_places_look(&fold->places, &fold->view, err) != 0)
+			return false;
+	}
+	if (fold->places.unsettled &&
+	    fold_places_settle(
+		&fold->places, &fold->view, fold->consumer, err) != 0)
+		return false;
+	return kafka_consumer_resume(fold->consumer, err) == 0;
+}
+
+/* Nothing can be folded now; meanwhile the membership is kept. */
+static void
+wait_for_view(struct view_fold *fold, const struct error *cause)
+{
+	struct kafka_record record;
+	struct error err;
+
+	if (health_check_is_ok(fold->settings.check))
+		log_event(LOG_WARN, "http", "view_not_folded", cause->message,
+		    LOG_END);
+	health_bad(fold->settings.check, "%s", cause->message);
+	fold->places.unsettled = true;
+	kafka_consumer_pause(fold->consumer, &err);
+	if (kafka_consumer_poll(fold->consumer, &record, 1, RETRY_MS, &err) > 0)
+		kafka_records_release(&record, 1);
+}
+
 static void
 fold_once(struct view_fold *fold)
 {
 	struct kafka_record records[RECORDS];
 	struct error err = { 0 };
-	int n = kafka_consumer_poll(
-	    fold->consumer, records, RECORDS, POLL_MS, &err);
+	int n, rc;
 
+	if (!is_settled(fold, &err)) {
+		wait_for_view(fold, &err);
+		return;
+	}
+	n = kafka_consumer_poll(
+	    fold->consumer, records, RECORDS, POLL_MS, &err);
 	if (n < 0) {
 		health_bad(fold->settings.check, "%s", err.message);
 		return;
 	}
-	while (n > 0 && !atomic_load(&fold->stop) &&
-	    (redis_connect(fold->redis, &err) != 0 ||
-		fold_records(fold, records, (size_t)n, &err) != 0)) {
-		health_bad(fold->settings.check, "%s", err.message);
-		rest();
-	}
+	rc = fold_records(fold, records, (size_t)n, &err);
 	kafka_records_release(records, (size_t)n);
-	/* Fewer than asked for: what there was is folded. */
-	if (n < RECORDS && kafka_consumer_is_joined(fold->consumer))
-		health_ok(fold->settings.check);
+	if (rc == 1)
+		report(fold);
+	else if (rc == 0)
+		fold->places.unsettled = true;
+	else
+		wait_for_view(fold, &err);
 }
 
 static void *
@@ -236,6 +332,7 @@ run_fold(void *argument)
 static void
 free_fold(struct view_fold *fold)
 {
+	fold_places_finish(&fold->places);
 	result_decoder_destroy(fold->decoder);
 	redis_destroy(fold->redis);
 	arena_destroy(fold->arena);

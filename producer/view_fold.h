@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/health.h"
 #include "common/kafka_client.h"
+#include "common/metrics.h"
 #include "common/redis_pipeline.h"
 
 /*
@@ -19,6 +20,7 @@ struct view_fold_settings {
 	struct kafka_health *kafka;
 	struct redis_settings redis; /* of the view */
 	struct health_check *check;  /* "view": caught up, or why not */
+	struct metric *lag;          /* records that are not folded */
 };
 
 /* Starts the thread.  NULL: ERROR_FATAL. */
