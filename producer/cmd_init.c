@@ -37,8 +37,9 @@ static const struct argp_option options[] = {
 	{ "replication", OPTION_REPLICATION, "N", 0,
 	    "Replicas of each partition (default: 3, or the brokers)", 0 },
 	{ "shards", OPTION_SHARDS, "N", 0,
-	    "Hashes that claims are spread over, a power of two (default: "
-	    "1048576)",
+	    "Hashes that claims are spread over, a power of two: a thirtieth "
+	    "of "
+	    "the requests in dedup.ttl is best (default: 65536)",
 	    0 },
 	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Change nothing", 0 },
 	{ "new-topic", OPTION_NEW_TOPIC, NULL, 0,

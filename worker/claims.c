@@ -138,7 +138,7 @@ claims_create(const struct claims_settings *settings)
 	buffer_append(&claims->prefix, text_from(settings->prefix));
 	buffer_append(&claims->topic, text_from(settings->topic));
 	claims_set_space(
-	    claims, &(struct claims_space){ TEXT(""), 1u << 20, 0 });
+	    claims, &(struct claims_space){ TEXT(""), 1u << 16, 0 });
 	return claims;
 }
 

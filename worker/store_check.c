@@ -5,10 +5,9 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "schemas/keyspace.h"
 
 #define FORMAT 1
-#define SHARDS_DEFAULT (1u << 20)
-#define SHARDS_MAX (1u << 24)
 
 static bool
 read_number(struct text text, uint64_t *value)
@@ -135,9 +134,9 @@ judge_meta(const struct store_check *check, const struct text *meta,
 		    TEXT_ARG(check->cluster_id));
 	warn_of_other("topic", meta[META_TOPIC], check->topic);
 	warn_of_other("group", meta[META_GROUP], check->group);
-	facts->shards = SHARDS_DEFAULT;
+	facts->shards = KEYSPACE_SHARDS_DEFAULT;
 	if (read_number(meta[META_SHARDS], &number) && number > 0 &&
-	    number <= SHARDS_MAX && (number & (number - 1)) == 0)
+	    number <= KEYSPACE_SHARDS_MAX && (number & (number - 1)) == 0)
 		facts->shards = (uint32_t)number;
 	facts->created_ms = 0;
 	if (read_number(meta[META_CREATED], &number))

@@ -200,7 +200,7 @@ class Worker(Side):
         self.bench.prepare_redis(self.flags())
 
     def command(self):
-        return [str(BUILD / "schedrun-worker"), *self.flags(), "-s", "worker.id=1",
+        return [os.environ.get("BENCH_WORKER", str(BUILD / "schedrun-worker")), *self.flags(), "-s", "worker.id=1",
                 "-s", "admin.listen=127.0.0.1:0", "--log-format", "json",
                 *shlex.split(os.environ.get("BENCH_FLAGS", ""))]
 
