@@ -28,7 +28,7 @@ static const struct {
 #define N_OBJECTS (sizeof objects / sizeof objects[0])
 
 struct http_route {
-	const char *method;
+	const char *method;  /* NULL: the path is not served */
 	const char *pattern; /* below http.base.path; one per path in a row */
 	enum http_scope scope;
 	enum preview preview;
@@ -87,6 +87,11 @@ static const struct http_route routes[] = {
 	    http_versions_schedule },
 	{ "POST", API "/builds/getBatch", SCOPE_READ, PREVIEW_NEVER, BODY_JSON,
 	    NULL, http_builds_get_batch },
+	/* The build system's, not ours: "create" is no malformed rid. */
+	{ NULL, API "/builds/create", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, NULL },
+	{ NULL, API "/builds/search", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, NULL },
 	{ "GET", API "/builds/{buildRid}", SCOPE_READ, PREVIEW_NEVER,
 	    BODY_IGNORED, NULL, http_builds_get },
 };
@@ -194,7 +199,7 @@ find_pattern(struct http_call *call)
 	for (i = 0; i < N_ROUTES; i++)
 		if (matches(&call->path, (size_t)start, routes[i].pattern,
 			call->rids))
-			return &routes[i];
+			return routes[i].method != NULL ? &routes[i] : NULL;
 	return NULL;
 }
 
