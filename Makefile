@@ -69,6 +69,10 @@ $(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
 $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 	$(link)
 
+# Our verdicts on records, for other implementations to be held against.
+$(BUILD)/verdict: $(BUILD)/tests/codec/verdict.o $(BUILD)/libschedrun.a
+	$(link)
+
 # Against servers of one's own: build/integration/kafka 127.0.0.1:9092
 $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 	@mkdir -p $(@D)

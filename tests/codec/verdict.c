@@ -1,0 +1,103 @@
+/*
+ * What our codec says of records, for other implementations to be compared
+ * with.  Reads lines "any<TAB>schema<TAB>hex" or "request<TAB>schema<TAB>hex"
+ * and writes one line for each:
+ *
+ *     ok                   the walk passes the record schedrun.Any
+ *     ok 6162 - 5 ...      of a request: its seven fields, texts in hex
+ *     malformed, ...       why not
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "schemas/run_request.h"
+
+#define FIELDS 7
+#define FIELD_CREATED_TIME 4
+
+static int
+digit(char c)
+{
+	return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+static void
+read_hex(const char *hex, struct buffer *out)
+{
+	buffer_reset(out);
+	for (; hex[0] != '\0' && hex[0] != '\n'; hex += 2)
+		buffer_byte(out, (char)(digit(hex[0]) * 16 + digit(hex[1])));
+}
+
+static void
+print_text(struct text text)
+{
+	size_t i;
+
+	printf(text.at == NULL ? " -" : " ");
+	for (i = 0; i < text.size; i++)
+		printf("%02x", (unsigned char)text.at[i]);
+	if (text.at != NULL && text.size == 0)
+		printf("\"\"");
+}
+
+static void
+print_fields(const union field_value *values)
+{
+	int i;
+
+	for (i = 0; i < FIELDS; i++)
+		if (i == FIELD_CREATED_TIME)
+			printf(" %lld", (long long)values[i].number);
+		else
+			print_text(values[i].text);
+}
+
+static void
+answer(bool is_request, const char *schema, struct text body)
+{
+	union field_value values[FIELDS];
+	struct rejection rejection;
+	struct layout *layout = is_request
+	    ? run_request_layout(text_from(schema), &rejection)
+	    : layout_compile(text_from(schema), "schedrun.Any", &rejection);
+
+	if (layout == NULL ||
+	    layout_walk(layout, body, values, &rejection) != 0) {
+		printf("%s\n", reject_text(rejection.reason));
+	} else {
+		printf("ok");
+		if (is_request)
+			print_fields(values);
+		printf("\n");
+	}
+	layout_destroy(layout);
+}
+
+int
+main(void)
+{
+	struct buffer body = { 0 };
+	char *line = NULL;
+	size_t capacity = 0;
+
+	while (getline(&line, &capacity, stdin) > 0) {
+		char *rest = line;
+		const char *kind = strsep(&rest, "\t");
+		const char *schema = strsep(&rest, "\t");
+
+		if (rest == NULL) {
+			fprintf(stderr, "verdict: not three columns\n");
+			return 64;
+		}
+		read_hex(rest, &body);
+		answer(
+		    strcmp(kind, "request") == 0, schema, buffer_text(&body));
+	}
+	fflush(stdout);
+	buffer_finish(&body);
+	free(line);
+	return 0;
+}
