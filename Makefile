@@ -23,7 +23,7 @@ OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I
     $(if $(FAULTS),-DSCHEDRUN_FAULTS)
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LIBS := -lrdkafka -lhiredis -lavro -ljansson -luv -lhttp_parser \
+LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
     -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*.c))
@@ -96,7 +96,7 @@ deps: ## install what is missing: packages, Kafka, the tests' Python
 
 # Each library's header, so that a bare machine is noticed before the compiler.
 HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
-    jansson.h uv.h http_parser.h confuse.h systemd/sd-daemon.h \
+    uv.h http_parser.h confuse.h systemd/sd-daemon.h \
     openssl/evp.h
 ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
 $(info make: libraries are missing, installing them)

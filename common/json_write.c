@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
 /* A comma belongs before a value unless it is the first, or follows a name. */
 static void
 separate(struct buffer *buffer)
@@ -134,14 +136,71 @@ json_put_null(struct buffer *buffer)
 	buffer_append(buffer, TEXT("null"));
 }
 
+static int
+compare_members(const void *a, const void *b)
+{
+	const struct json_member *x = a, *y = b;
+
+	return text_compare(x->name, y->name);
+}
+
+static void
+put_object(struct buffer *buffer, const struct json *object)
+{
+	size_t n = json_size(object), i;
+	struct json_member *members = memory_zalloc(n + 1, sizeof *members);
+
+	/* Each goes on from where the one before it stood. */
+	for (i = 0; i < n; i++) {
+		members[i].position = i;
+		json_next(object, &members[i]);
+	}
+	qsort(members, n, sizeof *members, compare_members);
+	json_open(buffer, '{');
+	for (i = 0; i < n; i++) {
+		json_name_text(buffer, members[i].name);
+		json_put_node(buffer, members[i].value);
+	}
+	json_close(buffer, '}');
+	free(members);
+}
+
+static void
+put_array(struct buffer *buffer, const struct json *array)
+{
+	size_t n = json_size(array), i;
+
+	json_open(buffer, '[');
+	for (i = 0; i < n; i++)
+		json_put_node(buffer, json_at(array, i));
+	json_close(buffer, ']');
+}
+
 void
 json_put_node(struct buffer *buffer, const struct json *node)
 {
-	char *printed = json_print(node);
-
-	separate(buffer);
-	buffer_append(buffer, text_from(printed));
-	free(printed);
+	switch (json_type_of(node)) {
+	case JSON_TYPE_NULL:
+		json_put_null(buffer);
+		break;
+	case JSON_TYPE_BOOL:
+		json_put_bool(buffer, json_bool(node));
+		break;
+	case JSON_TYPE_INTEGER:
+	case JSON_TYPE_NUMBER:
+		separate(buffer);
+		buffer_append(buffer, json_digits(node));
+		break;
+	case JSON_TYPE_STRING:
+		json_put_text(buffer, json_text(node));
+		break;
+	case JSON_TYPE_ARRAY:
+		put_array(buffer, node);
+		break;
+	case JSON_TYPE_OBJECT:
+		put_object(buffer, node);
+		break;
+	}
 }
 
 void

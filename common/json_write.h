@@ -25,7 +25,10 @@ void json_put_integer(struct buffer *buffer, int64_t value);
 void json_put_bool(struct buffer *buffer, bool value);
 void json_put_null(struct buffer *buffer);
 
-/* A parsed node again, members in ascending order of their names. */
+/*
+ * A parsed node again: members in ascending order of their names, numbers as
+ * they were written.  Recursive, as deep as the document was let be.
+ */
 void json_put_node(struct buffer *buffer, const struct json *node);
 
 /*

@@ -4,134 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "common/memory.h"
-
-/*
- * A node is jansson's own json_t, seen through an opaque pointer: no copy of
- * the tree is made.  Recursion inside jansson is bounded by the depth that is
- * checked over the bytes before it parses.
- */
-struct json_document {
-	json_t *root;
-};
-
-static const json_t *
-unwrap(const struct json *node)
-{
-	return (const json_t *)(const void *)node;
-}
-
-static const struct json *
-wrap(const json_t *node)
-{
-	return (const struct json *)(const void *)node;
-}
-
-/* Skips a string whose opening quote stands at `i`; its end or the text's. */
-static size_t
-skip_string(struct text bytes, size_t i)
-{
-	for (i++; i < bytes.size && bytes.at[i] != '"'; i++)
-		if (bytes.at[i] == '\\')
-			i++;
-	return i;
-}
-
-/* Whether brackets nest no deeper than allowed; what else is wrong, the parser
- * says. */
-static bool
-is_shallow(struct text bytes, size_t depth_max)
-{
-	size_t depth = 0, i;
-
-	for (i = 0; i < bytes.size; i++) {
-		switch (bytes.at[i]) {
-		case '"':
-			i = skip_string(bytes, i);
-			break;
-		case '[':
-		case '{':
-			if (++depth > depth_max)
-				return false;
-			break;
-		case ']':
-		case '}':
-			if (depth > 0)
-				depth--;
-			break;
-		default:
-			break;
-		}
-	}
-	return true;
-}
-
-struct json_document *
-json_parse(struct text bytes, size_t depth_max, struct error *err)
-{
-	struct json_document *document;
-	json_error_t fault;
-	json_t *root;
-
-	if (bytes.size == 0) {
-		error_set(err, ERROR_INPUT, "empty, not a JSON document");
-		return NULL;
-	}
-	if (!is_shallow(bytes, depth_max)) {
-		error_set(err, ERROR_INPUT,
-		    "JSON nested more than %zu levels deep", depth_max);
-		return NULL;
-	}
-	root = json_loadb(bytes.at, bytes.size,
-	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
-	if (root == NULL) {
-		error_set(err, ERROR_INPUT, "line %d, column %d: %s",
-		    fault.line, fault.column, fault.text);
-		return NULL;
-	}
-	document = memory_alloc(sizeof *document);
-	document->root = root;
-	return document;
-}
+#include "common/strict_json_node.h"
 
 void
 json_destroy(struct json_document *document)
 {
-	if (document == NULL)
-		return;
-	json_decref(document->root);
-	free(document);
+	if (document != NULL)
+		arena_destroy(document->arena);
 }
 
 const struct json *
 json_root(const struct json_document *document)
 {
-	return wrap(document->root);
+	return &document->root;
 }
 
 enum json_type
 json_type_of(const struct json *node)
 {
-	switch (json_typeof(unwrap(node))) {
-	case JSON_OBJECT:
-		return JSON_TYPE_OBJECT;
-	case JSON_ARRAY:
-		return JSON_TYPE_ARRAY;
-	case JSON_STRING:
-		return JSON_TYPE_STRING;
-	case JSON_INTEGER:
-		return JSON_TYPE_INTEGER;
-	case JSON_REAL:
-		return JSON_TYPE_NUMBER;
-	case JSON_TRUE:
-	case JSON_FALSE:
-		return JSON_TYPE_BOOL;
-	case JSON_NULL:
-		break;
-	}
-	return JSON_TYPE_NULL;
+	return node != NULL ? node->type : JSON_TYPE_NULL;
 }
 
 const char *
@@ -153,84 +44,118 @@ json_type_name(enum json_type type)
 bool
 json_bool(const struct json *node)
 {
-	return json_is_true(unwrap(node));
+	return json_type_of(node) == JSON_TYPE_BOOL && node->truth;
 }
 
+/* The parser has seen to it that the digits are some, and that they fit. */
 int64_t
 json_int(const struct json *node)
 {
-	return json_integer_value(unwrap(node));
+	bool negative;
+	int64_t value = 0;
+	size_t i;
+
+	if (json_type_of(node) != JSON_TYPE_INTEGER)
+		return 0;
+	negative = node->is.text[0] == '-';
+	for (i = negative; i < node->n; i++)
+		value = value * 10 - (node->is.text[i] - '0');
+	return negative ? value : -value;
+}
+
+static bool
+is_number(const struct json *node)
+{
+	return json_type_of(node) == JSON_TYPE_INTEGER ||
+	    json_type_of(node) == JSON_TYPE_NUMBER;
 }
 
 double
 json_number(const struct json *node)
 {
-	return json_number_value(unwrap(node));
+	/* What follows a number in the text does not go on with it. */
+	return is_number(node) ? strtod(node->is.text, NULL) : 0;
+}
+
+struct text
+json_digits(const struct json *node)
+{
+	if (!is_number(node))
+		return TEXT_NONE;
+	return (struct text){ node->is.text, node->n };
 }
 
 struct text
 json_text(const struct json *node)
 {
-	const json_t *string = unwrap(node);
-
-	return (struct text){ json_string_value(string),
-		json_string_length(string) };
+	if (json_type_of(node) != JSON_TYPE_STRING)
+		return TEXT_NONE;
+	return (struct text){ node->is.text, node->n };
 }
 
 size_t
 json_size(const struct json *node)
 {
-	const json_t *list = unwrap(node);
+	enum json_type type = json_type_of(node);
 
-	return json_is_array(list) ? json_array_size(list)
-				   : json_object_size(list);
+	return type == JSON_TYPE_ARRAY || type == JSON_TYPE_OBJECT ? node->n
+								   : 0;
 }
 
 const struct json *
 json_at(const struct json *array, size_t i)
 {
-	return wrap(json_array_get(unwrap(array), i));
+	if (json_type_of(array) != JSON_TYPE_ARRAY || i >= array->n)
+		return NULL;
+	return &array->is.items[i];
+}
+
+static bool
+is_named(const struct json_named *member, struct text name)
+{
+	return member->name.size == name.size &&
+	    memcmp(member->name.at, name.at, name.size) == 0;
+}
+
+size_t
+json_find(const struct json_object *object, size_t n, struct text name)
+{
+	size_t i;
+
+	if (object->slots == NULL) {
+		for (i = 0; i < n; i++)
+			if (is_named(&object->members[i], name))
+				break;
+		return i;
+	}
+	i = text_hash(name) & object->mask;
+	for (; object->slots[i] != 0; i = (i + 1) & object->mask)
+		if (is_named(&object->members[object->slots[i] - 1], name))
+			return object->slots[i] - 1;
+	return n;
 }
 
 const struct json *
 json_get(const struct json *object, const char *name)
 {
-	return wrap(json_object_get(unwrap(object), name));
-}
+	size_t i;
 
-/* jansson's iteration takes a node that isn't const, and changes nothing. */
-static json_t *
-for_iteration(const struct json *object)
-{
-	return (json_t *)(uintptr_t)object;
+	if (json_type_of(object) != JSON_TYPE_OBJECT)
+		return NULL;
+	i = json_find(object->is.object, object->n, text_from(name));
+	return i < object->n ? &object->is.object->members[i].value : NULL;
 }
 
 bool
 json_next(const struct json *object, struct json_member *member)
 {
-	json_t *node = for_iteration(object);
-	const char *name;
+	const struct json_named *named;
 
-	if (!json_is_object(node))
+	if (json_size(object) == 0 || object->type != JSON_TYPE_OBJECT ||
+	    member->position == object->n)
 		return false;
-	member->position = member->position == NULL
-	    ? json_object_iter(node)
-	    : json_object_iter_next(node, member->position);
-	if (member->position == NULL)
-		return false;
-	name = json_object_iter_key(member->position);
-	member->name = (struct text){ name, strlen(name) };
-	member->value = wrap(json_object_iter_value(member->position));
+	named = &object->is.object->members[member->position++];
+	member->name = named->name;
+	member->value = &named->value;
 	return true;
-}
-
-char *
-json_print(const struct json *node)
-{
-	char *printed = json_dumps(
-	    unwrap(node), JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-
-	if (printed == NULL)
-		memory_exhausted();
-	return printed;
 }

@@ -143,8 +143,8 @@ are_ascii(const char *at)
 	return (load(at, 8) & 0x8080808080808080) == 0;
 }
 
-bool
-text_is_utf8(struct text text)
+size_t
+text_utf8_size(struct text text)
 {
 	size_t i = 0, n;
 
@@ -156,10 +156,16 @@ text_is_utf8(struct text text)
 		n = sequence_size(
 		    (const unsigned char *)text.at + i, text.size - i);
 		if (n == 0)
-			return false;
+			break;
 		i += n;
 	}
-	return true;
+	return i;
+}
+
+bool
+text_is_utf8(struct text text)
+{
+	return text_utf8_size(text) == text.size;
 }
 
 struct text

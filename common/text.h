@@ -41,6 +41,8 @@ size_t text_hash(struct text text);
 
 /* UTF-8 by RFC 3629: no overlong form, no surrogate, nothing over U+10FFFF. */
 bool text_is_utf8(struct text text);
+/* How many bytes of its beginning are. */
+size_t text_utf8_size(struct text text);
 
 /* At most `max` bytes of the text's beginning, not ending within a character. */
 struct text text_cut(struct text text, size_t max);

@@ -13,10 +13,12 @@
 static struct text
 print(struct reader *reader, const struct json *node)
 {
-	char *printed = json_print(node);
-	struct text copy = text_copy(reader->arena, text_from(printed));
+	struct buffer printed = { 0 };
+	struct text copy;
 
-	free(printed);
+	json_put_node(&printed, node);
+	copy = text_copy(reader->arena, buffer_text(&printed));
+	buffer_finish(&printed);
 	return copy;
 }
 

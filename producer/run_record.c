@@ -184,7 +184,7 @@ read_finished(
 {
 	const struct json *result = json_get(root, "result");
 	const struct json *why = json_get(root, "why");
-	char *printed;
+	struct buffer printed = { 0 };
 
 	record->state = RUN_PENDING;
 	if (result == NULL)
@@ -194,9 +194,9 @@ read_finished(
 	    !read_place(root, record))
 		return false;
 	if (why != NULL) {
-		printed = json_print(why);
-		record->why = text_copy(arena, text_from(printed));
-		free(printed);
+		json_put_node(&printed, why);
+		record->why = text_copy(arena, buffer_text(&printed));
+		buffer_finish(&printed);
 	}
 	return true;
 }

@@ -9,12 +9,12 @@ cd "$(dirname "$0")/../.."
 cache=.cache
 mkdir -p "$cache"
 
-# Compiler, and the libraries: Kafka, Avro, Redis, unit tests; JSON (jansson);
+# Compiler, and the libraries: Kafka, Avro, Redis, unit tests;
 # event loop and HTTP parser of the adapter; key sets and the registry over TLS
 # (curl), signatures and digests (crypto); configuration files (confuse);
 # readiness for systemd.
 build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
-libhiredis-dev libcunit1-dev libjansson-dev libuv1-dev libhttp-parser-dev
+libhiredis-dev libcunit1-dev libuv1-dev libhttp-parser-dev
 libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
 run_packages="redis-server default-jre-headless maven curl"
 test_packages="python3 python3-venv"

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,58 @@ test_what_is_refused(void)
 		{ "a member twice", TEXT("{\"a\":1,\"a\":2}"), false },
 		{ "NaN", TEXT("[NaN]"), false },
 		{ "a lone surrogate", TEXT("[\"\\ud800\"]"), false },
-		{ "a NUL escaped", TEXT("[\"a\\u0000b\"]"), false },
+		{ "a NUL escaped", TEXT("[\"a\\u0000b\"]"), true },
+		{ "a pair of surrogates", TEXT("[\"\\uD83d\\uDE00\"]"), true },
+		{ "the other half first", TEXT("[\"\\ude00\\ud83d\"]"), false },
+		{ "half and a letter", TEXT("[\"\\ud83dx\"]"), false },
+		{ "half and an escape", TEXT("[\"\\ud83d\\n\"]"), false },
+		{ "half and a point", TEXT("[\"\\ud83d\\u0041\"]"), false },
+		{ "three digits", TEXT("[\"\\u123\"]"), false },
+		{ "no such escape", TEXT("[\"\\x41\"]"), false },
+		{ "a tab in a string", TEXT("[\"\t\"]"), false },
+		{ "a string cut", TEXT("[\"abc"), false },
+		{ "another quote", TEXT("['abc']"), false },
+		{ "a byte order mark", TEXT("\xef\xbb\xbf[]"), false },
+		{ "a NUL behind", TEXT("[]\0"), false },
+		{ "a form feed", TEXT("[\f]"), false },
+		{ "spaces", TEXT(" \t\r\n[ \n] "), true },
+		{ "zero", TEXT("[0,-0,0.0,0e0,-0.5E+7,1e-7]"), true },
+		{ "a zero in front", TEXT("[01]"), false },
+		{ "a plus", TEXT("[+1]"), false },
+		{ "a lone minus", TEXT("[-]"), false },
+		{ "nothing behind the point", TEXT("[1.]"), false },
+		{ "nothing before it", TEXT("[.5]"), false },
+		{ "no exponent", TEXT("[1e]"), false },
+		{ "only its sign", TEXT("[1e+]"), false },
+		{ "a number of any size",
+		    TEXT("[123456789012345678901234567890,1e999]"), true },
+		{ "hexadecimal", TEXT("[0x1]"), false },
+		{ "words", TEXT("[true,false,null]"), true },
+		{ "half a word", TEXT("[tru]"), false },
+		{ "a word and more", TEXT("[nullx]"), false },
+		{ "a comma in front", TEXT("[,1]"), false },
+		{ "a comma behind", TEXT("[1,]"), false },
+		{ "two commas", TEXT("[1,,2]"), false },
+		{ "no comma", TEXT("[1 2]"), false },
+		{ "a member and a comma", TEXT("{\"a\":1,}"), false },
+		{ "no colon", TEXT("{\"a\" 1}"), false },
+		{ "no value", TEXT("{\"a\":}"), false },
+		{ "a name without quotes", TEXT("{a:1}"), false },
+		{ "a number for a name", TEXT("{1:1}"), false },
+		{ "the other bracket", TEXT("[1}"), false },
+		{ "the other bracket, empty", TEXT("{]"), false },
+		{ "a bracket too many", TEXT("[]]"), false },
+		{ "a bracket too few", TEXT("[[]"), false },
+		{ "two values", TEXT("1 2"), false },
+		{ "a comment", TEXT("[] // x"), false },
+		{ "a member twice, escaped", TEXT("{\"a\":1,\"\\u0061\":2}"),
+		    false },
+		{ "a member twice of many",
+		    TEXT("{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,"
+			 "\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"d\":1}"),
+		    false },
+		{ "names with a NUL differ", TEXT("{\"a\":1,\"a\\u0000\":2}"),
+		    true },
 		{ "a NUL inside", TEXT("[\"a\0b\"]"), false },
 		{ "not UTF-8", TEXT("[\"\xff\"]"), false },
 		{ "an overlong form", TEXT("[\"\xc0\xaf\"]"), false },
@@ -94,9 +146,139 @@ test_writing(void)
 	buffer_finish(&out);
 }
 
+/* Whether each of n members is found, and no other. */
+static bool
+are_members_found(int n)
+{
+	struct buffer text = { 0 };
+	struct json_document *document;
+	char name[16];
+	bool found = true;
+	int i;
+
+	json_open(&text, '{');
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "m%d", i);
+		json_name(&text, name);
+		json_put_integer(&text, i);
+	}
+	json_close(&text, '}');
+	document = json_parse(buffer_text(&text), 1, NULL);
+	for (i = 0; i < n && found; i++) {
+		snprintf(name, sizeof name, "m%d", i);
+		found = json_get(json_root(document), name) != NULL &&
+		    json_int(json_get(json_root(document), name)) == i;
+	}
+	found = found && json_get(json_root(document), "m") == NULL &&
+	    json_size(json_root(document)) == (size_t)n;
+	json_destroy(document);
+	buffer_finish(&text);
+	return found;
+}
+
+static void
+test_many_members(void)
+{
+	static const int counts[] = { 0, 1, 8, 9, 16, 17, 1000, 100000 };
+	char row[32];
+
+	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		snprintf(row, sizeof row, "%d members", counts[i]);
+		CHECK_ROW(row, are_members_found(counts[i]));
+	}
+}
+
+static void
+test_numbers(void)
+{
+	const struct {
+		struct text text;
+		enum json_type type;
+		int64_t value;
+		double number;
+	} rows[] = {
+		{ TEXT("0"), JSON_TYPE_INTEGER, 0, 0 },
+		{ TEXT("-0"), JSON_TYPE_INTEGER, 0, 0 },
+		{ TEXT("2147483647"), JSON_TYPE_INTEGER, INT32_MAX, INT32_MAX },
+		{ TEXT("9223372036854775807"), JSON_TYPE_INTEGER, INT64_MAX,
+		    9223372036854775807.0 },
+		{ TEXT("-9223372036854775808"), JSON_TYPE_INTEGER, INT64_MIN,
+		    -9223372036854775808.0 },
+		{ TEXT("9223372036854775808"), JSON_TYPE_NUMBER, 0,
+		    9223372036854775808.0 },
+		{ TEXT("-9223372036854775809"), JSON_TYPE_NUMBER, 0,
+		    -9223372036854775808.0 },
+		{ TEXT("10000000000000000000"), JSON_TYPE_NUMBER, 0, 1e19 },
+		{ TEXT("1.0"), JSON_TYPE_NUMBER, 0, 1 },
+		{ TEXT("1e2"), JSON_TYPE_NUMBER, 0, 100 },
+		{ TEXT("\"1\""), JSON_TYPE_STRING, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct json_document *document =
+		    json_parse(rows[i].text, 1, NULL);
+		const struct json *root = json_root(document);
+		double off = json_number(root) - rows[i].number;
+
+		CHECK_ROW(rows[i].text.at, json_type_of(root) == rows[i].type);
+		CHECK_ROW(rows[i].text.at, json_int(root) == rows[i].value);
+		CHECK_ROW(rows[i].text.at, off >= 0 && off <= 0);
+		CHECK_ROW(rows[i].text.at,
+		    (json_digits(root).at != NULL) ==
+			(rows[i].type != JSON_TYPE_STRING));
+		json_destroy(document);
+	}
+}
+
+static void
+test_where_it_is_wrong(void)
+{
+	const struct {
+		struct text text;
+		const char *message;
+	} rows[] = {
+		{ TEXT("[1,\n \xc3\xa4]"),
+		    "line 2, column 2: a value is missing" },
+		{ TEXT("[\"\xc3\xa4\" 1]"),
+		    "line 1, column 6: a comma or the closing bracket is "
+		    "missing" },
+		{ TEXT("[\"\\n\", x"), "line 1, column 8: a value is missing" },
+		{ TEXT("[1,\n\"\xff\"]"), "line 2, column 2: not UTF-8" },
+		{ TEXT("[[[]]]"), "JSON nested more than 2 levels deep" },
+		{ TEXT("{}{"), "line 1, column 3: more than one value" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct error err;
+
+		CHECK(json_parse(rows[i].text, 2, &err) == NULL);
+		CHECK_ROW(
+		    rows[i].message, strcmp(err.message, rows[i].message) == 0);
+	}
+}
+
+static void
+test_written_as_it_came(void)
+{
+	const struct text text = TEXT("[1e2,-0,12345678901234567890,"
+				      "\"a\\u0000\\b\\f\\n\\r\\t\\\"\\\\/\","
+				      "{\"\":{},\"a\":[],\"\xc3\xa4\":null}]");
+	struct json_document *document = json_parse(text, 8, NULL);
+	struct buffer out = { 0 };
+
+	json_put_node(&out, json_root(document));
+	CHECK(text_equal(buffer_text(&out), text));
+	json_destroy(document);
+	buffer_finish(&out);
+}
+
 CU_TestInfo strict_json_tests[] = {
 	{ "what is refused", test_what_is_refused },
 	{ "nodes", test_nodes },
 	{ "writing", test_writing },
+	{ "many members", test_many_members },
+	{ "numbers", test_numbers },
+	{ "where it is wrong", test_where_it_is_wrong },
+	{ "written as it came", test_written_as_it_came },
 	CU_TEST_INFO_NULL,
 };
