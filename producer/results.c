@@ -172,6 +172,10 @@ result_write_why(const struct schedule_run *run, struct buffer *out)
 	json_put_integer(out, run->running);
 	json_name(out, "upToDate");
 	json_put_integer(out, run->up_to_date);
+	if (run->blocked > 0) {
+		json_name(out, "blocked");
+		json_put_integer(out, run->blocked);
+	}
 	for (i = 0; i < RUN_LISTS; i++)
 		if (run->lists[i].count > 0)
 			put_list(out, run_list_name((enum run_list)i),

@@ -1,0 +1,141 @@
+"""The worker, `plan --schedule` and `plan --world` on what `export` prints must say
+the same, to the byte: random worlds of the golden generator, side by side in one
+catalogue."""
+
+import json
+import os
+import pathlib
+import sys
+import uuid
+
+import catalogues
+import programs
+import pytest
+from programs import wait_for
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
+
+import documents  # noqa: E402
+import worlds  # noqa: E402
+
+WORLDS = 80
+TIME = "2026-01-31T09:05:07.042Z"
+
+
+def renamed(case, seed):
+    """The case with names that no other world has."""
+    text = json.dumps(case)
+    for kind in ("foundry.main.dataset", "foundry.main.jobspec", "compass.main.folder",
+                 "scheduler.main.schedule", "scheduler.main.schedule-version"):
+        text = text.replace(f'"ri.{kind}.', f'"ri.{kind}.w{seed}.')
+    for user in worlds.USERS:
+        text = text.replace(f'"{user}"', f'"{uuid.uuid5(uuid.NAMESPACE_OID, user + str(seed))}"')
+    return json.loads(text)
+
+
+def make_cases():
+    """Catalogue parts and requests that a store can hold."""
+    for seed in range(1, WORLDS + 1):
+        case = renamed(worlds.Maker(seed, most=150).make(), seed)
+        version = case["version"]
+        if version is None or not catalogues_may_have(version):
+            continue
+        case["world"].pop("limits", None)
+        paused = version.pop("paused", False)
+        version.pop("deleted", None)
+        request = {"requestId": f"r-{seed}", "scheduleRid": version["scheduleRid"],
+                   "createdTime": TIME, "createdBy": case["request"].get("createdBy"),
+                   "scheduleVersionRid": version["rid"] if seed % 3 == 0 else None}
+        yield case["world"], {"rid": version["scheduleRid"], "paused": paused,
+                              "versions": [version]}, request
+
+
+def catalogues_may_have(version):
+    """`apply` wants owners that clients can read."""
+    try:
+        return str(uuid.UUID(version["createdBy"])) == version["createdBy"]
+    except ValueError:
+        return False
+
+
+def merged(cases):
+    whole = {"projects": {}, "users": {}, "datasets": {}, "jobSpecs": [], "schedules": []}
+    for world, schedule, _ in cases:
+        for key in ("projects", "users", "datasets"):
+            whole[key].update(world.get(key, {}))
+        whole["jobSpecs"] += world.get("jobSpecs", [])
+        whole["schedules"].append(schedule)
+    return whole
+
+
+@pytest.fixture(scope="module")
+def shop(servers, tmp_path_factory):
+    servers.redis().flushall()
+    system = programs.System(servers, tmp_path_factory.mktemp("same-plan"))
+    system.delete_topics()
+    system.init()
+    system.worker()
+    tokens = system.directory / "tokens"
+    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
+    tokens.chmod(0o600)
+    system.adapter(http__auth="token-file", http__token__file=str(tokens),
+                   http__listen="127.0.0.1:0", http__drain="0")
+    yield system
+    system.stop()
+    system.delete_topics()
+
+
+def plan_offline(shop, exported, requests):
+    """One outcome per request, from the exported world alone."""
+    world = {key: value for key, value in exported.items() if key != "schedules"}
+    schedules = {schedule["rid"]: schedule for schedule in exported["schedules"]}
+    lines = []
+    for request in requests:
+        schedule = schedules[request["scheduleRid"]]
+        version = dict(schedule["versions"][-1], paused=schedule["paused"])
+        lines.append(documents.canonical(
+            {"world": world, "version": version, "request": request}))
+    answers = shop.must("plan", "--jsonl", stdin="\n".join(lines) + "\n")
+    return answers.splitlines()
+
+
+def plan_live(shop, request):
+    flags = ["--schedule", request["scheduleRid"], "--request-id", request["requestId"]]
+    if request["createdBy"]:
+        flags += ["--by", request["createdBy"]]
+    if request["scheduleVersionRid"]:
+        flags += ["--pin", request["scheduleVersionRid"]]
+    outcome = json.loads(shop.must("plan", *flags))
+    outcome["createdTime"] = TIME
+    return documents.canonical(outcome)
+
+
+def test_one_plan_in_three_places(shop):
+    cases = list(make_cases())
+    assert len(cases) > WORLDS / 2
+    shop.apply(merged(cases))
+    exported = json.loads(shop.must("export"))
+    requests = [request for _, _, request in cases]
+    for daemon in shop.daemons:
+        daemon.wait_ready()
+    said = shop.must("submit", "-f", "-", stdin="".join(
+        json.dumps({k: v for k, v in r.items() if v is not None}) + "\n" for r in requests))
+    runs = {json.loads(line)["requestId"]: json.loads(line)["runRid"]
+            for line in said.splitlines()}
+    offline = plan_offline(shop, exported, requests)
+    outcomes = set()
+    for request, expected in zip(requests, offline):
+        assert plan_live(shop, request) == expected, request
+        done = wait_for(f"the run of {request['requestId']} in the view",
+                        lambda: explained(shop, runs[request["requestId"]], expected))
+        assert done == expected
+        outcomes.add(json.loads(expected)["why"]["cause"])
+    assert {"stale", "upToDate"} < outcomes and len(outcomes) > 8, outcomes
+
+
+def explained(shop, run, expected):
+    """`run explain`; None until both topics are folded as far as it needs."""
+    done = shop.run("run", "explain", run)
+    if done.returncode != 0 or (done.stderr and '"build"' in expected):
+        return None
+    return done.stdout.rstrip("\n")
