@@ -24,6 +24,7 @@ struct redis {
 	redisContext *context; /* NULL: not connected */
 	struct buffer out;     /* queued, not yet sent */
 	char address[160];
+	bool was_too_large; /* the answer that was received last */
 };
 
 static const redisReply *
@@ -327,6 +328,7 @@ redis_receive(struct redis *redis, struct error *err)
 	void *reply = NULL;
 	size_t received;
 
+	redis->was_too_large = false;
 	if (redis_send(redis, err) != 0)
 		return NULL;
 	received = unread(redis->context->reader);
@@ -349,6 +351,7 @@ redis_receive(struct redis *redis, struct error *err)
 		}
 		received += unread(redis->context->reader) - before;
 		if (received > REPLY_SIZE_MAX) {
+			redis->was_too_large = true;
 			error_set(err, ERROR_RETRY,
 			    "redis %s: an answer of more than %zu bytes",
 			    redis->address, REPLY_SIZE_MAX);
@@ -356,6 +359,12 @@ redis_receive(struct redis *redis, struct error *err)
 			return NULL;
 		}
 	}
+}
+
+bool
+redis_answer_was_too_large(const struct redis *redis)
+{
+	return redis->was_too_large;
 }
 
 struct redis_reply *

@@ -69,6 +69,9 @@ int redis_send(struct redis *redis, struct error *err);
  */
 struct redis_reply *redis_receive(struct redis *redis, struct error *err);
 
+/* Whether what failed last was an answer over the cap on size. */
+bool redis_answer_was_too_large(const struct redis *redis);
+
 /* Append, send and receive of one command. */
 struct redis_reply *redis_command(
     struct redis *redis, const struct text *argv, size_t n, struct error *err);

@@ -196,17 +196,32 @@ read_generation(struct apply *apply, int64_t *generation, struct error *err)
 	return rc;
 }
 
+/*
+ * The next number: Redis's clock in milliseconds, or one more than the last.
+ * So no number is ever given out twice, not even by a Redis that was emptied or
+ * went back in time: what readers cache is of one generation for good.
+ */
 static int
 take_number(struct apply *apply, struct error *err)
 {
-	const struct text incr[2] = { TEXT("INCR"),
-		key(apply, KEY_GENERATIONS) };
-	struct redis_reply *reply = redis_command(apply->redis, incr, 2, err);
+	static struct redis_script next = {
+		.source =
+		    "local time = redis.call('TIME')\n"
+		    "local now = tonumber(time[1]) * 1000 +\n"
+		    "    math.floor(tonumber(time[2]) / 1000)\n"
+		    "local last = tonumber(redis.call('GET', KEYS[1]) or '0')\n"
+		    "if now <= (last or 0) then now = last + 1 end\n"
+		    "redis.call('SET', KEYS[1], string.format('%.0f', now))\n"
+		    "return now\n",
+	};
+	const struct text name = key(apply, KEY_GENERATIONS);
+	struct redis_reply *reply =
+	    redis_run_script(apply->redis, &next, &name, 1, NULL, 0, err);
 	int rc;
 
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(apply->redis, reply, "INCR n", err);
+	rc = redis_reply_error(apply->redis, reply, "next generation", err);
 	apply->number = redis_reply_integer(reply);
 	snprintf(apply->stages, sizeof apply->stages, "%lld",
 	    (long long)apply->number);
@@ -428,7 +443,8 @@ catalogue_apply(const struct apply_settings *settings,
 	do
 		rc = attempt(&apply, file, arena, report, err);
 	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
-	if (redis_is_connected(apply.redis))
+	/* A connection that failed must not leave the lock to its time-out. */
+	if (redis_connect(apply.redis, NULL) == 0)
 		touch_lock(&apply, &unlock, &held, NULL);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,

@@ -155,17 +155,80 @@ spec_field(struct buffer *name, struct text output, struct text branch)
 	return keyspace_field(output, branch, name);
 }
 
-/* Takes the outputs of a stored spec out of the merged hash. */
+/* The stored specs: which outputs they have, which of them make room. */
+struct stored_specs {
+	struct fields *named; /* by (rid, branch): the file brings them again */
+	struct fields *owned; /* (output, branch) of a spec that is there */
+};
+
 static void
-remove_spec(struct fields *merged, const struct job_spec *spec)
+note_spec(struct merge *merge, const struct stored_specs *specs,
+    const struct job_spec *spec)
 {
+	struct fields *merged = merge_part_of(merge, PART_JOB_SPECS);
 	struct buffer name = { 0 };
+	bool replaced;
 	size_t i;
 
-	for (i = 0; i < spec->n_outputs; i++)
-		fields_remove(
-		    merged, spec_field(&name, spec->outputs[i], spec->branch));
+	replaced =
+	    fields_get(specs->named, spec_field(&name, spec->rid, spec->branch))
+		.at != NULL;
+	for (i = 0; i < spec->n_outputs; i++) {
+		struct text field =
+		    spec_field(&name, spec->outputs[i], spec->branch);
+
+		fields_put(specs->owned, field, TEXT(""));
+		if (replaced)
+			fields_remove(merged, field);
+	}
 	buffer_finish(&name);
+}
+
+static bool
+is_pointer(const struct field *field)
+{
+	return text_starts_with(field->value, TEXT("="));
+}
+
+/* Outputs that point to a spec which is none of theirs claim nothing. */
+static void
+remove_dangling(struct merge *merge, const struct stored_specs *specs)
+{
+	struct fields *stored = stored_part(merge, PART_JOB_SPECS);
+	const struct field *sorted = fields_sorted(stored);
+	size_t i, n = fields_size(stored);
+
+	for (i = 0; i < n; i++)
+		if (is_pointer(&sorted[i]) &&
+		    fields_get(specs->owned, sorted[i].name).at == NULL)
+			fields_remove(merge_part_of(merge, PART_JOB_SPECS),
+			    sorted[i].name);
+}
+
+static int
+read_specs(
+    struct merge *merge, const struct stored_specs *specs, struct error *err)
+{
+	struct fields *stored = stored_part(merge, PART_JOB_SPECS);
+	const struct field *sorted = fields_sorted(stored);
+	size_t i, n = fields_size(stored);
+
+	for (i = 0; i < n; i++) {
+		struct job_spec spec;
+
+		if (is_pointer(&sorted[i]))
+			continue;
+		if (job_spec_parse(sorted[i].value, merge->arena, &spec, err) !=
+		    0) {
+			error_prefix(err,
+			    "the stored job spec of %.*s is unreadable (apply "
+			    "a whole catalogue with --prune to replace it)",
+			    TEXT_ARG(owner_of(sorted[i].name)));
+			return -1;
+		}
+		note_spec(merge, specs, &spec);
+	}
+	return 0;
 }
 
 /* Stored specs that the file brings again, by (rid, branch), make room. */
@@ -173,34 +236,22 @@ static int
 remove_replaced(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
-	struct fields *stored = stored_part(merge, PART_JOB_SPECS);
-	struct fields *named = fields_create(merge->arena);
-	const struct field *sorted = fields_sorted(stored);
-	size_t i, n = fields_size(stored);
+	const struct stored_specs specs = { fields_create(merge->arena),
+		fields_create(merge->arena) };
 	struct buffer name = { 0 };
-	int rc = 0;
+	size_t i;
+	int rc;
 
 	for (i = 0; i < file->n_specs; i++)
-		fields_put(named,
+		fields_put(specs.named,
 		    spec_field(&name, file->specs[i].spec.rid,
 			file->specs[i].spec.branch),
 		    TEXT(""));
-	for (i = 0; rc == 0 && i < n; i++) {
-		struct job_spec spec;
-
-		if (text_starts_with(sorted[i].value, TEXT("=")))
-			continue;
-		rc = job_spec_parse(sorted[i].value, merge->arena, &spec, err);
-		if (rc != 0)
-			error_prefix(err, "stored job spec of %.*s",
-			    TEXT_ARG(owner_of(sorted[i].name)));
-		else if (fields_get(
-			     named, spec_field(&name, spec.rid, spec.branch))
-			     .at != NULL)
-			remove_spec(
-			    merge_part_of(merge, PART_JOB_SPECS), &spec);
-	}
-	fields_destroy(named);
+	rc = read_specs(merge, &specs, err);
+	if (rc == 0)
+		remove_dangling(merge, &specs);
+	fields_destroy(specs.named);
+	fields_destroy(specs.owned);
 	buffer_finish(&name);
 	return rc;
 }

@@ -24,20 +24,22 @@ struct fields *fields_create(struct arena *arena);
 void fields_destroy(struct fields *fields); /* NULL is fine */
 
 size_t fields_size(const struct fields *fields);
+struct arena *fields_arena(const struct fields *fields);
 /* The value, or no text. */
 struct text fields_get(const struct fields *fields, struct text name);
 void fields_put(struct fields *fields, struct text name, struct text value);
 void fields_remove(struct fields *fields, struct text name);
 
 /*
- * All fields in ascending order of their names: fields_size of them, as they are
- * now; in the arena.
+ * All fields in ascending order of their names: fields_size of them, as they
+ * are now; in the arena.
  */
 const struct field *fields_sorted(struct fields *fields);
 
 /*
  * Reads a whole hash, by HSCAN: it may be larger than one answer.  A key that
- * is not there is empty.  Errors as of redis_receive.
+ * is not there is empty.  Errors as of redis_receive and redis_reply_error,
+ * naming the key; ERROR_INPUT: a value over REDIS_VALUE_MAX.
  */
 int fields_read(struct fields *fields, struct redis *redis, struct text key,
     struct error *err);
@@ -46,7 +48,7 @@ int fields_read(struct fields *fields, struct redis *redis, struct text key,
 int fields_write(struct fields *fields, struct redis *redis, struct text key,
     struct error *err);
 
-/* Reads only these names: HMGET in pieces.  Those not there stay out. */
+/* Reads only these names, in pieces.  Those not there stay out. */
 int fields_read_some(struct fields *fields, struct redis *redis,
     struct text key, const struct text *names, size_t n, struct error *err);
 

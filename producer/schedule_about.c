@@ -14,6 +14,18 @@ read_prose(struct reader *reader, const struct json *object, const char *name)
 	return text_copy(reader->arena, json_text(node));
 }
 
+static int64_t
+read_generation(
+    struct reader *reader, const struct place *root, const struct json *object)
+{
+	struct place place = place_member(root, TEXT("projectsAt"));
+	const struct json *node = json_get(object, "projectsAt");
+
+	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_INTEGER))
+		return 0;
+	return json_int(node);
+}
+
 int
 schedule_about_parse(struct text stored, struct arena *arena,
     struct schedule_about *about, struct error *err)
@@ -41,8 +53,7 @@ schedule_about_parse(struct text stored, struct arena *arena,
 		about->display_name = read_prose(reader, node, "displayName");
 		about->description = read_prose(reader, node, "description");
 		read_rid_set(reader, &root, node, "projects", &about->projects);
-		about->projects_at =
-		    read_int(reader, &root, node, "projectsAt", 0);
+		about->projects_at = read_generation(reader, &root, node);
 	}
 	json_destroy(document);
 	return reader_result(reader, err);

@@ -20,7 +20,7 @@ enum keyspace_key {
 	KEY_ABOUT,       /* `i`: schedule rid -> names, times, projects */
 	KEY_VERSIONS,    /* `v`: version rid -> Version document */
 	KEY_GENERATION,  /* `g`: the catalogue's current generation */
-	KEY_GENERATIONS, /* `n`: the last number given out */
+	KEY_GENERATIONS, /* `n`: the last number given out, never one twice */
 	KEY_APPLY_LOCK,  /* `n:lock`: who is applying */
 	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */

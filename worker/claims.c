@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "worker/claims_blame.h"
 
 #define MARKS_MAX 1024 /* of one chunk: it has no more records than claims */
 #define ATTEMPT_TTL "3600"
@@ -103,6 +104,7 @@ static const char overwrite_source[] =
 
 struct chunk {
 	struct claim *items;
+	const struct claim_mark *marks;
 	size_t n, n_marks;
 };
 
@@ -335,7 +337,7 @@ claims_send(struct claims *claims, const struct claim_mark *marks,
 	append_take(claims, marks, n_marks);
 	chunk = &claims->chunks[(claims->oldest + claims->n_chunks++) %
 	    CLAIMS_IN_FLIGHT];
-	*chunk = (struct chunk){ items, n, n_marks };
+	*chunk = (struct chunk){ items, marks, n, n_marks };
 	return redis_send(claims->redis, err);
 }
 
@@ -428,6 +430,26 @@ hear_taken(struct claims *claims, const struct redis_reply *reply,
 	return 0;
 }
 
+/* Names the key that is of another type. */
+static void
+blame_key(struct claims *claims, const struct chunk *chunk, struct error *err)
+{
+	struct claims_blame blame = { claims->redis, claims->keys,
+		chunk->n_marks, buffer_text(&claims->claim_prefix),
+		claims->ttl_ms, chunk->items, chunk->n, claims->shards };
+	size_t i;
+
+	claims_discard(claims); /* of no use: the batch is dropped */
+	if (!redis_is_connected(claims->redis))
+		return;
+	buffer_reset(&claims->numbers);
+	buffer_reserve(&claims->numbers, chunk->n_marks * key_size(claims));
+	for (i = 0; i < chunk->n_marks; i++)
+		claims->keys[i] = partition_key(
+		    claims, 'm', chunk->marks[i].partition, &claims->numbers);
+	claims_blame(&blame, err);
+}
+
 static int
 hear_answer(struct claims *claims, const struct redis_reply *reply,
     const struct chunk *chunk, struct claims_answer *answer, struct error *err)
@@ -436,6 +458,8 @@ hear_answer(struct claims *claims, const struct redis_reply *reply,
 
 	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
 		claims->is_loaded = false; /* NOSCRIPT, if it was that */
+		if (strstr(err->message, "WRONGTYPE") != NULL)
+			blame_key(claims, chunk, err);
 		return -1;
 	}
 	if (redis_reply_type(reply) != REDIS_ARRAY ||

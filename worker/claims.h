@@ -83,8 +83,8 @@ struct claims_answer {
 };
 
 /*
- * Sends a chunk without waiting; `items` stay the caller's and must stay in
- * place until claims_receive has answered.  At most CLAIMS_CHUNK items and as
+ * Sends a chunk without waiting; `items` and `marks` stay the caller's and must
+ * stay in place until claims_receive has answered.  At most CLAIMS_CHUNK items and as
  * many marks as partitions in them; no items is fine: then only marks move.
  */
 int claims_send(struct claims *claims, const struct claim_mark *marks,

@@ -10,6 +10,7 @@
 
 #define OUTPUT_MAX ((size_t)32 * 1024 * 1024)
 #define SNAPSHOT_MAX ((size_t)64 * 1024 * 1024)
+#define PLANS_KEPT ((size_t)8 * 1024 * 1024)
 #define SEEK_MS 5000
 
 struct owned *
@@ -364,7 +365,7 @@ start_plan(struct intake *intake, size_t i)
 	if (read->damage != NULL)
 		return NULL;
 	fault_record(batch->records[i].request.request_id);
-	input = arena_alloc(batch->arena, sizeof *input);
+	input = arena_alloc(intake->plans, sizeof *input);
 	*input = (struct plan_input){
 		.request = &batch->records[i].request,
 		.version = read->version,
@@ -372,18 +373,27 @@ start_plan(struct intake *intake, size_t i)
 		.deleted = read->deleted,
 	};
 	return plan_start(
-	    batch->arena, snapshot_world(intake->snapshot), input);
+	    intake->plans, snapshot_world(intake->snapshot), input);
+}
+
+/* Whether what was read and planned is more than a batch may hold. */
+static bool
+is_too_much(const struct intake *intake)
+{
+	return intake->batch->n > 1 &&
+	    snapshot_used(intake->snapshot) + arena_used(intake->plans) >=
+	    SNAPSHOT_MAX;
 }
 
 /*
  * Steps all plans, level by level: what they need to know next is read in bulk
- * for all of them.
+ * for all of them.  Ends early if that becomes too much.
  */
 static enum intake_result
 run_plans(struct intake *intake, struct plan **plans, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	size_t *open = arena_alloc(batch->arena, batch->n * sizeof *open);
+	size_t *open = arena_alloc(intake->plans, batch->n * sizeof *open);
 	size_t n_open = 0, left, i;
 	double start;
 
@@ -399,7 +409,7 @@ run_plans(struct intake *intake, struct plan **plans, struct error *err)
 			if (plan_step(plans[open[i]]) == PLAN_NEEDS)
 				open[left++] = open[i];
 		n_open = left;
-		if (n_open == 0)
+		if (n_open == 0 || is_too_much(intake))
 			return INTAKE_FINE;
 		start = telemetry_clock();
 		if (snapshot_answer(intake->snapshot, err) != 0)
@@ -417,14 +427,14 @@ outcome_of(struct intake *intake, size_t i, struct plan *plan)
 	const struct snapshot_plan *read;
 
 	if (record->fate == FATE_CRASHED)
-		return plan_internal(batch->arena, &record->request,
+		return plan_internal(intake->plans, &record->request,
 		    record->request.schedule_version_rid, "crashedWorker",
 		    TEXT("Planning this request ended workers several times; "
 			 "it was given up."));
 	if (plan != NULL)
 		return plan_outcome(plan);
 	read = snapshot_plan(intake->snapshot, record->plan);
-	return plan_internal(batch->arena, &record->request, read->planned_rid,
+	return plan_internal(intake->plans, &record->request, read->planned_rid,
 	    read->damage, read->damage_message);
 }
 
@@ -466,17 +476,16 @@ read_and_plan(
 	enum intake_result result;
 
 	*cut = false;
+	arena_reset(intake->plans, PLANS_KEPT);
 	add_plans(intake);
 	if (snapshot_read(intake->snapshot, err) != 0)
 		return INTAKE_STORE_AWAY;
 	telemetry_generation(
 	    intake->telemetry, snapshot_generation(intake->snapshot));
-	*plans = arena_alloc(batch->arena, batch->n * sizeof(struct plan *));
+	*plans = arena_alloc(intake->plans, batch->n * sizeof(struct plan *));
 	fault_slow_plan();
 	result = run_plans(intake, *plans, err);
-	if (result != INTAKE_FINE || batch->n < 2 ||
-	    snapshot_used(intake->snapshot) + arena_used(batch->arena) <
-		SNAPSHOT_MAX)
+	if (result != INTAKE_FINE || !is_too_much(intake))
 		return result;
 	*cut = true;
 	return cut_before(intake, batch->n / 2, err) == 0 ? INTAKE_FINE
@@ -491,7 +500,7 @@ intake_plan(struct intake *intake, struct error *err)
 	struct plan **plans;
 	bool cut;
 
-	if (intake->batch->entered_again) {
+	if (intake->batch->entered_again && !intake->survived) {
 		result = look_at_attempts(intake, err);
 		if (result != INTAKE_FINE)
 			return result;
@@ -524,11 +533,13 @@ intake_advance(struct intake *intake)
 		if (owned != NULL)
 			owned->expected = batch->spans[i].next;
 	}
+	intake->survived = false;
 }
 
 void
 intake_drop(struct intake *intake)
 {
+	intake->survived = true;
 	if (intake->batch != NULL)
 		batch_reset(intake->batch);
 	claims_discard(intake->claims);

@@ -40,10 +40,14 @@ struct intake {
 	struct owned *owned;
 	size_t n_owned;
 	struct batch *batch; /* in work; NULL: none */
+	struct arena *plans; /* of the batch; given back once it is encoded */
 	/* Marks of the chunks that are out: an answer names one of its own. */
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
 	size_t sent_first, sent_n;
-	bool revoked;             /* an assignment went during the last poll */
+	bool revoked; /* an assignment went during the last poll */
+	/* This process let go of records itself: that they come again is no
+	 * sign that they ended one. */
+	bool survived;
 	int32_t behind_partition; /* after INTAKE_BEHIND_HERE */
 	int64_t behind_mark;
 };

@@ -87,6 +87,7 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 	intake->claims = claims_create(&claims);
 	intake->decoder = decoder_create(p->registry);
 	intake->snapshot = snapshot_create(&snapshot);
+	intake->plans = arena_create(256 * 1024);
 	intake->telemetry = p->telemetry;
 	intake->marks = (struct marks){ .redis = p->redis,
 		.prefix = text_from(prefix),
@@ -164,6 +165,7 @@ pipeline_destroy(struct pipeline *p)
 	claims_destroy(p->intake.claims);
 	decoder_destroy(p->intake.decoder);
 	snapshot_destroy(p->intake.snapshot);
+	arena_destroy(p->intake.plans);
 	free(p->intake.owned);
 	registry_destroy(p->registry);
 	redis_destroy(p->redis);

@@ -10,7 +10,7 @@
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 #define ARENA_KEPT ((size_t)4 * 1024 * 1024)
-#define EX_CONFIG 78
+#define ATTEMPTS_MAX 8 /* applies in a row that a batch waits out */
 
 static const char *const kind_names[CACHE_KINDS] = {
 	[CACHE_SCHEDULE] = "schedules",
@@ -108,16 +108,16 @@ snapshot_begin(struct snapshot *snapshot)
 	size_t i;
 
 	count_entries(snapshot);
-	if (snapshot->is_stale) {
-		cache_forget(snapshot->cache, CACHE_SCHEDULE);
-		snapshot->cached_generation = 0;
-		snapshot->is_stale = false;
-	}
 	for (i = 0; i < CACHE_KINDS; i++)
 		fetch_list_reset(&snapshot->lists[i]);
 	world_reset(snapshot->world);
 	arena_reset(snapshot->arena, ARENA_KEPT);
 	cache_begin(snapshot->cache);
+	if (snapshot->is_stale) {
+		cache_forget(snapshot->cache, CACHE_SCHEDULE);
+		snapshot->cached_generation = 0;
+		snapshot->is_stale = false;
+	}
 	snapshot->n_plans = 0;
 	snapshot->generation = 0;
 }
@@ -172,122 +172,75 @@ snapshot_add(
 	return snapshot->n_plans++;
 }
 
-static void
-ask_generation(struct snapshot *snapshot)
+/* One limit of hash `l`; false: it is there and no number. */
+static bool
+read_limit(const struct redis_reply *list, size_t i, int32_t *limit)
 {
-	const struct text get[2] = { TEXT("GET"),
-		keyspace_key(snapshot->keyspace, KEY_GENERATION) };
+	struct text text = redis_reply_text(redis_reply_at(list, i));
+	int64_t value = 0;
+	size_t digit;
 
-	redis_append(snapshot->redis, get, 2);
+	if (text.at == NULL)
+		return true;
+	if (text.size == 0 || text.size > 10)
+		return false;
+	for (digit = 0; digit < text.size; digit++) {
+		if (text.at[digit] < '0' || text.at[digit] > '9')
+			return false;
+		value = value * 10 + (text.at[digit] - '0');
+	}
+	*limit = (int32_t)value;
+	return value <= INT32_MAX;
 }
 
-void
-snapshot_ask(struct snapshot *snapshot)
-{
-	fetch_list_ask(&snapshot->lists[CACHE_SCHEDULE], snapshot->redis,
-	    keyspace_key(snapshot->keyspace, KEY_HEADS));
-	ask_generation(snapshot);
-}
-
+/* The generation's limits.  What can't be read must not be guessed. */
 static int
-hear_generation(
-    struct snapshot *snapshot, int64_t *generation, struct error *err)
+read_limits(struct snapshot *snapshot, struct text key, struct error *err)
 {
-	struct redis_reply *reply = redis_receive(snapshot->redis, err);
-	struct text value;
+	struct world_limits limits = limits_default();
+	const struct text get[5] = { TEXT("HMGET"), key, TEXT("maxJobs"),
+		TEXT("maxInputs"), TEXT("maxRetries") };
+	struct redis_reply *reply = redis_command(snapshot->redis, get, 5, err);
 	int rc;
 
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(snapshot->redis, reply, "GET g", err);
-	value = redis_reply_text(reply);
-	if (rc == 0 && value.at == NULL) {
-		snapshot_forget(snapshot);
+	rc = redis_reply_error(snapshot->redis, reply, "HMGET limits", err);
+	if (rc != 0)
+		error_prefix(err, "%.*s", TEXT_ARG(key));
+	else if (redis_reply_size(reply) != 3 ||
+	    !read_limit(reply, 0, &limits.max_jobs) ||
+	    !read_limit(reply, 1, &limits.max_inputs) ||
+	    !read_limit(reply, 2, &limits.max_retries))
 		rc = error_set(err, ERROR_RETRY,
-		    "redis %s has no catalogue; run schedrun apply",
-		    redis_address(snapshot->redis));
-	}
-	if (rc == 0) {
-		*generation = strtoll(value.at, NULL, 10);
-		if (*generation <= 0)
-			rc = error_fatal(err, EX_CONFIG,
-			    "redis %s: %.*s is not a generation's number",
-			    redis_address(snapshot->redis),
-			    TEXT_ARG(keyspace_key(
-				snapshot->keyspace, KEY_GENERATION)));
-	}
+		    "redis %s: a limit in %.*s is not a number; run schedrun "
+		    "apply with `limits`",
+		    redis_address(snapshot->redis), TEXT_ARG(key));
 	redis_reply_destroy(reply);
+	if (rc == 0)
+		snapshot->limits = limits_capped(limits);
 	return rc;
-}
-
-int
-snapshot_hear(struct snapshot *snapshot, struct error *err)
-{
-	if (fetch_list_hear(&snapshot->lists[CACHE_SCHEDULE], snapshot->cache,
-		snapshot->redis, err) != 0)
-		return -1;
-	return hear_generation(snapshot, &snapshot->generation, err);
-}
-
-void
-snapshot_ask_proof(struct snapshot *snapshot)
-{
-	ask_generation(snapshot);
-}
-
-int
-snapshot_hear_proof(struct snapshot *snapshot, struct error *err)
-{
-	int64_t generation; /* a newer one is no harm: ours stays readable */
-
-	return hear_generation(snapshot, &generation, err);
-}
-
-/* One limit of hash `l`: what is no number counts as not set. */
-static int32_t
-limit_of(const struct redis_reply *list, size_t i, int32_t fallback)
-{
-	struct text text = redis_reply_text(redis_reply_at(list, i));
-	long long value;
-
-	if (text.at == NULL)
-		return fallback;
-	value = strtoll(text.at, NULL, 10);
-	return value >= 0 && value <= INT32_MAX ? (int32_t)value : fallback;
 }
 
 /* A new generation: its limits, and nothing cached of the old structure. */
 static int
 follow_generation(struct snapshot *snapshot, struct error *err)
 {
-	struct world_limits limits = limits_default();
 	struct buffer key = { 0 };
-	struct text get[5] = { TEXT("HMGET"), TEXT_NONE, TEXT("maxJobs"),
-		TEXT("maxInputs"), TEXT("maxRetries") };
-	struct redis_reply *reply;
-	int rc = -1;
+	int rc;
 
-	get[1] = keyspace_part(
-	    snapshot->keyspace, snapshot->generation, PART_LIMITS, &key);
-	reply = redis_command(snapshot->redis, get, 5, err);
+	if (snapshot->generation == snapshot->cached_generation)
+		return 0;
+	rc = read_limits(snapshot,
+	    keyspace_part(
+		snapshot->keyspace, snapshot->generation, PART_LIMITS, &key),
+	    err);
 	buffer_finish(&key);
-	if (reply == NULL)
+	if (rc != 0)
 		return -1;
-	if (redis_reply_error(snapshot->redis, reply, "HMGET l", err) == 0) {
-		if (redis_reply_size(reply) == 3) {
-			limits.max_jobs = limit_of(reply, 0, limits.max_jobs);
-			limits.max_inputs =
-			    limit_of(reply, 1, limits.max_inputs);
-			limits.max_retries =
-			    limit_of(reply, 2, limits.max_retries);
-		}
-		snapshot->limits = limits_capped(limits);
-		cache_forget(snapshot->cache, CACHE_DATASET);
-		snapshot->cached_generation = snapshot->generation;
-		rc = 0;
-	}
-	redis_reply_destroy(reply);
-	return rc;
+	cache_forget(snapshot->cache, CACHE_DATASET);
+	snapshot->cached_generation = snapshot->generation;
+	return 0;
 }
 
 /* A field's parts are divided by a line break, shown as people write it. */
@@ -304,7 +257,7 @@ put_field(struct buffer *out, struct text field)
 }
 
 struct text
-snapshot_damage_of(struct snapshot *snapshot, const char *hash,
+snapshot_damage_of(struct snapshot *snapshot, enum cache_kind kind,
     struct text field, const char *why)
 {
 	struct buffer message = { 0 };
@@ -312,9 +265,9 @@ snapshot_damage_of(struct snapshot *snapshot, const char *hash,
 
 	buffer_append(&message, TEXT("The stored entry "));
 	put_field(&message, field);
-	buffer_format(&message, " of %.*s%s is unreadable: %.*s.",
-	    TEXT_ARG(keyspace_prefix(snapshot->keyspace)), hash,
-	    TEXT_ARG(reason));
+	buffer_append(&message, TEXT(" of "));
+	snapshot_key(snapshot, kind, &message);
+	buffer_format(&message, " is unreadable: %.*s.", TEXT_ARG(reason));
 	text = text_copy(snapshot->arena, buffer_text(&message));
 	buffer_finish(&message);
 	return text;
@@ -322,10 +275,10 @@ snapshot_damage_of(struct snapshot *snapshot, const char *hash,
 
 static void
 damage_plan(struct snapshot *snapshot, struct snapshot_plan *plan,
-    const char *hash, struct text field, const char *why)
+    enum cache_kind kind, struct text field, const char *why)
 {
 	plan->damage = "versionUnreadable";
-	plan->damage_message = snapshot_damage_of(snapshot, hash, field, why);
+	plan->damage_message = snapshot_damage_of(snapshot, kind, field, why);
 }
 
 /* Which version a plan is for, by its schedule's head as read now. */
@@ -333,17 +286,21 @@ static void
 choose_version(struct snapshot *snapshot, size_t number)
 {
 	struct snapshot_plan *plan = &snapshot->plans[number];
-	const struct cache_entry *entry = snapshot->schedules[number];
+	struct cache_entry *entry = snapshot->schedules[number];
 	struct schedule_head head = { 0 };
 	struct error err;
 
 	plan->planned_rid = plan->pin;
-	plan->has_schedule = entry->bytes.at != NULL;
+	plan->has_schedule =
+	    entry->bytes.at != NULL || entry->damage.at != NULL;
 	if (!plan->has_schedule)
 		return;
-	if (schedule_head_parse(entry->bytes, &head, &err) != 0) {
-		damage_plan(
-		    snapshot, plan, "s", plan->schedule_rid, err.message);
+	if (entry->damage.at == NULL &&
+	    schedule_head_parse(entry->bytes, &head, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	if (entry->damage.at != NULL) {
+		damage_plan(snapshot, plan, CACHE_SCHEDULE, plan->schedule_rid,
+		    entry->damage.at);
 		return;
 	}
 	plan->paused = head.paused;
@@ -365,11 +322,29 @@ parse_version(struct snapshot *snapshot, struct cache_entry *entry)
 	version = arena_alloc(arena, sizeof *version);
 	if (schedule_version_parse(
 		entry->bytes, entry->key, arena, version, &err) != 0) {
-		entry->damage = text_copy(arena, text_from(err.message));
+		cache_spoil(snapshot->cache, entry, err.message);
 		return;
 	}
 	cache_parsed(snapshot->cache, entry, version);
 	cache_drop_bytes(snapshot->cache, entry);
+}
+
+/* Immutable: one that is there and can be read is known for good. */
+static void
+want_version(struct snapshot *snapshot, const struct snapshot_plan *plan)
+{
+	struct cache_entry *entry;
+	bool known;
+
+	if (plan->planned_rid.at == NULL || plan->damage != NULL)
+		return;
+	entry = cache_entry(snapshot->cache, CACHE_VERSION, plan->planned_rid);
+	known = cache_is_settled(snapshot->cache, entry) &&
+	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
+		snapshot_is_fresh(snapshot, entry));
+	snapshot_count_lookup(snapshot, CACHE_VERSION, known);
+	if (!known)
+		snapshot_want(snapshot, entry);
 }
 
 static void
@@ -380,75 +355,61 @@ take_version(struct snapshot *snapshot, struct snapshot_plan *plan)
 	if (plan->planned_rid.at == NULL || plan->damage != NULL)
 		return;
 	entry = cache_entry(snapshot->cache, CACHE_VERSION, plan->planned_rid);
-	if (entry->bytes.at == NULL) {
-		if (plan->pin.at == NULL)
-			damage_plan(snapshot, plan, "v", plan->planned_rid,
-			    "the schedule's current version is missing");
-		return;
-	}
-	parse_version(snapshot, entry);
+	if (entry->bytes.at != NULL)
+		parse_version(snapshot, entry);
 	if (entry->damage.at != NULL)
-		damage_plan(
-		    snapshot, plan, "v", plan->planned_rid, entry->damage.at);
-	else
+		damage_plan(snapshot, plan, CACHE_VERSION, plan->planned_rid,
+		    entry->damage.at);
+	else if (entry->bytes.at != NULL)
 		plan->version = entry->parsed;
+	else if (plan->pin.at == NULL)
+		damage_plan(snapshot, plan, CACHE_VERSION, plan->planned_rid,
+		    "the schedule's current version is missing");
 }
 
-/* Behind the limits of a new generation, if it is one: proves these too. */
+/* Schedules as they were at one generation of the catalogue. */
 static int
-fetch_versions(struct snapshot *snapshot, bool is_new, struct error *err)
+read_schedules(struct snapshot *snapshot, struct error *err)
 {
-	struct fetch_list *list = &snapshot->lists[CACHE_VERSION];
-
-	if (list->n == 0 && !is_new)
-		return 0;
-	fetch_list_ask(list, snapshot->redis,
-	    keyspace_key(snapshot->keyspace, KEY_VERSIONS));
-	snapshot_ask_proof(snapshot);
-	if (fetch_list_hear(list, snapshot->cache, snapshot->redis, err) != 0)
-		return -1;
-	return snapshot_hear_proof(snapshot, err);
-}
-
-int
-snapshot_read_versions(struct snapshot *snapshot, struct error *err)
-{
-	bool is_new = snapshot->generation != snapshot->cached_generation;
+	int attempts = 0;
 	size_t i;
 
-	if (is_new && follow_generation(snapshot, err) != 0)
+	if (snapshot_round(snapshot, err) != 0)
 		return -1;
-	world_set_limits(snapshot->world, snapshot->limits);
-	for (i = 0; i < snapshot->n_plans; i++) {
-		struct snapshot_plan *plan = &snapshot->plans[i];
-		struct cache_entry *entry;
-
-		choose_version(snapshot, i);
-		if (plan->planned_rid.at == NULL)
-			continue;
-		entry = cache_entry(
-		    snapshot->cache, CACHE_VERSION, plan->planned_rid);
-		/* Immutable: one that is there is known for good. */
-		if (!entry->is_known ||
-		    (entry->bytes.at == NULL &&
-			!snapshot_is_fresh(snapshot, entry)))
-			snapshot_want(snapshot, entry);
-		snapshot_count_lookup(snapshot, CACHE_VERSION, entry->is_known);
+	while (snapshot->moved) {
+		if (++attempts == ATTEMPTS_MAX)
+			return error_set(err, ERROR_RETRY,
+			    "the catalogue is replaced again and again");
+		snapshot->generation = 0;
+		for (i = 0; i < snapshot->n_plans; i++) {
+			snapshot->schedules[i]->asked = 0;
+			snapshot_want(snapshot, snapshot->schedules[i]);
+		}
+		if (snapshot_round(snapshot, err) != 0)
+			return -1;
 	}
-	if (fetch_versions(snapshot, is_new, err) != 0)
-		return -1;
-	for (i = 0; i < snapshot->n_plans; i++)
-		take_version(snapshot, &snapshot->plans[i]);
 	return 0;
 }
 
 int
 snapshot_read(struct snapshot *snapshot, struct error *err)
 {
-	snapshot_ask(snapshot);
-	if (snapshot_hear(snapshot, err) != 0)
+	size_t i;
+
+	if (read_schedules(snapshot, err) != 0 ||
+	    follow_generation(snapshot, err) != 0)
 		return -1;
-	return snapshot_read_versions(snapshot, err);
+	world_set_limits(snapshot->world, snapshot->limits);
+	for (i = 0; i < snapshot->n_plans; i++) {
+		choose_version(snapshot, i);
+		want_version(snapshot, &snapshot->plans[i]);
+	}
+	if (snapshot->lists[CACHE_VERSION].n > 0 &&
+	    snapshot_round(snapshot, err) != 0)
+		return -1;
+	for (i = 0; i < snapshot->n_plans; i++)
+		take_version(snapshot, &snapshot->plans[i]);
+	return 0;
 }
 
 int64_t

@@ -55,18 +55,13 @@ size_t snapshot_add(
     struct snapshot *snapshot, struct text schedule_rid, struct text pin);
 
 /*
- * Reads generation, schedules, versions.  As one call, or in parts so that the
- * first round shares its pipeline with other commands: `ask` queues commands,
- * `hear` takes their answers, which must be the next on the connection, and
- * `read_versions` makes a round of its own where a version is not cached.
- *   ERROR_RETRY  Redis does not answer, or there is no catalogue (see
- *                snapshot_generation): nothing may be planned
- *   ERROR_FATAL  77 credentials, 78 no Redis of ours (WRONGTYPE on `g`)
+ * Reads generation, schedules, versions: schedules as they were at that
+ * generation.  One round, and another where a version is not cached.
+ *   ERROR_RETRY  Redis does not answer, or holds no catalogue, or something
+ *                that is none: nothing may be planned; the message names the
+ * key ERROR_FATAL  77 credentials, 78 no Redis of ours
  */
 int snapshot_read(struct snapshot *snapshot, struct error *err);
-void snapshot_ask(struct snapshot *snapshot);
-int snapshot_hear(struct snapshot *snapshot, struct error *err);
-int snapshot_read_versions(struct snapshot *snapshot, struct error *err);
 
 /* The catalogue's generation of this batch; 0: Redis has no catalogue. */
 int64_t snapshot_generation(const struct snapshot *snapshot);

@@ -3,14 +3,18 @@
 #include <string.h>
 
 #include "schemas/catalogue.h"
-#include "schemas/keyspace.h"
 
-/* An entry of the structure: read again only for a new generation. */
+/*
+ * An entry of the structure: read again only for a new generation, or if it
+ * could not be read: somebody may have mended it.
+ */
 static bool
 has_structure(struct snapshot *snapshot, struct cache_entry *entry)
 {
-	snapshot_count_lookup(snapshot, entry->kind, entry->is_known);
-	if (entry->is_known)
+	bool known = cache_is_settled(snapshot->cache, entry);
+
+	snapshot_count_lookup(snapshot, entry->kind, known);
+	if (known)
 		return true;
 	snapshot_want(snapshot, entry);
 	return false;
@@ -45,71 +49,65 @@ parse_branches(struct snapshot *snapshot, struct cache_entry *entry)
 	struct arena *arena;
 	struct error err;
 
-	if (entry->parsed != NULL || entry->damage.at != NULL)
+	if (entry->bytes.at == NULL || entry->parsed != NULL ||
+	    entry->damage.at != NULL)
 		return;
 	arena = cache_parsing(entry);
 	branches = arena_alloc(arena, sizeof *branches);
 	if (branches_parse(entry->bytes, arena, branches, &err) != 0)
-		entry->damage = text_copy(arena, text_from(err.message));
+		cache_spoil(snapshot->cache, entry, err.message);
 	else
 		cache_parsed(snapshot->cache, entry, branches);
 }
 
-static void
-put_damage(struct snapshot *snapshot, const struct need *need, const char *hash,
-    struct text field, const char *why)
+/* Whether the entry can be read; else the need is answered by its damage. */
+static bool
+is_sound(struct snapshot *snapshot, const struct need *need,
+    const struct cache_entry *entry, struct text field)
 {
+	if (entry->damage.at == NULL)
+		return true;
 	world_put_damage(snapshot->world, need,
-	    snapshot_damage_of(snapshot, hash, field, why));
+	    snapshot_damage_of(snapshot, entry->kind, field, entry->damage.at));
+	return false;
+}
+
+static void
+put_dataset(struct snapshot *snapshot, const struct need *need,
+    struct cache_entry *entry, struct cache_entry *head)
+{
+	struct world_dataset *dataset = need->dataset;
+	struct error err;
+
+	dataset->known = KNOWN_PRESENT;
+	if (entry->damage.at == NULL &&
+	    dataset_parse(
+		entry->bytes, &dataset->trashed, &dataset->project, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	if (!is_sound(snapshot, need, entry, entry->key))
+		return;
+	parse_branches(snapshot, head);
+	if (is_sound(snapshot, need, head, head->key) && head->parsed != NULL)
+		dataset->branches = *(struct branch_list *)head->parsed;
 }
 
 /* Whether the need is satisfied; else what it lacks is wanted. */
 static bool
 answer_dataset(struct snapshot *snapshot, const struct need *need)
 {
-	struct world_dataset *dataset = need->dataset;
 	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_DATASET, dataset->rid);
+	    cache_entry(snapshot->cache, CACHE_DATASET, need->dataset->rid);
 	struct cache_entry *head =
-	    cache_entry(snapshot->cache, CACHE_HEAD, dataset->rid);
+	    cache_entry(snapshot->cache, CACHE_HEAD, need->dataset->rid);
 	bool known = has_structure(snapshot, entry);
-	struct error err;
 
 	if (!has_head(snapshot, head) || !known)
 		return false;
-	dataset->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
-	if (entry->bytes.at == NULL)
-		return true;
-	if (dataset_parse(
-		entry->bytes, &dataset->trashed, &dataset->project, &err) != 0)
-		put_damage(snapshot, need, "g:d", dataset->rid, err.message);
-	if (head->bytes.at == NULL)
-		return true;
-	parse_branches(snapshot, head);
-	if (head->damage.at != NULL)
-		put_damage(snapshot, need, "h", dataset->rid, head->damage.at);
+	if (entry->bytes.at == NULL && entry->damage.at == NULL)
+		need->dataset->known = KNOWN_ABSENT;
 	else
-		dataset->branches = *(struct branch_list *)head->parsed;
+		put_dataset(snapshot, need, entry, head);
 	return true;
-}
-
-static bool
-names_output(const struct job_spec *spec, struct text output)
-{
-	size_t low = 0, high = spec->n_outputs;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = text_compare(spec->outputs[middle], output);
-
-		if (order == 0)
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
 }
 
 static void
@@ -119,43 +117,48 @@ parse_spec(struct snapshot *snapshot, struct cache_entry *entry)
 	struct arena *arena;
 	struct error err;
 
-	if (entry->parsed != NULL || entry->damage.at != NULL)
+	if (entry->bytes.at == NULL || entry->parsed != NULL ||
+	    entry->damage.at != NULL)
 		return;
 	arena = cache_parsing(entry);
 	spec = arena_alloc(arena, sizeof *spec);
 	if (job_spec_parse(entry->bytes, arena, spec, &err) != 0)
-		entry->damage = text_copy(arena, text_from(err.message));
+		cache_spoil(snapshot->cache, entry, err.message);
 	else
 		cache_parsed(snapshot->cache, entry, spec);
 }
 
-/* What is wrong with the job spec found for an output; NULL: nothing. */
-static const char *
-spec_fault(const struct need *need, const struct cache_entry *entry)
+/* Whether the entry holds the job spec that writes the needed dataset. */
+static bool
+is_writer(const struct need *need, const struct cache_entry *entry)
 {
 	const struct job_spec *spec = entry->parsed;
+	struct text_list outputs;
 
-	if (entry->damage.at != NULL)
-		return entry->damage.at;
-	if (spec == NULL || !text_equal(spec->branch, need->spec->branch) ||
-	    !names_output(spec, need->dataset->rid))
-		return "it names no job spec that writes it";
-	return NULL;
+	if (spec == NULL || !text_equal(spec->branch, need->spec->branch))
+		return false;
+	outputs = (struct text_list){ spec->outputs, spec->n_outputs };
+	return text_list_has(&outputs, need->dataset->rid);
 }
 
+/*
+ * The spec of `entry`, which `origin` leads to or is.  If it is none, both are
+ * read again next time: either may have been mended.
+ */
 static void
-put_spec(struct snapshot *snapshot, const struct need *need, struct text field,
-    struct cache_entry *entry)
+put_spec(struct snapshot *snapshot, const struct need *need,
+    struct cache_entry *origin, struct cache_entry *entry)
 {
-	const char *fault;
+	static const char none[] =
+	    "it leads to no job spec that writes the dataset";
 
-	if (entry->bytes.at != NULL)
-		parse_spec(snapshot, entry);
-	fault = spec_fault(need, entry);
-	if (fault != NULL) {
-		put_damage(snapshot, need, "g:j", field, fault);
+	parse_spec(snapshot, entry);
+	if (entry->damage.at == NULL && !is_writer(need, entry))
+		cache_spoil(snapshot->cache, entry, none);
+	if (entry->damage.at != NULL && origin->damage.at == NULL)
+		cache_spoil(snapshot->cache, origin, none);
+	if (!is_sound(snapshot, need, entry, origin->key))
 		return;
-	}
 	need->spec->known = KNOWN_PRESENT;
 	need->spec->spec = entry->parsed;
 }
@@ -163,27 +166,26 @@ put_spec(struct snapshot *snapshot, const struct need *need, struct text field,
 static bool
 answer_spec(struct snapshot *snapshot, const struct need *need)
 {
-	struct text field =
-	    joined(snapshot, need->dataset->rid, need->spec->branch);
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_SPEC, field);
+	struct text smallest;
+	struct cache_entry *origin = cache_entry(snapshot->cache, CACHE_SPEC,
+	    joined(snapshot, need->dataset->rid, need->spec->branch));
+	struct cache_entry *entry = origin;
 
-	if (!has_structure(snapshot, entry))
+	if (!has_structure(snapshot, origin))
 		return false;
-	if (entry->bytes.at == NULL) {
+	if (origin->bytes.at == NULL && origin->damage.at == NULL) {
 		need->spec->known = KNOWN_ABSENT;
 		return true;
 	}
-	if (entry->bytes.at[0] == '=') {
-		struct text smallest = { entry->bytes.at + 1,
-			entry->bytes.size - 1 };
-
+	if (text_starts_with(origin->bytes, TEXT("="))) {
+		smallest = (struct text){ origin->bytes.at + 1,
+			origin->bytes.size - 1 };
 		entry = cache_entry(snapshot->cache, CACHE_SPEC,
 		    joined(snapshot, smallest, need->spec->branch));
 		if (!has_structure(snapshot, entry))
 			return false;
 	}
-	put_spec(snapshot, need, field, entry);
+	put_spec(snapshot, need, origin, entry);
 	return true;
 }
 
@@ -200,8 +202,8 @@ answer_user(struct snapshot *snapshot, const struct need *need)
 	user->active = text_equal(entry->bytes, TEXT("1"));
 	if (entry->bytes.at != NULL && !user->active &&
 	    !text_equal(entry->bytes, TEXT("0")))
-		put_damage(
-		    snapshot, need, "g:u", user->name, "is neither 1 nor 0");
+		cache_spoil(snapshot->cache, entry, "it is neither 1 nor 0");
+	is_sound(snapshot, need, entry, entry->key);
 	return true;
 }
 
@@ -215,10 +217,10 @@ answer_grant(struct snapshot *snapshot, const struct need *need)
 
 	if (!has_structure(snapshot, entry))
 		return false;
-	if (entry->bytes.at != NULL &&
+	if (entry->bytes.at != NULL && entry->damage.at == NULL &&
 	    role_parse(entry->bytes, &role, &err) != 0)
-		put_damage(snapshot, need, "g:u", entry->key, err.message);
-	else
+		cache_spoil(snapshot->cache, entry, err.message);
+	if (is_sound(snapshot, need, entry, entry->key))
 		world_put_role(snapshot->world, need->a, need->b, role);
 	return true;
 }
@@ -254,41 +256,6 @@ answer_need(struct snapshot *snapshot, const struct need *need)
 	return answer_reference(snapshot, need);
 }
 
-/* Reads all that is wanted, every hash in one pipeline. */
-static int
-fetch_wanted(struct snapshot *snapshot, struct error *err)
-{
-	static const struct {
-		enum cache_kind kind;
-		enum catalogue_part part;
-	} parts[] = {
-		{ CACHE_DATASET, PART_DATASETS },
-		{ CACHE_SPEC, PART_JOB_SPECS },
-		{ CACHE_USER, PART_USERS },
-		{ CACHE_PROJECT, PART_PROJECTS },
-	};
-	struct buffer key = { 0 };
-	size_t i;
-	int rc;
-
-	fetch_list_ask(&snapshot->lists[CACHE_HEAD], snapshot->redis,
-	    keyspace_key(snapshot->keyspace, KEY_BRANCHES));
-	for (i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		buffer_reset(&key);
-		fetch_list_ask(&snapshot->lists[parts[i].kind], snapshot->redis,
-		    keyspace_part(snapshot->keyspace, snapshot->generation,
-			parts[i].part, &key));
-	}
-	snapshot_ask_proof(snapshot);
-	buffer_finish(&key);
-	rc = fetch_list_hear(&snapshot->lists[CACHE_HEAD], snapshot->cache,
-	    snapshot->redis, err);
-	for (i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
-		rc = fetch_list_hear(&snapshot->lists[parts[i].kind],
-		    snapshot->cache, snapshot->redis, err);
-	return rc == 0 ? snapshot_hear_proof(snapshot, err) : rc;
-}
-
 int
 snapshot_answer(struct snapshot *snapshot, struct error *err)
 {
@@ -301,7 +268,7 @@ snapshot_answer(struct snapshot *snapshot, struct error *err)
 		for (i = 0; i < n; i++)
 			if (!answer_need(snapshot, &needs[i]))
 				left++;
-		if (left > 0 && fetch_wanted(snapshot, err) != 0)
+		if (left > 0 && snapshot_round(snapshot, err) != 0)
 			return -1;
 	} while (left > 0);
 	world_needs_taken(snapshot->world);

@@ -204,7 +204,8 @@ cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 	char *copy;
 
 	entry->read = cache->batch;
-	if (entry->is_known && text_equal(entry->bytes, bytes))
+	if (entry->is_known && entry->damage.at == NULL &&
+	    text_equal(entry->bytes, bytes))
 		return false;
 	forget_value(cache, entry);
 	entry->is_known = true;
@@ -215,6 +216,31 @@ cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 	entry->bytes = (struct text){ copy, bytes.size };
 	charge(cache, entry, bytes.size + 1);
 	return true;
+}
+
+void
+cache_put_damage(
+    struct cache *cache, struct cache_entry *entry, struct text why)
+{
+	entry->read = cache->batch;
+	forget_value(cache, entry);
+	entry->is_known = true;
+	entry->damage = text_copy(cache_parsing(entry), why);
+	charge(cache, entry, why.size);
+}
+
+void
+cache_spoil(struct cache *cache, struct cache_entry *entry, const char *why)
+{
+	entry->damage = text_copy(cache_parsing(entry), text_from(why));
+	charge(cache, entry, arena_used(entry->arena));
+}
+
+bool
+cache_is_settled(const struct cache *cache, const struct cache_entry *entry)
+{
+	return entry->is_known &&
+	    (entry->damage.at == NULL || entry->read == cache->batch);
 }
 
 struct arena *
@@ -250,8 +276,14 @@ cache_forget(struct cache *cache, enum cache_kind first)
 
 	for (entry = cache->oldest; entry != NULL; entry = next) {
 		next = entry->newer;
-		if (entry->kind >= first)
+		if (entry->kind < first || entry->read == cache->batch)
+			continue;
+		if (entry->used == cache->batch) {
+			forget_value(cache, entry);
+			entry->is_known = false;
+		} else {
 			remove_entry(cache, entry);
+		}
 	}
 }
 

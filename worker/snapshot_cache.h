@@ -56,10 +56,22 @@ struct cache_entry *cache_entry(
 
 /*
  * Sets what Redis has; `bytes` none: nothing.  Returns whether that is news;
- * then nothing is parsed any more.
+ * then nothing is parsed any more.  What was damaged is judged anew.
  */
 bool cache_put(
     struct cache *cache, struct cache_entry *entry, struct text bytes);
+
+/* Redis has something that can't be read; `why` is copied. */
+void cache_put_damage(
+    struct cache *cache, struct cache_entry *entry, struct text why);
+
+/* Notes why what Redis has, be it nothing, can't be right. */
+void cache_spoil(
+    struct cache *cache, struct cache_entry *entry, const char *why);
+
+/* Whether it is known and can be read, or has been read in this batch. */
+bool cache_is_settled(
+    const struct cache *cache, const struct cache_entry *entry);
 
 /* An arena for what is parsed; and its size counted when it is done. */
 struct arena *cache_parsing(struct cache_entry *entry);
@@ -69,8 +81,8 @@ void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
 void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
 
 /*
- * Forgets all entries, or those of the kinds from `first` on: CACHE_DATASET for
- * a new generation.
+ * Forgets what is known of all kinds from `first` on, but for what this batch
+ * has read: a new generation, or another store.
  */
 void cache_forget(struct cache *cache, enum cache_kind first);
 

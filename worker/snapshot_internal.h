@@ -2,14 +2,15 @@
 #define SCHEDRUN_WORKER_SNAPSHOT_INTERNAL_H
 
 #include "common/arena.h"
+#include "common/buffer.h"
 #include "worker/snapshot.h"
 #include "worker/snapshot_cache.h"
 #include "worker/snapshot_fetch.h"
 
 /*
  * What the snapshot's rooms share: snapshot.c reads schedules and versions,
- * snapshot_answer.c what the planner's world asks for.  Nothing else includes
- * this.
+ * snapshot_answer.c what the planner's world asks for, both through the rounds
+ * of snapshot_round.c.  Nothing else includes this.
  */
 struct snapshot {
 	struct redis *redis;
@@ -21,9 +22,14 @@ struct snapshot {
 	struct snapshot_plan *plans;
 	struct cache_entry **schedules; /* of each plan */
 	size_t n_plans, capacity;
-	int64_t generation;        /* of this batch; 0: none */
+	int64_t generation;        /* of this batch; 0: none yet */
 	int64_t cached_generation; /* of the structure in the cache */
-	bool is_stale;             /* nothing cached is to be believed */
+	/* When this store was made, as `meta` says: the cache is of that one.
+	 */
+	char store[32];
+	size_t store_size;
+	bool is_stale; /* nothing cached is to be believed */
+	bool moved;    /* the generation went on while schedules were read */
 	struct world_limits limits;
 	struct metric *entries[CACHE_KINDS], *hits[CACHE_KINDS],
 	    *misses[CACHE_KINDS];
@@ -39,16 +45,21 @@ void snapshot_want(struct snapshot *snapshot, struct cache_entry *entry);
 bool snapshot_is_fresh(
     const struct snapshot *snapshot, const struct cache_entry *entry);
 
-/*
- * Every round of reads ends with one of `g`: if it is there, Redis had not been
- * emptied when the others were answered, and what they lack is not there.
- * `hear` is ERROR_RETRY if it is not.
- */
-void snapshot_ask_proof(struct snapshot *snapshot);
-int snapshot_hear_proof(struct snapshot *snapshot, struct error *err);
+/* The key of a kind's hash, appended to `out`; of this batch's generation. */
+struct text snapshot_key(
+    const struct snapshot *snapshot, enum cache_kind kind, struct buffer *out);
 
 /* For people: which stored entry can't be read; in the batch's arena. */
-struct text snapshot_damage_of(struct snapshot *snapshot, const char *hash,
+struct text snapshot_damage_of(struct snapshot *snapshot, enum cache_kind kind,
     struct text field, const char *why);
+
+/*
+ * Reads all that is wanted, every hash in one pipeline, in as many rounds as it
+ * takes.  Each round ends with a look at whose store it was: one that was
+ * emptied meanwhile must not look like one in which nothing exists.  The first
+ * round of a batch settles its generation.
+ *   ERROR_RETRY  no answer, no catalogue, or another store than before
+ */
+int snapshot_round(struct snapshot *snapshot, struct error *err);
 
 #endif
