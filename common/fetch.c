@@ -179,7 +179,7 @@ fetch(const struct fetch_request *request, long *status, struct buffer *answer,
 	if (code == CURLE_OK)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	else if (sink.over)
-		error_set(err, ERROR_RETRY, "%s: more than %zu bytes",
+		error_set(err, ERROR_INPUT, "%s: more than %zu bytes",
 		    request->url, request->size_max);
 	else
 		error_set(err, ERROR_RETRY, "%s: %s", request->url,

@@ -23,8 +23,9 @@ struct fetch_request {
 };
 
 /*
- * Appends the answer's body and sets its HTTP status.  0 for any status, or -1
- * with ERROR_RETRY: not reached in time, broken, or over size_max.
+ * Appends the answer's body and sets its HTTP status.  0 for any status, or -1:
+ *   ERROR_RETRY  not reached in time, or broken
+ *   ERROR_INPUT  the answer is over size_max
  */
 int fetch(const struct fetch_request *request, long *status,
     struct buffer *answer, struct error *err);

@@ -445,6 +445,19 @@ layout_destroy(struct layout *layout)
 	free(layout);
 }
 
+size_t
+layout_size(const struct layout *layout)
+{
+	size_t size = sizeof *layout + layout->n_nodes * sizeof(struct node) +
+	    layout->n_children * sizeof(uint32_t);
+	uint32_t i;
+
+	for (i = 0; i < layout->nodes[0].n; i++)
+		size += strlen(layout->names[i]) + 1 + sizeof(char *) +
+		    sizeof(int32_t);
+	return size;
+}
+
 /* Whether a writer's type can become what the reader wants (Avro, "Schema
  * Resolution"); a union is judged by the branch that a record has. */
 static bool

@@ -30,6 +30,8 @@ struct layout;
 struct layout *layout_compile(
     struct text schema, const char *full_name, struct rejection *rejection);
 void layout_destroy(struct layout *layout); /* NULL is fine */
+/* About how much memory it takes. */
+size_t layout_size(const struct layout *layout);
 
 /* How a reader wants a field: what the writer's types are turned into. */
 enum wanted {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/fetch.h"
 #include "common/json_write.h"
 #include "common/memory.h"
@@ -10,25 +11,31 @@
 #include "schemas/avro_layout.h"
 
 #define CACHE_MAX 1000
+#define CACHE_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define UNKNOWN_MS 10000 /* an id may be registered later */
 #define TIMEOUT_MS 5000
 #define ANSWER_MAX (2 * SCHEMA_SIZE_MAX)
 #define ANSWER_DEPTH 8
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
+/* Stands for what is under an id and is no Avro schema: refused as such. */
+#define NO_SCHEMA TEXT("{}")
+
 struct cached {
 	uint32_t id;
-	bool is_known; /* false: the registry has no such id */
-	char *schema;
+	char *schema;     /* NULL: the registry has no such id, */
+	int64_t asked_ms; /* as it said then (clock_monotonic_ms) */
 	size_t size;
-	uint64_t used; /* when it was asked for last */
+	uint64_t used; /* when it was wanted last */
 };
 
 struct registry {
 	char *url; /* NULL: the shipped ids; no slash at its end */
 	char *credentials, *ca_file;
 	struct cached *cache;
-	size_t n_cached;
-	uint64_t clock;
+	size_t n_cached, cached_bytes;
+	uint64_t uses;
+	int64_t (*now)(void);
 };
 
 struct registry *
@@ -38,6 +45,7 @@ registry_create(const struct config *config, struct error *err)
 	struct registry *registry = memory_zalloc(1, sizeof *registry);
 	size_t size;
 
+	registry->now = clock_monotonic_ms;
 	if (url == NULL)
 		return registry;
 	if (strncmp(url, "http://", 7) != 0 &&
@@ -78,6 +86,12 @@ registry_destroy(struct registry *registry)
 	free(registry);
 }
 
+void
+registry_set_clock(struct registry *registry, int64_t (*now)(void))
+{
+	registry->now = now;
+}
+
 bool
 registry_is_remote(const struct registry *registry)
 {
@@ -95,33 +109,46 @@ find(struct registry *registry, uint32_t id)
 	return NULL;
 }
 
-/* A place in the cache: a new one, or that of the least used. */
-static struct cached *
-make_room(struct registry *registry)
+static void
+forget(struct registry *registry, struct cached *cached)
 {
-	struct cached *oldest = registry->cache;
-	size_t i;
+	registry->cached_bytes -= cached->size;
+	free(cached->schema);
+	*cached = registry->cache[--registry->n_cached];
+}
 
-	if (registry->n_cached < CACHE_MAX) {
-		registry->cache = memory_resize(registry->cache,
-		    registry->n_cached + 1, sizeof *registry->cache);
-		return &registry->cache[registry->n_cached++];
+/* Makes room for one more of `size` bytes, by what was used least lately. */
+static void
+make_room(struct registry *registry, size_t size)
+{
+	while (registry->n_cached == CACHE_MAX ||
+	    (registry->n_cached > 0 &&
+		registry->cached_bytes + size > CACHE_BYTES_MAX)) {
+		struct cached *oldest = registry->cache;
+		size_t i;
+
+		for (i = 1; i < registry->n_cached; i++)
+			if (registry->cache[i].used < oldest->used)
+				oldest = &registry->cache[i];
+		forget(registry, oldest);
 	}
-	for (i = 1; i < registry->n_cached; i++)
-		if (registry->cache[i].used < oldest->used)
-			oldest = &registry->cache[i];
-	free(oldest->schema);
-	return oldest;
 }
 
 static void
 remember(struct registry *registry, uint32_t id, struct text schema)
 {
-	struct cached *cached = make_room(registry);
+	struct cached *cached;
 
+	make_room(registry, schema.size);
+	registry->cache = memory_resize(
+	    registry->cache, registry->n_cached + 1, sizeof *registry->cache);
+	cached = &registry->cache[registry->n_cached++];
 	*cached = (struct cached){
-		.id = id, .is_known = schema.at != NULL, .size = schema.size
+		.id = id,
+		.asked_ms = registry->now(),
+		.size = schema.size,
 	};
+	registry->cached_bytes += schema.size;
 	if (schema.at == NULL)
 		return;
 	cached->schema = memory_alloc(schema.size + 1);
@@ -191,7 +218,7 @@ take_schema(struct registry *registry, uint32_t id, struct text answer,
 	}
 	if (type != NULL && json_type_of(type) == JSON_TYPE_STRING &&
 	    !text_equal(json_text(type), TEXT("AVRO")))
-		remember(registry, id, TEXT("{}")); /* refused as no schema */
+		remember(registry, id, NO_SCHEMA);
 	else
 		remember(registry, id, json_text(schema));
 	json_destroy(document);
@@ -208,7 +235,11 @@ load(struct registry *registry, uint32_t id, struct error *err)
 	buffer_format(&path, "/schemas/ids/%u", (unsigned)id);
 	buffer_byte(&path, '\0');
 	rc = ask(registry, path.at, NULL, &status, &answer, err);
-	if (rc == 0 && status == 404)
+	if (rc != 0 && err->kind == ERROR_INPUT) {
+		/* Too large to be a schema of ours: waiting won't help. */
+		remember(registry, id, NO_SCHEMA);
+		rc = 0;
+	} else if (rc == 0 && status == 404)
 		remember(registry, id, TEXT_NONE);
 	else if (rc == 0 && status == 200)
 		rc = take_schema(registry, id, buffer_text(&answer), err);
@@ -241,13 +272,18 @@ registry_schema(struct registry *registry, uint32_t id, struct text *schema,
 		return 0;
 	}
 	cached = find(registry, id);
+	if (cached != NULL && cached->schema == NULL &&
+	    registry->now() - cached->asked_ms > UNKNOWN_MS) {
+		forget(registry, cached);
+		cached = NULL;
+	}
 	if (cached == NULL) {
 		if (load(registry, id, err) != 0)
 			return -1;
 		cached = find(registry, id);
 	}
-	cached->used = ++registry->clock;
-	*schema = cached->is_known
+	cached->used = ++registry->uses;
+	*schema = cached->schema != NULL
 	    ? (struct text){ cached->schema, cached->size }
 	    : TEXT_NONE;
 	return 0;

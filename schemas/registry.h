@@ -11,8 +11,9 @@
 
 /*
  * Schema ids: from a Confluent schema registry if schema.registry.url is set,
- * else those of the shipped ids file.  Answers are cached: an id never gets
- * another schema.  One thread at a time.
+ * else those of the shipped ids file.  Answers are cached, the least used let
+ * go: an id never gets another schema, but one that is unknown may become known
+ * (it is asked for again after 10 s).  One thread at a time.
  */
 struct registry;
 
@@ -22,9 +23,10 @@ struct registry *registry_create(
 void registry_destroy(struct registry *registry); /* NULL is fine */
 
 /*
- * The writer's schema of an id, valid until the registry is destroyed; no text:
- * the id is unknown.  -1 with ERROR_RETRY: the registry did not answer (an
- * unknown id must wait, it is not a dead letter yet).
+ * The writer's schema of an id, valid until the next call; no text: the id is
+ * unknown; what is no schema (too large, not Avro) is "{}".  -1 with
+ * ERROR_RETRY: the registry did not answer (an id must wait, it is no dead
+ * letter yet); ERROR_FATAL (77): it refuses us.
  */
 int registry_schema(struct registry *registry, uint32_t id, struct text *schema,
     struct error *err);
@@ -40,6 +42,9 @@ int registry_id(struct registry *registry, enum message message,
 /* Registers the shipped schema; does nothing without a registry. */
 int registry_register(struct registry *registry, enum message message,
     const char *topic, uint32_t *id, struct error *err);
+
+/* Another clock than clock_monotonic_ms: for tests. */
+void registry_set_clock(struct registry *registry, int64_t (*now)(void));
 
 /* Whether there is a registry: else ids are the shipped ones. */
 bool registry_is_remote(const struct registry *registry);

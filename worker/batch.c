@@ -3,35 +3,24 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "common/memory.h"
 
 #define ARENA_KEEP ((size_t)8 << 20)
 #define OUT_KEEP ((size_t)32 << 20)
 
-/* Memory for arrays; without it the process ends as the arena does. */
-static void *
-grow(void *old, size_t n, size_t size)
-{
-	static const char line[] = "schedrun-worker: out of memory\n";
-	void *at = n <= SIZE_MAX / size ? realloc(old, n * size) : NULL;
-
-	if (at == NULL) {
-		(void)!write(STDERR_FILENO, line, sizeof(line) - 1);
-		_exit(71);
-	}
-	return at;
-}
-
 struct batch *
 batch_create(size_t max_records, size_t max_bytes)
 {
-	struct batch *batch = grow(NULL, 1, sizeof(*batch));
+	struct batch *batch = memory_zalloc(1, sizeof *batch);
 
 	*batch = (struct batch){ .max_records = max_records,
 		.max_bytes = max_bytes };
-	batch->kafka = grow(NULL, max_records, sizeof(*batch->kafka));
-	batch->records = grow(NULL, max_records, sizeof(*batch->records));
-	batch->claims = grow(NULL, max_records, sizeof(*batch->claims));
+	batch->kafka = memory_resize(NULL, max_records, sizeof(*batch->kafka));
+	batch->records =
+	    memory_resize(NULL, max_records, sizeof(*batch->records));
+	batch->claims =
+	    memory_resize(NULL, max_records, sizeof(*batch->claims));
 	batch->arena = arena_create(256 * 1024);
 	return batch;
 }
@@ -113,7 +102,7 @@ batch_span(struct batch *batch, int32_t partition, int64_t offset)
 			return &batch->spans[i];
 	if (batch->n_spans == batch->spans_capacity) {
 		batch->spans_capacity = batch->spans_capacity * 2 + 16;
-		batch->spans = grow(
+		batch->spans = memory_resize(
 		    batch->spans, batch->spans_capacity, sizeof(*batch->spans));
 	}
 	span = &batch->spans[batch->n_spans++];
@@ -158,7 +147,7 @@ batch_message(struct batch *batch, enum batch_topic topic)
 
 	if (messages->n == messages->capacity) {
 		messages->capacity = messages->capacity * 2 + 256;
-		messages->at = grow(
+		messages->at = memory_resize(
 		    messages->at, messages->capacity, sizeof(*messages->at));
 	}
 	message = &messages->at[messages->n++];

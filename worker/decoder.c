@@ -14,6 +14,7 @@ _Static_assert(
     (int)REJECT_INVALID_FIELD == (int)DEAD_INVALID_FIELD, "same order");
 
 #define SCHEMAS_MAX 1000
+#define SCHEMAS_SIZE_MAX ((size_t)32 * 1024 * 1024)
 
 /* A writer's schema as compiled, or why it can't be. */
 struct writer {
@@ -26,6 +27,7 @@ struct decoder {
 	struct registry *registry;
 	struct writer *writers;
 	size_t n, last; /* the one that the record before had */
+	size_t size;    /* of all layouts */
 };
 
 struct decoder *
@@ -44,7 +46,7 @@ forget_writers(struct decoder *decoder)
 
 	for (i = 0; i < decoder->n; i++)
 		layout_destroy(decoder->writers[i].layout);
-	decoder->n = decoder->last = 0;
+	decoder->n = decoder->last = decoder->size = 0;
 }
 
 void
@@ -62,13 +64,15 @@ add_writer(struct decoder *decoder, uint32_t id, struct text schema)
 {
 	struct writer *writer;
 
-	if (decoder->n == SCHEMAS_MAX)
+	if (decoder->n == SCHEMAS_MAX || decoder->size > SCHEMAS_SIZE_MAX)
 		forget_writers(decoder);
 	decoder->writers = memory_resize(
 	    decoder->writers, decoder->n + 1, sizeof *decoder->writers);
 	writer = &decoder->writers[decoder->n];
 	*writer = (struct writer){ .id = id };
 	writer->layout = run_request_layout(schema, &writer->rejection);
+	if (writer->layout != NULL)
+		decoder->size += layout_size(writer->layout);
 	decoder->last = decoder->n++;
 	return writer;
 }
