@@ -220,8 +220,6 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 	if (!world_knows_dataset(graph->world, dataset->world))
 		return false;
 	dataset->place = (uint16_t)graph->n_chain;
-	if (dataset->world->damaged)
-		return true;
 	dataset->flags |= DATASET_KNOWN;
 	if (dataset->world->known != KNOWN_PRESENT)
 		return true;

@@ -144,8 +144,8 @@ uint32_t graph_find_dataset(const struct graph *graph, struct text rid);
 void graph_add_inputs(struct graph *graph, struct graph_job *job);
 
 /*
- * Whether the world knows the dataset, so that flags, read and place are valid
- * unless it is damaged; else it has become a need.
+ * Whether the world knows the dataset, so that flags, read and place are valid;
+ * else it has become a need.
  */
 bool graph_knows(struct graph *graph, struct graph_dataset *dataset);
 /*

@@ -418,7 +418,8 @@ plan_step(struct plan *plan)
 
 	while (verdict == GO_ON) {
 		verdict = phases[plan->at].run(plan);
-		if (plan->damage.at != NULL) {
+		/* Not while waiting: which was met first is but chance. */
+		if (verdict != WAIT && plan->damage.at != NULL) {
 			decide_damaged(plan);
 			verdict = DECIDED;
 		}

@@ -8,7 +8,9 @@
 void
 plan_note_damage(struct plan *plan, struct text message)
 {
-	if (!plan->looks_ahead && plan->damage.at == NULL)
+	if (!plan->looks_ahead &&
+	    (plan->damage.at == NULL ||
+		text_compare(message, plan->damage) < 0))
 		plan->damage = message;
 }
 
@@ -264,7 +266,8 @@ survey_outputs(struct plan *plan, uint32_t number)
 			may_stand = false;
 		if (!plan_resolves(plan, output))
 			known = false;
-		else if (!is_consistent(plan, number, output))
+		else if ((dataset->flags & DATASET_RESOLVED) != 0 &&
+		    !is_consistent(plan, number, output))
 			plan_note_damage(plan,
 			    describe_contradiction(
 				plan, job->spec, job->spec->outputs[i]));

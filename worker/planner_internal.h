@@ -112,9 +112,8 @@ struct text describe_contradiction(
     struct plan *plan, const struct job_spec *spec, struct text output);
 
 /*
- * The plan ends as Internal after this phase.  What is damaged never counts as
- * known in the graph, so that it is noticed where it matters, however often it
- * was met while looking ahead.
+ * The plan ends as Internal after this phase, unless it only looks ahead.  Of
+ * several messages the smallest is kept.
  */
 void plan_note_damage(struct plan *plan, struct text message);
 

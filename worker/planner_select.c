@@ -165,6 +165,8 @@ phase_walk(struct plan *plan)
 			moved = true;
 	}
 	if (has_too_many_jobs(plan)) {
+		/* What the walk met on the way here doesn't matter any more. */
+		plan->damage = TEXT_NONE;
 		filling.max = world_limits(plan->world).max_jobs;
 		return decide_error(plan, CAUSE_TOO_MANY_JOBS, &filling);
 	}
