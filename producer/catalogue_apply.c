@@ -2,20 +2,15 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/clock.h"
 #include "common/redis_replica.h"
-#include "common/rid.h"
+#include "producer/catalogue_lock.h"
 #include "producer/catalogue_merge.h"
-#include "schemas/catalogue.h"
 
-#define LOCK_MS "30000"
 #define STAGE_MS "3600000"   /* leftovers of a killed apply */
 #define REPLACED_MS "600000" /* batches under way still read the old one */
 #define PUBLISHED_MAX 100000
-#define ATTEMPTS_MAX 20
-#define PAUSE_NS 200000000
+#define ATTEMPTS_MAX 100 /* against commits in between */
 
 /*
  * KEYS  lock, g, s, i, v, h
@@ -79,97 +74,29 @@ static struct redis_script publish = {
 	    "return 'ok'\n",
 };
 
-/* Deletes the lock if it is still ours; renews it. */
-static struct redis_script unlock = {
-	.source = "if redis.call('GET', KEYS[1]) == ARGV[1] then\n"
-		  "  return redis.call('DEL', KEYS[1])\n"
-		  "end\n"
-		  "return 0\n",
-};
-static struct redis_script renew = {
-	.source = "if redis.call('GET', KEYS[1]) == ARGV[1] then\n"
-		  "  return redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
-		  "end\n"
-		  "return 0\n",
+/*
+ * KEYS a hash   ARGV ms, field, value.  Its first field with its expiry: killed
+ * at any moment, nothing is left for good.
+ */
+static struct redis_script begin_stage = {
+	.source = "redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n"
+		  "return redis.call('PEXPIRE', KEYS[1], ARGV[1])\n",
 };
 
 struct apply {
 	const struct apply_settings *settings;
 	struct redis *redis;
 	const struct keyspace *keyspace;
-	char token[UUID_TEXT_SIZE + 1];
-	char stages[24]; /* number of the stages and of a new generation */
-	int64_t number;
+	struct catalogue_lock lock;
+	struct merge merge;
+	int64_t number; /* of the stages and of a new generation; 0: none yet */
+	char stages[24]; /* the same as text */
 };
 
 static struct text
 key(const struct apply *apply, enum keyspace_key which)
 {
 	return keyspace_key(apply->keyspace, which);
-}
-
-/* Takes the lock, waiting for another apply until the deadline. */
-static int
-lock(struct apply *apply, struct error *err)
-{
-	const struct text set[6] = { TEXT("SET"), key(apply, KEY_APPLY_LOCK),
-		text_from(apply->token), TEXT("NX"), TEXT("PX"),
-		TEXT(LOCK_MS) };
-	const struct timespec pause = { 0, PAUSE_NS };
-
-	for (;;) {
-		struct redis_reply *reply =
-		    redis_command(apply->redis, set, 6, err);
-		bool taken;
-
-		if (reply == NULL)
-			return -1;
-		if (redis_reply_error(apply->redis, reply, "SET NX", err) !=
-		    0) {
-			redis_reply_destroy(reply);
-			return -1;
-		}
-		taken = redis_reply_type(reply) == REDIS_STATUS;
-		redis_reply_destroy(reply);
-		if (taken)
-			return 0;
-		if (clock_monotonic_ms() >= apply->settings->deadline_ms)
-			return error_set(err, ERROR_RETRY,
-			    "another apply is under way (%.*s); try again",
-			    TEXT_ARG(key(apply, KEY_APPLY_LOCK)));
-		nanosleep(&pause, NULL);
-	}
-}
-
-/* Runs a script on the lock; *held is whether it was still ours. */
-static int
-touch_lock(struct apply *apply, struct redis_script *script, bool *held,
-    struct error *err)
-{
-	const struct text lock_key = key(apply, KEY_APPLY_LOCK);
-	const struct text args[2] = { text_from(apply->token), TEXT(LOCK_MS) };
-	struct redis_reply *reply =
-	    redis_run_script(apply->redis, script, &lock_key, 1, args, 2, err);
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(apply->redis, reply, "lock", err);
-	*held = redis_reply_integer(reply) == 1;
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-static int
-keep_lock(struct apply *apply, struct error *err)
-{
-	bool held = false;
-
-	if (touch_lock(apply, &renew, &held, err) != 0)
-		return -1;
-	return held ? 0
-		    : error_set(err, ERROR_RETRY,
-			  "the lock was lost to another apply; try again");
 }
 
 /* The current generation, 0 if there is none. */
@@ -233,51 +160,73 @@ static int
 write_expiring(struct apply *apply, struct fields *fields, struct text name,
     struct error *err)
 {
-	const struct text expire[3] = { TEXT("PEXPIRE"), name, TEXT(STAGE_MS) };
+	const struct field *list;
+	struct redis_reply *reply;
+	int rc;
 
 	if (fields_size(fields) == 0)
 		return 0;
-	if (fields_write(fields, apply->redis, name, err) != 0)
+	list = fields_list(fields);
+	reply = redis_run_script(apply->redis, &begin_stage, &name, 1,
+	    (struct text[]){ TEXT(STAGE_MS), list[0].name, list[0].value }, 3,
+	    err);
+	if (reply == NULL)
 		return -1;
-	if (redis_do(apply->redis, expire, 3, "PEXPIRE", err) != 0)
+	rc = redis_reply_error(apply->redis, reply, "stage", err);
+	redis_reply_destroy(reply);
+	if (rc != 0 || fields_write(fields, apply->redis, name, err) != 0)
 		return -1;
-	return keep_lock(apply, err);
+	return catalogue_lock_renew(&apply->lock, err);
 }
 
+/* Writes one stage; what an attempt before has left of it goes first. */
 static int
-write_stages(struct apply *apply, struct merge *merge, struct error *err)
+write_stage(
+    struct apply *apply, char letter, struct fields *fields, struct error *err)
 {
-	const struct {
-		char letter;
-		struct fields *fields;
-	} stages[] = {
-		{ 's', merge->heads },
-		{ 'i', merge->about },
-		{ 'v', merge->versions },
-		{ 'w', merge->added_versions },
-		{ 'h', merge->branches },
-		{ 'S', merge->heads_seen },
-		{ 'H', merge->branches_seen },
-		{ 'D', merge->branches_removed },
-	};
 	struct buffer name = { 0 };
-	int rc = 0;
-	size_t i;
+	struct text unlink[2] = { TEXT("UNLINK"), TEXT_NONE };
+	int rc;
 
-	for (i = 0; rc == 0 && i < sizeof stages / sizeof stages[0]; i++) {
-		buffer_reset(&name);
-		rc = write_expiring(apply, stages[i].fields,
-		    keyspace_stage(apply->keyspace, apply->number,
-			stages[i].letter, &name),
-		    err);
-	}
+	unlink[1] =
+	    keyspace_stage(apply->keyspace, apply->number, letter, &name);
+	rc = redis_do(apply->redis, unlink, 2, "UNLINK", err);
+	if (rc == 0)
+		rc = write_expiring(apply, fields, unlink[1], err);
 	buffer_finish(&name);
 	return rc;
 }
 
 static int
-write_parts(struct apply *apply, struct merge *merge, struct error *err)
+write_stages(struct apply *apply, struct error *err)
 {
+	const struct merge_moving *moving = &apply->merge.moving;
+	const struct {
+		char letter;
+		struct fields *fields;
+	} stages[] = {
+		{ 's', moving->heads },
+		{ 'i', moving->about },
+		{ 'v', moving->versions },
+		{ 'w', moving->added_versions },
+		{ 'h', moving->branches },
+		{ 'S', moving->heads_seen },
+		{ 'H', moving->branches_seen },
+		{ 'D', moving->branches_removed },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof stages / sizeof stages[0]; i++)
+		if (write_stage(
+			apply, stages[i].letter, stages[i].fields, err) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+write_parts(struct apply *apply, struct error *err)
+{
+	const struct merge *merge = &apply->merge;
 	struct buffer name = { 0 };
 	int rc = 0;
 	size_t i;
@@ -295,20 +244,36 @@ write_parts(struct apply *apply, struct merge *merge, struct error *err)
 
 /* 1 published, 0 somebody wrote in between, -1 failed. */
 static int
-run_publish(struct apply *apply, const struct merge *merge, struct error *err)
+judge_publish(
+    struct apply *apply, const struct redis_reply *reply, struct error *err)
+{
+	struct text answer = redis_reply_text(reply);
+
+	if (redis_reply_error(apply->redis, reply, "publish", err) != 0)
+		return -1;
+	if (text_equal(answer, TEXT("ok")))
+		return 1;
+	if (text_equal(answer, TEXT("moved")))
+		return 0;
+	return error_set(
+	    err, ERROR_RETRY, "the lock was lost to another apply; try again");
+}
+
+static int
+run_publish(struct apply *apply, struct error *err)
 {
 	const struct text keys[6] = { key(apply, KEY_APPLY_LOCK),
 		key(apply, KEY_GENERATION), key(apply, KEY_HEADS),
 		key(apply, KEY_ABOUT), key(apply, KEY_VERSIONS),
 		key(apply, KEY_BRANCHES) };
+	const struct merge *merge = &apply->merge;
 	char seen[24] = "";
-	struct text args[6] = { text_from(apply->token), TEXT_NONE,
+	struct text args[6] = { text_from(apply->lock.token), TEXT_NONE,
 		text_from(apply->stages), keyspace_prefix(apply->keyspace),
 		merge->world_changed ? TEXT("1") : TEXT("0"),
 		TEXT(REPLACED_MS) };
 	struct redis_reply *reply;
-	struct text answer;
-	int rc = -1;
+	int rc;
 
 	if (merge->generation > 0)
 		snprintf(
@@ -317,32 +282,29 @@ run_publish(struct apply *apply, const struct merge *merge, struct error *err)
 	reply = redis_run_script(apply->redis, &publish, keys, 6, args, 6, err);
 	if (reply == NULL)
 		return -1;
-	answer = redis_reply_text(reply);
-	if (redis_reply_error(apply->redis, reply, "publish", err) == 0) {
-		if (text_equal(answer, TEXT("ok")))
-			rc = 1;
-		else if (text_equal(answer, TEXT("moved")))
-			rc = 0;
-		else
-			error_set(err, ERROR_RETRY,
-			    "the lock was lost to another apply; try again");
-	}
+	rc = judge_publish(apply, reply, err);
 	redis_reply_destroy(reply);
 	return rc;
 }
 
+static bool
+is_too_large(const struct merge *merge)
+{
+	return fields_size(merge->moving.heads) +
+	    fields_size(merge->moving.branches) >
+	    PUBLISHED_MAX;
+}
+
 /* A publish blocks Redis: what it moves has a bound. */
 static int
-check_size(const struct merge *merge, struct error *err)
+refuse_size(const struct merge *merge, struct error *err)
 {
-	size_t n = fields_size(merge->heads) + fields_size(merge->branches);
-
-	if (n <= PUBLISHED_MAX)
-		return 0;
 	return error_set(err, ERROR_INPUT,
 	    "%zu changed schedules and datasets with branches at once, more "
 	    "than %d; split the file",
-	    n, PUBLISHED_MAX);
+	    fields_size(merge->moving.heads) +
+		fields_size(merge->moving.branches),
+	    PUBLISHED_MAX);
 }
 
 /*
@@ -350,108 +312,141 @@ check_size(const struct merge *merge, struct error *err)
  * generation, so heads and branches may go in pieces.
  */
 static int
-write_directly(struct apply *apply, struct merge *merge, struct error *err)
+write_directly(struct apply *apply, struct error *err)
 {
-	if (fields_write(merge->versions, apply->redis,
-		key(apply, KEY_VERSIONS), err) != 0 ||
-	    keep_lock(apply, err) != 0 ||
-	    fields_write(
-		merge->about, apply->redis, key(apply, KEY_ABOUT), err) != 0 ||
-	    keep_lock(apply, err) != 0 ||
-	    fields_write(merge->branches, apply->redis,
-		key(apply, KEY_BRANCHES), err) != 0 ||
-	    keep_lock(apply, err) != 0 ||
-	    merge_write_version_lists(
-		merge, apply->redis, apply->keyspace, err) != 0 ||
-	    keep_lock(apply, err) != 0 ||
-	    fields_write(
-		merge->heads, apply->redis, key(apply, KEY_HEADS), err) != 0)
+	const struct merge_moving *moving = &apply->merge.moving;
+	const struct {
+		enum keyspace_key key;
+		struct fields *fields;
+	} hashes[] = {
+		{ KEY_VERSIONS, moving->versions },
+		{ KEY_ABOUT, moving->about },
+		{ KEY_BRANCHES, moving->branches },
+		{ KEY_HEADS, moving->heads },
+	};
+	size_t i;
+
+	if (merge_write_version_lists(&apply->merge, err) != 0)
 		return -1;
-	merge_forget_stages(merge);
-	return keep_lock(apply, err);
+	for (i = 0; i < sizeof hashes / sizeof hashes[0]; i++)
+		if (fields_write(hashes[i].fields, apply->redis,
+			key(apply, hashes[i].key), err) != 0 ||
+		    catalogue_lock_renew(&apply->lock, err) != 0)
+			return -1;
+	merge_forget_moving(&apply->merge);
+	return 0;
 }
 
 static bool
 is_empty(const struct merge *merge)
 {
-	return !merge->world_changed && fields_size(merge->heads) == 0 &&
-	    fields_size(merge->about) == 0 &&
-	    fields_size(merge->branches) == 0 &&
-	    fields_size(merge->branches_removed) == 0;
+	const struct merge_moving *moving = &merge->moving;
+
+	return !merge->world_changed && fields_size(moving->heads) == 0 &&
+	    fields_size(moving->about) == 0 &&
+	    fields_size(moving->versions) == 0 &&
+	    fields_size(moving->added_versions) == 0 &&
+	    fields_size(moving->branches) == 0 &&
+	    fields_size(moving->branches_removed) == 0;
 }
 
+/* What the file says against what moves now; the file's faults by then. */
 static int
-write_and_publish(struct apply *apply, struct merge *merge, struct error *err)
+merge_now(
+    struct apply *apply, const struct catalogue_file *file, struct error *err)
 {
-	if (is_empty(merge))
-		return 1;
-	if (merge->generation == 0 && check_size(merge, NULL) != 0 &&
-	    write_directly(apply, merge, err) != 0)
+	if (merge_moving(&apply->merge, file, err) != 0)
 		return -1;
-	if (check_size(merge, err) != 0 || take_number(apply, err) != 0 ||
-	    write_parts(apply, merge, err) != 0 ||
-	    write_stages(apply, merge, err) != 0)
-		return -1;
-	return run_publish(apply, merge, err);
+	return reader_result(apply->settings->reader, err);
 }
 
-/* One attempt under the lock: 1 done, 0 again, -1 failed. */
+/* The structure, once: only this process may publish a new one. */
 static int
-attempt(struct apply *apply, struct catalogue_file *file, struct arena *arena,
+write_structure(struct apply *apply, struct error *err)
+{
+	struct merge *merge = &apply->merge;
+
+	if (is_too_large(merge) && merge->generation > 0)
+		return refuse_size(merge, err);
+	if (is_too_large(merge) && write_directly(apply, err) != 0)
+		return -1;
+	if (take_number(apply, err) != 0)
+		return -1;
+	return write_parts(apply, err);
+}
+
+/*
+ * One look at what moves, and the try to publish on it: 1 done, 0 again, -1
+ * failed.
+ */
+static int
+attempt(
+    struct apply *apply, const struct catalogue_file *file, struct error *err)
+{
+	if (merge_now(apply, file, err) != 0)
+		return -1;
+	if (apply->settings->dry_run || is_empty(&apply->merge))
+		return 1;
+	if (catalogue_lock_renew(&apply->lock, err) != 0)
+		return -1;
+	if (apply->number == 0 && write_structure(apply, err) != 0)
+		return -1;
+	if (write_stages(apply, err) != 0)
+		return -1;
+	return run_publish(apply, err);
+}
+
+static int
+load(struct apply *apply, const struct catalogue_file *file,
     struct apply_report *report, struct error *err)
 {
 	const struct merge_settings settings = {
 		.redis = apply->redis,
 		.keyspace = apply->keyspace,
+		.reader = apply->settings->reader,
 		.prune = apply->settings->prune,
 		.now_ms = apply->settings->now_ms,
 	};
-	struct merge merge;
-	int64_t generation;
-	int rc = -1;
-
-	if (read_generation(apply, &generation, err) != 0)
-		return -1;
-	merge_init(&merge, &settings, generation, arena);
-	if (merge_file(&merge, file, err) == 0)
-		rc = apply->settings->dry_run
-		    ? 1
-		    : write_and_publish(apply, &merge, err);
-	merge_count(&merge, report->counts);
-	report->generation = generation;
-	if (rc == 1 && merge.world_changed && !apply->settings->dry_run)
-		report->generation = apply->number;
-	merge_finish(&merge);
-	return rc;
-}
-
-int
-catalogue_apply(const struct apply_settings *settings,
-    struct catalogue_file *file, struct arena *arena,
-    struct apply_report *report, struct error *err)
-{
-	struct apply apply = { .settings = settings,
-		.redis = settings->redis,
-		.keyspace = settings->keyspace };
-	struct uuid token = uuid_random();
+	struct merge *merge = &apply->merge;
 	int attempts = 0, rc;
-	bool held;
 
-	uuid_format(&token, apply.token);
-	if (lock(&apply, err) != 0)
+	if (read_generation(apply, &report->generation, err) != 0)
 		return -1;
-	do
-		rc = attempt(&apply, file, arena, report, err);
-	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
-	/* A connection that failed must not leave the lock to its time-out. */
-	if (redis_connect(apply.redis, NULL) == 0)
-		touch_lock(&apply, &unlock, &held, NULL);
+	merge_init(merge, &settings, report->generation);
+	rc = merge_world(merge, file, err);
+	while (rc == 0 && attempts++ < ATTEMPTS_MAX)
+		rc = attempt(apply, file, err);
+	if (rc == 1 && merge->world_changed && !apply->settings->dry_run)
+		report->generation = apply->number;
+	merge_count(merge, report->counts);
+	merge_finish(merge);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,
 		    "schedules or datasets changed while the file was loaded, "
 		    "%d times; try again",
 		    ATTEMPTS_MAX);
-	if (rc < 0)
+	return rc < 0 ? -1 : 0;
+}
+
+int
+catalogue_apply(const struct apply_settings *settings,
+    const struct catalogue_file *file, struct apply_report *report,
+    struct error *err)
+{
+	struct apply apply = {
+		.settings = settings,
+		.redis = settings->redis,
+		.keyspace = settings->keyspace,
+		.lock = { .redis = settings->redis,
+		    .keyspace = settings->keyspace },
+	};
+	int rc;
+
+	if (settings->dry_run)
+		return load(&apply, file, report, err);
+	if (catalogue_lock_take(&apply.lock, settings->deadline_ms, err) != 0)
 		return -1;
-	return settings->dry_run ? 0 : redis_wait_replica(apply.redis, err);
+	rc = load(&apply, file, report, err);
+	catalogue_lock_release(&apply.lock);
+	return rc == 0 ? redis_wait_replica(apply.redis, err) : -1;
 }

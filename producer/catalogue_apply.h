@@ -18,6 +18,7 @@
  */
 struct apply_settings {
 	struct redis *redis;
+	struct reader *reader; /* of the file: what contradicts the store */
 	const struct keyspace *keyspace;
 	bool prune, dry_run;
 	int64_t now_ms;      /* Unix time, of versions without createdTime */
@@ -36,12 +37,13 @@ struct apply_report {
 };
 
 /*
- *   ERROR_INPUT  the file contradicts what is stored; nothing applied
+ *   ERROR_INPUT  the file contradicts what is stored, with the reader's faults,
+ *                or is too much at once; nothing applied
  *   ERROR_RETRY  Redis did not answer, or another apply holds the lock
  *   ERROR_FATAL  77 or 78, as of redis_reply_error
  */
 int catalogue_apply(const struct apply_settings *settings,
-    struct catalogue_file *file, struct arena *arena,
-    struct apply_report *report, struct error *err);
+    const struct catalogue_file *file, struct apply_report *report,
+    struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "producer/catalogue_export.h"
 #include "producer/command.h"
 #include "producer/input_file.h"
+#include "producer/table.h"
 
 #define FAULTS_SHOWN 100
 
@@ -67,22 +68,40 @@ print_faults(const char *path, const struct reader *reader)
 }
 
 static void
-print_report(const struct apply_report *report, bool dry_run)
+print_report(const struct command *command, const struct apply_report *report,
+    bool dry_run)
 {
+	static const struct column columns[] = {
+		{ "WHAT", "what" },
+		{ "ADDED", "added" },
+		{ "CHANGED", "changed" },
+		{ "REMOVED", "removed" },
+		{ "SAME", "same" },
+		{ NULL, NULL },
+	};
+	struct table *table = table_create(command_output(command), columns);
 	size_t i;
 
 	for (i = 0; i < APPLY_COUNTS; i++) {
 		const struct apply_count *count = &report->counts[i];
 
-		printf("%-24s %zu added, %zu changed, %zu removed, %zu same\n",
-		    count->what, count->added, count->changed, count->removed,
-		    count->same);
+		table_string(table, count->what);
+		table_number(table, (int64_t)count->added);
+		table_number(table, (int64_t)count->changed);
+		table_number(table, (int64_t)count->removed);
+		table_number(table, (int64_t)count->same);
 	}
+	table_print(table, stdout);
+	table_destroy(table);
 	if (dry_run)
-		printf("nothing was applied (--dry-run)\n");
-	else
-		printf("catalogue generation %lld\n",
+		command_say(command, 0, "nothing was applied (--dry-run)");
+	else if (report->generation > 0)
+		command_say(command, 0, "the catalogue's generation is %lld",
 		    (long long)report->generation);
+	else
+		command_say(command, 0,
+		    "there is no catalogue yet: workers wait for a file with "
+		    "datasets");
 }
 
 static int
@@ -101,11 +120,13 @@ demand_meta(
 
 static int
 apply_file(struct command *command, const struct apply_flags *flags,
-    struct catalogue_file *file, struct arena *arena)
+    const struct catalogue_file *file, struct reader *reader)
 {
 	struct keyspace *keyspace = command_keyspace(command);
 	struct error err = { 0 };
 	struct apply_settings settings = {
+		.redis = command_redis(command, "redis.url", &err),
+		.reader = reader,
 		.keyspace = keyspace,
 		.prune = flags->prune,
 		.dry_run = flags->dry_run,
@@ -115,21 +136,24 @@ apply_file(struct command *command, const struct apply_flags *flags,
 	struct apply_report report = { 0 };
 	int code = EXIT_DONE;
 
-	settings.redis = command_redis(command, "redis.url", &err);
 	if (settings.redis == NULL ||
-	    demand_meta(settings.redis, keyspace, &err) != 0 ||
-	    catalogue_apply(&settings, file, arena, &report, &err) != 0)
+	    demand_meta(settings.redis, keyspace, &err) != 0)
 		code = command_fail(command, &err);
+	else if (catalogue_apply(&settings, file, &report, &err) == 0)
+		print_report(command, &report, flags->dry_run);
+	else if (reader->n_faults > 0)
+		code = print_faults(flags->file, reader);
 	else
-		print_report(&report, flags->dry_run);
+		code = command_fail(command, &err);
 	redis_destroy(settings.redis);
 	keyspace_destroy(keyspace);
 	return code;
 }
 
+/* The document is given back before the load: it is larger than the file. */
 static int
 apply_document(struct command *command, const struct apply_flags *flags,
-    const struct json_document *document)
+    struct json_document *document)
 {
 	struct arena *arena = arena_create((size_t)1 << 20);
 	struct reader *reader = reader_create(arena);
@@ -137,8 +161,9 @@ apply_document(struct command *command, const struct apply_flags *flags,
 	int code;
 
 	catalogue_file_read(reader, json_root(document), &file);
+	json_destroy(document);
 	code = reader->n_faults > 0 ? print_faults(flags->file, reader)
-				    : apply_file(command, flags, &file, arena);
+				    : apply_file(command, flags, &file, reader);
 	catalogue_file_finish(&file);
 	arena_destroy(arena);
 	return code;
@@ -152,15 +177,12 @@ cmd_apply(struct command *command, int argc, char **argv)
 	struct apply_flags flags = { 0 };
 	struct json_document *document;
 	struct error err = { 0 };
-	int code;
 
 	command_parse(command, &argp, argc, argv, &flags);
 	command_config(command);
 	document = input_file_parse(flags.file, &err);
-	code = document != NULL ? apply_document(command, &flags, document)
+	return document != NULL ? apply_document(command, &flags, document)
 				: command_fail(command, &err);
-	json_destroy(document);
-	return code;
 }
 
 int

@@ -7,10 +7,16 @@
 
 #define FIRST_CAPACITY 64
 
-/* Open addressing; a removed field keeps its place with no value. */
+/* A removed field keeps its place with no value. */
+struct slot {
+	size_t hash; /* so that most names need no comparison */
+	struct field field;
+};
+
+/* Open addressing. */
 struct fields {
 	struct arena *arena;
-	struct field *slots;
+	struct slot *slots;
 	size_t capacity, used, size;
 };
 
@@ -45,13 +51,14 @@ fields_arena(const struct fields *fields)
 }
 
 /* The field's slot, or the free one where it would be. */
-static struct field *
-find(const struct fields *fields, struct text name)
+static struct slot *
+find(const struct fields *fields, struct text name, size_t hash)
 {
-	size_t i = text_hash(name) & (fields->capacity - 1);
+	size_t i = hash & (fields->capacity - 1);
 
-	while (fields->slots[i].name.at != NULL &&
-	    !text_equal(fields->slots[i].name, name))
+	while (fields->slots[i].field.name.at != NULL &&
+	    (fields->slots[i].hash != hash ||
+		!text_equal(fields->slots[i].field.name, name)))
 		i = (i + 1) & (fields->capacity - 1);
 	return &fields->slots[i];
 }
@@ -59,16 +66,16 @@ find(const struct fields *fields, struct text name)
 static void
 grow(struct fields *fields)
 {
-	struct field *old = fields->slots;
+	struct slot *old = fields->slots;
 	size_t n = fields->capacity, i;
 
 	fields->capacity = n > 0 ? 2 * n : FIRST_CAPACITY;
 	fields->slots = memory_zalloc(fields->capacity, sizeof *fields->slots);
 	fields->used = 0;
 	for (i = 0; i < n; i++) {
-		if (old[i].name.at == NULL || old[i].value.at == NULL)
+		if (old[i].field.value.at == NULL)
 			continue;
-		*find(fields, old[i].name) = old[i];
+		*find(fields, old[i].field.name, old[i].hash) = old[i];
 		fields->used++;
 	}
 	free(old);
@@ -77,37 +84,58 @@ grow(struct fields *fields)
 struct text
 fields_get(const struct fields *fields, struct text name)
 {
-	return fields->capacity > 0 ? find(fields, name)->value : TEXT_NONE;
+	if (fields->capacity == 0)
+		return TEXT_NONE;
+	return find(fields, name, text_hash(name))->field.value;
+}
+
+/* The field's slot, made if need be; its name is borrowed. */
+static struct field *
+place(struct fields *fields, struct text name)
+{
+	size_t hash = text_hash(name);
+	struct slot *slot;
+
+	if (fields->used * 2 >= fields->capacity)
+		grow(fields);
+	slot = find(fields, name, hash);
+	if (slot->field.name.at == NULL) {
+		slot->hash = hash;
+		slot->field.name = name;
+		fields->used++;
+	}
+	if (slot->field.value.at == NULL)
+		fields->size++;
+	return &slot->field;
 }
 
 void
 fields_put(struct fields *fields, struct text name, struct text value)
 {
-	struct field *field;
+	struct field *field = place(fields, name);
 
-	if (fields->used * 2 >= fields->capacity)
-		grow(fields);
-	field = find(fields, name);
-	if (field->name.at == NULL) {
+	if (field->name.at == name.at)
 		field->name = text_copy(fields->arena, name);
-		fields->used++;
-	}
-	if (field->value.at == NULL)
-		fields->size++;
 	field->value = text_copy(fields->arena, value);
+}
+
+void
+fields_share(struct fields *fields, struct field field)
+{
+	place(fields, field.name)->value = field.value;
 }
 
 void
 fields_remove(struct fields *fields, struct text name)
 {
-	struct field *field;
+	struct slot *slot;
 
 	if (fields->capacity == 0)
 		return;
-	field = find(fields, name);
-	if (field->value.at == NULL)
+	slot = find(fields, name, text_hash(name));
+	if (slot->field.value.at == NULL)
 		return;
-	field->value = TEXT_NONE;
+	slot->field.value = TEXT_NONE;
 	fields->size--;
 }
 
@@ -119,17 +147,31 @@ compare(const void *a, const void *b)
 	return text_compare(x->name, y->name);
 }
 
-const struct field *
-fields_sorted(struct fields *fields)
+static struct field *
+list_all(struct fields *fields)
 {
-	struct field *sorted =
-	    arena_alloc(fields->arena, (fields->size + 1) * sizeof *sorted);
+	struct field *list =
+	    arena_alloc(fields->arena, (fields->size + 1) * sizeof *list);
 	size_t n = 0, i;
 
 	for (i = 0; i < fields->capacity; i++)
-		if (fields->slots[i].value.at != NULL)
-			sorted[n++] = fields->slots[i];
-	if (n > 0)
-		qsort(sorted, n, sizeof *sorted, compare);
+		if (fields->slots[i].field.value.at != NULL)
+			list[n++] = fields->slots[i].field;
+	return list;
+}
+
+const struct field *
+fields_list(struct fields *fields)
+{
+	return list_all(fields);
+}
+
+const struct field *
+fields_sorted(struct fields *fields)
+{
+	struct field *sorted = list_all(fields);
+
+	if (fields->size > 0)
+		qsort(sorted, fields->size, sizeof *sorted, compare);
 	return sorted;
 }

@@ -28,12 +28,15 @@ struct arena *fields_arena(const struct fields *fields);
 /* The value, or no text. */
 struct text fields_get(const struct fields *fields, struct text name);
 void fields_put(struct fields *fields, struct text name, struct text value);
+/* The same without a copy: the texts must outlive the table. */
+void fields_share(struct fields *fields, struct field field);
 void fields_remove(struct fields *fields, struct text name);
 
 /*
- * All fields in ascending order of their names: fields_size of them, as they
- * are now; in the arena.
+ * All fields as they are now, fields_size of them, in the arena: in no order,
+ * or ascending by name.
  */
+const struct field *fields_list(struct fields *fields);
 const struct field *fields_sorted(struct fields *fields);
 
 /*

@@ -162,6 +162,26 @@ keyspace_field(struct text a, struct text b, struct buffer *out)
 	return since(out, start);
 }
 
+struct text
+keyspace_field_owner(struct text field)
+{
+	const char *end = memchr(field.at, '\n', field.size);
+
+	if (end != NULL)
+		field.size = (size_t)(end - field.at);
+	return field;
+}
+
+struct text
+keyspace_field_owned(struct text field)
+{
+	size_t owner = keyspace_field_owner(field).size;
+
+	if (owner == field.size)
+		return TEXT_NONE;
+	return (struct text){ field.at + owner + 1, field.size - owner - 1 };
+}
+
 enum meta_field {
 	META_FORMAT,
 	META_CLUSTER,

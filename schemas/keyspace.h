@@ -67,6 +67,10 @@ struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
 
 /* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`. */
 struct text keyspace_field(struct text a, struct text b, struct buffer *out);
+/* "a" of such a field, or of one without a line break the whole. */
+struct text keyspace_field_owner(struct text field);
+/* "b" of such a field; no text of one without a line break. */
+struct text keyspace_field_owned(struct text field);
 
 /* What `meta` says: which Kafka and which format this Redis belongs to. */
 #define KEYSPACE_FORMAT 1

@@ -1,0 +1,491 @@
+"""`apply` loads a catalogue whole or not at all; `export` gives it back."""
+
+import concurrent.futures
+import copy
+import itertools
+import json
+import subprocess
+import threading
+
+import catalogues
+import checker
+import programs
+import pytest
+from catalogues import OWNER, PROJECT, dataset, schedule_rid, transaction, version_rid
+from load import Load, request
+from redis_proxy import Gate, RedisProxy
+
+NUMBERS = itertools.count(1)
+
+
+class Store:
+    """A keyspace of one test's own: its prefix is prepared as `init` would."""
+
+    def __init__(self, servers, directory):
+        self.prefix = f"t{next(NUMBERS)}:"
+        self.redis = servers.redis()
+        self.url = servers.redis_url
+        self.directory = directory
+        self.redis.hset(self.prefix + "meta", mapping={
+            "format": 1, "cluster": "c", "topic": "t", "group": "g", "created": 1,
+            "claims": "", "shards": 1024})
+
+    def key(self, name):
+        return self.prefix + name
+
+    def start(self, *arguments, url=None):
+        command = [str(programs.BUILD / "schedrun"), "--redis", url or self.url,
+                   "-s", f"redis.prefix={self.prefix}", *arguments]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def run(self, *arguments, stdin=None, url=None):
+        process = self.start(*arguments, url=url)
+        process.out, process.err = process.communicate(stdin, timeout=60)
+        return process
+
+    def file(self, document, name="catalogue.json"):
+        path = self.directory / name
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        return str(path)
+
+    def apply(self, document, *flags):
+        """Counts by what they are of."""
+        done = self.run("apply", self.file(document), *flags)
+        assert done.returncode == 0, done.err
+        rows = [json.loads(line) for line in done.out.splitlines()]
+        return {row.pop("what"): row for row in rows}
+
+    def refuses(self, document, *flags):
+        before = self.dump()
+        done = self.run("apply", self.file(document), *flags)
+        assert done.returncode == 4, (done.returncode, done.err)
+        assert "nothing was applied" in done.err
+        assert self.dump() == before
+        return done.err
+
+    def export(self):
+        done = self.run("export")
+        assert done.returncode == 0, done.err
+        return done.out
+
+    def dump(self):
+        """Everything under the prefix but what was only begun."""
+        return {key: self.redis.dump(key) for key in self.redis.scan_iter(self.prefix + "*")
+                if not key.endswith(b"n:lock") and key != self.key("n").encode()
+                and self.redis.ttl(key) < 0}
+
+    def branches(self, name):
+        return json.loads(self.redis.hget(self.key("h"), dataset(name)))
+
+
+@pytest.fixture
+def store(servers, tmp_path):
+    return Store(servers, tmp_path)
+
+
+def small():
+    """Two datasets, a spec with two outputs, a schedule of two versions."""
+    return {
+        "projects": {PROJECT: {"references": [dataset("raw")]}, catalogues.OTHER_PROJECT: {}},
+        "users": catalogues.users(),
+        "datasets": {dataset("raw"): catalogues.stored("raw-1"),
+                     dataset("out"): catalogues.stored("out-1", ("v1", {"raw": "raw-1"})),
+                     dataset("log"): {"project": PROJECT, "trashed": True}},
+        "jobSpecs": [{"rid": "ri.foundry.main.jobspec.1", "branch": "master", "logic": "v1",
+                      "outputs": [dataset("out"), dataset("log")],
+                      "inputs": [dataset("raw"), {"rid": dataset("raw"), "branch": "b"}],
+                      "staleness": "always"}],
+        "limits": {"maxJobs": 500, "maxRetries": 2},
+        "schedules": [{"rid": schedule_rid("s"), "displayName": "Täglich", "description": "a\nb",
+                       "versions": [catalogues.version("s", ["out"]), dict(
+                           catalogues.version("s", ["raw"]), rid=version_rid("s2"))]}],
+    }
+
+
+def test_apply_export_apply(store, servers, tmp_path):
+    counts = store.apply(small())
+    assert counts["datasets"] == {"added": 3, "changed": 0, "removed": 0, "same": 0}
+    assert counts["schedules"]["added"] == 1
+    exported = store.export()
+    again = store.apply(exported)
+    assert all(c["added"] == c["changed"] == c["removed"] == 0 for c in again.values())
+    assert store.export() == exported
+    other = Store(servers, tmp_path)
+    other.apply(exported)
+    assert other.export() == exported
+    document = json.loads(exported)
+    assert document["schedules"][0]["displayName"] == "Täglich"
+    assert document["datasets"][dataset("log")] == {"project": PROJECT, "trashed": True}
+    assert document["jobSpecs"] == small()["jobSpecs"] or document["jobSpecs"][0]["outputs"] == [
+        dataset("log"), dataset("out")]
+    assert document["limits"] == small()["limits"]
+
+
+def at(document, *path):
+    for step in path[:-1]:
+        document = document[step]
+    return document, path[-1]
+
+
+def put(value, *path):
+    def change(document):
+        node, last = at(document, *path)
+        node[last] = value
+    return change
+
+
+D = f'$.datasets["{dataset("raw")}"]'
+FAULTS = {
+    "unknown key": (put(1, "dataset"), "$"),
+    "wrong type": (put([], "datasets"), "$.datasets"),
+    "no project": (put({}, "datasets", dataset("raw")), D),
+    "bad rid": (put({"project": PROJECT}, "datasets", "nonsense"), "$.datasets"),
+    "bad head": (put("x", "datasets", dataset("raw"), "branches", "master", "head"), "head"),
+    "parents in a loop": (put({"a": {"parent": "b"}, "b": {"parent": "a"}}, "datasets",
+                              dataset("raw"), "branches"), "loop"),
+    "bad role": (put("boss", "users", OWNER, "roles", PROJECT), "$.users"),
+    "negative limit": (put(-1, "limits", "maxJobs"), "$.limits.maxJobs"),
+    "no outputs": (put([], "jobSpecs", 0, "outputs"), "$.jobSpecs[0]"),
+    "an output twice": (put([dataset("out")] * 2, "jobSpecs", 0, "outputs"), "$.jobSpecs[0]"),
+    "bad staleness": (put("often", "jobSpecs", 0, "staleness"), "$.jobSpecs[0].staleness"),
+    "no versions": (put([], "schedules", 0, "versions"), "$.schedules[0].versions"),
+    "bad owner": (put("ann", "schedules", 0, "versions", 1, "createdBy"),
+                  "$.schedules[0].versions[1]"),
+    "version of another": (put(schedule_rid("x"), "schedules", 0, "versions", 0, "scheduleRid"),
+                           "$.schedules[0].versions[0]"),
+    "a version's typing error": (put(True, "schedules", 0, "versions", 0, "action", "force"),
+                                 "$.schedules[0].versions[0].action"),
+    "paused in a version": (put(True, "schedules", 0, "versions", 0, "paused"),
+                            "$.schedules[0].versions[0]"),
+    "a version twice": (put(version_rid("s"), "schedules", 0, "versions", 1, "rid"),
+                        "$.schedules[0]"),
+    "huge number": (put(2147483648, "limits", "maxJobs"), "$.limits.maxJobs"),
+    "a fraction": (put(1.5, "limits", "maxJobs"), "$.limits.maxJobs"),
+    "long text": (put("x" * 201, "jobSpecs", 0, "logic"), "$.jobSpecs[0].logic"),
+    "control character": (put("a\tb", "jobSpecs", 0, "logic"), "$.jobSpecs[0].logic"),
+}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_fault_is_named_with_its_path(store, what):
+    change, says = FAULTS[what]
+    document = small()
+    change(document)
+    assert says in store.refuses(document)
+
+
+def test_all_faults_are_named_at_once(store):
+    store.apply(small())
+    document = small()
+    for change, _ in (FAULTS["bad role"], FAULTS["no outputs"], FAULTS["bad owner"],
+                      FAULTS["negative limit"]):
+        change(document)
+    said = store.refuses(document)
+    for path in ("$.users", "$.jobSpecs[0]", "$.schedules[0].versions[1]", "$.limits"):
+        assert path in said
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"datasets":{},"datasets":{}}',
+                                  '{"limits":{"maxJobs":1e3}}', "{}{}", '{"a":"\\ud800"}',
+                                  "[" * 5000])
+def test_what_is_no_document(store, text):
+    before = store.dump()
+    done = store.run("apply", "-", stdin=text)
+    assert done.returncode == 4 and store.dump() == before
+    assert len(done.err.splitlines()) <= 3
+
+
+def test_contradictions_to_what_is_stored(store):
+    """A second spec for an output, and versions that changed: all named."""
+    store.apply(small())
+    document = {"jobSpecs": [], "schedules": copy.deepcopy(small()["schedules"])}
+    for i, output in enumerate(("other", "out")):
+        document["jobSpecs"].append({"rid": f"ri.foundry.main.jobspec.n{i}", "branch": "master",
+                                     "outputs": [dataset(output)], "inputs": [], "logic": "x"})
+    for version in document["schedules"][0]["versions"]:
+        version["action"]["forceBuild"] = True
+    said = store.refuses(document)
+    for path in ("$.jobSpecs[1]", "$.schedules[0].versions[0]", "$.schedules[0].versions[1]"):
+        assert path in said, said
+    assert "$.jobSpecs[0]" not in said
+
+
+def test_a_spec_may_move_its_outputs(store):
+    store.apply(small())
+    spec = dict(small()["jobSpecs"][0], outputs=[dataset("out")])
+    new = dict(spec, rid="ri.foundry.main.jobspec.2", outputs=[dataset("log")])
+    store.apply({"jobSpecs": [new, spec]})
+    assert [s["rid"] for s in json.loads(store.export())["jobSpecs"]] == [new["rid"], spec["rid"]]
+
+
+def is_publish(command):
+    return command[0].upper() in (b"EVALSHA", b"EVAL") and command[2] == b"6"
+
+
+def held_apply(store, document, matches=is_publish):
+    """An apply that a proxy holds at a command; (process, gate, proxy)."""
+    proxy = RedisProxy(store.redis.connection_pool.connection_kwargs["port"])
+    gate = Gate(matches)
+    proxy.hook = gate
+    process = store.start("apply", store.file(document, "held.json"), url=proxy.url)
+    gate.wait()
+    return process, gate, proxy
+
+
+@pytest.mark.parametrize("where", ["publish", "structure"])
+def test_killed_before_publishing_nothing_has_happened(store, where):
+    store.apply(small())
+    before, exported = store.dump(), store.export()
+    changed = small()
+    changed["datasets"][dataset("new")] = catalogues.stored("new-1")
+    changed["schedules"][0]["paused"] = True
+    matches = is_publish if where == "publish" else lambda c: c[0] == b"HSET"
+    process, gate, proxy = held_apply(store, changed, matches)
+    process.kill()
+    process.wait()
+    proxy.close()
+    gate.open()
+    assert store.dump() == before and store.export() == exported
+    for key in store.redis.scan_iter(store.prefix + "*"):
+        if key not in before and key != store.key("n").encode():
+            assert 0 < store.redis.ttl(key) <= 3600, key
+    store.redis.pexpire(store.key("n:lock"), 300)  # as 30 s do
+    store.apply(changed)
+    assert dataset("new") in store.export()
+
+
+def test_applies_at_once_follow_each_other(store):
+    def one(i):
+        store.file({"datasets": {dataset(f"p{i}"): catalogues.stored(f"p{i}")},
+                    "schedules": [catalogues.schedule(f"p{i}", [f"p{i}"])]}, f"p{i}.json")
+        return store.run("apply", str(store.directory / f"p{i}.json"))
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert [p.returncode for p in pool.map(one, range(12))] == [0] * 12
+    document = json.loads(store.export())
+    assert len(document["datasets"]) == len(document["schedules"]) == 12
+    assert not store.redis.exists(store.key("n:lock"))
+
+
+def test_an_apply_that_lost_its_lock_publishes_nothing(store):
+    store.apply(small())
+    process, gate, _ = held_apply(store, {"datasets": {dataset("late"): catalogues.stored("l")}})
+    store.redis.delete(store.key("n:lock"))
+    store.apply({"datasets": {dataset("early"): catalogues.stored("e")}})
+    exported = store.export()
+    gate.open()
+    assert process.wait(20) == 5 and "lock was lost" in process.stderr.read()
+    assert store.export() == exported
+
+
+def test_commits_in_between_are_not_lost(store):
+    """The file's branches are set, of the others the commit stays."""
+    store.apply(small())
+    document = {"datasets": {dataset("raw"): catalogues.stored("raw-file"),
+                             dataset("out"): {"project": catalogues.OTHER_PROJECT}},
+                "schedules": [{"rid": schedule_rid("s"), "displayName": "new",
+                               "versions": small()["schedules"][0]["versions"]}]}
+    process, gate, proxy = held_apply(store, document)
+    for name in ("raw", "out"):
+        done = store.run("dataset", "commit", dataset(name), "--branch", "master",
+                         "--transaction", transaction(f"{name}-commit"))
+        assert done.returncode == 0, done.err
+    assert store.run("schedule", "pause", schedule_rid("s")).returncode == 0
+    gate.open()
+    assert process.wait(20) == 0, process.stderr.read()
+    assert sum(map(is_publish, proxy.commands)) == 2
+    assert store.branches("raw")["master"]["head"] == transaction("raw-file")
+    assert store.branches("out")["master"]["head"] == transaction("out-commit")
+    exported = json.loads(store.export())
+    assert exported["datasets"][dataset("out")]["project"] == catalogues.OTHER_PROJECT
+    assert exported["schedules"][0]["paused"] and exported["schedules"][0]["displayName"] == "new"
+
+
+def test_a_commit_and_a_new_generation_do_not_mix(store):
+    """A commit that was read on the old catalogue is made again on the new one."""
+    store.apply(small())
+    proxy = RedisProxy(store.redis.connection_pool.connection_kwargs["port"])
+    gate = Gate(lambda c: c[0] == b"EVALSHA" and c[2] == b"2")
+    proxy.hook = gate
+    process = store.start("dataset", "commit", dataset("out"), "--branch", "b", url=proxy.url)
+    gate.wait()
+    smaller = small()
+    del smaller["datasets"][dataset("out")]
+    store.apply(smaller, "--prune")
+    gate.open()
+    assert process.wait(20) == 3 and "not found" in process.stderr.read()
+    assert not store.redis.hexists(store.key("h"), dataset("out"))
+
+
+def test_prune_removes_what_the_sections_do_not_name(store):
+    store.apply(small())
+    store.apply({"schedules": [catalogues.schedule("other", ["raw"])]})
+    smaller = {"datasets": {dataset("raw"): {"project": PROJECT}}, "jobSpecs": [], "users": {}}
+    counts = store.apply(smaller, "--prune")
+    assert counts["datasets"]["removed"] == 2 and counts["branches of datasets"]["removed"] == 2
+    assert counts["job specs"]["removed"] == 2 and counts["users and roles"]["removed"] == 6
+    document = json.loads(store.export())
+    assert list(document["datasets"]) == [dataset("raw")]
+    assert store.branches("raw")["master"]["head"] == transaction("raw-1")
+    assert len(document["schedules"]) == 2 and document["limits"] == small()["limits"]
+    assert document["projects"].keys() == small()["projects"].keys()
+    counts = store.apply({"schedules": [catalogues.schedule("other", ["raw"])]}, "--prune")
+    assert counts["schedules"] == {"added": 0, "changed": 0, "removed": 1, "same": 1}
+    assert store.redis.hget(store.key("s"), schedule_rid("s")).startswith(b"-d")
+    assert [s["rid"] for s in json.loads(store.export())["schedules"]] == [schedule_rid("other")]
+    revived = store.apply({"schedules": small()["schedules"]})
+    assert revived["schedules"]["changed"] == 1
+    assert len(json.loads(store.export())["schedules"]) == 2
+
+
+def test_a_dry_run_writes_nothing(store):
+    store.apply(small())
+    proxy = RedisProxy(store.redis.connection_pool.connection_kwargs["port"])
+    changed = small()
+    changed["datasets"][dataset("new")] = catalogues.stored("new-1")
+    before = store.dump()
+    done = store.run("apply", store.file(changed), "--dry-run", url=proxy.url)
+    assert done.returncode == 0 and "nothing was applied" in done.err
+    assert json.loads(done.out.splitlines()[0])["added"] == 1
+    assert store.dump() == before
+    writes = {b"SET", b"HSET", b"EVALSHA", b"INCR", b"DEL", b"UNLINK", b"RPUSH"}
+    assert not [c for c in proxy.commands if c[0].upper() in writes]
+
+
+def test_schedules_alone_need_no_catalogue_and_copy_none(store):
+    counts = store.apply({"schedules": [catalogues.schedule("s", ["out"])]})
+    assert counts["schedules"]["added"] == 1
+    assert not store.redis.exists(store.key("g"))
+    done = store.run("export")
+    assert done.returncode == 4 and "schedrun apply" in done.err
+    store.apply({"datasets": {}})
+    generation = store.redis.get(store.key("g"))
+    store.apply({"schedules": [catalogues.schedule("s2", ["out"])]})
+    assert store.redis.get(store.key("g")) == generation
+    assert len(json.loads(store.export())["schedules"]) == 2
+
+
+def test_a_version_without_a_time_gets_one_and_keeps_it(store):
+    document = small()
+    for version in document["schedules"][0]["versions"]:
+        del version["createdTime"]
+    store.apply(document)
+    first = json.loads(store.export())["schedules"][0]["versions"][0]["createdTime"]
+    assert first.startswith("20") and first.endswith("Z")
+    assert store.apply(document)["schedules"]["same"] == 1
+    assert json.loads(store.export())["schedules"][0]["versions"][0]["createdTime"] == first
+
+
+def test_going_back_to_an_older_version(store):
+    store.apply(small())
+    back = copy.deepcopy(small()["schedules"])
+    back[0]["versions"] = back[0]["versions"][:1]
+    assert store.apply({"schedules": back})["schedules"]["changed"] == 1
+    exported = store.export()
+    rids = [v["rid"] for v in json.loads(exported)["schedules"][0]["versions"]]
+    assert rids == [version_rid("s2"), version_rid("s")]
+    assert store.apply(exported)["schedules"]["same"] == 1
+    assert store.export() == exported
+
+
+def test_apply_mends_what_cannot_be_read(store):
+    store.apply(small())
+    exported = store.export()
+    spoilt = [("s", schedule_rid("s"), "??"), ("i", schedule_rid("s"), "{"),
+              ("v", version_rid("s"), "[]"), ("h", dataset("raw"), "nonsense"),
+              (f"g{store.redis.get(store.key('g')).decode()}:j", dataset("out") + "\nmaster",
+               "=" + dataset("gone"))]
+    for key, field, value in spoilt:
+        store.redis.hset(store.key(key), field, value)
+    assert store.run("export").returncode == 4
+    store.apply(small())
+    assert json.loads(store.export()) == json.loads(exported)
+
+
+def test_a_large_first_load_goes_in_pieces_and_a_large_change_not_at_all(store):
+    def many(head):
+        return {"datasets": {dataset(f"m{i:06}"): {
+            "project": PROJECT, "branches": {"b": {"head": head}}} for i in range(100001)}}
+    counts = store.apply(many(transaction("1")))
+    assert counts["branches of datasets"]["added"] == 100001
+    assert store.redis.hlen(store.key("h")) == 100001
+    assert "split the file" in store.run("apply", store.file(many(transaction("2")))).err
+    assert store.branches("m000000")["b"]["head"] == transaction("1")
+
+
+def test_a_store_that_is_not_prepared(store):
+    store.redis.delete(store.key("meta"))
+    for arguments in (["apply", store.file(small())], ["export"]):
+        done = store.run(*arguments)
+        assert done.returncode == 5 and "schedrun init" in done.err
+    assert not list(store.redis.scan_iter(store.prefix + "*"))
+
+
+def sides(side):
+    """Catalogue `side`: its schedules have versions that only its datasets fit."""
+    schedules = [{"rid": schedule_rid(f"s{i}"), "versions": [dict(
+        catalogues.version(f"s{i}", [f"{side}{i}"]), rid=version_rid(f"{side}{i}"))]}
+        for i in range(20)]
+    return {"projects": {PROJECT: {}}, "users": catalogues.users(),
+            "datasets": {dataset("raw"): catalogues.stored("raw-1"),
+                         **{dataset(f"{side}{i}"): catalogues.stored(None) for i in range(20)}},
+            "jobSpecs": [catalogues.job_spec(f"{side}{i}", ["raw"], logic=side)
+                         for i in range(20)],
+            "schedules": schedules}
+
+
+def test_a_worker_never_sees_half(system):
+    """Under load the catalogue is replaced to and fro: half of one and half of the
+    other would be a schedule whose dataset does not exist."""
+    system.init()
+    system.apply(sides("left"))
+    system.worker().wait_ready()
+    stop = threading.Event()
+    load = Load(system.bootstrap)
+
+    def ask():
+        for i in itertools.count():
+            if stop.wait(0.002):
+                return
+            load.send(request(schedule_rid(f"s{i % 20}"), f"r{i}"))
+    asking = threading.Thread(target=ask)
+    asking.start()
+    paths = []
+    for side in ("right", "left"):
+        path = system.directory / f"{side}.json"
+        path.write_text(json.dumps(sides(side)))
+        paths.append(str(path))
+    for path in paths * 10:
+        system.must("apply", "--prune", path)
+    stop.set()
+    asking.join()
+    asked = load.flush()
+    system.wait_drained()
+    verdict = system.judge(asked)
+    assert set(verdict.outcomes) == {"submitted"}, verdict.outcomes
+    logics = {(e["scheduleVersionRid"].rsplit(".", 1)[1].rstrip("0123456789"), e["jobs"][0]["logic"])
+              for e in (checker.decode("build_requested", m.value())
+                        for m in checker.read_topic(system.bootstrap, "schedule-builds"))}
+    assert logics == {("left", "left"), ("right", "right")}
+
+
+def test_schedules_and_structure_are_of_one_moment(system):
+    """An apply falls exactly between the worker's reads of the two."""
+    system.init(partitions=1)
+    system.apply(sides("left"))
+    proxy = RedisProxy(system.cluster.redis_port)
+    system.redis_url, direct = proxy.url, system.redis_url
+    system.worker().wait_ready()
+    system.redis_url = direct
+    gate = Gate(lambda c: c[:2] == [b"HMGET", b"schedrun:s"])
+    proxy.hook = gate
+    load = Load(system.bootstrap)
+    load.send(request(schedule_rid("s1"), "between"))
+    asked = load.flush()
+    gate.wait()
+    path = system.directory / "right.json"
+    path.write_text(json.dumps(sides("right")))
+    system.must("apply", "--prune", str(path))
+    gate.open()
+    system.wait_drained()
+    assert system.judge(asked).outcomes == {"submitted": 1}
