@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "producer/command.h"
@@ -41,9 +42,10 @@ static const struct argp_option options[] = {
 	    "The run's ids are made of it (--schedule; default: " DRY_RUN_ID
 	    ")",
 	    0 },
-	{ "world", OPTION_WORLD, "FILE", 0, "World document", 0 },
-	{ "version", OPTION_VERSION, "FILE", 0, "Version document, or null",
-	    0 },
+	{ "world", OPTION_WORLD, "FILE", 0,
+	    "World document; - is standard input, as in the next two", 0 },
+	{ "version", OPTION_VERSION, "FILE", 0,
+	    "Version document; null: the store has none", 0 },
 	{ "request", OPTION_REQUEST, "FILE", 0, "Request document", 0 },
 	{ "jsonl", OPTION_JSONL, NULL, 0,
 	    "Answer {world, version, request} lines of standard input", 0 },
@@ -52,6 +54,19 @@ static const struct argp_option options[] = {
 	{ "dot", OPTION_DOT, NULL, 0, "Print a Graphviz graph", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
+
+static bool
+reads_stdin_twice(const struct plan_flags *flags)
+{
+	const char *const files[] = { flags->world, flags->version,
+		flags->request };
+	int n = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof files / sizeof files[0]; i++)
+		n += files[i] != NULL && strcmp(files[i], "-") == 0;
+	return n > 1;
+}
 
 /* Exactly one of the three ways, with what it needs. */
 static void
@@ -69,6 +84,13 @@ check_source(const struct plan_flags *flags, struct argp_state *state)
 		flags->request == NULL))
 		argp_error(
 		    state, "--world, --version and --request go together");
+	if (files && reads_stdin_twice(flags))
+		argp_error(state, "standard input (-) can be read but once");
+	if (flags->jsonl && (flags->explain || flags->dot))
+		argp_error(
+		    state, "--jsonl answers in JSON: no --explain, --dot");
+	if (flags->explain && flags->dot)
+		argp_error(state, "either --explain or --dot");
 	if (flags->schedule == NULL &&
 	    (flags->by != NULL || flags->pin != NULL ||
 		flags->request_id != NULL))
@@ -131,7 +153,8 @@ answer_lines(struct plan_case *plan_case)
 	char *line = NULL;
 	ssize_t size;
 
-	while ((size = getline(&line, &capacity, stdin)) >= 0) {
+	while (ferror(stdout) == 0 &&
+	    (size = getline(&line, &capacity, stdin)) >= 0) {
 		buffer_reset(&out);
 		plan_case_answer(
 		    plan_case, (struct text){ line, (size_t)size }, &out);

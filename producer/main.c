@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,8 @@ const struct command_row command_rows[] = {
 	    "  schedrun plan --schedule ri.scheduler.main.schedule.daily "
 	    "--explain\n"
 	    "  schedrun plan --world W.json --version V.json --request R.json "
-	    "--dot | dot -Tsvg > plan.svg\n",
+	    "--dot | dot -Tsvg > plan.svg\n"
+	    "  jq -c . cases.json | schedrun plan --jsonl\n",
 	    cmd_plan },
 	{ "run get", "RID", "Show one run from the run view",
 	    "  schedrun run get ri.scheduler.main.run.<uuid>\n"
@@ -257,6 +259,17 @@ run(struct line *line, int argc, char **argv)
 	return code;
 }
 
+/* An answer that did not get out is none: a full disk, a closed pipe. */
+static int
+end_output(int code)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return code;
+	fprintf(stderr, "schedrun: the output can't be written: %s\n",
+	    strerror(errno));
+	return code == EXIT_DONE ? EXIT_NO : code;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -278,7 +291,7 @@ main(int argc, char **argv)
 	argp_err_exit_status = EXIT_WRONG_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
 	if (line.first > 0)
-		return run(&line, argc, argv);
+		return end_output(run(&line, argc, argv));
 	if (line.command.options.print_config) {
 		line.command.row = find_row("config", "show");
 		command_config(&line.command);

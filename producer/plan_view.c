@@ -1,6 +1,7 @@
 #include "producer/plan_view.h"
 
 #define PHASE_STALENESS 11 /* the one that says how much is up to date */
+#define SOME 5             /* entries of a list that a line has */
 #define BOLD "\033[1m"
 #define GREEN "\033[32m"
 #define RED "\033[31m"
@@ -30,48 +31,114 @@ put_listing(struct buffer *out, const char *what, const struct listing *listing)
 		    out, "  and %d more\n", (int)(listing->count - n));
 }
 
+/* The first few, and how many more there are. */
+static void
+put_some(struct buffer *out, const struct listing *listing)
+{
+	int32_t i, n = listing->count < SOME ? listing->count : SOME;
+
+	for (i = 0; i < n; i++)
+		buffer_format(out, "%s%.*s", i > 0 ? ", " : "",
+		    TEXT_ARG(listing->first[i]));
+	if (listing->count > n)
+		buffer_format(out, " and %d more", (int)(listing->count - n));
+}
+
 static void
 put_reason(struct buffer *out, const struct job *job)
 {
-	buffer_format(out, "%s", reason_cause_text(job->reason));
-	if (job->reason_output.at != NULL)
-		buffer_format(out, " %.*s", TEXT_ARG(job->reason_output));
+	static const char *const reasons[] = {
+		[REASON_FORCED] = "forced",
+		[REASON_NEVER_BUILT] = "never built: ",
+		[REASON_NEW_LOGIC] = "new logic: ",
+		[REASON_INPUTS_CHANGED] = "inputs changed: ",
+		[REASON_UPSTREAM] = "reads what runs: ",
+		[REASON_ALWAYS_STALE] = "always stale",
+	};
+
+	buffer_format(out, "      %s", reasons[job->reason]);
 	if (job->reason_from.at != NULL)
-		buffer_format(out, ": %.*s -> %.*s", TEXT_ARG(job->reason_from),
-		    TEXT_ARG(job->reason_to));
-	if (job->reason_inputs.count > 0)
-		buffer_format(out, ": %.*s%s",
-		    TEXT_ARG(job->reason_inputs.first[0]),
-		    job->reason_inputs.count > 1 ? " and more" : "");
+		buffer_format(out, "%.*s -> %.*s, of ",
+		    TEXT_ARG(job->reason_from), TEXT_ARG(job->reason_to));
+	buffer_append(out, job->reason_output);
+	put_some(out, &job->reason_inputs);
+	buffer_byte(out, '\n');
+}
+
+/* An output in the margin's width; where it gets a branch, off which. */
+static void
+put_output(struct buffer *out, const struct job_output *output, bool colour)
+{
+	buffer_format(out, "%s%.*s%s", colour ? BOLD : "",
+	    TEXT_ARG(output->rid), colour ? PLAIN : "");
+	if (output->new_branch && output->parent.at != NULL)
+		buffer_format(
+		    out, " (new branch off %.*s)", TEXT_ARG(output->parent));
+	else if (output->new_branch)
+		buffer_format(out, " (new branch)");
+	buffer_byte(out, '\n');
+}
+
+static void
+put_depends(struct buffer *out, const struct job *job)
+{
+	size_t i, n = job->n_depends_on < SOME ? job->n_depends_on : SOME;
+
+	for (i = 0; i < n; i++)
+		buffer_format(out, "%s%d", i == 0 ? "      after " : ", ",
+		    (int)job->depends_on[i]);
+	if (n < job->n_depends_on)
+		buffer_format(out, " and %zu more", job->n_depends_on - n);
+	if (n > 0)
+		buffer_byte(out, '\n');
 }
 
 static void
 put_job(struct buffer *out, const struct build *build, size_t i, bool colour)
 {
 	const struct job *job = &build->jobs[i];
-	size_t j;
+	size_t n = job->spec->n_outputs, k;
 
 	buffer_format(out, "%4zu  ", i);
-	if (colour)
-		buffer_append(out, TEXT(BOLD));
-	buffer_append(out, job->outputs[0].rid);
-	if (colour)
-		buffer_append(out, TEXT(PLAIN));
-	if (job->spec->n_outputs > 1)
-		buffer_format(out, " and %zu more", job->spec->n_outputs - 1);
-	buffer_format(out, "\n      because ");
+	put_output(out, &job->outputs[0], colour);
+	for (k = 1; k < n && k < SOME; k++) {
+		buffer_format(out, "      ");
+		put_output(out, &job->outputs[k], colour);
+	}
+	if (k < n)
+		buffer_format(out, "      and %zu more\n", n - k);
 	put_reason(out, job);
-	for (j = 0; j < job->n_depends_on; j++)
-		buffer_format(out, "%s%d", j == 0 ? "\n      after " : ", ",
-		    (int)job->depends_on[j]);
+	put_depends(out, job);
+	if (!text_equal(job->spec->branch, build->version->branch_name))
+		buffer_format(out, "      by the job spec of branch %.*s\n",
+		    TEXT_ARG(job->spec->branch));
+}
+
+static void
+put_build(struct buffer *out, const struct outcome *outcome, bool colour)
+{
+	const struct build *build = &outcome->build;
+	const struct text_list *fallbacks;
+	size_t i;
+
+	if (build->version == NULL) /* only its event would know the jobs */
+		return;
+	fallbacks = &build->version->fallback_branches;
+	buffer_format(
+	    out, "on branch %.*s", TEXT_ARG(build->version->branch_name));
+	for (i = 0; i < fallbacks->n; i++)
+		buffer_format(out, "%s%.*s",
+		    i == 0 ? ", falling back to " : " -> ",
+		    TEXT_ARG(fallbacks->at[i]));
 	buffer_byte(out, '\n');
+	for (i = 0; i < build->n_jobs; i++)
+		put_job(out, build, i, colour);
 }
 
 void
 plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 {
 	const struct why *why = &outcome->why;
-	size_t i;
 
 	switch (outcome->type) {
 	case OUTCOME_SUBMITTED:
@@ -80,8 +147,7 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 		    (int)why->running, (int)why->selected,
 		    why->selected == 1 ? "job runs" : "jobs run",
 		    (int)why->up_to_date);
-		for (i = 0; i < outcome->build.n_jobs; i++)
-			put_job(out, &outcome->build, i, colour);
+		put_build(out, outcome, colour);
 		break;
 	case OUTCOME_IGNORED:
 		put_coloured(out, colour, BOLD, "ignored");
@@ -105,26 +171,59 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 	put_listing(out, "kept out by the scope", &why->out_of_scope);
 }
 
+/* A text within quotes: nothing in it ends them or is an escape. */
+static void
+put_label(struct buffer *out, struct text text)
+{
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		if (text.at[i] == '"' || text.at[i] == '\\')
+			buffer_byte(out, '\\');
+		buffer_byte(out, text.at[i]);
+	}
+}
+
+static void
+draw_job(struct buffer *out, const struct job *job, size_t i)
+{
+	size_t k;
+
+	buffer_format(out, "  j%zu [label=\"", i);
+	for (k = 0; k < job->spec->n_outputs && k < SOME; k++) {
+		put_label(out, job->outputs[k].rid);
+		buffer_append(out, TEXT("\\n"));
+	}
+	if (k < job->spec->n_outputs)
+		buffer_format(out, "and %zu more\\n", job->spec->n_outputs - k);
+	buffer_format(out, "%s\"];\n", reason_cause_text(job->reason));
+	for (k = 0; k < job->n_depends_on; k++)
+		buffer_format(
+		    out, "  j%d -> j%zu;\n", (int)job->depends_on[k], i);
+}
+
+/* Without a build the graph says why there is none. */
+static void
+draw_end(struct buffer *out, const struct outcome *outcome)
+{
+	buffer_format(out, "  label=\"");
+	put_label(out,
+	    outcome->type == OUTCOME_ERROR ? outcome->description
+					   : text_from("nothing to do"));
+	buffer_format(out, "\";\n");
+}
+
 void
 plan_draw(const struct outcome *outcome, struct buffer *out)
 {
-	size_t i, j;
+	size_t i;
 
 	buffer_format(out,
 	    "digraph build {\n  rankdir=LR;\n"
 	    "  node [shape=box];\n");
-	for (i = 0;
-	     outcome->type == OUTCOME_SUBMITTED && i < outcome->build.n_jobs;
-	     i++) {
-		const struct job *job = &outcome->build.jobs[i];
-
-		/* RIDs have no character that a quoted name must escape. */
-		buffer_format(out, "  j%zu [label=\"%.*s\\n%s\"];\n", i,
-		    TEXT_ARG(job->outputs[0].rid),
-		    reason_cause_text(job->reason));
-		for (j = 0; j < job->n_depends_on; j++)
-			buffer_format(out, "  j%d -> j%zu;\n",
-			    (int)job->depends_on[j], i);
-	}
+	if (outcome->type != OUTCOME_SUBMITTED)
+		draw_end(out, outcome);
+	for (i = 0; i < outcome->build.n_jobs; i++)
+		draw_job(out, &outcome->build.jobs[i], i);
 	buffer_format(out, "}\n");
 }

@@ -1,0 +1,220 @@
+"""`schedrun plan` on documents: what it prints, how it ends, what it says is wrong."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+
+import pytest
+from programs import BUILD, ROOT
+
+SCHEDRUN = str(BUILD / "schedrun")
+CASES = {case["name"]: case for case in
+         json.loads((ROOT / "tests/golden/planner-cases.json").read_text())}
+DOCUMENTS = ("world", "version", "request")
+
+
+def canonical(node):
+    return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def write(directory, case):
+    for name in DOCUMENTS:
+        (directory / name).write_text(json.dumps(case[name]))
+
+
+def plan(directory, *arguments, stdin=None, **files):
+    """`schedrun plan` on the files of a directory, or on others by name."""
+    flags = []
+    for name in DOCUMENTS:
+        flags += [f"--{name}", files.get(name, name)]
+    return subprocess.run([SCHEDRUN, "plan", *flags, *arguments], cwd=directory, input=stdin,
+                          capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def documents(tmp_path):
+    def make(name):
+        write(tmp_path, CASES[name])
+        return tmp_path
+    return make
+
+
+@pytest.mark.parametrize("name", ["manual-never-built", "paused-automatic", "cycle",
+                                  "schedule-unknown"])
+def test_every_outcome_is_exit_0_and_one_line(documents, name):
+    done = plan(documents(name))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == canonical(CASES[name]["outcome"]) + "\n"
+
+
+@pytest.mark.parametrize("which", DOCUMENTS)
+def test_each_document_can_come_from_standard_input(documents, which):
+    directory = documents("fallback-job-specs-and-inputs")
+    text = (directory / which).read_text()
+    done = plan(directory, stdin=text, **{which: "-"})
+    assert done.stdout == plan(directory).stdout != ""
+
+
+MALFORMED = [
+    ("world", '{"users": {"x": {"actve": true}}}', "$.world.users.x.actve"),
+    ("world", '{"datasets": {"nowhere": {}}}', "$.world.datasets.nowhere"),
+    ("world", "{", "world: line 1, column 2"),
+    ("world", '{"users": {}, "users": {}}', "twice"),
+    ("world", "", "empty"),
+    ("version", "[]", "$.version"),
+    ("request", '{"requestId": "r", "scheduleRid": "ri.a.b.c.d", "createdTime": "yesterday"}',
+     "$.request.createdTime"),
+]
+
+
+@pytest.mark.parametrize("which, text, place", MALFORMED)
+def test_malformed_documents_are_exit_4_and_name_the_place(documents, which, text, place):
+    directory = documents("manual-never-built")
+    (directory / which).write_text(text)
+    done = plan(directory)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("schedrun: plan: ") and done.stderr.count("\n") == 1
+    assert place in done.stderr
+
+
+def test_a_file_that_is_not_there(documents):
+    done = plan(documents("cycle"), world="nowhere.json")
+    assert done.returncode == 4 and "nowhere.json: No such file" in done.stderr
+
+
+USAGE = [
+    ["plan"],
+    ["plan", "--world", "w"],
+    ["plan", "--world", "-", "--version", "-", "--request", "r"],
+    ["plan", "--jsonl", "--world", "w", "--version", "v", "--request", "r"],
+    ["plan", "--jsonl", "--explain"],
+    ["plan", "--jsonl", "--dot"],
+    ["plan", "--jsonl", "more"],
+    ["plan", "--world", "w", "--version", "v", "--request", "r", "--dot", "--explain"],
+    ["plan", "--jsonl", "--pin", "ri.a.b.c.d"],
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_wrong_usage_is_exit_2(arguments):
+    done = subprocess.run([SCHEDRUN, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stdout == "" and "schedrun" in done.stderr
+
+
+def test_help_has_examples():
+    done = subprocess.run([SCHEDRUN, "plan", "--help"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    for word in ("--world", "--jsonl", "--explain", "--dot", "Examples:"):
+        assert word in done.stdout
+
+
+def test_lines_are_answered_one_by_one(documents):
+    """The next line is sent only when the one before is answered."""
+    case = {name: CASES["cycle"][name] for name in DOCUMENTS}
+    lines = [(json.dumps(case), canonical(CASES["cycle"]["outcome"])),
+             ("", None), ("[]", None), ('{"world":{}}', None), ("not JSON \x00 \ufffd", None),
+             (json.dumps({**case, "more": 1}), None),
+             (json.dumps(case), canonical(CASES["cycle"]["outcome"]))]
+    process = subprocess.Popen([SCHEDRUN, "plan", "--jsonl"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    for line, outcome in lines:
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().decode()
+        assert answer.endswith("\n")
+        if outcome is None:
+            assert re.fullmatch(r".+: .+", json.loads(answer)["invalid"]) or line in ("", "[]")
+        else:
+            assert answer == outcome + "\n"
+    process.stdin.write(json.dumps(case).encode())  # the last line has no end
+    process.stdin.close()
+    assert process.stdout.read().decode() == canonical(CASES["cycle"]["outcome"]) + "\n"
+    assert process.wait(10) == 0
+
+
+def test_output_that_is_lost_is_said(documents):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([SCHEDRUN, "plan", "--world", "world", "--version", "version",
+                               "--request", "request"], cwd=documents("cycle"), stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode != 0 and "No space left" in done.stderr
+
+
+def on_terminal(directory, environment):
+    """What --explain prints when standard output is a terminal."""
+    main, sub = pty.openpty()
+    subprocess.run([SCHEDRUN, "plan", "--world", "world", "--version", "version", "--request",
+                    "request", "--explain"], cwd=directory, stdout=sub, check=True, timeout=60,
+                   env={**os.environ, **environment})
+    os.close(sub)
+    printed = b""
+    try:
+        while piece := os.read(main, 65536):
+            printed += piece
+    except OSError:  # Linux's end of a terminal whose other side is closed
+        pass
+    os.close(main)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def test_colours_are_for_terminals_that_want_them(documents):
+    directory = documents("fallback-job-specs-and-inputs")
+    plain = plan(directory, "--explain").stdout
+    assert "\033" not in plain
+    coloured = on_terminal(directory, {"NO_COLOR": ""})
+    assert "\033[" in coloured and re.sub("\033\\[[0-9]*m", "", coloured) == plain
+    assert on_terminal(directory, {"NO_COLOR": "1"}) == plain
+
+
+EXPLAINED = [
+    ("fallback-job-specs-and-inputs",
+     ["submitted: 3 of 3 jobs run", "on branch feature, falling back to master",
+      "0  ri.foundry.main.dataset.a (new branch off master)", "never built: ",
+      "by the job spec of branch master", "after 0"]),
+    ("new-logic", ["new logic: v1 -> v2, of ri.foundry.main.dataset.a"]),
+    ("upstream-propagates", ["inputs changed: ri.foundry.main.dataset.raw",
+                             "reads what runs: ri.foundry.main.dataset.b", "after 1"]),
+    ("upstream-force", ["forced"]),
+    ("always-stale", ["always stale"]),
+    ("user-scope-prunes-upstream", ["kept out by the scope (1):", "ri.foundry.main.dataset.a"]),
+    ("connecting-ignored-closes-path", ["targets dropped (1):"]),
+    ("manual-up-to-date", ["ignored (upToDate): 1 job is up to date", "targets up to date (1):"]),
+    ("cycle", ["error CyclicDependency (cycle, phase 8)", "3 job specs form a cycle: ",
+               "offenders (3):"]),
+    ("paused-automatic", ["ignored (paused)"]),
+]
+
+
+@pytest.mark.parametrize("name, words", EXPLAINED)
+def test_a_plan_explained(documents, name, words):
+    done = plan(documents(name), "--explain")
+    assert done.returncode == 0
+    at = 0
+    for word in words:  # in this order
+        found = done.stdout.find(word, at)
+        assert found >= 0, f"{word!r} is not in\n{done.stdout[at:]}"
+        at = found
+
+
+STATEMENT = re.compile(r'  (j\d+ -> j\d+|j\d+ \[label="([^"\\]|\\.)*"\]|rankdir=LR'
+                       r'|node \[shape=box\]|label="([^"\\]|\\.)*");')
+
+
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if "invalid" not in c["outcome"]])
+def test_a_graph(documents, name):
+    done = plan(documents(name), "--dot")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and lines[0] == "digraph build {" and lines[-1] == "}"
+    for line in lines[1:-1]:
+        assert STATEMENT.fullmatch(line), line
+    jobs = CASES[name]["outcome"].get("build", {"jobs": []})["jobs"]
+    edges = {tuple(map(int, e)) for e in re.findall(r"j(\d+) -> j(\d+);", done.stdout)}
+    assert edges == {(d, i) for i, job in enumerate(jobs) for d in job["dependsOn"]}
+    assert done.stdout.count("[label=") == len(jobs)
+    if shutil.which("dot"):  # the judge of what Graphviz takes
+        subprocess.run(["dot", "-Tsvg"], input=done.stdout, text=True, check=True,
+                       stdout=subprocess.DEVNULL, timeout=60)
