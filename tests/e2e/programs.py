@@ -35,12 +35,12 @@ def wait_for(what, holds, timeout=60, pause=0.05):
 class Daemon:
     """A running schedrun-worker or schedrun-http with its log in a file."""
 
-    def __init__(self, system, program, name, settings, environment):
+    def __init__(self, system, program, name, settings, environment, wrapper=()):
         self.name = name
         self.port_file = system.directory / f"{name}.port"
         self.port_file.unlink(missing_ok=True)
         self.log_path = system.directory / f"{name}.log"
-        command = [str(program), *system.flags(),
+        command = [*wrapper, str(program), *system.flags(),
                    "-s", "admin.listen=127.0.0.1:0", "-s", f"admin.port.file={self.port_file}",
                    "--log-format", "logfmt"]
         for key, value in settings.items():
@@ -166,9 +166,9 @@ class System:
         self.daemons.append(daemon)
         return daemon
 
-    def adapter(self, name="http-1", environment=None, **settings):
+    def adapter(self, name="http-1", environment=None, wrapper=(), **settings):
         keys = {key.replace("__", "."): value for key, value in settings.items()}
-        daemon = Daemon(self, BUILD / "schedrun-http", name, keys, environment)
+        daemon = Daemon(self, BUILD / "schedrun-http", name, keys, environment, wrapper)
         self.daemons.append(daemon)
         return daemon
 
