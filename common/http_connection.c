@@ -183,9 +183,11 @@ begin_request(struct http_connection *connection, struct text bytes)
 	struct http_request *request;
 	int status = http_head_parse(bytes, &head);
 
-	connection->body_max = body_limit(server, &head);
-	if (status == 0 && head.body_size > (int64_t)connection->body_max)
-		status = 413;
+	if (status == 0) {
+		connection->body_max = body_limit(server, &head);
+		if (head.body_size > (int64_t)connection->body_max)
+			status = 413;
+	}
 	if (status != 0) {
 		http_connection_refuse(connection, status);
 		return false;

@@ -56,7 +56,7 @@ struct adapter {
 	struct http_probe *probe;
 	struct view_fold *fold;
 	struct result_feed *feed;
-	struct loop_timer *turn;
+	struct loop_timer *turn, *drain, *cut;
 	unsigned signals;
 };
 
@@ -309,7 +309,7 @@ close_server(void *argument)
 	http_events_drain(a->app.events);
 	http_server_close(a->app.server, stop_loop, a);
 	/* Whoever doesn't end by then is cut. */
-	loop_timer_start(a->app.loop, DELIVERY_MS, 0, stop_loop, a);
+	a->cut = loop_timer_start(a->app.loop, DELIVERY_MS, 0, stop_loop, a);
 }
 
 /* Not ready at once; no new connections after http.drain. */
@@ -326,7 +326,7 @@ on_stop(void *argument)
 	a->app.draining = true;
 	health_drain(a->app.health, "draining");
 	http_server_drain(a->app.server);
-	loop_timer_start(a->app.loop,
+	a->drain = loop_timer_start(a->app.loop,
 	    config_number(a->app.config, "http.drain"), 0, close_server, a);
 }
 
@@ -358,6 +358,8 @@ serve(struct adapter *a)
 	sd_notify(0, "READY=1\nSTATUS=serving");
 	loop_run(a->app.loop);
 	loop_timer_stop(a->turn);
+	loop_timer_stop(a->drain);
+	loop_timer_stop(a->cut);
 	log_event(LOG_INFO, "http", "drained", "drained", LOG_END);
 }
 
