@@ -44,10 +44,7 @@ struct intake {
 	/* Marks of the chunks that are out: an answer names one of its own. */
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
 	size_t sent_first, sent_n;
-	bool revoked; /* an assignment went during the last poll */
-	/* This process let go of records itself: that they come again is no
-	 * sign that they ended one. */
-	bool survived;
+	bool revoked;             /* an assignment went during the last poll */
 	int32_t behind_partition; /* after INTAKE_BEHIND_HERE */
 	int64_t behind_mark;
 };

@@ -173,18 +173,3 @@ attempts_write(const struct marks *marks, int32_t partition,
 	buffer_finish(&key);
 	return rc;
 }
-
-/* The first entry leaves nothing behind: the second finds its own claims. */
-enum attempt_verdict
-attempt_judge(struct attempt stored, int64_t offset, struct attempt *entered)
-{
-	entered->offset = offset;
-	entered->entries = 2;
-	if (stored.entries > 0 && stored.offset == offset)
-		entered->entries = stored.entries + 1;
-	if (entered->entries >= ATTEMPT_POISON_AT)
-		return ATTEMPT_POISON;
-	if (entered->entries >= ATTEMPT_SINGLE_AT)
-		return ATTEMPT_SINGLE;
-	return ATTEMPT_WHOLE;
-}

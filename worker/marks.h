@@ -33,8 +33,8 @@ int marks_write(const struct marks *marks, int32_t partition, int64_t mark,
 int marks_now(const struct marks *marks, int64_t *now_ms, struct error *err);
 
 /*
- * How often a batch that starts at `offset` was entered, by whatever process;
- * `entries` 0: nothing is stored.  Kept for an hour.
+ * That a batch or record which starts at `offset` is being tried for the
+ * `entries`-th time; 0: no note.  Kept for an hour.  See worker/attempts.
  */
 struct attempt {
 	int64_t offset;
@@ -44,19 +44,5 @@ int attempts_read(const struct marks *marks, int32_t partition,
     struct attempt *attempt, struct error *err);
 int attempts_write(const struct marks *marks, int32_t partition,
     struct attempt attempt, struct error *err);
-
-/*
- * What to do with a batch that starts where `stored` says it was entered
- * before; pure.  `entered` becomes what is to be stored now.
- */
-enum attempt_verdict {
-	ATTEMPT_WHOLE,  /* as any batch */
-	ATTEMPT_SINGLE, /* one record at a time */
-	ATTEMPT_POISON, /* its first record is not planned: it kills workers */
-};
-#define ATTEMPT_SINGLE_AT 3
-#define ATTEMPT_POISON_AT 6
-enum attempt_verdict attempt_judge(
-    struct attempt stored, int64_t offset, struct attempt *entered);
 
 #endif

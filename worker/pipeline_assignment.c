@@ -153,7 +153,16 @@ pipeline_reread(struct pipeline *p, struct error *err)
 			place, KAFKA_CALL_MS, err) != 0)
 			return -1;
 	}
+	p->is_astray = false;
 	return 0;
+}
+
+int
+pipeline_resume(struct pipeline *p, struct error *err)
+{
+	if (p->is_astray && pipeline_reread(p, err) != 0)
+		return -1;
+	return kafka_consumer_resume(p->intake.consumer, err);
 }
 
 /* A record that came although nothing may be read is read again later. */
@@ -165,8 +174,11 @@ put_back(struct pipeline *p, struct kafka_record *record, struct error *err)
 	kafka_records_release(record, 1);
 	if (intake_owned(&p->intake, place.partition) == NULL)
 		return 0;
-	return kafka_consumer_seek(
-	    p->intake.consumer, p->intake.topic, place, KAFKA_CALL_MS, err);
+	if (kafka_consumer_seek(p->intake.consumer, p->intake.topic, place,
+		KAFKA_CALL_MS, err) == 0)
+		return 0;
+	p->is_astray = true; /* and must not be resumed as it is */
+	return -1;
 }
 
 /*

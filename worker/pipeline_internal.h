@@ -42,6 +42,7 @@ struct pipeline {
 	struct batch *spare[PIPELINE_BATCHES];
 	size_t n_spare;
 	enum intake_phase phase;
+	bool is_astray; /* the consumer stands elsewhere than it is to read */
 	struct arena *arena; /* of what store_check finds */
 	char *cluster_id;
 	int64_t message_max;
@@ -109,6 +110,9 @@ bool pipeline_collect(struct pipeline *pipeline);
 
 /* Records that were read and dropped must be read again. */
 int pipeline_reread(struct pipeline *pipeline, struct error *err);
+
+/* Reading goes on, at the right place if the consumer was astray. */
+int pipeline_resume(struct pipeline *pipeline, struct error *err);
 
 /*
  * Polls while nothing may be read: membership and assignments are served.

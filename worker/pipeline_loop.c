@@ -123,9 +123,8 @@ step_paused(struct pipeline *p, struct error *err)
 		drop_and_pause(p, err);
 		return 0;
 	}
-	if (pipeline_reread(p, err) != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
-	if (kafka_consumer_resume(p->intake.consumer, err) != 0)
+	p->is_astray = true;
+	if (pipeline_resume(p, err) != 0)
 		return err->kind == ERROR_FATAL ? -1 : 0;
 	p->backoff_ms = BACKOFF_MIN_MS;
 	take_event(p, INTAKE_STORE_UP);
@@ -163,6 +162,11 @@ step_filling(struct pipeline *p, struct error *err)
 
 	if (p->intake.batch == NULL)
 		p->intake.batch = next_batch(p);
+	if (kafka_consumer_is_paused(p->intake.consumer) &&
+	    pipeline_resume(p, err) != 0)
+		return err->kind == ERROR_FATAL
+		    ? -1
+		    : pipeline_poll_paused(p, POLL_MS, err);
 	if (look_at_store(p, err) != 0)
 		return -1;
 	if (p->phase != INTAKE_FILLING)
@@ -194,58 +198,69 @@ step_claiming(struct pipeline *p, struct error *err)
 	return 0;
 }
 
+/* Stage B lost its batch: what was prepared behind it is worth nothing. */
+static void
+lose_batch(struct pipeline *p)
+{
+	take_event(p, INTAKE_LOST);
+	intake_drop(&p->intake);
+}
+
+/*
+ * Waits until stage B is free, or the batch in hand is to be dropped, or the
+ * process to end; polls meanwhile if that takes long.  Whether it is free.
+ */
+static bool
+await_stage_b(struct pipeline *p, struct error *err)
+{
+	int64_t begun = clock_monotonic_ms();
+	enum committer_state state;
+
+	for (;;) {
+		state = committer_state(p->committer);
+		if (pipeline_collect(p)) {
+			lose_batch(p);
+			return false;
+		}
+		if (state == COMMITTER_READY)
+			return true;
+		if (state == COMMITTER_FAILED || pipeline_is_stopping(p))
+			return false; /* the loop sees it */
+		if (clock_monotonic_ms() - begun < PAUSE_AFTER_MS)
+			pipeline_wait(p, WAIT_MS);
+		else if (pipeline_poll_paused(p, WAIT_MS, err) != 0)
+			return false;
+		pipeline_turn(p);
+		if (p->intake.revoked) {
+			drop_revoked(p);
+			return false;
+		}
+	}
+}
+
 static int
 step_planning(struct pipeline *p, struct error *err)
 {
-	enum intake_result result = intake_plan(&p->intake, err);
+	enum intake_result result;
 
+	if (p->intake.batch->entered_again && !await_stage_b(p, err))
+		return err->kind == ERROR_FATAL ? -1 : 0;
+	result = intake_plan(&p->intake, err);
 	if (result != INTAKE_FINE)
 		return handle(p, result, err);
 	take_event(p, INTAKE_PLANNED);
 	return 0;
 }
 
-/* Waits for stage B; polls meanwhile if that takes long. */
 static int
 step_prepared(struct pipeline *p, struct error *err)
 {
-	int64_t begun = clock_monotonic_ms();
-
-	while (committer_state(p->committer) != COMMITTER_READY) {
-		if (committer_state(p->committer) == COMMITTER_FAILED)
-			return 0; /* the loop sees it */
-		if (clock_monotonic_ms() - begun < PAUSE_AFTER_MS) {
-			pipeline_wait(p, WAIT_MS);
-		} else if (pipeline_poll_paused(p, WAIT_MS, err) != 0) {
-			return -1;
-		}
-		pipeline_turn(p);
-		if (p->intake.revoked) {
-			drop_revoked(p);
-			break;
-		}
-		if (pipeline_collect(p)) {
-			take_event(p, INTAKE_LOST);
-			intake_drop(&p->intake);
-			break;
-		}
-		if (pipeline_is_stopping(p))
-			return 0;
-	}
-	if (p->phase == INTAKE_PREPARED && pipeline_collect(p)) {
-		take_event(p, INTAKE_LOST);
-		intake_drop(&p->intake);
-	}
-	if (p->phase == INTAKE_PREPARED) {
-		intake_advance(&p->intake);
-		committer_give(p->committer, p->intake.batch);
-		p->intake.batch = NULL;
-		take_event(p, INTAKE_TAKEN);
-	}
-	if (p->phase == INTAKE_FILLING &&
-	    kafka_consumer_is_paused(p->intake.consumer) &&
-	    kafka_consumer_resume(p->intake.consumer, err) != 0)
+	if (!await_stage_b(p, err))
 		return err->kind == ERROR_FATAL ? -1 : 0;
+	intake_advance(&p->intake);
+	committer_give(p->committer, p->intake.batch);
+	p->intake.batch = NULL;
+	take_event(p, INTAKE_TAKEN);
 	return 0;
 }
 
@@ -258,19 +273,14 @@ step_repairing(struct pipeline *p, struct error *err)
 		return -1;
 	if (p->intake.revoked) {
 		drop_revoked(p);
-		return kafka_consumer_resume(p->intake.consumer, err) != 0 &&
-			err->kind == ERROR_FATAL
-		    ? -1
-		    : 0;
+		return 0;
 	}
 	rc = repair_step(p->repair, &p->intake, err);
 	if (rc < 0)
 		return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
 	if (rc == 0)
 		return 0;
-	if (pipeline_reread(p, err) != 0 ||
-	    kafka_consumer_resume(p->intake.consumer, err) != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
+	p->is_astray = true;
 	take_event(p, INTAKE_REPAIRED);
 	return 0;
 }
@@ -287,9 +297,9 @@ step_rewinding(struct pipeline *p, struct error *err)
 	pipeline_collect(p);
 	if (state == COMMITTER_BUSY || state == COMMITTER_OPENING)
 		return 0;
-	if (intake_rewind(&p->intake, err) != 0 ||
-	    kafka_consumer_resume(p->intake.consumer, err) != 0)
+	if (intake_rewind(&p->intake, err) != 0)
 		return err->kind == ERROR_FATAL ? -1 : 0;
+	p->is_astray = false;
 	take_event(p, INTAKE_REWOUND);
 	return 0;
 }
@@ -373,10 +383,9 @@ pipeline_work(struct pipeline *p, struct error *err)
 			committer_error(p->committer, err);
 			return -1;
 		}
-		if (p->phase != INTAKE_PREPARED && pipeline_collect(p)) {
-			take_event(p, INTAKE_LOST);
-			intake_drop(&p->intake);
-		}
+		if (pipeline_collect(p))
+			lose_batch(p);
+		err->kind = ERROR_NONE; /* what a store said, and was heard */
 		if (step(p, err) != 0)
 			return -1;
 	}

@@ -92,10 +92,10 @@ class Asked:
 
     partition: int
     offset: int
-    datum: dict = None  # None: a bad record, which must be dead-lettered
+    datum: dict = None  # None: a bad record, which has no result
     value: bytes = b""
     key: bytes = None
-    reason: str = None  # the reason expected of a bad record
+    reason: str = None  # why it must be dead-lettered
 
 
 @dataclass
@@ -234,7 +234,7 @@ def judge(asked, results, builds, dead, committed=None, ends=None):
     place = {}
     for a in sorted(asked, key=lambda a: (a.partition, a.offset)):
         place[(a.partition, a.offset)] = a
-        if a.reason is None:
+        if a.datum is not None:
             first.setdefault((a.datum["scheduleRid"], a.datum["requestId"]), a)
 
     seen = Counter()

@@ -18,6 +18,7 @@ def system(servers, tmp_path):
     """The programs on a Kafka and Redis of which nothing but this test is left."""
     servers.redis().flushall()
     servers.redis().config_set("maxmemory-policy", "noeviction")
+    servers.redis().config_set("maxmemory", 0)
     servers.redis().config_resetstat()
     system = programs.System(servers, tmp_path)
     yield system

@@ -50,11 +50,12 @@ class Load:
                                             value, key, reason))
         return acknowledged
 
-    def send(self, datum):
+    def send(self, datum, reason=None):
+        """`reason`: it must have a result and be dead-lettered."""
         key = datum["scheduleRid"].encode()
         value = checker.encode("run_request", datum)
         self.producer.produce(self.topic, value, key,
-                              on_delivery=self._note(datum, value, key, None))
+                              on_delivery=self._note(datum, value, key, reason))
         self.producer.poll(0)
 
     def send_bad(self, value, reason, key=b"bad", headers=None, partition=None):
