@@ -1,9 +1,11 @@
 #include "common/redis_pipeline.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include <hiredis/hiredis.h>
@@ -93,6 +95,19 @@ void
 redis_disconnect(struct redis *redis)
 {
 	disconnect(redis);
+}
+
+void
+redis_drop_closed(struct redis *redis)
+{
+	char byte;
+	ssize_t n;
+
+	if (redis->context == NULL)
+		return;
+	n = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		disconnect(redis);
 }
 
 const char *

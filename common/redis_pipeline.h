@@ -49,6 +49,13 @@ bool redis_is_connected(const struct redis *redis);
  */
 void redis_disconnect(struct redis *redis);
 
+/*
+ * Closes the connection if the other side has closed it, for one that has been
+ * idle: the next redis_connect starts anew instead of failing the first command
+ * after a restart.  Only while no answer is awaited; does not block.
+ */
+void redis_drop_closed(struct redis *redis);
+
 /* Where it is connected to, or the URL without credentials: for messages. */
 const char *redis_address(const struct redis *redis);
 

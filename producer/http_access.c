@@ -155,25 +155,31 @@ wants_version(const struct look *look, const struct schedule_access *schedule)
 	    (look->want_versions || needs_version(look, schedule));
 }
 
+/*
+ * A version that can't be read leaves the projects as they were found last: a
+ * run of it must get its answer, and that is the worker's.
+ */
 static int
 parse_version(struct look *look, size_t i, struct error *err)
 {
 	struct schedule_access *schedule = &look->schedules[i];
 	struct arena *arena = look->access->arena;
-	struct text rid = schedule->head.current_version_rid;
+	struct schedule_version *version;
 
-	if (schedule->version.at == NULL)
-		return error_fatal(err, 70,
-		    "schedule %.*s: its version %.*s is not there",
-		    TEXT_ARG(schedule->rid), TEXT_ARG(rid));
 	if (!needs_version(look, schedule))
 		return 0;
-	look->versions[i] = arena_alloc(arena, sizeof **look->versions);
-	if (schedule_version_parse(
-		schedule->version, rid, arena, look->versions[i], err) == 0)
-		return 0;
-	error_prefix(err, "stored version %.*s", TEXT_ARG(rid));
-	return -1;
+	version = arena_alloc(arena, sizeof *version);
+	if (schedule->version.at != NULL &&
+	    schedule_version_parse(schedule->version,
+		schedule->head.current_version_rid, arena, version, NULL) == 0)
+		look->versions[i] = version;
+	else if (schedule->about.projects.n == 0)
+		return error_fatal(err, 70,
+		    "schedule %.*s: its version %.*s can't be read, and it has "
+		    "no projects to tell rights by",
+		    TEXT_ARG(schedule->rid),
+		    TEXT_ARG(schedule->head.current_version_rid));
+	return 0;
 }
 
 /* Round 2: the versions that are wanted, one answer each: they may be large. */

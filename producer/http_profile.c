@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define PYTHON "python-foundry-platform-sdk/"
+
 static const struct {
 	const char *name;
 	enum http_profile profile;
@@ -92,14 +94,24 @@ http_profile_choose(const struct http_head *head, const char *configured,
 			http_head_get(head, "schedrun-contract"), profile);
 	if (http_profile_parse(text_from(configured), profile))
 		return true;
-	agent = after_product(http_head_get(head, "user-agent"),
-	    TEXT("python-foundry-platform-sdk/"));
+	agent = after_product(http_head_get(head, "user-agent"), TEXT(PYTHON));
 	if (agent.at != NULL && profile_of_version(agent, profile))
 		return true;
 	agent = after_product(
 	    http_head_get(head, "fetch-user-agent"), TEXT("osdk-client/"));
 	*profile = agent.at != NULL ? PROFILE_GA_UPPER : PROFILE_DOC;
 	return true;
+}
+
+bool
+http_profile_takes_no_content(const struct http_head *head)
+{
+	struct text agent =
+	    after_product(http_head_get(head, "user-agent"), TEXT(PYTHON));
+	enum http_profile profile;
+
+	return agent.at == NULL || !profile_of_version(agent, &profile) ||
+	    profile != PROFILE_DOC;
 }
 
 size_t

@@ -27,6 +27,12 @@ bool http_profile_parse(struct text name, enum http_profile *profile);
 bool http_profile_choose(const struct http_head *head, const char *configured,
     enum http_profile *profile);
 
+/*
+ * Whether the client takes "204, no body" for nothing where it expects an
+ * object: the Python releases of `doc` parse every answer, and take null.
+ */
+bool http_profile_takes_no_content(const struct http_head *head);
+
 /* "CyclicDependency" -> "CYCLICDEPENDENCY" for ga-upper, else as it is. */
 size_t http_profile_error_name(
     enum http_profile profile, struct text name, char out[64]);

@@ -159,8 +159,12 @@ http_versions_schedule(struct http_call *call, struct work_redis *redis)
 	struct version_access version;
 	struct schedule_access schedule;
 
-	if (find_version(call, &access, &version, &schedule, true) &&
-	    !schedule.head.deleted)
+	if (!find_version(call, &access, &version, &schedule, true))
+		return;
+	if (!schedule.head.deleted)
 		schedule_write_api(
 		    &schedule, call->profile, &call->body, &call->error);
+	else if (!http_profile_takes_no_content(
+		     http_request_head(call->request)))
+		json_put_null(&call->body);
 }

@@ -67,6 +67,8 @@ run(void *argument)
 	sigfillset(&all); /* signals are the main thread's */
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	while ((job = take_job(worker->pool)) != NULL) {
+		redis_drop_closed(worker->redis.schedules);
+		redis_drop_closed(worker->redis.runs);
 		job->work(job, &worker->redis);
 		loop_post(worker->pool->loop, finish_job, job);
 	}

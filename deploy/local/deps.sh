@@ -2,7 +2,8 @@
 # Brings what is missing on a Debian 12 machine.  Usage: deps.sh build|run|test
 #   build   compiler and libraries
 #   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
-#   test    + a Python environment for the tests in .cache/venv
+#   test    + a Python environment for the tests in .cache/venv, and the
+#           published SDK in .cache/sdk
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -88,6 +89,28 @@ make_venv() {
 	touch "$stamp"
 }
 
+# The published SDK, each release that the adapter serves in an environment of
+# its own: they don't go together.
+make_sdks() {
+	for pins in tests/sdk/*.txt; do
+		release=$(basename "$pins" .txt)
+		home=$cache/sdk/$release
+		stamp=$home/$(cksum <"$pins" | cut -d' ' -f1).stamp
+		[ -f "$stamp" ] && continue
+		echo "deps: bringing release $release of the published SDK"
+		rm -rf "$home"
+		mkdir -p "$cache/sdk"
+		{ /usr/bin/python3 -m venv "$home" &&
+			"$home/bin/pip" install -q --disable-pip-version-check \
+				--no-deps -r "$pins"; } >"$cache/sdk.log" 2>&1 || {
+			tail -5 "$cache/sdk.log" >&2
+			fail "release $release could not be brought (whole log: $cache/sdk.log)" \
+				"check the network, then run make deps again"
+		}
+		touch "$stamp"
+	done
+}
+
 case ${1:-run} in
 build)
 	install_packages $build_packages
@@ -100,6 +123,7 @@ test)
 	install_packages $build_packages $run_packages $test_packages
 	bring_kafka
 	make_venv
+	make_sdks
 	;;
 *)
 	fail "unknown part \"$1\"" "one of build, run, test"

@@ -371,9 +371,14 @@ def test_affected_resources_are_what_a_forced_run_writes(system, api):
         {"datasets": [dataset("plain")]}
 
 
-def test_a_damaged_version_is_our_fault(servers, api, mine):
+def test_a_damaged_version_is_our_fault_and_may_still_be_run(servers, system, api, mine):
     servers.redis().hset("schedrun:v", mine["currentVersionRid"], '{"rid":"x"}')
+    # Another generation: its projects can't be found anew.
+    system.apply({"datasets": {dataset("damaged"): catalogues.stored("damaged-1")}})
     error(api.get(f"/schedules/{mine['rid']}"), 500, "Default:Internal")
+    assert ok(api.run(mine["rid"]))["scheduleRid"] == mine["rid"]
+    error(api.run(mine["rid"], token="viewer"), 403, "RunSchedulePermissionDenied",
+          scheduleRid=mine["rid"])
 
 
 def test_without_authentication_nobody_is_the_author(system):

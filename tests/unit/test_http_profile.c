@@ -84,7 +84,33 @@ names_errors(void)
 	CHECK(text_equal((struct text){ out, n }, TEXT("Internal")));
 }
 
+static void
+knows_who_takes_no_content(void)
+{
+	static const struct {
+		const char *agent;
+		bool takes;
+	} agents[] = {
+		{ "curl/7.88.1", true },
+		{ PY "1.8.0 python/3.11", false },
+		{ PY "1.9.0 python/3.11", true },
+		{ PY "1.111.0 python/3.11", true },
+		{ PY, true },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof agents / sizeof agents[0]; i++) {
+		struct http_field field = { TEXT("User-Agent"),
+			text_from(agents[i].agent) };
+		struct http_head head = { .fields = &field, .n_fields = 1 };
+
+		CHECK_ROW(agents[i].agent,
+		    http_profile_takes_no_content(&head) == agents[i].takes);
+	}
+}
+
 CU_TestInfo http_profile_tests[] = {
+	{ "knows who takes no content", knows_who_takes_no_content },
 	{ "chooses", chooses },
 	{ "names errors", names_errors },
 	CU_TEST_INFO_NULL,
