@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/usage.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
 #define EX_USAGE 64
@@ -95,7 +96,7 @@ take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case OPTION_TIMEOUT:
 		if (!config_parse_duration(argument, &options->timeout_ms))
-			argp_error(state,
+			usage_error(state,
 			    "--timeout %s: not a duration such as 500ms or 10s",
 			    argument);
 		return 0;
@@ -185,6 +186,22 @@ program_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+/* A daemon takes flags only; its children work on its input. */
+static error_t
+refuse_arguments(int key, char *argument, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = state->input;
+		state->child_inputs[1] = state->input;
+		return 0;
+	case ARGP_KEY_ARG:
+		usage_error(state, "too many arguments: %s", argument);
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 struct config *
 options_daemon(
     int argc, char **argv, const char *documentation, struct options *options)
@@ -194,13 +211,14 @@ options_daemon(
 		{ &options_daemon_argp, 0, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
-	const struct argp argp = { NULL, NULL, NULL, documentation, children,
-		NULL, NULL };
+	const struct argp argp = { NULL, refuse_arguments, NULL, documentation,
+		children, NULL, NULL };
 	struct config *config;
 	struct error err = { 0 };
 
 	options_init(options);
 	argp_err_exit_status = EX_USAGE;
+	usage_check(&argp, program_name(argv[0]), argc, argv, false);
 	argp_parse(&argp, argc, argv, 0, NULL, options);
 	config = options_load(options, &err);
 	if (config == NULL) {

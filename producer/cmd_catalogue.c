@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/usage.h"
 #include "producer/catalogue_apply.h"
 #include "producer/catalogue_export.h"
 #include "producer/command.h"
@@ -38,12 +39,12 @@ take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (flags->file != NULL)
-			argp_error(state, "too many arguments: %s", argument);
+			usage_error(state, "too many arguments: %s", argument);
 		flags->file = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (flags->file == NULL)
-			argp_error(state, "the catalogue's FILE is missing");
+			usage_error(state, "the catalogue's FILE is missing");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

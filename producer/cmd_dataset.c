@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/rid.h"
+#include "common/usage.h"
 #include "producer/branch_store.h"
 #include "producer/command.h"
 #include "producer/table.h"
@@ -48,14 +49,14 @@ take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (commit->dataset != NULL)
-			argp_error(state, "too many arguments: %s", argument);
+			usage_error(state, "too many arguments: %s", argument);
 		commit->dataset = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (commit->dataset == NULL)
-			argp_error(state, "the DATASET's RID is missing");
+			usage_error(state, "the DATASET's RID is missing");
 		if (commit->branch == NULL)
-			argp_error(state, "--branch NAME is missing");
+			usage_error(state, "--branch NAME is missing");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/usage.h"
 #include "producer/command.h"
 #include "producer/topics.h"
 #include "schemas/registry.h"
@@ -57,7 +58,7 @@ number(struct argp_state *state, const char *name, const char *text, long max)
 	long value = strtol(text, &end, 10);
 
 	if (end == text || *end != '\0' || value < 1 || value > max)
-		argp_error(state, "--%s %s: is not a number of 1 to %ld", name,
+		usage_error(state, "--%s %s: is not a number of 1 to %ld", name,
 		    text, max);
 	return value;
 }
@@ -80,7 +81,7 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_SHARDS:
 		shards = number(state, "shards", argument, KEYSPACE_SHARDS_MAX);
 		if ((shards & (shards - 1)) != 0)
-			argp_error(state, "--shards %s: is not a power of two",
+			usage_error(state, "--shards %s: is not a power of two",
 			    argument);
 		init->shards = (uint32_t)shards;
 		return 0;
@@ -94,7 +95,7 @@ take(int key, char *argument, struct argp_state *state)
 		init->new_cluster = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: %s", argument);
+		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

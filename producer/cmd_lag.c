@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_admin.h"
+#include "common/usage.h"
 #include "producer/command.h"
 #include "producer/table.h"
 #include "producer/topics.h"
@@ -60,12 +61,12 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_WATCH:
 		if (!config_parse_duration(argument, &lag->watch_ms) ||
 		    lag->watch_ms <= 0)
-			argp_error(state,
+			usage_error(state,
 			    "--watch %s: is not a duration such as 2s",
 			    argument);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: %s", argument);
+		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/usage.h"
 #include "producer/command.h"
 #include "producer/input_file.h"
 #include "producer/live_plan.h"
@@ -76,13 +77,13 @@ check_source(const struct plan_flags *flags, struct argp_state *state)
 	    flags->request != NULL;
 
 	if (files + flags->jsonl + (flags->schedule != NULL) != 1)
-		argp_error(state,
+		usage_error(state,
 		    "give --schedule RID, or --world, --version and --request, "
 		    "or --jsonl");
 	if (files &&
 	    (flags->world == NULL || flags->version == NULL ||
 		flags->request == NULL))
-		argp_error(
+		usage_error(
 		    state, "--world, --version and --request go together");
 	if (files && reads_stdin_twice(flags))
 		argp_error(state, "standard input (-) can be read but once");
@@ -94,7 +95,7 @@ check_source(const struct plan_flags *flags, struct argp_state *state)
 	if (flags->schedule == NULL &&
 	    (flags->by != NULL || flags->pin != NULL ||
 		flags->request_id != NULL))
-		argp_error(
+		usage_error(
 		    state, "--by, --pin and --request-id go with --schedule");
 }
 
@@ -135,7 +136,7 @@ take(int key, char *argument, struct argp_state *state)
 		flags->dot = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: %s", argument);
+		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	case ARGP_KEY_END:
 		check_source(flags, state);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/usage.h"
 #include "producer/build_event.h"
 #include "producer/command.h"
 #include "producer/plan_view.h"
@@ -37,12 +38,12 @@ take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (explain->rid != NULL)
-			argp_error(state, "too many arguments: %s", argument);
+			usage_error(state, "too many arguments: %s", argument);
 		explain->rid = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (explain->rid == NULL)
-			argp_error(state, "the run's RID is missing");
+			usage_error(state, "the run's RID is missing");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/json_write.h"
+#include "common/usage.h"
 #include "producer/command.h"
 #include "producer/run_view.h"
 #include "producer/table.h"
@@ -190,14 +191,14 @@ take_list(int key, char *argument, struct argp_state *state)
 	case OPTION_LIMIT:
 		list->limit = strtoul(argument, &end, 10);
 		if (argument[0] < '1' || argument[0] > '9' || *end != '\0')
-			argp_error(state, "--limit %s: is no number", argument);
+			usage_error(state, "--limit %s: is no number", argument);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: %s", argument);
+		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	case ARGP_KEY_END:
 		if (list->schedule == NULL)
-			argp_error(state, "--schedule RID is missing");
+			usage_error(state, "--schedule RID is missing");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

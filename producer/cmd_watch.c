@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/usage.h"
 #include "producer/command.h"
 #include "producer/results.h"
 
@@ -55,7 +56,7 @@ take_from(struct watch *watch, const char *where, struct argp_state *state)
 		watch->from = KAFKA_FROM_TIME;
 		watch->at_ms = clock_wall_ms() - ago;
 	} else {
-		argp_error(state,
+		usage_error(state,
 		    "--from %s: is not beginning, end or a time ago such as "
 		    "-1h",
 		    where);
@@ -75,7 +76,7 @@ take(int key, char *argument, struct argp_state *state)
 		if (strcmp(argument, "submitted") != 0 &&
 		    strcmp(argument, "ignored") != 0 &&
 		    strcmp(argument, "error") != 0)
-			argp_error(state,
+			usage_error(state,
 			    "--outcome %s: is not submitted, ignored or error",
 			    argument);
 		watch->outcome = argument;
@@ -86,10 +87,10 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_COUNT:
 		watch->count = strtol(argument, NULL, 10);
 		if (watch->count <= 0)
-			argp_error(state, "--count %s: is no number", argument);
+			usage_error(state, "--count %s: is no number", argument);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: %s", argument);
+		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

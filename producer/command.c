@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/usage.h"
 
 #define PAUSE_MS 100
 
@@ -19,6 +20,17 @@ static const struct argp_option output_options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+void
+command_take_output(
+    struct command *command, const char *format, const struct argp_state *state)
+{
+	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0 &&
+	    strcmp(format, "jsonl") != 0)
+		usage_error(
+		    state, "-o %s: is not table, json or jsonl", format);
+	command->output = format;
+}
+
 static error_t
 take_output(int key, char *argument, struct argp_state *state)
 {
@@ -26,11 +38,7 @@ take_output(int key, char *argument, struct argp_state *state)
 
 	if (key != 'o')
 		return ARGP_ERR_UNKNOWN;
-	if (strcmp(argument, "table") != 0 && strcmp(argument, "json") != 0 &&
-	    strcmp(argument, "jsonl") != 0)
-		argp_error(
-		    state, "-o %s: is not table, json or jsonl", argument);
-	command->output = argument;
+	command_take_output(command, argument, state);
 	return 0;
 }
 
@@ -89,6 +97,7 @@ command_parse(struct command *command, const struct argp *argp, int argc,
 	whole.doc = command->documentation;
 	snprintf(name, sizeof name, "schedrun %s", command->row->name);
 	argv[0] = name;
+	usage_check(&whole, name, argc, argv, false);
 	argp_parse(&whole, argc, argv, 0, NULL, &inputs);
 }
 
@@ -105,12 +114,12 @@ take_argument(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (arguments->n == arguments->max)
-			argp_error(state, "too many arguments: %s", argument);
+			usage_error(state, "too many arguments: %s", argument);
 		arguments->at[arguments->n++] = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (arguments->n < arguments->min)
-			argp_error(state, "an argument is missing");
+			usage_error(state, "an argument is missing");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -141,6 +150,8 @@ command_config(struct command *command)
 		    err.message);
 		exit(EXIT_WRONG_USAGE);
 	}
+	if (command->options.print_config)
+		exit(EXIT_DONE); /* it is printed: nothing else was asked for */
 	return command->config;
 }
 
@@ -164,8 +175,8 @@ command_has_colour(void)
 	    (no_color == NULL || no_color[0] == '\0');
 }
 
-static int
-exit_code_of(const struct error *err)
+int
+command_exit_code(const struct error *err)
 {
 	if (err->exit_code == 77)
 		return EXIT_NOT_ALLOWED;
@@ -190,7 +201,7 @@ int
 command_fail(const struct command *command, const struct error *err)
 {
 	fprintf(stderr, "schedrun: %s: %s\n", command->row->name, err->message);
-	return exit_code_of(err);
+	return command_exit_code(err);
 }
 
 int

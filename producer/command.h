@@ -67,12 +67,16 @@ void command_arguments(struct command *command, int argc, char **argv,
 /* Loads the configuration once; ends the process by 2 if it is wrong. */
 const struct config *command_config(struct command *command);
 
+/* Takes the value of -o; ends the process by 2 if it is none. */
+void command_take_output(struct command *command, const char *format,
+    const struct argp_state *state);
 enum output command_output(const struct command *command);
 /* Whether stdout takes colours: a terminal and no NO_COLOR. */
 bool command_has_colour(void);
 
 /* Prints "schedrun: <command>: message" and returns the error's exit code. */
 int command_fail(const struct command *command, const struct error *err);
+int command_exit_code(const struct error *err); /* only that */
 int command_say(const struct command *command, int exit_code,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -1,10 +1,13 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/memory.h"
 #include "common/nearest.h"
+#include "common/usage.h"
 #include "producer/command.h"
 
 /*
@@ -145,7 +148,7 @@ take(int key, char *argument, struct argp_state *state)
 		state->next = state->argc;
 		return 0;
 	case 'o':
-		line->command.output = argument;
+		command_take_output(&line->command, argument, state);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -223,8 +226,8 @@ say_unknown(const char *word, const char *next)
 	    name, command_rows, count_rows(), sizeof(struct command_row));
 	fprintf(stderr, "schedrun: unknown command \"%s\"", name);
 	if (near != NULL)
-		fprintf(stderr, "; did you mean \"%s\"?", near);
-	fprintf(stderr, " `schedrun --help` lists them\n");
+		fprintf(stderr, ", did you mean \"%s\"?", near);
+	fprintf(stderr, "; try: schedrun --help\n");
 	return EXIT_WRONG_USAGE;
 }
 
@@ -237,6 +240,14 @@ find_row(const char *word, const char *next)
 		if (is_named(row, word, next))
 			return row;
 	return NULL;
+}
+
+/* Commands that have something to finish take the signal themselves. */
+static void
+interrupt(int number)
+{
+	(void)number;
+	_exit(EXIT_INTERRUPTED);
 }
 
 static int
@@ -285,10 +296,13 @@ main(int argc, char **argv)
 		"Ask for runs of schedules over Kafka, and look at what became "
 		"of them.\v",
 		children, list_commands, NULL };
+	const struct sigaction action = { .sa_handler = interrupt };
 	struct line line = { 0 };
 
 	options_init(&line.command.options);
+	sigaction(SIGINT, &action, NULL);
 	argp_err_exit_status = EXIT_WRONG_USAGE;
+	usage_check(&argp, "schedrun", argc, argv, true);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
 	if (line.first > 0)
 		return end_output(run(&line, argc, argv));
@@ -297,6 +311,6 @@ main(int argc, char **argv)
 		command_config(&line.command);
 		return EXIT_DONE;
 	}
-	fprintf(stderr, "schedrun: no command; `schedrun --help` lists them\n");
+	fprintf(stderr, "schedrun: no command; try: schedrun --help\n");
 	return EXIT_WRONG_USAGE;
 }
