@@ -86,12 +86,12 @@ check_source(const struct plan_flags *flags, struct argp_state *state)
 		usage_error(
 		    state, "--world, --version and --request go together");
 	if (files && reads_stdin_twice(flags))
-		argp_error(state, "standard input (-) can be read but once");
+		usage_error(state, "standard input (-) can be read but once");
 	if (flags->jsonl && (flags->explain || flags->dot))
-		argp_error(
+		usage_error(
 		    state, "--jsonl answers in JSON: no --explain, --dot");
 	if (flags->explain && flags->dot)
-		argp_error(state, "either --explain or --dot");
+		usage_error(state, "either --explain or --dot");
 	if (flags->schedule == NULL &&
 	    (flags->by != NULL || flags->pin != NULL ||
 		flags->request_id != NULL))
