@@ -11,6 +11,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+#define LIMIT_SIZE 24
+#define LIMIT_DEFAULT 1000000
+
 /* Messages that are handed to librdkafka in one call. */
 #define CHUNK 1000
 
@@ -85,11 +88,21 @@ fail(struct kafka_transaction *transaction, enum kafka_call call,
 
 /* Create ----------------------------------------------------------------- */
 
+/* A limit in bytes, at most `max`; 0 is librdkafka's default. */
+static void
+print_limit(int64_t limit, int64_t max, char out[LIMIT_SIZE])
+{
+	if (limit <= 0)
+		limit = LIMIT_DEFAULT;
+	snprintf(
+	    out, LIMIT_SIZE, "%lld", (long long)(limit < max ? limit : max));
+}
+
 static rd_kafka_conf_t *
 configure(struct kafka_transaction *transaction,
     const struct kafka_transaction_options *options, struct error *err)
 {
-	char message_max[24], value[32] = "";
+	char message_max[LIMIT_SIZE], batch_max[LIMIT_SIZE], value[32] = "";
 	size_t size = sizeof value;
 	struct kafka_preset presets[] = {
 		{ "transactional.id", options->transactional_id, true },
@@ -103,13 +116,13 @@ configure(struct kafka_transaction *transaction,
 		{ "retry.backoff.ms", "5", false },
 		{ "linger.ms", "0", false },
 		{ "message.max.bytes", message_max, false },
+		/* A topic refuses a produce batch that is over its limit. */
+		{ "batch.size", batch_max, false },
 	};
 	rd_kafka_conf_t *conf;
 
-	snprintf(message_max, sizeof message_max, "%lld",
-	    options->message_max_bytes > 0
-		? (long long)options->message_max_bytes
-		: 1000000LL);
+	print_limit(options->message_max_bytes, INT64_MAX, message_max);
+	print_limit(options->batch_max_bytes, LIMIT_DEFAULT, batch_max);
 	conf = kafka_client_conf(&transaction->client, &options->settings,
 	    CONFIG_PRODUCER, presets, COUNT(presets), err);
 	if (conf == NULL)

@@ -33,8 +33,8 @@ struct kafka_transaction_options {
 	const char *transactional_id;
 	const char *const *topics; /* those that are produced to; copied */
 	size_t n_topics;
-	int64_t
-	    message_max_bytes; /* the largest of the topics' limits; 0: 1 MB */
+	int64_t message_max_bytes; /* the largest of their limits; 0: 1 MB */
+	int64_t batch_max_bytes;   /* the smallest of them; 0: 1 MB */
 };
 
 /* NULL with ERROR_FATAL (78).  Connects in the background. */

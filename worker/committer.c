@@ -203,6 +203,7 @@ committer_start(const struct committer_settings *settings, struct error *err)
 
 	c->settings = *settings;
 	c->message_max_bytes = settings->transaction.message_max_bytes;
+	c->batch_max_bytes = settings->transaction.batch_max_bytes;
 	c->backoff_ms = BACKOFF_MIN_MS;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);
@@ -278,10 +279,12 @@ committer_wants_limits(struct committer *committer)
 }
 
 void
-committer_set_limit(struct committer *committer, int64_t message_max_bytes)
+committer_set_limits(struct committer *committer, int64_t message_max_bytes,
+    int64_t batch_max_bytes)
 {
 	pthread_mutex_lock(&committer->lock);
 	committer->message_max_bytes = message_max_bytes;
+	committer->batch_max_bytes = batch_max_bytes;
 	committer->wants_limits = false;
 	pthread_mutex_unlock(&committer->lock);
 }

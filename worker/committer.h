@@ -55,10 +55,13 @@ void committer_give(struct committer *committer, struct batch *batch);
  */
 struct batch *committer_take(struct committer *committer, bool *lost);
 
-/* The topics' limits changed: a batch was lost since a record was too large. */
+/*
+ * A batch was lost since a record was too large: the topics' limits have
+ * changed, and no producer is opened until they are told.
+ */
 bool committer_wants_limits(struct committer *committer);
-void committer_set_limit(
-    struct committer *committer, int64_t message_max_bytes);
+void committer_set_limits(struct committer *committer,
+    int64_t message_max_bytes, int64_t batch_max_bytes);
 
 /*
  * The partitions go: waits until the batch in work is through.  It may finish

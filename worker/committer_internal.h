@@ -26,7 +26,7 @@ struct committer {
 	struct batch *through; /* for committer_take */
 	bool through_lost, wants_limits;
 	bool is_revoked, is_stopping, is_ended;
-	int64_t message_max_bytes;
+	int64_t message_max_bytes, batch_max_bytes;
 	char reason[256];
 	struct error error; /* of COMMITTER_FAILED */
 	/* The thread's own: */
@@ -37,7 +37,7 @@ struct committer {
 	double clock;
 	int64_t fenced_ms[FENCED_MAX];
 	size_t n_fenced;
-	unsigned n_too_large;
+	unsigned n_lost, n_too_large; /* batches in a row */
 };
 
 /* The thread's: what stage A sees of it. */

@@ -11,6 +11,7 @@
 #define GUARD_MS 10000 /* beyond its time-out: the watchdog's */
 #define DESTROY_MS 3000
 #define PROBE_MS 1000
+#define LIMITS_MS 100
 #define BACKOFF_MAX_MS 5000
 #define LOST_MAX 10 /* batches lost in a row by a record that is too large */
 
@@ -35,36 +36,56 @@ event_of(const struct committer *c, const struct error *err)
 	return COMMIT_LOST;
 }
 
-enum commit_event
-committer_open_producer(struct committer *c, struct error *err)
+/* Longer each time, until a batch is committed. */
+static void
+rest_longer(struct committer *c)
 {
-	struct kafka_transaction_options options = c->settings.transaction;
-	int rc = 0;
-
-	pthread_mutex_lock(&c->lock);
-	options.message_max_bytes = c->message_max_bytes;
-	pthread_mutex_unlock(&c->lock);
-	if (c->transaction == NULL) {
-		c->transaction = kafka_transaction_create(&options, err);
-		if (c->transaction == NULL)
-			return COMMIT_FATAL;
-	}
-	watchdog_enter(
-	    WATCHDOG_COMMIT, "init_transactions", SLICE_MS + GUARD_MS);
-	rc = kafka_transaction_open(c->transaction, SLICE_MS, err);
-	watchdog_leave(WATCHDOG_COMMIT);
-	if (rc == 0) {
-		c->backoff_ms = BACKOFF_MIN_MS;
-		return COMMIT_OK;
-	}
-	committer_set_reason(c, err->message);
-	log_event(LOG_WARN, "kafka", "transactions_not_ready", err->message,
-	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
-	    LOG_END);
 	committer_rest(c, c->backoff_ms);
 	c->backoff_ms *= 2;
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static int
+create_producer(struct committer *c, struct error *err)
+{
+	struct kafka_transaction_options options = c->settings.transaction;
+
+	/* What is lost again and again is not worth all haste. */
+	if (c->n_lost > 1)
+		rest_longer(c);
+	pthread_mutex_lock(&c->lock);
+	options.message_max_bytes = c->message_max_bytes;
+	options.batch_max_bytes = c->batch_max_bytes;
+	pthread_mutex_unlock(&c->lock);
+	c->transaction = kafka_transaction_create(&options, err);
+	return c->transaction != NULL ? 0 : -1;
+}
+
+enum commit_event
+committer_open_producer(struct committer *c, struct error *err)
+{
+	int rc;
+
+	if (c->transaction == NULL && committer_wants_limits(c)) {
+		committer_rest(c, LIMITS_MS);
+		return COMMIT_RETRY;
+	}
+	if (c->transaction == NULL && create_producer(c, err) != 0)
+		return COMMIT_FATAL;
+	watchdog_enter(
+	    WATCHDOG_COMMIT, "init_transactions", SLICE_MS + GUARD_MS);
+	rc = kafka_transaction_open(c->transaction, SLICE_MS, err);
+	watchdog_leave(WATCHDOG_COMMIT);
+	if (rc == 0)
+		return COMMIT_OK;
+	committer_set_reason(c, err->message);
+	log_event(LOG_WARN, "kafka", "transactions_not_ready", err->message,
+	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
+	    LOG_END);
+	if (err->kind == ERROR_ABORT) /* fenced, say: the handle is dead */
+		committer_destroy_producer(c);
+	rest_longer(c);
 	return event_of(c, err);
 }
 
@@ -175,7 +196,8 @@ committer_finish(struct committer *c)
 	    c->settings.telemetry, STAGE_COMMIT, telemetry_clock() - c->clock);
 	telemetry_transaction(c->settings.telemetry, TXN_COMMITTED);
 	telemetry_batch(c->settings.telemetry, c->batch, clock_wall_ms());
-	c->n_too_large = 0;
+	c->n_lost = c->n_too_large = 0;
+	c->backoff_ms = BACKOFF_MIN_MS;
 	committer_hand_back(c, false);
 	fault_point("B5");
 }
@@ -260,6 +282,7 @@ committer_give_up(struct committer *c, bool abort_it, struct error *err)
 	}
 	committer_destroy_producer(c);
 	telemetry_rebuild(c->settings.telemetry);
+	c->n_lost++;
 	committer_set_reason(c, err->message);
 	committer_hand_back(c, true);
 	committer_set_state(c, COMMITTER_OPENING);

@@ -45,9 +45,9 @@ struct pipeline {
 	bool is_astray; /* the consumer stands elsewhere than it is to read */
 	struct arena *arena; /* of what store_check finds */
 	char *cluster_id;
-	int64_t message_max;
+	int64_t message_max, batch_max; /* bytes */
 	/* When what is due next, on clock_monotonic_ms. */
-	int64_t check_ms, report_ms, backoff_ms, retry_ms;
+	int64_t check_ms, report_ms, backoff_ms, retry_ms, limits_ms;
 	/* What Redis said of itself at the last look. */
 	uint64_t evicted;
 	int64_t created_ms;

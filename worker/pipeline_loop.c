@@ -373,12 +373,37 @@ report(struct pipeline *p)
 	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
 }
 
+/*
+ * Stage B was told that a record is too large: a topic's limit was lowered.
+ * What is missing or too small now is no reason to end, it may be mended.
+ */
+static void
+look_at_limits(struct pipeline *p)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error err = { 0 };
+
+	if (!committer_wants_limits(p->committer) || now < p->limits_ms)
+		return;
+	p->limits_ms = now + REPORT_MS;
+	if (pipeline_look_at_kafka(p, &err) != 0) {
+		pipeline_say_away(p, p->kafka_check, "kafka", &err);
+		return;
+	}
+	log_event(LOG_INFO, "kafka", "topic_limits",
+	    "the topics' limits were read again",
+	    LOG_I("message_max_bytes", p->message_max),
+	    LOG_I("batch_max_bytes", p->batch_max), LOG_END);
+	committer_set_limits(p->committer, p->message_max, p->batch_max);
+}
+
 int
 pipeline_work(struct pipeline *p, struct error *err)
 {
 	while (!pipeline_is_stopping(p)) {
 		pipeline_turn(p);
 		report(p);
+		look_at_limits(p);
 		if (committer_state(p->committer) == COMMITTER_FAILED) {
 			committer_error(p->committer, err);
 			return -1;

@@ -12,8 +12,9 @@
 #include "schemas/registry.h"
 #include "worker/store_check.h"
 
-#define CHECK_MS 3000 /* between looks at Redis */
-#define SAY_MS 30000  /* until the same reason is logged again */
+#define CHECK_MS 3000         /* between looks at Redis */
+#define SAY_MS 30000          /* until the same reason is logged again */
+#define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
 #define EX_UNAVAILABLE 69
 
 void
@@ -90,6 +91,28 @@ pipeline_check_store(struct pipeline *p, struct error *err)
 	return 0;
 }
 
+/* What may be written: single records, and whole batches of librdkafka's. */
+static void
+use_limits(struct pipeline *p, const struct kafka_topic *topics)
+{
+	int64_t limits[TOPICS], largest = 0, smallest = INT64_MAX;
+	size_t i;
+
+	for (i = TOPIC_RESULTS; i < TOPICS; i++) {
+		limits[i] = topics[i].max_message_bytes > 0
+		    ? topics[i].max_message_bytes
+		    : LIMIT_DEFAULT;
+		if (limits[i] > largest)
+			largest = limits[i];
+		if (limits[i] < smallest)
+			smallest = limits[i];
+	}
+	p->intake.publish.result_max = limits[TOPIC_RESULTS];
+	p->intake.publish.build_max = limits[TOPIC_BUILDS];
+	p->message_max = largest;
+	p->batch_max = smallest;
+}
+
 /* A topic that is missing, or that can't hold what we write, is a fault. */
 static int
 check_topics(
@@ -112,17 +135,7 @@ check_topics(
 		    "partition; raise max.message.bytes",
 		    dlq->name, (long long)dlq->max_message_bytes,
 		    requests->name, (long long)requests->max_message_bytes);
-	p->message_max = 0;
-	for (i = TOPIC_RESULTS; i < TOPICS; i++)
-		if (topics[i].max_message_bytes > p->message_max)
-			p->message_max = topics[i].max_message_bytes;
-	p->intake.publish.result_max =
-	    topics[TOPIC_RESULTS].max_message_bytes > 0
-	    ? topics[TOPIC_RESULTS].max_message_bytes
-	    : 1000000;
-	p->intake.publish.build_max = topics[TOPIC_BUILDS].max_message_bytes > 0
-	    ? topics[TOPIC_BUILDS].max_message_bytes
-	    : 1000000;
+	use_limits(p, topics);
 	return 0;
 }
 
@@ -224,6 +237,7 @@ start_stages(struct pipeline *p, struct error *err)
 			.topics = &p->topics[TOPIC_RESULTS],
 			.n_topics = TOPICS - TOPIC_RESULTS,
 			.message_max_bytes = p->message_max,
+			.batch_max_bytes = p->batch_max,
 		},
 		.requests_topic = p->topics[TOPIC_REQUESTS],
 		.deadline_ms = config_number(p->config, "commit.deadline"),

@@ -257,9 +257,10 @@ def judge(asked, results, builds, dead, committed=None, ends=None):
         if result_type(run["result"]) == "submitted":
             submitted[run["result"]["buildRid"]] = run
         at = first[request].offset
-        if at < last_of_schedule.get(run["scheduleRid"], -1):
+        log = (run["scheduleRid"], first[request].partition)
+        if at < last_of_schedule.get(log, -1):
             verdict.blame("order", f"result of {request}, offset {at}, stands too late")
-        last_of_schedule[run["scheduleRid"]] = at
+        last_of_schedule[log] = at
     for request, a in first.items():
         if not seen[request]:
             verdict.blame("lost", f"{request} at {a.partition}:{a.offset}")

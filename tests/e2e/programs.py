@@ -18,7 +18,8 @@ BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 GROUP = "schedrun-worker"
 # Settings that are librdkafka's properties, not keys of ours.
 LIBRDKAFKA = ("bootstrap.servers", "socket.timeout.ms", "session.timeout.ms",
-              "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms")
+              "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms",
+              "topic.metadata.refresh.interval.ms")
 
 
 def wait_for(what, holds, timeout=60, pause=0.05):

@@ -1,0 +1,137 @@
+"""Topics that are missing, deleted, made anew, smaller or larger than they were."""
+
+import catalogues
+import checker
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
+                                   NewPartitions)
+from load import TOPIC, Load, mixed, request
+from programs import wait_for
+
+RESULTS = "schedule-run-results"
+SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(40)]
+
+
+def administer(system, ask):
+    """Does what `ask` asks of an admin client, which must outlive its answers."""
+    admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
+    for future in ask(admin).values():
+        future.result(30)
+
+
+def start(system, partitions=2, **settings):
+    system.init(partitions=partitions)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    return system.worker(**settings).wait_ready()
+
+
+def send(system, requests):
+    load = Load(system.bootstrap)
+    for datum in requests:
+        load.send(datum)
+    return load.flush()
+
+
+def delete(system, topic):
+    administer(system, lambda admin: admin.delete_topics([topic]))
+
+
+def set_limit(system, topic, size):
+    entry = ConfigEntry("max.message.bytes", str(size),
+                        incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource("topic", topic, incremental_configs=[entry])
+    administer(system, lambda admin: admin.incremental_alter_configs([resource]))
+
+
+def test_a_limit_that_is_lowered(system):
+    """What librdkafka puts together must fit it too; nobody need restart."""
+    worker = start(system)
+    asked = send(system, mixed(SCHEDULES, 2000))
+    system.wait_drained()
+    set_limit(system, RESULTS, 20000)
+    asked += send(system, mixed(SCHEDULES, 4000, seed=2))
+    system.wait_drained()
+    system.judge(asked)
+    assert "topic_limits" in worker.log()
+    assert worker.metric("schedrun_producer_rebuilds_total") <= 3
+
+
+def test_builds_that_fit_no_more(system):
+    """A build over a lowered limit ends as an error, it does not block."""
+    worker = start(system)
+    asked = send(system, [request(SCHEDULES[0], "fits")])
+    system.wait_drained()
+    set_limit(system, "schedule-builds", 300)
+    asked += send(system, [request(SCHEDULES[0], "too large")])
+    system.wait_drained()
+    assert system.judge(asked).outcomes == {"submitted": 1, "error": 1}
+    runs = [checker.decode("schedule_run", m.value())
+            for m in checker.read_topic(system.bootstrap, RESULTS)]
+    assert [run["why"]["cause"] for run in runs][-1] == "buildTooLarge"
+    assert worker.stop() == 0
+
+
+def test_a_missing_topic_is_named(system):
+    system.init()
+    system.apply(catalogues.many(1))
+    delete(system, RESULTS)
+    worker = system.worker()
+    assert worker.wait(30) == 78
+    assert f"topic {RESULTS} does not exist" in worker.log()
+
+
+def test_results_deleted_under_load(system):
+    worker = start(system, **{"message.timeout.ms": 6000})
+    send(system, mixed(SCHEDULES, 100))
+    system.wait_drained()
+    delete(system, RESULTS)
+    asked = send(system, mixed(SCHEDULES, 500, seed=2))
+    wait_for("the worker to name the topic",
+             lambda: not worker.is_ready() and RESULTS in worker.admin("/readyz")[1])
+    delete(system, "schedule-builds")  # it holds those of results that are gone
+    system.init(partitions=2)
+    worker.wait_ready()
+    system.wait_drained()
+    system.judge(asked)
+
+
+def test_requests_made_anew_under_a_worker(system):
+    worker = start(system)
+    asked = send(system, mixed(SCHEDULES[:20], 500))
+    system.wait_drained()
+    delete(system, TOPIC)
+    system.init(partitions=2)
+    asked += send(system, mixed(SCHEDULES[20:], 200, seed=2))
+    system.wait_drained()
+    system.judge(asked)
+    assert worker.stop() == 0
+
+
+def test_partitions_that_are_added(system):
+    worker = start(system, partitions=1, **{"topic.metadata.refresh.interval.ms": 1000})
+    asked = send(system, mixed(SCHEDULES, 200))
+    system.wait_drained()
+    administer(system, lambda admin: admin.create_partitions([NewPartitions(TOPIC, 4)]))
+    wait_for("the new partitions",
+             lambda: worker.metric("schedrun_assigned_partitions") == 4)
+    asked += send(system, mixed(SCHEDULES, 400, seed=2))
+    system.wait_drained()
+    system.judge(asked)
+
+
+def test_requests_that_retention_has_removed(system):
+    worker = start(system, partitions=1)
+    send(system, mixed(SCHEDULES, 10, repeats=0))
+    system.wait_drained()
+    assert worker.stop() == 0
+    asked = send(system, mixed(SCHEDULES, 100, repeats=0, seed=2))
+    administer(system, lambda admin: admin.delete_records([TopicPartition(TOPIC, 0, 60)]))
+    worker = system.worker("worker-2")
+    assert worker.wait(30) == 65
+    assert "offsets 10..59 are gone: 50 requests lost" in worker.log()
+    system.worker("worker-3", worker__accept__loss="on").wait_ready()
+    system.wait_drained()
+    runs = [checker.decode("schedule_run", m.value())
+            for m in checker.read_topic(system.bootstrap, RESULTS)]
+    assert len(runs) == 10 + 50
+    assert {r["requestId"] for r in runs[10:]} == {a.datum["requestId"] for a in asked[50:]}
