@@ -70,9 +70,8 @@ unknown_key(const char *name, const char *source, struct error *err)
 	    name, config_keys(), count_keys(), sizeof(struct config_key));
 
 	return error_set(err, ERROR_FATAL,
-	    "%s: unknown key \"%.100s\"%s%s%s; `schedrun config keys` lists "
-	    "them all",
-	    source, name, near != NULL ? "; did you mean \"" : "",
+	    "%s: unknown key \"%.100s\"%s%s%s; try: schedrun config keys",
+	    source, name, near != NULL ? ", did you mean \"" : "",
 	    near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
 
@@ -140,6 +139,7 @@ static const struct fixed {
 	{ "enable.idempotence", "delivery rests on it" },
 	{ "isolation.level", "delivery rests on it" },
 	{ "enable.auto.commit", "offsets move in transactions only" },
+	{ "auto.commit.enable", "offsets move in transactions only" },
 	{ "enable.auto.offset.store", "offsets move in transactions only" },
 	{ "auto.offset.reset", "lost records must be heard of" },
 	{ "transactional.id", "use worker.id" },
@@ -412,7 +412,8 @@ config_kafka(const struct config *config, const char *property)
 }
 
 void
-config_print(const struct config *config, struct buffer *out)
+config_each(const struct config *config,
+    void (*take)(void *argument, const struct config_row *row), void *argument)
 {
 	static const char *const blocks[] = { "kafka", "kafka-consumer",
 		"kafka-producer" };
@@ -421,16 +422,34 @@ config_print(const struct config *config, struct buffer *out)
 
 	for (i = 0; keys[i].name != NULL; i++)
 		if (config->entries[i].value != NULL)
-			buffer_format(out, "%s = %s\t# %s\n", keys[i].name,
-			    config_value_shown(
-				&keys[i], config->entries[i].value),
-			    config->entries[i].source);
+			take(argument,
+			    &(struct config_row){ NULL, keys[i].name,
+				config_value_shown(
+				    &keys[i], config->entries[i].value),
+				config->entries[i].source });
 	for (i = 0; i < config->n_properties; i++) {
 		const struct property *p = &config->properties[i];
 
-		buffer_format(out, "%s { %s = %s }\t# %s\n", blocks[p->block],
-		    p->name,
-		    config_property_is_secret(p->name) ? "***" : p->value,
-		    p->source);
+		take(argument,
+		    &(struct config_row){ blocks[p->block], p->name,
+			config_property_is_secret(p->name) ? "***" : p->value,
+			p->source });
 	}
+}
+
+static void
+print_row(void *out, const struct config_row *row)
+{
+	if (row->block == NULL)
+		buffer_format(
+		    out, "%s = %s\t# %s\n", row->name, row->value, row->source);
+	else
+		buffer_format(out, "%s { %s = %s }\t# %s\n", row->block,
+		    row->name, row->value, row->source);
+}
+
+void
+config_print(const struct config *config, struct buffer *out)
+{
+	config_each(config, print_row, out);
 }

@@ -72,6 +72,14 @@ const char *config_kafka(const struct config *config, const char *property);
 /* Every key, value (secrets as ***) and source: --print-config. */
 void config_print(const struct config *config, struct buffer *out);
 
+/* The same row by row; librdkafka's properties with the name of their block. */
+struct config_row {
+	const char *block; /* "kafka"; NULL: a key of ours */
+	const char *name, *value, *source;
+};
+void config_each(const struct config *config,
+    void (*take)(void *argument, const struct config_row *row), void *argument);
+
 /* "1500" of "1.5s" and the like; false on nonsense or overflow. */
 bool config_parse_duration(const char *text, int64_t *ms);
 bool config_parse_size(const char *text, int64_t *bytes);

@@ -12,11 +12,13 @@
 #include <confuse.h>
 
 #include "common/config_layers.h"
+#include "common/config_scan.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 
 #define FILE_SIZE_MAX ((off_t)1024 * 1024)
+#define LINE_SIZE_MAX ((size_t)64 * 1024)
 #define SECRET_SIZE_MAX ((off_t)64 * 1024)
 #define KEYS_MAX 256
 
@@ -35,6 +37,8 @@ static struct {
 	const char *seen[KEYS_MAX];
 	int seen_line[KEYS_MAX];
 	size_t n_seen;
+	struct config_property_place places[CONFIG_PLACES_MAX];
+	int n_places;
 } parsing;
 
 /* Reads a regular file whole, NUL-terminated; NULL with ERROR_FATAL. */
@@ -115,6 +119,17 @@ fail_once(cfg_t *cfg, const char *key, int line)
 	return -1;
 }
 
+/* A secret and its NAME.file are one key. */
+static bool
+is_same_key(const char *a, const char *b)
+{
+	size_t shorter = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+	const char *rest = strlen(a) > strlen(b) ? a : b;
+
+	return strncmp(a, b, shorter) == 0 &&
+	    (rest[shorter] == '\0' || strcmp(rest + shorter, ".file") == 0);
+}
+
 static int
 take_key(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
@@ -123,7 +138,7 @@ take_key(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 
 	*(const char **)result = value;
 	for (i = 0; i < parsing.n_seen; i++)
-		if (strcmp(parsing.seen[i], opt->name) == 0)
+		if (is_same_key(parsing.seen[i], opt->name))
 			return fail_once(cfg, opt->name, parsing.seen_line[i]);
 	parsing.seen[parsing.n_seen] = opt->name;
 	parsing.seen_line[parsing.n_seen++] = cfg->line;
@@ -147,6 +162,20 @@ static const struct block {
 };
 #define BLOCKS (sizeof blocks / sizeof blocks[0])
 
+/* "file:line" of a block's property. */
+static void
+find_source(const char *block, const char *name, char *source, size_t size)
+{
+	int i;
+
+	for (i = 0; i < parsing.n_places; i++)
+		if (text_equal(parsing.places[i].block, text_from(block)) &&
+		    text_equal(parsing.places[i].name, text_from(name)))
+			break;
+	snprintf(source, size, "%s:%d", parsing.path,
+	    i < parsing.n_places ? parsing.places[i].line : 0);
+}
+
 static int
 take_block(cfg_t *cfg, const struct block *block, struct error *err)
 {
@@ -157,8 +186,7 @@ take_block(cfg_t *cfg, const struct block *block, struct error *err)
 		const char *value = cfg_opt_getnstr(opt, 0);
 		char source[300];
 
-		snprintf(source, sizeof source, "%s: %s {}", parsing.path,
-		    block->name);
+		find_source(block->name, opt->name, source, sizeof source);
 		if (config_property_is_secret(opt->name))
 			parsing.has_secret = true;
 		if (config_add_property(parsing.config, block->block, opt->name,
@@ -193,17 +221,33 @@ make_options(cfg_opt_t *options, char names[][64])
 	return n;
 }
 
+/* The name in libconfuse's "no such option 'name'"; false: it said another. */
+static bool
+find_unknown(char name[64])
+{
+	const char *at = strstr(parsing.said, "no such option '");
+
+	return at != NULL && sscanf(at, "no such option '%63[^']'", name) == 1;
+}
+
 /* What went wrong: a key's own fault, else what libconfuse said last. */
 static int
 report(struct error *err)
 {
-	if (!parsing.failed)
-		error_set(err, ERROR_FATAL, "%s%s",
-		    parsing.said[0] != '\0' ? parsing.said : parsing.path,
-		    strstr(parsing.said, "no such option") != NULL
-			? " (`schedrun config keys` lists them all)"
-			: "");
-	return -1;
+	char name[64], source[300];
+
+	if (parsing.failed)
+		return -1;
+	if (!find_unknown(name))
+		return error_set(err, ERROR_FATAL, "%s",
+		    parsing.said[0] != '\0' ? parsing.said : parsing.path);
+	snprintf(source, sizeof source, "%.*s",
+	    (int)(strstr(parsing.said, ": no such") - parsing.said),
+	    parsing.said);
+	/* Says that it is unknown, with the one that is nearest. */
+	if (config_set(parsing.config, name, "", source, err) != 0)
+		return -1;
+	return error_set(err, ERROR_FATAL, "%s", parsing.said);
 }
 
 static int
@@ -224,6 +268,10 @@ parse(const char *content, struct error *err)
 		report(err);
 		goto out;
 	}
+	parsing.n_places =
+	    config_scan(parsing.path, content, parsing.places, err);
+	if (parsing.n_places < 0)
+		goto out;
 	for (i = 0; i < BLOCKS; i++)
 		if (cfg_size(cfg, blocks[i].name) > 0 &&
 		    take_block(
@@ -250,6 +298,25 @@ check_mode(mode_t mode, struct error *err)
 	return 0;
 }
 
+/* libconfuse takes seconds for a line of a megabyte. */
+static int
+check_lines(const char *path, const char *content, struct error *err)
+{
+	int line = 1;
+
+	while (*content != '\0') {
+		size_t size = strcspn(content, "\n");
+
+		if (size > LINE_SIZE_MAX)
+			return error_set(err, ERROR_FATAL,
+			    "%s:%d: a line of %zu bytes, more than %zu", path,
+			    line, size, LINE_SIZE_MAX);
+		content += size + (content[size] == '\n');
+		line++;
+	}
+	return 0;
+}
+
 static int
 read_file(struct config *config, const char *path, struct error *err)
 {
@@ -267,7 +334,9 @@ read_file(struct config *config, const char *path, struct error *err)
 	parsing.config = config;
 	parsing.err = err;
 	parsing.path = path;
-	rc = parse(content, err);
+	rc = check_lines(path, content, err);
+	if (rc == 0)
+		rc = parse(content, err);
 	explicit_bzero(content, strlen(content));
 	free(content);
 	return rc == 0 ? check_mode(mode, err) : -1;

@@ -80,7 +80,8 @@ config_read_environment(struct config *config, struct error *err)
 			continue;
 		snprintf(name, sizeof name, "%.*s", (int)(equals - *variable),
 		    *variable);
-		if (is_reserved(name))
+		/* Empty is how compose files and units say "not set". */
+		if (is_reserved(name) || equals[1] == '\0')
 			continue;
 		if (read_variable(config, name, equals + 1, err) != 0)
 			return -1;

@@ -1,6 +1,7 @@
 #include "common/config_value.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/text.h"
@@ -120,7 +121,7 @@ allowed(const struct config_key *key)
 	case CONFIG_TEXT:
 		break;
 	}
-	return "text without control characters";
+	return "text, not empty, without control characters";
 }
 
 static bool
@@ -142,8 +143,39 @@ parse_value(const struct config_key *key, const char *value, int64_t *number)
 	case CONFIG_TEXT:
 		break;
 	}
-	return text.size <= TEXT_SIZE_MAX && text_is_utf8(text) &&
-	    !text_has_control(text);
+	return text.size > 0 && text.size <= TEXT_SIZE_MAX &&
+	    text_is_utf8(text) && !text_has_control(text);
+}
+
+/* A bound as people write it: the largest unit that divides it. */
+static void
+print_bound(const struct config_key *key, int64_t value, char out[32])
+{
+	static const struct unit none[] = { { "", 1 }, { NULL, 0 } };
+	const struct unit *unit = none, *best;
+
+	if (key->type == CONFIG_DURATION)
+		unit = duration_units;
+	if (key->type == CONFIG_SIZE)
+		unit = size_units;
+	for (best = unit; unit->name != NULL; unit++)
+		if (unit->factor > best->factor && value % unit->factor == 0)
+			best = unit;
+	snprintf(out, 32, "%lld%s", (long long)(value / best->factor),
+	    value == 0 ? "" : best->name);
+}
+
+static int
+refuse_range(const struct config_key *key, const char *value,
+    const char *source, struct error *err)
+{
+	char min[32], max[32];
+
+	print_bound(key, key->min, min);
+	print_bound(key, key->max, max);
+	return error_set(err, ERROR_FATAL,
+	    "%s: %s: \"%.200s\" is out of range (allowed: %s to %s)", source,
+	    key->name, value, min, max);
 }
 
 const char *
@@ -163,12 +195,6 @@ config_value_parse(const struct config_key *key, const char *value,
 		    key->name, config_value_shown(key, value), allowed(key));
 	if ((key->min != 0 || key->max != 0) &&
 	    (*number < key->min || *number > key->max))
-		return error_set(err, ERROR_FATAL,
-		    "%s: %s: \"%s\" is out of range (allowed: %lld to %lld%s)",
-		    source, key->name, value, (long long)key->min,
-		    (long long)key->max,
-		    key->type == CONFIG_DURATION   ? " ms"
-			: key->type == CONFIG_SIZE ? " bytes"
-						   : "");
+		return refuse_range(key, value, source, err);
 	return 0;
 }

@@ -26,6 +26,7 @@ struct redis {
 	redisContext *context; /* NULL: not connected */
 	struct buffer out;     /* queued, not yet sent */
 	char address[160];
+	char shown_url[200];
 	bool was_too_large; /* the answer that was received last */
 };
 
@@ -114,6 +115,12 @@ const char *
 redis_address(const struct redis *redis)
 {
 	return redis->address;
+}
+
+const char *
+redis_url(const struct redis *redis)
+{
+	return redis->shown_url[0] != '\0' ? redis->shown_url : redis->address;
 }
 
 /* Any error kills the context: what was under way has an unknown effect. */
@@ -245,6 +252,9 @@ connect_host(
 	else
 		snprintf(redis->address, sizeof redis->address, "%s:%d",
 		    host->name, host->port);
+	snprintf(redis->shown_url, sizeof redis->shown_url,
+	    host->is_socket ? "unix://%s?db=%d" : "redis://%s/%d",
+	    redis->address, redis_url_database(redis->url));
 	redis->context = context;
 	if (context == NULL || context->err != 0)
 		return fail(redis, err, "connect");

@@ -58,6 +58,8 @@ void redis_drop_closed(struct redis *redis);
 
 /* Where it is connected to, or the URL without credentials: for messages. */
 const char *redis_address(const struct redis *redis);
+/* The same as a URL: redis://host:port/db or unix:///path?db=0. */
+const char *redis_url(const struct redis *redis);
 
 /*
  * Queues one command of `n` arguments; they are copied.  Not sent before

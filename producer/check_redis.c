@@ -7,6 +7,7 @@
 #include "schemas/keyspace.h"
 
 #define CLOCK_DIFFERENCE_MAX_MS 5000
+#define RIGHTS "redis-cli acl setuser USER, by deploy's ACL file"
 
 static void
 check_memory(struct check_list *list, struct redis *redis)
@@ -68,11 +69,19 @@ check_catalogue(
 		keyspace_key(keyspace, KEY_GENERATION) };
 	struct error err = { 0 };
 	struct redis_reply *reply = redis_command(redis, argv, 2, &err);
-	char detail[64];
+	char detail[64], mend[160];
 
-	if (reply == NULL ||
-	    redis_reply_error(redis, reply, "GET g", &err) != 0) {
-		check_failed(list, "catalogue", &err, NULL);
+	snprintf(mend, sizeof mend,
+	    "redis-cli del %.*s; schedrun apply CATALOGUE", TEXT_ARG(argv[1]));
+	if (reply == NULL) {
+		check_failed(list, "catalogue", &err, "schedrun check again");
+	} else if (redis_reply_error(redis, reply, "GET g", &err) != 0 &&
+	    err.exit_code == 77) {
+		check_failed(list, "catalogue", &err, RIGHTS);
+	} else if (redis_reply_type(reply) == REDIS_ERROR ||
+	    redis_reply_text(reply).size > 18) {
+		check_fault(list, "catalogue",
+		    err.message[0] != '\0' ? err.message : "no number", mend);
 	} else if (redis_reply_text(reply).at == NULL) {
 		check_fault(list, "catalogue", "none is loaded",
 		    "schedrun apply CATALOGUE");
@@ -112,7 +121,7 @@ check_clock(struct check_list *list, struct redis *redis)
 	char detail[128];
 
 	if (theirs == 0) {
-		check_failed(list, "redis clock", &err, NULL);
+		check_failed(list, "redis clock", &err, RIGHTS);
 		return;
 	}
 	snprintf(detail, sizeof detail, "%lld s from this machine's",
@@ -143,8 +152,7 @@ check_rights(
 	for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
 		if (redis_do(redis, probes[i], sizes[i], probes[i][0].at,
 			&err) != 0) {
-			check_failed(list, "redis rights", &err,
-			    "redis-cli acl setuser USER, by deploy's ACL file");
+			check_failed(list, "redis rights", &err, RIGHTS);
 			return;
 		}
 	check_fine(list, "redis rights", NULL);
@@ -161,7 +169,8 @@ check_lazy_free(struct check_list *list, struct redis *redis)
 	size_t i, off = 0;
 
 	if (reply == NULL) {
-		check_failed(list, "redis settings", &err, NULL);
+		check_failed(
+		    list, "redis settings", &err, "schedrun check again");
 		return;
 	}
 	for (i = 1; redis_reply_type(reply) == REDIS_ARRAY &&
@@ -171,7 +180,8 @@ check_lazy_free(struct check_list *list, struct redis *redis)
 		    redis_reply_text(redis_reply_at(reply, i)), TEXT("yes"));
 	if (redis_reply_type(reply) == REDIS_ERROR)
 		check_note(list, "redis settings",
-		    "this user may not look at them (CONFIG GET)", NULL);
+		    "this user may not look at them (CONFIG GET)",
+		    "schedrun check as another user");
 	else if (off > 0)
 		check_note(list, "redis settings",
 		    "an old catalogue that expires blocks Redis meanwhile",
@@ -193,7 +203,8 @@ check_view(struct check_list *list)
 		return;
 	redis = command_redis(list->command, "view.redis.url", &err);
 	if (redis == NULL)
-		check_failed(list, "view's redis", &err, "mend view.redis.url");
+		check_failed(list, "view's redis", &err,
+		    "start it, or mend view.redis.url");
 	else
 		check_fine(list, "view's redis", redis_address(redis));
 	redis_destroy(redis);
@@ -207,8 +218,8 @@ check_redis(struct check_list *list)
 	struct keyspace *keyspace;
 
 	if (redis == NULL) {
-		check_failed(
-		    list, "redis", &err, "give --redis URL, or mend redis.url");
+		check_failed(list, "redis", &err,
+		    "start it, or give --redis URL (redis.url)");
 		check_view(list);
 		return;
 	}

@@ -53,7 +53,7 @@ say_unknown(
 	return command_say(command, EXIT_NOT_FOUND,
 	    "build \"%s\" not found in %s; it never came, is older than "
 	    "view.ttl, or no adapter folds builds (schedrun-http)",
-	    rid, redis_address(desk->view.redis));
+	    rid, redis_url(desk->view.redis));
 }
 
 static void

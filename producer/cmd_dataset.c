@@ -149,7 +149,7 @@ attempt(struct commit *commit, struct error *err)
 		return error_fatal(err, EXIT_NOT_FOUND,
 		    "dataset \"%s\" not found in %s; schedrun apply loads "
 		    "datasets, schedrun export lists them",
-		    commit->dataset, redis_address(commit->redis));
+		    commit->dataset, redis_url(commit->redis));
 	if (advance(commit, &change, err) != 0) {
 		error_prefix(err, "dataset %s", commit->dataset);
 		return -1;

@@ -252,7 +252,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 		code = command_say(command, EXIT_NOT_FOUND,
 		    "schedule \"%s\" not found in %s; try: schedrun schedule "
 		    "list",
-		    flags->schedule, redis_address(redis));
+		    flags->schedule, redis_url(redis));
 	else
 		print(
 		    flags, outcome, request, (struct text){ now, sizeof now });

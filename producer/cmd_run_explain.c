@@ -158,7 +158,7 @@ find_and_explain(struct explain *explain, const struct uuid *id)
 		    "run \"%s\" not found in %s; it never came, is older than "
 		    "view.ttl, or no adapter folds results; try: schedrun "
 		    "watch --from -1h",
-		    explain->rid, redis_address(explain->redis));
+		    explain->rid, redis_url(explain->redis));
 	if (explain->run.state == RUN_PENDING)
 		return command_say(explain->command, EXIT_NO,
 		    "run \"%s\" has no result yet; schedrun lag says how far "

@@ -142,7 +142,7 @@ get_run(struct command *command, const char *rid, const struct uuid *id)
 		    "run \"%s\" not found in %s; it never came, is older than "
 		    "view.ttl, or no adapter folds results; try: schedrun "
 		    "watch --from -1h",
-		    rid, redis_address(viewer.redis));
+		    rid, redis_url(viewer.redis));
 	else if (command_output(command) == OUTPUT_TABLE)
 		print_run(&run, viewer.arena);
 	else

@@ -5,6 +5,7 @@
 #include "producer/fields.h"
 #include "producer/schedule_store.h"
 #include "producer/table.h"
+#include "producer/version_lists.h"
 
 /* What the commands of this file work with. */
 struct desk {
@@ -40,7 +41,7 @@ say_unknown(
 {
 	return command_say(command, EXIT_NOT_FOUND,
 	    "schedule \"%s\" not found in %s; try: schedrun schedule list", rid,
-	    redis_address(desk->redis));
+	    redis_url(desk->redis));
 }
 
 static const char *
@@ -126,7 +127,7 @@ put(struct buffer *out, const char *name, struct text text)
 }
 
 static void
-print_schedule(struct text rid, const struct stored_schedule *schedule)
+print_schedule_json(struct text rid, const struct stored_schedule *schedule)
 {
 	const struct schedule_about *about = &schedule->about;
 	struct buffer out = { 0 };
@@ -153,6 +154,43 @@ print_schedule(struct text rid, const struct stored_schedule *schedule)
 	buffer_finish(&out);
 }
 
+static void
+put_line(struct table *table, const char *name, struct text value)
+{
+	if (value.at == NULL)
+		return;
+	table_string(table, name);
+	table_text(table, value);
+}
+
+/* What a person reads line by line. */
+static void
+print_schedule_table(struct text rid, const struct stored_schedule *schedule)
+{
+	static const struct column columns[] = {
+		{ "FIELD", "field" },
+		{ "VALUE", "value" },
+		{ NULL, NULL },
+	};
+	const struct schedule_about *about = &schedule->about;
+	struct table *table = table_create(OUTPUT_TABLE, columns);
+
+	put_line(table, "schedule", rid);
+	put_line(table, "name", about->display_name);
+	put_line(table, "description", about->description);
+	put_line(table, "state", text_from(state_of(&schedule->head)));
+	put_line(table, "created", about->created_time);
+	put_line(table, "by", about->created_by);
+	put_line(table, "updated", about->updated_time);
+	put_line(table, "by", about->updated_by);
+	put_line(table, "current version", schedule->head.current_version_rid);
+	put_line(table, "version",
+	    schedule->version.at != NULL ? schedule->version
+					 : TEXT("unreadable"));
+	table_print(table, stdout);
+	table_destroy(table);
+}
+
 int
 cmd_schedule_get(struct command *command, int argc, char **argv)
 {
@@ -170,45 +208,112 @@ cmd_schedule_get(struct command *command, int argc, char **argv)
 		code = command_fail(command, &err);
 	else if (found == 0)
 		code = say_unknown(command, &desk, rid);
+	else if (command_output(command) == OUTPUT_TABLE)
+		print_schedule_table(text_from(rid), &schedule);
 	else
-		print_schedule(text_from(rid), &schedule);
+		print_schedule_json(text_from(rid), &schedule);
 	close_desk(&desk);
 	return code;
+}
+
+/* One version of the list; what of it can't be read is left out. */
+static void
+add_version(struct table *table, struct text rid, struct text stored,
+    struct text current, struct arena *arena)
+{
+	struct schedule_version version = { 0 };
+	bool is_fine = stored.at != NULL &&
+	    schedule_version_parse(stored, rid, arena, &version, NULL) == 0;
+
+	table_text(table, rid);
+	table_string(table, text_equal(rid, current) ? "current" : NULL);
+	table_text(table, is_fine ? version.created_time : TEXT_NONE);
+	table_text(table, is_fine ? version.created_by : TEXT("unreadable"));
+	table_text(table, is_fine ? version.branch_name : TEXT_NONE);
+	table_number(table, is_fine ? (int64_t)version.target_rids.n : 0);
+}
+
+static int
+fill_versions(
+    struct desk *desk, struct text rid, struct table *table, struct error *err)
+{
+	struct fields *lists = fields_create(desk->arena);
+	struct fields *versions = fields_create(desk->arena);
+	struct stored_schedule schedule;
+	struct text rest, each;
+	int found =
+	    schedule_store_read(&desk->store, rid, desk->arena, &schedule, err);
+
+	if (found == 1 &&
+	    version_lists_read(
+		desk->redis, desk->keyspace, &rid, 1, lists, err) != 0)
+		found = -1;
+	rest = found == 1 ? fields_get(lists, rid) : TEXT_NONE;
+	while (found == 1 && version_list_next(&rest, &each)) {
+		if (fields_read_some(versions, desk->redis,
+			keyspace_key(desk->keyspace, KEY_VERSIONS), &each, 1,
+			err) != 0)
+			found = -1;
+		else
+			add_version(table, each, fields_get(versions, each),
+			    schedule.head.current_version_rid, desk->arena);
+	}
+	fields_destroy(lists);
+	fields_destroy(versions);
+	return found;
 }
 
 int
 cmd_schedule_versions(struct command *command, int argc, char **argv)
 {
-	struct buffer key = { 0 };
-	struct redis_reply *reply = NULL;
+	static const struct column columns[] = {
+		{ "VERSION", "rid" },
+		{ "STATE", "state" },
+		{ "CREATED", "createdTime" },
+		{ "BY", "createdBy" },
+		{ "BRANCH", "branchName" },
+		{ "TARGETS", "targets" },
+		{ NULL, NULL },
+	};
 	struct error err = { 0 };
 	const char *rid = NULL;
+	struct table *table;
 	struct desk desk;
-	int code = EXIT_DONE;
-	size_t i;
+	int code = EXIT_DONE, found = -1;
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
+	command_config(command);
+	table = table_create(command_output(command), columns);
 	if (open_desk(command, &desk, &err) == 0)
-		reply = redis_command(desk.redis,
-		    (struct text[]){ TEXT("LRANGE"),
-			keyspace_versions_of(
-			    desk.keyspace, text_from(rid), &key),
-			TEXT("0"), TEXT("-1") },
-		    4, &err);
-	if (reply == NULL ||
-	    redis_reply_error(desk.redis, reply, "LRANGE w", &err) != 0)
+		found = fill_versions(&desk, text_from(rid), table, &err);
+	if (found < 0)
 		code = command_fail(command, &err);
-	else if (redis_reply_size(reply) == 0)
+	else if (found == 0)
 		code = say_unknown(command, &desk, rid);
 	else
-		for (i = 0; i < redis_reply_size(reply); i++)
-			printf("%.*s\n",
-			    TEXT_ARG(
-				redis_reply_text(redis_reply_at(reply, i))));
-	redis_reply_destroy(reply);
-	buffer_finish(&key);
+		table_print(table, stdout);
+	table_destroy(table);
 	close_desk(&desk);
 	return code;
+}
+
+static void
+print_paused(
+    const struct command *command, const char *rid, bool paused, bool changed)
+{
+	static const struct column columns[] = {
+		{ "SCHEDULE", "rid" },
+		{ "STATE", "state" },
+		{ "NOTE", "note" },
+		{ NULL, NULL },
+	};
+	struct table *table = table_create(command_output(command), columns);
+
+	table_string(table, rid);
+	table_string(table, paused ? "paused" : "live");
+	table_string(table, changed ? NULL : "already so");
+	table_print(table, stdout);
+	table_destroy(table);
 }
 
 static int
@@ -229,8 +334,7 @@ set_paused(struct command *command, int argc, char **argv, bool paused)
 	else if (found == 0)
 		code = say_unknown(command, &desk, rid);
 	else
-		printf("%s %s%s\n", rid, paused ? "paused" : "unpaused",
-		    changed ? "" : " already");
+		print_paused(command, rid, paused, changed);
 	close_desk(&desk);
 	return code;
 }

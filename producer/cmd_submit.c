@@ -102,7 +102,7 @@ look_up(struct submit *submit, struct text rid, struct error *err)
 			rc = error_fatal(err, EXIT_NOT_FOUND,
 			    "schedule \"%.*s\" not found in %s; try: schedrun "
 			    "schedule list",
-			    TEXT_ARG(rid), redis_address(redis));
+			    TEXT_ARG(rid), redis_url(redis));
 	}
 	redis_reply_destroy(reply);
 	keyspace_destroy(keyspace);

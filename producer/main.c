@@ -51,8 +51,8 @@ const struct command_row command_rows[] = {
 	    cmd_schedule_get },
 	{ "schedule versions", "RID",
 	    "List a schedule's versions, oldest first",
-	    "  schedrun schedule versions RID\n"
-	    "  schedrun schedule versions RID | tail -1\n",
+	    "  schedrun schedule versions ri.scheduler.main.schedule.daily\n"
+	    "  schedrun schedule versions RID | tail -1 | jq -r .rid\n",
 	    cmd_schedule_versions },
 	{ "schedule pause", "RID", "Ignore a schedule's triggers from now on",
 	    "  schedrun schedule pause RID\n"
@@ -68,8 +68,7 @@ const struct command_row command_rows[] = {
 	    "  schedrun plan --schedule ri.scheduler.main.schedule.daily "
 	    "--explain\n"
 	    "  schedrun plan --world W.json --version V.json --request R.json "
-	    "--dot | dot -Tsvg > plan.svg\n"
-	    "  jq -c . cases.json | schedrun plan --jsonl\n",
+	    "--dot\n",
 	    cmd_plan },
 	{ "run get", "RID", "Show one run from the run view",
 	    "  schedrun run get ri.scheduler.main.run.<uuid>\n"
@@ -79,8 +78,7 @@ const struct command_row command_rows[] = {
 	{ "run explain", "RID",
 	    "Say why a run ended as it did: its jobs, its reasons",
 	    "  schedrun run explain ri.scheduler.main.run.<uuid> -o table\n"
-	    "  schedrun run explain ri.scheduler.main.run.<uuid> --dot | dot "
-	    "-Tsvg > run.svg\n",
+	    "  schedrun run explain RID --dot | dot -Tsvg > run.svg\n",
 	    cmd_run_explain },
 	{ "run list", "--schedule RID", "List a schedule's runs, newest first",
 	    "  schedrun run list --schedule "
@@ -89,15 +87,14 @@ const struct command_row command_rows[] = {
 	    cmd_run_list },
 	{ "dataset commit", "DATASET --branch NAME",
 	    "Say that a dataset has new data on a branch",
-	    "  schedrun dataset commit ri.foundry.main.dataset.orders-raw "
-	    "--branch master\n"
-	    "  schedrun dataset commit RID --branch feature --parent master "
-	    "--transaction RID\n",
+	    "  schedrun dataset commit ri.foundry.main.dataset.orders --branch "
+	    "master\n"
+	    "  schedrun dataset commit RID --branch feature --parent master\n",
 	    cmd_dataset_commit },
 	{ "build finish", "RID", "Say that a build has succeeded",
 	    "  schedrun build finish ri.foundry.main.build.<uuid>\n"
-	    "  schedrun watch --outcome submitted --count 1 | jq -r "
-	    ".result.buildRid | xargs schedrun build finish\n",
+	    "  jq -r .result.buildRid results.jsonl | xargs -n1 schedrun build "
+	    "finish\n",
 	    cmd_build_finish },
 	{ "build fail", "RID", "Say that a build has failed",
 	    "  schedrun build fail ri.foundry.main.build.<uuid>\n"

@@ -16,6 +16,17 @@ struct results {
 	struct arena *arena;
 };
 
+/* What a call may take of the time that is left. */
+static int
+call_ms(int64_t deadline_ms)
+{
+	int64_t left = deadline_ms - clock_monotonic_ms();
+
+	if (left < 1)
+		return 1;
+	return left < CALL_MS ? (int)left : CALL_MS;
+}
+
 static int
 assign_all(struct results *results, const char *topic, int from, int64_t at_ms,
     int64_t deadline_ms, struct error *err)
@@ -26,7 +37,7 @@ assign_all(struct results *results, const char *topic, int from, int64_t at_ms,
 
 	do
 		n = kafka_consumer_partitions(
-		    results->consumer, topic, CALL_MS, err);
+		    results->consumer, topic, call_ms(deadline_ms), err);
 	while (n < 0 && clock_monotonic_ms() < deadline_ms);
 	if (n < 0)
 		return -1;
@@ -41,7 +52,7 @@ assign_all(struct results *results, const char *topic, int from, int64_t at_ms,
 		starts[i].at = at_ms;
 	}
 	rc = kafka_consumer_assign(
-	    results->consumer, starts, (size_t)n, CALL_MS, err);
+	    results->consumer, starts, (size_t)n, call_ms(deadline_ms), err);
 	free(starts);
 	return rc;
 }

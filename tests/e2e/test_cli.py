@@ -1,0 +1,582 @@
+"""The command line: usage, configuration, and every command on a real system."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+import uuid
+
+import catalogues
+import programs
+import pytest
+from catalogues import dataset, schedule_rid, version_rid
+from programs import BUILD, wait_for
+
+SCHEDRUN = str(BUILD / "schedrun")
+STALE, FRESH, CYCLE = (schedule_rid(name) for name in ("stale", "fresh", "cycle"))
+RUN = "ri.scheduler.main.run.00000000-0000-5000-8000-000000000000"
+
+
+def call(*arguments, cwd="/", env=None, stdin=None):
+    """`schedrun` with nothing of the outside's configuration."""
+    clean = {"PATH": os.environ["PATH"], **(env or {})}
+    return subprocess.run([SCHEDRUN, *arguments], cwd=cwd, env=clean, input=stdin,
+                          capture_output=True, text=True, timeout=60)
+
+
+def commands():
+    listed = call("--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    return [line[2:20].strip() for line in listed.splitlines()]
+
+
+# --- usage ---------------------------------------------------------------------
+
+
+def test_every_help_ends_with_two_examples():
+    names = commands()
+    assert len(names) >= 23 and "dataset commit" in names
+    for name in names:
+        done = call(*name.split(), "--help")
+        assert done.returncode == 0 and not done.stderr
+        lines = done.stdout.rstrip("\n").splitlines()
+        assert lines[-3] == "Examples:" and all(l.startswith("  ") for l in lines[-2:]), name
+        assert "schedrun " in lines[-2] and f" {name}" in lines[-2], name
+        assert max(map(len, lines)) <= 79, name
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([], "no command; try: schedrun --help"),
+    (["sumbit"], 'unknown command "sumbit", did you mean "submit"?'),
+    (["schedule", "lsit"], 'did you mean "schedule list"?'),
+    (["config"], "unknown command"),
+    (["submit", "--wiat", "3s"], 'unknown flag "--wiat", did you mean "--wait"?'),
+    (["submit", "-Z", "x"], 'unknown flag "-Z"'),
+    (["submit", "x", "--wait"], "--wait needs a value"),
+    (["submit", "x", "--quiet=1"], "--quiet takes no value"),
+    (["submit", "x", "--wait", "soon"], "not a duration such as 30s"),
+    (["submit"], "either a schedule's RID or -f FILE"),
+    (["submit", "a", "b"], "too many arguments: b"),
+    (["submit", "a", "-f", "b"], "either a schedule's RID or -f FILE"),
+    (["lag", "-o", "yaml"], "is not table, json or jsonl"),
+    (["-o", "yaml", "lag"], "is not table, json or jsonl"),
+    (["--timeout", "5", "lag"], "not a duration"),
+    (["watch", "--from", "yesterday"], "beginning, end or a time ago"),
+    (["watch", "--outcome", "good"], "submitted, ignored or error"),
+    (["run", "get", "x"], "is not the RID of a run"),
+    (["run", "list"], "--schedule RID is missing"),
+    (["plan"], "--schedule RID"),
+    (["completion", "tcsh"], "is not bash, zsh or fish"),
+])
+def test_wrong_usage_is_one_line_and_exit_2(arguments, says):
+    done = call(*arguments)
+    assert done.returncode == 2 and not done.stdout
+    assert says in done.stderr and done.stderr.startswith("schedrun: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("program", ["schedrun-worker", "schedrun-http"])
+def test_daemons_refuse_by_sysexits(program, tmp_path):
+    def start(*arguments):
+        return subprocess.run([str(BUILD / program), *arguments], capture_output=True, text=True,
+                              timeout=30, cwd=tmp_path)
+    for arguments, code, says in ((["--chek"], 64, "--check"), (["x"], 64, "too many"),
+                                  (["-s", "x=1"], 78, "unknown key"), (["-c", "/no"], 78, "/no"),
+                                  (["-X", "acks=1"], 78, "set by schedrun"),
+                                  (["-s", "redis.password=x"], 78, "secret")):
+        done = start(*arguments)
+        assert done.returncode == code and says in done.stderr, (arguments, done.stderr)
+        assert len(done.stderr.splitlines()) == 1
+    assert start("--print-config").returncode == 0
+
+
+def completed(*words):
+    """What bash offers for the last of the words."""
+    script = (f"source <('{SCHEDRUN}' completion bash)\n"
+              f"COMP_WORDS=(schedrun {' '.join(words)})\n"
+              f"COMP_CWORD={len(words)}\n_schedrun\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n")
+    done = subprocess.run(["bash", "-uc", script], capture_output=True, text=True, timeout=30,
+                          env={"PATH": f"{BUILD}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_completion_knows_the_table():
+    firsts = {name.split()[0] for name in commands()}
+    assert completed("''") == firsts
+    assert completed("sub") == {"submit"}
+    assert completed("schedule", "''") == {"list", "get", "versions", "pause", "unpause"}
+    assert completed("-b", "x", "--redis=y", "dataset", "c") == {"commit"}
+    assert {"--wait", "--request-id"} <= completed("submit", "--")
+    assert "--parent" in completed("dataset", "commit", "x", "--p")
+    for shell in ("zsh", "fish"):
+        script = call("completion", shell).stdout
+        assert all(name.split()[-1] in script for name in commands())
+
+
+# --- configuration -------------------------------------------------------------
+
+
+def shown(*flags, cwd="/", env=None):
+    """Key -> (value, source) of `config show`."""
+    done = call(*flags, "config", "show", cwd=cwd, env=env)
+    assert done.returncode == 0, done.stderr
+    rows = map(json.loads, done.stdout.splitlines())
+    return {row["key"]: (row["value"], row["source"]) for row in rows}
+
+
+def test_flags_before_environment_before_file_before_default(tmp_path):
+    (tmp_path / "schedrun.conf").write_text(
+        'redis.url = "redis://file:1/0"\ndedup.ttl = 2h # two\n'
+        'kafka {\n  bootstrap.servers = "a:1,b:2"\n  client.rack = r1\n}\n')
+    (tmp_path / "other.conf").write_text("dedup.ttl = 3h\n")
+    env = {"SCHEDRUN_REDIS_URL": "redis://env:1/0", "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": "e:1"}
+    keys = shown(cwd=tmp_path)
+    assert keys["redis.url"] == ("redis://file:1/0", "./schedrun.conf:1")
+    assert keys["kafka.client.rack"] == ("r1", "./schedrun.conf:5")
+    assert keys["view.ttl"] == ("7d", "default")
+    keys = shown(cwd=tmp_path, env=env)
+    assert keys["redis.url"] == ("redis://env:1/0", "env SCHEDRUN_REDIS_URL")
+    assert keys["kafka.bootstrap.servers"] == ("e:1", "env SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS")
+    keys = shown("--redis", "redis://flag:1/0", "-b", "f:1", cwd=tmp_path, env=env)
+    assert keys["redis.url"] == ("redis://flag:1/0", "flag -s")
+    assert keys["kafka.bootstrap.servers"] == ("f:1", "flag -X")
+    assert shown("-c", "other.conf", cwd=tmp_path)["dedup.ttl"] == ("3h", "other.conf:1")
+    named = shown(cwd=tmp_path, env={"SCHEDRUN_CONFIG": str(tmp_path / "other.conf")})
+    assert named["dedup.ttl"][0] == "3h"
+    assert shown(cwd=tmp_path, env={"SCHEDRUN_REDIS_USERNAME": ""}).get("redis.username") is None
+    printed = call("--print-config", "lag", cwd=tmp_path)
+    assert printed.returncode == 0 and "dedup.ttl = 2h\t# ./schedrun.conf:2" in printed.stdout
+
+
+BAD_FILES = {
+    "unknown": ("redis.ulr = x\n", 'x.conf:1: unknown key "redis.ulr", did you mean "redis.url"?'),
+    "twice": ('a = 1\n'.replace("a", "dedup.ttl").replace("1", "1h") * 2,
+              "x.conf:2: dedup.ttl: set twice, first in line 1"),
+    "twice in a block": ("kafka {\n x = 1\n\n x = 2\n}\n", "x.conf:4: kafka { x }: set twice"),
+    "twice in two blocks": ("kafka { x = 1 }\nkafka { x = 2 }\n", "x.conf:2: kafka { x }"),
+    "a secret twice": ("redis.password = x\nredis.password.file = y\n", "set twice"),
+    "out of range": ("dedup.ttl = 5s\n", "(allowed: 1m to 366d)"),
+    "no number": ("http.rate = many\n", "(allowed: a whole number)"),
+    "no choice": ("log.level = loud\n", "(allowed: debug|info|warn|error)"),
+    "not set": ('redis.url = "${NOT_SET_AT_ALL}"\n', "not empty"),
+    "not closed": ("kafka {\n x = 1\n", "not closed"),
+    "a protected property": ("kafka {\n\n enable.idempotence = false\n}\n",
+                             "x.conf:3: enable.idempotence is set by schedrun"),
+    "not UTF-8": (b"log.level = \xff\n", "not UTF-8"),
+    "a line of 1 MiB": ("redis.url = " + "x" * 1048560, "x.conf:1: a line of"),
+    "time-outs that don't fit": ("kafka { message.timeout.ms = 30000 }\n",
+                                 "transaction.timeout.ms (20000)"),
+    "view shorter than dedup": ("view.ttl = 1h\n", "dedup.ttl (24h)"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_bad_configuration_is_named(what, tmp_path):
+    content, says = BAD_FILES[what]
+    path = tmp_path / "x.conf"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for arguments in (["-c", "x.conf", "lag"], ["config", "check", "x.conf"]):
+        done = call(*arguments, cwd=tmp_path)
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("flags, env, says", [
+    (["-c", "/nowhere.conf"], {}, "/nowhere.conf: No such file"),
+    (["-c", "/tmp"], {}, "not a regular file"),
+    ([], {"SCHEDRUN_CONFIG": "/nowhere.conf"}, "/nowhere.conf: No such file"),
+    ([], {"SCHEDRUN_FOO": "1"}, 'env SCHEDRUN_FOO: unknown key "foo"'),
+    ([], {"SCHEDRUN_REDIS_ULR": "1"}, 'did you mean "redis.url"?'),
+    ([], {"SCHEDRUN_KAFKA_ACKS": "1"}, "acks is set by schedrun"),
+    (["-s", "redis"], {}, "not of the form key=value"),
+    (["-s", "redis.ulr=x"], {}, 'did you mean "redis.url"?'),
+    (["-s", "redis.password=x"], {}, "give redis.password.file"),
+    (["-X", "sasl.password=x"], {}, "give sasl.password.file"),
+    (["-X", "sasl.password.file=/nowhere"], {}, "/nowhere: No such file"),
+    (["-X", "isolation.level=read_uncommitted"], {}, "set by schedrun"),
+    (["-X", "auto.commit.enable=true"], {}, "set by schedrun"),
+    (["-X", "transactional.id=x"], {}, "use worker.id"),
+])
+def test_bad_flags_and_environment(flags, env, says):
+    done = call(*flags, "lag", env=env)
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_librdkafka_property():
+    done = call("-b", "127.0.0.1:1", "-X", "nonsense.prop=1", "--timeout", "1s", "lag")
+    assert done.returncode == 2 and "nonsense.prop" in done.stderr
+
+
+CANARY = "canary-5f2b9c"
+
+
+def test_secrets_come_from_files_and_are_never_shown(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY + "\n")
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "schedrun.secrets").write_text(f'schema.registry.auth = "user:{CANARY}"\n')
+    (credentials / "schedrun.secrets").chmod(0o600)
+    env = {"SCHEDRUN_REDIS_PASSWORD_FILE": str(secret), "CREDENTIALS_DIRECTORY": str(credentials),
+           "SCHEDRUN_KAFKA_SASL_PASSWORD_FILE": str(secret)}
+    keys = shown(env=env)
+    assert keys["redis.password"] == ("***", "env SCHEDRUN_REDIS_PASSWORD_FILE")
+    assert keys["schema.registry.auth"][0] == keys["kafka.sasl.password"][0] == "***"
+    for arguments in (["config", "show"], ["--print-config"], ["-v", "lag", "--timeout", "200ms",
+                                                               "-b", "127.0.0.1:1"]):
+        done = call(*arguments, env=env)
+        assert CANARY not in done.stdout + done.stderr
+    open_file = tmp_path / "open.conf"
+    open_file.write_text(f"redis.password = {CANARY}\n")
+    open_file.chmod(0o644)
+    done = call("-c", str(open_file), "config", "show")
+    assert done.returncode == 0 and "chmod 0640" in done.stderr
+    done = call("-c", str(open_file), "-s", "strict=on", "config", "show")
+    assert CANARY not in done.stdout + done.stderr
+
+
+def test_config_keys_lists_them_all():
+    rows = [json.loads(line) for line in call("config", "keys").stdout.splitlines()]
+    keys = {row["key"]: row for row in rows}
+    assert keys["dedup.ttl"]["default"] == "24h" and keys["dedup.ttl"]["type"] == "duration"
+    assert all(row["meaning"] for row in rows) and len(rows) > 40
+
+
+# --- a real system -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(servers, tmp_path_factory):
+    """One worker, one adapter, the catalogue of all outcomes, for the whole file."""
+    servers.redis().flushall()
+    servers.redis().config_set("lazyfree-lazy-expire", "yes")
+    servers.redis().config_set("lazyfree-lazy-user-del", "yes")
+    system = programs.System(servers, tmp_path_factory.mktemp("cli"))
+    system.delete_topics()
+    system.init()
+    system.apply(catalogues.outcomes())
+    system.worker()
+    tokens = system.directory / "tokens"
+    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
+    tokens.chmod(0o600)
+    system.adapter(http__auth="token-file", http__token__file=str(tokens),
+                   http__listen="127.0.0.1:0", http__drain="0")
+    for daemon in system.daemons:
+        daemon.wait_ready()
+    yield system
+    servers.redis().config_set("maxmemory-policy", "noeviction")
+    system.stop()
+    system.delete_topics()
+
+
+def rows(done):
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def submit(shop, rid, *flags):
+    done = shop.run("submit", rid, "--wait", "30s", *flags)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_submit_answers_by_its_exit_code(shop):
+    code, (accepted, run) = submit(shop, STALE, "--by", catalogues.OWNER, "--trigger", "test")
+    assert code == 0 and run["result"]["type"] == "submitted" and run["trigger"] == "test"
+    assert accepted == {"requestId": run["requestId"], "runRid": run["rid"]}
+    code, (_, run) = submit(shop, FRESH)
+    assert code == 0 and run["result"] == {"type": "ignored"}
+    code, (_, run) = submit(shop, CYCLE)
+    assert code == 1 and run["result"]["errorName"] == "CyclicDependency"
+    code, (_, run) = submit(shop, STALE, "--version", version_rid("never"))
+    assert code == 1 and run["why"]["cause"] == "versionNotFound"
+
+
+def test_submit_looks_the_schedule_up(shop):
+    done = shop.run("submit", schedule_rid("nope"))
+    assert done.returncode == 3 and not done.stdout
+    assert done.stderr == (f'schedrun: submit: schedule "{schedule_rid("nope")}" not found in '
+                           f"{shop.redis_url}; try: schedrun schedule list\n")
+    for arguments in (["nonsense"], [STALE, "--by", "ann"], [STALE, "--request-id", "x" * 201],
+                      [STALE, "--version", dataset("x")]):
+        assert shop.run("submit", *arguments).returncode == 2
+
+
+def test_submit_waits_in_vain(shop):
+    worker = shop.daemons[0]
+    worker.signal(signal.SIGSTOP)
+    try:
+        done = shop.run("submit", STALE, "--wait", "300ms", "--request-id", "slow")
+    finally:
+        worker.signal(signal.SIGCONT)
+    assert done.returncode == 6 and "--request-id slow is safe" in done.stderr
+    assert json.loads(done.stdout)["requestId"] == "slow"
+    again, (_, run) = submit(shop, STALE, "--request-id", "slow-too")
+    assert again == 0 and run["requestId"] == "slow-too"
+
+
+def test_submit_lines_and_bad_ones(shop, tmp_path):
+    good = [{"scheduleRid": FRESH, "requestId": f"line-{i}", "createdBy": None,
+             "createdTime": "2026-01-31T09:05:07Z"} for i in range(3)]
+    lines = [json.dumps(good[0]), "nonsense", "", json.dumps(dict(good[0], runRid="x")),
+             json.dumps(good[1]), json.dumps({"scheduleRid": "x"}), "x" * 70000,
+             json.dumps({"scheduleRid": FRESH, "createdBy": "ann"}), json.dumps(good[2])]
+    path = tmp_path / "lines.jsonl"
+    path.write_text("\n".join(lines))
+    for arguments, stdin in ((["-f", str(path)], None), (["-f", "-"], path.read_text())):
+        done = shop.run("submit", *arguments, stdin=stdin)
+        assert done.returncode == 1
+        assert {json.loads(l)["requestId"] for l in done.stdout.splitlines()} == {
+            f"line-{i}" for i in range(3)}
+        named = [int(n) for n in re.findall(r"(?:lines\.jsonl|-):(\d+): ", done.stderr)]
+        assert named == [2, 4, 6, 7, 8]
+        assert done.stderr.splitlines()[-1].endswith(
+            "5 of 9 lines were rejected, 3 requests accepted")
+    for bad in ("/nowhere", "/tmp"):
+        assert shop.run("submit", "-f", bad).returncode == 4
+
+
+def test_submit_answers_a_pipe_line_by_line(shop):
+    """Nothing is kept back until the end: a program may wait for each answer."""
+    process = subprocess.Popen([SCHEDRUN, *shop.flags(), "submit", "-f", "-"], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for i in range(3):
+        process.stdin.write(json.dumps({"scheduleRid": FRESH, "requestId": f"pipe-{i}"}) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["requestId"] == f"pipe-{i}"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+
+
+def on_terminal(shop, *arguments, env=None):
+    """Output of a command that has a terminal for all three."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([SCHEDRUN, *shop.flags(), *arguments], stdin=slave, stdout=slave,
+                               stderr=slave, env={"PATH": os.environ["PATH"], **(env or {})})
+    os.close(slave)
+    out = b""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            more = os.read(master, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        out += more
+    os.close(master)
+    return process.wait(30), out.decode()
+
+
+def test_a_terminal_gets_tables_colour_and_progress(shop, tmp_path):
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"scheduleRid": FRESH, "requestId": f"bar-{i}"}) + "\n"
+                            for i in range(200)))
+    code, out = on_terminal(shop, "submit", "-f", str(path))
+    assert code == 0 and "100 %  200 sent, 200 acknowledged, 0 rejected" in out
+    assert "100 %" not in on_terminal(shop, "-q", "submit", "-f", str(path))[1]
+    code, out = on_terminal(shop, "schedule", "list")
+    assert code == 0 and out.startswith("SCHEDULE ")
+    plan = ["plan", "--schedule", CYCLE, "--explain"]
+    assert "\x1b[" in on_terminal(shop, *plan)[1]
+    assert "\x1b[" not in on_terminal(shop, *plan, env={"NO_COLOR": "1"})[1]
+    assert "\x1b[" not in shop.must(*plan)
+
+
+def test_watch(shop):
+    keys = [f"watch-{i}" for i in range(3)]
+    for key, rid in zip(keys, (STALE, FRESH, CYCLE)):
+        submit(shop, rid, "--request-id", key)
+    seen = rows(shop.run("watch", "--from", "beginning", "--outcome", "error", "--count", "1"))
+    assert seen[0]["result"]["type"] == "error"
+    seen = rows(shop.run("watch", "--from", "-1h", "--schedule", FRESH, "--count", "2"))
+    assert {run["scheduleRid"] for run in seen} == {FRESH}
+    watching = subprocess.Popen([SCHEDRUN, *shop.flags(), "watch", "--from", "beginning",
+                                 "--schedule", CYCLE], stdout=subprocess.PIPE, text=True)
+    assert json.loads(watching.stdout.readline())["scheduleRid"] == CYCLE
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+
+
+def folded(shop, rid):
+    return wait_for("the run in the view", lambda: (
+        lambda done: done if done.returncode == 0 and not done.stderr else None)(
+            shop.run("run", "explain", rid)), 20)
+
+
+def test_runs_of_the_view(shop):
+    _, (_, run) = submit(shop, STALE)
+    explained = json.loads(folded(shop, run["rid"]).stdout)
+    assert explained["build"]["jobs"][0]["outputs"][0]["rid"] == dataset("stale")
+    assert explained["runRid"] == run["rid"] and explained["result"] == run["result"]
+    got = json.loads(shop.must("run", "get", run["rid"]))
+    assert got["result"] == run["result"] and got["requestId"] == run["requestId"]
+    listed = rows(shop.run("run", "list", "--schedule", STALE, "--limit", "1"))
+    assert [r["rid"] for r in listed] == [run["rid"]]
+    text = shop.must("-o", "table", "run", "explain", run["rid"])
+    assert text.startswith("submitted") and dataset("stale") in text
+    assert shop.must("run", "explain", run["rid"], "--dot").startswith("digraph")
+    assert "FIELD" in shop.must("-o", "table", "run", "get", run["rid"])
+    for command in ("get", "explain"):
+        done = shop.run("run", command, RUN)
+        assert done.returncode == 3 and "schedrun watch" in done.stderr
+
+
+def test_a_live_plan_is_what_the_worker_does(shop):
+    key = str(uuid.uuid4())
+    planned = json.loads(shop.must("plan", "--schedule", STALE, "--request-id", key,
+                                   "--by", catalogues.OWNER))
+    _, (_, run) = submit(shop, STALE, "--request-id", key, "--by", catalogues.OWNER)
+    done = json.loads(folded(shop, run["rid"]).stdout)
+    assert dict(planned, createdTime=None) == dict(done, createdTime=None)
+    done = shop.run("plan", "--schedule", schedule_rid("nope"))
+    assert done.returncode == 3 and "schedule list" in done.stderr
+
+
+def test_schedules(shop):
+    listed = rows(shop.run("schedule", "list"))
+    assert [row["rid"] for row in listed] == sorted(row["rid"] for row in listed)
+    assert {row["state"] for row in listed} == {"live", "paused"}
+    got = json.loads(shop.must("schedule", "get", STALE))
+    assert got["version"]["action"]["target"]["targetRids"] == [dataset("stale")]
+    versions = rows(shop.run("schedule", "versions", STALE))
+    assert versions[0]["rid"] == version_rid("stale") and versions[0]["state"] == "current"
+    assert rows(shop.run("schedule", "pause", FRESH))[0]["note"] is None
+    assert rows(shop.run("schedule", "pause", FRESH))[0]["note"] == "already so"
+    _, (_, run) = submit(shop, FRESH)
+    assert run["why"]["cause"] == "paused"
+    assert rows(shop.run("schedule", "unpause", FRESH))[0]["state"] == "live"
+    for command in ("get", "versions", "pause", "unpause"):
+        assert shop.run("schedule", command, schedule_rid("nope")).returncode == 3
+
+
+def test_lag(shop):
+    shop.wait_drained()
+    table = rows(shop.run("lag"))
+    assert len(table) == 5 and table[-1]["partition"] == "total"
+    assert table[-1]["lag"] == 0 and sum(row["end"] for row in table[:-1]) == table[-1]["end"]
+    assert all(row["owner"] for row in table[:-1])
+    shop.daemons[0].signal(signal.SIGSTOP)
+    try:
+        shop.must("submit", STALE)
+        table = rows(shop.run("lag"))
+    finally:
+        shop.daemons[0].signal(signal.SIGCONT)
+    assert table[-1]["lag"] == 1 and table[-1]["oldestAgeMs"] >= 0
+    watching = subprocess.Popen([SCHEDRUN, *shop.flags(), "lag", "--watch", "100ms"],
+                                stdout=subprocess.PIPE, text=True)
+    for _ in range(12):
+        json.loads(watching.stdout.readline())
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 130
+
+
+@pytest.mark.parametrize("arguments", [["schedule", "list"], ["lag"], ["check"],
+                                       ["schedule", "versions", STALE],
+                                       ["config", "show"], ["config", "keys"],
+                                       ["run", "list", "--schedule", STALE]])
+def test_one_list_in_three_forms(shop, arguments):
+    lines = rows(shop.run(*arguments))
+    whole = json.loads(shop.must("-o", "json", *arguments))
+    assert isinstance(whole, list) and len(whole) == len(lines)
+    assert [list(row) for row in whole] == [list(row) for row in lines]
+    table = shop.must(*arguments, "-o", "table").splitlines()
+    assert len(table) == len(lines) + 1 and table[0].isupper()
+
+
+# --- what is wrong, and how it is mended ----------------------------------------
+
+
+def checked(shop, *flags):
+    done = shop.run(*flags, "check")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, {row["what"]: row for row in found if row["state"] == "fault"}
+
+
+def test_check_finds_nothing(shop):
+    assert checked(shop) == (0, {})
+
+
+def test_check_names_the_fault_and_the_command_that_mends_it(shop):
+    redis = shop.cluster.redis()
+
+    def keep(name):
+        redis.rename("schedrun:" + name, "kept")
+
+    def back(name):
+        redis.rename("kept", "schedrun:" + name)
+    faults = [
+        (lambda: redis.config_set("maxmemory-policy", "allkeys-lru"),
+         lambda: redis.config_set("maxmemory-policy", "noeviction"),
+         "redis memory", "redis-cli config set maxmemory-policy noeviction"),
+        (lambda: keep("meta"), lambda: back("meta"), "redis keys", "schedrun init"),
+        (lambda: redis.hset("schedrun:meta", "cluster", "other"),
+         lambda: redis.hset("schedrun:meta", "cluster", shop.cluster.cluster_id),
+         "redis keys", "schedrun init --cluster"),
+        (lambda: keep("g"), lambda: back("g"), "catalogue", "schedrun apply"),
+        (lambda: (keep("g"), redis.lpush("schedrun:g", 1)), lambda: back("g"),
+         "catalogue", "schedrun apply"),
+    ]
+    for spoil, mend, what, command in faults:
+        spoil()
+        code, found = checked(shop)
+        mend()
+        assert code == 1 and list(found) == [what], found
+        assert command in found[what]["mend"] and found[what]["detail"]
+    code, found = checked(shop, "-s", "topics.dlq=not-there")
+    assert code == 1 and found["topic not-there"]["mend"] == "schedrun init"
+    assert checked(shop) == (0, {})
+
+
+@pytest.mark.parametrize("flags, what", [
+    (["--redis", "redis://127.0.0.1:1/0"], "redis"), (["-b", "127.0.0.1:1"], "kafka")])
+def test_check_without_a_server(shop, flags, what):
+    code, found = checked(shop, *flags, "--timeout", "500ms")
+    assert code == 5 and found[what]["mend"]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--redis", "redis://127.0.0.1:1/0", "schedule", "list"],
+    ["--redis", "redis://127.0.0.1:1/0", "apply", "-"],
+    ["--redis", "redis://127.0.0.1:1/0", "submit", STALE],
+    ["--redis", "redis://127.0.0.1:1/0", "dataset", "commit", dataset("raw"), "--branch", "b"],
+    ["--redis", "redis://127.0.0.1:1/0", "run", "get", RUN],
+    ["-b", "127.0.0.1:1", "submit", STALE],
+    ["-b", "127.0.0.1:1", "lag"],
+    ["-b", "127.0.0.1:1", "watch"],
+    ["-b", "127.0.0.1:1", "init"],
+])
+def test_nobody_answers_in_time(shop, arguments):
+    begun = time.monotonic()
+    done = shop.run("--timeout", "500ms", *arguments, stdin="{}")
+    assert done.returncode == 5, done.stderr
+    assert "127.0.0.1:1" in done.stderr and time.monotonic() - begun < 10
+
+
+def test_wrong_credentials_are_exit_7(shop, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY)
+    redis = shop.cluster.redis()
+    redis.execute_command("ACL", "SETUSER", "reader", "on", ">right", "~schedrun:*", "+ping",
+                          "+auth", "+role", "+client|setname", "+hget")
+    flags = ["-s", "redis.username=reader", "-s", f"redis.password.file={secret}"]
+    done = shop.run(*flags, "schedule", "get", STALE)
+    assert done.returncode == 7 and "WRONGPASS" in done.stderr
+    assert CANARY not in done.stderr
+    secret.write_text("right")
+    assert shop.run(*flags, "schedule", "get", STALE).returncode == 0
+    done = shop.run(*flags, "schedule", "pause", STALE)
+    assert done.returncode == 7 and "NOPERM" in done.stderr
+    code, found = checked(shop, *flags)
+    assert code == 7 and "acl setuser" in found["redis rights"]["mend"]
+    redis.execute_command("ACL", "DELUSER", "reader")
+
+
+def test_init_again_is_harmless(shop):
+    before = shop.cluster.redis().hgetall("schedrun:meta")
+    shop.must("init", "--partitions", "4", "--replication", "1")
+    assert shop.cluster.redis().hgetall("schedrun:meta") == before
+    assert shop.run("init", "--dry-run", "--partitions", "4", "--replication", "1").returncode == 0
