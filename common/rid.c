@@ -1,6 +1,7 @@
 #include "common/rid.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -15,40 +16,61 @@ static const uint8_t namespace_bytes[16] = { 0xfe, 0x98, 0x8d, 0xb1, 0x2d, 0xb0,
 
 /*
  * Fetching the digest anew for each hash costs more than the hash (296 against
- * 121 ns), so each thread keeps a context that was set up once.
+ * 121 ns), so each thread keeps contexts that were set up once.  The ids of one
+ * build's jobs begin with the same 79 bytes: they go on from a context that has
+ * these behind it (112 ns an id instead of 240).
  */
+struct hasher {
+	EVP_MD_CTX *context;
+	EVP_MD_CTX *jobs;  /* what the ids of jobs of `build` begin with */
+	struct uuid build; /* if has_build */
+	bool has_build;
+};
+
 static EVP_MD *sha1;
 static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
-static _Thread_local EVP_MD_CTX *context;
-static pthread_key_t context_key;
+static _Thread_local struct hasher *hasher;
+static pthread_key_t hasher_key;
 
 static void
-free_context(void *memory)
+free_hasher(void *memory)
 {
-	EVP_MD_CTX_free(memory);
+	struct hasher *freed = memory;
+
+	EVP_MD_CTX_free(freed->context);
+	EVP_MD_CTX_free(freed->jobs);
+	free(freed);
 }
 
 static void
 fetch_sha1(void)
 {
 	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-	if (sha1 == NULL || pthread_key_create(&context_key, free_context) != 0)
+	if (sha1 == NULL || pthread_key_create(&hasher_key, free_hasher) != 0)
 		memory_exhausted();
 }
 
-static EVP_MD_CTX *
-begin_sha1(void)
+/* This thread's. */
+static struct hasher *
+get_hasher(void)
 {
+	if (hasher != NULL)
+		return hasher;
 	pthread_once(&sha1_once, fetch_sha1);
-	if (context == NULL) {
-		context = EVP_MD_CTX_new();
-		if (context == NULL ||
-		    pthread_setspecific(context_key, context) != 0)
-			memory_exhausted();
-	}
-	if (EVP_DigestInit_ex2(context, sha1, NULL) != 1)
+	hasher = memory_zalloc(1, sizeof *hasher);
+	hasher->context = EVP_MD_CTX_new();
+	hasher->jobs = EVP_MD_CTX_new();
+	if (hasher->context == NULL || hasher->jobs == NULL ||
+	    pthread_setspecific(hasher_key, hasher) != 0)
 		memory_exhausted();
-	return context;
+	return hasher;
+}
+
+static void
+begin(EVP_MD_CTX *hash)
+{
+	if (EVP_DigestInit_ex2(hash, sha1, NULL) != 1)
+		memory_exhausted();
 }
 
 static void
@@ -59,19 +81,29 @@ add(EVP_MD_CTX *hash, const void *bytes, size_t size)
 }
 
 static void
-end_sha1(EVP_MD_CTX *hash, uint8_t digest[SHA1_SIZE])
+end(EVP_MD_CTX *hash, uint8_t digest[SHA1_SIZE])
 {
 	if (EVP_DigestFinal_ex(hash, digest, NULL) != 1)
 		memory_exhausted();
 }
 
-/* UUIDv5 over the parts joined by line breaks (RFC 9562, section 5.5). */
 static struct uuid
-uuid5(const struct text *parts, size_t n)
+end_uuid(EVP_MD_CTX *hash)
 {
-	EVP_MD_CTX *hash = begin_sha1();
 	uint8_t digest[SHA1_SIZE];
 	struct uuid uuid;
+
+	end(hash, digest);
+	memcpy(uuid.bytes, digest, sizeof uuid.bytes);
+	uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0F) | 0x50);
+	uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3F) | 0x80);
+	return uuid;
+}
+
+/* Namespace and parts joined by line breaks (RFC 9562, section 5.5). */
+static void
+add_name(EVP_MD_CTX *hash, const struct text *parts, size_t n)
+{
 	size_t i;
 
 	add(hash, namespace_bytes, sizeof namespace_bytes);
@@ -80,11 +112,16 @@ uuid5(const struct text *parts, size_t n)
 			add(hash, "\n", 1);
 		add(hash, parts[i].at, parts[i].size);
 	}
-	end_sha1(hash, digest);
-	memcpy(uuid.bytes, digest, sizeof uuid.bytes);
-	uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0F) | 0x50);
-	uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3F) | 0x80);
-	return uuid;
+}
+
+static struct uuid
+uuid5(const struct text *parts, size_t n)
+{
+	EVP_MD_CTX *hash = get_hasher()->context;
+
+	begin(hash);
+	add_name(hash, parts, n);
+	return end_uuid(hash);
 }
 
 /* The id of a thing named by `kind`, the RID prefix + owner, and a last part.
@@ -114,10 +151,31 @@ rid_build(const struct uuid *run)
 	return uuid5_under(TEXT("build"), TEXT(RID_RUN_PREFIX), run, TEXT_NONE);
 }
 
+static void
+begin_jobs(struct hasher *of, const struct uuid *build)
+{
+	char rid[RID_SIZE_MAX];
+	struct text parts[3] = { TEXT("job"), { rid, 0 }, TEXT("") };
+
+	parts[1].size = rid_format(TEXT(RID_BUILD_PREFIX), build, rid);
+	begin(of->jobs);
+	add_name(of->jobs, parts, 3);
+	of->build = *build;
+	of->has_build = true;
+}
+
 struct uuid
 rid_job(const struct uuid *build, struct text key)
 {
-	return uuid5_under(TEXT("job"), TEXT(RID_BUILD_PREFIX), build, key);
+	struct hasher *of = get_hasher();
+
+	if (!of->has_build ||
+	    memcmp(of->build.bytes, build->bytes, sizeof build->bytes) != 0)
+		begin_jobs(of, build);
+	if (EVP_MD_CTX_copy_ex(of->context, of->jobs) != 1)
+		memory_exhausted();
+	add(of->context, key.at, key.size);
+	return end_uuid(of->context);
 }
 
 struct uuid
@@ -316,11 +374,12 @@ rid_is(struct text text, struct text service, struct text type)
 uint32_t
 sha1_prefix32(struct text bytes)
 {
-	EVP_MD_CTX *hash = begin_sha1();
+	EVP_MD_CTX *hash = get_hasher()->context;
 	uint8_t digest[SHA1_SIZE];
 
+	begin(hash);
 	add(hash, bytes.at, bytes.size);
-	end_sha1(hash, digest);
+	end(hash, digest);
 	return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |
 	    (uint32_t)digest[2] << 8 | digest[3];
 }

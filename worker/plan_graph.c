@@ -126,7 +126,7 @@ graph_add_dataset(struct graph *graph, struct text rid)
 	if (number != GRAPH_NONE)
 		return number;
 	number = graph->datasets.n;
-	assert(number < INPUT_ON_BRANCH);
+	assert(number < INPUT_PINNED);
 	added = pieces_push(graph->arena, &graph->datasets, sizeof *added);
 	*added = (struct graph_dataset){
 		.world = dataset, .job = GRAPH_NONE, .keyed = GRAPH_NONE
@@ -147,7 +147,11 @@ push_job(struct graph *graph, const struct job_spec *spec)
 	struct graph_job *job =
 	    pieces_push(graph->arena, &graph->jobs, sizeof *job);
 
-	*job = (struct graph_job){ .spec = spec, .position = -1 };
+	*job = (struct graph_job){ .spec = spec,
+		.key = spec->outputs[0],
+		.n_inputs = (uint32_t)spec->n_inputs,
+		.n_outputs = (uint32_t)spec->n_outputs,
+		.position = -1 };
 	job->outputs = take_numbers(graph, spec->n_outputs);
 	return job;
 }
@@ -192,6 +196,8 @@ graph_add_inputs(struct graph *graph, struct graph_job *job)
 		const struct spec_input *input = &spec->inputs[i];
 
 		job->inputs[i] = graph_add_dataset(graph, input->rid);
+		if (input->branch.at != NULL)
+			job->inputs[i] |= INPUT_PINNED;
 		if (input->branch.at == NULL ||
 		    text_equal(input->branch, graph->chain[0]))
 			job->inputs[i] |= INPUT_ON_BRANCH;
@@ -210,6 +216,8 @@ find_read(const struct graph *graph, struct graph_dataset *dataset)
 			break;
 	}
 	dataset->place = i;
+	if (dataset->read != NULL && dataset->read->parent.at != NULL)
+		dataset->flags |= DATASET_HAS_PARENT;
 }
 
 bool
@@ -220,6 +228,8 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 	if (!world_knows_dataset(graph->world, dataset->world))
 		return false;
 	dataset->place = (uint16_t)graph->n_chain;
+	if (dataset->world->damaged)
+		return true;
 	dataset->flags |= DATASET_KNOWN;
 	if (dataset->world->known != KNOWN_PRESENT)
 		return true;
@@ -258,11 +268,16 @@ graph_resolves(
 }
 
 const struct branch *
-graph_read(const struct graph_dataset *dataset, struct text pinned)
+graph_read(
+    const struct graph *graph, const struct graph_job *job, uint32_t input)
 {
-	if (pinned.at == NULL)
+	const struct graph_dataset *dataset =
+	    graph_dataset(graph, INPUT_DATASET(job->inputs[input]));
+
+	if ((job->inputs[input] & INPUT_PINNED) == 0)
 		return dataset->read;
-	return branch_list_find(&dataset->world->branches, pinned);
+	return branch_list_find(
+	    &dataset->world->branches, job->spec->inputs[input].branch);
 }
 
 void

@@ -37,6 +37,7 @@ enum dataset_flag {
 	DATASET_BUILDABLE = 1 << 8, /* the scope may build it */
 	DATASET_READABLE = 1 << 9,  /* the scope may read it */
 	DATASET_LISTED = 1 << 10,   /* of the check in progress: an offender */
+	DATASET_HAS_PARENT = 1 << 11, /* the branch read names a parent */
 };
 
 struct graph_dataset {
@@ -60,15 +61,22 @@ enum job_flag {
 	JOB_LISTED = 1 << 7, /* as an offender, or seen on the way to a cycle */
 };
 
-/* A job's input: the dataset's number, and whether it's an edge. */
+/* A job's input: the dataset's number, whether it's an edge, and pinned. */
 #define INPUT_ON_BRANCH 0x80000000u
-#define INPUT_DATASET(input) ((input) & ~INPUT_ON_BRANCH)
+#define INPUT_PINNED 0x40000000u
+#define INPUT_DATASET(input) ((input) & ~(INPUT_ON_BRANCH | INPUT_PINNED))
 
+/*
+ * With 100,000 jobs nearly every look at something else is a cache miss, so
+ * what the passes over all jobs want is kept here.
+ */
 struct graph_job {
 	const struct job_spec *spec;
-	uint32_t *inputs;  /* spec->n_inputs, once reached */
-	uint32_t *outputs; /* spec->n_outputs */
-	uint32_t next;     /* another job of the same key, on another branch */
+	uint32_t *inputs; /* once reached */
+	uint32_t *outputs;
+	struct text key;              /* its smallest output */
+	uint32_t n_inputs, n_outputs; /* the spec's */
+	uint32_t next;  /* another job of the same key, on another branch */
 	uint32_t waits; /* for how many edges it still waits, while ordering */
 	int32_t position; /* in the build, if it runs */
 	uint8_t flags;
@@ -129,12 +137,6 @@ graph_job(const struct graph *graph, uint32_t number)
 	return pieces_at(&graph->jobs, number, sizeof(struct graph_job));
 }
 
-static inline struct text
-graph_job_key(const struct graph_job *job)
-{
-	return job->spec->outputs[0];
-}
-
 /* The number of a dataset, given to it if it has none yet. */
 uint32_t graph_add_dataset(struct graph *graph, struct text rid);
 /* GRAPH_NONE if the graph hasn't met it. */
@@ -144,8 +146,8 @@ uint32_t graph_find_dataset(const struct graph *graph, struct text rid);
 void graph_add_inputs(struct graph *graph, struct graph_job *job);
 
 /*
- * Whether the world knows the dataset, so that flags, read and place are valid;
- * else it has become a need.
+ * Whether the world knows the dataset, so that flags, read and place are valid,
+ * and it is DATASET_KNOWN unless it is damaged; else it has become a need.
  */
 bool graph_knows(struct graph *graph, struct graph_dataset *dataset);
 /*
@@ -159,7 +161,7 @@ bool graph_resolves(
 
 /* The branch that an input reads (semantics, section 1); NULL: none. */
 const struct branch *graph_read(
-    const struct graph_dataset *dataset, struct text pinned);
+    const struct graph *graph, const struct graph_job *job, uint32_t input);
 
 /* Room for `n` at once. */
 void list_reserve(struct graph *graph, struct list *list, uint32_t n);

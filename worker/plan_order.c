@@ -33,14 +33,14 @@ count_readers(
     struct graph *graph, uint32_t flag, order_edge *edge, struct links *links)
 {
 	uint32_t j, producer;
-	size_t i;
+	uint32_t i;
 
 	for (j = 0; j < graph->jobs.n; j++) {
 		const struct graph_job *job = graph_job(graph, j);
 
 		if ((job->flags & flag) == 0)
 			continue;
-		for (i = 0; i < job->spec->n_inputs; i++) {
+		for (i = 0; i < job->n_inputs; i++) {
 			producer = edge(graph, job->inputs[i]);
 			if (producer != GRAPH_NONE)
 				links->from[producer + 1]++;
@@ -53,14 +53,14 @@ place_readers(
     struct graph *graph, uint32_t flag, order_edge *edge, struct links *links)
 {
 	uint32_t j, producer;
-	size_t i;
+	uint32_t i;
 
 	for (j = 0; j < graph->jobs.n; j++) {
 		const struct graph_job *job = graph_job(graph, j);
 
 		if ((job->flags & flag) == 0)
 			continue;
-		for (i = 0; i < job->spec->n_inputs; i++) {
+		for (i = 0; i < job->n_inputs; i++) {
 			producer = edge(graph, job->inputs[i]);
 			if (producer != GRAPH_NONE)
 				links->readers[links->from[producer]++] = j;
@@ -137,8 +137,8 @@ smaller(const struct graph *graph, uint32_t a, uint32_t b)
 {
 	if (a == GRAPH_NONE)
 		return b;
-	return text_compare(graph_job_key(graph_job(graph, b)),
-		   graph_job_key(graph_job(graph, a))) < 0
+	return text_compare(
+		   graph_job(graph, b)->key, graph_job(graph, a)->key) < 0
 	    ? b
 	    : a;
 }
@@ -148,9 +148,9 @@ smallest_blocked_producer(const struct graph *graph, uint32_t number)
 {
 	const struct graph_job *job = graph_job(graph, number);
 	uint32_t least = GRAPH_NONE, producer;
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++) {
+	for (i = 0; i < job->n_inputs; i++) {
 		producer = order_edge_selected(graph, job->inputs[i]);
 		if (producer != GRAPH_NONE && is_blocked(graph, producer))
 			least = smaller(graph, least, producer);
@@ -214,14 +214,14 @@ is_before(const struct heap *heap, const struct ready *a, const struct ready *b)
 {
 	if (a->head != b->head)
 		return a->head < b->head;
-	return text_compare(graph_job_key(graph_job(heap->graph, a->job)),
-		   graph_job_key(graph_job(heap->graph, b->job))) < 0;
+	return text_compare(graph_job(heap->graph, a->job)->key,
+		   graph_job(heap->graph, b->job)->key) < 0;
 }
 
 static void
 heap_push(struct heap *heap, uint32_t job)
 {
-	struct text key = graph_job_key(graph_job(heap->graph, job));
+	struct text key = graph_job(heap->graph, job)->key;
 	struct ready added = { 0, job };
 	uint32_t at = heap->n++;
 	size_t i;
@@ -269,7 +269,7 @@ measure_keys(const struct graph *graph, size_t *shared)
 	*shared = 0;
 	for (j = 0; j < graph->jobs.n; j++) {
 		const struct graph_job *job = graph_job(graph, j);
-		struct text key = graph_job_key(job);
+		struct text key = job->key;
 
 		if ((job->flags & JOB_RUNS) == 0)
 			continue;

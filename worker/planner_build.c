@@ -4,9 +4,8 @@
 
 /*
  * P8 and P11: the order of the selected jobs, which of them run, and the build
- * they make.  A job's reason is decided in one pass, producers first; what the
- * reason says in full is worked out for those that run when the build's jobs
- * are written.
+ * they make.  A job's reason is decided in one pass, producers first; what it
+ * says in full is mostly worked out when the build's jobs are written.
  */
 static const char *const reason_causes[] = {
 	[REASON_FORCED] = "forced",
@@ -41,8 +40,7 @@ phase_cycles(struct plan *plan)
 		return GO_ON;
 	order_cycle(&plan->graph, &cycle);
 	for (i = 0; i < cycle.n && i < LISTING_FIRST; i++)
-		lister.first[i] =
-		    graph_job_key(graph_job(&plan->graph, cycle.at[i]));
+		lister.first[i] = graph_job(&plan->graph, cycle.at[i])->key;
 	lister.count = (int32_t)cycle.n;
 	list = lister_finish(&lister, plan->arena);
 	filling.n = cycle.n;
@@ -50,28 +48,10 @@ phase_cycles(struct plan *plan)
 	return decide_error(plan, CAUSE_CYCLE, &filling);
 }
 
-static const struct graph_dataset *
-input_dataset(const struct plan *plan, const struct graph_job *job, size_t i)
-{
-	return graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]));
-}
-
-static const struct branch *
-read_branch(const struct plan *plan, const struct graph_job *job, size_t i)
-{
-	return graph_read(
-	    input_dataset(plan, job, i), job->spec->inputs[i].branch);
-}
-
-static bool
-is_pinned(const struct graph_job *job, size_t i)
-{
-	return job->spec->inputs[i].branch.at != NULL;
-}
-
 /* The last build of an output on the build branch; NULL: none. */
 static const struct built *
-last_built(const struct plan *plan, const struct graph_job *job, size_t output)
+last_built(
+    const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
 	const struct graph_dataset *dataset =
 	    graph_dataset(&plan->graph, job->outputs[output]);
@@ -81,7 +61,7 @@ last_built(const struct plan *plan, const struct graph_job *job, size_t output)
 
 static bool
 is_never_built(
-    const struct plan *plan, const struct graph_job *job, size_t output)
+    const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
 	if (job->spec->staleness == STALE_NEVER)
 		return graph_dataset(&plan->graph, job->outputs[output])
@@ -91,20 +71,20 @@ is_never_built(
 
 static bool
 has_new_logic(
-    const struct plan *plan, const struct graph_job *job, size_t output)
+    const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
 	return !text_equal(
 	    last_built(plan, job, output)->logic, job->spec->logic);
 }
 
 /* The first output of which `holds` is true; n_outputs if there is none. */
-static size_t
+static uint32_t
 find_output(const struct plan *plan, const struct graph_job *job,
-    bool (*holds)(const struct plan *, const struct graph_job *, size_t))
+    bool (*holds)(const struct plan *, const struct graph_job *, uint32_t))
 {
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_outputs; i++)
+	for (i = 0; i < job->n_outputs; i++)
 		if (holds(plan, job, i))
 			break;
 	return i;
@@ -129,33 +109,35 @@ find_built_input(const struct built *built, const struct spec_input *input)
 	return NULL;
 }
 
-/* The usual case, in one pass: same keys in the same order, same data. */
+/*
+ * The usual case, in one pass: same keys in the same order, same data.  What
+ * else there may be, only listing the changes tells.
+ */
 static bool
 is_plainly_same(const struct plan *plan, const struct graph_job *job,
     const struct built *built)
 {
-	const struct job_spec *spec = job->spec;
-	size_t i;
+	const struct spec_input *inputs = job->spec->inputs;
+	uint32_t i;
 
-	if (built->n_inputs != spec->n_inputs)
+	if (built->n_inputs != job->n_inputs)
 		return false;
-	for (i = 0; i < spec->n_inputs; i++) {
-		const struct branch *branch = read_branch(plan, job, i);
+	for (i = 0; i < job->n_inputs; i++) {
+		const struct branch *branch = graph_read(&plan->graph, job, i);
 
 		if (branch == NULL ||
-		    input_key_compare(built->inputs[i].key, &spec->inputs[i]) !=
-			0 ||
-		    !text_equal(built->inputs[i].transaction, branch->head))
+		    !text_equal(built->inputs[i].transaction, branch->head) ||
+		    input_key_compare(built->inputs[i].key, &inputs[i]) != 0)
 			return false;
 	}
 	return true;
 }
 
 static bool
-differs(const struct plan *plan, const struct graph_job *job, size_t i,
+differs(const struct plan *plan, const struct graph_job *job, uint32_t i,
     const struct built *built)
 {
-	const struct branch *branch = read_branch(plan, job, i);
+	const struct branch *branch = graph_read(&plan->graph, job, i);
 	const struct built_input *was;
 
 	if (branch == NULL)
@@ -166,11 +148,11 @@ differs(const struct plan *plan, const struct graph_job *job, size_t i,
 
 static bool
 differs_for_an_output(
-    const struct plan *plan, const struct graph_job *job, size_t i)
+    const struct plan *plan, const struct graph_job *job, uint32_t i)
 {
-	size_t k;
+	uint32_t k;
 
-	for (k = 0; k < job->spec->n_outputs; k++)
+	for (k = 0; k < job->n_outputs; k++)
 		if (differs(plan, job, i, last_built(plan, job, k)))
 			return true;
 	return false;
@@ -223,31 +205,39 @@ list_changes(
     struct plan *plan, const struct graph_job *job, struct lister *changes)
 {
 	struct text_pile removed = { .arena = plan->arena };
-	size_t i;
+	uint32_t i;
 
 	changes->count = 0;
-	for (i = 0; i < job->spec->n_inputs; i++)
+	for (i = 0; i < job->n_inputs; i++)
 		if (differs_for_an_output(plan, job, i))
 			lister_add(changes,
 			    input_key(plan->arena, &job->spec->inputs[i]));
-	for (i = 0; i < job->spec->n_outputs; i++)
+	for (i = 0; i < job->n_outputs; i++)
 		pile_removed(job, last_built(plan, job, i), &removed);
 	pile_list(&removed, changes);
 }
 
+/* Keeps what has changed for the reason, while all of it is in the cache. */
 static bool
-has_changed_inputs(struct plan *plan, const struct graph_job *job)
+has_changed_inputs(struct plan *plan, uint32_t number)
 {
+	const struct graph_job *job = graph_job(&plan->graph, number);
 	struct lister changes;
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_outputs; i++)
+	for (i = 0; i < job->n_outputs; i++)
 		if (!is_plainly_same(plan, job, last_built(plan, job, i)))
 			break;
-	if (i == job->spec->n_outputs)
+	if (i == job->n_outputs)
 		return false;
 	list_changes(plan, job, &changes);
-	return changes.count > 0;
+	if (changes.count == 0)
+		return false;
+	if (plan->changes == NULL)
+		plan->changes = arena_zalloc(
+		    plan->arena, plan->graph.jobs.n, sizeof *plan->changes);
+	plan->changes[number] = lister_finish(&changes, plan->arena);
+	return true;
 }
 
 static bool
@@ -262,9 +252,9 @@ producer_runs(const struct plan *plan, uint32_t input)
 static bool
 has_running_producer(const struct plan *plan, const struct graph_job *job)
 {
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++)
+	for (i = 0; i < job->n_inputs; i++)
 		if (producer_runs(plan, job->inputs[i]))
 			return true;
 	return false;
@@ -272,9 +262,10 @@ has_running_producer(const struct plan *plan, const struct graph_job *job)
 
 /* The first reason that holds (semantics, P11), or UP_TO_DATE. */
 static int
-decide_reason(struct plan *plan, const struct graph_job *job)
+decide_reason(struct plan *plan, uint32_t number)
 {
-	size_t n = job->spec->n_outputs;
+	const struct graph_job *job = graph_job(&plan->graph, number);
+	uint32_t n = job->n_outputs;
 
 	if (plan->version->force_build)
 		return REASON_FORCED;
@@ -284,7 +275,7 @@ decide_reason(struct plan *plan, const struct graph_job *job)
 		return UP_TO_DATE;
 	if (find_output(plan, job, has_new_logic) < n)
 		return REASON_NEW_LOGIC;
-	if (has_changed_inputs(plan, job))
+	if (has_changed_inputs(plan, number))
 		return REASON_INPUTS_CHANGED;
 	if (has_running_producer(plan, job))
 		return REASON_UPSTREAM;
@@ -297,10 +288,10 @@ static void
 fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 {
 	struct lister keys;
-	size_t i;
+	uint32_t i;
 
 	keys.count = 0;
-	for (i = 0; i < from->spec->n_inputs; i++)
+	for (i = 0; i < from->n_inputs; i++)
 		if (producer_runs(plan, from->inputs[i]))
 			lister_add(&keys,
 			    input_key(plan->arena, &from->spec->inputs[i]));
@@ -308,10 +299,10 @@ fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 }
 
 static void
-fill_reason(struct plan *plan, const struct graph_job *from, struct job *job)
+fill_reason(struct plan *plan, uint32_t number, struct job *job)
 {
-	struct lister changes;
-	size_t output;
+	const struct graph_job *from = graph_job(&plan->graph, number);
+	uint32_t output;
 
 	job->reason = (enum reason_cause)from->reason;
 	switch (job->reason) {
@@ -326,8 +317,7 @@ fill_reason(struct plan *plan, const struct graph_job *from, struct job *job)
 		job->reason_to = from->spec->logic;
 		break;
 	case REASON_INPUTS_CHANGED:
-		list_changes(plan, from, &changes);
-		job->reason_inputs = lister_finish(&changes, plan->arena);
+		job->reason_inputs = plan->changes[number];
 		break;
 	case REASON_UPSTREAM:
 		fill_upstream(plan, from, job);
@@ -350,16 +340,16 @@ static void
 fill_outputs(struct plan *plan, const struct graph_job *from,
     struct stock *stock, struct job *job)
 {
-	size_t i;
+	uint32_t i;
 	uint32_t place;
 
 	job->outputs = stock->outputs;
-	for (i = 0; i < from->spec->n_outputs; i++) {
+	for (i = 0; i < from->n_outputs; i++) {
 		struct job_output *output = stock->outputs++;
 
 		place = graph_dataset(&plan->graph, from->outputs[i])->place;
 		*output = (struct job_output){
-			.rid = from->spec->outputs[i],
+			.rid = i == 0 ? from->key : from->spec->outputs[i],
 			.new_branch = place > 0,
 		};
 		if (place > 0 && place < plan->graph.n_chain)
@@ -372,16 +362,20 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
     struct stock *stock, struct job *job)
 {
 	int32_t *depends = stock->depends_on;
-	size_t n = 0, i;
+	size_t n = 0;
+	uint32_t i;
 
 	job->inputs = stock->inputs;
-	for (i = 0; i < from->spec->n_inputs; i++) {
+	for (i = 0; i < from->n_inputs; i++) {
 		struct job_input *input = stock->inputs++;
 		const struct branch *branch;
+		uint32_t number = INPUT_DATASET(from->inputs[i]);
 
-		*input = (struct job_input){ .rid = from->spec->inputs[i].rid,
-			.pinned = is_pinned(from, i),
-			.job = -1 };
+		*input = (struct job_input){
+			.rid = graph_dataset(&plan->graph, number)->world->rid,
+			.pinned = (from->inputs[i] & INPUT_PINNED) != 0,
+			.job = -1
+		};
 		if (producer_runs(plan, from->inputs[i])) {
 			input->job = graph_job(&plan->graph,
 			    order_edge_selected(&plan->graph, from->inputs[i]))
@@ -389,7 +383,7 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 			depends[n++] = input->job;
 			continue;
 		}
-		branch = read_branch(plan, from, i);
+		branch = graph_read(&plan->graph, from, i);
 		input->branch = branch->name;
 		input->transaction = branch->head;
 	}
@@ -402,7 +396,8 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 static struct stock
 make_stock(struct plan *plan, const struct list *order)
 {
-	size_t outputs = 0, inputs = 0, edges = 0, i;
+	size_t outputs = 0, inputs = 0, edges = 0;
+	uint32_t i;
 	struct stock stock;
 	uint32_t k;
 
@@ -410,9 +405,9 @@ make_stock(struct plan *plan, const struct list *order)
 		const struct graph_job *job =
 		    graph_job(&plan->graph, order->at[k]);
 
-		outputs += job->spec->n_outputs;
-		inputs += job->spec->n_inputs;
-		for (i = 0; i < job->spec->n_inputs; i++)
+		outputs += job->n_outputs;
+		inputs += job->n_inputs;
+		for (i = 0; i < job->n_inputs; i++)
 			edges += producer_runs(plan, job->inputs[i]);
 	}
 	stock.outputs =
@@ -437,16 +432,18 @@ make_build(struct plan *plan)
 	outcome->build_id = rid_build(&outcome->run_id);
 	order_build(&plan->graph, &plan->links, &order);
 	stock = make_stock(plan, &order);
-	jobs = arena_zalloc(plan->arena, order.n, sizeof *jobs);
+	jobs = arena_alloc(plan->arena, order.n * sizeof *jobs);
 	for (i = 0; i < order.n; i++) {
 		const struct graph_job *from =
 		    graph_job(&plan->graph, order.at[i]);
 
-		jobs[i].id = rid_job(&outcome->build_id, graph_job_key(from));
-		jobs[i].spec = from->spec;
+		jobs[i] = (struct job){
+			.id = rid_job(&outcome->build_id, from->key),
+			.spec = from->spec,
+		};
 		fill_outputs(plan, from, &stock, &jobs[i]);
 		fill_inputs(plan, from, &stock, &jobs[i]);
-		fill_reason(plan, from, &jobs[i]);
+		fill_reason(plan, order.at[i], &jobs[i]);
 	}
 	build->version = plan->version;
 	build->retry_count = plan->version->retry_count < retries
@@ -505,9 +502,9 @@ static void
 pile_kept_out(
     struct plan *plan, const struct graph_job *job, struct text_pile *pile)
 {
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++) {
+	for (i = 0; i < job->n_inputs; i++) {
 		const struct graph_dataset *dataset =
 		    graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]));
 		struct graph_job *producer;
@@ -523,7 +520,7 @@ pile_kept_out(
 		if (plan->version->target_type == TARGET_CONNECTING &&
 		    !reads_on_the_path(plan, producer->spec))
 			continue;
-		pile_add(pile, graph_job_key(producer));
+		pile_add(pile, producer->key);
 	}
 }
 
@@ -572,7 +569,7 @@ phase_staleness(struct plan *plan)
 		struct graph_job *job =
 		    graph_job(&plan->graph, plan->order.at[i]);
 
-		job->reason = (int8_t)decide_reason(plan, job);
+		job->reason = (int8_t)decide_reason(plan, plan->order.at[i]);
 		if (job->reason == UP_TO_DATE)
 			continue;
 		job->flags |= JOB_RUNS;

@@ -19,6 +19,8 @@ plan_knows(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
 
+	if ((dataset->flags & DATASET_KNOWN) != 0)
+		return true;
 	if (!graph_knows(&plan->graph, dataset))
 		return false;
 	if (dataset->world->damaged)
@@ -76,7 +78,7 @@ bool
 plan_knows_buildable(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
-	struct text project = dataset->world->project;
+	struct text project;
 	bool buildable;
 	enum role role;
 
@@ -84,6 +86,7 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 		return true;
 	if (!plan_knows(plan, number))
 		return false;
+	project = dataset->world->project;
 	if (is_absent(dataset)) {
 		buildable = true;
 	} else if (plan->version->scope == SCOPE_PROJECT) {
@@ -103,7 +106,7 @@ bool
 plan_knows_readable(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
-	struct text project = dataset->world->project;
+	struct text project;
 	bool readable;
 	enum role role;
 
@@ -111,6 +114,7 @@ plan_knows_readable(struct plan *plan, uint32_t number)
 		return true;
 	if (!plan_knows(plan, number))
 		return false;
+	project = dataset->world->project;
 	if (is_absent(dataset)) {
 		readable = true;
 	} else if (plan->version->scope == SCOPE_PROJECT) {
@@ -155,7 +159,7 @@ contradicts_ancestry(
 	const struct branch_list *branches;
 	size_t steps;
 
-	if (branch == NULL || branch->parent.at == NULL)
+	if ((dataset->flags & DATASET_HAS_PARENT) == 0)
 		return false;
 	branches = &dataset->world->branches;
 	for (steps = 0; steps < branches->n; steps++) {
@@ -209,7 +213,7 @@ is_made(const struct plan *plan, uint32_t input)
 }
 
 static uint32_t
-input_issues(const struct plan *plan, const struct graph_job *job, size_t i)
+input_issues(const struct plan *plan, const struct graph_job *job, uint32_t i)
 {
 	const struct graph_dataset *dataset =
 	    graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]));
@@ -221,7 +225,7 @@ input_issues(const struct plan *plan, const struct graph_job *job, size_t i)
 		issues |= ISSUE_READ_DENIED;
 	if ((dataset->flags & DATASET_TRASHED) != 0)
 		issues |= ISSUE_INPUT_TRASHED;
-	if (graph_read(dataset, job->spec->inputs[i].branch) == NULL &&
+	if (graph_read(&plan->graph, job, i) == NULL &&
 	    !is_made(plan, job->inputs[i]))
 		issues |= ISSUE_INPUT_NO_BRANCH;
 	return issues;
@@ -253,9 +257,9 @@ survey_outputs(struct plan *plan, uint32_t number)
 	bool may_stand =
 	    job->spec->staleness == STALE_NEVER && !plan->version->force_build;
 	bool known = true;
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_outputs; i++) {
+	for (i = 0; i < job->n_outputs; i++) {
 		uint32_t output = job->outputs[i];
 		struct graph_dataset *dataset =
 		    graph_dataset(&plan->graph, output);
@@ -287,9 +291,9 @@ static bool
 ask_inputs(struct plan *plan, const struct graph_job *job)
 {
 	bool known = true;
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++)
+	for (i = 0; i < job->n_inputs; i++)
 		if (!plan_knows_readable(plan, INPUT_DATASET(job->inputs[i])))
 			known = false;
 	return known;
@@ -298,9 +302,9 @@ ask_inputs(struct plan *plan, const struct graph_job *job)
 static void
 survey_inputs(struct plan *plan, const struct graph_job *job)
 {
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++)
+	for (i = 0; i < job->n_inputs; i++)
 		plan->issues |= input_issues(plan, job, i);
 }
 
@@ -347,7 +351,7 @@ check_outputs(struct plan *plan, uint32_t issue, enum cause cause)
 {
 	struct lister offenders;
 	uint32_t j;
-	size_t i;
+	uint32_t i;
 
 	if ((plan->issues & issue) == 0)
 		return GO_ON;
@@ -357,7 +361,7 @@ check_outputs(struct plan *plan, uint32_t issue, enum cause cause)
 
 		if ((job->flags & JOB_SELECTED) == 0)
 			continue;
-		for (i = 0; i < job->spec->n_outputs; i++)
+		for (i = 0; i < job->n_outputs; i++)
 			if ((output_issues(plan, j, job->outputs[i]) & issue) !=
 			    0)
 				list_dataset(plan, job->outputs[i], &offenders);
@@ -370,7 +374,7 @@ check_inputs(struct plan *plan, uint32_t issue, enum cause cause)
 {
 	struct lister offenders;
 	uint32_t j;
-	size_t i;
+	uint32_t i;
 
 	if ((plan->issues & issue) == 0)
 		return GO_ON;
@@ -380,7 +384,7 @@ check_inputs(struct plan *plan, uint32_t issue, enum cause cause)
 
 		if ((job->flags & JOB_SELECTED) == 0)
 			continue;
-		for (i = 0; i < job->spec->n_inputs; i++)
+		for (i = 0; i < job->n_inputs; i++)
 			if ((input_issues(plan, job, i) & issue) != 0)
 				list_dataset(plan,
 				    INPUT_DATASET(job->inputs[i]), &offenders);
@@ -395,7 +399,7 @@ check_input_branches(struct plan *plan)
 	struct lister offenders;
 	struct text_pile pinned = { .arena = plan->arena };
 	uint32_t j;
-	size_t i;
+	uint32_t i;
 
 	if ((plan->issues & ISSUE_INPUT_NO_BRANCH) == 0)
 		return GO_ON;
@@ -405,7 +409,7 @@ check_input_branches(struct plan *plan)
 
 		if ((job->flags & JOB_SELECTED) == 0)
 			continue;
-		for (i = 0; i < job->spec->n_inputs; i++) {
+		for (i = 0; i < job->n_inputs; i++) {
 			const struct spec_input *input = &job->spec->inputs[i];
 
 			if ((input_issues(plan, job, i) &

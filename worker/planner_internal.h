@@ -47,7 +47,8 @@ struct plan {
 
 	uint32_t issues; /* that somebody has */
 	struct links links;
-	struct list order; /* of selected jobs, producers first */
+	struct list order;       /* of selected jobs, producers first */
+	struct listing *changes; /* by job: which inputs have; NULL: none */
 
 	struct text damage; /* of something unreadable that matters; or none */
 	bool looks_ahead;   /* asks for what may not matter: no damage counts */

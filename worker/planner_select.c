@@ -27,15 +27,15 @@ static void
 reach(struct plan *plan, uint32_t number)
 {
 	struct graph_job *job = graph_job(&plan->graph, number);
-	size_t i;
+	uint32_t i;
 
 	if ((job->flags & JOB_REACHED) != 0)
 		return;
 	job->flags |= JOB_REACHED;
 	plan->n_reached++;
-	plan->n_inputs += (int64_t)job->spec->n_inputs;
+	plan->n_inputs += (int64_t)job->n_inputs;
 	graph_add_inputs(&plan->graph, job);
-	for (i = 0; i < job->spec->n_inputs; i++) {
+	for (i = 0; i < job->n_inputs; i++) {
 		uint32_t input = job->inputs[i];
 		uint32_t at = INPUT_DATASET(input);
 		bool followed = is_followed(plan, input);
@@ -69,7 +69,7 @@ plan_start_walk(struct plan *plan)
 		struct graph_job *job = graph_job(&plan->graph, number);
 
 		job->flags |= JOB_TARGET | JOB_MET;
-		for (k = 0; k < job->spec->n_outputs; k++)
+		for (k = 0; k < job->n_outputs; k++)
 			graph_knows(&plan->graph,
 			    graph_dataset(&plan->graph, job->outputs[k]));
 		reach(plan, number);
@@ -81,9 +81,9 @@ static bool
 knows_scope(struct plan *plan, struct graph_job *job)
 {
 	bool known = true;
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_outputs; i++) {
+	for (i = 0; i < job->n_outputs; i++) {
 		uint32_t output = job->outputs[i];
 
 		if (!plan_knows_buildable(plan, output)) {
@@ -195,9 +195,9 @@ select_job(struct plan *plan, uint32_t number, struct list *selected)
 static bool
 reads_a_named_input(const struct plan *plan, const struct graph_job *job)
 {
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < job->spec->n_inputs; i++)
+	for (i = 0; i < job->n_inputs; i++)
 		if ((job->inputs[i] & INPUT_ON_BRANCH) != 0 &&
 		    (graph_dataset(&plan->graph, INPUT_DATASET(job->inputs[i]))
 			    ->flags &
