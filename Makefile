@@ -49,6 +49,15 @@ $(BUILD)/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The revision stands in one object, made again when it has changed.
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+$(BUILD)/revision: FORCE
+	@mkdir -p $(@D)
+	@echo '$(REVISION)' | cmp -s - $@ || echo '$(REVISION)' >$@
+$(BUILD)/common/metrics.o: $(BUILD)/revision
+$(BUILD)/common/metrics.o: OUR_CFLAGS += -DSCHEDRUN_REVISION='"$(REVISION)"'
+FORCE:
+
 # The assembler reads these; the compiler's dependencies don't show it.
 $(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc) schemas/ids
 
@@ -80,7 +89,7 @@ $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 
 # The benchmark's own programs stand beside the library, not on it.
 BENCH_SHARED := $(call objects,tests/bench/clients.c tests/bench/requests.c)
-BENCHES := $(addprefix $(BUILD)/bench/,backlog copy watch pace delay)
+BENCHES := $(addprefix $(BUILD)/bench/,backlog copy watch pace delay ask listen ack)
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED)
 	@mkdir -p $(@D)
 	$(link)
@@ -137,5 +146,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build unit run demo e2e bench test deps lint install clean help
+.PHONY: FORCE build unit run demo e2e bench test deps lint install clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/kafka_assignment.h"
@@ -412,6 +413,9 @@ kafka_consumer_notify(struct kafka_consumer *consumer, int fd)
 	static const uint64_t one = 1;
 
 	rd_kafka_queue_io_event_enable(consumer->queue, fd, &one, sizeof one);
+	/* Only an empty queue tells; what is in it by now would keep silent. */
+	if (write(fd, &one, sizeof one) < 0)
+		return; /* full: told already */
 }
 
 void

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/kafka_message.h"
@@ -42,6 +43,8 @@ on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 			.code = message->err, .fatal = producer->client.fatal },
 		    &err, "not written", NULL);
 		delivery.kind = err.kind;
+		delivery.unsent = rd_kafka_message_status(message) ==
+		    RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
 		delivery.exit_code = err.exit_code;
 		delivery.reason = err.message;
 	}
@@ -161,6 +164,9 @@ kafka_producer_notify(struct kafka_producer *producer, int fd)
 	static const uint64_t one = 1;
 
 	rd_kafka_queue_io_event_enable(producer->queue, fd, &one, sizeof one);
+	/* Only an empty queue tells; what is in it by now would keep silent. */
+	if (write(fd, &one, sizeof one) < 0)
+		return; /* full: told already */
 }
 
 size_t

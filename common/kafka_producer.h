@@ -24,6 +24,7 @@ struct kafka_delivery {
 	 * ERROR_FATAL  77 not authorised; 70 the producer is of no more use
 	 */
 	enum error_kind kind;
+	bool unsent; /* not written for certain: it never left this process */
 	int exit_code;
 	const char *reason; /* for messages; "" if written; borrowed */
 	int32_t partition;
@@ -65,7 +66,7 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 
 /*
  * Has 8 bytes (an eventfd's 1) written to `fd` when reports come while none
- * were waiting; then poll with timeout 0 until it returns 0.
+ * were waiting, and now; then poll with timeout 0 until it returns 0.
  */
 void kafka_producer_notify(struct kafka_producer *producer, int fd);
 

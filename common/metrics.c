@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/kafka_client.h"
+#include "common/log.h"
 #include "common/memory.h"
 
 const double metrics_seconds[] = { 0.001, 0.0025, 0.00625, 0.015625, 0.0390625,
@@ -325,6 +327,23 @@ write_gauge(
 	write_sample(out, name, "", value);
 }
 
+static void
+write_build(struct buffer *out)
+{
+	char labels[160];
+
+	snprintf(labels, sizeof labels,
+	    "version=\"%s\",revision=\"%s\",librdkafka=\"%s\"",
+	    SCHEDRUN_VERSION, SCHEDRUN_REVISION, kafka_library_version());
+	write_head(out, "schedrun_build_info", METRIC_GAUGE,
+	    "What runs here; always 1.");
+	write_sample(out, "schedrun_build_info", labels, 1);
+	write_head(out, "schedrun_log_lines_suppressed_total", METRIC_COUNTER,
+	    "Log lines over log.rate, not written.");
+	write_sample(out, "schedrun_log_lines_suppressed_total", "",
+	    (double)log_suppressed());
+}
+
 static double
 seconds(struct timeval time)
 {
@@ -361,5 +380,6 @@ metrics_write(struct metrics *metrics, struct buffer *out)
 	for (family = metrics->families; family != NULL; family = family->next)
 		write_family(out, family);
 	pthread_mutex_unlock(&metrics->lock);
+	write_build(out);
 	write_process(out, metrics->start_time);
 }

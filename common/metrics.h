@@ -43,7 +43,10 @@ double metric_value(const struct metric *metric);
 /* Drops a gauge's series: a partition that is no longer assigned. */
 void metric_hide(struct metric *metric);
 
-/* The exposition, with the process_* family. */
+/*
+ * The exposition, with what every program of ours tells of itself: the
+ * process_* family, schedrun_build_info, lines that were not logged.
+ */
 void metrics_write(struct metrics *metrics, struct buffer *out);
 
 #endif

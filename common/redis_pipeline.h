@@ -135,7 +135,8 @@ bool redis_reply_is_noscript(const struct redis_reply *reply);
  * -1, else 0.  LOADING, READONLY, MASTERDOWN, MISCONF, OOM, BUSY, TRYAGAIN,
  * CLUSTERDOWN, NOSCRIPT, too many clients: ERROR_RETRY (READONLY also closes
  * the connection, so that the master is looked for again); NOAUTH, WRONGPASS,
- * NOPERM, DENIED, a password where none is set: ERROR_FATAL, exit code 77; MOVED: ERROR_FATAL, 78; anything else: ERROR_FATAL, 70.
+ * NOPERM, DENIED, a password where none is set: ERROR_FATAL, exit code 77;
+ * MOVED: ERROR_FATAL, 78; anything else: ERROR_FATAL, 70.
  */
 int redis_reply_error(struct redis *redis, const struct redis_reply *reply,
     const char *what, struct error *err);

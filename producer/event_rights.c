@@ -119,29 +119,57 @@ find(struct event_rights *rights, const struct http_caller *caller,
 	return known;
 }
 
+/* Entries `from` to `to` have the same caller.  -1: Redis does not answer. */
+static int
+look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
+{
+	struct arena *arena = arena_create(0);
+	struct access access = { .store = &redis->store,
+		.caller = &job->entries[from]->caller,
+		.arena = arena };
+	size_t n = to - from, i;
+	struct text *rids = arena_alloc(arena, n * sizeof *rids);
+	struct schedule_access *found = arena_zalloc(arena, n, sizeof *found);
+	int rc;
+
+	for (i = 0; i < n; i++)
+		rids[i] = job->entries[from + i]->rid;
+	rc = access_read(&access, rids, n, false, found, &job->error);
+	for (i = 0; i < n; i++)
+		job->found[from + i] =
+		    rc == 0 && found[i].exists && found[i].right != RIGHT_NONE
+		    ? EVENT_VISIBLE
+		    : EVENT_HIDDEN;
+	arena_destroy(arena);
+	if (rc == 0 || job->error.kind == ERROR_RETRY)
+		return rc;
+	/* One that is damaged hides itself, not its neighbours. */
+	for (i = from; n > 1 && i < to; i++)
+		if (look_up_some(job, i, i + 1, redis) != 0)
+			return -1;
+	return 0;
+}
+
 /* On a pool thread. */
 static void
 look_up(struct work_job *work, struct work_redis *redis)
 {
 	struct job *job = (struct job *)(void *)work;
-	struct arena *arena = arena_create(0);
-	size_t i;
+	size_t from = 0, to;
 
-	for (i = 0; i < job->n && job->error.kind != ERROR_RETRY; i++) {
-		struct known *known = job->entries[i];
-		struct access access = { .store = &redis->store,
-			.caller = &known->caller,
-			.arena = arena };
-		struct schedule_access schedule;
+	if (work->late)
+		error_set(&job->error, ERROR_RETRY, "waited too long");
+	for (; from < job->n && job->error.kind != ERROR_RETRY; from = to) {
+		const char *user = job->entries[from]->caller.user;
 
-		arena_reset(arena, 65536);
-		job->found[i] = EVENT_HIDDEN;
-		if (access_read(&access, &known->rid, 1, false, &schedule,
-			&job->error) == 0 &&
-		    schedule.exists && schedule.right != RIGHT_NONE)
-			job->found[i] = EVENT_VISIBLE;
+		for (to = from + 1; to < job->n &&
+		     memcmp(job->entries[to]->caller.user, user,
+			 UUID_TEXT_SIZE) == 0;
+		     to++)
+			;
+		look_up_some(job, from, to, redis);
 	}
-	arena_destroy(arena);
+	work->failed = job->error.kind == ERROR_RETRY;
 }
 
 static void start_job(void *argument);

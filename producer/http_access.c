@@ -286,8 +286,8 @@ role_field(const struct access *access, struct text project)
 	return field;
 }
 
-static enum right
-right_of_role(struct text stored)
+enum right
+access_right_of_role(struct text stored)
 {
 	enum role role = ROLE_NONE;
 
@@ -309,7 +309,7 @@ right_over(const struct access *access, struct fields *roles,
 		    ? RIGHT_ACT
 		    : RIGHT_NONE;
 	for (i = 0; i < projects.n; i++) {
-		enum right right = right_of_role(
+		enum right right = access_right_of_role(
 		    fields_get(roles, role_field(access, projects.at[i])));
 
 		if (right < least)

@@ -43,6 +43,9 @@ struct schedule_access {
 int access_read(struct access *access, const struct text *rids, size_t n,
     bool want_versions, struct schedule_access *schedules, struct error *err);
 
+/* What a role as stored allows; no text: nothing. */
+enum right access_right_of_role(struct text stored);
+
 /* A version by its rid: JSON and what it says; no JSON if it isn't there. */
 struct version_access {
 	struct text json;

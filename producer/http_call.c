@@ -50,7 +50,12 @@ do_work(struct work_job *job, struct work_redis *redis)
 {
 	struct http_call *call = call_of(job);
 
-	call->work(call, redis);
+	if (job->late)
+		error_set(&call->error, ERROR_RETRY,
+		    "the request waited too long for Redis");
+	else
+		call->work(call, redis);
+	job->failed = call->error.kind == ERROR_RETRY;
 }
 
 static void
@@ -61,9 +66,26 @@ after_work(struct work_job *job)
 	call->done(call);
 }
 
-int
-http_call_try_work(
-    struct http_call *call, call_work_function *work, call_function *done)
+static bool
+ask_round(struct work_job *job, struct work_redis *redis)
+{
+	struct http_call *call = call_of(job);
+
+	return !job->alone && call->error.kind == ERROR_NONE &&
+	    call->rounds->ask(call, redis);
+}
+
+static void
+hear_round(struct work_job *job, struct work_redis *redis)
+{
+	struct http_call *call = call_of(job);
+
+	call->rounds->hear(call, redis);
+	job->failed = call->error.kind == ERROR_RETRY;
+}
+
+static int
+submit(struct http_call *call, call_work_function *work, call_function *done)
 {
 	call->work = work;
 	call->done = done;
@@ -72,14 +94,43 @@ http_call_try_work(
 	return work_pool_submit(call->app->pool, &call->job);
 }
 
+int
+http_call_try_work(
+    struct http_call *call, call_work_function *work, call_function *done)
+{
+	call->job.rounds = NULL;
+	return submit(call, work, done);
+}
+
+static void
+refuse_work(struct http_call *call)
+{
+	http_call_error(call, API_UNAVAILABLE,
+	    "Redis does not answer, or too many requests wait for it; "
+	    "nothing was done.",
+	    NULL);
+}
+
 void
 http_call_work(
     struct http_call *call, call_work_function *work, call_function *done)
 {
 	call->error = (struct error){ 0 };
 	if (http_call_try_work(call, work, done) != 0)
-		http_call_error(call, API_UNAVAILABLE,
-		    "The service is busy; try again.", NULL);
+		refuse_work(call);
+}
+
+void
+http_call_work_in_rounds(struct http_call *call,
+    const struct call_rounds *rounds, call_function *done)
+{
+	static const struct work_rounds asking = { ask_round, hear_round };
+
+	call->error = (struct error){ 0 };
+	call->rounds = rounds;
+	call->job.rounds = &asking;
+	if (submit(call, rounds->work, done) != 0)
+		refuse_work(call);
 }
 
 static void

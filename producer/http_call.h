@@ -23,6 +23,7 @@
  */
 struct http_route;
 struct http_call;
+struct call_rounds;
 
 typedef void call_work_function(
     struct http_call *call, struct work_redis *redis);
@@ -33,6 +34,7 @@ typedef void call_function(struct http_call *call);
 struct http_call {
 	struct work_job job; /* a call is its own job */
 	call_work_function *work;
+	const struct call_rounds *rounds;
 	call_function *done;
 	struct http_app *app;
 	struct http_request *request;
@@ -42,8 +44,8 @@ struct http_call {
 	enum http_profile profile;
 	struct http_caller caller;
 	struct jwt_wait wait; /* while the token's key is looked for */
-	struct text rids[2]; /* of the path, checked for form */
-	int64_t started_ms;  /* monotonic */
+	struct text rids[2];  /* of the path, checked for form */
+	int64_t started_ms;   /* monotonic */
 	struct json_document *document;
 	struct http_field fields[CALL_FIELDS_MAX]; /* of the answer */
 	size_t n_fields;
@@ -66,6 +68,19 @@ struct http_call *http_call_create(
  */
 void http_call_work(
     struct http_call *call, call_work_function *work, call_function *done);
+
+/*
+ * The same in rounds that many calls share: `ask` queues commands (false: there
+ * is nothing more to ask), `hear` takes their answers; what is not of the
+ * common kind sets call->job.alone and `work` does it anew.
+ */
+struct call_rounds {
+	bool (*ask)(struct http_call *call, struct work_redis *redis);
+	void (*hear)(struct http_call *call, struct work_redis *redis);
+	call_work_function *work;
+};
+void http_call_work_in_rounds(struct http_call *call,
+    const struct call_rounds *rounds, call_function *done);
 
 /* The same, but -1 if the queue is full: nothing has happened. */
 int http_call_try_work(

@@ -23,6 +23,13 @@ static const char *const reasons[] = { "MISSING", "MALFORMED", "TOO_LONG",
 	"NOT_YET_VALID", "AUDIENCE", "ISSUER", "SUBJECT", "SCOPE" };
 #define N_REASONS (sizeof reasons / sizeof reasons[0])
 
+/* Of librdkafka's error events and failed calls; the last one is the rest. */
+static const char *const kafka_codes[] = { "_TRANSPORT", "_TIMED_OUT",
+	"_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL",
+	"_MSG_TIMED_OUT", "_QUEUE_FULL", "UNKNOWN_TOPIC_OR_PART",
+	"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "other" };
+#define N_KAFKA_CODES (sizeof kafka_codes / sizeof kafka_codes[0])
+
 struct route_counters {
 	const char *pattern;
 	struct metric *seconds;
@@ -33,6 +40,9 @@ struct http_counters {
 	struct metrics *metrics;
 	struct metric *connections, *in_flight;
 	struct metric *auth_failures[N_REASONS];
+	struct metric *dependencies[N_DEPENDENCIES];
+	struct metric *kafka_errors[N_KAFKA_CODES];
+	struct redis_counters redis;
 	size_t n_routes;
 	struct route_counters routes[]; /* the last one: no route fits */
 };
@@ -51,12 +61,51 @@ answer_series(struct http_counters *counters,
 	    counters->metrics, METRIC_COUNTER, NAME, labels, HELP);
 }
 
-void
-http_counters_route(
-    struct http_counters *counters, size_t route, const char *pattern)
+static size_t
+method_index(struct text method)
 {
+	size_t i;
+
+	for (i = 0; i < N_METHODS - 1; i++)
+		if (text_equal(method, text_from(methods[i])))
+			break;
+	return i;
+}
+
+static size_t
+code_index(int status)
+{
+	size_t i;
+
+	for (i = 0; i < N_CODES - 1; i++)
+		if (codes[i] == status)
+			break;
+	return i;
+}
+
+static void
+expect(struct http_counters *counters, struct route_counters *route,
+    size_t method, int status)
+{
+	size_t code = code_index(status);
+
+	if (route->answers[method][code] == NULL)
+		route->answers[method][code] =
+		    answer_series(counters, route, method, code);
+}
+
+/*
+ * A route's usual answers are there from the first scrape; the others come when
+ * they are first given, or the series would be thousands.
+ */
+void
+http_counters_route(struct http_counters *counters, size_t route,
+    const char *pattern, const char *method)
+{
+	static const int usual[] = { 200, 400, 401, 403, 404, 500, 503 };
 	struct route_counters *at = &counters->routes[route];
 	char labels[120];
+	size_t i;
 
 	at->pattern = pattern;
 	snprintf(labels, sizeof labels, "route=\"%s\"", pattern);
@@ -64,6 +113,8 @@ http_counters_route(
 	    "schedrun_http_request_duration_seconds", labels,
 	    "From the complete request to its answer.", metrics_seconds,
 	    metrics_seconds_n);
+	for (i = 0; i < sizeof usual / sizeof usual[0]; i++)
+		expect(counters, at, method_index(text_from(method)), usual[i]);
 }
 
 static void
@@ -80,6 +131,38 @@ create_failures(struct http_counters *counters)
 	}
 }
 
+static void
+create_dependencies(struct http_counters *counters)
+{
+	static const char *const names[] = { "kafka", "redis" };
+	static const char *const ops[] = { "call", "fold" };
+	struct metrics *metrics = counters->metrics;
+	char labels[60];
+	size_t i;
+
+	for (i = 0; i < N_DEPENDENCIES; i++) {
+		snprintf(labels, sizeof labels, "dependency=\"%s\"", names[i]);
+		counters->dependencies[i] = metrics_series(metrics,
+		    METRIC_GAUGE, "schedrun_dependency_up", labels,
+		    "Whether the dependency answers.");
+	}
+	for (i = 0; i < N_KAFKA_CODES; i++) {
+		snprintf(labels, sizeof labels, "code=\"%s\"", kafka_codes[i]);
+		counters->kafka_errors[i] = metrics_series(metrics,
+		    METRIC_COUNTER, "schedrun_kafka_errors_total", labels,
+		    "Errors that librdkafka told of, by its code.");
+	}
+	for (i = 0; i < N_REDIS_OPS; i++) {
+		snprintf(labels, sizeof labels, "op=\"%s\"", ops[i]);
+		counters->redis.seconds[i] = metrics_histogram(metrics,
+		    "schedrun_redis_round_trip_seconds", labels,
+		    "Rounds of Redis.", metrics_seconds, metrics_seconds_n);
+	}
+	counters->redis.errors = metrics_series(metrics, METRIC_COUNTER,
+	    "schedrun_redis_errors_total", "kind=\"unavailable\"",
+	    "Failed rounds of Redis.");
+}
+
 struct http_counters *
 http_counters_create(struct metrics *metrics, size_t n_routes)
 {
@@ -94,7 +177,8 @@ http_counters_create(struct metrics *metrics, size_t n_routes)
 	    "schedrun_http_in_flight_requests", "",
 	    "Requests that have no answer yet.");
 	create_failures(counters);
-	http_counters_route(counters, n_routes, "none");
+	create_dependencies(counters);
+	http_counters_route(counters, n_routes, "none", "other");
 	return counters;
 }
 
@@ -104,31 +188,16 @@ http_counters_destroy(struct http_counters *counters)
 	free(counters);
 }
 
-static size_t
-method_index(struct text method)
-{
-	size_t i;
-
-	for (i = 0; i < N_METHODS - 1; i++)
-		if (text_equal(method, text_from(methods[i])))
-			break;
-	return i;
-}
-
 void
 http_counters_answer(struct http_counters *counters, size_t route,
     struct text method, int status, double seconds)
 {
 	size_t at = route < counters->n_routes ? route : counters->n_routes;
 	struct route_counters *row = &counters->routes[at];
-	size_t m = method_index(method), code;
+	size_t m = method_index(method);
 
-	for (code = 0; code < N_CODES - 1; code++)
-		if (codes[code] == status)
-			break;
-	if (row->answers[m][code] == NULL)
-		row->answers[m][code] = answer_series(counters, row, m, code);
-	metric_add(row->answers[m][code], 1);
+	expect(counters, row, m, status);
+	metric_add(row->answers[m][code_index(status)], 1);
 	metric_observe(row->seconds, seconds, 1);
 }
 
@@ -149,4 +218,29 @@ http_counters_server(
 	metric_set(
 	    counters->connections, (double)http_server_connections(server));
 	metric_set(counters->in_flight, (double)http_server_requests(server));
+}
+
+void
+http_counters_dependency(
+    struct http_counters *counters, enum http_dependency dependency, bool up)
+{
+	metric_set(counters->dependencies[dependency], up ? 1 : 0);
+}
+
+void
+http_counters_kafka_error(void *argument, const char *code)
+{
+	struct http_counters *counters = argument;
+	size_t i;
+
+	for (i = 0; i < N_KAFKA_CODES - 1; i++)
+		if (strcmp(kafka_codes[i], code) == 0)
+			break;
+	metric_add(counters->kafka_errors[i], 1);
+}
+
+const struct redis_counters *
+http_counters_redis(const struct http_counters *counters)
+{
+	return &counters->redis;
 }

@@ -1,6 +1,8 @@
 #ifndef SCHEDRUN_PRODUCER_HTTP_COUNTERS_H
 #define SCHEDRUN_PRODUCER_HTTP_COUNTERS_H
 
+#include <stdbool.h>
+
 #include "common/http_server.h"
 #include "common/metrics.h"
 #include "common/text.h"
@@ -17,8 +19,8 @@ struct http_counters *http_counters_create(
 void http_counters_destroy(struct http_counters *counters);
 
 /* The name of route number `route`; before the first request. */
-void http_counters_route(
-    struct http_counters *counters, size_t route, const char *pattern);
+void http_counters_route(struct http_counters *counters, size_t route,
+    const char *pattern, const char *method);
 
 /* An answer, after so many seconds; `route` SIZE_MAX: no route fits. */
 void http_counters_answer(struct http_counters *counters, size_t route,
@@ -30,5 +32,19 @@ void http_counters_auth_failure(
 /* The gauges that are looked at now and then. */
 void http_counters_server(
     struct http_counters *counters, const struct http_server *server);
+enum http_dependency { DEPENDENCY_KAFKA, DEPENDENCY_REDIS, N_DEPENDENCIES };
+void http_counters_dependency(
+    struct http_counters *counters, enum http_dependency dependency, bool up);
+
+/* For kafka_health_on_error: `counters` and librdkafka's code; any thread. */
+void http_counters_kafka_error(void *counters, const char *code);
+
+/* Jobs with Redis; any thread. */
+enum http_redis_op { REDIS_OP_CALL, REDIS_OP_FOLD, N_REDIS_OPS };
+struct redis_counters {
+	struct metric *seconds[N_REDIS_OPS], *errors;
+};
+const struct redis_counters *http_counters_redis(
+    const struct http_counters *counters);
 
 #endif

@@ -130,6 +130,8 @@ create_parts(struct adapter *a, struct error *err)
 	set_redis(a);
 	set_base_path(a);
 	a->kafka = kafka_health_create();
+	kafka_health_on_error(
+	    a->kafka, http_counters_kafka_error, a->app.counters);
 	a->app.auth =
 	    http_auth_create(config, a->app.loop, a->checks[CHECK_KEYS], err);
 	return a->app.auth != NULL ? 0 : -1;
@@ -148,6 +150,7 @@ create_runs(struct adapter *a, struct error *err)
 		.runs = a->view,
 		.keyspace = a->app.keyspace,
 		.view_ttl_ms = a->app.view_ttl_ms,
+		.counters = http_counters_redis(a->app.counters),
 	};
 	struct run_publisher_settings publisher = {
 		.loop = a->app.loop,
@@ -177,6 +180,8 @@ create_runs(struct adapter *a, struct error *err)
 	if (config_number(config, "http.rate") > 0)
 		a->runs.rate =
 		    rate_limit_create(config_number(config, "http.rate"));
+	a->runs.forward_trace =
+	    strcmp(config_text(config, "trace.mode"), "forward") == 0;
 	a->app.runs = &a->runs;
 	a->app.events = http_events_create(&a->app, a->kafka);
 	return 0;
@@ -200,6 +205,7 @@ start_threads(struct adapter *a, struct error *err)
 		.publisher = a->runs.publisher,
 		.kafka = a->kafka,
 		.redis = a->redis,
+		.pool = a->app.pool,
 		.kafka_check = a->checks[CHECK_KAFKA],
 		.redis_check = a->checks[CHECK_REDIS],
 	};
@@ -208,6 +214,7 @@ start_threads(struct adapter *a, struct error *err)
 		.kafka = a->kafka,
 		.redis = a->view,
 		.check = a->checks[CHECK_VIEW],
+		.counters = http_counters_redis(a->app.counters),
 		.lag = metrics_series(a->app.metrics, METRIC_GAUGE,
 		    "schedrun_run_view_lag_records", "",
 		    "Results and builds that are not in the run view yet."),
@@ -345,6 +352,10 @@ on_turn(void *argument)
 
 	health_turn(a->beat);
 	http_counters_server(a->app.counters, a->app.server);
+	http_counters_dependency(a->app.counters, DEPENDENCY_KAFKA,
+	    health_check_is_ok(a->checks[CHECK_KAFKA]));
+	http_counters_dependency(a->app.counters, DEPENDENCY_REDIS,
+	    health_check_is_ok(a->checks[CHECK_REDIS]));
 	sd_notify(0, "WATCHDOG=1");
 }
 

@@ -7,7 +7,8 @@
 #include "common/memory.h"
 #include "schemas/keyspace.h"
 
-#define EVERY_S 2
+#define EVERY_MS 2000
+#define SOON_MS 250 /* while something is wrong */
 #define CALL_MS 3000
 #define FRESH_MS 10000
 
@@ -20,46 +21,65 @@ struct http_probe {
 	bool stop;
 };
 
-static void
+/* Both: whether all is well. */
+static bool
 look_at_kafka(struct http_probe *probe)
 {
+	struct health_check *check = probe->settings.kafka_check;
 	struct kafka_state state;
 	struct error err;
 
 	if (run_publisher_probe(probe->settings.publisher, CALL_MS, &err) !=
 	    0) {
-		health_bad(probe->settings.kafka_check, "%s", err.message);
-		return;
+		health_bad(check, "%s", err.message);
+		return false;
 	}
 	kafka_health_read(probe->settings.kafka, FRESH_MS, &state);
 	if (state.up)
-		health_ok(probe->settings.kafka_check);
+		health_ok(check);
 	else
-		health_bad(probe->settings.kafka_check, "%s", state.reason);
+		health_bad(check, "%s", state.reason);
+	return state.up;
+}
+
+static bool
+look_at_redis(struct http_probe *probe)
+{
+	struct health_check *check = probe->settings.redis_check;
+	struct error err;
+	int64_t evicted;
+	bool good = redis_connect(probe->redis, &err) == 0 &&
+	    keyspace_check_eviction(probe->redis, &evicted, &err) == 0;
+
+	if (good)
+		health_ok(check);
+	else
+		health_bad(check, "%s", err.message);
+	/* One that evicts is no good, but it answers. */
+	work_pool_tell(probe->settings.pool, redis_is_connected(probe->redis));
+	return good;
 }
 
 static void
-look_at_redis(struct http_probe *probe)
+add_ms(struct timespec *time, long ms)
 {
-	struct error err;
-	int64_t evicted;
-
-	if (redis_connect(probe->redis, &err) != 0 ||
-	    keyspace_check_eviction(probe->redis, &evicted, &err) != 0)
-		health_bad(probe->settings.redis_check, "%s", err.message);
-	else
-		health_ok(probe->settings.redis_check);
+	time->tv_sec += ms / 1000;
+	time->tv_nsec += ms % 1000 * 1000000;
+	if (time->tv_nsec >= 1000000000) {
+		time->tv_sec++;
+		time->tv_nsec -= 1000000000;
+	}
 }
 
 /* Waits for the next look; true: to stop. */
 static bool
-rest(struct http_probe *probe)
+rest(struct http_probe *probe, long ms)
 {
 	struct timespec until;
 	bool stop;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += EVERY_S;
+	add_ms(&until, ms);
 	pthread_mutex_lock(&probe->lock);
 	if (!probe->stop)
 		pthread_cond_timedwait(&probe->changed, &probe->lock, &until);
@@ -73,10 +93,12 @@ run(void *argument)
 {
 	struct http_probe *probe = argument;
 
+	bool redis, kafka;
+
 	do {
-		look_at_redis(probe);
-		look_at_kafka(probe);
-	} while (!rest(probe));
+		redis = look_at_redis(probe);
+		kafka = look_at_kafka(probe);
+	} while (!rest(probe, redis && kafka ? EVERY_MS : SOON_MS));
 	return NULL;
 }
 

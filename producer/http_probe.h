@@ -5,6 +5,7 @@
 #include "common/kafka_client.h"
 #include "common/redis_pipeline.h"
 #include "producer/run_publisher.h"
+#include "producer/work_pool.h"
 
 /*
  * A thread that asks Kafka and Redis how they are, so that readiness has fresh
@@ -16,6 +17,7 @@ struct http_probe_settings {
 	struct run_publisher *publisher;
 	struct kafka_health *kafka;
 	struct redis_settings redis;
+	struct work_pool *pool; /* is told whether Redis answers */
 	struct health_check *kafka_check, *redis_check;
 };
 

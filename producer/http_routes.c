@@ -121,7 +121,8 @@ http_routes_register(struct http_app *app)
 	size_t i;
 
 	for (i = 0; i < N_ROUTES; i++)
-		http_counters_route(app->counters, i, routes[i].pattern);
+		http_counters_route(
+		    app->counters, i, routes[i].pattern, routes[i].method);
 }
 
 /* The object that a pattern's segment stands for, or NULL for a literal. */

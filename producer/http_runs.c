@@ -5,24 +5,20 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "producer/http_access.h"
 #include "producer/http_call.h"
+#include "producer/run_lookup.h"
 #include "producer/run_options.h"
 #include "producer/run_view.h"
 
 #define LOOK_FIRST_MS 200 /* then doubled each time */
 
-enum finding { FOUND, MISSING, DENIED };
-
 /* One POST or GET of a run, in the call's arena. */
 struct run_call {
+	struct run_lookup at; /* first; its record is what will be answered */
 	struct http_call *call;
 	struct http_runs *runs;
-	struct run_record record; /* what is going to be answered */
-	enum finding finding;
 	bool posted;   /* POST: has a Location */
 	bool keyed;    /* has an Idempotency-Key */
-	bool stored;   /* by us, just now */
 	bool accepted; /* the broker has it (or had it); GET: always */
 	int wait_s;    /* preferred; -1: nothing */
 	int64_t wait_until_ms, look_ms;
@@ -33,7 +29,6 @@ struct run_call {
 	 */
 	bool working, hurry;
 	struct buffer late; /* a result that came meanwhile, in stored form */
-	struct text api_base;
 };
 
 static void look_again(struct run_call *run);
@@ -45,13 +40,13 @@ add_location(struct run_call *run)
 	struct text base = call->app->base_path;
 	char rid[RID_SIZE_MAX];
 	size_t rid_size =
-	    rid_format(TEXT(RID_RUN_PREFIX), &run->record.id, rid);
+	    rid_format(TEXT(RID_RUN_PREFIX), &run->at.record.id, rid);
 	size_t size = base.size + RID_SIZE_MAX * 2 + 80;
 	char *out = arena_alloc(call->arena, size);
 	int n = snprintf(out, size,
 	    "%.*s/api/v2/orchestration/schedules/%.*s/runs/%.*s",
-	    TEXT_ARG(base), TEXT_ARG(run->record.schedule_rid), (int)rid_size,
-	    rid);
+	    TEXT_ARG(base), TEXT_ARG(run->at.record.schedule_rid),
+	    (int)rid_size, rid);
 
 	http_call_field(call, "Location", (struct text){ out, (size_t)n });
 }
@@ -66,7 +61,7 @@ answer_run(struct run_call *run)
 	buffer_finish(&run->late);
 	if (run->posted)
 		add_location(run);
-	if (run->posted && run->keyed && !run->stored)
+	if (run->posted && run->keyed && !run->at.stored)
 		http_call_field(call, "Idempotency-Replayed", TEXT("true"));
 	if (run->wait_s >= 0) {
 		char *applied = arena_alloc(call->arena, 24);
@@ -75,7 +70,7 @@ answer_run(struct run_call *run)
 		http_call_field(call, "Preference-Applied",
 		    (struct text){ applied, (size_t)n });
 	}
-	run_record_write_api(&run->record, call->profile, &body);
+	run_record_write_api(&run->at.record, call->profile, &body);
 	http_call_json(call, 200, &body);
 	buffer_finish(&body);
 }
@@ -93,7 +88,7 @@ run_rid(struct run_call *run)
 	char *rid = arena_alloc(run->call->arena, RID_SIZE_MAX);
 
 	return (struct text){ rid,
-		rid_format(TEXT(RID_RUN_PREFIX), &run->record.id, rid) };
+		rid_format(TEXT(RID_RUN_PREFIX), &run->at.record.id, rid) };
 }
 
 /* Takes a result over that the loop has seen; texts are copied. */
@@ -104,7 +99,7 @@ adopt(struct run_call *run, struct text stored)
 	struct error err;
 
 	if (run_record_parse(stored, run->call->arena, &found, &err) == 0)
-		run->record = found;
+		run->at.record = found;
 }
 
 static void
@@ -173,10 +168,10 @@ read_again(struct http_call *call, struct work_redis *redis)
 	struct run_call *run = call->state;
 	struct run_record found;
 
-	if (run_view_get(&redis->view, &run->record.id, call->arena, &found,
+	if (run_view_get(&redis->view, &run->at.record.id, call->arena, &found,
 		&call->error) == 1 &&
 	    found.state != RUN_PENDING)
-		run->record = found;
+		run->at.record = found;
 }
 
 static void
@@ -187,7 +182,7 @@ after_look(struct http_call *call)
 	run->working = false;
 	if (run->late.size > 0)
 		adopt(run, buffer_text(&run->late));
-	if (run->record.state != RUN_PENDING || is_due(run))
+	if (run->at.record.state != RUN_PENDING || is_due(run))
 		answer_run(run);
 	else
 		wait_on(run);
@@ -217,7 +212,7 @@ begin_wait(struct run_call *run)
 	run->wait_until_ms =
 	    loop_now_ms(run->call->app->loop) + run->wait_s * INT64_C(1000);
 	run->look_ms = LOOK_FIRST_MS / 2;
-	run->waiter.run = run->record.id;
+	run->waiter.run = run->at.record.id;
 	run->waiter.found = on_found;
 	run->waiter.expired = on_expired;
 	wait_on(run);
@@ -228,7 +223,7 @@ static bool
 wants_to_wait(const struct run_call *run)
 {
 	return run->wait_s > 0 && !run->call->app->draining &&
-	    run->record.state == RUN_PENDING;
+	    run->at.record.state == RUN_PENDING;
 }
 
 static void
@@ -243,7 +238,7 @@ drop_pending(struct http_call *call, struct work_redis *redis)
 {
 	struct run_call *run = call->state;
 
-	run_view_drop_pending(&redis->view, &run->record, &call->error);
+	run_view_drop_pending(&redis->view, &run->at.record, &call->error);
 }
 
 /* Nothing was published: a run without a key must not stay pending for ever. */
@@ -252,7 +247,7 @@ unpublished(struct run_call *run)
 {
 	drop_wait(run);
 	http_request_set_gone(run->call->request, NULL, NULL);
-	if (run->stored && !run->keyed)
+	if (run->at.stored && !run->keyed)
 		http_call_work(run->call, drop_pending, after_drop);
 	else
 		http_call_failed(run->call);
@@ -274,7 +269,7 @@ fail_delivery(
 	http_call_error(call, API_TIMEOUT,
 	    "The broker did not answer in time; the run may still happen.",
 	    (struct api_parameter[]){
-		PARAMETER_T("scheduleRid", run->record.schedule_rid),
+		PARAMETER_T("scheduleRid", run->at.record.schedule_rid),
 		PARAMETER_T("runRid", run_rid(run)), PARAMETER_END });
 }
 
@@ -284,7 +279,11 @@ on_delivered(void *argument, enum publish_outcome outcome, const char *reason)
 	struct run_call *run = argument;
 
 	run->accepted = true;
-	if (outcome != PUBLISH_DONE && run->record.state == RUN_PENDING)
+	if (outcome == PUBLISH_UNSENT && run->at.record.state == RUN_PENDING) {
+		error_set(&run->call->error, ERROR_RETRY, "%s", reason);
+		unpublished(run);
+	} else if (outcome != PUBLISH_DONE &&
+	    run->at.record.state == RUN_PENDING)
 		fail_delivery(run, outcome, reason);
 	else if (!wants_to_wait(run) || is_due(run))
 		answer_run(run);
@@ -296,14 +295,15 @@ publish(struct run_call *run)
 	struct http_call *call = run->call;
 	struct trace_header trace[TRACE_HEADERS_MAX];
 	struct publish publish = {
-		.run = &run->record,
+		.run = &run->at.record,
 		.headers = trace,
 		.done = on_delivered,
 		.argument = run,
 	};
 
-	publish.n_headers =
-	    run_options_trace(http_request_head(call->request), trace);
+	if (run->runs->forward_trace)
+		publish.n_headers =
+		    run_options_trace(http_request_head(call->request), trace);
 	if (wants_to_wait(run))
 		begin_wait(run);
 	if (run_publisher_send(run->runs->publisher, &publish, &call->error) !=
@@ -322,46 +322,14 @@ after_store(struct http_call *call)
 
 	if (call->error.kind != ERROR_NONE)
 		http_call_failed(call);
-	else if (run->finding == MISSING)
+	else if (run->at.finding == RUN_MISSING)
 		http_call_error(call, API_SCHEDULE_NOT_FOUND, NULL, parameters);
-	else if (run->finding == DENIED)
+	else if (run->at.finding == RUN_DENIED)
 		http_call_error(call, API_RUN_DENIED, NULL, parameters);
-	else if (run->record.state != RUN_PENDING)
+	else if (run->at.record.state != RUN_PENDING)
 		answer_run(run);
 	else
 		publish(run);
-}
-
-static enum finding
-judge(const struct schedule_access *schedule)
-{
-	if (!schedule->exists || schedule->head.deleted ||
-	    schedule->right == RIGHT_NONE)
-		return MISSING;
-	return schedule->right == RIGHT_ACT ? FOUND : DENIED;
-}
-
-/* On a pool thread: resolves, pins and stores the run as pending. */
-static void
-store_run(struct http_call *call, struct work_redis *redis)
-{
-	struct run_call *run = call->state;
-	struct access access = http_call_access(call, redis);
-	struct schedule_access schedule;
-	struct run_record existing;
-
-	if (access_read(&access, &call->rids[0], 1, false, &schedule,
-		&call->error) != 0)
-		return;
-	run->finding = judge(&schedule);
-	if (run->finding != FOUND)
-		return;
-	run->record.schedule_version_rid = schedule.head.current_version_rid;
-	run->record.created_time_ms = clock_wall_ms();
-	if (run_view_store_pending(&redis->view, &run->record, call->arena,
-		&run->stored, &existing, &call->error) == 0 &&
-	    !run->stored)
-		run->record = existing;
 }
 
 static struct run_call *
@@ -369,7 +337,7 @@ make_run(struct http_call *call)
 {
 	struct run_call *run = arena_zalloc(call->arena, 1, sizeof *run);
 
-	run->call = call;
+	run->call = run->at.call = call;
 	run->runs = call->app->runs;
 	run->wait_s = run_options_wait(
 	    http_request_head(call->request), run->runs->wait_max_s);
@@ -426,35 +394,13 @@ http_runs_post(struct http_call *call)
 	run->keyed = keyed > 0;
 	if (!is_within_rate(run) || !is_open(run))
 		return;
-	run->record.schedule_rid = call->rids[0];
-	run->record.created_by = caller;
-	run->record.request_id = run_options_request_id(
+	run->at.record.schedule_rid = call->rids[0];
+	run->at.record.created_by = caller;
+	run->at.record.request_id = run_options_request_id(
 	    caller, call->rids[0], run->keyed ? key : TEXT_NONE, call->arena);
-	run->record.id =
-	    rid_run(run->record.schedule_rid, run->record.request_id);
-	http_call_work(call, store_run, after_store);
-}
-
-/* A run is seen with its schedule, also after that was deleted. */
-static void
-read_run(struct http_call *call, struct work_redis *redis)
-{
-	struct run_call *run = call->state;
-	struct access access = http_call_access(call, redis);
-	struct schedule_access schedule;
-	struct uuid id = run->record.id;
-	int rc;
-
-	run->finding = MISSING;
-	if (access_read(&access, &call->rids[0], 1, false, &schedule,
-		&call->error) != 0)
-		return;
-	if (!schedule.exists || schedule.right == RIGHT_NONE)
-		return;
-	rc = run_view_get(
-	    &redis->view, &id, call->arena, &run->record, &call->error);
-	if (rc == 1 && text_equal(run->record.schedule_rid, call->rids[0]))
-		run->finding = FOUND;
+	run->at.record.id =
+	    rid_run(run->at.record.schedule_rid, run->at.record.request_id);
+	run_lookup_store(&run->at, after_store);
 }
 
 static void
@@ -472,7 +418,7 @@ after_read(struct http_call *call)
 
 	if (call->error.kind != ERROR_NONE)
 		http_call_failed(call);
-	else if (run->finding != FOUND)
+	else if (run->at.finding != RUN_FOUND)
 		refuse_run(call);
 	else if (wants_to_wait(run))
 		begin_wait(run);
@@ -490,10 +436,10 @@ http_runs_get(struct http_call *call)
 	if (!text_starts_with(id, prefix) ||
 	    !uuid_parse(
 		(struct text){ id.at + prefix.size, id.size - prefix.size },
-		&run->record.id)) {
+		&run->at.record.id)) {
 		refuse_run(call);
 		return;
 	}
 	if (is_open(run))
-		http_call_work(call, read_run, after_read);
+		run_lookup_read(&run->at, after_read);
 }

@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_HTTP_RUNS_H
 #define SCHEDRUN_PRODUCER_HTTP_RUNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "producer/rate_limit.h"
@@ -22,6 +23,7 @@ struct http_runs {
 	struct run_publisher *publisher;
 	struct run_waiters *waiters;
 	int wait_max_s;
+	bool forward_trace; /* trace.mode */
 	struct rate_limit *rate; /* NULL: no limit */
 };
 

@@ -1,8 +1,10 @@
 #include "producer/run_publisher.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/kafka_producer.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "schemas/run_request.h"
 
@@ -12,6 +14,7 @@
 struct run_publisher {
 	struct run_publisher_settings settings;
 	struct kafka_producer *producer;
+	pthread_mutex_t probing; /* another thread uses the producer */
 	struct loop_event *event;
 	struct buffer value;
 };
@@ -33,7 +36,7 @@ delivered(void *opaque, const struct kafka_delivery *delivery)
 	if (delivery->kind == ERROR_NONE)
 		outcome = PUBLISH_DONE;
 	else if (delivery->kind == ERROR_RETRY)
-		outcome = PUBLISH_UNKNOWN;
+		outcome = delivery->unsent ? PUBLISH_UNSENT : PUBLISH_UNKNOWN;
 	pending->done(pending->argument, outcome, delivery->reason);
 	free(pending);
 }
@@ -47,29 +50,62 @@ serve(void *argument)
 		;
 }
 
-struct run_publisher *
-run_publisher_create(
-    const struct run_publisher_settings *settings, struct error *err)
+static struct kafka_producer *
+create_producer(struct run_publisher *publisher, struct error *err)
 {
 	const struct kafka_producer_options options = {
-		.settings = { .config = settings->config,
-		    .health = settings->health,
+		.settings = { .config = publisher->settings.config,
+		    .health = publisher->settings.health,
 		    .client_id = "schedrun-http" },
 		.delivery_timeout_ms = DELIVERY_MS,
 		.delivered = delivered,
 	};
+	struct kafka_producer *producer = kafka_producer_create(&options, err);
+
+	if (producer != NULL)
+		kafka_producer_notify(
+		    producer, loop_event_fd(publisher->event));
+	return producer;
+}
+
+struct run_publisher *
+run_publisher_create(
+    const struct run_publisher_settings *settings, struct error *err)
+{
 	struct run_publisher *publisher = memory_zalloc(1, sizeof *publisher);
 
 	publisher->settings = *settings;
-	publisher->producer = kafka_producer_create(&options, err);
-	if (publisher->producer == NULL) {
-		free(publisher);
-		return NULL;
-	}
+	pthread_mutex_init(&publisher->probing, NULL);
 	publisher->event = loop_event_start(settings->loop, serve, publisher);
-	kafka_producer_notify(
-	    publisher->producer, loop_event_fd(publisher->event));
-	return publisher;
+	publisher->producer = create_producer(publisher, err);
+	if (publisher->producer != NULL)
+		return publisher;
+	run_publisher_destroy(publisher);
+	return NULL;
+}
+
+/*
+ * A fatal error of librdkafka's (the topic was made anew, say) ends a producer,
+ * not the process.  What was pending on it is reported by its end.
+ */
+static int
+replace_producer(struct run_publisher *publisher, struct error *err)
+{
+	struct kafka_producer *old = publisher->producer, *producer;
+
+	if (pthread_mutex_trylock(&publisher->probing) != 0)
+		return error_set(
+		    err, ERROR_RETRY, "the kafka producer is being replaced");
+	producer = create_producer(publisher, err);
+	if (producer != NULL)
+		publisher->producer = producer;
+	pthread_mutex_unlock(&publisher->probing);
+	if (producer == NULL)
+		return -1;
+	log_event(LOG_WARN, "kafka", "producer_replaced",
+	    "librdkafka gave the producer up: it was made anew", LOG_END);
+	kafka_producer_destroy(old, 0);
+	return 0;
 }
 
 int
@@ -77,9 +113,10 @@ run_publisher_ready(struct run_publisher *publisher, struct error *err)
 {
 	struct kafka_state state;
 
-	if (kafka_producer_is_broken(publisher->producer))
+	if (kafka_producer_is_broken(publisher->producer) &&
+	    replace_producer(publisher, err) != 0)
 		return error_set(err, ERROR_RETRY,
-		    "the producer is broken; the process must be restarted");
+		    "the kafka producer is broken and not yet replaced");
 	kafka_health_read(publisher->settings.health, INT64_MAX, &state);
 	if (state.up)
 		return 0;
@@ -132,6 +169,8 @@ run_publisher_send(struct run_publisher *publisher,
 		&message, err) == 0)
 		return 0;
 	free(pending);
+	if (err->kind == ERROR_FATAL) /* the producer, not the process */
+		err->kind = ERROR_RETRY;
 	return -1;
 }
 
@@ -145,8 +184,13 @@ int
 run_publisher_probe(
     struct run_publisher *publisher, int timeout_ms, struct error *err)
 {
-	return kafka_producer_probe(
+	int rc;
+
+	pthread_mutex_lock(&publisher->probing);
+	rc = kafka_producer_probe(
 	    publisher->producer, publisher->settings.topic, timeout_ms, err);
+	pthread_mutex_unlock(&publisher->probing);
+	return rc;
 }
 
 void
@@ -157,5 +201,6 @@ run_publisher_destroy(struct run_publisher *publisher)
 	kafka_producer_destroy(publisher->producer, CLOSE_MS);
 	loop_event_stop(publisher->event);
 	buffer_finish(&publisher->value);
+	pthread_mutex_destroy(&publisher->probing);
 	free(publisher);
 }

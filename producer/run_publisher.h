@@ -28,6 +28,7 @@ struct run_publisher_settings {
 enum publish_outcome {
 	PUBLISH_DONE,    /* the broker has it */
 	PUBLISH_UNKNOWN, /* no answer in time: it may or may not be there */
+	PUBLISH_UNSENT,  /* not in time, and it never left: try again */
 	PUBLISH_REFUSED, /* it is not there and never will be */
 };
 
@@ -37,7 +38,7 @@ struct run_publisher *run_publisher_create(
 
 /*
  * Whether it makes sense to begin: ERROR_RETRY if the broker is known to be
- * away or the queue is full.
+ * away.  A producer that librdkafka has given up is replaced here.
  */
 int run_publisher_ready(struct run_publisher *publisher, struct error *err);
 

@@ -6,6 +6,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "producer/run_view_internal.h"
 
 #define NUMBER_SIZE 24
 #define PAGE_MAX 1000
@@ -29,40 +30,6 @@ static const char drop_source[] =
     "redis.call('ZREM', KEYS[2], ARGV[2]) "
     "return 1";
 
-/*
- * KEYS f, then r and x of each run, then b of each build; ARGV next offset,
- * view.ttl, oldest member to keep, number of runs, what f was, then (json, ttl,
- * member, partition, offset) of each run, then (value, ttl) of each build.  A
- * result that is there with a lower place stays: the first one counts.
- */
-static const char fold_source[] =
-    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
-    "if at < tonumber(ARGV[5]) then return 0 end "
-    "local runs = tonumber(ARGV[4]) "
-    "local a = 6 "
-    "for i = 1, runs do "
-    "  local r, x = KEYS[2 * i], KEYS[2 * i + 1] "
-    "  local old = redis.call('GET', r) "
-    "  local p, o = string.match(old or '', '^{\"at\":\"(%d+)%.(%d+)\"')"
-    "  if not p or (p == ARGV[a + 3] and tonumber(o) > "
-    "tonumber(ARGV[a + 4])) then "
-    "    redis.call('SET', r, ARGV[a], 'PX', ARGV[a + 1]) "
-    "    redis.call('ZADD', x, 0, ARGV[a + 2]) "
-    "    redis.call('PEXPIRE', x, ARGV[2]) "
-    "    redis.call('ZREMRANGEBYLEX', x, '-', '(' .. ARGV[3]) "
-    "  end "
-    "  a = a + 5 "
-    "end "
-    "for i = 2 * runs + 2, #KEYS do "
-    "  redis.call('HSET', KEYS[i], 'e', ARGV[a]) "
-    "  redis.call('PEXPIRE', KEYS[i], ARGV[a + 1]) "
-    "  a = a + 2 "
-    "end "
-    "if tonumber(ARGV[1]) > at then "
-    "  redis.call('SET', KEYS[1], ARGV[1]) "
-    "end "
-    "return 1";
-
 void
 run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
     int64_t ttl_ms)
@@ -73,12 +40,12 @@ run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
 		.ttl_ms = ttl_ms,
 		.pending = { .source = pending_source },
 		.drop = { .source = drop_source },
-		.fold = { .source = fold_source },
+		.fold = { .source = run_view_fold_source },
 	};
 }
 
-static struct text
-run_key(struct run_view *view, const char *kind, const struct uuid *id,
+struct text
+run_view_run_key(struct run_view *view, const char *kind, const struct uuid *id,
     struct arena *arena)
 {
 	struct text kind_text = text_from(kind);
@@ -91,8 +58,8 @@ run_key(struct run_view *view, const char *kind, const struct uuid *id,
 	return (struct text){ key, size };
 }
 
-static struct text
-text_key(struct run_view *view, const char *kind, struct text name,
+struct text
+run_view_text_key(struct run_view *view, const char *kind, struct text name,
     struct arena *arena)
 {
 	struct text kind_text = text_from(kind);
@@ -105,18 +72,8 @@ text_key(struct run_view *view, const char *kind, struct text name,
 	return (struct text){ key, size };
 }
 
-static struct text
-position_key(struct run_view *view, const char *topic, int32_t partition,
-    struct arena *arena)
-{
-	char name[300];
-	int n = snprintf(name, sizeof name, "%s:%ld", topic, (long)partition);
-
-	return text_key(view, "f:", (struct text){ name, (size_t)n }, arena);
-}
-
-static struct text
-number(int64_t value, struct arena *arena)
+struct text
+run_view_number(int64_t value, struct arena *arena)
 {
 	char *out = arena_alloc(arena, NUMBER_SIZE);
 
@@ -135,8 +92,8 @@ run_place_write(
 	memcpy(out + 8, id->bytes, sizeof id->bytes);
 }
 
-static struct text
-place_of(const struct run_record *record, struct arena *arena)
+struct text
+run_view_place(const struct run_record *record, struct arena *arena)
 {
 	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
 
@@ -144,8 +101,8 @@ place_of(const struct run_record *record, struct arena *arena)
 	return (struct text){ out, RUN_PLACE_SIZE };
 }
 
-static struct text
-stored_form(const struct run_record *record, struct arena *arena)
+struct text
+run_view_stored(const struct run_record *record, struct arena *arena)
 {
 	struct buffer out = { 0 };
 	struct text text;
@@ -156,9 +113,9 @@ stored_form(const struct run_record *record, struct arena *arena)
 	return text;
 }
 
-/* One command; the reply is the caller's unless it is an error. */
-static struct redis_reply *
-ask(struct run_view *view, const struct text *argv, size_t n, struct error *err)
+struct redis_reply *
+run_view_command(
+    struct run_view *view, const struct text *argv, size_t n, struct error *err)
 {
 	struct redis_reply *reply;
 
@@ -172,9 +129,10 @@ ask(struct run_view *view, const struct text *argv, size_t n, struct error *err)
 	return NULL;
 }
 
-static struct redis_reply *
-run(struct run_view *view, struct redis_script *script, const struct text *keys,
-    size_t n_keys, const struct text *args, size_t n_args, struct error *err)
+struct redis_reply *
+run_view_script(struct run_view *view, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args, struct error *err)
 {
 	struct redis_reply *reply;
 
@@ -189,30 +147,84 @@ run(struct run_view *view, struct redis_script *script, const struct text *keys,
 	return NULL;
 }
 
+/* What is asked to store a pending run. */
+struct pending_question {
+	struct text keys[2], args[3];
+};
+
+static struct pending_question
+pending_question(
+    struct run_view *view, const struct run_record *record, struct arena *arena)
+{
+	return (struct pending_question){
+		.keys = { run_view_run_key(view, "r:", &record->id, arena),
+		    run_view_text_key(
+			view, "x:", record->schedule_rid, arena) },
+		.args = { run_view_stored(record, arena),
+		    run_view_number(view->ttl_ms, arena),
+		    run_view_place(record, arena) },
+	};
+}
+
+static int
+take_pending(const struct redis_reply *reply, struct arena *arena, bool *stored,
+    struct run_record *existing, struct error *err)
+{
+	*stored = redis_reply_type(reply) == REDIS_NIL;
+	return *stored
+	    ? 0
+	    : run_record_parse(redis_reply_text(reply), arena, existing, err);
+}
+
 int
 run_view_store_pending(struct run_view *view, const struct run_record *record,
     struct arena *arena, bool *stored, struct run_record *existing,
     struct error *err)
 {
-	struct text keys[] = {
-		run_key(view, "r:", &record->id, arena),
-		text_key(view, "x:", record->schedule_rid, arena),
-	};
-	struct text args[] = {
-		stored_form(record, arena),
-		number(view->ttl_ms, arena),
-		place_of(record, arena),
-	};
-	struct redis_reply *reply =
-	    run(view, &view->pending, keys, 2, args, 3, err);
-	int rc = 0;
+	struct pending_question asked = pending_question(view, record, arena);
+	struct redis_reply *reply = run_view_script(
+	    view, &view->pending, asked.keys, 2, asked.args, 3, err);
+	int rc;
 
 	if (reply == NULL)
 		return -1;
-	*stored = redis_reply_type(reply) == REDIS_NIL;
-	if (!*stored)
-		rc = run_record_parse(
-		    redis_reply_text(reply), arena, existing, err);
+	rc = take_pending(reply, arena, stored, existing, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+run_view_load(struct run_view *view, struct error *err)
+{
+	return view->pending.sha1[0] != '\0'
+	    ? 0
+	    : redis_load_script(view->redis, &view->pending, err);
+}
+
+void
+run_view_ask_pending(
+    struct run_view *view, const struct run_record *record, struct arena *arena)
+{
+	struct pending_question asked = pending_question(view, record, arena);
+
+	redis_append_script(
+	    view->redis, &view->pending, asked.keys, 2, asked.args, 3);
+}
+
+int
+run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
+    struct run_record *existing, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(view->redis, err);
+	int rc = -1;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_is_noscript(reply))
+		rc = 0;
+	else if (redis_reply_error(view->redis, reply, "run view", err) == 0 &&
+	    take_pending(reply, arena, stored, existing, err) == 0)
+		rc = 1;
 	redis_reply_destroy(reply);
 	return rc;
 }
@@ -223,13 +235,13 @@ run_view_drop_pending(
 {
 	struct arena *arena = arena_create(4096);
 	struct text keys[] = {
-		run_key(view, "r:", &record->id, arena),
-		text_key(view, "x:", record->schedule_rid, arena),
+		run_view_run_key(view, "r:", &record->id, arena),
+		run_view_text_key(view, "x:", record->schedule_rid, arena),
 	};
-	struct text args[] = { stored_form(record, arena),
-		place_of(record, arena) };
+	struct text args[] = { run_view_stored(record, arena),
+		run_view_place(record, arena) };
 	struct redis_reply *reply =
-	    run(view, &view->drop, keys, 2, args, 2, err);
+	    run_view_script(view, &view->drop, keys, 2, args, 2, err);
 	int rc = reply != NULL ? 0 : -1;
 
 	redis_reply_destroy(reply);
@@ -237,21 +249,53 @@ run_view_drop_pending(
 	return rc;
 }
 
+static int
+take_run(const struct redis_reply *reply, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	if (redis_reply_type(reply) == REDIS_NIL)
+		return 0;
+	return run_record_parse(redis_reply_text(reply), arena, record, err) ==
+		0
+	    ? 1
+	    : -1;
+}
+
 int
 run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
     struct run_record *record, struct error *err)
 {
-	struct text argv[] = { TEXT("GET"), run_key(view, "r:", id, arena) };
-	struct redis_reply *reply = ask(view, argv, 2, err);
-	int rc = -1;
+	struct text argv[] = { TEXT("GET"),
+		run_view_run_key(view, "r:", id, arena) };
+	struct redis_reply *reply = run_view_command(view, argv, 2, err);
+	int rc;
 
 	if (reply == NULL)
 		return -1;
-	if (redis_reply_type(reply) == REDIS_NIL)
-		rc = 0;
-	else if (run_record_parse(
-		     redis_reply_text(reply), arena, record, err) == 0)
-		rc = 1;
+	rc = take_run(reply, arena, record, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+void
+run_view_ask(struct run_view *view, const struct uuid *id, struct arena *arena)
+{
+	struct text argv[] = { TEXT("GET"),
+		run_view_run_key(view, "r:", id, arena) };
+
+	redis_append(view->redis, argv, 2);
+}
+
+int
+run_view_hear(struct run_view *view, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(view->redis, err);
+	int rc = -1;
+
+	if (reply != NULL &&
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		rc = take_run(reply, arena, record, err);
 	redis_reply_destroy(reply);
 	return rc;
 }
@@ -270,11 +314,11 @@ list_places(struct run_view *view, struct text schedule_rid, struct text after,
 	} else {
 		buffer_byte(&from, '+');
 	}
-	reply = ask(view,
+	reply = run_view_command(view,
 	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
-		text_key(view, "x:", schedule_rid, arena), buffer_text(&from),
-		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
-		number((int64_t)n + 1, arena) },
+		run_view_text_key(view, "x:", schedule_rid, arena),
+		buffer_text(&from), TEXT("-"), TEXT("LIMIT"), TEXT("0"),
+		run_view_number((int64_t)n + 1, arena) },
 	    7, err);
 	buffer_finish(&from);
 	return reply;
@@ -297,9 +341,9 @@ fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
 			return NULL;
 		}
 		memcpy(id.bytes, place.at + 8, sizeof id.bytes);
-		argv[1 + i] = run_key(view, "r:", &id, arena);
+		argv[1 + i] = run_view_run_key(view, "r:", &id, arena);
 	}
-	return ask(view, argv, n + 1, err);
+	return run_view_command(view, argv, n + 1, err);
 }
 
 /* Runs that have expired leave the list as well. */
@@ -311,9 +355,9 @@ drop_places(struct run_view *view, struct text schedule_rid,
 	struct redis_reply *reply;
 
 	argv[0] = TEXT("ZREM");
-	argv[1] = text_key(view, "x:", schedule_rid, arena);
+	argv[1] = run_view_text_key(view, "x:", schedule_rid, arena);
 	memcpy(argv + 2, places, n * sizeof *places);
-	reply = ask(view, argv, n + 2, err);
+	reply = run_view_command(view, argv, n + 2, err);
 	redis_reply_destroy(reply);
 	return reply != NULL ? 0 : -1;
 }
@@ -376,9 +420,9 @@ int
 run_view_get_build(struct run_view *view, const struct uuid *id,
     struct arena *arena, struct build_record *build, struct error *err)
 {
-	struct text argv[] = { TEXT("HMGET"), run_key(view, "b:", id, arena),
-		TEXT("e"), TEXT("s") };
-	struct redis_reply *reply = ask(view, argv, 4, err);
+	struct text argv[] = { TEXT("HMGET"),
+		run_view_run_key(view, "b:", id, arena), TEXT("e"), TEXT("s") };
+	struct redis_reply *reply = run_view_command(view, argv, 4, err);
 	struct text event;
 
 	if (reply == NULL)
@@ -391,163 +435,18 @@ run_view_get_build(struct run_view *view, const struct uuid *id,
 	return build->event.at != NULL;
 }
 
-/* Digits only; anything else is no position. */
-static int64_t
-read_position(struct text value)
-{
-	int64_t offset = 0;
-	size_t i;
-
-	if (value.size == 0 || value.size > 15)
-		return -1;
-	for (i = 0; i < value.size; i++) {
-		if (value.at[i] < '0' || value.at[i] > '9')
-			return -1;
-		offset = offset * 10 + (value.at[i] - '0');
-	}
-	return offset;
-}
-
-int
-run_view_positions(struct run_view *view, struct fold_position *positions,
-    size_t n, struct error *err)
-{
-	struct arena *arena = arena_create(0);
-	size_t i;
-	int rc = redis_connect(view->redis, err);
-
-	for (i = 0; rc == 0 && i < n; i++)
-		redis_append(view->redis,
-		    (struct text[]){ TEXT("GET"),
-			position_key(view, positions[i].topic,
-			    positions[i].partition, arena) },
-		    2);
-	for (i = 0; rc == 0 && i < n; i++) {
-		struct redis_reply *reply = redis_receive(view->redis, err);
-
-		rc = reply == NULL
-		    ? -1
-		    : redis_reply_error(view->redis, reply, "run view", err);
-		if (rc == 0)
-			positions[i].offset =
-			    read_position(redis_reply_text(reply));
-		else
-			redis_disconnect(view->redis);
-		redis_reply_destroy(reply);
-	}
-	arena_destroy(arena);
-	return rc;
-}
-
-int
-run_view_set_position(struct run_view *view,
-    const struct fold_position *position, struct error *err)
-{
-	struct arena *arena = arena_create(1024);
-	struct redis_reply *reply = ask(view,
-	    (struct text[]){ TEXT("SET"),
-		position_key(view, position->topic, position->partition, arena),
-		number(position->offset, arena) },
-	    3, err);
-	int rc = reply != NULL ? 0 : -1;
-
-	redis_reply_destroy(reply);
-	arena_destroy(arena);
-	return rc;
-}
-
-struct fold {
-	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 5];
-	size_t n_keys, n_args;
-};
-
-static void
-fold_run(struct run_view *view, const struct fold_item *item,
-    struct arena *arena, struct fold *fold)
-{
-	const struct run_record *run = item->run;
-
-	fold->keys[fold->n_keys++] = run_key(view, "r:", &run->id, arena);
-	fold->keys[fold->n_keys++] =
-	    text_key(view, "x:", run->schedule_rid, arena);
-	fold->args[fold->n_args++] = stored_form(run, arena);
-	fold->args[fold->n_args++] = number(item->ttl_ms, arena);
-	fold->args[fold->n_args++] = place_of(run, arena);
-	fold->args[fold->n_args++] = number(run->partition, arena);
-	fold->args[fold->n_args++] = number(run->offset, arena);
-}
-
-static struct text
-oldest_place(struct run_view *view, struct arena *arena)
-{
-	static const struct uuid lowest = { { 0 } };
-	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
-	int64_t oldest = clock_wall_ms() - view->ttl_ms;
-
-	run_place_write(oldest > 0 ? oldest : 0, &lowest, out);
-	return (struct text){ out, RUN_PLACE_SIZE };
-}
-
-static void
-fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
-    struct arena *arena, struct fold *fold)
-{
-	size_t i, runs = 0;
-
-	fold->n_args = 5;
-	for (i = 0; i < n; i++)
-		if (items[i].ttl_ms > 0 && items[i].run != NULL) {
-			fold_run(view, &items[i], arena, fold);
-			runs++;
-		}
-	fold->args[3] = number((int64_t)runs, arena);
-	for (i = 0; i < n; i++) {
-		if (items[i].ttl_ms <= 0 || items[i].run != NULL)
-			continue;
-		fold->keys[fold->n_keys++] =
-		    run_key(view, "b:", &items[i].build_id, arena);
-		fold->args[fold->n_args++] = items[i].build_event;
-		fold->args[fold->n_args++] = number(items[i].ttl_ms, arena);
-	}
-}
-
-int
-run_view_fold(
-    struct run_view *view, const struct fold_step *step, struct error *err)
-{
-	struct arena *arena = arena_create(0);
-	struct fold *fold = arena_zalloc(arena, 1, sizeof *fold);
-	struct redis_reply *reply;
-	int rc = -1;
-
-	fold->keys[fold->n_keys++] =
-	    position_key(view, step->topic, step->partition, arena);
-	fold->args[0] = number(step->next, arena);
-	fold->args[1] = number(view->ttl_ms, arena);
-	fold->args[2] = oldest_place(view, arena);
-	fold->args[4] = number(step->folded, arena);
-	fill_fold(view, step->items, step->n, arena, fold);
-	reply = run(view, &view->fold, fold->keys, fold->n_keys, fold->args,
-	    fold->n_args, err);
-	if (reply != NULL)
-		rc = redis_reply_integer(reply) == 1;
-	redis_reply_destroy(reply);
-	arena_destroy(arena);
-	return rc;
-}
-
 int
 run_view_page_key(
     struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err)
 {
 	struct arena *arena = arena_create(1024);
-	struct text name = text_key(view, "k", TEXT(""), arena);
+	struct text name = run_view_text_key(view, "k", TEXT(""), arena);
 	struct uuid random[2] = { uuid_random(), uuid_random() };
 	struct text bytes = { (const char *)random, sizeof random };
 	struct redis_reply *reply;
 	int rc = -1;
 
-	reply = ask(view,
+	reply = run_view_command(view,
 	    (struct text[]){
 		TEXT("SET"), name, bytes, TEXT("NX"), TEXT("GET") },
 	    5, err);

@@ -34,6 +34,17 @@ int run_view_store_pending(struct run_view *view,
     const struct run_record *record, struct arena *arena, bool *stored,
     struct run_record *existing, struct error *err);
 
+/*
+ * The same in two steps, for many at once: run_view_load before, on a connected
+ * Redis with no answer outstanding; then queue all, then hear all.  0:
+ * NOSCRIPT, nothing was done; 1: done.
+ */
+int run_view_load(struct run_view *view, struct error *err);
+void run_view_ask_pending(struct run_view *view,
+    const struct run_record *record, struct arena *arena);
+int run_view_hear_pending(struct run_view *view, struct arena *arena,
+    bool *stored, struct run_record *existing, struct error *err);
+
 /* Takes a pending run back, if it is still as it was stored. */
 int run_view_drop_pending(
     struct run_view *view, const struct run_record *record, struct error *err);
@@ -41,6 +52,12 @@ int run_view_drop_pending(
 /* 1: it is there; 0: it isn't. */
 int run_view_get(struct run_view *view, const struct uuid *id,
     struct arena *arena, struct run_record *record, struct error *err);
+
+/* The same in two steps. */
+void run_view_ask(
+    struct run_view *view, const struct uuid *id, struct arena *arena);
+int run_view_hear(struct run_view *view, struct arena *arena,
+    struct run_record *record, struct error *err);
 
 /* A place in a schedule's list: createdTime, big-endian, and the run's UUID. */
 #define RUN_PLACE_SIZE 24

@@ -7,6 +7,7 @@
 #include "common/kafka_client.h"
 #include "common/metrics.h"
 #include "common/redis_pipeline.h"
+#include "producer/http_counters.h"
 
 /*
  * A thread that folds results and builds into the run view.  Replicas share the
@@ -21,6 +22,7 @@ struct view_fold_settings {
 	struct redis_settings redis; /* of the view */
 	struct health_check *check;  /* "view": caught up, or why not */
 	struct metric *lag;          /* records that are not folded */
+	const struct redis_counters *counters;
 };
 
 /* Starts the thread.  NULL: ERROR_FATAL. */

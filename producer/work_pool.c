@@ -5,72 +5,218 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "producer/build_event.h"
 #include "producer/live_plan.h"
+#include "producer/role_cache.h"
 
 #define THREADS_MAX 16
+#define BATCH_MAX 256 /* jobs that share their rounds */
+#define TRY_MS 250    /* between tries while Redis does not answer */
 #define PLANNER_CACHE ((size_t)4 * 1024 * 1024) /* bytes, of each thread */
+
+struct job_list {
+	struct work_job *first, **last;
+	size_t n;
+};
 
 struct worker {
 	struct work_pool *pool;
 	struct work_redis redis;
+	struct job_list *queue;
 	pthread_t thread;
 	bool started;
 };
 
 struct work_pool {
 	struct loop *loop;
-	pthread_mutex_t lock; /* of the queue and `ending` */
-	pthread_cond_t filled;
-	struct work_job *first, **last;
-	size_t n_waiting, queue_max;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t filled, filled_rounds;
+	struct job_list jobs, rounds; /* by one, many at a time */
+	size_t queue_max;
 	bool ending;
-	struct worker workers[THREADS_MAX];
+	bool down;         /* as we were told */
+	bool failed;       /* the last job had no answer from Redis */
+	int64_t trying_ms; /* when one was last let through to try */
+	struct worker workers[THREADS_MAX + 1];
 	size_t n_workers;
+	const struct redis_counters *counters;
 };
 
-static struct work_job *
-take_job(struct work_pool *pool)
+static void
+list_add(struct job_list *list, struct work_job *job)
 {
-	struct work_job *job;
+	if (list->n++ == 0)
+		list->last = &list->first;
+	job->next = NULL;
+	*list->last = job;
+	list->last = &job->next;
+}
 
-	pthread_mutex_lock(&pool->lock);
-	while (pool->first == NULL && !pool->ending)
-		pthread_cond_wait(&pool->filled, &pool->lock);
-	job = pool->first;
-	if (job != NULL) {
-		pool->first = job->next;
-		pool->n_waiting--;
-		if (pool->first == NULL)
-			pool->last = &pool->first;
-	}
-	pthread_mutex_unlock(&pool->lock);
+static struct work_job *
+list_take(struct job_list *list)
+{
+	struct work_job *job = list->first;
+
+	list->first = job->next;
+	list->n--;
 	return job;
 }
 
-static void
-finish_job(void *argument)
+/* Waits for jobs, then takes up to `max`; none: the end. */
+static struct job_list
+take_jobs(struct worker *worker, size_t max)
 {
-	struct work_job *job = argument;
+	struct work_pool *pool = worker->pool;
+	struct job_list *queue = worker->queue, taken = { 0 };
+	int64_t now;
 
-	job->done(job);
+	pthread_mutex_lock(&pool->lock);
+	while (queue->n == 0 && !pool->ending)
+		pthread_cond_wait(queue == &pool->rounds ? &pool->filled_rounds
+							 : &pool->filled,
+		    &pool->lock);
+	now = clock_monotonic_ms();
+	while (queue->n > 0 && taken.n < max) {
+		struct work_job *job = list_take(queue);
+
+		job->late = now - job->since_ms > WORK_WAIT_MS;
+		job->failed = job->alone = false;
+		list_add(&taken, job);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return taken;
+}
+
+/* A list's ends, on the loop. */
+static void
+finish_jobs(void *argument)
+{
+	struct work_job *job = argument, *next;
+
+	for (; job != NULL; job = next) {
+		next = job->next;
+		job->done(job);
+	}
+}
+
+/* Whether Redis answers is seen by who asks it. */
+static void
+note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
+{
+	struct work_pool *pool = worker->pool;
+	const struct work_job *job;
+	bool failed = false, tried = false;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		failed |= job->failed;
+		tried |= !job->late;
+	}
+	failed = failed &&
+	    (!redis_is_connected(worker->redis.schedules) ||
+		!redis_is_connected(worker->redis.runs));
+	if (!tried)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->failed = failed;
+	pthread_mutex_unlock(&pool->lock);
+	metric_observe(pool->counters->seconds[REDIS_OP_CALL],
+	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, jobs->n);
+	if (failed)
+		metric_add(pool->counters->errors, 1);
+}
+
+/* One round for all that have something to ask; false: nobody has. */
+static bool
+make_round(struct worker *worker, struct work_job **asking, size_t *n)
+{
+	struct work_redis *redis = &worker->redis;
+	struct error ignored;
+	size_t i, left = 0;
+
+	for (i = 0; i < *n; i++)
+		if (asking[i]->rounds->ask(asking[i], redis))
+			asking[left++] = asking[i];
+	*n = left;
+	/* Both are under way before either is waited for; a failure is heard.
+	 */
+	redis_send(redis->schedules, &ignored);
+	redis_send(redis->runs, &ignored);
+	for (i = 0; i < left; i++)
+		asking[i]->rounds->hear(asking[i], redis);
+	return left > 0;
+}
+
+/* Without a connection `work` says what is wrong. */
+static bool
+may_ask(struct worker *worker, const struct work_job *job)
+{
+	struct error ignored;
+
+	return !job->late &&
+	    redis_connect(worker->redis.schedules, &ignored) == 0 &&
+	    redis_connect(worker->redis.runs, &ignored) == 0 &&
+	    run_view_load(&worker->redis.view, &ignored) == 0;
+}
+
+/* Once Redis has not answered one, the others needn't wait for that as well. */
+static void
+work_alone(struct worker *worker, struct job_list *jobs)
+{
+	struct work_job *job;
+	bool away = false;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		if (!job->alone)
+			continue;
+		job->late |= away;
+		job->work(job, &worker->redis);
+		away |= job->failed &&
+		    (!redis_is_connected(worker->redis.schedules) ||
+			!redis_is_connected(worker->redis.runs));
+	}
+}
+
+static void
+work_in_rounds(struct worker *worker, struct job_list *jobs)
+{
+	struct work_job *asking[BATCH_MAX], *job;
+	bool may = may_ask(worker, jobs->first);
+	size_t n = 0;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		job->alone = !may || job->late;
+		if (!job->alone)
+			asking[n++] = job;
+	}
+	while (make_round(worker, asking, &n))
+		;
+	work_alone(worker, jobs);
 }
 
 static void *
 run(void *argument)
 {
 	struct worker *worker = argument;
-	struct work_job *job;
+	struct work_pool *pool = worker->pool;
+	bool rounds = worker->queue == &pool->rounds;
+	struct job_list jobs;
 	sigset_t all;
 
 	sigfillset(&all); /* signals are the main thread's */
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	while ((job = take_job(worker->pool)) != NULL) {
+	while ((jobs = take_jobs(worker, rounds ? BATCH_MAX : 1)).n > 0) {
+		int64_t started_ms = clock_monotonic_ms();
+
 		redis_drop_closed(worker->redis.schedules);
 		redis_drop_closed(worker->redis.runs);
-		job->work(job, &worker->redis);
-		loop_post(worker->pool->loop, finish_job, job);
+		if (rounds)
+			work_in_rounds(worker, &jobs);
+		else
+			jobs.first->work(jobs.first, &worker->redis);
+		note_end(worker, &jobs, started_ms);
+		loop_post(pool->loop, finish_jobs, jobs.first);
 	}
 	return NULL;
 }
@@ -82,6 +228,8 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	struct worker *worker = &pool->workers[pool->n_workers++];
 
 	worker->pool = pool;
+	worker->queue = pool->n_workers == 1 ? &pool->rounds : &pool->jobs;
+	worker->redis.roles = role_cache_create();
 	worker->redis.schedules = redis_create(&settings->schedules, err);
 	if (worker->redis.schedules == NULL)
 		return -1;
@@ -111,10 +259,11 @@ work_pool_create(const struct work_pool_settings *settings, struct error *err)
 
 	pool->loop = settings->loop;
 	pool->queue_max = settings->queue_max;
-	pool->last = &pool->first;
+	pool->counters = settings->counters;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->filled, NULL);
-	for (i = 0; i < settings->n_threads && i < THREADS_MAX; i++)
+	pthread_cond_init(&pool->filled_rounds, NULL);
+	for (i = 0; i <= settings->n_threads && i <= THREADS_MAX; i++)
 		if (start_worker(pool, settings, err) != 0) {
 			work_pool_destroy(pool);
 			return NULL;
@@ -122,22 +271,45 @@ work_pool_create(const struct work_pool_settings *settings, struct error *err)
 	return pool;
 }
 
+/* With the lock held. */
+static bool
+is_open(struct work_pool *pool, int64_t now)
+{
+	if (pool->ending || pool->down ||
+	    pool->jobs.n + pool->rounds.n >= pool->queue_max)
+		return false;
+	if (!pool->failed)
+		return true;
+	if (now - pool->trying_ms < TRY_MS)
+		return false;
+	pool->trying_ms = now;
+	return true;
+}
+
 int
 work_pool_submit(struct work_pool *pool, struct work_job *job)
 {
+	bool rounds = job->rounds != NULL;
 	int rc = -1;
 
-	job->next = NULL;
+	job->since_ms = clock_monotonic_ms();
 	pthread_mutex_lock(&pool->lock);
-	if (pool->n_waiting < pool->queue_max && !pool->ending) {
-		*pool->last = job;
-		pool->last = &job->next;
-		pool->n_waiting++;
-		pthread_cond_signal(&pool->filled);
+	if (is_open(pool, job->since_ms)) {
+		list_add(rounds ? &pool->rounds : &pool->jobs, job);
+		pthread_cond_signal(
+		    rounds ? &pool->filled_rounds : &pool->filled);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return rc;
+}
+
+void
+work_pool_tell(struct work_pool *pool, bool redis_is_up)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->down = !redis_is_up;
+	pthread_mutex_unlock(&pool->lock);
 }
 
 size_t
@@ -146,7 +318,7 @@ work_pool_waiting(struct work_pool *pool)
 	size_t n;
 
 	pthread_mutex_lock(&pool->lock);
-	n = pool->n_waiting;
+	n = pool->jobs.n + pool->rounds.n;
 	pthread_mutex_unlock(&pool->lock);
 	return n;
 }
@@ -161,6 +333,7 @@ work_pool_stop(struct work_pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->filled);
+	pthread_cond_broadcast(&pool->filled_rounds);
 	pthread_mutex_unlock(&pool->lock);
 	for (i = 0; i < pool->n_workers; i++) {
 		if (pool->workers[i].started)
@@ -186,6 +359,7 @@ work_pool_destroy(struct work_pool *pool)
 		redis_destroy(redis->runs);
 	}
 	pthread_cond_destroy(&pool->filled);
+	pthread_cond_destroy(&pool->filled_rounds);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 }

@@ -18,7 +18,8 @@ build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
 libhiredis-dev libcunit1-dev libuv1-dev libhttp-parser-dev
 libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
 run_packages="redis-server default-jre-headless maven curl"
-test_packages="python3 python3-venv"
+# promtool (of prometheus) judges the form of /metrics.
+test_packages="python3 python3-venv prometheus"
 
 fail() {
 	echo "deps: $1" >&2

@@ -5,7 +5,7 @@ figures drift with the machine.  Fails only on results that can't be: missing,
 doubled or wrong ones.  By environment:
   BENCH_N       records of the backlog                     (300000)
   BENCH_ROUNDS  rounds of each side                        (3)
-  BENCH_PARTS   of throughput,latency,lone,distance,start,planner  (all)
+  BENCH_PARTS   of throughput,latency,lone,distance,start,planner,adapter  (all)
   BENCH_SIDES   of copy,floor,worker                       (all)
   BENCH_FLAGS   more flags for the worker, as a shell has them
 """
@@ -396,8 +396,13 @@ def planner(_):
     return found
 
 
+def adapter(bench):
+    import adapter as part
+    return part.measure(bench, program, BUILD, ROUNDS, schedule_name)
+
+
 PARTS = {"throughput": throughput, "latency": latency, "lone": lone, "distance": distance,
-         "start": start, "planner": planner}
+         "start": start, "planner": planner, "adapter": adapter}
 
 
 def main():

@@ -19,7 +19,7 @@ GROUP = "schedrun-worker"
 # Settings that are librdkafka's properties, not keys of ours.
 LIBRDKAFKA = ("bootstrap.servers", "socket.timeout.ms", "session.timeout.ms",
               "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms",
-              "topic.metadata.refresh.interval.ms")
+              "topic.metadata.refresh.interval.ms", "queue.buffering.max.messages")
 
 
 def wait_for(what, holds, timeout=60, pause=0.05):
@@ -155,10 +155,10 @@ class System:
     def init(self, partitions=4):
         return self.must("init", "--partitions", str(partitions), "--replication", "1")
 
-    def apply(self, catalogue):
+    def apply(self, catalogue, *flags):
         path = self.directory / "catalogue.json"
         path.write_text(json.dumps(catalogue))
-        return self.must("apply", str(path))
+        return self.must("apply", *flags, str(path))
 
     def worker(self, name="worker-1", program=None, environment=None, **settings):
         keys = {"worker.id": name}

@@ -888,6 +888,7 @@ test_waking(void)
 	int fd = eventfd(0, EFD_NONBLOCK);
 	struct pollfd waits = { .fd = fd, .events = POLLIN };
 	int64_t started;
+	eventfd_t told;
 	int n;
 
 	CHECK(kafka_consumer_assign(reader, &start, 1, 5000, &err) == 0);
@@ -897,6 +898,8 @@ test_waking(void)
 	CHECK(kafka_consumer_poll(reader, &record, 1, 3000, &err) == 0);
 	CHECK(clock_monotonic_ms() - started < 1000);
 	kafka_consumer_notify(reader, fd);
+	CHECK(poll(&waits, 1, 100) == 1 && eventfd_read(fd, &told) == 0);
+	CHECK(kafka_consumer_poll(reader, &record, 1, 0, &err) == 0);
 	CHECK(poll(&waits, 1, 100) == 0);
 	fill(topic_out, 300);
 	CHECK(poll(&waits, 1, 5000) == 1);
