@@ -3,6 +3,7 @@
 import os
 import pathlib
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -17,7 +18,7 @@ from programs import wait_for
 from raw_http import Connection, check_form
 from test_http_hygiene import AUTH, HOST, NEXT, READ_RUN, RUN, TE, Server, get, post
 
-HEAD_S, BODY_S, IDLE_S = 10, 10, 60
+HEAD_S, BODY_S, IDLE_S, SEND_S = 10, 10, 60, 30
 # A sanitizer keeps what was freed and pads what is not.
 MEMORY = (1500 if "sanitize" in str(programs.BUILD) else 300) * 1024 * 1024
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: "
@@ -101,10 +102,32 @@ SLOW = {
 }
 
 
+class Deaf(threading.Thread):
+    """Asks and asks, reads nothing, and notes when it is cut off."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.seconds = port, None
+        self.start()
+
+    def run(self):
+        peer = fill(self.port, NEXT * 60000)
+        began = time.monotonic()
+        poll = select.poll()
+        poll.register(peer, 0)  # hang-up and errors are told anyhow
+        if poll.poll(60000):
+            self.seconds = time.monotonic() - began
+        peer.close()
+
+
 def test_slow_clients_are_cut_by_total_time(server):
     """All at once, each for its real time."""
+    deaf = Deaf(server.port)
     slow = {name: Slow(server.port, first, drip) for name, (first, drip, _, _) in SLOW.items()}
     faults = []
+    deaf.join(65)
+    if deaf.seconds is None or not SEND_S - 3 <= deaf.seconds <= SEND_S + 3:
+        faults.append(f"who reads nothing: cut after {deaf.seconds} s, not {SEND_S}")
     for name, client in slow.items():
         client.join(95)
         _, _, limit, statuses = SLOW[name]
