@@ -6,6 +6,7 @@
 
 #include "common/memory.h"
 
+#define TURN_REQUESTS 32     /* answered at once before others come in */
 #define PIPELINE_MAX 65536   /* bytes kept of requests that wait their turn */
 #define LINGER_BYTES 4194304 /* read and dropped before the cut */
 
@@ -296,6 +297,7 @@ step(struct http_connection *connection)
 		return step_head(connection);
 	case PHASE_BODY:
 		return step_body(connection);
+	case PHASE_READY:
 	case PHASE_BUSY:
 	case PHASE_SENDING:
 	case PHASE_STREAM:
@@ -337,8 +339,8 @@ is_over_memory(const struct http_connection *connection)
 static void
 shed(struct http_connection *connection)
 {
-	if (connection->phase == PHASE_HEAD ||
-	    connection->phase == PHASE_BODY) {
+	if (connection->phase >= PHASE_HEAD &&
+	    connection->phase <= PHASE_READY) {
 		http_connection_refuse(connection, 503);
 	} else if (connection->phase == PHASE_BUSY && connection->in.size > 0) {
 		connection->flooded = true;
@@ -362,6 +364,17 @@ settle(struct http_connection *connection)
 		tcp_resume(connection->tcp);
 	else if (connection->in.size > PIPELINE_MAX)
 		tcp_pause(connection->tcp);
+	else if (connection->phase == PHASE_READY)
+		tcp_resume(connection->tcp);
+}
+
+/* Whoever sends many requests at once lets others in between. */
+static bool
+has_had_turn(const struct http_connection *connection, unsigned first)
+{
+	return !connection->dead && connection->phase == PHASE_IDLE &&
+	    connection->served - first >= TURN_REQUESTS &&
+	    connection->at < connection->in.size;
 }
 
 /*
@@ -372,11 +385,14 @@ settle(struct http_connection *connection)
 void
 http_connection_advance(struct http_connection *connection)
 {
+	unsigned first = connection->served;
+
 	if (connection->advancing)
 		return;
 	connection->advancing = true;
 	while (!connection->dead && step(connection))
-		;
+		if (has_had_turn(connection, first))
+			http_server_queue(connection);
 	if (!connection->dead)
 		settle(connection);
 	connection->advancing = false;

@@ -26,6 +26,8 @@
  *                     ┌───┴────────────────────────────────┴──┐
  *                     │ LINGER: our side is shut, reads on    │
  *                     └───────────────────────────────────────┘
+ * From SENDING a connection with more bytes goes on at once; after many answers
+ * in a row it waits in READY until others had their turn.
  * LINGER exists because closing a socket with unread bytes resets it, and the
  * reset destroys the answer that is on its way (RFC 9112, section 9.6).
  */
@@ -36,6 +38,7 @@ enum http_phase {
 	PHASE_IDLE,
 	PHASE_HEAD,
 	PHASE_BODY,
+	PHASE_READY, /* IDLE, but more is there: waits for its turn */
 	PHASE_BUSY,
 	PHASE_SENDING,
 	PHASE_STREAM,
@@ -84,10 +87,16 @@ struct http_list {
 	struct http_connection *first, *last;
 };
 
+/* On its way through the loop, which may outlive the server. */
+struct http_turn {
+	struct http_server *server; /* NULL: it is gone */
+};
+
 struct http_server {
 	struct http_server_settings settings;
 	struct tcp_listener *listener;
 	struct loop_timer *sweeper;
+	struct http_turn *turn; /* of those in READY; NULL: there are none */
 	struct http_list lists[N_PHASES]; /* oldest first */
 	size_t n_connections, n_requests, n_rejected;
 	size_t memory; /* of all connections' buffers and requests */
@@ -104,6 +113,7 @@ struct http_server {
 void http_server_enter(
     struct http_connection *connection, enum http_phase phase);
 void http_server_account(struct http_connection *connection);
+void http_server_queue(struct http_connection *connection); /* to READY */
 void http_server_free(struct http_connection *connection);
 
 /* http_connection.c */

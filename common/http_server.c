@@ -108,6 +108,7 @@ phase_limit(const struct http_server *server, enum http_phase phase)
 		return SEND_MS;
 	case PHASE_LINGER:
 		return LINGER_MS;
+	case PHASE_READY:
 	case PHASE_BUSY:
 	case PHASE_STREAM:
 	case N_PHASES:
@@ -142,12 +143,49 @@ sweep(void *argument)
 	}
 }
 
+/* One turn for each that waits for one now. */
+static void
+take_turns(void *argument)
+{
+	struct http_turn *turn = argument;
+	struct http_server *server = turn->server;
+	struct http_connection *connection;
+	size_t n = 0;
+
+	free(turn);
+	if (server == NULL)
+		return;
+	server->turn = NULL;
+	for (connection = server->lists[PHASE_READY].first; connection != NULL;
+	     connection = connection->next)
+		n++;
+	while (n-- > 0 &&
+	    (connection = server->lists[PHASE_READY].first) != NULL) {
+		http_server_enter(connection, PHASE_IDLE);
+		http_connection_advance(connection);
+	}
+}
+
+void
+http_server_queue(struct http_connection *connection)
+{
+	struct http_server *server = connection->server;
+
+	http_server_enter(connection, PHASE_READY);
+	if (server->turn != NULL)
+		return;
+	server->turn = memory_alloc(sizeof *server->turn);
+	server->turn->server = server;
+	loop_post(server->settings.loop, take_turns, server->turn);
+}
+
 /* Ends the connection that deserves it most, and was longest without use. */
 static void
 make_room(struct http_server *server)
 {
 	static const enum http_phase order[] = { PHASE_LINGER, PHASE_IDLE,
-		PHASE_SENDING, PHASE_BODY, PHASE_HEAD, PHASE_FRESH };
+		PHASE_SENDING, PHASE_READY, PHASE_BODY, PHASE_HEAD,
+		PHASE_FRESH };
 	size_t i;
 
 	for (i = 0; i < sizeof order / sizeof order[0]; i++) {
@@ -264,6 +302,8 @@ http_server_destroy(struct http_server *server)
 	server->closing = false;
 	tcp_listener_close(server->listener);
 	loop_timer_stop(server->sweeper);
+	if (server->turn != NULL)
+		server->turn->server = NULL;
 	for (phase = 0; phase < N_PHASES; phase++)
 		drop_all(&server->lists[phase]);
 	buffer_finish(&server->out);

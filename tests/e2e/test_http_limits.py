@@ -111,7 +111,8 @@ class Deaf(threading.Thread):
         self.start()
 
     def run(self):
-        peer = fill(self.port, NEXT * 60000)
+        # answers of some 8 MB: more than the kernel takes
+        peer = fill(self.port, post(target=RUN.replace(b"true", b"a" * 128)) * 10000)
         began = time.monotonic()
         poll = select.poll()
         poll.register(peer, 0)  # hang-up and errors are told anyhow
@@ -294,6 +295,17 @@ def test_what_is_pipelined_behind_a_wait_is_bounded(server):
         peer.close()
     assert grown < MEMORY, f"{grown} bytes"
     wait_for("room", lambda: server.ask(post()).status == 200, 20)
+
+
+def test_a_long_pipeline_lets_others_in(server):
+    """Fifty connections with all the requests they may send, and who comes later."""
+    peers = [fill(server.port, NEXT * 9000) for _ in range(50)]
+    for _ in range(10):
+        before = time.monotonic()
+        assert server.ask(NEXT).status == 200
+        assert time.monotonic() - before < 1
+    for peer in peers:
+        peer.close()
 
 
 def test_clients_that_vanish(server):
