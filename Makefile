@@ -133,6 +133,10 @@ bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against flo
 	@deploy/local/deps.sh test
 	.cache/venv/bin/python tests/bench/bench.py
 
+fuzz: build ## damaged bytes against the adapter (SECONDS=20)
+	@deploy/local/deps.sh test
+	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
+
 lint: ## dependency arrows, doors, each header alone
 	tests/lint/arrows
 
