@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_COMMON_CLOCK_H
 #define SCHEDRUN_COMMON_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,11 @@
 int64_t clock_wall_ms(void);      /* since 1970, UTC */
 int64_t clock_monotonic_ms(void); /* for durations and deadlines only */
 
-/* The moment `ms` from now, on the wall's clock: pthread_cond_timedwait's. */
+/*
+ * A condition whose timed waits end at a moment of clock_after's, `ms` from now
+ * whatever is done to the wall's clock meanwhile.
+ */
+void clock_condition_init(pthread_cond_t *condition);
 struct timespec clock_after(int64_t ms);
 
 /*

@@ -98,7 +98,9 @@ kafka_assignment_take(struct kafka_assignment *assignment,
 	for (int i = 0; i < list->cnt; i++)
 		kafka_places_add(&assignment->places, list->elems[i].topic,
 		    list->elems[i].partition, list->elems[i].offset);
-	return assignment->paused ? apply_pause(assignment, err) : 0;
+	/* Also if nothing is paused: librdkafka 2.0 lets a partition that was
+	 * paused when it went be paused when it comes again. */
+	return apply_pause(assignment, err);
 }
 
 /* _STATE: a fresh assignment is still being started. */

@@ -508,16 +508,12 @@ static struct ending *
 ending_create(rd_kafka_t *handle)
 {
 	struct ending *ending = calloc(1, sizeof *ending);
-	pthread_condattr_t attributes;
 
 	if (ending == NULL)
 		return NULL;
 	ending->handle = handle;
 	pthread_mutex_init(&ending->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&ending->ended, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&ending->ended);
 	return ending;
 }
 
@@ -525,16 +521,9 @@ ending_create(rd_kafka_t *handle)
 static bool
 ending_wait(struct ending *ending, int timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = clock_after(timeout_ms);
 	bool done;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
 	pthread_mutex_lock(&ending->lock);
 	while (!ending->done &&
 	    pthread_cond_timedwait(&ending->ended, &ending->lock, &until) == 0)

@@ -189,6 +189,8 @@ run(void *argument)
 		}
 	}
 	committer_destroy_producer(c);
+	if (c->batch != NULL)
+		committer_hand_back(c, true);
 	pthread_mutex_lock(&c->lock);
 	c->is_ended = true;
 	pthread_cond_broadcast(&c->changed);
@@ -206,7 +208,7 @@ committer_start(const struct committer_settings *settings, struct error *err)
 	c->batch_max_bytes = settings->transaction.batch_max_bytes;
 	c->backoff_ms = BACKOFF_MIN_MS;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->changed, NULL);
+	clock_condition_init(&c->changed);
 	if (pthread_create(&c->thread, NULL, run, c) != 0) {
 		error_fatal(err, 71, "no thread for the commit stage");
 		free(c);
@@ -327,9 +329,8 @@ committer_stop(struct committer *committer, int64_t timeout_ms)
 	struct timespec until;
 	bool ended;
 
-	committer_revoke(committer, false, timeout_ms / 2);
 	pthread_mutex_lock(&committer->lock);
-	until = clock_after(timeout_ms / 2);
+	until = clock_after(timeout_ms);
 	committer->is_stopping = true;
 	pthread_cond_broadcast(&committer->changed);
 	while (!committer->is_ended)

@@ -71,7 +71,10 @@ void committer_set_limits(struct committer *committer,
 bool committer_revoke(
     struct committer *committer, bool lost, int64_t timeout_ms);
 
-/* Ends the thread within `timeout_ms`; -1: it hangs, end the process. */
+/*
+ * Ends the thread within `timeout_ms`, when no batch is in work; -1: it hangs,
+ * end the process.
+ */
 int committer_stop(struct committer *committer, int64_t timeout_ms);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/fault.h"
+#include "worker/watchdog.h"
 
 #define SEEK_MS 5000
 
@@ -164,7 +165,9 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	if (room > CLAIMS_CHUNK)
 		room = CLAIMS_CHUNK;
 	intake->revoked = false;
+	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
 	n = kafka_consumer_poll(intake->consumer, place, room, timeout_ms, err);
+	watchdog_leave(WATCHDOG_INTAKE);
 	if (n > 0 && intake->revoked) {
 		kafka_records_release(place, (size_t)n);
 		return INTAKE_FINE;

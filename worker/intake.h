@@ -20,6 +20,8 @@
  * Thread: stage A.  Source: delivery protocol, sections 3, 4 and 7.
  */
 #define INTAKE_PARTITIONS_MAX 1024 /* assigned to one worker */
+/* For the watchdog: a call of the consumer's, with what it calls of ours. */
+#define INTAKE_GUARD_MS 25000
 
 struct owned { /* an assigned partition */
 	int32_t partition;

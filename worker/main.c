@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,41 +29,54 @@ static const char documentation[] =
 
 static struct pipeline *the_pipeline; /* for the signals' thread */
 
+/* What the signals' thread works with. */
+static struct signals {
+	sigset_t set;
+	int64_t timeout_ms; /* to drain */
+} signals;
+
 /*
- * Signals come to this thread alone.  The first asks for an orderly end; the
- * second ends at once: that is a crash, and crashes are safe.
+ * Signals come to this thread alone.  The first asks for an orderly end within
+ * the time-out.  The second ends at once, and so does the time-out's end: that
+ * is a crash, and crashes are safe.
  */
 static void *
-serve_signals(void *argument)
+serve_signals(void *unused)
 {
-	const sigset_t *set = argument;
-	int number, n = 0;
+	const struct timespec most = { signals.timeout_ms / 1000,
+		signals.timeout_ms % 1000 * 1000000 };
+	int number;
 
-	for (;;) {
-		if (sigwait(set, &number) != 0)
-			continue;
-		if (n++ > 0)
-			_exit(128 + number);
-		log_event(LOG_INFO, "worker", "stopping",
-		    "finishing the batch, leaving the group",
-		    LOG_S("signal", strsignal(number)), LOG_END);
-		pipeline_stop(the_pipeline);
-	}
-	return NULL;
+	(void)unused;
+	while (sigwait(&signals.set, &number) != 0)
+		;
+	log_event(LOG_INFO, "worker", "stopping",
+	    "finishing the batch, leaving the group",
+	    LOG_S("signal", strsignal(number)), LOG_END);
+	pipeline_stop(the_pipeline);
+	do
+		number = sigtimedwait(&signals.set, NULL, &most);
+	while (number < 0 && errno == EINTR);
+	if (number > 0)
+		_exit(128 + number);
+	log_event(LOG_WARN, "worker", "drain_overdue",
+	    "something hangs: leaving it behind, the restart is safe", LOG_END);
+	_exit(0);
 }
 
+/* `timeout_ms`: to drain, with some rest for whoever measures it. */
 static void
-start_signals(void)
+start_signals(int64_t timeout_ms)
 {
-	static sigset_t set;
 	pthread_t thread;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signals.timeout_ms = timeout_ms * 95 / 100;
+	sigemptyset(&signals.set);
+	sigaddset(&signals.set, SIGTERM);
+	sigaddset(&signals.set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals.set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (pthread_create(&thread, NULL, serve_signals, &set) != 0)
+	if (pthread_create(&thread, NULL, serve_signals, NULL) != 0)
 		abort();
 	pthread_detach(thread);
 }
@@ -116,7 +130,7 @@ run(const struct config *config, const struct options *options)
 	settings.worker_id = id;
 	settings.metrics = metrics_create();
 	settings.health = health_create();
-	start_signals();
+	start_signals(config_number(config, "worker.shutdown.timeout"));
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)
 		code = fail(&err);

@@ -14,7 +14,6 @@
 #include "worker/watchdog.h"
 
 #define BEAT_MS 30000
-#define CLOSE_MS 3000
 
 void
 pipeline_wake(void *opaque)
@@ -131,7 +130,7 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	buffer_byte(&id, '\0');
 	p->transactional_id = id.at;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->woken, NULL);
+	clock_condition_init(&p->woken);
 	p->arena = arena_create(0);
 	p->telemetry = telemetry_create(settings->metrics);
 	p->kafka = (struct kafka_settings){ .config = p->config,
@@ -200,39 +199,48 @@ pipeline_turn(struct pipeline *p)
 	watchdog_beat(WATCHDOG_INTAKE);
 }
 
+/* Something hangs: leaves it behind.  A crash, and crashes are safe. */
+static _Noreturn void
+leave(const struct error *fatal)
+{
+	log_event(LOG_WARN, "worker", "drain_overdue",
+	    "something hangs: leaving it behind, the restart is safe", LOG_END);
+	if (fatal == NULL)
+		_Exit(0);
+	log_event(
+	    LOG_ERROR, "worker", "ended_by_error", fatal->message, LOG_END);
+	_Exit(fatal->exit_code);
+}
+
 /*
- * Stops cutting, lets stage B end, leaves the group.  Whatever hangs is left
- * behind: the process ends, and a restart continues.
+ * Stops cutting, lets stage B end or has it abort, leaves the group.  `fatal`:
+ * why the process ends; NULL: it was asked to.
  */
 static void
-finish(struct pipeline *p)
+finish(struct pipeline *p, const struct error *fatal)
 {
 	int64_t timeout = config_number(p->config, "worker.shutdown.timeout");
-	int64_t until = clock_monotonic_ms() + timeout / 2;
+	int close_ms = (int)(timeout * 3 / 10);
 
 	if (!p->is_started)
 		return;
 	if (p->intake.batch != NULL)
 		intake_drop(&p->intake);
 	/* Its records must be given back before the consumer closes. */
-	while (committer_state(p->committer) == COMMITTER_BUSY &&
-	    clock_monotonic_ms() < until) {
-		pipeline_wait(p, WAIT_MS);
-		pipeline_turn(p);
-	}
-	if (committer_state(p->committer) == COMMITTER_BUSY)
-		_Exit(0); /* what is under way is aborted: a crash, and safe */
+	if (!committer_revoke(p->committer, false, timeout / 2))
+		leave(fatal);
 	pipeline_collect(p);
 	if (p->intake.consumer != NULL) {
-		watchdog_enter(WATCHDOG_INTAKE, "close", CLOSE_MS + REVOKE_MS);
-		if (kafka_consumer_close(p->intake.consumer, CLOSE_MS) != 0)
+		watchdog_enter(
+		    WATCHDOG_INTAKE, "close", close_ms + INTAKE_GUARD_MS);
+		if (kafka_consumer_close(p->intake.consumer, close_ms) != 0)
 			log_event(LOG_WARN, "kafka", "consumer_hangs",
 			    "the consumer does not close", LOG_END);
 		watchdog_leave(WATCHDOG_INTAKE);
 		p->intake.consumer = NULL;
 	}
-	if (committer_stop(p->committer, timeout / 2) != 0)
-		_Exit(0);
+	if (committer_stop(p->committer, timeout / 10) != 0)
+		leave(fatal);
 }
 
 int
@@ -246,7 +254,7 @@ pipeline_run(struct pipeline *p, struct error *err)
 		return 0;
 	health_drain(p->health, "draining");
 	sd_notify(0, "STOPPING=1\nSTATUS=draining");
-	finish(p);
+	finish(p, rc < 0 ? err : NULL);
 	return rc < 0 ? -1 : 0;
 }
 

@@ -47,12 +47,10 @@ pipeline_revoked(void *opaque, bool lost)
 	struct pipeline *p = opaque;
 	size_t i;
 
-	watchdog_enter(WATCHDOG_INTAKE, "revoke", 2 * REVOKE_MS);
 	if (!committer_revoke(p->committer, lost, REVOKE_MS))
 		log_event(LOG_WARN, "kafka", "revoke_overdue",
 		    "the transaction did not end in time: fencing decides",
 		    LOG_END);
-	watchdog_leave(WATCHDOG_INTAKE);
 	pipeline_collect(p);
 	p->intake.revoked = true;
 	for (i = 0; i < p->intake.n_owned; i++)
@@ -133,8 +131,8 @@ pipeline_check_marks(struct pipeline *p, struct error *err)
 }
 
 /* Records that were read and dropped must be read again. */
-int
-pipeline_reread(struct pipeline *p, struct error *err)
+static int
+seek_to_expected(struct pipeline *p, struct error *err)
 {
 	size_t i;
 
@@ -153,8 +151,20 @@ pipeline_reread(struct pipeline *p, struct error *err)
 			place, KAFKA_CALL_MS, err) != 0)
 			return -1;
 	}
-	p->is_astray = false;
 	return 0;
+}
+
+int
+pipeline_reread(struct pipeline *p, struct error *err)
+{
+	int rc;
+
+	watchdog_enter(WATCHDOG_INTAKE, "seek", INTAKE_GUARD_MS);
+	rc = seek_to_expected(p, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc == 0)
+		p->is_astray = false;
+	return rc;
 }
 
 int
@@ -195,8 +205,10 @@ pipeline_poll_paused(struct pipeline *p, int timeout_ms, struct error *err)
 	    kafka_consumer_pause(p->intake.consumer, err) != 0)
 		return err->kind == ERROR_FATAL ? -1 : 0;
 	p->intake.revoked = false;
+	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
 	n = kafka_consumer_poll(
 	    p->intake.consumer, &record, 1, timeout_ms, err);
+	watchdog_leave(WATCHDOG_INTAKE);
 	if (n > 0 && put_back(p, &record, err) != 0)
 		return err->kind == ERROR_FATAL ? -1 : 0;
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;

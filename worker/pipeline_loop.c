@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/watchdog.h"
 
 #define POLL_MS 100
 #define PAUSE_AFTER_MS 500 /* of waiting for stage B, then poll paused */
@@ -275,7 +276,9 @@ step_repairing(struct pipeline *p, struct error *err)
 		drop_revoked(p);
 		return 0;
 	}
+	watchdog_enter(WATCHDOG_INTAKE, "repair", INTAKE_GUARD_MS);
 	rc = repair_step(p->repair, &p->intake, err);
+	watchdog_leave(WATCHDOG_INTAKE);
 	if (rc < 0)
 		return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
 	if (rc == 0)
@@ -290,6 +293,7 @@ static int
 step_rewinding(struct pipeline *p, struct error *err)
 {
 	enum committer_state state = committer_state(p->committer);
+	int rc;
 
 	if (pipeline_poll_paused(p, POLL_MS, err) != 0)
 		return -1;
@@ -297,7 +301,10 @@ step_rewinding(struct pipeline *p, struct error *err)
 	pipeline_collect(p);
 	if (state == COMMITTER_BUSY || state == COMMITTER_OPENING)
 		return 0;
-	if (intake_rewind(&p->intake, err) != 0)
+	watchdog_enter(WATCHDOG_INTAKE, "rewind", INTAKE_GUARD_MS);
+	rc = intake_rewind(&p->intake, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc != 0)
 		return err->kind == ERROR_FATAL ? -1 : 0;
 	p->is_astray = false;
 	take_event(p, INTAKE_REWOUND);

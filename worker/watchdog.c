@@ -8,6 +8,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define LOOK_MS 1000
+#define STOPPED_MS 3000 /* between two looks: SIGSTOP, or a frozen machine */
+
 static struct {
 	_Atomic(const char *) what;
 	atomic_int_least64_t until_ms; /* 0: in no guarded call */
@@ -16,7 +19,7 @@ static struct {
 
 static pthread_t thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t stopping = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t stopping; /* made by watchdog_start */
 static bool is_stopped;
 static int64_t stuck_after_ms;
 
@@ -44,21 +47,38 @@ look_at(enum watchdog_who who, int64_t now)
 	}
 }
 
+/* The whole process was stopped: time in which no call could end. */
+static void
+forgive(enum watchdog_who who, int64_t ms)
+{
+	int64_t until = atomic_load(&watched[who].until_ms);
+
+	if (until != 0) /* unless the call is left in this moment */
+		atomic_compare_exchange_strong(
+		    &watched[who].until_ms, &until, until + ms);
+	if (atomic_load(&watched[who].beat_ms) != 0)
+		watchdog_beat(who);
+}
+
 static void *
 watch(void *unused)
 {
+	int64_t before = clock_monotonic_ms(), now;
 	struct timespec at;
-	int64_t now;
 
 	(void)unused;
 	pthread_mutex_lock(&lock);
 	while (!is_stopped) {
-		clock_gettime(CLOCK_REALTIME, &at);
-		at.tv_sec++;
+		at = clock_after(LOOK_MS);
 		pthread_cond_timedwait(&stopping, &lock, &at);
 		now = clock_monotonic_ms();
+		if (now - before > STOPPED_MS) {
+			forgive(WATCHDOG_INTAKE, now - before);
+			forgive(WATCHDOG_COMMIT, now - before);
+		}
 		look_at(WATCHDOG_INTAKE, now);
 		look_at(WATCHDOG_COMMIT, now);
+		before = now;
 	}
 	pthread_mutex_unlock(&lock);
 	return NULL;
@@ -69,6 +89,7 @@ watchdog_start(int64_t stuck_ms)
 {
 	stuck_after_ms = stuck_ms;
 	is_stopped = false;
+	clock_condition_init(&stopping);
 	if (pthread_create(&thread, NULL, watch, NULL) != 0)
 		abort();
 }
