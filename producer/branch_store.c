@@ -8,31 +8,32 @@
 #include "schemas/catalogue.h"
 
 /*
- * KEYS  g, h, and b of the build if there is one
- * ARGV  generation seen, number of datasets, then (dataset, value seen, value)
- *       of each, then state and ttl of the build's mark
+ * KEYS  g, h, e, and b of the build if there is one
+ * ARGV  generation seen, number of datasets, edition, then (dataset, value
+ *       seen, value) of each, then state and ttl of the build's mark
  * A value seen that is empty: the dataset had no entry.
  */
 static struct redis_script write_all = {
 	.source =
 	    "local call = redis.call\n"
 	    "if (call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end\n"
-	    "local last = 3 * tonumber(ARGV[2])\n"
-	    "if KEYS[3] and call('HGET', KEYS[3], 's') == ARGV[last + 3] then\n"
+	    "local last = 3 * tonumber(ARGV[2]) + 1\n"
+	    "if KEYS[4] and call('HGET', KEYS[4], 's') == ARGV[last + 3] then\n"
 	    "  return 2\n"
 	    "end\n"
-	    "for i = 3, last, 3 do\n"
+	    "for i = 4, last, 3 do\n"
 	    "  if (call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then\n"
 	    "    return 0\n"
 	    "  end\n"
 	    "end\n"
-	    "for i = 3, last, 3 do\n"
+	    "for i = 4, last, 3 do\n"
 	    "  call('HSET', KEYS[2], ARGV[i], ARGV[i + 2])\n"
 	    "end\n"
-	    "if KEYS[3] then\n"
-	    "  call('HSET', KEYS[3], 's', ARGV[last + 3])\n"
-	    "  if call('PTTL', KEYS[3]) < 0 then\n"
-	    "    call('PEXPIRE', KEYS[3], ARGV[last + 4])\n"
+	    "call('SET', KEYS[3], ARGV[3])\n"
+	    "if KEYS[4] then\n"
+	    "  call('HSET', KEYS[4], 's', ARGV[last + 3])\n"
+	    "  if call('PTTL', KEYS[4]) < 0 then\n"
+	    "    call('PEXPIRE', KEYS[4], ARGV[last + 4])\n"
 	    "  end\n"
 	    "end\n"
 	    "return 1\n",
@@ -122,7 +123,7 @@ branch_store_read(struct redis *redis, const struct keyspace *keyspace,
 static size_t
 list_changes(const struct branch_view *view, struct text *args)
 {
-	size_t n = 2, i;
+	size_t n = 3, i;
 
 	for (i = 0; i < view->n; i++) {
 		const struct branch_change *change = &view->changes[i];
@@ -143,18 +144,20 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 {
 	struct arena *arena = arena_create(0);
 	struct text *args =
-	    arena_alloc(arena, (3 * view->n + 4) * sizeof *args);
+	    arena_alloc(arena, (3 * view->n + 5) * sizeof *args);
 	struct buffer build = { 0 };
-	struct text keys[3] = { keyspace_key(keyspace, KEY_GENERATION),
-		keyspace_key(keyspace, KEY_BRANCHES) };
-	char number[24], ttl[24];
-	size_t n_keys = 2, n = list_changes(view, args);
+	struct text keys[4] = { keyspace_key(keyspace, KEY_GENERATION),
+		keyspace_key(keyspace, KEY_BRANCHES),
+		keyspace_key(keyspace, KEY_EDITION) };
+	char number[24], ttl[24], edition[KEYSPACE_EDITION_SIZE];
+	size_t n_keys = 3, n = list_changes(view, args);
 	struct redis_reply *reply;
 	int rc = -1;
 
-	snprintf(number, sizeof number, "%zu", (n - 2) / 3);
+	snprintf(number, sizeof number, "%zu", (n - 3) / 3);
 	args[0] = view->generation;
 	args[1] = text_from(number);
+	args[2] = keyspace_new_edition(edition);
 	if (mark->build != NULL) {
 		snprintf(ttl, sizeof ttl, "%lld", (long long)mark->ttl_ms);
 		keys[n_keys++] = keyspace_build(keyspace, mark->build, &build);

@@ -13,9 +13,10 @@
 #define ATTEMPTS_MAX 100 /* against commits in between */
 
 /*
- * KEYS  lock, g, s, i, v, h
- * ARGV  token, generation that was read ("" = none), number of the stages,
- *       prefix, "1" if the stages' number becomes the generation, ms of the old
+ * KEYS  lock, g, s, i, v, h, e
+ * ARGV  token, which becomes the edition, generation that was read ("" =
+ *       none), number of the stages, prefix, "1" if the stages' number becomes
+ *       the generation, ms of the old
  * Answers "ok", "lock" (lost), "moved" (somebody wrote in between).
  */
 static struct redis_script publish = {
@@ -70,6 +71,7 @@ static struct redis_script publish = {
 	    "  end\n"
 	    "  call('SET', KEYS[2], ARGV[3])\n"
 	    "end\n"
+	    "call('SET', KEYS[7], ARGV[1])\n"
 	    "call('DEL', KEYS[1])\n"
 	    "return 'ok'\n",
 };
@@ -262,10 +264,10 @@ judge_publish(
 static int
 run_publish(struct apply *apply, struct error *err)
 {
-	const struct text keys[6] = { key(apply, KEY_APPLY_LOCK),
+	const struct text keys[7] = { key(apply, KEY_APPLY_LOCK),
 		key(apply, KEY_GENERATION), key(apply, KEY_HEADS),
 		key(apply, KEY_ABOUT), key(apply, KEY_VERSIONS),
-		key(apply, KEY_BRANCHES) };
+		key(apply, KEY_BRANCHES), key(apply, KEY_EDITION) };
 	const struct merge *merge = &apply->merge;
 	char seen[24] = "";
 	struct text args[6] = { text_from(apply->lock.token), TEXT_NONE,
@@ -279,7 +281,7 @@ run_publish(struct apply *apply, struct error *err)
 		snprintf(
 		    seen, sizeof seen, "%lld", (long long)merge->generation);
 	args[1] = text_from(seen);
-	reply = redis_run_script(apply->redis, &publish, keys, 6, args, 6, err);
+	reply = redis_run_script(apply->redis, &publish, keys, 7, args, 6, err);
 	if (reply == NULL)
 		return -1;
 	rc = judge_publish(apply, reply, err);

@@ -7,19 +7,20 @@
 #define ARENA_KEPT 65536
 
 /*
- * KEYS s, i, v, w   ARGV rid, head seen ("": none), head new, about new
- *                        [, version rid, version JSON]
+ * KEYS s, i, v, w, e   ARGV rid, head seen ("": none), head new, about new,
+ *                           edition [, version rid, version JSON]
  * 1: written, 0: the head has moved, 2: the version's rid is taken.
  */
 static const char change_source[] =
     "local call, rid = redis.call, ARGV[1]\n"
     "if (call('HGET', KEYS[1], rid) or '') ~= ARGV[2] then return 0 end\n"
-    "if ARGV[5] then\n"
-    "  if call('HSETNX', KEYS[3], ARGV[5], ARGV[6]) == 0 then return 2 end\n"
-    "  call('RPUSH', KEYS[4], ARGV[5])\n"
+    "if ARGV[6] then\n"
+    "  if call('HSETNX', KEYS[3], ARGV[6], ARGV[7]) == 0 then return 2 end\n"
+    "  call('RPUSH', KEYS[4], ARGV[6])\n"
     "end\n"
     "call('HSET', KEYS[1], rid, ARGV[3])\n"
     "call('HSET', KEYS[2], rid, ARGV[4])\n"
+    "call('SET', KEYS[5], ARGV[5])\n"
     "return 1\n";
 
 /* KEYS i   ARGV rid, about seen, about new */
@@ -103,7 +104,7 @@ run(struct schedule_store *store, struct redis_script *script,
     const struct text *keys, const struct text *args, size_t n_args,
     struct error *err)
 {
-	size_t n_keys = script == &store->change ? 4 : 1;
+	size_t n_keys = script == &store->change ? 5 : 1;
 	struct redis_reply *reply = redis_run_script(
 	    store->redis, script, keys, n_keys, args, n_args, err);
 	int rc = -1;
@@ -120,15 +121,18 @@ schedule_store_write(struct schedule_store *store,
     const struct schedule_change *change, struct error *err)
 {
 	struct buffer head = { 0 }, about = { 0 }, versions = { 0 };
-	struct text keys[4] = {
+	char edition[KEYSPACE_EDITION_SIZE];
+	struct text keys[5] = {
 		keyspace_key(store->keyspace, KEY_HEADS),
 		keyspace_key(store->keyspace, KEY_ABOUT),
 		keyspace_key(store->keyspace, KEY_VERSIONS),
 		keyspace_versions_of(store->keyspace, change->rid, &versions),
+		keyspace_key(store->keyspace, KEY_EDITION),
 	};
-	struct text args[6] = { change->rid,
+	struct text args[7] = { change->rid,
 		change->seen.at != NULL ? change->seen : TEXT(""), TEXT_NONE,
-		TEXT_NONE, change->version_rid, change->version };
+		TEXT_NONE, keyspace_new_edition(edition), change->version_rid,
+		change->version };
 	int rc;
 
 	schedule_head_write(change->head, &head);
@@ -136,7 +140,7 @@ schedule_store_write(struct schedule_store *store,
 	args[2] = buffer_text(&head);
 	args[3] = buffer_text(&about);
 	rc = run(store, &store->change, keys, args,
-	    change->version.at != NULL ? 6 : 4, err);
+	    change->version.at != NULL ? 7 : 5, err);
 	buffer_finish(&head);
 	buffer_finish(&about);
 	buffer_finish(&versions);

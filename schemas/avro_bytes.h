@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/rid.h"
 #include "common/text.h"
 
 /*
@@ -50,6 +51,24 @@ avro_put_optional(struct buffer *out, struct text text)
 	avro_put_long(out, text.at != NULL);
 	if (text.at != NULL)
 		avro_put_text(out, text);
+}
+
+/* A string of a RID's prefix and a UUID. */
+static inline void
+avro_put_rid(struct buffer *out, struct text prefix, const struct uuid *uuid)
+{
+	size_t size = prefix.size + UUID_TEXT_SIZE;
+
+	avro_put_long(out, (int64_t)size);
+	rid_format(prefix, uuid, buffer_reserve(out, size));
+	out->size += size;
+}
+
+/* What stands encoded between two positions of a block. */
+static inline void
+avro_put_raw(struct buffer *out, const char *block, size_t from, size_t to)
+{
+	buffer_append(out, (struct text){ block + from, to - from });
 }
 
 /* An array's or map's head: `n` items follow, then avro_put_end. */

@@ -37,17 +37,16 @@ put_run_as(struct buffer *out, const struct build_head *head)
 	}
 }
 
-void
-build_put_head(struct buffer *out, uint32_t schema_id,
-    const struct build_head *head, size_t n_jobs)
+static void
+put_schedule(struct buffer *out, const struct build_head *head)
 {
-	framing_write(schema_id, out);
-	avro_put_text(out, head->build_rid);
-	avro_put_text(out, head->run_rid);
-	avro_put_text(out, head->request_id);
 	avro_put_text(out, head->schedule_rid);
 	avro_put_text(out, head->schedule_version_rid);
-	avro_put_long(out, head->created_time_ms);
+}
+
+static void
+put_rest(struct buffer *out, const struct build_head *head, size_t n_jobs)
+{
 	avro_put_optional(out, head->created_by);
 	avro_put_text(out, head->branch);
 	put_texts(out, head->fallback_branches);
@@ -61,12 +60,56 @@ build_put_head(struct buffer *out, uint32_t schema_id,
 }
 
 void
+build_put_head(struct buffer *out, uint32_t schema_id,
+    const struct build_head *head, size_t n_jobs)
+{
+	framing_write(schema_id, out);
+	avro_put_text(out, head->build_rid);
+	avro_put_text(out, head->run_rid);
+	avro_put_text(out, head->request_id);
+	put_schedule(out, head);
+	avro_put_long(out, head->created_time_ms);
+	put_rest(out, head, n_jobs);
+}
+
+void
+build_put_form(struct buffer *out, const struct build_head *head, size_t n_jobs,
+    struct build_form *form)
+{
+	form->schedule = out->size;
+	put_schedule(out, head);
+	form->rest = out->size;
+	put_rest(out, head, n_jobs);
+}
+
+size_t
+build_put_own(struct buffer *out, uint32_t schema_id, const char *block,
+    const struct build_form *form, const struct build_own *own)
+{
+	size_t rest;
+
+	framing_write(schema_id, out);
+	avro_put_rid(out, TEXT(RID_BUILD_PREFIX), own->build);
+	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->run);
+	avro_put_text(out, own->request_id);
+	avro_put_raw(out, block, form->schedule, form->rest);
+	avro_put_long(out, own->created_time_ms);
+	rest = out->size;
+	avro_put_raw(out, block, form->rest, form->end);
+	return rest;
+}
+
+size_t
 build_put_job(struct buffer *out, const struct build_job_head *job)
 {
+	size_t uuid;
+
 	avro_put_text(out, job->job_rid);
+	uuid = out->size - UUID_TEXT_SIZE;
 	avro_put_text(out, job->job_spec_rid);
 	avro_put_text(out, job->spec_branch);
 	avro_put_text(out, job->logic);
+	return uuid;
 }
 
 void

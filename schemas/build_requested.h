@@ -7,6 +7,7 @@
 
 #include "common/arena.h"
 #include "common/buffer.h"
+#include "common/rid.h"
 #include "common/text.h"
 #include "schemas/reject.h"
 #include "schemas/schedule.h"
@@ -67,7 +68,8 @@ struct build_reason {
 
 void build_put_head(struct buffer *out, uint32_t schema_id,
     const struct build_head *head, size_t n_jobs);
-void build_put_job(struct buffer *out, const struct build_job_head *job);
+/* Returns where in `out` the UUID that job_rid ends with begins. */
+size_t build_put_job(struct buffer *out, const struct build_job_head *job);
 void build_put_items(struct buffer *out, size_t n);
 void build_put_output(struct buffer *out, const struct build_output *output);
 void build_put_input(struct buffer *out, const struct build_input *input);
@@ -75,6 +77,34 @@ void build_put_end(struct buffer *out);
 void build_put_depends_on(
     struct buffer *out, const int32_t *positions, size_t n);
 void build_put_reason(struct buffer *out, const struct build_reason *reason);
+
+/*
+ * Many builds may differ in their ids and times only.  Their common bytes stand
+ * in one block, and each build's own fields are put between them:
+ *
+ *     buildRid runRid requestId | scheduleRid scheduleVersionRid | createdTime
+ *     | createdBy branch ... jobs
+ *
+ * build_put_form stands for build_put_head; jobs follow it.  Positions count
+ * from the start of the buffer that the block is built in.
+ */
+struct build_form {
+	size_t schedule, rest, end; /* `end` is set by who has put the jobs */
+};
+struct build_own {
+	const struct uuid *build, *run;
+	struct text request_id;
+	int64_t created_time_ms;
+};
+void build_put_form(struct buffer *out, const struct build_head *head,
+    size_t n_jobs, struct build_form *form);
+
+/*
+ * Appends the framed record; returns where in `out` the block's `rest` begins,
+ * for the ids of the jobs.
+ */
+size_t build_put_own(struct buffer *out, uint32_t schema_id, const char *block,
+    const struct build_form *form, const struct build_own *own);
 
 /* The same as a tree, after decoding. */
 struct build_job {

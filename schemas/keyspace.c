@@ -22,6 +22,7 @@ static const char *const names[KEYSPACE_KEYS] = {
 	[KEY_GENERATIONS] = "n",
 	[KEY_APPLY_LOCK] = "n:lock",
 	[KEY_BRANCHES] = "h",
+	[KEY_EDITION] = "e",
 	[KEY_PAGE_SECRET] = "k",
 };
 
@@ -149,6 +150,15 @@ keyspace_fold(const struct keyspace *keyspace, const char *topic,
 	append_key(keyspace, "f:", text_from(topic), out);
 	buffer_format(out, ":%d", (int)partition);
 	return since(out, start);
+}
+
+struct text
+keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE])
+{
+	struct uuid uuid = uuid_random();
+
+	uuid_format(&uuid, out);
+	return (struct text){ out, KEYSPACE_EDITION_SIZE };
 }
 
 struct text

@@ -23,6 +23,7 @@ enum keyspace_key {
 	KEY_GENERATIONS, /* `n`: the last number given out, never one twice */
 	KEY_APPLY_LOCK,  /* `n:lock`: who is applying */
 	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
+	KEY_EDITION,     /* `e`: another text after each change of g, s, h */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
 	KEYSPACE_KEYS,
 };
@@ -64,6 +65,15 @@ struct text keyspace_build(const struct keyspace *keyspace,
     const struct uuid *build, struct buffer *out); /* `b:` */
 struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
     int32_t partition, struct buffer *out); /* `f:` */
+
+/*
+ * A new edition: whoever changes `g`, or a field of `s` or `h`, sets `e` to one
+ * in the same script.  A worker that sees the same edition again believes what
+ * it has read of them before.  Random, so that a Redis that has gone back in
+ * time can't come to the same one by other changes.
+ */
+#define KEYSPACE_EDITION_SIZE 36
+struct text keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE]);
 
 /* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`. */
 struct text keyspace_field(struct text a, struct text b, struct buffer *out);

@@ -78,19 +78,16 @@ put_lists(const struct run_listing *lists, struct buffer *out)
 	avro_put_end(out);
 }
 
-void
-schedule_run_encode(
-    const struct schedule_run *run, uint32_t schema_id, struct buffer *out)
+static void
+put_schedule(const struct schedule_run *run, struct buffer *out)
 {
-	framing_write(schema_id, out);
-	avro_put_text(out, run->rid);
-	avro_put_text(out, run->request_id);
 	avro_put_text(out, run->schedule_rid);
 	avro_put_optional(out, run->schedule_version_rid);
-	avro_put_long(out, run->created_time_ms);
-	avro_put_optional(out, run->created_by);
-	avro_put_optional(out, run->trigger);
-	avro_put_long(out, run->finished_time_ms);
+}
+
+static void
+put_outcome(const struct schedule_run *run, struct buffer *out)
+{
 	put_result(run, out);
 	avro_put_long(out, run->phase);
 	avro_put_text(out, run->cause);
@@ -99,4 +96,57 @@ schedule_run_encode(
 	avro_put_long(out, run->up_to_date);
 	avro_put_long(out, run->blocked);
 	put_lists(run->lists, out);
+}
+
+void
+schedule_run_encode(
+    const struct schedule_run *run, uint32_t schema_id, struct buffer *out)
+{
+	framing_write(schema_id, out);
+	avro_put_text(out, run->rid);
+	avro_put_text(out, run->request_id);
+	put_schedule(run, out);
+	avro_put_long(out, run->created_time_ms);
+	avro_put_optional(out, run->created_by);
+	avro_put_optional(out, run->trigger);
+	avro_put_long(out, run->finished_time_ms);
+	put_outcome(run, out);
+}
+
+void
+schedule_run_encode_form(
+    const struct schedule_run *run, struct buffer *out, struct run_form *form)
+{
+	form->schedule = out->size;
+	put_schedule(run, out);
+	form->created_by = out->size;
+	avro_put_optional(out, run->created_by);
+	form->outcome = out->size;
+	put_outcome(run, out);
+	form->end = out->size;
+	form->build = 0;
+	if (run->result == RESULT_SUBMITTED)
+		/* The union's branch and the text's size are a byte each. */
+		form->build = form->outcome + 2 + sizeof RID_BUILD_PREFIX - 1;
+}
+
+void
+schedule_run_encode_own(const char *block, const struct run_form *form,
+    const struct run_own *own, uint32_t schema_id, struct buffer *out)
+{
+	size_t outcome;
+
+	framing_write(schema_id, out);
+	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->run);
+	avro_put_text(out, own->request_id);
+	avro_put_raw(out, block, form->schedule, form->created_by);
+	avro_put_long(out, own->created_time_ms);
+	avro_put_raw(out, block, form->created_by, form->outcome);
+	avro_put_optional(out, own->trigger);
+	avro_put_long(out, own->finished_time_ms);
+	outcome = out->size;
+	avro_put_raw(out, block, form->outcome, form->end);
+	if (form->build > 0)
+		uuid_format(own->build,
+		    out->at + outcome + form->build - form->outcome);
 }

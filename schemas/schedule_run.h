@@ -6,6 +6,7 @@
 
 #include "common/arena.h"
 #include "common/buffer.h"
+#include "common/rid.h"
 #include "common/text.h"
 #include "schemas/reject.h"
 
@@ -55,6 +56,36 @@ int32_t run_error_index(struct text name); /* -1: none of them */
 /* Appends the framed record.  No allocation but the buffer's growth. */
 void schedule_run_encode(
     const struct schedule_run *run, uint32_t schema_id, struct buffer *out);
+
+/*
+ * Many runs may share one outcome.  Their common bytes stand in one block, and
+ * each run's own fields are put between them:
+ *
+ *     rid requestId | scheduleRid scheduleVersionRid | createdTime |
+ *     createdBy | trigger finishedTime | result why
+ *
+ * Positions count from the start of the buffer that the block is built in.
+ */
+struct run_form {
+	size_t schedule, created_by, outcome, end;
+	size_t build; /* where the UUID of buildRid begins; 0: there is none */
+};
+struct run_own {
+	const struct uuid *run, *build; /* build: if the form has one */
+	struct text request_id, trigger;
+	int64_t created_time_ms, finished_time_ms;
+};
+
+/*
+ * Appends the block of `run`, whose buildRid, if any, is RID_BUILD_PREFIX and
+ * any UUID; its own fields are not looked at.
+ */
+void schedule_run_encode_form(
+    const struct schedule_run *run, struct buffer *out, struct run_form *form);
+
+/* What schedule_run_encode appends for the whole. */
+void schedule_run_encode_own(const char *block, const struct run_form *form,
+    const struct run_own *own, uint32_t schema_id, struct buffer *out);
 
 /*
  * Reads the body of a record written by `schema` (a ScheduleRun of any

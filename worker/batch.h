@@ -51,7 +51,7 @@ struct batch_record {
 	struct run_request request; /* borrows from the Kafka record */
 	struct uuid run;
 	enum batch_fate fate;
-	uint32_t plan;           /* FATE_PLAN: its number in the snapshot */
+	uint32_t question;       /* FATE_PLAN: its number */
 	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
 	struct text detail;      /* the same: for people; in the arena */
 };

@@ -84,8 +84,9 @@ struct claims_answer {
 
 /*
  * Sends a chunk without waiting; `items` and `marks` stay the caller's and must
- * stay in place until claims_receive has answered.  At most CLAIMS_CHUNK items and as
- * many marks as partitions in them; no items is fine: then only marks move.
+ * stay in place until claims_receive has answered.  At most CLAIMS_CHUNK items
+ * and as many marks as partitions in them; no items is fine: then only marks
+ * move.
  */
 int claims_send(struct claims *claims, const struct claim_mark *marks,
     size_t n_marks, struct claim *items, size_t n, struct error *err);

@@ -8,8 +8,8 @@
  *   SCHEDRUN_CRASH_AT=B3:17   SIGKILL at the 17th passing of the point B3
  *   SCHEDRUN_CRASH_ON=text    SIGKILL when a request of such an id is planned
  *   SCHEDRUN_SLOW_PLAN=ms     each batch takes so long to plan
- *   SCHEDRUN_SLOW_CUT=ms      the first batch takes so long between poll and cut
- *   SCHEDRUN_KEEP_SUSPECT=1   the rebuild rule is off
+ *   SCHEDRUN_SLOW_CUT=ms      the first batch takes so long between poll and
+ * cut SCHEDRUN_KEEP_SUSPECT=1   the rebuild rule is off
  */
 #include <stdbool.h>
 

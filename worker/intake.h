@@ -11,6 +11,7 @@
 #include "worker/decoder.h"
 #include "worker/marks.h"
 #include "worker/publish.h"
+#include "worker/questions.h"
 #include "worker/snapshot.h"
 #include "worker/telemetry.h"
 
@@ -37,6 +38,7 @@ struct intake {
 	struct marks marks;
 	struct decoder *decoder;
 	struct snapshot *snapshot;
+	struct questions *questions;
 	struct publish_settings publish;
 	struct telemetry *telemetry;
 	struct owned *owned;
@@ -55,7 +57,7 @@ enum intake_result {
 	INTAKE_FINE,
 	INTAKE_STORE_AWAY,  /* Redis or the registry, whatever they say */
 	INTAKE_BEHIND_HERE, /* a mark is too low: repair */
-	INTAKE_BROKEN,      /* Kafka, ERROR_FATAL or ERROR_ABORT: see the error */
+	INTAKE_BROKEN, /* Kafka, ERROR_FATAL or ERROR_ABORT: see the error */
 };
 
 struct owned *intake_owned(struct intake *intake, int32_t partition);

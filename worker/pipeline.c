@@ -86,6 +86,7 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 	intake->claims = claims_create(&claims);
 	intake->decoder = decoder_create(p->registry);
 	intake->snapshot = snapshot_create(&snapshot);
+	intake->questions = questions_create(intake->snapshot, p->telemetry);
 	intake->plans = arena_create(256 * 1024);
 	intake->telemetry = p->telemetry;
 	intake->marks = (struct marks){ .redis = p->redis,
@@ -163,6 +164,7 @@ pipeline_destroy(struct pipeline *p)
 		batch_destroy(p->batches[i]);
 	claims_destroy(p->intake.claims);
 	decoder_destroy(p->intake.decoder);
+	questions_destroy(p->intake.questions);
 	snapshot_destroy(p->intake.snapshot);
 	arena_destroy(p->intake.plans);
 	free(p->intake.owned);

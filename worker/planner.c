@@ -435,6 +435,22 @@ plan_outcome(const struct plan *plan)
 	return &plan->outcome;
 }
 
+size_t
+plan_datasets(const struct plan *plan)
+{
+	return plan->graph.datasets.n;
+}
+
+struct text
+plan_dataset(const struct plan *plan, size_t number)
+{
+	const struct graph_dataset *dataset =
+	    graph_dataset(&plan->graph, (uint32_t)number);
+
+	return (dataset->flags & DATASET_KNOWN) != 0 ? dataset->world->rid
+						     : TEXT_NONE;
+}
+
 const struct outcome *
 plan_internal(struct arena *arena, const struct run_request *request,
     struct text schedule_version_rid, const char *cause,

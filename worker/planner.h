@@ -128,6 +128,14 @@ struct plan *plan_start(
 enum plan_state plan_step(struct plan *plan);
 const struct outcome *plan_outcome(const struct plan *plan);
 
+/*
+ * The datasets that it has met, by number from 0 to below plan_datasets: their
+ * branches, schedule and version, and the catalogue's generation are all of the
+ * world that the outcome rests on.  No text: it has not looked at that one.
+ */
+size_t plan_datasets(const struct plan *plan);
+struct text plan_dataset(const struct plan *plan, size_t number);
+
 /* An outcome that the worker decides: error Internal with its own cause. */
 const struct outcome *plan_internal(struct arena *arena,
     const struct run_request *request, struct text schedule_version_rid,

@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "worker/answer.h"
 #include "worker/batch.h"
-#include "worker/planner.h"
 
 /*
- * Outcome -> the records to be written: the result, the build event if one was
+ * Answer -> the records to be written: the result, the build event if one was
  * submitted.  Encoded into the batch's buffer; publish_finish points the
  * messages at their bytes once it has stopped growing.  Thread: stage A.
  */
@@ -18,10 +18,9 @@ struct publish_settings {
 	bool forward_trace;            /* copy traceparent, tracestate */
 };
 
-/* Record `i`'s outcome; a build over its topic's limit becomes Internal. */
-void publish_outcome(const struct publish_settings *settings,
-    struct batch *batch, size_t i, const struct outcome *outcome,
-    int64_t now_ms);
+/* Record `i`'s answer; a build over its topic's limit becomes Internal. */
+void publish_answer(const struct publish_settings *settings,
+    struct batch *batch, size_t i, const struct answer *answer, int64_t now_ms);
 
 void publish_finish(struct batch *batch);
 

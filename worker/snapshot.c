@@ -20,6 +20,7 @@ static const char *const kind_names[CACHE_KINDS] = {
 	[CACHE_SPEC] = "job_specs",
 	[CACHE_USER] = "users",
 	[CACHE_PROJECT] = "projects",
+	[CACHE_ANSWER] = "answers",
 };
 
 /* The names of the series are literals in a table: they live that long. */
@@ -132,7 +133,6 @@ snapshot_count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 		metric_add(metric, 1);
 }
 
-/* Puts an entry on its list, once per batch. */
 void
 snapshot_want(struct snapshot *snapshot, struct cache_entry *entry)
 {
@@ -142,11 +142,11 @@ snapshot_want(struct snapshot *snapshot, struct cache_entry *entry)
 	fetch_list_add(&snapshot->lists[entry->kind], entry);
 }
 
-bool
-snapshot_is_fresh(
-    const struct snapshot *snapshot, const struct cache_entry *entry)
+void
+snapshot_want_fresh(struct snapshot *snapshot, struct cache_entry *entry)
 {
-	return entry->is_known && entry->read == cache_batch(snapshot->cache);
+	if (!cache_is_fresh(snapshot->cache, entry))
+		snapshot_want(snapshot, entry);
 }
 
 size_t
@@ -168,7 +168,6 @@ snapshot_add(
 	};
 	snapshot->schedules[n] =
 	    cache_entry(snapshot->cache, CACHE_SCHEDULE, schedule_rid);
-	snapshot_want(snapshot, snapshot->schedules[n]);
 	return snapshot->n_plans++;
 }
 
@@ -227,19 +226,21 @@ static int
 follow_generation(struct snapshot *snapshot, struct error *err)
 {
 	struct buffer key = { 0 };
-	int rc;
+	int rc = 0;
 
-	if (snapshot->generation == snapshot->cached_generation)
-		return 0;
-	rc = read_limits(snapshot,
-	    keyspace_part(
-		snapshot->keyspace, snapshot->generation, PART_LIMITS, &key),
-	    err);
-	buffer_finish(&key);
+	if (snapshot->generation != snapshot->cached_generation) {
+		rc = read_limits(snapshot,
+		    keyspace_part(snapshot->keyspace, snapshot->generation,
+			PART_LIMITS, &key),
+		    err);
+		buffer_finish(&key);
+	}
 	if (rc != 0)
 		return -1;
-	cache_forget(snapshot->cache, CACHE_DATASET);
+	if (snapshot->generation != snapshot->cached_generation)
+		cache_forget(snapshot->cache, CACHE_DATASET);
 	snapshot->cached_generation = snapshot->generation;
+	world_set_limits(snapshot->world, snapshot->limits);
 	return 0;
 }
 
@@ -341,7 +342,7 @@ want_version(struct snapshot *snapshot, const struct snapshot_plan *plan)
 	entry = cache_entry(snapshot->cache, CACHE_VERSION, plan->planned_rid);
 	known = cache_is_settled(snapshot->cache, entry) &&
 	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
-		snapshot_is_fresh(snapshot, entry));
+		cache_is_fresh(snapshot->cache, entry));
 	snapshot_count_lookup(snapshot, CACHE_VERSION, known);
 	if (!known)
 		snapshot_want(snapshot, entry);
@@ -367,49 +368,61 @@ take_version(struct snapshot *snapshot, struct snapshot_plan *plan)
 		    "the schedule's current version is missing");
 }
 
-/* Schedules as they were at one generation of the catalogue. */
-static int
-read_schedules(struct snapshot *snapshot, struct error *err)
+int
+snapshot_settle(struct snapshot *snapshot, void (*want)(void *opaque),
+    void *opaque, struct error *err)
 {
-	int attempts = 0;
-	size_t i;
+	int attempts;
 
-	if (snapshot_round(snapshot, err) != 0)
-		return -1;
-	while (snapshot->moved) {
-		if (++attempts == ATTEMPTS_MAX)
-			return error_set(err, ERROR_RETRY,
-			    "the catalogue is replaced again and again");
+	snapshot_age(snapshot);
+	for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
 		snapshot->generation = 0;
-		for (i = 0; i < snapshot->n_plans; i++) {
-			snapshot->schedules[i]->asked = 0;
-			snapshot_want(snapshot, snapshot->schedules[i]);
-		}
+		want(opaque);
 		if (snapshot_round(snapshot, err) != 0)
 			return -1;
+		want(opaque); /* what the round has shown to be stale */
+		if (snapshot_has_wants(snapshot) &&
+		    snapshot_round(snapshot, err) != 0)
+			return -1;
+		if (!snapshot->moved)
+			return follow_generation(snapshot, err);
 	}
+	return error_set(
+	    err, ERROR_RETRY, "the catalogue is replaced again and again");
+}
+
+int
+snapshot_choose(struct snapshot *snapshot, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < snapshot->n_plans; i++) {
+		choose_version(snapshot, i);
+		want_version(snapshot, &snapshot->plans[i]);
+	}
+	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
+		return -1;
+	for (i = 0; i < snapshot->n_plans; i++)
+		take_version(snapshot, &snapshot->plans[i]);
 	return 0;
+}
+
+static void
+want_schedules(void *opaque)
+{
+	struct snapshot *snapshot = opaque;
+	size_t i;
+
+	for (i = 0; i < snapshot->n_plans; i++)
+		snapshot_want_fresh(snapshot, snapshot->schedules[i]);
 }
 
 int
 snapshot_read(struct snapshot *snapshot, struct error *err)
 {
-	size_t i;
-
-	if (read_schedules(snapshot, err) != 0 ||
-	    follow_generation(snapshot, err) != 0)
+	if (snapshot_settle(snapshot, want_schedules, snapshot, err) != 0)
 		return -1;
-	world_set_limits(snapshot->world, snapshot->limits);
-	for (i = 0; i < snapshot->n_plans; i++) {
-		choose_version(snapshot, i);
-		want_version(snapshot, &snapshot->plans[i]);
-	}
-	if (snapshot->lists[CACHE_VERSION].n > 0 &&
-	    snapshot_round(snapshot, err) != 0)
-		return -1;
-	for (i = 0; i < snapshot->n_plans; i++)
-		take_version(snapshot, &snapshot->plans[i]);
-	return 0;
+	return snapshot_choose(snapshot, err);
 }
 
 int64_t

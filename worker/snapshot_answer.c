@@ -24,7 +24,7 @@ has_structure(struct snapshot *snapshot, struct cache_entry *entry)
 static bool
 has_head(struct snapshot *snapshot, struct cache_entry *entry)
 {
-	if (snapshot_is_fresh(snapshot, entry))
+	if (cache_is_fresh(snapshot->cache, entry))
 		return true;
 	snapshot_want(snapshot, entry);
 	return false;

@@ -13,7 +13,7 @@ struct cache {
 	size_t n;
 	size_t max_bytes, bytes, used;
 	size_t counts[CACHE_KINDS];
-	uint64_t batch;
+	uint64_t batch, epoch, changes;
 	struct cache_entry *newest, *oldest;
 };
 
@@ -25,15 +25,21 @@ cache_create(size_t max_bytes)
 	cache->max_bytes = max_bytes;
 	cache->n_slots = SLOTS_MIN;
 	cache->slots = memory_zalloc(SLOTS_MIN, sizeof(struct cache_entry *));
-	cache->batch = 1;
+	cache->batch = cache->epoch = 1;
 	return cache;
 }
 
 static void
 forget_value(struct cache *cache, struct cache_entry *entry)
 {
-	size_t own = sizeof(*entry) + entry->key.size;
+	size_t own = sizeof(*entry) + entry->key.size, i;
 
+	for (i = 0; i < entry->n_grounds; i++)
+		entry->grounds[i].entry->n_built--;
+	entry->grounds = NULL;
+	entry->n_grounds = 0;
+	entry->change = ++cache->changes;
+	entry->is_known = false;
 	free((void *)(uintptr_t)entry->bytes.at);
 	arena_destroy(entry->arena);
 	entry->bytes = entry->damage = TEXT_NONE;
@@ -97,32 +103,47 @@ remove_entry(struct cache *cache, struct cache_entry *entry)
 void
 cache_destroy(struct cache *cache)
 {
+	struct cache_entry *entry;
+
 	if (cache == NULL)
 		return;
+	for (entry = cache->oldest; entry != NULL; entry = entry->newer)
+		forget_value(cache, entry);
 	while (cache->oldest != NULL)
 		remove_entry(cache, cache->oldest);
 	free(cache->slots);
 	free(cache);
 }
 
-/* One that was used since it was queued gets a second round. */
+/* The oldest goes, or to the other end if it is a ground or `kept`. */
+static void
+turn_over(struct cache *cache, bool kept)
+{
+	struct cache_entry *entry = cache->oldest;
+
+	if (kept || entry->n_built > 0) {
+		unlink_entry(cache, entry);
+		queue_entry(cache, entry);
+	} else {
+		remove_entry(cache, entry);
+	}
+}
+
+/*
+ * One that was used since it was queued gets a second round.  What is a ground
+ * of others goes once they have gone: two rounds then end the rest.
+ */
 void
 cache_begin(struct cache *cache)
 {
-	struct cache_entry *entry;
-	size_t left = cache->n;
+	size_t left = cache->n, round;
 
-	while (cache->bytes > cache->max_bytes && left-- > 0) {
-		entry = cache->oldest;
-		if (entry->used > entry->queued) {
-			unlink_entry(cache, entry);
-			queue_entry(cache, entry);
-		} else {
-			remove_entry(cache, entry);
-		}
-	}
-	while (cache->bytes > cache->max_bytes && cache->oldest != NULL)
-		remove_entry(cache, cache->oldest);
+	for (; cache->bytes > cache->max_bytes && left > 0; left--)
+		turn_over(cache, cache->oldest->used > cache->oldest->queued);
+	for (round = 0; round < 2; round++)
+		for (left = cache->n;
+		     cache->bytes > cache->max_bytes && left > 0; left--)
+			turn_over(cache, false);
 	cache->batch++;
 	cache->used = 0;
 }
@@ -131,6 +152,24 @@ uint64_t
 cache_batch(const struct cache *cache)
 {
 	return cache->batch;
+}
+
+void
+cache_begin_epoch(struct cache *cache)
+{
+	cache->epoch++;
+}
+
+uint64_t
+cache_epoch(const struct cache *cache)
+{
+	return cache->epoch;
+}
+
+bool
+cache_is_fresh(const struct cache *cache, const struct cache_entry *entry)
+{
+	return entry->is_known && entry->epoch == cache->epoch;
 }
 
 static void
@@ -198,12 +237,19 @@ cache_entry(struct cache *cache, enum cache_kind kind, struct text key)
 	return entry;
 }
 
+static void
+note_read(const struct cache *cache, struct cache_entry *entry)
+{
+	entry->read = cache->batch;
+	entry->epoch = cache->epoch;
+}
+
 bool
 cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 {
 	char *copy;
 
-	entry->read = cache->batch;
+	note_read(cache, entry);
 	if (entry->is_known && entry->damage.at == NULL &&
 	    text_equal(entry->bytes, bytes))
 		return false;
@@ -222,7 +268,7 @@ void
 cache_put_damage(
     struct cache *cache, struct cache_entry *entry, struct text why)
 {
-	entry->read = cache->batch;
+	note_read(cache, entry);
 	forget_value(cache, entry);
 	entry->is_known = true;
 	entry->damage = text_copy(cache_parsing(entry), why);
@@ -259,6 +305,39 @@ cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
 }
 
 void
+cache_build_on(
+    struct cache_entry *entry, struct cache_entry *const *grounds, size_t n)
+{
+	size_t i;
+
+	entry->grounds =
+	    arena_alloc(cache_parsing(entry), (n + 1) * sizeof *entry->grounds);
+	entry->n_grounds = n;
+	for (i = 0; i < n; i++) {
+		entry->grounds[i] =
+		    (struct cache_ground){ grounds[i], grounds[i]->change };
+		grounds[i]->n_built++;
+	}
+}
+
+bool
+cache_stands(const struct cache_entry *entry)
+{
+	size_t i;
+
+	for (i = 0; i < entry->n_grounds; i++)
+		if (entry->grounds[i].entry->change != entry->grounds[i].change)
+			return false;
+	return true;
+}
+
+void
+cache_drop(struct cache *cache, struct cache_entry *entry)
+{
+	forget_value(cache, entry);
+}
+
+void
 cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
 {
 	char *empty = memory_zalloc(1, 1);
@@ -278,12 +357,10 @@ cache_forget(struct cache *cache, enum cache_kind first)
 		next = entry->newer;
 		if (entry->kind < first || entry->read == cache->batch)
 			continue;
-		if (entry->used == cache->batch) {
+		if (entry->used == cache->batch || entry->n_built > 0)
 			forget_value(cache, entry);
-			entry->is_known = false;
-		} else {
+		else
 			remove_entry(cache, entry);
-		}
 	}
 }
 

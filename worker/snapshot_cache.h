@@ -23,7 +23,14 @@ enum cache_kind {       /* by the letter of their hash */
 	CACHE_SPEC,     /* j */
 	CACHE_USER,     /* u */
 	CACHE_PROJECT,  /* p */
+	CACHE_ANSWER,   /* questions.c's, made of the others */
 	CACHE_KINDS
+};
+
+/* What was made of a value when it was as it was at that change. */
+struct cache_ground {
+	struct cache_entry *entry;
+	uint64_t change;
 };
 
 struct cache_entry {
@@ -36,11 +43,18 @@ struct cache_entry {
 	enum cache_kind kind;
 	bool is_known;       /* the bytes are what Redis has */
 	uint64_t read;       /* batch that read it last */
+	uint64_t epoch;      /* the same: epoch */
 	uint64_t asked;      /* batch that asks for it */
+	uint32_t number;     /* of CACHE_ANSWER: which of the batch's */
+	uint64_t change;     /* another number for each value it has had */
 	struct text bytes;   /* as stored; none: absent; owned */
 	struct arena *arena; /* holds what is below; NULL: nothing yet */
 	void *parsed;        /* what the kind makes of the bytes; or NULL */
 	struct text damage;  /* why they can't be parsed; none: they can */
+	/* Other entries whose values this one's was made of; in the arena. */
+	struct cache_ground *grounds;
+	size_t n_grounds;
+	uint32_t n_built; /* entries that this one is a ground of: it stays */
 };
 
 struct cache *cache_create(size_t max_bytes);
@@ -49,6 +63,11 @@ void cache_destroy(struct cache *cache); /* NULL is fine */
 /* A batch begins: entries beyond the bound go. */
 void cache_begin(struct cache *cache);
 uint64_t cache_batch(const struct cache *cache);
+
+/* Redis may have changed: an entry is fresh if it was read in this epoch. */
+void cache_begin_epoch(struct cache *cache);
+uint64_t cache_epoch(const struct cache *cache);
+bool cache_is_fresh(const struct cache *cache, const struct cache_entry *entry);
 
 /* The entry, made if there is none; it stays for this batch. */
 struct cache_entry *cache_entry(
@@ -76,6 +95,17 @@ bool cache_is_settled(
 /* An arena for what is parsed; and its size counted when it is done. */
 struct arena *cache_parsing(struct cache_entry *entry);
 void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
+
+/*
+ * The parsed value is made of those of `n` other entries, which stay as long as
+ * it does.  `stands`: none of them has changed since.
+ */
+void cache_build_on(
+    struct cache_entry *entry, struct cache_entry *const *grounds, size_t n);
+bool cache_stands(const struct cache_entry *entry);
+
+/* Nothing is known of it any more. */
+void cache_drop(struct cache *cache, struct cache_entry *entry);
 
 /* The bytes are of no more use: only what was parsed is. */
 void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);

@@ -64,6 +64,7 @@ take_value(struct cache *cache, struct cache_entry *entry,
 {
 	char why[80];
 
+	entry->asked = 0; /* it may be wanted again */
 	if (redis_reply_type(value) != REDIS_INTEGER) {
 		cache_put(cache, entry, redis_reply_text(value));
 		return;
@@ -88,9 +89,11 @@ take(struct fetch_list *list, struct cache_entry **entries, size_t n,
 	size_t size = redis_reply_size(reply), i;
 
 	if (is_wrong_type(reply)) {
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
+			entries[i]->asked = 0;
 			cache_put_damage(cache, entries[i],
 			    TEXT("the key holds another type than a hash"));
+		}
 		return (int)n;
 	}
 	if (size > n || size == 0 || (size < n && !list->careful))

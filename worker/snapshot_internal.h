@@ -10,7 +10,8 @@
 /*
  * What the snapshot's rooms share: snapshot.c reads schedules and versions,
  * snapshot_answer.c what the planner's world asks for, both through the rounds
- * of snapshot_round.c.  Nothing else includes this.
+ * of snapshot_round.c; questions.c remembers plans.  Nothing else includes
+ * this.
  */
 struct snapshot {
 	struct redis *redis;
@@ -28,8 +29,11 @@ struct snapshot {
 	 */
 	char store[32];
 	size_t store_size;
-	bool is_stale; /* nothing cached is to be believed */
-	bool moved;    /* the generation went on while schedules were read */
+	char edition[64]; /* that the cached heads are of */
+	size_t edition_size;
+	int64_t epoch_ms; /* when the cache's epoch began, monotonic */
+	bool is_stale;    /* nothing cached is to be believed */
+	bool moved;       /* the generation went on while schedules were read */
 	struct world_limits limits;
 	struct metric *entries[CACHE_KINDS], *hits[CACHE_KINDS],
 	    *misses[CACHE_KINDS];
@@ -38,12 +42,25 @@ struct snapshot {
 void snapshot_count_lookup(
     struct snapshot *snapshot, enum cache_kind kind, bool hit);
 
-/* Puts an entry on its list of what is read next, once per batch. */
+/* Puts an entry on its list of what is read next, until it has been read. */
 void snapshot_want(struct snapshot *snapshot, struct cache_entry *entry);
+/* The same, unless it is as Redis has it now: as of this batch's first look. */
+void snapshot_want_fresh(struct snapshot *snapshot, struct cache_entry *entry);
+/* After a while nothing that may change counts as fresh any more. */
+void snapshot_age(struct snapshot *snapshot);
+bool snapshot_has_wants(const struct snapshot *snapshot);
 
-/* Whether it was read in this batch. */
-bool snapshot_is_fresh(
-    const struct snapshot *snapshot, const struct cache_entry *entry);
+/*
+ * The first look of a batch: its generation, and the schedules that `want`
+ * wants (snapshot_want_fresh), as they were at that generation.  It is called
+ * again when a look has shown more to be stale.  Of an older generation nothing
+ * is cached after it.  Errors as snapshot_round.
+ */
+int snapshot_settle(struct snapshot *snapshot, void (*want)(void *opaque),
+    void *opaque, struct error *err);
+
+/* Which version each plan is for; reads those that are not cached. */
+int snapshot_choose(struct snapshot *snapshot, struct error *err);
 
 /* The key of a kind's hash, appended to `out`; of this batch's generation. */
 struct text snapshot_key(

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "schemas/keyspace.h"
+
+#define EPOCH_MAX_MS 1000
 
 /* Where a kind's hash is: a key of its own, or a part of the generation. */
 static const struct hash {
@@ -31,6 +34,57 @@ snapshot_key(
 		    snapshot->keyspace, snapshot->generation, hash->part, out);
 	buffer_append(out, keyspace_key(snapshot->keyspace, hash->key));
 	return (struct text){ out->at + start, out->size - start };
+}
+
+/*
+ * Whoever changes a schedule's or a dataset's head, or the catalogue, sets the
+ * edition to another random text in the same script: as long as a batch's first
+ * look finds the same one, so are the heads that were read since it was first
+ * seen, and need not be read again.  A change by somebody who knows nothing of
+ * it is seen within EPOCH_MAX_MS.
+ */
+static void
+begin_epoch(struct snapshot *snapshot, int64_t now_ms)
+{
+	cache_begin_epoch(snapshot->cache);
+	snapshot->epoch_ms = now_ms;
+}
+
+void
+snapshot_age(struct snapshot *snapshot)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (now - snapshot->epoch_ms >= EPOCH_MAX_MS)
+		begin_epoch(snapshot, now);
+}
+
+/* In one command: they change together. */
+static void
+ask_first(struct snapshot *snapshot)
+{
+	const struct text get[3] = { TEXT("MGET"),
+		keyspace_key(snapshot->keyspace, KEY_GENERATION),
+		keyspace_key(snapshot->keyspace, KEY_EDITION) };
+
+	redis_append(snapshot->redis, get, 3);
+}
+
+/* None, or one that is too long, is always another one. */
+static void
+take_edition(struct snapshot *snapshot, struct text edition)
+{
+	bool is_sound =
+	    edition.size > 0 && edition.size <= sizeof snapshot->edition;
+
+	if (is_sound &&
+	    text_equal(edition,
+		(struct text){ snapshot->edition, snapshot->edition_size }))
+		return;
+	snapshot->edition_size = is_sound ? edition.size : 0;
+	if (is_sound)
+		memcpy(snapshot->edition, edition.at, edition.size);
+	begin_epoch(snapshot, clock_monotonic_ms());
 }
 
 static void
@@ -112,6 +166,32 @@ hear_generation(struct snapshot *snapshot, int64_t *number, struct error *err)
 	return rc;
 }
 
+/* As the pair is always there: a key of another type is missing in it. */
+static int
+hear_first(struct snapshot *snapshot, int64_t *generation, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(snapshot->redis, err);
+	struct text number;
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(snapshot->redis, reply, "MGET", err);
+	if (rc == 0 && redis_reply_size(reply) != 2)
+		rc = error_set(err, ERROR_RETRY,
+		    "redis %s: MGET gave an answer of another form",
+		    redis_address(snapshot->redis));
+	if (rc == 0) {
+		/* What it lacks is told by the round's last look. */
+		number = redis_reply_text(redis_reply_at(reply, 0));
+		*generation = number_of(number);
+		take_edition(
+		    snapshot, redis_reply_text(redis_reply_at(reply, 1)));
+	}
+	redis_reply_destroy(reply);
+	return rc;
+}
+
 /* Whether the store is the one of before; notes it if it is the first. */
 static bool
 is_same_store(struct snapshot *snapshot, struct text created)
@@ -160,7 +240,7 @@ hear_lists(struct snapshot *snapshot, struct error *err)
 	struct buffer key = { 0 };
 	int rc = 0, kind;
 
-	for (kind = 0; rc == 0 && kind < CACHE_KINDS; kind++) {
+	for (kind = 0; rc == 0 && kind < CACHE_ANSWER; kind++) {
 		buffer_reset(&key);
 		rc = fetch_list_hear(&snapshot->lists[kind],
 		    snapshot_key(snapshot, (enum cache_kind)kind, &key),
@@ -176,7 +256,7 @@ ask_lists(struct snapshot *snapshot)
 	struct buffer key = { 0 };
 	int kind;
 
-	for (kind = 0; kind < CACHE_KINDS; kind++) {
+	for (kind = 0; kind < CACHE_ANSWER; kind++) {
 		buffer_reset(&key);
 		fetch_list_ask(&snapshot->lists[kind], snapshot->redis,
 		    snapshot_key(snapshot, (enum cache_kind)kind, &key));
@@ -184,12 +264,12 @@ ask_lists(struct snapshot *snapshot)
 	buffer_finish(&key);
 }
 
-static bool
-has_wants(const struct snapshot *snapshot)
+bool
+snapshot_has_wants(const struct snapshot *snapshot)
 {
 	size_t i;
 
-	for (i = 0; i < CACHE_KINDS; i++)
+	for (i = 0; i < CACHE_ANSWER; i++)
 		if (snapshot->lists[i].n > 0)
 			return true;
 	return false;
@@ -206,11 +286,11 @@ round_once(struct snapshot *snapshot, struct error *err)
 	int64_t before = snapshot->generation, after;
 
 	if (first)
-		ask_generation(snapshot);
+		ask_first(snapshot);
 	ask_lists(snapshot);
 	ask_generation(snapshot);
 	ask_store(snapshot);
-	if ((first && hear_generation(snapshot, &before, err) != 0) ||
+	if ((first && hear_first(snapshot, &before, err) != 0) ||
 	    hear_lists(snapshot, err) != 0 ||
 	    hear_generation(snapshot, &after, err) != 0 ||
 	    hear_store(snapshot, first, err) != 0)
@@ -226,6 +306,6 @@ snapshot_round(struct snapshot *snapshot, struct error *err)
 	do {
 		if (round_once(snapshot, err) != 0)
 			return -1;
-	} while (has_wants(snapshot));
+	} while (snapshot_has_wants(snapshot));
 	return 0;
 }

@@ -154,11 +154,10 @@ random_build(struct random *random, struct arena *arena)
 /* ------------------------------------------------ ours */
 
 static void
-write_build(struct buffer *out, const struct build_requested *build)
+write_jobs(struct buffer *out, const struct build_requested *build)
 {
 	size_t i, j;
 
-	build_put_head(out, 3, &build->head, build->n_jobs);
 	for (i = 0; i < build->n_jobs; i++) {
 		const struct build_job *job = &build->jobs[i];
 
@@ -175,6 +174,13 @@ write_build(struct buffer *out, const struct build_requested *build)
 		build_put_reason(out, &job->reason);
 	}
 	build_put_end(out);
+}
+
+static void
+write_build(struct buffer *out, const struct build_requested *build)
+{
+	build_put_head(out, 3, &build->head, build->n_jobs);
+	write_jobs(out, build);
 }
 
 /* ------------------------------------------------ avro-c's */
@@ -458,8 +464,84 @@ test_time_units(void)
 		CHECK(time_unit_index(time_unit_text(i)) == i);
 }
 
+static struct text
+rid_text(struct arena *arena, struct text prefix, const struct uuid *uuid)
+{
+	char *at = arena_alloc(arena, RID_SIZE_MAX);
+
+	return (struct text){ at, rid_format(prefix, uuid, at) };
+}
+
+/* Gives each job the id of that UUID. */
+static void
+set_job_ids(
+    struct build_requested *build, struct arena *arena, const struct uuid *uuid)
+{
+	struct build_job *jobs =
+	    arena_alloc(arena, (build->n_jobs + 1) * sizeof *jobs);
+	size_t i;
+
+	for (i = 0; i < build->n_jobs; i++) {
+		jobs[i] = build->jobs[i];
+		jobs[i].head.job_rid =
+		    rid_text(arena, TEXT(RID_JOB_PREFIX), uuid);
+	}
+	build->jobs = jobs;
+}
+
+/* A build's own fields put into the form of another one of the same plan. */
+static void
+test_form(void)
+{
+	struct random random = { 8 };
+	struct arena *arena = arena_create(0);
+	struct buffer whole = { 0 }, block = { 0 }, ours = { 0 }, job = { 0 };
+	size_t differ = 0, uuid_at;
+
+	for (int i = 0; i < RANDOM_VALUES; i++) {
+		struct build_requested build = random_build(&random, arena);
+		struct uuid run = uuid_random(), id = uuid_random();
+		struct build_own own = { &id, &run, build.head.request_id,
+			build.head.created_time_ms };
+		struct build_form form;
+
+		build.head.build_rid =
+		    rid_text(arena, TEXT(RID_BUILD_PREFIX), &id);
+		build.head.run_rid =
+		    rid_text(arena, TEXT(RID_RUN_PREFIX), &run);
+		set_job_ids(&build, arena, &run);
+		buffer_reset(&whole);
+		buffer_reset(&block);
+		buffer_reset(&ours);
+		write_build(&whole, &build);
+		build.head.request_id = TEXT("other");
+		build.head.created_time_ms = 1;
+		build_put_form(&block, &build.head, build.n_jobs, &form);
+		write_jobs(&block, &build);
+		form.end = block.size;
+		build_put_own(&ours, 3, block.at, &form, &own);
+		differ += !text_equal(buffer_text(&whole), buffer_text(&ours));
+		for (size_t j = 0; j < build.n_jobs; j++) {
+			buffer_reset(&job);
+			uuid_at = build_put_job(&job, &build.jobs[j].head);
+			differ += memcmp(job.at + uuid_at,
+				      build.head.run_rid.at +
+					  sizeof RID_RUN_PREFIX - 1,
+				      UUID_TEXT_SIZE) != 0;
+		}
+		arena_reset(arena, 1 << 16);
+	}
+	CHECK(differ == 0);
+	buffer_finish(&whole);
+	buffer_finish(&block);
+	buffer_finish(&ours);
+	buffer_finish(&job);
+	arena_destroy(arena);
+}
+
 CU_TestInfo build_requested_tests[] = {
 	{ "bytes as avro-c's", test_bytes },
+	{ "own fields in a form", test_form },
 	{ "fields", test_fields },
 	{ "time units", test_time_units },
 	CU_TEST_INFO_NULL,

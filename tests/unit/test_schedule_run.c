@@ -200,6 +200,59 @@ test_bytes(void)
 	arena_destroy(arena);
 }
 
+static struct text
+rid_text(struct arena *arena, struct text prefix, const struct uuid *uuid)
+{
+	char *at = arena_alloc(arena, RID_SIZE_MAX);
+
+	return (struct text){ at, rid_format(prefix, uuid, at) };
+}
+
+/* A run's own fields put into the form of another one with its outcome. */
+static void
+test_form(void)
+{
+	struct random random = { 7 };
+	struct arena *arena = arena_create(0);
+	struct buffer whole = { 0 }, block = { 0 }, ours = { 0 };
+	size_t differ = 0;
+
+	for (int i = 0; i < RANDOM_VALUES; i++) {
+		struct schedule_run run = random_run(&random, arena), other;
+		struct uuid id = uuid_random(), build = uuid_random();
+		struct uuid nil = { { 0 } };
+		struct run_form form;
+
+		run.rid = rid_text(arena, TEXT(RID_RUN_PREFIX), &id);
+		if (run.result == RESULT_SUBMITTED)
+			run.build_rid =
+			    rid_text(arena, TEXT(RID_BUILD_PREFIX), &build);
+		other = run;
+		if (run.result == RESULT_SUBMITTED)
+			other.build_rid =
+			    rid_text(arena, TEXT(RID_BUILD_PREFIX), &nil);
+		other.rid = other.request_id = other.trigger = TEXT("other");
+		other.created_time_ms = other.finished_time_ms = 1;
+		buffer_reset(&whole);
+		buffer_reset(&ours);
+		schedule_run_encode(&run, 2, &whole);
+		schedule_run_encode_form(&other, &block, &form);
+		schedule_run_encode_own(block.at, &form,
+		    &(struct run_own){ &id, &build, run.request_id, run.trigger,
+			run.created_time_ms, run.finished_time_ms },
+		    2, &ours);
+		differ += !text_equal(buffer_text(&whole), buffer_text(&ours));
+		if (block.size > 1 << 16)
+			buffer_reset(&block);
+		arena_reset(arena, 1 << 16);
+	}
+	CHECK(differ == 0);
+	buffer_finish(&whole);
+	buffer_finish(&block);
+	buffer_finish(&ours);
+	arena_destroy(arena);
+}
+
 /* The tables of names are those of the shipped schema, in its order. */
 static void
 test_names(void)
@@ -228,6 +281,7 @@ test_names(void)
 
 CU_TestInfo schedule_run_tests[] = {
 	{ "bytes as avro-c's", test_bytes },
+	{ "own fields in a form", test_form },
 	{ "names as the schema's", test_names },
 	CU_TEST_INFO_NULL,
 };
