@@ -38,7 +38,7 @@ static void
 begin(struct text *argv, const char *source, struct text key, char max[24])
 {
 	snprintf(max, 24, "%d", REDIS_VALUE_MAX);
-	argv[0] = TEXT("EVAL");
+	argv[0] = TEXT("EVAL_RO"); /* a reader may: EVAL asks for writing */
 	argv[1] = text_from(source);
 	argv[2] = TEXT("1");
 	argv[3] = key;

@@ -1,0 +1,128 @@
+"""Each program as the Redis user that deploy/redis-users.conf gives it: it can do all
+that it does, and what is not its own it can't write."""
+
+import json
+import uuid
+
+import catalogues
+import checker
+import programs
+import pytest
+import redis
+from cluster import free_ports
+from load import Load, request
+from programs import ROOT, wait_for
+
+import requests
+
+PASSWORD = "a-password-of-the-tests"
+
+
+def users(server):
+    """Makes the users of the file, with a password that is known."""
+    for line in (ROOT / "deploy" / "redis-users.conf").read_text().splitlines():
+        words = line.split()
+        if not words or words[0] != "user":
+            continue
+        rules = [f">{PASSWORD}" if word.startswith("#") else word for word in words[2:]]
+        server.execute_command("ACL", "SETUSER", words[1], "reset", *rules)
+
+
+@pytest.fixture
+def guarded(system):
+    server = system.cluster.redis()
+    users(server)
+    secret = system.directory / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    system.password = str(secret)
+    yield system
+    system.stop()
+    for name in ("worker", "adapter", "admin"):
+        server.execute_command("ACL", "DELUSER", name)
+
+
+def as_user(system, name):
+    return {"redis.username": name, "redis.password.file": system.password}
+
+
+def admin(system, *arguments, code=0, **more):
+    flags = [f"{key}={value}" for key, value in as_user(system, "admin").items()]
+    done = system.run("-s", flags[0], "-s", flags[1], *arguments, **more)
+    assert done.returncode == code, (arguments, done.stderr)
+    return done.stdout
+
+
+def refused(system, name, *command):
+    client = redis.Redis(port=system.cluster.redis_port, username=name, password=PASSWORD)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client.execute_command(*command)
+
+
+def test_each_program_can_do_its_work(guarded):
+    system = guarded
+    admin(system, "init", "--partitions", "1", "--replication", "1")
+    path = system.directory / "catalogue.json"
+    path.write_text(json.dumps(catalogues.outcomes()))
+    for flags in ([], ["--dry-run"], ["--prune"]):
+        admin(system, "apply", *flags, str(path))
+    system.worker(**as_user(system, "worker")).wait_ready()
+    tokens = system.directory / "tokens"
+    tokens.write_text(f"full {catalogues.OWNER} api:orchestration-read api:orchestration-write\n")
+    tokens.chmod(0o600)
+    port = free_ports(1)[0]
+    system.adapter(http__auth="token-file", http__token__file=str(tokens), http__drain="0",
+                   http__listen=f"127.0.0.1:{port}", **as_user(system, "adapter")).wait_ready()
+    load = Load(system.bootstrap)
+    for name, fields, *_ in catalogues.OUTCOMES:
+        load.send(request(catalogues.schedule_rid(name), **fields))
+    asked = load.flush()
+    system.wait_drained()
+    assert system.judge(asked).results == len(catalogues.OUTCOMES)
+    # The adapter: a run, the run again, its list; the view is folded by it.
+    base = f"http://127.0.0.1:{port}/api/v2/orchestration/schedules/{catalogues.schedule_rid('stale')}"
+    headers = {"Authorization": "Bearer full", "Prefer": "wait=20", "Idempotency-Key": "once"}
+    runs = [requests.post(f"{base}/run?preview=true", headers=headers, timeout=30) for _ in range(2)]
+    assert [run.status_code for run in runs] == [200, 200] and runs[0].json() == runs[1].json()
+    build = runs[0].json()["result"]["buildRid"]
+    # The command line: whatever it writes and reads.
+    key = b"schedrun:b:" + uuid.UUID(build.rsplit(".", 1)[1]).bytes
+    wait_for("the build", lambda: system.cluster.redis().hexists(key, "e"))
+    admin(system, "build", "fail", build)
+    admin(system, "build", "finish", build)
+    admin(system, "dataset", "commit", catalogues.dataset("raw"), "--branch", "master")
+    for command in ("pause", "unpause", "get", "versions"):
+        admin(system, "schedule", command, catalogues.schedule_rid("fresh"))
+    admin(system, "schedule", "list")
+    admin(system, "plan", "--schedule", catalogues.schedule_rid("fresh"))
+    admin(system, "run", "list", "--schedule", catalogues.schedule_rid("stale"))
+    admin(system, "run", "explain", runs[0].json()["rid"])
+    exported = admin(system, "export")
+    admin(system, "apply", "-", stdin=exported)
+    admin(system, "submit", catalogues.schedule_rid("fresh"), "--wait", "20s")
+    assert '"fault"' not in admin(system, "check")
+
+
+def test_none_may_write_what_is_not_its_own(guarded):
+    for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
+                    ["HSET", "schedrun:meta", "format", "2"], ["FLUSHALL"], ["KEYS", "*"],
+                    ["CONFIG", "GET", "*"], ["GET", "other:g"]):
+        refused(guarded, "worker", *command)
+    for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:m:t:0", "9"],
+                    ["HSET", "schedrun:h", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
+        refused(guarded, "adapter", *command)
+    for command in (["FLUSHALL"], ["GET", "other:g"], ["CONFIG", "SET", "save", ""], ["KEYS", "*"]):
+        refused(guarded, "admin", *command)
+
+
+def test_a_user_that_may_not_is_said_to_be_one(guarded):
+    """The worker as the adapter's user: not its keys."""
+    admin(guarded, "init", "--partitions", "1", "--replication", "1")
+    admin(guarded, "apply", "-", stdin=json.dumps(catalogues.outcomes()))
+    worker = guarded.worker(**as_user(guarded, "adapter"))
+    wait_for("the worker to end or to say so", lambda: worker.process.poll() is not None
+             or "NOPERM" in worker.log())
+    assert "NOPERM" in worker.log()
+    if worker.process.poll() is not None:
+        assert worker.process.returncode == 77
+    assert not checker.read_topic(guarded.bootstrap, "schedule-run-results")
