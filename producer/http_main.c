@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -359,12 +360,18 @@ on_turn(void *argument)
 	sd_notify(0, "WATCHDOG=1");
 }
 
+/* Before the first request can come: it must not be cut off unanswered. */
 static void
-serve(struct adapter *a)
+watch_signals(struct adapter *a)
 {
 	loop_on_signal(a->app.loop, SIGTERM, on_stop, a);
 	loop_on_signal(a->app.loop, SIGINT, on_stop, a);
 	loop_on_signal(a->app.loop, SIGHUP, on_hangup, a);
+}
+
+static void
+serve(struct adapter *a)
+{
 	a->turn = loop_timer_start(a->app.loop, 0, TURN_MS, on_turn, a);
 	sd_notify(0, "READY=1\nSTATUS=serving");
 	loop_run(a->app.loop);
@@ -421,10 +428,13 @@ run(struct adapter *a, bool check)
 	struct error err = { 0 };
 
 	signal(SIGPIPE, SIG_IGN);
+	/* Tokens pass through here: no core, no look by others of this user. */
+	prctl(PR_SET_DUMPABLE, 0);
 	if (create_parts(a, &err) != 0 || create_runs(a, &err) != 0)
 		return fail(&err);
 	if (check)
 		return check_once(a, &err) == 0 ? 0 : fail(&err);
+	watch_signals(a);
 	if (start_threads(a, &err) != 0 || start_listeners(a, &err) != 0)
 		return fail(&err);
 	serve(a);

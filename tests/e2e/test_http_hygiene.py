@@ -12,7 +12,11 @@ SCHEDULE = catalogues.schedule_rid("stale").encode()
 BASE = b"/api/v2/orchestration/schedules/"
 RUN = BASE + SCHEDULE + b"/run?preview=true"
 READ_RUN = BASE + SCHEDULE + b"/runs/ri.scheduler.main.run." + catalogues.OWNER.encode()
+CREATE, BATCH = BASE[:-1] + b"?preview=true", BASE + b"getBatch?preview=true"
+RUNS = BASE + SCHEDULE + b"/runs?preview=true"
+EVENTS = b"/api/v2/orchestration/runEvents"
 HOST = b"Host: x\r\n"
+JSON = b"Content-Type: application/json\r\n"
 AUTH = b"Authorization: Bearer full\r\n"
 NEXT = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -74,9 +78,12 @@ def head(line):
     return line + b"\r\n" + HOST + b"\r\n"
 
 
+def document(body, target=CREATE):
+    return post(JSON + b"Content-Length: %d\r\n" % len(body), body, target)
+
+
 TE = b"Transfer-Encoding: chunked\r\n"
 CL = b"Content-Length: 2\r\n"
-JSON = b"Content-Type: application/json\r\n"
 
 # Refused with this status, closed, and what follows is not answered.
 CLOSING = [
@@ -403,6 +410,43 @@ KEEPING = [
     ("wait of 10^30", post(b"Prefer: respond-async; wait=1000000000000000000000000000000\r\n"), 200),
     ("Expect with a body there", sized(b"{}", JSON + b"Expect: 100-continue\r\n"), 200),
     ("Expect without a body", post(b"Expect: 100-continue\r\n"), 200),
+    # documents
+    ("create: nothing", post(target=CREATE), 400),
+    ("create: no type", post(b"Content-Length: 2\r\n", b"{}", CREATE), 415),
+    ("create: an array", document(b"[]"), 400),
+    ("create: null", document(b"null"), 400),
+    ("create: unknown member", document(b'{"x":1}'), 400),
+    ("create: duplicate member", document(b'{"action":1,"action":2}'), 400),
+    ("create: duplicate far inside", document(b'{"action":{"target":{"type":"manual","type":"x"}}}'), 400),
+    ("create: 33 deep", document(b'{"action":' + b"[" * 32 + b"]" * 32 + b"}"), 400),
+    ("create: 10,000 deep", document(b"[" * 10000 + b"]" * 10000), 400),
+    ("create: a million brackets", document(b"[" * 1000000), 400),
+    ("create: a million objects", document(b'{"a":' * 200000), 400),
+    ("create: NaN", document(b'{"action":NaN}'), 400),
+    ("create: lone surrogate", document(b'{"displayName":"\\udc00"}'), 400),
+    ("create: not UTF-8", document(b'{"displayName":"\xc0\xaf"}'), 400),
+    ("create: trailing text", document(b"{} {}"), 400),
+    ("create: 1 MiB of blanks", document(b" " * 1048576), 400),
+    ("create: a string of 1 MiB", document(b'"' + b"a" * 1048574 + b'"'), 400),
+    ("create: a script", document(b'{"<script>":1}'), 400),
+    ("create: a number of 100,000 digits", document(b"1" * 100000), 400),
+    ("batch: empty", document(b"[]", BATCH), 400),
+    ("batch: not of objects", document(b"[1,2]", BATCH), 400),
+    ("batch: 1001", document(b"[" + b",".join([b'{"scheduleRid":"' + SCHEDULE + b'"}'] * 1001) + b"]", BATCH), 400),
+    ("batch: 1000", document(b"[" + b",".join([b'{"scheduleRid":"' + SCHEDULE + b'"}'] * 1000) + b"]", BATCH), 200),
+    ("runs: pageSize no number", get(RUNS + b"&pageSize=x", AUTH), 400),
+    ("runs: pageSize 0", get(RUNS + b"&pageSize=0", AUTH), 400),
+    ("runs: pageSize of 100 digits", get(RUNS + b"&pageSize=" + b"9" * 100, AUTH), {200, 400}),
+    ("runs: pageSize twice", get(RUNS + b"&pageSize=1&pageSize=1", AUTH), 400),
+    ("runs: a token that isn't ours", get(RUNS + b"&pageToken=<x>", AUTH), 400),
+    ("runs: a token of 7 KiB", get(RUNS + b"&pageToken=" + b"a" * 7000, AUTH), 400),
+    ("events by POST", post(target=EVENTS), 405),
+    ("events without a token", get(EVENTS), 401),
+    ("events after nonsense", get(EVENTS, AUTH + b"Last-Event-ID: <x>\r\n"), 400),
+    ("events of nonsense", get(EVENTS + b"?scheduleRid=x", AUTH), 400),
+    ("events of 101", get(EVENTS + b"?" + b"&".join(b"scheduleRid=ri.scheduler.main.schedule.%d" % i for i in range(101)), AUTH), 400),
+    ("builds that are not ours to create", post(target=EVENTS.replace(b"runEvents", b"builds/create")), 404),
+    ("jobs", get(EVENTS.replace(b"runEvents", b"jobs/ri.foundry.main.job.x"), AUTH), 404),
     ("no token", get(READ_RUN), 401),
     ("HEAD without a token", b"HEAD " + READ_RUN + b" HTTP/1.1\r\n" + HOST + b"\r\n", 401),
     ("unknown run", get(READ_RUN, AUTH), 404),
