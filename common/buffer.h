@@ -17,8 +17,8 @@ struct buffer {
 	size_t capacity;
 };
 
-void buffer_finish(struct buffer *buffer);             /* frees; `{0}` after it */
-void buffer_reset(struct buffer *buffer);              /* empty, memory kept */
+void buffer_finish(struct buffer *buffer); /* frees; `{0}` after it */
+void buffer_reset(struct buffer *buffer);  /* empty, memory kept */
 char *buffer_reserve(struct buffer *buffer, size_t n); /* room for n more */
 void buffer_append(struct buffer *buffer, struct text text);
 void buffer_byte(struct buffer *buffer, char byte);
@@ -28,8 +28,8 @@ void buffer_format(struct buffer *buffer, const char *format, ...)
 static inline struct text
 buffer_text(const struct buffer *buffer)
 {
-	return (struct text){ buffer->at != NULL ? buffer->at : "",
-		buffer->size };
+	return (
+	    struct text){ buffer->at != NULL ? buffer->at : "", buffer->size };
 }
 
 #endif

@@ -41,10 +41,11 @@ lower_name(const char *upper, char out[NAME_SIZE_MAX])
 {
 	size_t i;
 
-	for (i = 0; upper[i] != '\0' && i < NAME_SIZE_MAX - 1; i++)
-		out[i] = upper[i] == '_'
-		    ? '.'
-		    : (char)tolower((unsigned char)upper[i]);
+	for (i = 0; i < NAME_SIZE_MAX - 1 && upper[i] != '\0'; i++) {
+		int lower = tolower((unsigned char)upper[i]);
+
+		out[i] = lower == '_' ? '.' : (char)lower;
+	}
 	out[i] = '\0';
 }
 

@@ -19,7 +19,7 @@ enum error_kind {
 /* Exit codes of the daemons are sysexits(3)'s; 0 = pick by the program. */
 struct error {
 	enum error_kind kind;
-	int exit_code;      /* what main exits with if it comes to that; 0 = unset */
+	int exit_code; /* what main exits with if it comes to that; 0 = unset */
 	char message[1024]; /* one line, no line break at its end */
 };
 

@@ -57,7 +57,7 @@ get_part(CURLU *url, CURLUPart part, char out[256])
 	    strlen(text) < 256;
 
 	if (got)
-		strcpy(out, text);
+		memcpy(out, text, strlen(text) + 1);
 	curl_free(text);
 	return got;
 }

@@ -13,7 +13,8 @@
  * strings are UTF-8, escaped only where JSON demands it.  Commas are placed by
  * the functions: a value after a value gets one.
  *
- *   json_open(b, '{'); json_name(b, "rid"); json_put_text(b, rid); json_close(b, '}');
+ *   json_open(b, '{'); json_name(b, "rid"); json_put_text(b, rid);
+ * json_close(b, '}');
  */
 void json_open(struct buffer *buffer, char bracket);
 void json_close(struct buffer *buffer, char bracket);

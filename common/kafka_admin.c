@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_admin_request.h"
+#include "common/memory.h"
 
 struct kafka_admin *
 kafka_admin_create(const struct kafka_settings *settings, struct error *err)
@@ -180,13 +181,13 @@ static int
 describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
     size_t n, int timeout_ms, struct error *err)
 {
-	rd_kafka_ConfigResource_t **asked = calloc(n, sizeof *asked);
+	rd_kafka_ConfigResource_t **asked = memory_zalloc(n, sizeof *asked);
 	const rd_kafka_ConfigResource_t **answers;
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_event_t *event;
 	size_t n_asked = 0, count;
 
-	for (size_t i = 0; asked != NULL && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (topics[i].partitions > 0)
 			asked[n_asked++] = rd_kafka_ConfigResource_new(
 			    RD_KAFKA_RESOURCE_TOPIC, topics[i].name);

@@ -92,7 +92,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	};
 	out->partitions =
 	    arena_zalloc(arena, out->n_partitions + 1, sizeof *out->partitions);
-	for (size_t i = 0; i < out->n_partitions; i++) {
+	for (size_t i = 0; list != NULL && i < out->n_partitions; i++) {
 		out->partitions[i].topic =
 		    text_copy(arena, text_from(list->elems[i].topic)).at;
 		out->partitions[i].partition = list->elems[i].partition;

@@ -115,7 +115,7 @@ int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
  */
 struct kafka_client {
 	struct kafka_health *health;
-	unsigned error_events;   /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
+	unsigned error_events; /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
 	/*
 	 * Connections that ended: the error events of most are silenced or
 	 * suppressed as repetitions.  Counted on librdkafka's threads.

@@ -161,7 +161,8 @@ void kafka_consumer_wake(struct kafka_consumer *consumer);
 
 /*
  * Has 8 bytes (an eventfd's 1) written to `fd` when events come while none
- * were waiting, and now: poll with timeout 0 until it returns 0, then wait again.
+ * were waiting, and now: poll with timeout 0 until it returns 0, then wait
+ * again.
  */
 void kafka_consumer_notify(struct kafka_consumer *consumer, int fd);
 

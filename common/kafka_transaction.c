@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/kafka_message.h"
 #include "common/kafka_query.h"
+#include "common/memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -133,23 +134,18 @@ configure(struct kafka_transaction *transaction,
 	return conf;
 }
 
-static int
+static void
 copy_topics(struct kafka_transaction *transaction,
     const struct kafka_transaction_options *options)
 {
 	size_t n = options->n_topics;
 
-	transaction->topics = calloc(n + 1, sizeof *transaction->topics);
-	transaction->outputs = calloc(n + 1, sizeof *transaction->outputs);
-	if (transaction->topics == NULL || transaction->outputs == NULL)
-		return -1;
+	transaction->topics = memory_zalloc(n + 1, sizeof *transaction->topics);
+	transaction->outputs =
+	    memory_zalloc(n + 1, sizeof *transaction->outputs);
 	transaction->n_topics = n;
-	for (size_t i = 0; i < n; i++) {
-		transaction->topics[i] = strdup(options->topics[i]);
-		if (transaction->topics[i] == NULL)
-			return -1;
-	}
-	return 0;
+	for (size_t i = 0; i < n; i++)
+		transaction->topics[i] = memory_copy_string(options->topics[i]);
 }
 
 static void
@@ -166,14 +162,12 @@ struct kafka_transaction *
 kafka_transaction_create(
     const struct kafka_transaction_options *options, struct error *err)
 {
-	struct kafka_transaction *transaction = calloc(1, sizeof *transaction);
+	struct kafka_transaction *transaction =
+	    memory_zalloc(1, sizeof *transaction);
 	rd_kafka_conf_t *conf;
 	char text[256];
 
-	if (transaction == NULL || copy_topics(transaction, options) != 0) {
-		error_fatal(err, 71, "no memory for a producer");
-		goto fail;
-	}
+	copy_topics(transaction, options);
 	conf = configure(transaction, options, err);
 	if (conf == NULL)
 		goto fail;
@@ -184,8 +178,7 @@ kafka_transaction_create(
 	rd_kafka_conf_destroy(conf);
 	error_fatal(err, 78, "kafka producer: %s", text);
 fail:
-	if (transaction != NULL)
-		free_transaction(transaction);
+	free_transaction(transaction);
 	return NULL;
 }
 

@@ -14,6 +14,6 @@ void *memory_resize(void *memory, size_t n, size_t size);
 char *memory_copy_string(const char *string); /* NULL gives NULL */
 
 /* For a caller that finds a size that no memory can have. */
-_Noreturn void memory_exhausted(void);
+_Noreturn void memory_exhausted(void) __attribute__((noreturn));
 
 #endif

@@ -295,12 +295,16 @@ static double
 resident_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
+	char line[128] = "";
+	const char *second;
 	long pages = 0;
 
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%*s %ld", &pages) != 1)
-		pages = 0;
+	second =
+	    fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
+	if (second != NULL)
+		pages = strtol(second, NULL, 10);
 	fclose(file);
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }

@@ -16,7 +16,7 @@
 struct options {
 	const char *file;          /* -c; NULL: the usual places */
 	struct config_flag *flags; /* -s, -X and their short forms, in order */
-	char **texts; /* what the flags' texts point to; ours */
+	char **texts;              /* what the flags' texts point to; ours */
 	size_t n_flags;
 	bool quiet, verbose; /* -q, -v */
 	int64_t timeout_ms;  /* --timeout; 10 s unless given */

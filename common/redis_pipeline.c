@@ -428,10 +428,11 @@ redis_load_script(
 		return -1;
 	rc = redis_reply_error(redis, reply, "SCRIPT LOAD", err);
 	sha1 = redis_reply_text(reply);
-	if (rc == 0 && sha1.size != sizeof script->sha1 - 1)
+	if (rc == 0 &&
+	    (sha1.at == NULL || sha1.size != sizeof script->sha1 - 1))
 		rc = error_set(err, ERROR_RETRY,
 		    "redis %s: SCRIPT LOAD answered no digest", redis->address);
-	if (rc == 0) {
+	else if (rc == 0) {
 		memcpy(script->sha1, sha1.at, sha1.size);
 		script->sha1[sha1.size] = '\0';
 	}

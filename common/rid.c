@@ -348,7 +348,7 @@ rid_is_valid(struct text text)
 static bool
 is_capital_uuid(struct text locator)
 {
-	char lower[UUID_TEXT_SIZE];
+	char lower[UUID_TEXT_SIZE] = { 0 };
 	struct uuid uuid;
 	size_t i;
 

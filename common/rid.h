@@ -54,7 +54,8 @@ bool rid_is_valid(struct text text);
  */
 bool rid_is(struct text text, struct text service, struct text type);
 
-/* Copies prefix and UUID into `out` (prefix size + 36 bytes), returns the size. */
+/* Copies prefix and UUID into `out` (prefix size + 36 bytes), returns the size.
+ */
 size_t rid_format(struct text prefix, const struct uuid *uuid, char *out);
 
 /* The first 4 bytes of a SHA-1, big-endian: the claim's fingerprint. */

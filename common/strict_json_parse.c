@@ -239,7 +239,7 @@ is_plain(char c)
 static bool
 take_text(struct parser *parser, struct text *text)
 {
-	char *start = ++parser->at, *to = start;
+	char *start = ++parser->at, *to;
 
 	while (is_plain(*parser->at))
 		parser->at++;

@@ -41,6 +41,23 @@ text_starts_with(struct text text, struct text prefix)
 	    (prefix.size == 0 || memcmp(text.at, prefix.at, prefix.size) == 0);
 }
 
+bool
+text_to_number(struct text text, int64_t max, int64_t *number)
+{
+	int64_t value = 0;
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		int digit = text.at[i] - '0';
+
+		if (digit < 0 || digit > 9 || value > (max - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	*number = value;
+	return text.size > 0;
+}
+
 struct text
 text_copy(struct arena *arena, struct text text)
 {

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Bytes with a length, borrowed from whoever owns them; never assumed to end
@@ -33,6 +34,12 @@ int text_compare(struct text a, struct text b);
 
 bool text_starts_with(struct text text, struct text prefix);
 
+/*
+ * A number of 0 to `max`, digits only: no sign, no blank, nothing behind it.
+ * False on anything else, and of no text.
+ */
+bool text_to_number(struct text text, int64_t max, int64_t *number);
+
 /* A copy in `arena`, followed by a NUL that `size` does not count. */
 struct text text_copy(struct arena *arena, struct text text);
 
@@ -44,7 +51,8 @@ bool text_is_utf8(struct text text);
 /* How many bytes of its beginning are. */
 size_t text_utf8_size(struct text text);
 
-/* At most `max` bytes of the text's beginning, not ending within a character. */
+/* At most `max` bytes of the text's beginning, not ending within a character.
+ */
 struct text text_cut(struct text text, size_t max);
 
 /* Characters (code points) of a UTF-8 text. */

@@ -80,10 +80,10 @@ part_key(const struct keyspace *keyspace, struct text generation,
 {
 	struct buffer key = { 0 };
 	struct text copy;
-	long long number = 0;
+	int64_t number;
 
-	/* Copied by text_copy: it ends in a NUL. */
-	sscanf(generation.at, "%18lld", &number);
+	if (!text_to_number(generation, INT64_MAX, &number))
+		number = 0; /* there is none: nothing is found */
 	copy = text_copy(
 	    arena, keyspace_part(keyspace, number, PART_DATASETS, &key));
 	buffer_finish(&key);

@@ -116,8 +116,7 @@ read_generation(struct apply *apply, int64_t *generation, struct error *err)
 	value = redis_reply_text(reply);
 	*generation = 0;
 	if (rc == 0 && value.at != NULL &&
-	    (sscanf(value.at, "%lld", (long long *)generation) != 1 ||
-		*generation <= 0))
+	    (!text_to_number(value, INT64_MAX, generation) || *generation == 0))
 		rc = error_fatal(err, 78,
 		    "redis %s: %.*s is not a generation's number",
 		    redis_address(apply->redis), TEXT_ARG(get[1]));

@@ -77,14 +77,15 @@ check_dlq_size(struct check_list *list, const struct kafka_topic topics[TOPICS])
 {
 	int64_t requests = topics[TOPIC_REQUESTS].max_message_bytes;
 	int64_t dlq = topics[TOPIC_DLQ].max_message_bytes;
+	int64_t wanted = requests + DLQ_HEADROOM;
 	char detail[200];
 
-	if (requests < 0 || dlq < 0 || dlq >= requests + DLQ_HEADROOM)
+	if (requests < 0 || dlq < 0 || dlq >= wanted)
 		return;
 	snprintf(detail, sizeof detail,
 	    "max.message.bytes is %lld, wanted %lld: the requests' and 64 KiB "
 	    "for headers, or a bad record blocks its partition",
-	    (long long)dlq, (long long)(requests + DLQ_HEADROOM));
+	    (long long)dlq, (long long)wanted);
 	fault_of_topic(list, &topics[TOPIC_DLQ], detail);
 }
 

@@ -99,15 +99,14 @@ read_clock(struct redis *redis, struct error *err)
 {
 	const struct text argv = TEXT("TIME");
 	struct redis_reply *reply = redis_command(redis, &argv, 1, err);
-	int64_t ms = 0;
+	int64_t seconds, ms = 0;
 
 	if (reply != NULL &&
 	    redis_reply_error(redis, reply, "TIME", err) == 0 &&
 	    redis_reply_size(reply) == 2 &&
-	    redis_reply_text(redis_reply_at(reply, 0)).at != NULL)
-		ms = strtoll(redis_reply_text(redis_reply_at(reply, 0)).at,
-			 NULL, 10) *
-		    1000;
+	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
+		CLOCK_MAX_MS / 1000, &seconds))
+		ms = seconds * 1000;
 	redis_reply_destroy(reply);
 	return ms;
 }

@@ -137,10 +137,9 @@ apply_file(struct command *command, const struct apply_flags *flags,
 	struct apply_report report = { 0 };
 	int code = EXIT_DONE;
 
-	if (settings.redis == NULL ||
-	    demand_meta(settings.redis, keyspace, &err) != 0)
-		code = command_fail(command, &err);
-	else if (catalogue_apply(&settings, file, &report, &err) == 0)
+	if (settings.redis != NULL &&
+	    demand_meta(settings.redis, keyspace, &err) == 0 &&
+	    catalogue_apply(&settings, file, &report, &err) == 0)
 		print_report(command, &report, flags->dry_run);
 	else if (reader->n_faults > 0)
 		code = print_faults(flags->file, reader);

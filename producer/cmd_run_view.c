@@ -191,7 +191,8 @@ take_list(int key, char *argument, struct argp_state *state)
 	case OPTION_LIMIT:
 		list->limit = strtoul(argument, &end, 10);
 		if (argument[0] < '1' || argument[0] > '9' || *end != '\0')
-			usage_error(state, "--limit %s: is no number", argument);
+			usage_error(
+			    state, "--limit %s: is no number", argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "too many arguments: %s", argument);

@@ -21,7 +21,7 @@ struct watch {
 	const char *schedule, *outcome;
 	int from;
 	int64_t at_ms;
-	long count; /* 0: until interrupted */
+	int64_t count; /* 0: until interrupted */
 };
 
 static const struct argp_option options[] = {
@@ -85,9 +85,11 @@ take(int key, char *argument, struct argp_state *state)
 		take_from(watch, argument, state);
 		return 0;
 	case OPTION_COUNT:
-		watch->count = strtol(argument, NULL, 10);
-		if (watch->count <= 0)
-			usage_error(state, "--count %s: is no number", argument);
+		if (!text_to_number(
+			text_from(argument), INT32_MAX, &watch->count) ||
+		    watch->count == 0)
+			usage_error(
+			    state, "--count %s: is no number", argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "too many arguments: %s", argument);

@@ -727,8 +727,12 @@ event_hub_finish(struct event_hub *hub)
 {
 	size_t i;
 
-	while (hub->audiences != NULL)
-		free_audience(hub->audiences);
+	struct audience *audience, *next;
+
+	for (audience = hub->audiences; audience != NULL; audience = next) {
+		next = audience->next;
+		free_audience(audience);
+	}
 	for (i = 0; i < sizeof hub->shared / sizeof hub->shared[0]; i++)
 		forget_shared(&hub->shared[i]);
 }

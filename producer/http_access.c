@@ -76,7 +76,8 @@ hear_generation(struct access *access, struct error *err)
 
 	if (hear_text(access, &text, err) != 0)
 		return -1;
-	access->generation = text.at != NULL ? strtoll(text.at, NULL, 10) : 0;
+	if (!text_to_number(text, INT64_MAX, &access->generation))
+		access->generation = 0; /* no catalogue is applied */
 	return 0;
 }
 

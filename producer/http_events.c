@@ -44,23 +44,13 @@ struct event_call {
 
 static void pump(void *argument);
 
-/* Now if nothing was written lately, else with what else comes. */
 static void
-pump_soon(struct http_events *events)
+pump_in(struct http_events *events, int64_t wait_ms)
 {
-	int64_t wait =
-	    events->pumped_ms + TICK_MS - loop_now_ms(events->app->loop);
-
-	if (events->ticking)
-		return;
-	if (wait <= 0) {
-		pump(events);
-		return;
-	}
 	loop_timer_stop(events->tick);
 	events->ticking = true;
 	events->tick =
-	    loop_timer_start(events->app->loop, wait, 0, pump, events);
+	    loop_timer_start(events->app->loop, wait_ms, 0, pump, events);
 }
 
 static void
@@ -71,7 +61,22 @@ pump(void *argument)
 	events->ticking = false;
 	events->pumped_ms = loop_now_ms(events->app->loop);
 	if (audiences_pump(&events->hub))
-		pump_soon(events);
+		pump_in(events, TICK_MS);
+}
+
+/* Now if nothing was written lately, else with what else comes. */
+static void
+pump_soon(struct http_events *events)
+{
+	int64_t wait =
+	    events->pumped_ms + TICK_MS - loop_now_ms(events->app->loop);
+
+	if (events->ticking)
+		return;
+	if (wait <= 0)
+		pump(events);
+	else
+		pump_in(events, wait);
 }
 
 static void

@@ -23,7 +23,7 @@ struct http_runs {
 	struct run_publisher *publisher;
 	struct run_waiters *waiters;
 	int wait_max_s;
-	bool forward_trace; /* trace.mode */
+	bool forward_trace;      /* trace.mode */
 	struct rate_limit *rate; /* NULL: no limit */
 };
 

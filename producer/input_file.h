@@ -14,7 +14,8 @@
 int input_file_read(
     const char *path, struct buffer *content, struct error *err);
 
-/* The same, parsed as JSON; to be destroyed by the caller.  NULL: ERROR_INPUT. */
+/* The same, parsed as JSON; to be destroyed by the caller.  NULL: ERROR_INPUT.
+ */
 struct json_document *input_file_parse(const char *path, struct error *err);
 
 #endif

@@ -132,13 +132,13 @@ look(struct key_source *source, bool asked, bool *well)
 	*well = err.kind == ERROR_NONE;
 	if (set == NULL && !asked && strcmp(err.message, source->failure) == 0)
 		return NULL; /* as before */
-	strcpy(source->failure, err.message);
+	memcpy(source->failure, err.message, sizeof source->failure);
 	finding = memory_zalloc(1, sizeof *finding);
 	finding->source = source;
 	finding->set = set;
 	finding->asked = asked;
 	finding->failed = !*well;
-	strcpy(finding->failure, err.message);
+	memcpy(finding->failure, err.message, sizeof finding->failure);
 	return finding;
 }
 

@@ -67,11 +67,11 @@ plan_case_run(struct plan_case *plan_case, const struct json *world,
 }
 
 static int
-run_line(struct plan_case *plan_case, const struct json *line,
-    struct error *err)
+run_line(
+    struct plan_case *plan_case, const struct json *line, struct error *err)
 {
-	static const char *const members[] = { "*request", "*version",
-		"*world", NULL };
+	static const char *const members[] = { "*request", "*version", "*world",
+		NULL };
 	struct place root = { 0 };
 	struct reader *reader;
 

@@ -6,7 +6,8 @@
 #include "common/buffer.h"
 #include "worker/planner.h"
 
-/* A plan for people: what becomes of the run, and its jobs with their reasons. */
+/* A plan for people: what becomes of the run, and its jobs with their reasons.
+ */
 void plan_explain(
     const struct outcome *outcome, bool colour, struct buffer *out);
 

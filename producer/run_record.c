@@ -138,19 +138,23 @@ static bool
 read_place(const struct json *object, struct run_record *record)
 {
 	const struct json *node = json_get(object, "at");
-	long partition;
-	long long offset;
-	char text[48];
+	struct text partition, offset;
+	const char *dot;
+	int64_t number;
 
-	if (node == NULL || json_type_of(node) != JSON_TYPE_STRING ||
-	    json_text(node).size >= sizeof text)
+	if (node == NULL || json_type_of(node) != JSON_TYPE_STRING)
 		return false;
-	memcpy(text, json_text(node).at, json_text(node).size);
-	text[json_text(node).size] = '\0';
-	if (sscanf(text, "%10ld.%18lld", &partition, &offset) != 2)
+	partition = json_text(node);
+	dot = memchr(partition.at, '.', partition.size);
+	if (dot == NULL)
 		return false;
-	record->partition = (int32_t)partition;
-	record->offset = offset;
+	offset.at = dot + 1;
+	offset.size = partition.size - (size_t)(offset.at - partition.at);
+	partition.size = (size_t)(dot - partition.at);
+	if (!text_to_number(partition, INT32_MAX, &number) ||
+	    !text_to_number(offset, INT64_MAX, &record->offset))
+		return false;
+	record->partition = (int32_t)number;
 	return true;
 }
 

@@ -221,7 +221,7 @@ table_print(struct table *table, FILE *file)
 		write_table(table, &out);
 	else
 		write_objects(table, &out);
-	fwrite(out.at, 1, out.size, file);
+	fwrite(buffer_text(&out).at, 1, out.size, file);
 	fflush(file);
 	buffer_finish(&out);
 	table->n_cells = 0;

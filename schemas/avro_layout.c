@@ -7,6 +7,7 @@
 #include "schemas/avro_layout_node.h"
 
 #define VALUE_WEIGHT 64
+#define NODES_FIRST 32
 
 /* Schemas met and the nodes made of them: a named type is one node. */
 struct compiler {
@@ -52,7 +53,7 @@ node_of(struct compiler *compiler, avro_schema_t schema)
 	if (layout->n_nodes == SCHEMA_NODES_MAX)
 		return refuse(compiler, "the schema has too many parts");
 	if (layout->n_nodes == compiler->capacity) {
-		compiler->capacity = compiler->capacity * 2 + 16;
+		compiler->capacity *= 2;
 		layout->nodes = memory_resize(
 		    layout->nodes, compiler->capacity, sizeof *layout->nodes);
 		compiler->schemas = memory_resize(compiler->schemas,
@@ -407,7 +408,8 @@ struct layout *
 layout_compile(
     struct text schema_text, const char *full_name, struct rejection *rejection)
 {
-	struct compiler compiler = { .rejection = rejection };
+	struct compiler compiler = { .capacity = NODES_FIRST,
+		.rejection = rejection };
 	avro_schema_t schema;
 	int rc;
 
@@ -420,6 +422,10 @@ layout_compile(
 		return NULL;
 	}
 	compiler.layout = memory_zalloc(1, sizeof *compiler.layout);
+	compiler.layout->nodes =
+	    memory_zalloc(compiler.capacity, sizeof(struct node));
+	compiler.schemas =
+	    memory_zalloc(compiler.capacity, sizeof(avro_schema_t));
 	rc = compile(&compiler, schema, full_name);
 	free(compiler.schemas);
 	avro_schema_decref(schema);

@@ -207,15 +207,15 @@ fault_unknown(struct reader *reader, const struct place *object,
 	const char *near;
 	size_t n = 0;
 
-	for (; known[n] != NULL && n < KNOWN_MAX; n++)
+	for (; n < KNOWN_MAX && known[n] != NULL; n++)
 		names[n] = name_of(known[n]);
 	near = name.size <= NEAR_MAX
-	    ? nearest_name(text_copy(reader->arena, name).at, names, n,
-		  sizeof *names)
+	    ? nearest_name(
+		  text_copy(reader->arena, name).at, names, n, sizeof *names)
 	    : NULL;
 	if (near != NULL)
-		reader_fault(reader, &place,
-		    "unknown key; did you mean \"%s\"?", near);
+		reader_fault(
+		    reader, &place, "unknown key; did you mean \"%s\"?", near);
 	else
 		reader_fault(reader, &place, "unknown key");
 }

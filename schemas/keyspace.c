@@ -206,21 +206,13 @@ enum meta_field {
 static const char *const meta_names[META_FIELDS] = { "format", "cluster",
 	"topic", "group", "created", "claims", "shards" };
 
-/* A decimal of at most 18 digits; -1 of anything else. */
+/* -1 of anything that is no number. */
 static int64_t
 parse_decimal(struct text text)
 {
-	int64_t value = 0;
-	size_t i;
+	int64_t number;
 
-	if (text.size == 0 || text.size > 18)
-		return -1;
-	for (i = 0; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			return -1;
-		value = value * 10 + (text.at[i] - '0');
-	}
-	return value;
+	return text_to_number(text, INT64_MAX, &number) ? number : -1;
 }
 
 static bool

@@ -1,5 +1,6 @@
 #include "schemas/registry.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,9 +113,11 @@ find(struct registry *registry, uint32_t id)
 static void
 forget(struct registry *registry, struct cached *cached)
 {
+	char *schema = cached->schema;
+
 	registry->cached_bytes -= cached->size;
-	free(cached->schema);
 	*cached = registry->cache[--registry->n_cached];
+	free(schema);
 }
 
 /* Makes room for one more of `size` bytes, by what was used least lately. */
@@ -281,6 +284,7 @@ registry_schema(struct registry *registry, uint32_t id, struct text *schema,
 		if (load(registry, id, err) != 0)
 			return -1;
 		cached = find(registry, id);
+		assert(cached != NULL); /* load has remembered it */
 	}
 	cached->used = ++registry->uses;
 	*schema = cached->schema != NULL

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 
 /* Redis's clock in ms; -1 if it does not answer. */
 static int64_t
@@ -11,15 +12,14 @@ read_clock(struct redis *redis)
 {
 	const struct text time = TEXT("TIME");
 	struct redis_reply *reply = redis_command(redis, &time, 1, NULL);
-	int64_t ms = -1;
+	int64_t seconds, ms = -1;
 
 	if (reply == NULL)
 		return -1;
 	if (redis_reply_size(reply) == 2 &&
-	    redis_reply_text(redis_reply_at(reply, 0)).at != NULL)
-		ms = strtoll(redis_reply_text(redis_reply_at(reply, 0)).at,
-			 NULL, 10) *
-		    1000;
+	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
+		CLOCK_MAX_MS / 1000, &seconds))
+		ms = seconds * 1000;
 	redis_reply_destroy(reply);
 	return ms;
 }

@@ -128,7 +128,7 @@ receive_chunk(struct intake *intake, struct error *err)
 static enum intake_result
 send_chunk(struct intake *intake, size_t from, size_t to, struct error *err)
 {
-	size_t at = (intake->sent_first + intake->sent_n) % CLAIMS_IN_FLIGHT, n;
+	size_t at, n;
 
 	if (intake->sent_n == CLAIMS_IN_FLIGHT) {
 		enum intake_result result = receive_chunk(intake, err);
@@ -286,7 +286,7 @@ intake_drop(struct intake *intake)
 int
 intake_rewind(struct intake *intake, struct error *err)
 {
-	struct kafka_offset places[INTAKE_PARTITIONS_MAX];
+	struct kafka_offset places[INTAKE_PARTITIONS_MAX] = { 0 };
 	size_t i;
 
 	for (i = 0; i < intake->n_owned; i++)

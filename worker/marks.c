@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 
-#define DIGITS_MAX 15 /* offsets stay below 2^53 */
+#define OFFSET_MAX INT64_C(999999999999999) /* they stay below 2^53 */
+#define ENTRIES_MAX 1000
 
 /* "<prefix><letter><namespace>:<topic>:<partition>" */
 static void
@@ -19,23 +21,6 @@ write_key(const struct marks *marks, char letter, int32_t partition,
 	buffer_byte(out, ':');
 	buffer_append(out, marks->topic);
 	buffer_format(out, ":%" PRId32, partition);
-}
-
-/* Digits only; false on anything else. */
-static bool
-read_number(struct text text, int64_t *value)
-{
-	size_t i;
-
-	if (text.at == NULL || text.size == 0 || text.size > DIGITS_MAX)
-		return false;
-	*value = 0;
-	for (i = 0; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			return false;
-		*value = *value * 10 + (text.at[i] - '0');
-	}
-	return true;
 }
 
 /* GET of one key; the reply is the caller's, NULL on failure. */
@@ -86,7 +71,7 @@ marks_read(const struct marks *marks, int32_t partition, int64_t *mark,
 
 	if (reply == NULL)
 		return -1;
-	if (!read_number(redis_reply_text(reply), mark))
+	if (!text_to_number(redis_reply_text(reply), OFFSET_MAX, mark))
 		*mark = -1;
 	redis_reply_destroy(reply);
 	return 0;
@@ -111,7 +96,7 @@ int
 marks_now(const struct marks *marks, int64_t *now_ms, struct error *err)
 {
 	const struct text argv[] = { TEXT("TIME") };
-	int64_t seconds, micros;
+	int64_t seconds = 0, micros = 0;
 	struct redis_reply *reply;
 	int rc;
 
@@ -121,10 +106,10 @@ marks_now(const struct marks *marks, int64_t *now_ms, struct error *err)
 	rc = redis_reply_error(marks->redis, reply, "TIME", err);
 	if (rc == 0 &&
 	    (redis_reply_size(reply) != 2 ||
-		!read_number(
-		    redis_reply_text(redis_reply_at(reply, 0)), &seconds) ||
-		!read_number(
-		    redis_reply_text(redis_reply_at(reply, 1)), &micros)))
+		!text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
+		    CLOCK_MAX_MS / 1000, &seconds) ||
+		!text_to_number(redis_reply_text(redis_reply_at(reply, 1)),
+		    999999, &micros)))
 		rc = error_set(err, ERROR_RETRY, "Redis has no TIME");
 	if (rc == 0)
 		*now_ms = seconds * 1000 + micros / 1000;
@@ -150,8 +135,8 @@ attempts_read(const struct marks *marks, int32_t partition,
 		offset = (struct text){ text.at, (size_t)(colon - text.at) };
 		entries =
 		    (struct text){ colon + 1, text.size - offset.size - 1 };
-		if (read_number(offset, &attempt->offset) &&
-		    read_number(entries, &n) && n <= 1000)
+		if (text_to_number(offset, OFFSET_MAX, &attempt->offset) &&
+		    text_to_number(entries, ENTRIES_MAX, &n))
 			attempt->entries = (int32_t)n;
 	}
 	redis_reply_destroy(reply);

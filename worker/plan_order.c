@@ -1,5 +1,6 @@
 #include "worker/plan_order.h"
 
+#include <assert.h>
 #include <string.h>
 
 uint32_t
@@ -186,6 +187,7 @@ order_cycle(struct graph *graph, struct list *cycle)
 		list_push(graph, &path, at);
 		at = smallest_blocked_producer(graph, at);
 	}
+	assert(path.n > 0); /* a job that is blocked has a blocked producer */
 	for (start = 0; path.at[start] != at; start++)
 		;
 	rotate(graph, path.at + start, path.n - start, cycle);

@@ -1,5 +1,6 @@
 #include "worker/planner_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 /*
@@ -73,8 +74,10 @@ static bool
 has_new_logic(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
-	return !text_equal(
-	    last_built(plan, job, output)->logic, job->spec->logic);
+	const struct built *built = last_built(plan, job, output);
+
+	assert(built != NULL); /* lacks_build was asked first */
+	return !text_equal(built->logic, job->spec->logic);
 }
 
 /* The first output of which `holds` is true; n_outputs if there is none. */
@@ -120,6 +123,7 @@ is_plainly_same(const struct plan *plan, const struct graph_job *job,
 	const struct spec_input *inputs = job->spec->inputs;
 	uint32_t i;
 
+	assert(built != NULL);
 	if (built->n_inputs != job->n_inputs)
 		return false;
 	for (i = 0; i < job->n_inputs; i++) {
@@ -194,6 +198,7 @@ pile_removed(const struct graph_job *job, const struct built *built,
 {
 	size_t i;
 
+	assert(built != NULL);
 	for (i = 0; i < built->n_inputs; i++)
 		if (!is_input(job->spec, built->inputs[i].key))
 			pile_add(removed, built->inputs[i].key);

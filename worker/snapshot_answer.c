@@ -1,5 +1,6 @@
 #include "worker/snapshot_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "schemas/catalogue.h"
@@ -36,6 +37,7 @@ joined(struct snapshot *snapshot, struct text a, struct text b)
 {
 	char *at = arena_alloc(snapshot->arena, a.size + b.size + 1);
 
+	assert(a.at != NULL && b.at != NULL);
 	memcpy(at, a.at, a.size);
 	at[a.size] = '\n';
 	memcpy(at + a.size + 1, b.at, b.size);

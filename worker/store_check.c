@@ -9,22 +9,6 @@
 
 #define FORMAT 1
 
-static bool
-read_number(struct text text, uint64_t *value)
-{
-	size_t i;
-
-	if (text.at == NULL || text.size == 0 || text.size > 18)
-		return false;
-	*value = 0;
-	for (i = 0; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			return false;
-		*value = *value * 10 + (uint64_t)(text.at[i] - '0');
-	}
-	return true;
-}
-
 /* One command whose reply is no error; NULL on failure. */
 static struct redis_reply *
 ask(const struct store_check *check, const struct text *argv, size_t n,
@@ -71,14 +55,17 @@ check_memory(const struct store_check *check, struct store_facts *facts,
 	const struct text argv[] = { TEXT("INFO"), TEXT("everything") };
 	struct redis_reply *reply = ask(check, argv, 2, err);
 	struct text info, policy;
+	int64_t evicted;
 	int rc = 0;
 
 	if (reply == NULL)
 		return -1;
 	info = redis_reply_text(reply);
 	policy = info_value(info, "maxmemory_policy");
-	if (!read_number(info_value(info, "evicted_keys"), &facts->evicted))
-		facts->evicted = 0;
+	facts->evicted = 0;
+	if (text_to_number(
+		info_value(info, "evicted_keys"), INT64_MAX, &evicted))
+		facts->evicted = (uint64_t)evicted;
 	if (!text_equal(policy, TEXT("noeviction")))
 		rc = error_fatal(err, 78,
 		    "redis %s: maxmemory-policy is \"%.*s\", which loses "
@@ -114,14 +101,15 @@ judge_meta(const struct store_check *check, const struct text *meta,
     struct arena *arena, struct store_facts *facts, struct error *err)
 {
 	const char *address = redis_address(check->redis);
-	uint64_t number;
+	int64_t number;
 
 	if (meta[META_FORMAT].at == NULL)
 		return error_set(err, ERROR_RETRY,
 		    "redis %s holds nothing of schedrun's under \"%.*s\": run "
 		    "schedrun init, then schedrun apply",
 		    address, TEXT_ARG(check->prefix));
-	if (!read_number(meta[META_FORMAT], &number) || number != FORMAT)
+	if (!text_to_number(meta[META_FORMAT], INT64_MAX, &number) ||
+	    number != FORMAT)
 		return error_fatal(err, 78,
 		    "redis %s: format \"%.*s\" is not %d: run schedrun init "
 		    "--upgrade with this version",
@@ -135,14 +123,13 @@ judge_meta(const struct store_check *check, const struct text *meta,
 	warn_of_other("topic", meta[META_TOPIC], check->topic);
 	warn_of_other("group", meta[META_GROUP], check->group);
 	facts->shards = KEYSPACE_SHARDS_DEFAULT;
-	if (read_number(meta[META_SHARDS], &number) && number > 0 &&
-	    number <= KEYSPACE_SHARDS_MAX && (number & (number - 1)) == 0)
+	if (text_to_number(meta[META_SHARDS], KEYSPACE_SHARDS_MAX, &number) &&
+	    number > 0 && (number & (number - 1)) == 0)
 		facts->shards = (uint32_t)number;
-	facts->created_ms = 0;
-	if (read_number(meta[META_CREATED], &number))
-		facts->created_ms = (int64_t)number;
-	else if (meta[META_CREATED].at == NULL ||
-	    !clock_parse(meta[META_CREATED], &facts->created_ms))
+	if (!text_to_number(
+		meta[META_CREATED], CLOCK_MAX_MS, &facts->created_ms) &&
+	    (meta[META_CREATED].at == NULL ||
+		!clock_parse(meta[META_CREATED], &facts->created_ms)))
 		facts->created_ms = 0;
 	facts->claims = meta[META_CLAIMS].at != NULL
 	    ? text_copy(arena, meta[META_CLAIMS])

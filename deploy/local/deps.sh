@@ -1,9 +1,11 @@
 #!/bin/sh
-# Brings what is missing on a Debian 12 machine.  Usage: deps.sh build|run|test
+# Brings what is missing on a Debian 12 machine.  Usage: deps.sh PART...
 #   build   compiler and libraries
 #   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
 #   test    + a Python environment for the tests in .cache/venv, and the
 #           published SDK in .cache/sdk
+#   lint    what make lint asks: formatter, analyzers, readelf
+#   fuzz    clang with its fuzzer and sanitizers
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -20,6 +22,9 @@ libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
 run_packages="redis-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
 test_packages="python3 python3-venv prometheus"
+
+lint_packages="clang-format-14 clang-tidy-14 cppcheck binutils"
+fuzz_packages="clang-14 libclang-rt-14-dev llvm-14"
 
 fail() {
 	echo "deps: $1" >&2
@@ -112,21 +117,30 @@ make_sdks() {
 	done
 }
 
-case ${1:-run} in
-build)
-	install_packages $build_packages
-	;;
-run)
-	install_packages $build_packages $run_packages
-	bring_kafka
-	;;
-test)
-	install_packages $build_packages $run_packages $test_packages
-	bring_kafka
-	make_venv
-	make_sdks
-	;;
-*)
-	fail "unknown part \"$1\"" "one of build, run, test"
-	;;
-esac
+for part in "${@:-run}"; do
+	case $part in
+	build)
+		install_packages $build_packages
+		;;
+	run)
+		install_packages $build_packages $run_packages
+		bring_kafka
+		;;
+	test)
+		install_packages $build_packages $run_packages $test_packages
+		bring_kafka
+		make_venv
+		make_sdks
+		;;
+	lint)
+		install_packages $lint_packages
+		;;
+	fuzz)
+		install_packages $build_packages $fuzz_packages
+		;;
+	*)
+		fail "unknown part \"$part\"" \
+			"one of build, run, test, lint, fuzz"
+		;;
+	esac
+done

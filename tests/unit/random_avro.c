@@ -116,7 +116,7 @@ static void
 fill_list(struct random *random, struct arena *arena, const avro_value_t *value)
 {
 	uint64_t n = random_below(random, 4), i;
-	avro_value_t item;
+	avro_value_t item = { NULL, NULL };
 	char key[16];
 
 	for (i = 0; i < n; i++) {
@@ -133,7 +133,7 @@ static void
 fill_record(
     struct random *random, struct arena *arena, const avro_value_t *value)
 {
-	avro_value_t field;
+	avro_value_t field = { NULL, NULL };
 	size_t n = 0, i;
 
 	avro_value_get_size(value, &n);
@@ -147,7 +147,7 @@ static void
 fill_union(
     struct random *random, struct arena *arena, const avro_value_t *value)
 {
-	avro_value_t branch;
+	avro_value_t branch = { NULL, NULL };
 	size_t n = avro_schema_union_size(avro_value_get_schema(value));
 
 	avro_value_set_branch(value, (int)random_below(random, n), &branch);

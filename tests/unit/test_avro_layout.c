@@ -357,68 +357,54 @@ struct evolved {
 static void
 test_evolved_bodies(void)
 {
-	static const struct
-	    evolved
-		rows
-		    [] = {
-			    { "the fields without default", FIELDS(NEEDED),
-				{ ID RID TIME, 4 + 29 + 1 }, -1, { NULL, 0 } },
-			    { "another order",
-				FIELDS(FIELD("trigger", "\"string\"") "," FIELD(
-				    "createdTime",
-				    "\"int\"") "," FIELD("scheduleRid",
-				    "\"bytes\"") "," FIELD("requestId",
-				    "\"string\"")),
-				{ "\x04up" TIME RID ID, 3 + 1 + 29 + 4 }, -1,
-				{ "up", 2 } },
-			    { "more fields between",
-				FIELDS(
-				    FIELD("n",
-					"{\"type\":\"array\",\"items\":"
-					"\"int\"}") "," NEEDED "," FIELD("m",
-					"{\"type\":\"map\",\"values\":"
-					"\"string\"}") "," FIELD("trigger",
-					"[\"null\",\"string\"]")),
-				{ "\x04\x02\x02\x00" ID RID TIME
-				  "\x02\x02k\x02v\x00"
-				  "\x02\x02t",
-				    4 + 34 + 6 + 3 },
-				-1, { "t", 1 } },
-			    { "a union that holds what can be read",
-				FIELDS(NEEDED "," FIELD(
-				    "trigger", "[\"int\",\"string\"]")),
-				{ ID RID TIME "\x02\x02t", 34 + 3 }, -1,
-				{ "t", 1 } },
-			    { "a union that holds what can't",
-				FIELDS(NEEDED "," FIELD(
-				    "trigger", "[\"int\",\"string\"]")),
-				{ ID RID TIME "\x00\x08", 34 + 2 },
-				REJECT_WRONG_SCHEMA, { NULL, 0 } },
-			    { "null where there must be a text",
-				FIELDS(FIELD("requestId",
-				    "[\"null\",\"string\"]") "," FIELD("schedul"
-								       "eRid",
-				    "\"string\"") "," FIELD("createdTime",
-				    "\"long\"")),
-				{ "\x00" RID TIME, 1 + 29 + 1 },
-				REJECT_WRONG_SCHEMA, { NULL, 0 } },
-			    { "a record in a union where there must be a text",
-				FIELDS(FIELD("requestId",
-				    "[{\"type\":\"record\",\"name\":\"S\","
-				    "\"fields\":[{\"name\":\"s\",\"type\":"
-				    "\"string\"}]}]") "," FIELD("scheduleRid",
-				    "\"string\"") "," FIELD("createdTime",
-				    "\"long\"")),
-				{ "\x00" ID RID TIME, 35 }, REJECT_WRONG_SCHEMA,
-				{ NULL, 0 } },
-			    { "an int of more than 32 bits",
-				FIELDS(FIELD("requestId",
-				    "\"string\"") "," FIELD("scheduleRid",
-				    "\"string\"") "," FIELD("createdTime",
-				    "\"int\"")),
-				{ ID RID "\x80\x80\x80\x80\x20", 33 + 5 },
-				REJECT_MALFORMED, { NULL, 0 } },
-		    };
+	static const struct evolved rows[] = {
+		{ "the fields without default", FIELDS(NEEDED),
+		    { ID RID TIME, 4 + 29 + 1 }, -1, { NULL, 0 } },
+		{ "another order",
+		    FIELDS(FIELD("trigger", "\"string\"") "," FIELD(
+			"createdTime", "\"int\"") "," FIELD("scheduleRid",
+			"\"bytes\"") "," FIELD("requestId", "\"string\"")),
+		    { "\x04up" TIME RID ID, 3 + 1 + 29 + 4 }, -1, { "up", 2 } },
+		{ "more fields between",
+		    FIELDS(FIELD("n",
+			"{\"type\":\"array\",\"items\":"
+			"\"int\"}") "," NEEDED "," FIELD("m",
+			"{\"type\":\"map\",\"values\":"
+			"\"string\"}") "," FIELD("trigger",
+			"[\"null\",\"string\"]")),
+		    { "\x04\x02\x02\x00" ID RID TIME "\x02\x02k\x02v\x00"
+		      "\x02\x02t",
+			4 + 34 + 6 + 3 },
+		    -1, { "t", 1 } },
+		{ "a union that holds what can be read",
+		    FIELDS(NEEDED "," FIELD("trigger", "[\"int\",\"string\"]")),
+		    { ID RID TIME "\x02\x02t", 34 + 3 }, -1, { "t", 1 } },
+		{ "a union that holds what can't",
+		    FIELDS(NEEDED "," FIELD("trigger", "[\"int\",\"string\"]")),
+		    { ID RID TIME "\x00\x08", 34 + 2 }, REJECT_WRONG_SCHEMA,
+		    { NULL, 0 } },
+		{ "null where there must be a text",
+		    FIELDS(FIELD("requestId",
+			"[\"null\",\"string\"]") "," FIELD("schedul"
+							   "eRid",
+			"\"string\"") "," FIELD("createdTime", "\"long\"")),
+		    { "\x00" RID TIME, 1 + 29 + 1 }, REJECT_WRONG_SCHEMA,
+		    { NULL, 0 } },
+		{ "a record in a union where there must be a text",
+		    FIELDS(FIELD("requestId",
+			"[{\"type\":\"record\",\"name\":\"S\","
+			"\"fields\":[{\"name\":\"s\",\"type\":"
+			"\"string\"}]}]") "," FIELD("scheduleRid",
+			"\"string\"") "," FIELD("createdTime", "\"long\"")),
+		    { "\x00" ID RID TIME, 35 }, REJECT_WRONG_SCHEMA,
+		    { NULL, 0 } },
+		{ "an int of more than 32 bits",
+		    FIELDS(FIELD("requestId", "\"string\"") "," FIELD(
+			"scheduleRid", "\"string\"") "," FIELD("createdTime",
+			"\"int\"")),
+		    { ID RID "\x80\x80\x80\x80\x20", 33 + 5 }, REJECT_MALFORMED,
+		    { NULL, 0 } },
+	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct rejection rejection = { 0 };
