@@ -6,6 +6,9 @@
 #include "common/http_connection.h"
 #include "common/memory.h"
 
+/* What the kernel may hold of a stream for a reader that is slow. */
+#define STREAM_UNREAD ((size_t)256 * 1024)
+
 struct http_stream {
 	struct http_connection *connection; /* NULL: it has ended */
 	bool chunked;
@@ -207,6 +210,7 @@ http_stream_start(struct http_request *request,
 	tcp_write(
 	    connection->tcp, buffer_text(&connection->server->out), TEXT_NONE);
 	connection->stream = stream;
+	tcp_bound_unread(connection->tcp, STREAM_UNREAD);
 	http_server_enter(connection, PHASE_STREAM);
 	http_server_account(connection);
 	return stream;

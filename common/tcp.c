@@ -307,6 +307,14 @@ tcp_unsent(const struct tcp *tcp)
 	return uv_stream_get_write_queue_size((const uv_stream_t *)&tcp->uv);
 }
 
+void
+tcp_bound_unread(struct tcp *tcp, size_t size)
+{
+	int bytes = (int)size;
+
+	uv_send_buffer_size((uv_handle_t *)&tcp->uv, &bytes);
+}
+
 static void
 on_shutdown(uv_shutdown_t *shutdown, int status)
 {

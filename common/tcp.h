@@ -50,6 +50,11 @@ void tcp_write(struct tcp *tcp, struct text first, struct text second);
 void tcp_write_shared(struct tcp *tcp, struct text bytes,
     void (*release)(void *argument), void *argument);
 size_t tcp_unsent(const struct tcp *tcp); /* bytes waiting for the kernel */
+/*
+ * Bounds what the kernel takes, about: else it keeps megabytes for a peer that
+ * doesn't read, and `unsent` stays low.
+ */
+void tcp_bound_unread(struct tcp *tcp, size_t size);
 
 /* Says that no more will be written, once all has been sent. */
 void tcp_shutdown(struct tcp *tcp);

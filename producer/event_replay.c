@@ -136,8 +136,7 @@ check_place(struct reader *reader, int32_t partition, struct error *err)
 		return -1;
 	if (*next >= start && *next <= end)
 		return 0;
-	/* A new partition that nobody has seen begins at 0, before its log. */
-	slice->gap |= *next != 0;
+	slice->gap = true;
 	*next = start;
 	return 0;
 }

@@ -32,6 +32,8 @@ struct run_call {
 };
 
 static void look_again(struct run_call *run);
+static bool is_due(const struct run_call *run);
+static void wait_on(struct run_call *run);
 
 static void
 add_location(struct run_call *run)
@@ -117,16 +119,19 @@ on_found(struct run_waiter *waiter, const struct run_record *record)
 		answer_run(run);
 }
 
+/* Time to look, or time is up, or the process drains. */
 static void
 on_expired(struct run_waiter *waiter)
 {
 	struct run_call *run = (struct run_call *)(void *)((char *)waiter -
 	    offsetof(struct run_call, waiter));
 
-	if (run->working || !run->accepted)
-		run->hurry = true;
-	else
+	if (run->working)
+		return; /* after_look sees what time it is */
+	if (run->accepted)
 		look_again(run);
+	else if (!is_due(run))
+		wait_on(run); /* the broker is slow: on_delivered goes on */
 }
 
 /* The client left, or shut its side and still reads: it hears what is known. */

@@ -1,13 +1,21 @@
 """Live events: each finished run once, in order, resumable at any replica."""
 
+import json
+import re
+import resource
+import socket
+import time
 import uuid
 
 import catalogues
 import checker
 import programs
 import pytest
+import tokens
 from adapters import API, Adapter, event_id, offsets_of
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from programs import wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 OTHER = catalogues.schedule_rid("fresh")
@@ -131,7 +139,7 @@ def test_the_id_of_each_event_resumes_behind_it(replicas, streams):
 def test_what_the_ring_does_not_hold_comes_from_kafka(system, replicas, streams):
     """More resume at once than there are readers."""
     schedules = [catalogues.schedule_rid(f"x{i}") for i in range(20)] + [SCHEDULE]
-    made = results(15000, schedules)
+    made = results(8000, schedules)
     late = Adapter(system, "http-late", http__auth="none")
     try:
         start = event_id([0] * PARTITIONS)
@@ -215,3 +223,166 @@ def test_head_has_the_headers_only(replicas):
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert "Content-Length" not in answer.headers
     assert replicas[0].daemon.metric("schedrun_sse_subscribers") == 0
+
+
+def wait_metric(adapter, series, value):
+    wait_for(f"{series} to be {value}", lambda: adapter.daemon.metric(series) == value)
+
+
+def offsets(servers):
+    """Start and end of each partition of the results."""
+    consumer = Consumer({"bootstrap.servers": servers.bootstrap, "group.id": "offsets"})
+    try:
+        return [consumer.get_watermark_offsets(TopicPartition(RESULTS, p), timeout=20)
+                for p in range(PARTITIONS)]
+    finally:
+        consumer.close()
+
+
+def test_a_place_that_the_log_no_longer_holds(system, servers, replicas, streams):
+    """Retention has taken records: a gap, then the oldest held; and on."""
+    results(40, [SCHEDULE, OTHER, FAILING])
+    ends = [end for _, end in offsets(servers)]
+    admin = AdminClient({"bootstrap.servers": servers.bootstrap, "log_level": 0})
+    for future in admin.delete_records([TopicPartition(RESULTS, p, max(0, end - 2))
+                                        for p, end in enumerate(ends)]).values():
+        future.result(20)
+    held = sum(end - start for start, end in offsets(servers))
+    fresh = Adapter(system, "http-gap", http__auth="none")
+    stream = streams(fresh.events(Last_Event_ID=event_id([0] * PARTITIONS)))
+    stream.wait_events(1 + held)
+    gap, *rest = stream.events
+    assert gap.kind == "gap" and set(gap.data) == {"resumedAt"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", gap.data["resumedAt"])
+    assert offsets_of(gap.id) == [start for start, _ in offsets(servers)]
+    assert all(event.kind == "scheduleRun" for event in rest)
+    again = streams(fresh.events(Last_Event_ID=gap.id))  # no gap twice
+    again.wait_events(held)
+    assert again.rids() == stream.rids()
+    # Beyond the end, and in more partitions than there are: another log's place.
+    for place in ([10 ** 9] * PARTITIONS, [0] * (PARTITIONS + 3)):
+        other = streams(fresh.events(Last_Event_ID=event_id(place)))
+        other.wait_events(1 + held)
+        assert [e.kind for e in other.events].count("gap") == 1
+        assert other.events[0].kind == "gap"
+    # From a replica whose ring still has it all, nothing is missing.
+    whole = streams(replicas[0].events(Last_Event_ID=event_id([0] * PARTITIONS)))
+    whole.wait_events(40)
+    assert not any(event.kind == "gap" for event in whole.events)
+    assert fresh.daemon.stop() == 0
+
+
+def test_a_slow_reader_is_cut_and_resumes(system, streams):
+    adapter = Adapter(system, "http-slow")
+    quick = streams(adapter.events())
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    slow.connect(("127.0.0.1", adapter.port))
+    slow.sendall(f"GET {API}/runEvents HTTP/1.0\r\nAuthorization: Bearer full\r\n\r\n".encode())
+    wait_metric(adapter, "schedrun_sse_subscribers", 2)
+    made = results(600, [SCHEDULE, OTHER, FAILING], size=4000)
+    quick.wait(lambda s: set(made) <= set(s.rids()), "all of them")
+    wait_metric(adapter, "schedrun_sse_subscribers", 1)
+    assert adapter.daemon.metric('schedrun_sse_events_total{result="dropped"}') > 0
+    assert adapter.daemon.metric("process_resident_memory_bytes") < 200e6
+    got = b""
+    try:
+        while chunk := slow.recv(65536):
+            got += chunk
+    except ConnectionResetError:
+        pass
+    slow.close()
+    blocks = [dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+              for block in got.decode(errors="replace").split("\r\n\r\n", 1)[1].split("\n\n")[:-1]]
+    seen = [json.loads(b["data"])["rid"] for b in blocks if b.get("event") == "scheduleRun"]
+    last = [b["id"] for b in blocks if "id" in b][-1]
+    assert len(seen) < 600
+    rest = streams(adapter.events(Last_Event_ID=last))
+    rest.wait(lambda s: len(s.rids()) + len(seen) >= 600, "the rest")
+    assert sorted(set(seen) | set(rest.rids())) == sorted(made)
+    assert adapter.daemon.stop() == 0
+
+
+def test_a_right_that_is_lost_ends_the_sight(system, streams):
+    """Seen is what may be seen when it is sent, to catalogue.poll."""
+    catalogue = catalogues.outcomes()
+    catalogue["users"][catalogues.VIEWER]["roles"][catalogues.OTHER_PROJECT] = "viewer"
+    catalogue["schedules"].append(catalogues.schedule(
+        "marked", ["elsewhere"], scope={"type": "project",
+                                        "projectRids": [catalogues.OTHER_PROJECT]}))
+    marked = catalogues.schedule_rid("marked")
+    system.apply(catalogue)
+    adapter = Adapter(system, "http-rights", catalogue__poll="10ms")
+    viewer = streams(adapter.events(token="viewer"))
+    before = results(5) + results(1, marked)
+    viewer.wait(lambda s: set(before) <= set(s.rids()), "what it may see")
+    del catalogue["users"][catalogues.VIEWER]["roles"][catalogues.PROJECT]
+    system.apply(catalogue)
+    hidden, mark = results(20), results(1, marked)
+    viewer.wait(lambda s: mark[0] in s.rids(), "the mark behind what is hidden")
+    assert not set(hidden) & set(viewer.rids())
+    assert adapter.call("GET", f"{API}/runEvents?scheduleRid={SCHEDULE}",
+                        "viewer").status_code == 404
+    system.apply(catalogues.outcomes(), "--prune")
+    assert adapter.daemon.stop() == 0
+
+
+def test_the_tokens_end_is_the_streams(system, tmp_path):
+    key = tokens.Key("k")
+    keys = tmp_path / "keys.json"
+    keys.write_text(tokens.key_set(key))
+    adapter = Adapter(system, "http-jwt", http__auth="jwt", http__jwks=str(keys),
+                      http__issuer=tokens.ISSUER, http__audience=tokens.AUDIENCE)
+    ends = int(time.time()) + 3
+    stream = adapter.events(token=key.token(exp=ends))
+    kept = adapter.events(token=key.token(exp=ends + 600))
+    stream.wait_end(10)
+    assert abs(time.time() - ends) < 1.5
+    assert [(e.kind, e.data) for e in stream.events] == [("end", {"reason": "TOKEN_EXPIRED"})]
+    assert not kept.ended
+    kept.close()
+    assert adapter.daemon.stop() == 0
+
+
+def test_comments_keep_it_alive(replicas, streams):
+    """And tell a quiet reader how far it is."""
+    stream = streams(replicas[0].events(f"?scheduleRid={SCHEDULE}"))
+    begun = time.monotonic()
+    results(5, OTHER)
+    stream.wait(lambda s: ": keep-alive" in s.lines, "a comment", 20)
+    assert 13 < time.monotonic() - begun < 17
+    assert not stream.events
+    wait_for("its place", lambda: offsets_of(stream.last_id))
+    again = streams(replicas[1].events(Last_Event_ID=stream.last_id))
+    [rid] = results(1)
+    again.wait_events(1)
+    assert again.rids() == [rid]
+
+
+def test_no_more_than_2000_streams(system):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(
+        resource.RLIMIT_NOFILE)[1]))
+    adapter = Adapter(system, "http-many")
+    request = f"GET {API}/runEvents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer full\r\n\r\n"
+    opened = []
+    for _ in range(2000):
+        opened.append(socket.create_connection(("127.0.0.1", adapter.port)))
+        opened[-1].sendall(request.encode())
+    wait_metric(adapter, "schedrun_sse_subscribers", 2000)
+    refused = adapter.call("GET", f"{API}/runEvents")
+    assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+    made = results(10)
+    for stream in opened:
+        stream.settimeout(30)
+        got = b""
+        while got.count(b"event: scheduleRun") < 10:
+            got += stream.recv(65536)
+        assert all(rid.encode() in got for rid in made)
+    for stream in opened[:10]:
+        stream.close()
+    wait_metric(adapter, "schedrun_sse_subscribers", 1990)
+    assert adapter.call("HEAD", f"{API}/runEvents").status_code == 200
+    for stream in opened:
+        stream.close()
+    wait_metric(adapter, "schedrun_sse_subscribers", 0)
+    assert adapter.daemon.stop() == 0

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import struct
 import threading
+import time
 import uuid
 
 import catalogues
@@ -215,12 +216,12 @@ def test_killed_between_produce_and_answer(system, replicas, behind_a_proxy, key
 def test_no_200_before_the_broker_has_it(behind_a_proxy, key):
     adapter, proxy = behind_a_proxy
     proxy.hold(PRODUCE, [True])
-    asking = Asking(adapter, Idempotency_Key=key)
+    asking = Asking(adapter, Idempotency_Key=key, Prefer="wait=30")
     [held] = proxy.wait_held(1)
-    # Others are served meanwhile, and see it pending.
-    listed = adapter.call("GET", "/healthz", token=None)
-    assert listed.status_code == 200 and asking.is_alive()
+    time.sleep(0.7)  # longer than the first look for a result
+    assert adapter.call("GET", "/healthz", token=None).status_code == 200
+    assert asking.is_alive()
     held.release()
-    asking.join(15)
-    assert asking.answer.status_code == 200
+    asking.join(35)
+    assert asking.answer.status_code == 200 and "result" in asking.answer.json()
     assert adapter.daemon.stop() == 0
