@@ -205,3 +205,14 @@ kafka_producer_probe(struct kafka_producer *producer, const char *topic,
 		    err, ERROR_INPUT, "there is no topic %s", topic);
 	return n > 0 ? 0 : -1;
 }
+
+void
+kafka_producer_cluster_id(
+    struct kafka_producer *producer, char *id, size_t size)
+{
+	char *known = rd_kafka_clusterid(producer->handle, 0);
+
+	snprintf(id, size, "%s", known != NULL ? known : "");
+	if (known != NULL)
+		rd_kafka_mem_free(producer->handle, known);
+}

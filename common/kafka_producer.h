@@ -91,4 +91,11 @@ bool kafka_producer_is_broken(const struct kafka_producer *producer);
 int kafka_producer_probe(struct kafka_producer *producer, const char *topic,
     int timeout_ms, struct error *err);
 
+/*
+ * The cluster's id as far as a broker has told it, cut to `size` with its NUL;
+ * "": not known yet.  Any thread.  Does not block.
+ */
+void kafka_producer_cluster_id(
+    struct kafka_producer *producer, char *id, size_t size);
+
 #endif

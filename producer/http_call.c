@@ -240,6 +240,7 @@ http_call_answer(struct http_call *call, const struct http_answer *answer)
 						       : TEXT(VARY));
 	whole.fields = call->fields;
 	whole.n_fields = call->n_fields;
+	whole.close |= call->close;
 	count(call, answer->status);
 	http_respond(call->request, &whole);
 	destroy(call);

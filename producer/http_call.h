@@ -52,6 +52,7 @@ struct http_call {
 	void *state; /* the handler's, in the arena */
 	/* What the work ended with: an error, a refusal, or a body. */
 	struct error error;
+	bool close; /* the connection, after the answer: a limit */
 	bool refused;
 	enum api_error refusal;
 	const char *description;

@@ -417,8 +417,10 @@ answer(struct http_call *call)
 	const char *closed = why_closed(event_call->events);
 	struct text method = http_request_head(call->request)->method;
 
-	if (call->error.kind == ERROR_NONE && closed != NULL)
+	if (call->error.kind == ERROR_NONE && closed != NULL) {
 		error_set(&call->error, ERROR_RETRY, "%s", closed);
+		call->close = true;
+	}
 	if (call->error.kind != ERROR_NONE)
 		http_call_failed(call);
 	else if (event_call->hidden.at != NULL)

@@ -59,6 +59,7 @@ struct adapter {
 	struct result_feed *feed;
 	struct loop_timer *turn, *drain, *cut;
 	unsigned signals;
+	int code; /* what the process ends with */
 };
 
 enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW };
@@ -199,6 +200,16 @@ on_news(void *argument, const struct feed_news *news)
 	http_events_news(a->app.events, news);
 }
 
+/* Redis turned out not to be ours: nothing may be served from it. */
+static void
+on_fatal(void *argument, const struct error *err)
+{
+	struct adapter *a = argument;
+
+	a->code = fail(err);
+	loop_stop(a->app.loop);
+}
+
 static int
 start_threads(struct adapter *a, struct error *err)
 {
@@ -206,7 +217,11 @@ start_threads(struct adapter *a, struct error *err)
 		.publisher = a->runs.publisher,
 		.kafka = a->kafka,
 		.redis = a->redis,
+		.keyspace = a->app.keyspace,
 		.pool = a->app.pool,
+		.loop = a->app.loop,
+		.fatal = on_fatal,
+		.argument = a,
 		.kafka_check = a->checks[CHECK_KAFKA],
 		.redis_check = a->checks[CHECK_REDIS],
 	};
@@ -438,7 +453,7 @@ run(struct adapter *a, bool check)
 	if (start_threads(a, &err) != 0 || start_listeners(a, &err) != 0)
 		return fail(&err);
 	serve(a);
-	return 0;
+	return a->code;
 }
 
 int

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/memory.h"
@@ -11,10 +12,12 @@
 #define SOON_MS 250 /* while something is wrong */
 #define CALL_MS 3000
 #define FRESH_MS 10000
+#define EX_CONFIG 78
 
 struct http_probe {
 	struct http_probe_settings settings;
 	struct redis *redis;
+	struct keyspace_meta meta; /* as last read; no cluster: none */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -42,8 +45,26 @@ look_at_kafka(struct http_probe *probe)
 	return state.up;
 }
 
+/* Another format is FATAL; nothing of ours, or no answer, may change. */
+static int
+check_meta(struct http_probe *probe, struct error *err)
+{
+	struct keyspace_meta *meta = &probe->meta;
+	int rc = keyspace_meta_read(
+	    probe->redis, probe->settings.keyspace, meta, err);
+
+	if (rc == 0) {
+		meta->cluster[0] = '\0';
+		return error_set(err, ERROR_RETRY,
+		    "redis %s holds nothing of schedrun's: run schedrun init, "
+		    "then schedrun apply",
+		    redis_address(probe->redis));
+	}
+	return rc > 0 ? 0 : -1;
+}
+
 static bool
-look_at_redis(struct http_probe *probe)
+look_at_redis(struct http_probe *probe, struct error *fatal)
 {
 	struct health_check *check = probe->settings.redis_check;
 	struct error err;
@@ -51,6 +72,11 @@ look_at_redis(struct http_probe *probe)
 	bool good = redis_connect(probe->redis, &err) == 0 &&
 	    keyspace_check_eviction(probe->redis, &evicted, &err) == 0;
 
+	if (good && check_meta(probe, &err) != 0) {
+		good = false;
+		if (err.kind == ERROR_FATAL && err.exit_code == EX_CONFIG)
+			*fatal = err;
+	}
 	if (good)
 		health_ok(check);
 	else
@@ -58,6 +84,46 @@ look_at_redis(struct http_probe *probe)
 	/* One that evicts is no good, but it answers. */
 	work_pool_tell(probe->settings.pool, redis_is_connected(probe->redis));
 	return good;
+}
+
+/* Claims and results of one Kafka make no sense in another one. */
+static void
+compare_clusters(struct http_probe *probe, struct error *fatal)
+{
+	const char *stored = probe->meta.cluster;
+	char found[KEYSPACE_NAME_MAX];
+
+	run_publisher_cluster(probe->settings.publisher, found, sizeof found);
+	if (stored[0] != '\0' && found[0] != '\0' && strcmp(stored, found) != 0)
+		error_fatal(fatal, EX_CONFIG,
+		    "redis %s belongs to the Kafka cluster \"%s\", not to "
+		    "\"%s\": run schedrun init --cluster to take it over",
+		    redis_address(probe->redis), stored, found);
+}
+
+/* On its way to the loop. */
+struct end {
+	struct http_probe_settings settings;
+	struct error err;
+};
+
+static void
+tell_end(void *argument)
+{
+	struct end *end = argument;
+
+	end->settings.fatal(end->settings.argument, &end->err);
+	free(end);
+}
+
+static void
+post_end(struct http_probe *probe, const struct error *fatal)
+{
+	struct end *end = memory_zalloc(1, sizeof *end);
+
+	end->settings = probe->settings;
+	end->err = *fatal;
+	loop_post(probe->settings.loop, tell_end, end);
 }
 
 static void
@@ -93,11 +159,17 @@ run(void *argument)
 {
 	struct http_probe *probe = argument;
 
+	struct error fatal = { 0 };
 	bool redis, kafka;
 
 	do {
-		redis = look_at_redis(probe);
+		redis = look_at_redis(probe, &fatal);
 		kafka = look_at_kafka(probe);
+		compare_clusters(probe, &fatal);
+		if (fatal.kind == ERROR_FATAL) {
+			post_end(probe, &fatal);
+			break;
+		}
 	} while (!rest(probe, redis && kafka ? EVERY_MS : SOON_MS));
 	return NULL;
 }

@@ -3,13 +3,17 @@
 
 #include "common/health.h"
 #include "common/kafka_client.h"
+#include "common/loop.h"
 #include "common/redis_pipeline.h"
 #include "producer/run_publisher.h"
 #include "producer/work_pool.h"
+#include "schemas/keyspace.h"
 
 /*
  * A thread that asks Kafka and Redis how they are, so that readiness has fresh
  * answers also while nobody calls, and the event loop does not wait for them.
+ * A Redis of another format, or of another Kafka cluster, ends the process
+ * (keyspace, on `meta`).
  */
 struct http_probe;
 
@@ -17,8 +21,13 @@ struct http_probe_settings {
 	struct run_publisher *publisher;
 	struct kafka_health *kafka;
 	struct redis_settings redis;
+	const struct keyspace *keyspace;
 	struct work_pool *pool; /* is told whether Redis answers */
 	struct health_check *kafka_check, *redis_check;
+	struct loop *loop;
+	/* On the loop's thread, once: the process must end by this error. */
+	void (*fatal)(void *argument, const struct error *err);
+	void *argument;
 };
 
 /* NULL: ERROR_FATAL, the URL makes no sense. */

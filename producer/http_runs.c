@@ -356,8 +356,9 @@ is_open(struct run_call *run)
 {
 	struct http_call *call = run->call;
 
-	if (run->wait_s > 0 &&
-	    run_waiters_count(run->runs->waiters) >= WAITING_MAX)
+	call->close = run->wait_s > 0 &&
+	    run_waiters_count(run->runs->waiters) >= WAITING_MAX;
+	if (call->close)
 		error_set(&call->error, ERROR_RETRY, "too many wait");
 	else if (run->posted && call->app->draining)
 		error_set(&call->error, ERROR_RETRY, "the process drains");

@@ -194,6 +194,14 @@ run_publisher_probe(
 }
 
 void
+run_publisher_cluster(struct run_publisher *publisher, char *id, size_t size)
+{
+	pthread_mutex_lock(&publisher->probing);
+	kafka_producer_cluster_id(publisher->producer, id, size);
+	pthread_mutex_unlock(&publisher->probing);
+}
+
+void
 run_publisher_destroy(struct run_publisher *publisher)
 {
 	if (publisher == NULL)

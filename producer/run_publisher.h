@@ -63,6 +63,11 @@ size_t run_publisher_pending(const struct run_publisher *publisher);
 int run_publisher_probe(
     struct run_publisher *publisher, int timeout_ms, struct error *err);
 
+/* The Kafka cluster's id; "": not known yet.  Any thread; may block as probe.
+ */
+void run_publisher_cluster(
+    struct run_publisher *publisher, char *id, size_t size);
+
 /* Reports what is pending as unknown.  NULL is fine. */
 void run_publisher_destroy(struct run_publisher *publisher);
 

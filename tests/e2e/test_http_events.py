@@ -371,6 +371,7 @@ def test_no_more_than_2000_streams(system):
     wait_metric(adapter, "schedrun_sse_subscribers", 2000)
     refused = adapter.call("GET", f"{API}/runEvents")
     assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+    assert refused.headers["Connection"] == "close"
     made = results(10)
     for stream in opened:
         stream.settimeout(30)

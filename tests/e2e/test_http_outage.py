@@ -258,3 +258,28 @@ def test_a_view_in_a_redis_of_its_own_is_told_apart(system, tmp_path_factory):
         assert apart.daemon.stop() == 0
     finally:
         own.stop_redis()
+
+
+@pytest.mark.parametrize("field, value, words", [
+    ("format", "2", "format"), ("cluster", "another-cluster", "another-cluster")])
+def test_a_redis_of_another_kind_ends_it(system, servers, field, value, words):
+    redis = servers.redis()
+    before = redis.hget("schedrun:meta", field)
+    redis.hset("schedrun:meta", field, value)
+    try:
+        wrong = Adapter(system, f"http-{field}", wait=False)
+        assert wrong.daemon.wait(20) == 78
+        assert words in wrong.daemon.log()
+    finally:
+        redis.hset("schedrun:meta", field, before)
+
+
+def test_a_redis_without_anything_is_not_ready(system, servers, adapter):
+    redis = servers.redis()
+    before = redis.hgetall("schedrun:meta")
+    redis.delete("schedrun:meta")
+    try:
+        assert "schedrun init" in wait_red(adapter, "redis")["reason"]
+    finally:
+        redis.hset("schedrun:meta", mapping=before)
+    adapter.daemon.wait_ready()
