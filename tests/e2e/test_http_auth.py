@@ -382,9 +382,9 @@ def test_http_is_taken_from_this_machine(shared):
 
 
 @pytest.mark.parametrize("changes, told", [
-    ({"http__jwks": ""}, "needs http.jwks"),
-    ({"http__issuer": ""}, "needs http.issuer"),
-    ({"http__audience": ""}, "needs http.audience"),
+    ({"http__jwks": None}, "needs http.jwks"),
+    ({"http__issuer": None}, "needs http.issuer"),
+    ({"http__audience": None}, "needs http.audience"),
     ({"http__jwks": "http://issuer.test/keys"}, "https"),
     ({"http__jwks": "http://127.0.0.1@issuer.test/keys"}, "user"),
     ({"http__jwks": "http://127.0.0.1.issuer.test/keys"}, "https"),
@@ -402,6 +402,7 @@ def test_what_makes_no_sense_is_said_at_the_start(system, tmp_path, changes, tol
     path.write_text(key_set(RSA))
     settings = {"http__auth": "jwt", "http__jwks": str(path), "http__issuer": ISSUER,
                 "http__audience": AUDIENCE, **changes}
+    settings = {key: value for key, value in settings.items() if value is not None}
     daemon = system.adapter(**settings)
     assert daemon.wait(20) == 78
     assert told in daemon.log(), daemon.log()
