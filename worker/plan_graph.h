@@ -76,7 +76,10 @@ struct graph_job {
 	uint32_t *outputs;
 	struct text key;              /* its smallest output */
 	uint32_t n_inputs, n_outputs; /* the spec's */
-	uint32_t next;  /* another job of the same key, on another branch */
+	union {
+		uint32_t next;    /* another of the same key: while it grows */
+		uint32_t changes; /* number of its list, if inputs changed */
+	};
 	uint32_t waits; /* for how many edges it still waits, while ordering */
 	int32_t position; /* in the build, if it runs */
 	uint8_t flags;

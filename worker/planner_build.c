@@ -222,11 +222,29 @@ list_changes(
 	pile_list(&removed, changes);
 }
 
+static void
+keep_changes(
+    struct plan *plan, struct graph_job *job, const struct lister *changes)
+{
+	struct listing *more;
+
+	if (plan->n_changes == plan->changes_capacity) {
+		plan->changes_capacity = 2 * plan->n_changes + 4;
+		more = arena_alloc(
+		    plan->arena, plan->changes_capacity * sizeof *more);
+		if (plan->n_changes > 0)
+			memcpy(more, plan->changes,
+			    plan->n_changes * sizeof *more);
+		plan->changes = more;
+	}
+	job->changes = plan->n_changes;
+	plan->changes[plan->n_changes++] = lister_finish(changes, plan->arena);
+}
+
 /* Keeps what has changed for the reason, while all of it is in the cache. */
 static bool
-has_changed_inputs(struct plan *plan, uint32_t number)
+has_changed_inputs(struct plan *plan, struct graph_job *job)
 {
-	const struct graph_job *job = graph_job(&plan->graph, number);
 	struct lister changes;
 	uint32_t i;
 
@@ -238,10 +256,7 @@ has_changed_inputs(struct plan *plan, uint32_t number)
 	list_changes(plan, job, &changes);
 	if (changes.count == 0)
 		return false;
-	if (plan->changes == NULL)
-		plan->changes = arena_zalloc(
-		    plan->arena, plan->graph.jobs.n, sizeof *plan->changes);
-	plan->changes[number] = lister_finish(&changes, plan->arena);
+	keep_changes(plan, job, &changes);
 	return true;
 }
 
@@ -267,9 +282,8 @@ has_running_producer(const struct plan *plan, const struct graph_job *job)
 
 /* The first reason that holds (semantics, P11), or UP_TO_DATE. */
 static int
-decide_reason(struct plan *plan, uint32_t number)
+decide_reason(struct plan *plan, struct graph_job *job)
 {
-	const struct graph_job *job = graph_job(&plan->graph, number);
 	uint32_t n = job->n_outputs;
 
 	if (plan->version->force_build)
@@ -280,7 +294,7 @@ decide_reason(struct plan *plan, uint32_t number)
 		return UP_TO_DATE;
 	if (find_output(plan, job, has_new_logic) < n)
 		return REASON_NEW_LOGIC;
-	if (has_changed_inputs(plan, number))
+	if (has_changed_inputs(plan, job))
 		return REASON_INPUTS_CHANGED;
 	if (has_running_producer(plan, job))
 		return REASON_UPSTREAM;
@@ -304,9 +318,8 @@ fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 }
 
 static void
-fill_reason(struct plan *plan, uint32_t number, struct job *job)
+fill_reason(struct plan *plan, const struct graph_job *from, struct job *job)
 {
-	const struct graph_job *from = graph_job(&plan->graph, number);
 	uint32_t output;
 
 	job->reason = (enum reason_cause)from->reason;
@@ -322,7 +335,7 @@ fill_reason(struct plan *plan, uint32_t number, struct job *job)
 		job->reason_to = from->spec->logic;
 		break;
 	case REASON_INPUTS_CHANGED:
-		job->reason_inputs = plan->changes[number];
+		job->reason_inputs = plan->changes[from->changes];
 		break;
 	case REASON_UPSTREAM:
 		fill_upstream(plan, from, job);
@@ -448,7 +461,7 @@ make_build(struct plan *plan)
 		};
 		fill_outputs(plan, from, &stock, &jobs[i]);
 		fill_inputs(plan, from, &stock, &jobs[i]);
-		fill_reason(plan, order.at[i], &jobs[i]);
+		fill_reason(plan, from, &jobs[i]);
 	}
 	build->version = plan->version;
 	build->retry_count = plan->version->retry_count < retries
@@ -574,7 +587,7 @@ phase_staleness(struct plan *plan)
 		struct graph_job *job =
 		    graph_job(&plan->graph, plan->order.at[i]);
 
-		job->reason = (int8_t)decide_reason(plan, plan->order.at[i]);
+		job->reason = (int8_t)decide_reason(plan, job);
 		if (job->reason == UP_TO_DATE)
 			continue;
 		job->flags |= JOB_RUNS;

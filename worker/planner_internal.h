@@ -48,7 +48,8 @@ struct plan {
 	uint32_t issues; /* that somebody has */
 	struct links links;
 	struct list order;       /* of selected jobs, producers first */
-	struct listing *changes; /* by job: which inputs have; NULL: none */
+	struct listing *changes; /* which inputs have, of the jobs whose have */
+	uint32_t n_changes, changes_capacity;
 
 	struct text damage; /* of something unreadable that matters; or none */
 	bool looks_ahead;   /* asks for what may not matter: no damage counts */
