@@ -4,6 +4,7 @@ Written from the paper's sentences, not from the planner's code: sets and loops,
 no thought of speed.  What differs between the two is a bug in one of them.
 """
 
+import datetime
 import re
 import uuid
 
@@ -14,7 +15,7 @@ RID = re.compile(
     r"\.[A-Za-z0-9._-]+\Z"
 )
 TIME = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z", re.ASCII
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z\Z", re.ASCII
 )
 UNITS = (
     "MILLISECONDS SECONDS MINUTES HOURS DAYS WEEKS MONTHS YEARS".split()
@@ -300,6 +301,16 @@ def read_version(node):
     return version
 
 
+def time(node, place):
+    matched = TIME.match(string(node, place))
+    check(matched, place, "not a time")
+    try:
+        datetime.datetime.fromisoformat(matched[1])
+    except ValueError:
+        check(False, place, "no day of the calendar, or no time of a day")
+    return node
+
+
 def read_request(node):
     keys(
         node,
@@ -309,7 +320,7 @@ def read_request(node):
     )
     string(node["requestId"], "request")
     rid(node["scheduleRid"], "request")
-    check(TIME.match(string(node["createdTime"], "request")), "request", "time")
+    time(node["createdTime"], "request")
     if node.get("scheduleVersionRid") is not None:
         rid(node["scheduleVersionRid"], "request")
     if node.get("createdBy") is not None:
@@ -341,13 +352,14 @@ def error(phase, cause, name, description, **more):
 
 
 def refuse(phase, cause, name, template, offenders):
-    """An error, if there are offenders."""
+    """An error, if there are offenders; they go where the template has a NUL,
+    which no name can have."""
     if offenders:
         error(
             phase,
             cause,
             name,
-            template.replace("{list}", described(offenders)),
+            template.replace("\0", described(offenders)),
             offenders=listing(offenders),
         )
 
@@ -534,14 +546,14 @@ class Plan:
             "duplicateBranch",
             failure,
             "Branches named more than once among the branch and its fallbacks:"
-            " {list}.",
+            " \0.",
             {b for b in self.chain if self.chain.count(b) > 1},
         )
         refuse(
             4,
             "targetIgnored",
             "IncompatibleTargets",
-            "Datasets named both as targets and as ignored: {list}.",
+            "Datasets named both as targets and as ignored: \0.",
             self.targets & self.ignored,
         )
 
@@ -553,14 +565,14 @@ class Plan:
             5,
             "datasetNotFound",
             failure,
-            "Datasets named by the schedule that do not exist: {list}.",
+            "Datasets named by the schedule that do not exist: \0.",
             {d for d in named if d not in datasets},
         )
         refuse(
             5,
             "datasetTrashed",
             failure,
-            "Datasets named by the schedule that are in the trash: {list}."
+            "Datasets named by the schedule that are in the trash: \0."
             " Restore them or remove them from the schedule.",
             {d for d in named if datasets[d]["trashed"]},
         )
@@ -571,7 +583,7 @@ class Plan:
                 "requesterRole",
                 "PermissionDenied",
                 f"User {requester}, who requested this run, lacks the editor"
-                " role on the projects of: {list}.",
+                " role on the projects of: \0.",
                 {
                     t
                     for t in self.targets
@@ -583,7 +595,7 @@ class Plan:
             5,
             "noJobSpec",
             "JobSpecNotFound",
-            f"Targets without a job spec on {' -> '.join(self.chain)}: {{list}}.",
+            f"Targets without a job spec on {' -> '.join(self.chain)}: \0.",
             {t for t in self.targets if self.spec(t) is None},
         )
 
@@ -656,7 +668,7 @@ class Plan:
                 "notConnected",
                 failure,
                 f"No job spec path on branch {self.chain[0]} leads from an input"
-                " to any target: {list}.",
+                " to any target: \0.",
                 self.targets,
             )
         self.selected = sorted(reached, key=lambda job: by_bytes(key_of(job)))
@@ -680,14 +692,14 @@ class Plan:
             7,
             "ignoredOutput",
             "IncompatibleTargets",
-            "Ignored datasets that jobs of this build would write: {list}.",
+            "Ignored datasets that jobs of this build would write: \0.",
             self.outputs() & self.ignored,
         )
         refuse(
             7,
             "conflictingSpecs",
             "IncompatibleTargets",
-            "Outputs that job specs of different branches claim: {list}."
+            "Outputs that job specs of different branches claim: \0."
             " Publish the job specs that write them on one branch.",
             {
                 o
@@ -701,7 +713,7 @@ class Plan:
             "branchAncestry",
             "IncompatibleTargets",
             f"The order {' -> '.join(self.chain)} contradicts the branch"
-            " ancestry of outputs: {list}.",
+            " ancestry of outputs: \0.",
             {o for o in self.outputs() if self.contradicts_ancestry(o)},
         )
 
@@ -771,10 +783,10 @@ class Plan:
             9,
             "buildDeniedUser" if is_user else "buildDeniedProject",
             "PermissionDenied",
-            f"User {owner}, who owns this schedule, may not build: {{list}}."
+            f"User {owner}, who owns this schedule, may not build: \0."
             if is_user
             else "Outputs outside the projects that this schedule may build in:"
-            " {list}.",
+            " \0.",
             {
                 o
                 for job in self.selected
@@ -787,10 +799,10 @@ class Plan:
             9,
             "readDeniedUser" if is_user else "readDeniedProject",
             "PermissionDenied",
-            f"User {owner}, who owns this schedule, may not read: {{list}}."
+            f"User {owner}, who owns this schedule, may not read: \0."
             if is_user
             else "Inputs neither in the projects of this schedule nor referenced"
-            " by them: {list}.",
+            " by them: \0.",
             {name for name, _ in self.read_by_selected() if not self.may_read(name)},
         )
 
@@ -815,28 +827,28 @@ class Plan:
             10,
             "outputNotFound",
             failure,
-            "Job outputs that do not exist: {list}.",
+            "Job outputs that do not exist: \0.",
             {o for o in outputs if o not in datasets},
         )
         refuse(
             10,
             "outputTrashed",
             failure,
-            "Job outputs that are in the trash: {list}. Restore or ignore them.",
+            "Job outputs that are in the trash: \0. Restore or ignore them.",
             {o for o in outputs if datasets[o]["trashed"]},
         )
         refuse(
             10,
             "inputNotFound",
             failure,
-            "Job inputs that do not exist: {list}.",
+            "Job inputs that do not exist: \0.",
             {name for name, _ in inputs if name not in datasets},
         )
         refuse(
             10,
             "inputTrashed",
             failure,
-            "Job inputs that are in the trash: {list}. Restore them or change the"
+            "Job inputs that are in the trash: \0. Restore them or change the"
             " jobs that read them.",
             {name for name, _ in inputs if datasets[name]["trashed"]},
         )
@@ -844,7 +856,7 @@ class Plan:
             10,
             "inputNoBranch",
             failure,
-            "Job inputs without a branch to read: {list}.",
+            "Job inputs without a branch to read: \0.",
             {
                 input_key(item)
                 for item in inputs

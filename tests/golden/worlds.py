@@ -14,7 +14,7 @@ import model
 FOLDER = "ri.compass.main.folder."
 DATASET = "ri.foundry.main.dataset."
 TRANSACTION = "ri.foundry.main.transaction."
-BRANCHES = ["master", "develop", "feature", "fix/1", "Ünïcode", "a@b"]
+BRANCHES = ["master", "develop", "feature", "fix/1", "Ünïcode", "a@b", "{list}"]
 USERS = ["ann", "bob", "f05f8da4-b84c-4fca-9c77-8af0b13d11de"]
 # Byte order differs from natural, numeric and case-blind order.
 STYLES = ["{}", "d{}", "{:03}", "A{}", "a-{}", "a.{}", "a_{}", "Z.{:x}"]
@@ -391,7 +391,8 @@ SPOILT_SHARE = 0.15
 SPOILT = [
     None, True, 0, -1, 2147483648, 1.5, "", "x" * 201, "ri.a..b.c", "a\x7fb",
     "a\tb", [], {}, [[]], {"rid": "x"}, "ri.Foundry.main.dataset.x",
-    "2024-13-01", "viewer", "master", "é" * 101,
+    "2024-13-01", "viewer", "master", "é" * 101, "x" + "é" * 150, "a\0b",
+    10**20, 2147483647, "2023-02-29T00:00:00Z", "ri.a.b.c.d@e", [None],
 ]
 
 
@@ -409,7 +410,11 @@ def spoil(case, seed):
     """One place of a document replaced, removed, doubled or added to."""
     r = random.Random(seed)
     case = copy.deepcopy(case)
-    path = r.choice([p for p in places(case) if len(p) > 1])
+    paths = [p for p in places(case) if len(p) > 1]
+    if r.random() < 0.5:  # the few shallow places as often as the many deep
+        depth = r.choice(sorted({len(p) for p in paths}))
+        paths = [p for p in paths if len(p) == depth]
+    path = r.choice(paths)
     node = case
     for step in path[:-1]:
         node = node[step]
