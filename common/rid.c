@@ -1,99 +1,27 @@
 #include "common/rid.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include <openssl/evp.h>
+/*
+ * The digest's own functions: by way of EVP a hash of an id costs more than
+ * twice the time, most of it for finding the digest and wiping its state.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include "common/memory.h"
-
-#define SHA1_SIZE 20
 
 static const uint8_t namespace_bytes[16] = { 0xfe, 0x98, 0x8d, 0xb1, 0x2d, 0xb0,
 	0x57, 0x9e, 0x8f, 0x7f, 0x87, 0x2f, 0x9f, 0x10, 0x84, 0xbd };
 
-/*
- * Fetching the digest anew for each hash costs more than the hash (296 against
- * 121 ns), so each thread keeps contexts that were set up once.  The ids of one
- * build's jobs begin with the same 79 bytes: they go on from a context that has
- * these behind it (112 ns an id instead of 240).
- */
-struct hasher {
-	EVP_MD_CTX *context;
-	EVP_MD_CTX *jobs;  /* what the ids of jobs of `build` begin with */
-	struct uuid build; /* if has_build */
-	bool has_build;
-};
-
-static EVP_MD *sha1;
-static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
-static _Thread_local struct hasher *hasher;
-static pthread_key_t hasher_key;
-
-static void
-free_hasher(void *memory)
-{
-	struct hasher *freed = memory;
-
-	EVP_MD_CTX_free(freed->context);
-	EVP_MD_CTX_free(freed->jobs);
-	free(freed);
-}
-
-static void
-fetch_sha1(void)
-{
-	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-	if (sha1 == NULL || pthread_key_create(&hasher_key, free_hasher) != 0)
-		memory_exhausted();
-}
-
-/* This thread's. */
-static struct hasher *
-get_hasher(void)
-{
-	if (hasher != NULL)
-		return hasher;
-	pthread_once(&sha1_once, fetch_sha1);
-	hasher = memory_zalloc(1, sizeof *hasher);
-	hasher->context = EVP_MD_CTX_new();
-	hasher->jobs = EVP_MD_CTX_new();
-	if (hasher->context == NULL || hasher->jobs == NULL ||
-	    pthread_setspecific(hasher_key, hasher) != 0)
-		memory_exhausted();
-	return hasher;
-}
-
-static void
-begin(EVP_MD_CTX *hash)
-{
-	if (EVP_DigestInit_ex2(hash, sha1, NULL) != 1)
-		memory_exhausted();
-}
-
-static void
-add(EVP_MD_CTX *hash, const void *bytes, size_t size)
-{
-	if (EVP_DigestUpdate(hash, bytes, size) != 1)
-		memory_exhausted();
-}
-
-static void
-end(EVP_MD_CTX *hash, uint8_t digest[SHA1_SIZE])
-{
-	if (EVP_DigestFinal_ex(hash, digest, NULL) != 1)
-		memory_exhausted();
-}
-
 static struct uuid
-end_uuid(EVP_MD_CTX *hash)
+end_uuid(SHA_CTX *hash)
 {
-	uint8_t digest[SHA1_SIZE];
+	uint8_t digest[SHA_DIGEST_LENGTH];
 	struct uuid uuid;
 
-	end(hash, digest);
+	SHA1_Final(digest, hash);
 	memcpy(uuid.bytes, digest, sizeof uuid.bytes);
 	uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0F) | 0x50);
 	uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3F) | 0x80);
@@ -102,26 +30,26 @@ end_uuid(EVP_MD_CTX *hash)
 
 /* Namespace and parts joined by line breaks (RFC 9562, section 5.5). */
 static void
-add_name(EVP_MD_CTX *hash, const struct text *parts, size_t n)
+begin_name(SHA_CTX *hash, const struct text *parts, size_t n)
 {
 	size_t i;
 
-	add(hash, namespace_bytes, sizeof namespace_bytes);
+	SHA1_Init(hash);
+	SHA1_Update(hash, namespace_bytes, sizeof namespace_bytes);
 	for (i = 0; i < n; i++) {
 		if (i > 0)
-			add(hash, "\n", 1);
-		add(hash, parts[i].at, parts[i].size);
+			SHA1_Update(hash, "\n", 1);
+		SHA1_Update(hash, parts[i].at, parts[i].size);
 	}
 }
 
 static struct uuid
 uuid5(const struct text *parts, size_t n)
 {
-	EVP_MD_CTX *hash = get_hasher()->context;
+	SHA_CTX hash;
 
-	begin(hash);
-	add_name(hash, parts, n);
-	return end_uuid(hash);
+	begin_name(&hash, parts, n);
+	return end_uuid(&hash);
 }
 
 /* The id of a thing named by `kind`, the RID prefix + owner, and a last part.
@@ -151,31 +79,32 @@ rid_build(const struct uuid *run)
 	return uuid5_under(TEXT("build"), TEXT(RID_RUN_PREFIX), run, TEXT_NONE);
 }
 
-static void
-begin_jobs(struct hasher *of, const struct uuid *build)
-{
-	char rid[RID_SIZE_MAX];
-	struct text parts[3] = { TEXT("job"), { rid, 0 }, TEXT("") };
-
-	parts[1].size = rid_format(TEXT(RID_BUILD_PREFIX), build, rid);
-	begin(of->jobs);
-	add_name(of->jobs, parts, 3);
-	of->build = *build;
-	of->has_build = true;
-}
-
+/*
+ * The ids of one build's jobs begin with the same 79 bytes: they go on from a
+ * hash that has these behind it.
+ */
 struct uuid
 rid_job(const struct uuid *build, struct text key)
 {
-	struct hasher *of = get_hasher();
+	static _Thread_local struct {
+		struct uuid build;
+		bool is_begun;
+		SHA_CTX hash;
+	} begun;
+	char rid[RID_SIZE_MAX];
+	struct text parts[3] = { TEXT("job"), { rid, 0 }, TEXT("") };
+	SHA_CTX hash;
 
-	if (!of->has_build ||
-	    memcmp(of->build.bytes, build->bytes, sizeof build->bytes) != 0)
-		begin_jobs(of, build);
-	if (EVP_MD_CTX_copy_ex(of->context, of->jobs) != 1)
-		memory_exhausted();
-	add(of->context, key.at, key.size);
-	return end_uuid(of->context);
+	if (!begun.is_begun ||
+	    memcmp(begun.build.bytes, build->bytes, sizeof build->bytes) != 0) {
+		parts[1].size = rid_format(TEXT(RID_BUILD_PREFIX), build, rid);
+		begin_name(&begun.hash, parts, 3);
+		begun.build = *build;
+		begun.is_begun = true;
+	}
+	hash = begun.hash;
+	SHA1_Update(&hash, key.at, key.size);
+	return end_uuid(&hash);
 }
 
 struct uuid
@@ -193,12 +122,9 @@ rid_format(struct text prefix, const struct uuid *uuid, char *out)
 	return prefix.size + UUID_TEXT_SIZE;
 }
 
-/* Whether a hyphen stands before this byte of a UUID's text. */
-static bool
-is_group_start(size_t byte)
-{
-	return byte == 4 || byte == 6 || byte == 8 || byte == 10;
-}
+/* Where a byte's two digits stand in a UUID's text. */
+static const uint8_t digits_at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24,
+	26, 28, 30, 32, 34 };
 
 void
 uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE])
@@ -206,11 +132,10 @@ uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE])
 	static const char digits[] = "0123456789abcdef";
 	size_t i;
 
+	out[8] = out[13] = out[18] = out[23] = '-';
 	for (i = 0; i < sizeof uuid->bytes; i++) {
-		if (is_group_start(i))
-			*out++ = '-';
-		*out++ = digits[uuid->bytes[i] >> 4];
-		*out++ = digits[uuid->bytes[i] & 0x0F];
+		out[digits_at[i]] = digits[uuid->bytes[i] >> 4];
+		out[digits_at[i] + 1] = digits[uuid->bytes[i] & 0x0F];
 	}
 }
 
@@ -231,15 +156,13 @@ uuid_parse(struct text text, struct uuid *uuid)
 	const char *at = text.at;
 	size_t i;
 
-	if (text.size != UUID_TEXT_SIZE)
+	if (text.size != UUID_TEXT_SIZE || at[8] != '-' || at[13] != '-' ||
+	    at[18] != '-' || at[23] != '-')
 		return false;
 	for (i = 0; i < sizeof uuid->bytes; i++) {
-		int high, low;
+		int high = digit_value(at[digits_at[i]]);
+		int low = digit_value(at[digits_at[i] + 1]);
 
-		if (is_group_start(i) && *at++ != '-')
-			return false;
-		high = digit_value(*at++);
-		low = digit_value(*at++);
 		if (high < 0 || low < 0)
 			return false;
 		uuid->bytes[i] = (uint8_t)(high * 16 + low);
@@ -260,47 +183,41 @@ uuid_random(void)
 	return uuid;
 }
 
-static bool
-is_lower(char c)
-{
-	return c >= 'a' && c <= 'z';
-}
+/* What a character may stand in. */
+enum {
+	NAME_FIRST = 1,    /* [a-z] */
+	NAME_INSTANCE = 2, /* [0-9]: first of an instance's name as well */
+	NAME_REST = 4,     /* [a-z0-9-] */
+	LOCATOR = 8,       /* [A-Za-z0-9._-] */
+	LOWER = NAME_FIRST | NAME_REST | LOCATOR,
+	DIGIT = NAME_INSTANCE | NAME_REST | LOCATOR,
+};
+__extension__ static const uint8_t places[256] = {
+	['a' ... 'z'] = LOWER,
+	['0' ... '9'] = DIGIT,
+	['A' ... 'Z'] = LOCATOR,
+	['.'] = LOCATOR,
+	['_'] = LOCATOR,
+	['-'] = NAME_REST | LOCATOR,
+};
 
+/* Whether each character may stand there, and there is one. */
 static bool
-is_digit(char c)
+are_all(struct text part, uint8_t place)
 {
-	return c >= '0' && c <= '9';
-}
-
-/* A part of [a-z0-9-]; its first character a letter, or a digit if allowed. */
-static bool
-is_name(struct text part, bool digit_first)
-{
+	uint8_t all = place;
 	size_t i;
 
-	if (part.size == 0 ||
-	    !(is_lower(part.at[0]) || (digit_first && is_digit(part.at[0]))))
-		return false;
-	for (i = 1; i < part.size; i++)
-		if (!is_lower(part.at[i]) && !is_digit(part.at[i]) &&
-		    part.at[i] != '-')
-			return false;
-	return true;
+	for (i = 0; i < part.size; i++)
+		all &= places[(unsigned char)part.at[i]];
+	return part.size > 0 && all != 0;
 }
 
 static bool
-is_locator(struct text part)
+is_name(struct text part, uint8_t first)
 {
-	size_t i;
-
-	for (i = 0; i < part.size; i++) {
-		char c = part.at[i];
-
-		if (!is_lower(c) && !is_digit(c) && !(c >= 'A' && c <= 'Z') &&
-		    c != '.' && c != '_' && c != '-')
-			return false;
-	}
-	return part.size > 0;
+	return are_all(part, NAME_REST) &&
+	    (places[(unsigned char)part.at[0]] & first) != 0;
 }
 
 /* Cuts off what stands before the first dot; false if there is none. */
@@ -329,11 +246,13 @@ split(struct text text, struct parts *parts)
 	if (text.at == NULL || text.size > RID_SIZE_MAX)
 		return false;
 	return cut(&text, &head) && text_equal(head, TEXT("ri")) &&
-	    cut(&text, &parts->service) && is_name(parts->service, false) &&
+	    cut(&text, &parts->service) &&
+	    is_name(parts->service, NAME_FIRST) &&
 	    cut(&text, &parts->instance) &&
-	    (parts->instance.size == 0 || is_name(parts->instance, true)) &&
-	    cut(&text, &parts->type) && is_name(parts->type, false) &&
-	    (parts->locator = text, is_locator(text));
+	    (parts->instance.size == 0 ||
+		is_name(parts->instance, NAME_FIRST | NAME_INSTANCE)) &&
+	    cut(&text, &parts->type) && is_name(parts->type, NAME_FIRST) &&
+	    (parts->locator = text, are_all(text, LOCATOR));
 }
 
 bool
@@ -374,12 +293,12 @@ rid_is(struct text text, struct text service, struct text type)
 uint32_t
 sha1_prefix32(struct text bytes)
 {
-	EVP_MD_CTX *hash = get_hasher()->context;
-	uint8_t digest[SHA1_SIZE];
+	uint8_t digest[SHA_DIGEST_LENGTH];
+	SHA_CTX hash;
 
-	begin(hash);
-	add(hash, bytes.at, bytes.size);
-	end(hash, digest);
+	SHA1_Init(&hash); /* SHA1() alone looks the digest up each time */
+	SHA1_Update(&hash, bytes.at, bytes.size);
+	SHA1_Final(digest, &hash);
 	return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |
 	    (uint32_t)digest[2] << 8 | digest[3];
 }

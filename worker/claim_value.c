@@ -109,6 +109,8 @@ claim_fingerprint(
 	unsigned char bytes[2 * (4 + RID_SIZE_MAX)];
 	size_t size;
 
+	if (created_by.at == NULL && (has_run_rid || version_rid.at == NULL))
+		return CLAIM_FINGERPRINT_NONE;
 	assert(created_by.size <= RID_SIZE_MAX);
 	assert(version_rid.size <= RID_SIZE_MAX);
 	size = put_part(bytes, created_by);

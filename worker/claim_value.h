@@ -58,6 +58,7 @@ void claim_pack(uint32_t shard, const struct uuid *run,
  * First 4 bytes of SHA-1 over length-prefixed (createdBy, the version that the
  * client pinned, only if the request came without a runRid).
  */
+#define CLAIM_FINGERPRINT_NONE 0xbe673e8au /* neither: nearly all */
 uint32_t claim_fingerprint(
     struct text created_by, struct text version_rid, bool has_run_rid);
 

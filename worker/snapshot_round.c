@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "schemas/keyspace.h"
 
-#define EPOCH_MAX_MS 1000
+#define EPOCH_MAX_MS 5000
 
 /* Where a kind's hash is: a key of its own, or a part of the generation. */
 static const struct hash {

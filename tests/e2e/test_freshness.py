@@ -68,14 +68,14 @@ def test_who_asks_matters(warm):
 
 
 def test_a_writer_that_knows_no_edition(warm):
-    """Somebody else's HSET is seen as well, if only after a second."""
+    """Somebody else's HSET is seen as well, if only after five seconds."""
     redis = warm.cluster.redis()
     stored = json.loads(redis.hget("schedrun:h", dataset("raw")))
     stored["master"]["head"] = catalogues.transaction("raw-by-hand")
     redis.hset("schedrun:h", dataset("raw"), json.dumps(stored))
     changed = time.monotonic()
     while causes(warm, FRESH, 1) != [("submitted", "stale")]:
-        assert time.monotonic() - changed < 5
+        assert time.monotonic() - changed < 15
 
 
 def test_ids_are_each_requests_own(system):
