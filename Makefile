@@ -172,5 +172,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build unit run demo e2e bench fuzz fuzz test deps lint analysis install clean help
+.PHONY: FORCE build unit run demo e2e bench fuzz test deps lint analysis install clean help
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -360,11 +360,10 @@ settle(struct http_connection *connection)
 		shed(connection);
 	else if (connection->phase <= PHASE_BODY && connection->ended)
 		http_connection_linger(connection);
-	else if (connection->phase <= PHASE_BODY)
-		tcp_resume(connection->tcp);
-	else if (connection->in.size > PIPELINE_MAX)
+	else if (connection->phase > PHASE_BODY &&
+	    connection->in.size > PIPELINE_MAX)
 		tcp_pause(connection->tcp);
-	else if (connection->phase == PHASE_READY)
+	else if (connection->phase <= PHASE_READY)
 		tcp_resume(connection->tcp);
 }
 
