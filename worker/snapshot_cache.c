@@ -169,7 +169,7 @@ cache_epoch(const struct cache *cache)
 bool
 cache_is_fresh(const struct cache *cache, const struct cache_entry *entry)
 {
-	return entry->is_known && entry->epoch == cache->epoch;
+	return cache_is_settled(cache, entry) && entry->epoch == cache->epoch;
 }
 
 static void

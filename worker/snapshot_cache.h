@@ -64,7 +64,10 @@ void cache_destroy(struct cache *cache); /* NULL is fine */
 void cache_begin(struct cache *cache);
 uint64_t cache_batch(const struct cache *cache);
 
-/* Redis may have changed: an entry is fresh if it was read in this epoch. */
+/*
+ * Redis may have changed: an entry is fresh if it was read in this epoch; one
+ * that can't be read, if it was in this batch: somebody may have mended it.
+ */
 void cache_begin_epoch(struct cache *cache);
 uint64_t cache_epoch(const struct cache *cache);
 bool cache_is_fresh(const struct cache *cache, const struct cache_entry *entry);

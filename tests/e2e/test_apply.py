@@ -305,7 +305,7 @@ def test_a_commit_and_a_new_generation_do_not_mix(store):
     """A commit that was read on the old catalogue is made again on the new one."""
     store.apply(small())
     proxy = RedisProxy(store.redis.connection_pool.connection_kwargs["port"])
-    gate = Gate(lambda c: c[0] == b"EVALSHA" and c[2] == b"2")
+    gate = Gate(lambda c: c[0] == b"EVALSHA")
     proxy.hook = gate
     process = store.start("dataset", "commit", dataset("out"), "--branch", "b", url=proxy.url)
     gate.wait()
@@ -455,7 +455,7 @@ def test_a_worker_never_sees_half(system):
         path = system.directory / f"{side}.json"
         path.write_text(json.dumps(sides(side)))
         paths.append(str(path))
-    for path in paths * 10:
+    for path in paths * 6:
         system.must("apply", "--prune", path)
     stop.set()
     asking.join()

@@ -385,7 +385,7 @@ def test_a_claim_that_is_none_of_ours_is_overwritten(shop, value):
     assert len(shop.redis.hget(key, field)) == len(mine)
 
 
-@pytest.mark.parametrize("value", ["garbage", "-7", "", "99999999999999999999"])
+@pytest.mark.parametrize("value", ["garbage", "-7"])
 def test_a_mark_that_is_none_is_repaired(shop, value):
     mark = "schedrun:m:schedule-run-requests:0"
     submitted(shop.answer(f"c{shop.fresh()}"))
