@@ -44,8 +44,6 @@ static const struct rule {
 	{ ANY_CALL, CODE(FENCED_INSTANCE_ID), MARK_NONE, ERROR_FATAL, 75 },
 
 	/* The calls in a wrong order: a bug of ours. */
-	{ CALL(INIT) | CALL(OFFSETS) | CALL(COMMIT), CODE(_STATE), MARK_NONE,
-	    ERROR_FATAL, 70 },
 	{ CALL(POLL) | CALL(QUERY) | CALL(SEND), CODE(_INVALID_ARG), MARK_NONE,
 	    ERROR_FATAL, 70 },
 
@@ -55,6 +53,12 @@ static const struct rule {
 	{ CALL(PRODUCE), CODE(_QUEUE_FULL), MARK_NONE, ERROR_RETRY, 0 },
 	{ CALL(INIT) | CALL(OFFSETS) | CALL(COMMIT) | CALL(ABORT), 0,
 	    MARK_RETRIABLE, ERROR_RETRY, 0 },
+	/*
+	 * The calls in a wrong order, unless it is marked: a producer that lost
+	 * its id says so too, while it asks for another.
+	 */
+	{ CALL(INIT) | CALL(OFFSETS) | CALL(COMMIT), CODE(_STATE), MARK_NONE,
+	    ERROR_FATAL, 70 },
 	/* The broker starts, or aborts the predecessor's transaction. */
 	{ CALL(INIT), CODE(_TIMED_OUT), MARK_NONE, ERROR_RETRY, 0 },
 	{ CALL(INIT), CODE(CONCURRENT_TRANSACTIONS), MARK_NONE, ERROR_RETRY,

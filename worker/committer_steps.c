@@ -9,6 +9,12 @@
 
 #define SLICE_MS 5000  /* of a blocking call */
 #define GUARD_MS 10000 /* beyond its time-out: the watchdog's */
+/*
+ * send_offsets looks at its own time-out between requests only, to the one
+ * coordinator and then the other, and each may take socket.timeout.ms: seen
+ * with a broker that is killed and comes back.
+ */
+#define OFFSETS_MS 25000
 #define DESTROY_MS 3000
 #define PROBE_MS 1000
 #define LIMITS_MS 100
@@ -164,7 +170,8 @@ committer_send_offsets(struct committer *c, struct error *err)
 			offsets[n++] =
 			    (struct kafka_offset){ batch->spans[i].partition,
 				    batch->spans[i].next };
-	watchdog_enter(WATCHDOG_COMMIT, "send_offsets", SLICE_MS + GUARD_MS);
+	watchdog_enter(
+	    WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
 	rc = kafka_transaction_send_offsets(c->transaction, batch->group,
 	    c->settings.requests_topic, offsets, n, SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);

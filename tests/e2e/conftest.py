@@ -2,6 +2,7 @@
 
 import pytest
 
+import campaign as campaign_module
 import cluster as cluster_module
 import programs
 
@@ -29,3 +30,17 @@ def system(servers, tmp_path):
         servers.start_redis()
     system.delete_topics()
 
+
+
+@pytest.fixture
+def campaign(system):
+    """Makes a campaign; its threads end with the test."""
+    made = []
+
+    def make(**settings):
+        made.append(campaign_module.Campaign(system, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.abandon()

@@ -12,6 +12,8 @@ import struct
 import threading
 import time
 
+PRODUCE = 0
+INIT_PRODUCER_ID = 22
 ADD_PARTITIONS_TO_TXN = 24
 END_TXN = 26
 TXN_OFFSET_COMMIT = 28
@@ -48,6 +50,8 @@ class Proxy:
         self.held = []
         self.answered = collections.Counter()  # api key -> answers passed on
         self.plans = {}  # api key -> for its next requests: True hold, False pass
+        self.losing = None  # api key whose answers are lost
+        self.to_lose = self.lost = 0
         self.passing = threading.Event()
         self.passing.set()
         self.delay = 0.0
@@ -72,6 +76,18 @@ class Proxy:
         with self.lock:
             arrived = self.lock.wait_for(lambda: self.answered[api_key] >= n, timeout)
             assert arrived, f"{self.answered[api_key]} requests were answered, not {n}"
+
+    def lose_answers(self, api_key, n):
+        """The next `n` answers to this kind never come, and its connection ends."""
+        with self.lock:
+            self.losing, self.to_lose, self.lost = api_key, n, 0
+
+    def _loses(self, asked):
+        with self.lock:
+            if asked != self.losing or self.lost == self.to_lose:
+                return False
+            self.lost += 1
+            return True
 
     def drop(self):
         """From now on no byte passes; the sockets stay open."""
@@ -161,7 +177,10 @@ class Proxy:
                 if not frame:
                     break
                 self._pass()
-                self._note(answers.pop(frame[4:8], None), frame)
+                asked = answers.pop(frame[4:8], None)
+                if self._loses(asked):
+                    break
+                self._note(asked, frame)
                 client.sendall(frame)
         except OSError:
             pass

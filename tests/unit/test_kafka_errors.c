@@ -72,6 +72,8 @@ static const struct {
 	    77 },
 	{ "offsets: calls in a wrong order", KAFKA_CALL_OFFSETS,
 	    { LOCAL_STATE, NONE }, ERROR_FATAL, 70 },
+	{ "offsets: a producer id is asked for", KAFKA_CALL_OFFSETS,
+	    { LOCAL_STATE, true, false, false }, ERROR_RETRY, 0 },
 	{ "commit: outcome unknown", KAFKA_CALL_COMMIT,
 	    { LOCAL_TIMED_OUT, true, false, false }, ERROR_RETRY, 0 },
 	{ "commit: a message failed", KAFKA_CALL_COMMIT,
