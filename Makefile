@@ -61,6 +61,8 @@ FORCE:
 # The assembler reads these; the compiler's dependencies don't show it.
 $(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc) schemas/ids
 
+$(BUILD)/producer/http_openapi.o: docs/openapi.json
+
 $(BUILD)/libschedrun.a: $(LIBRARY)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -162,6 +164,10 @@ compile_commands.json: Makefile ## for editors and clang's tools
 	@echo "  JSON  $@"
 	$(file >$@,[$(subst } {,}$(comma) {,$(foreach f,$(ANALYSED),{"directory": "$(CURDIR)"$(comma) "file": "$(f)"$(comma) "command": "$(subst ",\",$(CC) $(OUR_CFLAGS) $(CFLAGS)) -c $(f)"}))])
 
+openapi: ## docs/openapi.json from docs/openapi.yaml, after it was changed
+	.cache/venv/bin/python docs/openapi-json >docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
 install: build ## copy the programs to PREFIX (and DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
@@ -172,5 +178,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build unit run demo e2e bench fuzz test deps lint analysis install clean help
+.PHONY: FORCE build unit run demo e2e bench fuzz test deps lint analysis install clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -8,6 +8,7 @@
 #include "producer/http_call.h"
 #include "producer/http_counters.h"
 #include "producer/http_events.h"
+#include "producer/http_openapi.h"
 #include "producer/http_run_list.h"
 #include "producer/http_runs.h"
 #include "producer/http_schedule_changes.h"
@@ -55,6 +56,8 @@ answer_alive(struct http_call *call)
 static const struct http_route routes[] = {
 	{ "GET", "/healthz", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
 	    answer_alive, NULL },
+	{ "GET", "/openapi.json", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    http_openapi_get, NULL },
 	{ "POST", API "/schedules", SCOPE_WRITE, PREVIEW_ALWAYS, BODY_JSON,
 	    NULL, http_schedules_create },
 	{ "POST", API "/schedules/getBatch", SCOPE_READ, PREVIEW_ALWAYS,
@@ -64,7 +67,7 @@ static const struct http_route routes[] = {
 	{ "PUT", API "/schedules/{scheduleRid}", SCOPE_WRITE, PREVIEW_ALWAYS,
 	    BODY_JSON, NULL, http_schedules_replace },
 	{ "DELETE", API "/schedules/{scheduleRid}", SCOPE_WRITE, PREVIEW_IN_DOC,
-	    BODY_NONE, NULL, http_schedules_delete },
+	    BODY_IGNORED, NULL, http_schedules_delete },
 	{ "POST", API "/schedules/{scheduleRid}/run", SCOPE_WRITE,
 	    PREVIEW_IN_DOC, BODY_NONE, http_runs_post, NULL },
 	{ "POST", API "/schedules/{scheduleRid}/pause", SCOPE_WRITE,
@@ -121,8 +124,9 @@ http_routes_register(struct http_app *app)
 	size_t i;
 
 	for (i = 0; i < N_ROUTES; i++)
-		http_counters_route(
-		    app->counters, i, routes[i].pattern, routes[i].method);
+		if (routes[i].method != NULL)
+			http_counters_route(app->counters, i, routes[i].pattern,
+			    routes[i].method);
 }
 
 /* The object that a pattern's segment stands for, or NULL for a literal. */

@@ -1,6 +1,7 @@
 """The adapter on a catalogue, and a caller with tokens of several users."""
 
 import catalogues
+import openapi
 import requests
 from cluster import free_ports
 
@@ -18,7 +19,8 @@ TOKENS = {
 
 
 class Api:
-    """`call` and its shorthands answer a requests.Response."""
+    """`call` and its shorthands answer a requests.Response; each exchange is
+    held against docs/openapi.yaml."""
 
     def __init__(self, system, name="http-1", **settings):
         tokens = system.directory / "tokens"
@@ -40,8 +42,10 @@ class Api:
         params = dict(more.pop("params", {}))
         if preview:
             params["preview"] = "true"
-        return self.session.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers,
-                                    params=params, timeout=40, **more)
+        answer = self.session.request(method, f"http://127.0.0.1:{self.port}{path}",
+                                      headers=headers, params=params, timeout=40, **more)
+        openapi.check(method, path.partition("?")[0], answer, more.get("json"))
+        return answer
 
     def get(self, path, **more):
         return self.call("GET", BASE + path, **more)

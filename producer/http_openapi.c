@@ -1,0 +1,21 @@
+#include "producer/http_openapi.h"
+
+/* The assembler includes the file: its bytes as they are, at no cost. */
+__asm__(".section .rodata\n"
+	".global embedded_openapi\n"
+	".global embedded_openapi_end\n"
+	"embedded_openapi:\n"
+	".incbin \"docs/openapi.json\"\n"
+	"embedded_openapi_end:\n"
+	".previous\n");
+extern const char embedded_openapi[], embedded_openapi_end[];
+
+void
+http_openapi_get(struct http_call *call)
+{
+	http_call_answer(call,
+	    &(struct http_answer){ .status = 200,
+		.content_type = "application/json",
+		.body = { embedded_openapi,
+		    (size_t)(embedded_openapi_end - embedded_openapi) } });
+}
