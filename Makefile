@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 
 comma := ,
-BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(FAULTS),/faults)
+BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(FAULTS),/faults)$(if $(FUZZER),/fuzzer)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
     -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings \
@@ -20,9 +20,11 @@ OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I
     $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
     -Wno-format-truncation -Wno-format-overflow) \
-    $(if $(FAULTS),-DSCHEDRUN_FAULTS)
+    $(if $(FAULTS),-DSCHEDRUN_FAULTS) \
+    $(if $(FUZZER),-fsanitize=fuzzer-no-link -Wno-unknown-warning-option)
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
-    $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+    $(if $(FUZZER),-fsanitize=fuzzer)
 LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
     -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
@@ -135,8 +137,21 @@ bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against flo
 	@deploy/local/deps.sh test
 	.cache/venv/bin/python tests/bench/bench.py
 
-fuzz: build ## damaged bytes against the adapter (SECONDS=20)
-	@deploy/local/deps.sh test
+# A target is run over its corpus and over damaged copies of it (quick, in make
+# test), or with FUZZER=1 and clang by libFuzzer, which make fuzz does.
+FUZZ := avro schema request message http_head http_path json documents claim \
+    config tokens redis
+FUZZ_SHARED := $(call objects,tests/unit/random.c tests/unit/random_avro.c \
+    tests/unit/avro_value.c) $(if $(FUZZER),,$(call objects,tests/fuzz/replay.c))
+targets: $(FUZZ:%=$(BUILD)/fuzz/%)
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_SHARED) $(BUILD)/libschedrun.a
+	@mkdir -p $(@D)
+	$(link)
+
+fuzz: build ## any bytes into every parser (SECONDS=20 for each)
+	@deploy/local/deps.sh test fuzz
+	@$(MAKE) CC=clang-14 FUZZER=1 SANITIZE=address,undefined targets
+	@tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
 	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
 
 lint: build ## arrows, doors, format, analyzers, hardening of the programs
@@ -178,5 +193,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build unit run demo e2e bench fuzz test deps lint analysis install clean help openapi
+.PHONY: FORCE build unit run demo e2e bench targets fuzz test deps lint analysis install clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

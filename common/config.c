@@ -255,7 +255,7 @@ create_with_defaults(void)
 		if (keys[i].fallback != NULL &&
 		    config_set(config, keys[i].name, keys[i].fallback,
 			"default", NULL) != 0)
-			assert(!"a default that its own key refuses");
+			assert(false && "a default that its own key refuses");
 	return config;
 }
 

@@ -38,8 +38,11 @@ const struct config_key *config_keys(void);
 
 /* What the command line brought, in its order. */
 struct config_flag {
-	enum { CONFIG_FLAG_KEY, CONFIG_FLAG_KAFKA } kind; /* -s, -X */
-	const char *text;                                 /* "key=value" */
+	enum config_flag_kind {
+		CONFIG_FLAG_KEY,
+		CONFIG_FLAG_KAFKA
+	} kind;           /* -s, -X */
+	const char *text; /* "key=value" */
 };
 
 struct config;

@@ -99,6 +99,9 @@ config_read_secret(const char *path, const char *source, struct error *err)
 
 /* libconfuse reports keys of free blocks although it takes them: kept, and
  * shown only if the parse fails. */
+static void keep_message(cfg_t *cfg, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void
 keep_message(cfg_t *cfg, const char *format, va_list args)
 {

@@ -19,6 +19,9 @@ end_message(struct error *err, size_t size)
 		err->message[text_cut(kept, kept.size - 1).size] = '\0';
 }
 
+static void set(struct error *err, enum error_kind kind, int exit_code,
+    const char *format, va_list args) __attribute__((format(printf, 4, 0)));
+
 static void
 set(struct error *err, enum error_kind kind, int exit_code, const char *format,
     va_list args)

@@ -116,7 +116,7 @@ int kafka_consumer_subscribe(struct kafka_consumer *consumer,
 struct kafka_start {
 	const char *topic;
 	int32_t partition;
-	enum {
+	enum kafka_from {
 		KAFKA_FROM_OFFSET,
 		KAFKA_FROM_BEGINNING,
 		KAFKA_FROM_END,

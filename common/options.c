@@ -58,7 +58,7 @@ add_flag(struct options *options, int kind, const char *name, const char *text)
 	    memory_resize(options->flags, n + 1, sizeof *options->flags);
 	options->texts = memory_resize(options->texts, n + 1, sizeof(char *));
 	options->texts[n] = joined.at;
-	options->flags[n].kind = kind;
+	options->flags[n].kind = (enum config_flag_kind)kind;
 	options->flags[n].text = joined.at;
 	options->n_flags++;
 }

@@ -20,6 +20,9 @@ struct flags {
 	size_t n_shorts;
 };
 
+static void say(const char *name, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void
 say(const char *name, const char *format, va_list args)
 {

@@ -48,7 +48,7 @@ assign_all(struct results *results, const char *topic, int from, int64_t at_ms,
 	for (i = 0; i < n; i++) {
 		starts[i].topic = topic;
 		starts[i].partition = i;
-		starts[i].from = from; /* KAFKA_FROM_... */
+		starts[i].from = (enum kafka_from)from;
 		starts[i].at = at_ms;
 	}
 	rc = kafka_consumer_assign(

@@ -216,7 +216,7 @@ decide(struct batch *batch, const struct claim *claim)
 	case CLAIM_LOWER:
 	case CLAIM_UNREADABLE:
 	case CLAIM_VERDICTS:
-		assert(!"claims_settle leaves none of these");
+		assert(false && "claims_settle leaves none of these");
 	}
 }
 
