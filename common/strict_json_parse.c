@@ -372,8 +372,9 @@ static bool
 close_container(struct parser *parser)
 {
 	struct frame *frame = &parser->frames[parser->depth - 1];
-	const struct json_named *children = parser->stack + frame->first;
 	size_t n = parser->n - frame->first;
+	const struct json_named *children =
+	    n > 0 ? parser->stack + frame->first : NULL;
 	struct json node;
 
 	if (*parser->at != (frame->is_object ? '}' : ']'))

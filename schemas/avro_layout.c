@@ -274,10 +274,12 @@ weigh(const struct layout *layout, const struct node *node)
 static void
 compact(struct layout *layout, struct node *node)
 {
-	uint32_t *children = layout->children + node->first, kept = 0, i;
+	uint32_t *children, kept = 0, i;
 
-	if (node == &layout->nodes[0] || node->type == NODE_UNION)
+	if (node == &layout->nodes[0] || node->type == NODE_UNION ||
+	    node->n == 0)
 		return;
+	children = layout->children + node->first;
 	for (i = 0; i < node->n; i++) {
 		const struct node *child = child_of(layout, node, i);
 

@@ -5,16 +5,26 @@
 #include "schemas/schedule_run.h"
 #include "tests/fuzz/fuzz.h"
 
-static struct message_reader *
-reader_of(enum message message)
+static void
+read_build(struct message_reader *reader, struct text body, struct arena *arena)
 {
-	static struct message_reader *readers[MESSAGES];
+	struct build_requested build;
 	struct rejection rejection;
 
-	if (readers[message] == NULL)
-		readers[message] = message_reader_create(
-		    message, message_schema(message), &rejection);
-	return readers[message];
+	build_requested_decode(reader, body, arena, &build, &rejection);
+}
+
+static void
+read_run(struct message_reader *reader, struct text body, struct arena *arena)
+{
+	struct rejection rejection;
+	struct schedule_run run;
+
+	if (schedule_run_decode(reader, body, arena, &run, &rejection) != 0)
+		return;
+	assert(run.rid.at != NULL && run.cause.at != NULL);
+	assert(run.result != RESULT_ERROR ||
+	    run_error_name(run.error_name) != NULL);
 }
 
 int
@@ -22,20 +32,20 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct text body = { (const char *)bytes, size };
 	struct text kind = fuzz_take(&body, 1);
+	bool is_build = kind.size == 1 && kind.at[0] == 'b';
+	enum message message =
+	    is_build ? MESSAGE_BUILD_REQUESTED : MESSAGE_SCHEDULE_RUN;
 	struct arena *arena = arena_create(0);
-	struct build_requested build;
 	struct rejection rejection;
-	struct schedule_run run;
+	struct message_reader *reader =
+	    message_reader_create(message, message_schema(message), &rejection);
 
-	if (kind.size == 1 && kind.at[0] == 'b') {
-		build_requested_decode(reader_of(MESSAGE_BUILD_REQUESTED), body,
-		    arena, &build, &rejection);
-	} else if (schedule_run_decode(reader_of(MESSAGE_SCHEDULE_RUN), body,
-		       arena, &run, &rejection) == 0) {
-		assert(run.rid.at != NULL && run.cause.at != NULL);
-		assert(run.result != RESULT_ERROR ||
-		    run_error_name(run.error_name) != NULL);
-	}
+	assert(reader != NULL);
+	if (is_build)
+		read_build(reader, body, arena);
+	else
+		read_run(reader, body, arena);
+	message_reader_destroy(reader);
 	arena_destroy(arena);
 	return 0;
 }

@@ -16,9 +16,10 @@
 static struct server {
 	char path[64];
 	int listener;
-	const uint8_t *bytes;
+	pthread_mutex_t lock;
 	size_t size;
-} server;
+	uint8_t bytes[65536]; /* a copy: the input may be gone by then */
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void *
 serve(void *unused)
@@ -29,9 +30,9 @@ serve(void *unused)
 	while ((fd = accept(server.listener, NULL, NULL)) >= 0) {
 		char asked[4096];
 
-		if (server.size > 0 &&
-		    send(fd, server.bytes, server.size, MSG_NOSIGNAL) < 0)
-			server.size = 0;
+		pthread_mutex_lock(&server.lock);
+		(void)!send(fd, server.bytes, server.size, MSG_NOSIGNAL);
+		pthread_mutex_unlock(&server.lock);
 		shutdown(fd, SHUT_WR);
 		while (read(fd, asked, sizeof asked) > 0)
 			;
@@ -69,17 +70,17 @@ start(void)
 
 /* All that is in a reply is looked at. */
 static void
-look(struct redis *redis, const struct redis_reply *reply, int depth)
+look(struct redis *redis, const struct redis_reply *reply, int depth,
+    struct error *err)
 {
-	struct error err;
 	size_t i;
 
 	assert(depth <= 8);
 	redis_reply_text(reply);
 	redis_reply_integer(reply);
-	redis_reply_error(redis, reply, "FUZZ", &err);
+	redis_reply_error(redis, reply, "FUZZ", err);
 	for (i = 0; i < redis_reply_size(reply); i++)
-		look(redis, redis_reply_at(reply, i), depth + 1);
+		look(redis, redis_reply_at(reply, i), depth + 1, err);
 }
 
 int
@@ -97,8 +98,10 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (server.listener == 0)
 		start();
-	server.bytes = bytes;
-	server.size = size;
+	pthread_mutex_lock(&server.lock);
+	server.size = size < sizeof server.bytes ? size : sizeof server.bytes;
+	memcpy(server.bytes, bytes, server.size);
+	pthread_mutex_unlock(&server.lock);
 	snprintf(url, sizeof url, "unix://%s", server.path);
 	settings.url = url;
 	redis = redis_create(&settings, &err);
@@ -109,7 +112,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			    redis_command(redis, &ping, 1, &err);
 
 			if (reply != NULL)
-				look(redis, reply, 0);
+				look(redis, reply, 0, &err);
 			redis_reply_destroy(reply);
 		}
 	assert(redis_is_connected(redis) || err.message[0] != '\0');
