@@ -67,8 +67,8 @@ static rd_kafka_conf_t *
 configure(struct kafka_consumer *consumer,
     const struct kafka_consumer_options *options, struct error *err)
 {
-	struct kafka_preset all[COUNT(presets) + 3];
-	char queue[16];
+	struct kafka_preset all[COUNT(presets) + 4];
+	char queue[16], refresh[16];
 	rd_kafka_conf_t *conf;
 
 	memcpy(all, presets, sizeof presets);
@@ -84,6 +84,11 @@ configure(struct kafka_consumer *consumer,
 		options->group != NULL };
 	all[COUNT(presets) + 2] = (struct kafka_preset){ "enable.partition.eof",
 		options->events.ended != NULL ? "true" : "false", true };
+	snprintf(refresh, sizeof refresh, "%d",
+	    options->refresh_ms > 0 ? options->refresh_ms : 300000);
+	all[COUNT(presets) + 3] =
+	    (struct kafka_preset){ "topic.metadata.refresh.interval.ms",
+		    refresh, false };
 	conf = kafka_client_conf(&consumer->client, &options->settings,
 	    CONFIG_CONSUMER, all, COUNT(all), err);
 	if (conf != NULL)

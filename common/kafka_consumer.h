@@ -91,6 +91,11 @@ struct kafka_consumer_options {
 	 */
 	bool read_ahead;
 	int queue_kib; /* another bound of that queue; 0: none */
+	/*
+	 * How often to look for new partitions, and for topics that were not
+	 * there when the group was joined; 0: librdkafka's 5 min.
+	 */
+	int refresh_ms;
 	struct kafka_consumer_events events;
 };
 

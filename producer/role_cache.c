@@ -5,7 +5,7 @@
 
 #include "common/memory.h"
 
-#define SLOTS 4096 /* a power of two */
+#define SLOTS 1024 /* a power of two */
 #define RID_MAX 200
 
 /* One slot for each hash: a collision replaces. */

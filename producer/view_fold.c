@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/kafka_consumer.h"
@@ -20,7 +21,9 @@
 #define POLL_MS 500
 #define CLOSE_MS 3000
 #define RETRY_MS 500
-#define LOOK_MS 1000 /* a view that was flushed is noticed */
+#define CALL_MS 3000
+#define REFRESH_MS 10000 /* new partitions are folded after */
+#define LOOK_MS 1000     /* a view that was flushed is noticed */
 #define LAG_MAX_MS 10000
 
 struct view_fold {
@@ -211,14 +214,13 @@ static int
 open_fold(struct view_fold *fold, struct error *err)
 {
 	const struct config *config = fold->settings.config;
-	const char *const topics[] = { fold->results_topic,
-		fold->builds_topic };
 	const struct kafka_consumer_options options = {
 		.settings = { .config = config,
 		    .health = fold->settings.kafka,
 		    .client_id = "schedrun-http-fold" },
 		.group = config_text(config, "http.group"),
 		.accept_loss = true,
+		.refresh_ms = REFRESH_MS,
 		.events = { .assigned = on_assigned,
 		    .moved = on_moved,
 		    .ended = on_ended,
@@ -232,9 +234,7 @@ open_fold(struct view_fold *fold, struct error *err)
 	run_view_init(&fold->view, fold->redis,
 	    text_from(config_text(config, "redis.prefix")), fold->ttl_ms);
 	fold->consumer = kafka_consumer_create(&options, err);
-	if (fold->consumer == NULL)
-		return -1;
-	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
+	return fold->consumer != NULL ? 0 : -1;
 }
 
 /* The thread ------------------------------------------------------------- */
@@ -330,11 +330,47 @@ fold_once(struct view_fold *fold)
 		wait_for_view(fold, &err);
 }
 
+/*
+ * Joins the group once both topics are there: an assignment that was made
+ * without one of them stays until somebody looks again.
+ */
+static int
+join(struct view_fold *fold, struct error *err)
+{
+	const char *const topics[] = { fold->results_topic,
+		fold->builds_topic };
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		int32_t n = kafka_consumer_partitions(
+		    fold->consumer, topics[i], CALL_MS, err);
+
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			return error_set(err, ERROR_RETRY,
+			    "topic %s does not exist; run schedrun init",
+			    topics[i]);
+	}
+	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
+}
+
+static void
+rest(void)
+{
+	nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000 }, NULL);
+}
+
 static void *
 run_fold(void *argument)
 {
 	struct view_fold *fold = argument;
+	struct error err = { 0 };
 
+	while (!atomic_load(&fold->stop) && join(fold, &err) != 0) {
+		health_bad(fold->settings.check, "%s", err.message);
+		rest();
+	}
 	while (!atomic_load(&fold->stop))
 		fold_once(fold);
 	kafka_consumer_close(fold->consumer, CLOSE_MS);

@@ -229,7 +229,8 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 
 	worker->pool = pool;
 	worker->queue = pool->n_workers == 1 ? &pool->rounds : &pool->jobs;
-	worker->redis.roles = role_cache_create();
+	if (worker->queue == &pool->rounds)
+		worker->redis.roles = role_cache_create();
 	worker->redis.schedules = redis_create(&settings->schedules, err);
 	if (worker->redis.schedules == NULL)
 		return -1;
@@ -355,6 +356,7 @@ work_pool_destroy(struct work_pool *pool)
 
 		build_reader_destroy(redis->builds);
 		live_plan_destroy(redis->planner);
+		role_cache_destroy(redis->roles);
 		redis_destroy(redis->schedules);
 		redis_destroy(redis->runs);
 	}

@@ -37,7 +37,7 @@ struct work_redis {
 	struct schedule_store store; /* on `schedules` */
 	struct live_plan *planner;   /* on `schedules` */
 	struct build_reader *builds;
-	struct role_cache *roles;
+	struct role_cache *roles; /* of the thread that works in rounds */
 };
 
 /*
