@@ -24,6 +24,8 @@ struct table {
 #define TABLE_SMALL 64
 /* Beyond so many branches with a place, a dataset's specs are found by hash. */
 #define SPECS_IN_LIST 8
+/* So many projects are each asked whether they reference a dataset at once. */
+#define FEW_PROJECTS 4
 
 /* A grant (user, project) or a reference (project, dataset). */
 struct pair {
@@ -443,26 +445,41 @@ is_referenced(
 	return false;
 }
 
+/* A pair without a dataset says whether the project is listed. */
+static bool
+knows_pair(
+    struct world *world, struct text project, struct text rid, bool *references)
+{
+	struct pair *pair = find_pair(world, &world->references, project, rid);
+	struct need need = {
+		.kind = rid.size > 0 ? NEED_REFERENCE : NEED_PROJECT,
+		.a = pair->a,
+		.b = pair->b,
+		.slot = pair,
+	};
+
+	if (!is_known(world, &pair->known, &need))
+		return false;
+	*references = pair->references;
+	return true;
+}
+
 bool
 world_knows_reference(struct world *world, const struct text_list *projects,
     struct world_dataset *dataset, bool *references)
 {
-	bool known = true;
+	bool known = true, listed = true;
 	size_t i;
 
 	*references = world->complete && is_referenced(dataset, projects);
 	for (i = 0; i < projects->n && !world->complete; i++) {
-		struct pair *pair = find_pair(
-		    world, &world->references, projects->at[i], dataset->rid);
-		struct need need = { .kind = NEED_REFERENCE,
-			.a = pair->a,
-			.b = pair->b,
-			.slot = pair };
-
-		if (!is_known(world, &pair->known, &need))
+		if (projects->n > FEW_PROJECTS &&
+		    !knows_pair(world, projects->at[i], TEXT(""), &listed))
 			known = false;
-		else if (pair->references)
-			*references = true;
+		else if (listed &&
+		    !knows_pair(
+			world, projects->at[i], dataset->rid, references))
+			known = false;
 		if (*references)
 			return true;
 	}
@@ -532,6 +549,16 @@ branch_list_find(const struct branch_list *branches, struct text name)
 	return NULL;
 }
 
+void
+world_put_project(struct world *world, struct text project, bool listed)
+{
+	struct pair *pair =
+	    find_pair(world, &world->references, project, TEXT(""));
+
+	pair->references = listed;
+	pair->known = listed ? KNOWN_PRESENT : KNOWN_ABSENT;
+}
+
 /* Marks what a need is about as damaged, and known. */
 static const void *
 mark_damaged(const struct need *need)
@@ -554,6 +581,7 @@ mark_damaged(const struct need *need)
 	case NEED_GRANT:
 		pair->role = ROLE_UNREADABLE;
 		break;
+	case NEED_PROJECT:
 	case NEED_REFERENCE:
 		break;
 	}

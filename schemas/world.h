@@ -115,6 +115,7 @@ enum need_kind {
 	NEED_SPEC,      /* dataset, spec: who writes it on spec->branch */
 	NEED_USER,      /* user */
 	NEED_GRANT,     /* user `a` on project `b` -> role */
+	NEED_PROJECT,   /* project `a` is listed, so may reference something? */
 	NEED_REFERENCE, /* project `a` references dataset `b`? */
 };
 
@@ -165,7 +166,9 @@ bool world_knows_role(struct world *world, struct text user,
     struct text project, enum role *role);
 /*
  * Whether one of `projects`, which ascend, references the dataset.  In a
- * complete world the cost follows the projects that do; else each is asked for.
+ * complete world the cost follows the projects that do.  Else each is asked
+ * for; of many projects only those that are listed at all, or a scope of
+ * thousands would ask for thousands of things per dataset.
  */
 bool world_knows_reference(struct world *world,
     const struct text_list *projects, struct world_dataset *dataset,
@@ -180,6 +183,7 @@ void world_put_role(
     struct world *world, struct text user, struct text project, enum role role);
 void world_put_reference(struct world *world, struct text project,
     struct text dataset, bool references);
+void world_put_project(struct world *world, struct text project, bool listed);
 
 /* The branch of this name, NULL if the dataset hasn't got it. */
 const struct branch *branch_list_find(

@@ -228,6 +228,18 @@ answer_grant(struct snapshot *snapshot, const struct need *need)
 }
 
 static bool
+answer_project(struct snapshot *snapshot, const struct need *need)
+{
+	struct cache_entry *entry =
+	    cache_entry(snapshot->cache, CACHE_PROJECT, need->a);
+
+	if (!has_structure(snapshot, entry))
+		return false;
+	world_put_project(snapshot->world, need->a, entry->bytes.at != NULL);
+	return true;
+}
+
+static bool
 answer_reference(struct snapshot *snapshot, const struct need *need)
 {
 	struct cache_entry *entry = cache_entry(
@@ -252,6 +264,8 @@ answer_need(struct snapshot *snapshot, const struct need *need)
 		return answer_user(snapshot, need);
 	case NEED_GRANT:
 		return answer_grant(snapshot, need);
+	case NEED_PROJECT:
+		return answer_project(snapshot, need);
 	case NEED_REFERENCE:
 		break;
 	}

@@ -15,6 +15,7 @@
 #define TOYS 5000
 #define STEPS_MAX 200
 #define PLANS 3
+#define EXTRA_PROJECTS 8
 #define FAILURES_SHOWN 10
 
 struct store { /* what is answered from */
@@ -125,13 +126,20 @@ answer_pair(
 	world_put_reference(world, need->a, need->b, references);
 }
 
+/* Those of toys are all listed, others that a scope names are not. */
+static bool
+is_toy_project(struct text project)
+{
+	return text_starts_with(project, TEXT("ri.compass.main.folder.p"));
+}
+
 static void
 answer(const struct store *store, struct world *world, const struct need *need)
 {
 	struct text a, b;
 
 	name_need(need, &a, &b);
-	if (need->kind != NEED_REFERENCE &&
+	if (need->kind != NEED_REFERENCE && need->kind != NEED_PROJECT &&
 	    is_chosen(store, a, b, store->damaged)) {
 		damage(store, world, need);
 		return;
@@ -142,6 +150,8 @@ answer(const struct store *store, struct world *world, const struct need *need)
 		answer_spec(store, need);
 	else if (need->kind == NEED_USER)
 		answer_user(store, need->user);
+	else if (need->kind == NEED_PROJECT)
+		world_put_project(world, need->a, is_toy_project(need->a));
 	else
 		answer_pair(store, world, need);
 }
@@ -181,6 +191,8 @@ struct scene {
 	struct schedule_version versions[PLANS];
 	struct plan_input inputs[PLANS];
 	struct run_request by_nobody;
+	struct text projects[EXTRA_PROJECTS + TOY_PROJECTS];
+	char extra[EXTRA_PROJECTS][40];
 	struct buffer line, whole[PLANS], alone[PLANS], together[PLANS];
 };
 
@@ -191,6 +203,26 @@ write_outcome(
 	buffer_reset(out);
 	outcome_write_json(plan_outcome(plan), &scene->plan_case.request,
 	    scene->plan_case.created_time, out);
+}
+
+/* A scope of many projects, most of which the catalogue does not list. */
+static void
+add_projects(struct scene *scene)
+{
+	const struct text_list *some = &scene->versions[0].project_rids;
+	size_t n = 0, i;
+
+	for (i = 0; i < EXTRA_PROJECTS; i++) {
+		char *name = scene->extra[i];
+
+		snprintf(name, sizeof scene->extra[i],
+		    "ri.compass.main.folder.a%zu", i);
+		scene->projects[n++] = text_from(name);
+	}
+	for (i = 0; i < some->n; i++)
+		scene->projects[n++] = some->at[i];
+	scene->versions[1].project_rids =
+	    (struct text_list){ scene->projects, n };
 }
 
 static void
@@ -208,6 +240,8 @@ vary(struct scene *scene, struct dice *dice)
 	}
 	scene->versions[1].force_build = !scene->versions[1].force_build;
 	scene->versions[1].ignored_rids = (struct text_list){ NULL, 0 };
+	if (dice_chance(dice, 50))
+		add_projects(scene);
 	scene->by_nobody = scene->plan_case.request;
 	scene->by_nobody.created_by = TEXT("nobody");
 	if (dice_chance(dice, 30))
