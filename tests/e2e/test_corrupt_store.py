@@ -39,7 +39,7 @@ def many_catalogue(tag="v1"):
 
 
 class Store:
-    """The keys under the prefix, as a corrupter sees them."""
+    """The keys under the prefix, as who spoils and mends them sees them."""
 
     def __init__(self, redis):
         self.redis = redis
@@ -55,6 +55,7 @@ class Store:
             self.redis.hdel(self.key(part), field)
         else:
             self.redis.hset(self.key(part), field, value)
+        self.redis.set("schedrun:e", str(uuid.uuid4()))  # as every writer does
 
 
 class Results:
