@@ -134,6 +134,18 @@ bool plan_knows_readable(struct plan *plan, uint32_t dataset);
 /* Puts the target jobs into the graph and asks for what they need. */
 void plan_start_walk(struct plan *plan);
 
+/*
+ * The first reason for which a selected job runs, given which of its producers
+ * run; REASON_NONE: it is up to date.
+ */
+#define REASON_NONE (-1)
+int plan_decide_reason(struct plan *plan, struct graph_job *job);
+/* Writes the reason of a job that runs in full. */
+void plan_fill_reason(
+    struct plan *plan, const struct graph_job *from, struct job *job);
+/* Whether an input comes from a job of this build. */
+bool plan_producer_runs(const struct plan *plan, uint32_t input);
+
 enum verdict phase_walk(struct plan *plan);   /* P6: reach and count */
 enum verdict phase_select(struct plan *plan); /* P6: select */
 enum verdict phase_survey(struct plan *plan); /* asks all that P7 to P11 need */
