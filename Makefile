@@ -57,7 +57,7 @@ $(BUILD)/revision: FORCE
 	@mkdir -p $(@D)
 	@echo '$(REVISION)' | cmp -s - $@ || echo '$(REVISION)' >$@
 $(BUILD)/common/metrics.o: $(BUILD)/revision
-$(BUILD)/common/metrics.o: OUR_CFLAGS += -DSCHEDRUN_REVISION='"$(REVISION)"'
+$(BUILD)/common/metrics.o $(BUILD)/lint/common/metrics.%: OUR_CFLAGS += -DSCHEDRUN_REVISION='"$(REVISION)"'
 FORCE:
 
 # The assembler reads these; the compiler's dependencies don't show it.

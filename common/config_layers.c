@@ -1,6 +1,5 @@
 #include "common/config_layers.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,17 +34,22 @@ is_reserved(const char *name)
 	return false;
 }
 
+static char
+name_char(char c)
+{
+	if (c == '_')
+		return '.';
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 /* REDIS_URL -> redis.url */
 static void
 lower_name(const char *upper, char out[NAME_SIZE_MAX])
 {
 	size_t i;
 
-	for (i = 0; i < NAME_SIZE_MAX - 1 && upper[i] != '\0'; i++) {
-		int lower = tolower((unsigned char)upper[i]);
-
-		out[i] = lower == '_' ? '.' : (char)lower;
-	}
+	for (i = 0; i < NAME_SIZE_MAX - 1 && upper[i] != '\0'; i++)
+		out[i] = name_char(upper[i]);
 	out[i] = '\0';
 }
 

@@ -73,7 +73,7 @@ add(struct flags *flags, const char *name, int key, bool takes)
 	}
 }
 
-/* Depth is that of our own tables. */
+/* NOLINTBEGIN(misc-no-recursion): as deep as our own tables */
 static void
 collect(struct flags *flags, const struct argp *argp)
 {
@@ -86,6 +86,7 @@ collect(struct flags *flags, const struct argp *argp)
 	for (; child != NULL && child->argp != NULL; child++)
 		collect(flags, child->argp);
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* "--wait=30s" is about "wait". */
 static void

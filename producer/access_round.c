@@ -123,27 +123,40 @@ find_right(struct access_round *round)
 	round->next = round->unknown.n > 0 ? ROUND_ROLES : ROUND_KNOWN;
 }
 
-static void
-judge_heads(struct access_round *round, struct text about)
+/* Whether its head or its projects must be read by themselves. */
+static bool
+is_left_alone(struct access_round *round, struct text about)
 {
 	struct schedule_access *schedule = round->schedule;
 	struct access *access = &round->access;
 	struct error ignored;
 
+	if (round->next == ROUND_ALONE || access->generation <= 0)
+		return true;
+	if (!schedule->exists)
+		return false;
+	if (schedule_head_parse(
+		schedule->head_seen, &schedule->head, &ignored) != 0 ||
+	    schedule_about_parse(
+		about, access->arena, &schedule->about, &ignored) != 0)
+		return true;
+	return access->caller->known &&
+	    (schedule->about.projects_at != access->generation ||
+		schedule->about.projects.n == 0);
+}
+
+static void
+judge_heads(struct access_round *round, struct text about)
+{
+	struct schedule_access *schedule = round->schedule;
+	bool known = round->access.caller->known;
+
 	schedule->exists = schedule->head_seen.at != NULL;
-	schedule->right = access->caller->known ? RIGHT_NONE : RIGHT_ACT;
-	if (round->next == ROUND_ALONE || access->generation <= 0 ||
-	    (schedule->exists &&
-		(schedule_head_parse(
-		     schedule->head_seen, &schedule->head, &ignored) != 0 ||
-		    schedule_about_parse(about, access->arena, &schedule->about,
-			&ignored) != 0)))
+	schedule->right = known ? RIGHT_NONE : RIGHT_ACT;
+	if (is_left_alone(round, about))
 		round->next = ROUND_ALONE;
-	else if (!schedule->exists || !access->caller->known)
+	else if (!schedule->exists || !known)
 		round->next = ROUND_KNOWN;
-	else if (schedule->about.projects_at != access->generation ||
-	    schedule->about.projects.n == 0)
-		round->next = ROUND_ALONE;
 	else
 		find_right(round);
 }

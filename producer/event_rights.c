@@ -119,9 +119,12 @@ find(struct event_rights *rights, const struct http_caller *caller,
 	return known;
 }
 
-/* Entries `from` to `to` have the same caller.  -1: Redis does not answer. */
+/*
+ * Entries `from` to `to` have the same caller.  -1: Redis does not answer; 1:
+ * one of them is damaged.
+ */
 static int
-look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
+look_up_range(struct job *job, size_t from, size_t to, struct work_redis *redis)
 {
 	struct arena *arena = arena_create(0);
 	struct access access = { .store = &redis->store,
@@ -143,11 +146,19 @@ look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
 	arena_destroy(arena);
 	if (rc == 0 || job->error.kind == ERROR_RETRY)
 		return rc;
-	/* One that is damaged hides itself, not its neighbours. */
-	for (i = from; n > 1 && i < to; i++)
-		if (look_up_some(job, i, i + 1, redis) != 0)
-			return -1;
-	return 0;
+	return 1;
+}
+
+/* One that is damaged hides itself, not its neighbours. */
+static void
+look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
+{
+	size_t i = from;
+
+	if (look_up_range(job, from, to, redis) != 1)
+		return;
+	while (i < to && look_up_range(job, i, i + 1, redis) != -1)
+		i++;
 }
 
 /* On a pool thread. */

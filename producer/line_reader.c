@@ -30,26 +30,47 @@ give(struct line_reader *reader, size_t size, size_t skip, struct text *line)
 	reader->number++;
 }
 
-/* A whole line of what was read; the rest of a line that was cut is dropped. */
-static bool
-take(struct line_reader *reader, struct text *line)
+/* The end of the first line of what was read; NULL: it isn't there yet. */
+static const char *
+find_end(const struct line_reader *reader, size_t *size)
 {
 	const char *at = reader->read.at + reader->start;
 	size_t left = reader->read.size - reader->start;
 	const char *end = left > 0 ? memchr(at, '\n', left) : NULL;
-	size_t size = end != NULL ? (size_t)(end - at) : left;
 
-	if (reader->is_cut) {
-		reader->start += size + (end != NULL);
-		reader->is_cut = end == NULL;
-		return !reader->is_cut && take(reader, line);
-	}
+	*size = end != NULL ? (size_t)(end - at) : left;
+	return end;
+}
+
+/* The rest of a line that was given out cut. */
+static void
+drop_rest(struct line_reader *reader)
+{
+	size_t size;
+	const char *end = find_end(reader, &size);
+
+	reader->start += size + (end != NULL);
+	reader->is_cut = end == NULL;
+}
+
+/* A whole line of what was read. */
+static bool
+take(struct line_reader *reader, struct text *line)
+{
+	size_t size;
+	const char *end;
+
+	if (reader->is_cut)
+		drop_rest(reader);
+	if (reader->is_cut)
+		return false;
+	end = find_end(reader, &size);
 	if (size > reader->line_max) {
 		give(reader, reader->line_max + 1, 0, line);
 		reader->is_cut = true;
 		return true;
 	}
-	if (end == NULL && !(reader->at_end && left > 0))
+	if (end == NULL && !(reader->at_end && size > 0))
 		return false;
 	give(reader, size, end != NULL, line);
 	return true;

@@ -250,13 +250,14 @@ report(struct view_fold *fold)
 	const struct fold_place *behind =
 	    fold_places_behind(&fold->places, LAG_MAX_MS);
 	bool joined = kafka_consumer_is_joined(fold->consumer);
+	bool whole = joined && behind == NULL;
 	int64_t lag = fold_places_lag(&fold->places, fold->consumer);
 	int64_t now = clock_monotonic_ms();
 
 	metric_set(fold->settings.lag, (double)lag);
-	if (joined && behind == NULL)
+	if (whole)
 		fold->whole_ms = now;
-	if (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS)
+	if (whole || (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
 		health_ok(check);
 	else if (!joined)
 		health_bad(

@@ -113,11 +113,12 @@ find(struct registry *registry, uint32_t id)
 static void
 forget(struct registry *registry, struct cached *cached)
 {
-	char *schema = cached->schema;
+	struct cached *last = &registry->cache[--registry->n_cached];
 
 	registry->cached_bytes -= cached->size;
-	*cached = registry->cache[--registry->n_cached];
-	free(schema);
+	free(cached->schema);
+	*cached = *last;
+	last->schema = NULL;
 }
 
 /* Makes room for one more of `size` bytes, by what was used least lately. */

@@ -464,22 +464,29 @@ knows_pair(
 	return true;
 }
 
+/* Of many projects only those are asked that are listed. */
+static bool
+knows_reference_of(struct world *world, struct text project, bool is_of_many,
+    const struct world_dataset *dataset, bool *references)
+{
+	bool listed = true;
+
+	if (is_of_many && !knows_pair(world, project, TEXT(""), &listed))
+		return false;
+	return !listed || knows_pair(world, project, dataset->rid, references);
+}
+
 bool
 world_knows_reference(struct world *world, const struct text_list *projects,
     struct world_dataset *dataset, bool *references)
 {
-	bool known = true, listed = true;
+	bool known = true;
 	size_t i;
 
 	*references = world->complete && is_referenced(dataset, projects);
 	for (i = 0; i < projects->n && !world->complete; i++) {
-		if (projects->n > FEW_PROJECTS &&
-		    !knows_pair(world, projects->at[i], TEXT(""), &listed))
-			known = false;
-		else if (listed &&
-		    !knows_pair(
-			world, projects->at[i], dataset->rid, references))
-			known = false;
+		known &= knows_reference_of(world, projects->at[i],
+		    projects->n > FEW_PROJECTS, dataset, references);
 		if (*references)
 			return true;
 	}

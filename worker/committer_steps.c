@@ -170,8 +170,7 @@ committer_send_offsets(struct committer *c, struct error *err)
 			offsets[n++] =
 			    (struct kafka_offset){ batch->spans[i].partition,
 				    batch->spans[i].next };
-	watchdog_enter(
-	    WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
+	watchdog_enter(WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
 	rc = kafka_transaction_send_offsets(c->transaction, batch->group,
 	    c->settings.requests_topic, offsets, n, SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);

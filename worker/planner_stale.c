@@ -34,6 +34,17 @@ last_built(
 	return dataset->place == 0 ? dataset->read->built : NULL;
 }
 
+/* The same where there is one: is_never_built was asked first. */
+static const struct built *
+known_build(
+    const struct plan *plan, const struct graph_job *job, uint32_t output)
+{
+	const struct built *built = last_built(plan, job, output);
+
+	assert(built != NULL);
+	return built;
+}
+
 static bool
 is_never_built(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
@@ -48,9 +59,8 @@ static bool
 has_new_logic(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
-	const struct built *built = last_built(plan, job, output);
+	const struct built *built = known_build(plan, job, output);
 
-	assert(built != NULL); /* lacks_build was asked first */
 	return !text_equal(built->logic, job->spec->logic);
 }
 
@@ -97,7 +107,6 @@ is_plainly_same(const struct plan *plan, const struct graph_job *job,
 	const struct spec_input *inputs = job->spec->inputs;
 	uint32_t i;
 
-	assert(built != NULL);
 	if (built->n_inputs != job->n_inputs)
 		return false;
 	for (i = 0; i < job->n_inputs; i++) {
@@ -131,7 +140,7 @@ differs_for_an_output(
 	uint32_t k;
 
 	for (k = 0; k < job->n_outputs; k++)
-		if (differs(plan, job, i, last_built(plan, job, k)))
+		if (differs(plan, job, i, known_build(plan, job, k)))
 			return true;
 	return false;
 }
@@ -172,7 +181,6 @@ pile_removed(const struct graph_job *job, const struct built *built,
 {
 	size_t i;
 
-	assert(built != NULL);
 	for (i = 0; i < built->n_inputs; i++)
 		if (!is_input(job->spec, built->inputs[i].key))
 			pile_add(removed, built->inputs[i].key);
@@ -192,7 +200,7 @@ list_changes(
 			lister_add(changes,
 			    input_key(plan->arena, &job->spec->inputs[i]));
 	for (i = 0; i < job->n_outputs; i++)
-		pile_removed(job, last_built(plan, job, i), &removed);
+		pile_removed(job, known_build(plan, job, i), &removed);
 	pile_list(&removed, changes);
 }
 
@@ -223,7 +231,7 @@ has_changed_inputs(struct plan *plan, struct graph_job *job)
 	uint32_t i;
 
 	for (i = 0; i < job->n_outputs; i++)
-		if (!is_plainly_same(plan, job, last_built(plan, job, i)))
+		if (!is_plainly_same(plan, job, known_build(plan, job, i)))
 			break;
 	if (i == job->n_outputs)
 		return false;
@@ -306,7 +314,7 @@ plan_fill_reason(
 	case REASON_NEW_LOGIC:
 		output = find_output(plan, from, has_new_logic);
 		job->reason_output = from->spec->outputs[output];
-		job->reason_from = last_built(plan, from, output)->logic;
+		job->reason_from = known_build(plan, from, output)->logic;
 		job->reason_to = from->spec->logic;
 		break;
 	case REASON_INPUTS_CHANGED:

@@ -1,5 +1,6 @@
 #include "tests/unit/random_avro.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define DEPTH 4
@@ -218,6 +219,7 @@ void
 random_value(
     struct random *random, struct arena *arena, const avro_value_t *value)
 {
+	assert(value->iface != NULL);
 	switch (avro_value_get_type(value)) {
 	case AVRO_RECORD:
 		fill_record(random, arena, value);

@@ -121,8 +121,7 @@ the_fingerprint_knows_absent_from_empty(void)
 	uint32_t none = claim_fingerprint(TEXT_NONE, TEXT_NONE, false);
 
 	CHECK(none == CLAIM_FINGERPRINT_NONE);
-	CHECK(none ==
-	    sha1_prefix32(TEXT("\xff\xff\xff\xff\xff\xff\xff\xff")));
+	CHECK(none == sha1_prefix32(TEXT("\xff\xff\xff\xff\xff\xff\xff\xff")));
 	CHECK(none != claim_fingerprint(TEXT(""), TEXT_NONE, false));
 	CHECK(none != claim_fingerprint(TEXT_NONE, TEXT("v"), false));
 	CHECK(claim_fingerprint(TEXT("ab"), TEXT("c"), false) !=

@@ -166,14 +166,14 @@ fills_what_was_stored(void)
 	    "\"createdBy\":\"" USER "\",";
 	static const char trigger[] = "\"trigger\":{\"scheduleRid\":\"" SCHEDULE
 				      "\",\"type\":\"scheduleFailed\"},";
-	static const char
-	    rest[] = "\"action\":{\"target\":{\"type\":\"connecting\","
-		     "\"inputRids\":[" D("i") "],\"targetRids\":[" D(
-			 "a") "],\"ignoredRids\":[]},"
-			      "\"branchName\":\"b\",\"fallbackBranches\":[],"
-			      "\"forceBuild\":false,\"abortOnFailure\":false,"
-			      "\"notificationsEnabled\":false},"
-			      "\"scopeMode\":{\"type\":\"user\"}}";
+	static const char rest[] =
+	    "\"action\":{\"target\":{\"type\":\"connecting\","
+	    "\"inputRids\":[" D("i") "],\"targetRids\":[" D(
+		"a") "],\"ignoredRids\":[]},"
+		     "\"branchName\":\"b\",\"fallbackBranches\":[],"
+		     "\"forceBuild\":false,\"abortOnFailure\":false,"
+		     "\"notificationsEnabled\":false},"
+		     "\"scopeMode\":{\"type\":\"user\"}}";
 	struct version_access version = { .json = TEXT(stored) };
 	struct arena *arena = arena_create(0);
 	struct buffer out = { 0 };

@@ -231,7 +231,9 @@ test_form(void)
 		if (run.result == RESULT_SUBMITTED)
 			other.build_rid =
 			    rid_text(arena, TEXT(RID_BUILD_PREFIX), &nil);
-		other.rid = other.request_id = other.trigger = TEXT("other");
+		other.rid = TEXT("other");
+		other.request_id = TEXT("other");
+		other.trigger = TEXT("other");
 		other.created_time_ms = other.finished_time_ms = 1;
 		buffer_reset(&whole);
 		buffer_reset(&ours);
