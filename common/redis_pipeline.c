@@ -28,6 +28,7 @@ struct redis {
 	char address[160];
 	char shown_url[200];
 	bool was_too_large; /* the answer that was received last */
+	bool away;          /* whoever tried last had no answer */
 };
 
 static const redisReply *
@@ -92,6 +93,12 @@ redis_is_connected(const struct redis *redis)
 	return redis->context != NULL;
 }
 
+bool
+redis_is_away(const struct redis *redis)
+{
+	return redis->away;
+}
+
 void
 redis_disconnect(struct redis *redis)
 {
@@ -134,6 +141,7 @@ fail(struct redis *redis, struct error *err, const char *doing)
 	error_set(err, ERROR_RETRY, "redis %s: %s: %s", redis->address, doing,
 	    reason);
 	disconnect(redis);
+	redis->away = true;
 	return -1;
 }
 
@@ -263,7 +271,8 @@ connect_host(
 	if (!host->is_socket && redisEnableKeepAlive(context) != REDIS_OK)
 		return fail(redis, err, "set keepalive");
 	guard_reader(context->reader);
-	if (greet(redis, err) == 0 && check_role(redis, err) == 0)
+	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0;
+	if (!redis->away)
 		return 0;
 	disconnect(redis);
 	return -1;
@@ -365,6 +374,7 @@ redis_receive(struct redis *redis, struct error *err)
 			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
 			    redis->address, redis->context->reader->errstr);
 			disconnect(redis);
+			redis->away = true;
 			return NULL;
 		}
 		if (reply != NULL)

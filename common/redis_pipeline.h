@@ -42,6 +42,8 @@ void redis_destroy(struct redis *redis); /* NULL is fine */
  */
 int redis_connect(struct redis *redis, struct error *err);
 bool redis_is_connected(const struct redis *redis);
+/* Whether the last try to reach it failed; false while nobody has tried. */
+bool redis_is_away(const struct redis *redis);
 
 /*
  * Closes the connection, for a caller that gives up answers that are still to

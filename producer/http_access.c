@@ -93,11 +93,18 @@ static int
 hear_schedule(struct look *look, size_t i, struct error *err)
 {
 	struct schedule_access *schedule = &look->schedules[i];
+
+	if (hear_text(look->access, &schedule->head_seen, err) != 0)
+		return -1;
+	return hear_text(look->access, &look->about_seen[i], err);
+}
+
+static int
+judge_schedule(struct look *look, size_t i, struct error *err)
+{
+	struct schedule_access *schedule = &look->schedules[i];
 	struct access *access = look->access;
 
-	if (hear_text(access, &schedule->head_seen, err) != 0 ||
-	    hear_text(access, &look->about_seen[i], err) != 0)
-		return -1;
 	schedule->exists = schedule->head_seen.at != NULL;
 	if (!schedule->exists)
 		return access->generation > 0 ? 0
@@ -111,7 +118,11 @@ hear_schedule(struct look *look, size_t i, struct error *err)
 	return -1;
 }
 
-/* Round 1: the catalogue's generation; head and about of each. */
+/*
+ * Round 1: the catalogue's generation; head and about of each.  All answers are
+ * taken before one is judged: Redis isn't to blame for what it holds, so the
+ * connection stays good.
+ */
 static int
 read_heads(struct look *look, struct error *err)
 {
@@ -126,10 +137,11 @@ read_heads(struct look *look, struct error *err)
 	if (hear_generation(access, err) != 0)
 		return -1;
 	for (i = 0; i < look->n; i++)
-		if (hear_schedule(look, i, err) != 0) {
-			redis_disconnect(redis_of(access));
+		if (hear_schedule(look, i, err) != 0)
 			return -1;
-		}
+	for (i = 0; i < look->n; i++)
+		if (judge_schedule(look, i, err) != 0)
+			return -1;
 	return 0;
 }
 

@@ -101,6 +101,13 @@ finish_jobs(void *argument)
 	}
 }
 
+static bool
+is_redis_away(const struct worker *worker)
+{
+	return redis_is_away(worker->redis.schedules) ||
+	    redis_is_away(worker->redis.runs);
+}
+
 /* Whether Redis answers is seen by who asks it. */
 static void
 note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
@@ -113,9 +120,7 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 		failed |= job->failed;
 		tried |= !job->late;
 	}
-	failed = failed &&
-	    (!redis_is_connected(worker->redis.schedules) ||
-		!redis_is_connected(worker->redis.runs));
+	failed = failed && is_redis_away(worker);
 	if (!tried)
 		return;
 	pthread_mutex_lock(&pool->lock);
@@ -172,9 +177,7 @@ work_alone(struct worker *worker, struct job_list *jobs)
 			continue;
 		job->late |= away;
 		job->work(job, &worker->redis);
-		away |= job->failed &&
-		    (!redis_is_connected(worker->redis.schedules) ||
-			!redis_is_connected(worker->redis.runs));
+		away |= job->failed && is_redis_away(worker);
 	}
 }
 

@@ -439,15 +439,20 @@ def test_a_worker_never_sees_half(system):
     other would be a schedule whose dataset does not exist."""
     system.init()
     system.apply(sides("left"))
-    system.worker().wait_ready()
+    worker = system.worker().wait_ready()
     stop = threading.Event()
     load = Load(system.bootstrap)
+    sent = itertools.count()
 
     def ask():
-        for i in itertools.count():
-            if stop.wait(0.002):
-                return
+        while not stop.wait(0.002):
+            i = next(sent)
             load.send(request(schedule_rid(f"s{i % 20}"), f"r{i}"))
+
+    def is_in_use(since):
+        """Whether something that was asked after the first `since` is planned."""
+        return worker.metric('schedrun_runs_total{outcome="submitted",error_name=""}') > since
+
     asking = threading.Thread(target=ask)
     asking.start()
     paths = []
@@ -457,6 +462,8 @@ def test_a_worker_never_sees_half(system):
         paths.append(str(path))
     for path in paths * 6:
         system.must("apply", "--prune", path)
+        since = next(sent)
+        programs.wait_for("the worker to plan with it", lambda: is_in_use(since))
     stop.set()
     asking.join()
     asked = load.flush()

@@ -128,7 +128,8 @@ def test_replaces_at_once_all_leave_a_version(system, api, mine):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         versions = {put["currentVersionRid"] for put in pool.map(replace, range(24))}
     assert len(versions) == 24
-    listed = system.must("schedule", "versions", rid).split()
+    listed = [json.loads(line)["rid"]
+              for line in system.must("schedule", "versions", rid).splitlines()]
     assert listed[0] == mine["currentVersionRid"] and set(listed[1:]) == versions
     current = ok(api.get(f"/schedules/{rid}"))
     assert current["currentVersionRid"] == listed[-1]
