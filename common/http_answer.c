@@ -12,7 +12,6 @@
 struct http_stream {
 	struct http_connection *connection; /* NULL: it has ended */
 	bool chunked;
-	size_t lag_max;
 	loop_call *gone;
 	void *argument;
 };
@@ -190,14 +189,13 @@ http_respond(struct http_request *request, const struct http_answer *answer)
 
 struct http_stream *
 http_stream_start(struct http_request *request,
-    const struct http_answer *answer, size_t lag_max, loop_call *gone,
-    void *argument)
+    const struct http_answer *answer, loop_call *gone, void *argument)
 {
 	struct http_connection *connection = take_leave(request);
 	struct http_stream *stream = memory_zalloc(1, sizeof *stream);
 
 	*stream = (struct http_stream){ connection, request->head.minor > 0,
-		lag_max, gone, argument };
+		gone, argument };
 	http_request_free(request);
 	if (connection == NULL)
 		return stream;
@@ -287,10 +285,6 @@ http_stream_send(struct http_stream *stream, struct http_piece *piece)
 	if (!stream->chunked)
 		bytes = (struct text){ piece->bytes + piece->data_at,
 			piece->data_size };
-	if (http_stream_lag(stream) + bytes.size > stream->lag_max) {
-		http_connection_drop(stream->connection);
-		return;
-	}
 	piece->references++;
 	tcp_write_shared(stream->connection->tcp, bytes, release_piece, piece);
 }

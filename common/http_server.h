@@ -109,12 +109,11 @@ void http_respond(
 
 /*
  * An answer without an end: 200 and a body that is written piece by piece
- * (server-sent events).  `gone` is called once when the stream has ended by
- * itself: the client left, or it lagged more than `lag_max` bytes.
+ * (server-sent events).  `gone` is called once when the client has left or the
+ * stream was cut.
  */
 struct http_stream *http_stream_start(struct http_request *request,
-    const struct http_answer *answer, size_t lag_max, loop_call *gone,
-    void *argument);
+    const struct http_answer *answer, loop_call *gone, void *argument);
 
 /*
  * Bytes that many streams send: counted references, one loop.  `total` (NULL:
@@ -126,7 +125,10 @@ struct http_piece *http_piece_share(struct http_piece *piece); /* one more */
 void http_piece_release(struct http_piece *piece);
 size_t http_piece_size(const struct http_piece *piece); /* as it is sent */
 
-/* Sends a piece (a reference is taken).  After `gone` it does nothing. */
+/*
+ * Sends a piece (a reference is taken).  After `gone` it does nothing.  How
+ * much may wait is the caller's to bound, by the lag.
+ */
 void http_stream_send(struct http_stream *stream, struct http_piece *piece);
 size_t http_stream_lag(const struct http_stream *stream); /* bytes unsent */
 /* Whom to call instead, from now on; NULL: nobody. */

@@ -24,10 +24,12 @@
  *        │                                                 │
  *   ┌────v───┐ the ring holds  ┌──────────┐ at the end ┌───v──┐
  *   │ REPLAY ├────────────────>│ CATCH_UP ├───────────>│ LIVE │
- *   └────┬───┘ what follows    └────┬─────┘            └──────┘
- *        ^  the ring has lost it    │
- *        └──────────────────────────┘
- * On the loop's thread.
+ *   └────┬───┘ what follows    └────┬───^─┘            └──┬───┘
+ *        ^  the ring has lost it    │   └──────────────────┘
+ *        └──────────────────────────┘   he alone is slower
+ * Until LIVE each reader is sent what he takes, at his pace.  One who was LIVE
+ * and lags by more than 1 MiB for 5 s is cut, and may resume.  On the loop's
+ * thread.
  */
 struct audience;
 struct http_events;
@@ -70,9 +72,6 @@ struct subscriber {
 	int64_t alive_ms;   /* monotonic: of his next comment */
 };
 
-/* Bytes that a reader may lag behind before he is cut. */
-#define LAG_MAX ((size_t)1024 * 1024)
-
 /*
  * A new subscriber, who is sent what comes behind `position` (none: from now
  * on).  Takes `key` over.  His stream is to be set before the loop goes on.
@@ -99,6 +98,10 @@ void audiences_each(struct event_hub *hub,
 /* Sends one subscriber a text that is no event. */
 void subscriber_send(
     struct event_hub *hub, struct subscriber *subscriber, struct text text);
+
+/* Who hasn't taken what he was sent is sent no more for now. */
+bool subscriber_is_full(
+    const struct event_hub *hub, const struct subscriber *subscriber);
 
 /* Whether he has been sent all there is. */
 bool subscriber_is_current(

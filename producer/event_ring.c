@@ -9,7 +9,8 @@
 
 struct entry {
 	struct result_event *event;
-	struct text id;                /* ours */
+	uint64_t before;               /* bytes of all events before it */
+	struct text id;                /* ours: the place behind it */
 	struct text texts[N_PROFILES]; /* ours; made when first asked for */
 };
 
@@ -18,6 +19,7 @@ struct event_ring {
 	size_t capacity;       /* a power of two */
 	uint64_t first, end;
 	size_t bytes, bytes_max;
+	uint64_t passed; /* bytes of all events that ever were */
 	struct event_position start, head;
 	struct buffer scratch;
 };
@@ -140,7 +142,8 @@ event_ring_append(struct event_ring *ring, struct result_event *event)
 	buffer_reset(&ring->scratch);
 	event_position_write(&ring->head, &ring->scratch);
 	entry = entry_at(ring, ring->end++);
-	*entry = (struct entry){ .event = event, .id = keep(ring) };
+	*entry = (struct entry){ event, ring->passed, .id = keep(ring) };
+	ring->passed += event->size;
 	ring->bytes += entry_size(entry);
 	while (ring->bytes > ring->bytes_max && ring->first + 1 < ring->end)
 		drop_first(ring);
@@ -180,6 +183,26 @@ const struct result_event *
 event_ring_at(const struct event_ring *ring, uint64_t number)
 {
 	return entry_at(ring, number)->event;
+}
+
+void
+event_ring_position(const struct event_ring *ring, uint64_t number,
+    struct event_position *position)
+{
+	if (number > ring->first)
+		event_position_read(position, entry_at(ring, number - 1)->id);
+	else
+		event_position_copy(position, &ring->start);
+}
+
+size_t
+event_ring_bytes(const struct event_ring *ring, uint64_t number)
+{
+	if (number < ring->first)
+		number = ring->first;
+	if (number >= ring->end)
+		return 0;
+	return (size_t)(ring->passed - entry_at(ring, number)->before);
 }
 
 static void

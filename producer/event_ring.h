@@ -43,6 +43,13 @@ uint64_t event_ring_end(const struct event_ring *ring);
 const struct result_event *event_ring_at(
     const struct event_ring *ring, uint64_t number);
 
+/* The place before an event that is held. */
+void event_ring_position(const struct event_ring *ring, uint64_t number,
+    struct event_position *position);
+
+/* Bytes of the events from this one on, about; of all if it isn't held. */
+size_t event_ring_bytes(const struct event_ring *ring, uint64_t number);
+
 /*
  * The event as it is sent to all subscribers of a profile: id, event, data.
  * Valid until the next append.

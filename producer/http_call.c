@@ -247,8 +247,7 @@ http_call_answer(struct http_call *call, const struct http_answer *answer)
 }
 
 struct http_stream *
-http_call_stream(
-    struct http_call *call, size_t lag_max, loop_call *gone, void *argument)
+http_call_stream(struct http_call *call, loop_call *gone, void *argument)
 {
 	struct http_answer answer = { .status = 200,
 		.content_type = "text/event-stream" };
@@ -259,8 +258,7 @@ http_call_stream(
 	answer.fields = call->fields;
 	answer.n_fields = call->n_fields;
 	count(call, 200);
-	stream =
-	    http_stream_start(call->request, &answer, lag_max, gone, argument);
+	stream = http_stream_start(call->request, &answer, gone, argument);
 	destroy(call);
 	return stream;
 }

@@ -132,7 +132,7 @@ void http_call_failed(struct http_call *call);
  * to `start`, counts the call and frees it.
  */
 struct http_stream *http_call_stream(
-    struct http_call *call, size_t lag_max, loop_call *gone, void *argument);
+    struct http_call *call, loop_call *gone, void *argument);
 
 /*
  * The body as JSON; or NULL, and the call has been answered: 415, or 400 for

@@ -109,6 +109,8 @@ send_alive(struct http_events *events, struct subscriber *subscriber)
 {
 	struct text text = TEXT(ALIVE "\n");
 
+	if (subscriber_is_full(&events->hub, subscriber))
+		return; /* he has enough to read */
 	if (subscriber_is_current(&events->hub, subscriber))
 		text = buffer_text(&events->alive);
 	subscriber_send(&events->hub, subscriber, text);
@@ -379,8 +381,7 @@ start_stream(struct http_call *call, struct event_position *position)
 	subscriber->alive_ms = loop_now_ms(events->app->loop) + ALIVE_MS;
 	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
 	http_request_set_gone(call->request, NULL, NULL);
-	subscriber->stream =
-	    http_call_stream(call, LAG_MAX, on_gone, subscriber);
+	subscriber->stream = http_call_stream(call, on_gone, subscriber);
 	greet(events, subscriber, resumes);
 	if (resumes)
 		pump_soon(events);

@@ -272,13 +272,39 @@ def test_a_place_that_the_log_no_longer_holds(system, servers, replicas, streams
     assert fresh.daemon.stop() == 0
 
 
+def subscribe(adapter, receive_buffer):
+    """A bare socket that has asked for events."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    reader.settimeout(30)
+    reader.connect(("127.0.0.1", adapter.port))
+    reader.sendall(f"GET {API}/runEvents HTTP/1.0\r\nAuthorization: Bearer full\r\n\r\n".encode())
+    return reader
+
+
+def test_a_burst_waits_for_those_who_read(system):
+    """Three times what a reader may lag, at once; he takes 1.6 MB/s at most."""
+    adapter = Adapter(system, "http-burst")
+    reader = subscribe(adapter, 65536)
+    wait_metric(adapter, "schedrun_sse_subscribers", 1)
+    made = results(900, [SCHEDULE, OTHER, FAILING], size=4000)
+    got = bytearray()
+    while not (got.endswith(b"\n\n") and got.count(b"event: scheduleRun") == 900):
+        chunk = reader.recv(16384)
+        assert chunk, f"cut after {got.count(b'event: scheduleRun')} events"
+        got += chunk
+        time.sleep(0.01)  # his pace
+    seen = re.findall(rb'data: {"rid":"([^"]+)"', got)
+    assert sorted(rid.decode() for rid in seen) == sorted(made)
+    assert adapter.daemon.metric('schedrun_sse_events_total{result="dropped"}') == 0
+    reader.close()
+    assert adapter.daemon.stop() == 0
+
+
 def test_a_slow_reader_is_cut_and_resumes(system, streams):
     adapter = Adapter(system, "http-slow")
     quick = streams(adapter.events())
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    slow.connect(("127.0.0.1", adapter.port))
-    slow.sendall(f"GET {API}/runEvents HTTP/1.0\r\nAuthorization: Bearer full\r\n\r\n".encode())
+    slow = subscribe(adapter, 8192)
     wait_metric(adapter, "schedrun_sse_subscribers", 2)
     made = results(600, [SCHEDULE, OTHER, FAILING], size=4000)
     quick.wait(lambda s: set(made) <= set(s.rids()), "all of them")

@@ -49,6 +49,38 @@ keeps_the_last_ones(void)
 	event_ring_destroy(ring);
 }
 
+/* Who is at an event has seen what is before it, and has the rest before him.
+ */
+static void
+knows_places_and_sizes(void)
+{
+	struct event_ring *ring = event_ring_create(20000);
+	struct event_position start = { 0 }, place = { 0 };
+	size_t size;
+	uint64_t i;
+
+	CHECK(event_ring_bytes(ring, 1) == 0);
+	event_position_pass(&start, 1, 100);
+	event_ring_restart(ring, &start);
+	event_ring_append(ring, make_event(1, 100));
+	size = event_ring_bytes(ring, 1);
+	CHECK(size > 200 && size < 2000);
+	for (i = 1; i < 1000; i++)
+		event_ring_append(ring, make_event(1, 100 + (int64_t)i));
+	for (i = event_ring_first(ring); i < event_ring_end(ring); i++) {
+		event_ring_position(ring, i, &place);
+		CHECK(place.n == 2 && place.next[1] == 99 + (int64_t)i);
+		CHECK(event_ring_bytes(ring, i) ==
+		    size * (event_ring_end(ring) - i));
+	}
+	CHECK(event_ring_bytes(ring, event_ring_end(ring)) == 0);
+	CHECK(event_ring_bytes(ring, 1) ==
+	    event_ring_bytes(ring, event_ring_first(ring)));
+	event_position_finish(&start);
+	event_position_finish(&place);
+	event_ring_destroy(ring);
+}
+
 static void
 writes_an_event_once_for_each_profile(void)
 {
@@ -71,6 +103,7 @@ writes_an_event_once_for_each_profile(void)
 
 CU_TestInfo event_ring_tests[] = {
 	{ "keeps the last ones", keeps_the_last_ones },
+	{ "knows places and sizes", knows_places_and_sizes },
 	{ "writes an event once for each profile",
 	    writes_an_event_once_for_each_profile },
 	CU_TEST_INFO_NULL,
