@@ -30,7 +30,7 @@ finish() {
 	trap - EXIT INT TERM
 	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
 		kill -TERM "${pids[i]}" 2>/dev/null || continue
-		timeout 15 tail --pid="${pids[i]}" -f /dev/null ||
+		timeout 15 tail -s 0.05 --pid="${pids[i]}" -f /dev/null ||
 			kill -KILL "${pids[i]}" 2>/dev/null || true
 	done
 	exit "$status"
@@ -39,10 +39,11 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-free_port() { # one that nobody listens on now
-	local port
+free_port() { # one that nobody listens on now, below those of connections
+	local port last
+	read -r last _ </proc/sys/net/ipv4/ip_local_port_range
 	while :; do
-		port=$((20000 + RANDOM % 30000))
+		port=$((10000 + RANDOM % (last - 10000)))
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
 	done
 }
@@ -76,6 +77,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+controlled.shutdown.enable=false
 EOF
 "${java[@]}" kafka.tools.StorageTool format "--cluster-id=$cluster" -c "$directory/server.properties" \
 	>"$directory/format.log" 2>&1 || fail "Kafka's storage could not be made" "$directory/format.log"
@@ -100,12 +102,14 @@ step "sample catalogue loaded (schedrun apply deploy/local/catalogue.json)"
 (umask 077 && echo "$token $user api:orchestration-read api:orchestration-write" >"$directory/tokens")
 build/schedrun-worker -s worker.id=local -s "admin.listen=127.0.0.1:$admin" >"$directory/worker.log" 2>&1 &
 pids+=($!)
-wait_until 30 "$directory/worker.log" $! curl -fs "http://127.0.0.1:$admin/readyz"
+worker_pid=$!
 http_admin=$(free_port)
 build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s http.drain=0 \
 	-s "http.token.file=$directory/tokens" -s "admin.listen=127.0.0.1:$http_admin" >"$directory/http.log" 2>&1 &
 pids+=($!)
-wait_until 30 "$directory/http.log" $! curl -fs "http://127.0.0.1:$http_admin/readyz"
+http_pid=$!
+wait_until 30 "$directory/worker.log" "$worker_pid" curl -fs "http://127.0.0.1:$admin/readyz"
+wait_until 30 "$directory/http.log" "$http_pid" curl -fs "http://127.0.0.1:$http_admin/readyz"
 step "worker and adapter are ready"
 
 schedule=ri.scheduler.main.schedule.orders-hourly
@@ -118,12 +122,18 @@ echo
 
 say "A run over Kafka"
 echo "schedrun submit ri.scheduler.main.schedule.report-nightly --wait 30s"
-build/schedrun submit ri.scheduler.main.schedule.report-nightly --wait 30s
+build/schedrun submit ri.scheduler.main.schedule.report-nightly --wait 30s | tee "$directory/submit.out"
+
+say "Its build, and why each job runs"
+run=$(sed -n '1s/.*"runRid":"\([^"]*\)".*/\1/p' "$directory/submit.out")
+echo "schedrun run explain $run"
+wait_until 10 "$directory/http.log" "$http_pid" build/schedrun run explain "$run" # folded by the adapter
+build/schedrun run explain "$run" -o table
 
 say "Why a run ends as it does: one schedule for each outcome"
 for name in customers-hourly on-holiday dropped-target loop contradiction other-project upload left-company; do
 	build/schedrun submit "ri.scheduler.main.schedule.$name" --wait 30s | tail -1 |
-		sed -E 's/.*"result":(\{[^}]*\}).*/  \1/' || true
+		sed -E "s/.*\"result\":(\{[^}]*\}).*/$(printf '%-16s' "$name") \1/" || true
 done
 
 total=$((($(date +%s%N) - started) / 100000000))
@@ -133,5 +143,5 @@ echo "admin  http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_ad
 echo "Kafka  127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
 [ "$mode" = demo ] && exit 0
 echo "stays up until ^C"
-while kill -0 "$kafka_pid" 2>/dev/null; do wait -n 2>/dev/null || true; sleep 1; done
+wait "$kafka_pid" || true
 fail "Kafka has ended" "$directory/kafka.log"

@@ -2,6 +2,7 @@
 of their own.  What is started here is stopped here, by its process."""
 
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -38,8 +39,15 @@ auto.create.topics.enable=false
 
 
 def free_ports(n):
-    """`n` different ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    """`n` different ports that nobody listens on, below those that connections
+    are given: none of these takes one before it is listened on."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    sockets = []
+    while len(sockets) < n:
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", random.randrange(10000, first))))
+        except OSError:  # taken: another one
+            pass
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()

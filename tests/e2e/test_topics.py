@@ -33,7 +33,10 @@ def send(system, requests):
 
 
 def delete(system, topic):
+    """Returns when the broker, too, has heard of it from the controller."""
     administer(system, lambda admin: admin.delete_topics([topic]))
+    admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
+    wait_for(f"{topic} to be gone", lambda: topic not in admin.list_topics(timeout=20).topics)
 
 
 def set_limit(system, topic, size):
