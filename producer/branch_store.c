@@ -55,7 +55,7 @@ read_generation(struct redis *redis, const struct keyspace *keyspace,
 	*generation = text_copy(arena, redis_reply_text(reply));
 	redis_reply_destroy(reply);
 	if (rc == 0 && generation->at == NULL)
-		rc = error_set(err, ERROR_INPUT,
+		rc = error_set(err, ERROR_RETRY,
 		    "redis %s has no catalogue; run schedrun apply",
 		    redis_address(redis));
 	return rc;

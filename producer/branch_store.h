@@ -33,8 +33,8 @@ struct branch_view {
 
 /*
  * Reads what is stored of all changes' datasets; texts go to `arena`.
- *   ERROR_INPUT  Redis has no catalogue
- *   ERROR_RETRY, ERROR_FATAL  as of redis_reply_error
+ *   ERROR_RETRY  Redis does not answer, or has no catalogue
+ *   ERROR_FATAL  as of redis_reply_error
  */
 int branch_store_read(struct redis *redis, const struct keyspace *keyspace,
     struct arena *arena, struct branch_view *view, struct error *err);

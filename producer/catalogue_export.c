@@ -327,7 +327,7 @@ read_generation(struct export *export, char out[24], struct error *err)
 		return -1;
 	rc = redis_reply_error(export->redis, reply, "GET g", err);
 	if (rc == 0 && redis_reply_text(reply).at == NULL)
-		rc = error_set(err, ERROR_INPUT,
+		rc = error_set(err, ERROR_RETRY,
 		    "redis %s has no catalogue; run schedrun apply",
 		    redis_address(export->redis));
 	if (rc == 0)

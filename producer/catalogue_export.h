@@ -10,8 +10,8 @@
  * Appends what is stored as a Catalogue document that `apply` reads back: one
  * generation of the catalogue, heads and schedules as they are read, deleted
  * schedules left out.  The same content gives the same bytes.
- *   ERROR_RETRY  Redis did not answer, or the catalogue was replaced meanwhile
- *   ERROR_INPUT  there is no catalogue, or an entry is malformed (named)
+ *   ERROR_RETRY  no answer of Redis, no catalogue, or one replaced meanwhile
+ *   ERROR_INPUT  an entry is malformed (named)
  */
 int catalogue_export(struct redis *redis, const struct keyspace *keyspace,
     struct buffer *out, struct error *err);

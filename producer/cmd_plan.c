@@ -157,8 +157,10 @@ answer_lines(struct plan_case *plan_case)
 	while (ferror(stdout) == 0 &&
 	    (size = getline(&line, &capacity, stdin)) >= 0) {
 		buffer_reset(&out);
-		plan_case_answer(
-		    plan_case, (struct text){ line, (size_t)size }, &out);
+		plan_case_answer(plan_case,
+		    (struct text){
+			line, (size_t)(size - (line[size - 1] == '\n')) },
+		    &out);
 		fwrite(out.at, 1, out.size, stdout);
 		fflush(stdout);
 	}

@@ -152,19 +152,29 @@ take(int key, char *argument, struct argp_state *state)
 	}
 }
 
+/* A line for each command whose name begins so. */
+static void
+put_commands(struct buffer *list, const char *start)
+{
+	const struct command_row *row;
+
+	for (row = command_rows; row->name != NULL; row++)
+		if (strncmp(row->name, start, strlen(start)) == 0)
+			buffer_format(
+			    list, "  %-18s %s\n", row->name, row->summary);
+}
+
 /* "Commands:" and a line for each, behind the options of --help. */
 static char *
 list_commands(int key, const char *text, void *input)
 {
-	const struct command_row *row;
 	struct buffer list = { 0 };
 
 	(void)input;
 	if (key != ARGP_KEY_HELP_POST_DOC)
 		return (char *)(uintptr_t)text;
 	buffer_append(&list, TEXT("Commands:\n"));
-	for (row = command_rows; row->name != NULL; row++)
-		buffer_format(&list, "  %-18s %s\n", row->name, row->summary);
+	put_commands(&list, "");
 	buffer_format(&list,
 	    "\n`schedrun COMMAND --help` tells more.\n\nExamples:\n"
 	    "  schedrun -b localhost:9092 init\n"
@@ -228,6 +238,36 @@ say_unknown(const char *word, const char *next)
 	return EXIT_WRONG_USAGE;
 }
 
+/* The word of a group alone: what may follow it. */
+static int
+explain_group(const char *word, const char *next)
+{
+	struct buffer list = { 0 };
+	char start[64];
+
+	if (next == NULL) {
+		fprintf(stderr,
+		    "schedrun: %s needs a command; try: schedrun %s --help\n",
+		    word, word);
+		return EXIT_WRONG_USAGE;
+	}
+	snprintf(start, sizeof start, "%s ", word);
+	buffer_format(&list,
+	    "Usage: schedrun %s COMMAND [FLAGS] [ARGS]\n\nCommands:\n", word);
+	put_commands(&list, start);
+	buffer_format(
+	    &list, "\n`schedrun %s COMMAND --help` tells more.\n", word);
+	fwrite(list.at, 1, list.size, stdout);
+	buffer_finish(&list);
+	return EXIT_DONE;
+}
+
+static bool
+asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0;
+}
+
 static const struct command_row *
 find_row(const char *word, const char *next)
 {
@@ -257,6 +297,9 @@ run(struct line *line, int argc, char **argv)
 	int skip, code;
 
 	command->row = find_row(word, next);
+	if (command->row == NULL && is_group(word) &&
+	    (next == NULL || asks_for_help(next)))
+		return explain_group(word, next);
 	if (command->row == NULL)
 		return say_unknown(word, next);
 	skip = line->first + (strchr(command->row->name, ' ') != NULL);

@@ -52,7 +52,7 @@ put_reason(struct buffer *out, const struct job *job)
 		[REASON_NEVER_BUILT] = "never built: ",
 		[REASON_NEW_LOGIC] = "new logic: ",
 		[REASON_INPUTS_CHANGED] = "inputs changed: ",
-		[REASON_UPSTREAM] = "reads what runs: ",
+		[REASON_UPSTREAM] = "upstream runs: ",
 		[REASON_ALWAYS_STALE] = "always stale",
 	};
 
@@ -202,10 +202,34 @@ draw_job(struct buffer *out, const struct job *job, size_t i)
 		    out, "  j%d -> j%zu;\n", (int)job->depends_on[k], i);
 }
 
+/* Jobs in a ring, each read by the one before; of a long one its start. */
+static void
+draw_cycle(struct buffer *out, const struct listing *cycle)
+{
+	int32_t i, n = cycle->count;
+	int32_t shown = n < LISTING_FIRST ? n : LISTING_FIRST;
+
+	for (i = 0; i < shown; i++) {
+		buffer_format(out, "  j%d [label=\"", (int)i);
+		put_label(out, cycle->first[i]);
+		buffer_format(out, "\"];\n");
+	}
+	if (shown < n)
+		buffer_format(out, "  j%d [label=\"%d more\"];\n", (int)shown,
+		    (int)(n - shown));
+	n = shown < n ? shown + 1 : n;
+	for (i = 0; i < n; i++)
+		buffer_format(
+		    out, "  j%d -> j%d;\n", (int)((i + 1) % n), (int)i);
+}
+
 /* Without a build the graph says why there is none. */
 static void
 draw_end(struct buffer *out, const struct outcome *outcome)
 {
+	if (outcome->type == OUTCOME_ERROR &&
+	    outcome->error_name == CYCLIC_DEPENDENCY)
+		draw_cycle(out, &outcome->why.offenders);
 	buffer_format(out, "  label=\"");
 	put_label(out,
 	    outcome->type == OUTCOME_ERROR ? outcome->description

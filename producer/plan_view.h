@@ -11,7 +11,10 @@
 void plan_explain(
     const struct outcome *outcome, bool colour, struct buffer *out);
 
-/* The build as a Graphviz graph: jobs, and what each reads from which. */
+/*
+ * The build as a Graphviz graph: jobs, and what each reads from which.  Without
+ * a build the graph's label says why; a cycle is drawn.
+ */
 void plan_draw(const struct outcome *outcome, struct buffer *out);
 
 #endif

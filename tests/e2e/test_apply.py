@@ -421,6 +421,14 @@ def test_a_store_that_is_not_prepared(store):
     assert not list(store.redis.scan_iter(store.prefix + "*"))
 
 
+def test_a_store_without_a_catalogue(store):
+    for arguments in (["export"], ["dataset", "commit", dataset("raw"), "--branch", "b"],
+                      ["plan", "--schedule", schedule_rid("daily")]):
+        done = store.run(*arguments)
+        assert done.returncode == 5 and "schedrun apply" in done.err
+    assert not store.redis.exists(store.key("h"))
+
+
 def sides(side):
     """Catalogue `side`: its schedules have versions that only its datasets fit."""
     schedules = [{"rid": schedule_rid(f"s{i}"), "versions": [dict(

@@ -48,11 +48,20 @@ def test_every_help_ends_with_two_examples():
         assert max(map(len, lines)) <= 79, name
 
 
+def test_the_help_of_a_group_lists_its_commands():
+    for group in {name.split()[0] for name in commands() if " " in name}:
+        done = call(group, "--help")
+        assert done.returncode == 0 and not done.stderr
+        assert set(re.findall(rf"^  ({group} \w+) ", done.stdout, re.M)) == \
+            {name for name in commands() if name.startswith(group + " ")}
+
+
 @pytest.mark.parametrize("arguments, says", [
     ([], "no command; try: schedrun --help"),
     (["sumbit"], 'unknown command "sumbit", did you mean "submit"?'),
     (["schedule", "lsit"], 'did you mean "schedule list"?'),
-    (["config"], "unknown command"),
+    (["config"], "config needs a command; try: schedrun config --help"),
+    (["dataset", "comit"], 'did you mean "dataset commit"?'),
     (["submit", "--wiat", "3s"], 'unknown flag "--wiat", did you mean "--wait"?'),
     (["submit", "-Z", "x"], 'unknown flag "-Z"'),
     (["submit", "x", "--wait"], "--wait needs a value"),

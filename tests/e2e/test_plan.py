@@ -116,7 +116,8 @@ def test_lines_are_answered_one_by_one(documents):
     """The next line is sent only when the one before is answered."""
     case = {name: CASES["cycle"][name] for name in DOCUMENTS}
     lines = [(json.dumps(case), canonical(CASES["cycle"]["outcome"])),
-             ("", None), ("[]", None), ('{"world":{}}', None), ("not JSON \x00 \ufffd", None),
+             ("", None), ("[]", None), ('{"world":{}}', None), ("{", "line 1, column 2"),
+             ("not JSON \x00 \ufffd", None),
              (json.dumps({**case, "more": 1}), None),
              (json.dumps(case), canonical(CASES["cycle"]["outcome"]))]
     process = subprocess.Popen([SCHEDRUN, "plan", "--jsonl"], stdin=subprocess.PIPE,
@@ -128,6 +129,8 @@ def test_lines_are_answered_one_by_one(documents):
         assert answer.endswith("\n")
         if outcome is None:
             assert re.fullmatch(r".+: .+", json.loads(answer)["invalid"]) or line in ("", "[]")
+        elif line == "{":
+            assert json.loads(answer)["invalid"].startswith(outcome)
         else:
             assert answer == outcome + "\n"
     process.stdin.write(json.dumps(case).encode())  # the last line has no end
@@ -177,7 +180,7 @@ EXPLAINED = [
       "by the job spec of branch master", "after 0"]),
     ("new-logic", ["new logic: v1 -> v2, of ri.foundry.main.dataset.a"]),
     ("upstream-propagates", ["inputs changed: ri.foundry.main.dataset.raw",
-                             "reads what runs: ri.foundry.main.dataset.b", "after 1"]),
+                             "upstream runs: ri.foundry.main.dataset.b", "after 1"]),
     ("upstream-force", ["forced"]),
     ("always-stale", ["always stale"]),
     ("user-scope-prunes-upstream", ["kept out by the scope (1):", "ri.foundry.main.dataset.a"]),
@@ -200,6 +203,12 @@ def test_a_plan_explained(documents, name, words):
         at = found
 
 
+def taken_by_graphviz(text):
+    if shutil.which("dot"):  # the judge, where it is installed
+        subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True,
+                       stdout=subprocess.DEVNULL, timeout=60)
+
+
 STATEMENT = re.compile(r'  (j\d+ -> j\d+|j\d+ \[label="([^"\\]|\\.)*"\]|rankdir=LR'
                        r'|node \[shape=box\]|label="([^"\\]|\\.)*");')
 
@@ -213,8 +222,29 @@ def test_a_graph(documents, name):
         assert STATEMENT.fullmatch(line), line
     jobs = CASES[name]["outcome"].get("build", {"jobs": []})["jobs"]
     edges = {tuple(map(int, e)) for e in re.findall(r"j(\d+) -> j(\d+);", done.stdout)}
-    assert edges == {(d, i) for i, job in enumerate(jobs) for d in job["dependsOn"]}
-    assert done.stdout.count("[label=") == len(jobs)
-    if shutil.which("dot"):  # the judge of what Graphviz takes
-        subprocess.run(["dot", "-Tsvg"], input=done.stdout, text=True, check=True,
-                       stdout=subprocess.DEVNULL, timeout=60)
+    ring = CASES[name]["outcome"]["why"].get("offenders", {"first": []})["first"] \
+        if CASES[name]["outcome"]["why"]["cause"] == "cycle" else []
+    assert edges == {(d, i) for i, job in enumerate(jobs) for d in job["dependsOn"]} | \
+        {((i + 1) % len(ring), i) for i in range(len(ring))}
+    assert done.stdout.count("[label=") == len(jobs) + len(ring)
+    taken_by_graphviz(done.stdout)
+
+
+def test_a_long_cycle_is_drawn_from_its_start(documents):
+    """Job a0 reads a1 ... reads a24 reads a0: 20 jobs and a node for the rest."""
+    directory = documents("cycle-of-one")
+    case = json.loads(json.dumps(CASES["cycle-of-one"]))
+    names = [f"ri.foundry.main.dataset.a{i:02}" for i in range(25)]
+    a = case["world"]["datasets"]["ri.foundry.main.dataset.a"]
+    case["world"]["datasets"] = {name: a for name in names}
+    case["world"]["jobSpecs"] = [
+        {**case["world"]["jobSpecs"][0], "outputs": [name], "inputs": [names[(i + 1) % 25]]}
+        for i, name in enumerate(names)]
+    case["version"]["action"]["target"] = {"type": "upstream", "targetRids": [names[7]]}
+    write(directory, case)
+    drawn = plan(directory, "--dot").stdout
+    assert drawn.count("[label=") == 21 and 'j20 [label="5 more"];' in drawn
+    edges = re.findall(r"j(\d+) -> j(\d+);", drawn)
+    assert sorted((int(a), int(b)) for a, b in edges) == sorted(
+        ((i + 1) % 21, i) for i in range(21))
+    taken_by_graphviz(drawn)
