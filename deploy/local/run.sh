@@ -141,6 +141,7 @@ say "up in $((total / 10)).$((total % 10)) s"
 echo "API    http://127.0.0.1:$http/api/v2/orchestration   token $token"
 echo "admin  http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
 echo "Kafka  127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
+echo "shell  export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=$SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS SCHEDRUN_REDIS_URL=$SCHEDRUN_REDIS_URL"
 [ "$mode" = demo ] && exit 0
 echo "stays up until ^C"
 wait "$kafka_pid" || true
