@@ -357,7 +357,7 @@ def test_schedules_alone_need_no_catalogue_and_copy_none(store):
     assert counts["schedules"]["added"] == 1
     assert not store.redis.exists(store.key("g"))
     done = store.run("export")
-    assert done.returncode == 4 and "schedrun apply" in done.err
+    assert done.returncode == 5 and "schedrun apply" in done.err
     store.apply({"datasets": {}})
     generation = store.redis.get(store.key("g"))
     store.apply({"schedules": [catalogues.schedule("s2", ["out"])]})
