@@ -29,6 +29,7 @@ struct run_call {
 	 */
 	bool working, hurry;
 	struct buffer late; /* a result that came meanwhile, in stored form */
+	bool is_news; /* the result came from the feed, not from the view */
 };
 
 static void look_again(struct run_call *run);
@@ -100,8 +101,39 @@ adopt(struct run_call *run, struct text stored)
 	struct run_record found;
 	struct error err;
 
-	if (run_record_parse(stored, run->call->arena, &found, &err) == 0)
+	if (run_record_parse(stored, run->call->arena, &found, &err) == 0) {
 		run->at.record = found;
+		run->is_news = true;
+	}
+}
+
+static void
+keep_result(struct http_call *call, struct work_redis *redis)
+{
+	struct run_call *run = call->state;
+	struct error ignored;
+
+	run_view_keep(&redis->view, &run->at.record, &ignored);
+}
+
+static void
+after_keep(struct http_call *call)
+{
+	answer_run(call->state);
+}
+
+/*
+ * Who is told a result must find it in the view, at any replica, though the
+ * fold may not have come to it.
+ */
+static void
+finish(struct run_call *run)
+{
+	run_waiters_remove(run->runs->waiters, &run->waiter);
+	run->working = true;
+	if (!run->is_news ||
+	    http_call_try_work(run->call, keep_result, after_keep) != 0)
+		answer_run(run);
 }
 
 static void
@@ -116,7 +148,7 @@ on_found(struct run_waiter *waiter, const struct run_record *record)
 		return;
 	adopt(run, buffer_text(&run->late));
 	if (run->accepted)
-		answer_run(run);
+		finish(run);
 }
 
 /* Time to look, or time is up, or the process drains. */
@@ -188,7 +220,7 @@ after_look(struct http_call *call)
 	if (run->late.size > 0)
 		adopt(run, buffer_text(&run->late));
 	if (run->at.record.state != RUN_PENDING || is_due(run))
-		answer_run(run);
+		finish(run);
 	else
 		wait_on(run);
 }
@@ -291,7 +323,7 @@ on_delivered(void *argument, enum publish_outcome outcome, const char *reason)
 	    run->at.record.state == RUN_PENDING)
 		fail_delivery(run, outcome, reason);
 	else if (!wants_to_wait(run) || is_due(run))
-		answer_run(run);
+		finish(run);
 }
 
 static void

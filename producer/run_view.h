@@ -128,6 +128,10 @@ struct fold_step {
 int run_view_fold(
     struct run_view *view, const struct fold_step *step, struct error *err);
 
+/* Stores one result like the fold, which may not have come to it. */
+int run_view_keep(
+    struct run_view *view, const struct run_record *record, struct error *err);
+
 /* The key of the page tokens, made by whoever comes first. */
 #define PAGE_KEY_SIZE 32
 int run_view_page_key(

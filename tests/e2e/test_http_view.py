@@ -170,6 +170,21 @@ def test_a_zombie_does_no_harm(replicas, view):
     assert "result" in after and wait_result(other, after["rid"]) == after
 
 
+def test_a_told_result_is_there_before_the_fold(replicas):
+    """One who waited gets his run from the view, though its folder sleeps."""
+    folder, other = replicas
+    folder.daemon.signal(signal.SIGSTOP)
+    try:
+        told = [other.run(catalogues.schedule_rid(name), Prefer="wait=30").json()
+                for name in ("stale", "fresh", "cycle", "no-spec", "owner-gone")]
+        read = [get(other, run["rid"], run["scheduleRid"]).json() for run in told]
+    finally:
+        folder.daemon.signal(signal.SIGCONT)
+    folder.daemon.wait_ready()
+    assert all("result" in run for run in told)
+    assert read == told
+
+
 def test_lag_is_told(replicas):
     wait_for("nothing to be folded", lambda: all(
         r.daemon.metric("schedrun_run_view_lag_records") == 0 for r in replicas))
