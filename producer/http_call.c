@@ -212,6 +212,14 @@ add_cors(struct http_call *call)
 }
 
 static void
+add_vary(struct http_call *call)
+{
+	http_call_field(call, "Vary",
+	    call->app->cors_origins[0] != '\0' ? TEXT(VARY ", Origin")
+					       : TEXT(VARY));
+}
+
+static void
 count(struct http_call *call, int status)
 {
 	const struct http_head *head = http_request_head(call->request);
@@ -234,10 +242,7 @@ http_call_answer(struct http_call *call, const struct http_answer *answer)
 	struct http_answer whole = *answer;
 
 	add_cors(call);
-	if (call->route != NULL)
-		http_call_field(call, "Vary",
-		    call->app->cors_origins[0] != '\0' ? TEXT(VARY ", Origin")
-						       : TEXT(VARY));
+	add_vary(call);
 	whole.fields = call->fields;
 	whole.n_fields = call->n_fields;
 	whole.close |= call->close;
@@ -254,7 +259,7 @@ http_call_stream(struct http_call *call, loop_call *gone, void *argument)
 	struct http_stream *stream;
 
 	add_cors(call);
-	http_call_field(call, "Vary", TEXT(VARY));
+	add_vary(call);
 	answer.fields = call->fields;
 	answer.n_fields = call->n_fields;
 	count(call, 200);

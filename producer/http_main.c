@@ -238,6 +238,7 @@ start_threads(struct adapter *a, struct error *err)
 	const struct result_feed_settings feed = {
 		.config = a->app.config,
 		.kafka = a->kafka,
+		.redis = a->view,
 		.loop = a->app.loop,
 		.news = on_news,
 		.argument = a,

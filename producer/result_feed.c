@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "producer/result_decoder.h"
+#include "producer/view_follow.h"
 
 #define RECORDS 500
 #define POLL_MS 200
@@ -31,6 +32,7 @@ struct result_feed {
 	struct kafka_consumer *consumer;
 	struct result_decoder *decoder;
 	struct arena *arena;
+	struct view_follow *follow;
 	struct event_position position; /* read up to here */
 	struct event_position target;   /* ready when it is reached */
 	bool ready;
@@ -289,6 +291,26 @@ post_records(
 	send_post(post);
 }
 
+/* Until the view holds them too, as far as one can wait for that. */
+static void
+follow_fold(
+    struct result_feed *feed, const struct kafka_record *records, size_t n)
+{
+	struct fold_position places[RECORDS];
+	size_t n_places = 0, i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n_places &&
+		     places[j].partition != records[i].partition;
+		     j++)
+			;
+		n_places += j == n_places;
+		places[j] = (struct fold_position){ feed->topic,
+			records[i].partition, records[i].offset + 1 };
+	}
+	view_follow_wait(feed->follow, places, n_places);
+}
+
 static void
 read_once(struct result_feed *feed)
 {
@@ -306,6 +328,8 @@ read_once(struct result_feed *feed)
 	}
 	if (feed->lost)
 		post_restart(feed);
+	if (n > 0)
+		follow_fold(feed, records, (size_t)n);
 	if (n > 0 || feed->passed)
 		post_records(feed, records, n > 0 ? (size_t)n : 0);
 	feed->passed = false;
@@ -348,7 +372,10 @@ result_feed_start(
 	pthread_mutex_init(&feed->lock, NULL);
 	pthread_cond_init(&feed->taken, NULL);
 	feed->decoder = result_decoder_create(settings->config, err);
-	if (feed->decoder == NULL) {
+	if (feed->decoder != NULL)
+		feed->follow =
+		    view_follow_create(settings->config, &settings->redis, err);
+	if (feed->follow == NULL) {
 		result_feed_destroy(feed);
 		return NULL;
 	}
@@ -374,6 +401,7 @@ result_feed_destroy(struct result_feed *feed)
 {
 	if (feed == NULL)
 		return;
+	view_follow_destroy(feed->follow);
 	result_decoder_destroy(feed->decoder);
 	arena_destroy(feed->arena);
 	event_position_finish(&feed->position);

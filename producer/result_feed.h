@@ -7,13 +7,15 @@
 #include "common/error.h"
 #include "common/kafka_client.h"
 #include "common/loop.h"
+#include "common/redis_pipeline.h"
 #include "producer/event_position.h"
 #include "producer/result_event.h"
 
 /*
  * The fan-out's source: a thread that reads all partitions of the results topic
  * without a group, from a little before their ends, and posts what it finds to
- * the loop, for those who wait or subscribe here (keyspace, section 5).
+ * the loop, for those who wait or subscribe here, once the fold has it in the
+ * view (keyspace, section 5).
  */
 struct result_feed;
 
@@ -33,6 +35,7 @@ struct feed_news {
 struct result_feed_settings {
 	const struct config *config;
 	struct kafka_health *kafka;
+	struct redis_settings redis; /* of the view */
 	struct loop *loop;
 	/* On the loop's thread; the news is valid during the call. */
 	void (*news)(void *argument, const struct feed_news *news);

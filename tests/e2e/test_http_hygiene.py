@@ -585,8 +585,8 @@ def test_errors_before_the_route_have_the_envelope(server):
 
 
 def test_answers_vary_by_what_chooses_them(server):
-    assert server.ask(get(READ_RUN, AUTH))["Vary"] == \
-        "User-Agent, Fetch-User-Agent, Schedrun-Contract"
+    for request in (get(READ_RUN, AUTH), get(READ_RUN), get(b"/none"), get(b"/%zz")):
+        assert server.ask(request)["Vary"] == "User-Agent, Fetch-User-Agent, Schedrun-Contract"
 
 
 def test_ten_thousand_requests_and_no_more(server):
@@ -615,6 +615,11 @@ def test_origins(shared):
         assert "Origin" in answer["Vary"]
         assert server.ask(post(b"Origin: " + origin + b"\r\n"))["Access-Control-Allow-Origin"] == \
             origin.decode()
+        with server.connect() as connection:
+            connection.send(get(EVENTS, AUTH + b"Origin: " + origin + b"\r\n"))
+            stream = connection.answer(head_only=True)
+        assert stream["Access-Control-Allow-Origin"] == origin.decode()
+        assert "Origin" in stream["Vary"]
         refused = server.ask(get(READ_RUN, b"Origin: " + origin + b"\r\n"))
         assert refused.status == 401 and refused["Access-Control-Allow-Origin"] == origin.decode()
     for origin in (b"https://a.test.evil", b"https://a.tes", b"http://a.test", b"null", b"*",

@@ -12,6 +12,7 @@ import redis
 from adapters import API, Adapter
 from confluent_kafka import Producer
 from programs import wait_for
+from redis_proxy import RedisProxy
 
 SCHEDULE = catalogues.schedule_rid("stale")
 RESULTS, BUILDS = "schedule-run-results", "schedule-builds"
@@ -90,6 +91,32 @@ def test_any_replica_shows_what_the_other_was_asked(replicas, view):
         event = wait_for("the build's event", lambda: view.hget(
             b"schedrun:b:" + uuid.UUID(build).bytes, "e"))
         assert checker.decode("build_requested", event)["buildRid"] == done["result"]["buildRid"]
+
+
+def test_who_has_been_told_can_read_it(system):
+    """Also when the fold is slower than the event: a waiter's result and an event
+    are in the view; and without a fold they come all the same, a little late."""
+    proxy = RedisProxy(system.cluster.redis_port)
+
+    def is_fold(command):
+        return command[0] == b"EVALSHA" and command[3].startswith(b"schedrun:f:")
+    proxy.hook = lambda command: time.sleep(0.3) if is_fold(command) else None
+    adapter = Adapter(system, "http-told", http__group="told", view__ttl="1h", dedup__ttl="1m",
+                      view__redis__url=f"redis://127.0.0.1:{proxy.port}/2", **SESSION)
+    stream = adapter.events()
+    for _ in range(3):
+        run = adapter.run(SCHEDULE, Prefer="wait=30").json()
+        assert "result" in run and get(adapter, run["rid"]).json() == run
+    pending = adapter.run(SCHEDULE).json()["rid"]
+    stream.wait(lambda s: pending in s.rids(), "its event")
+    assert "result" in get(adapter, pending).json()
+    proxy.hook = lambda command: b"-OOM no\r\n" if is_fold(command) else None
+    run = adapter.run(SCHEDULE).json()["rid"]
+    stream.wait(lambda s: run in s.rids(), "its event")
+    assert "result" not in get(adapter, run).json()
+    stream.close()
+    assert adapter.daemon.stop() == 0
+    proxy.close()
 
 
 def test_a_flushed_view_folds_itself_again(replicas, view):
