@@ -9,7 +9,6 @@
 #define STEP_MS 500
 #define POLL_MS 200
 #define CALL_MS 5000
-#define EMPTY_POLLS 10
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024)
 
 struct repair {
@@ -22,17 +21,30 @@ struct repair {
 	int64_t next;     /* offset that comes next */
 	int64_t expected; /* where the mark must come to */
 	int64_t started_ms, claimed;
-	int n_empty; /* polls in a row that brought nothing */
+	bool is_at_end; /* of the log, as the broker said */
 };
+
+/* Behind all records of the partition that are there. */
+static void
+note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct repair *repair = opaque;
+
+	(void)topic;
+	(void)offset;
+	if (partition == repair->partition)
+		repair->is_at_end = true;
+}
 
 struct repair *
 repair_create(const struct repair_settings *settings, struct error *err)
 {
+	struct repair *repair = memory_zalloc(1, sizeof *repair);
 	const struct kafka_consumer_options options = {
 		.settings = settings->kafka,
 		.accept_loss = true,
+		.events = { .ended = note_end, .opaque = repair },
 	};
-	struct repair *repair = memory_zalloc(1, sizeof *repair);
 
 	repair->settings = *settings;
 	repair->consumer = kafka_consumer_create(&options, err);
@@ -111,6 +123,7 @@ repair_start(struct repair *repair, struct intake *intake, int32_t partition,
 	if (kafka_consumer_assign(repair->consumer, &place, 1, CALL_MS, err) !=
 	    0)
 		return -1;
+	repair->is_at_end = false;
 	repair->is_running = true;
 	telemetry_repair(intake->telemetry);
 	log_event(LOG_WARN, "worker", "claims_repair_started",
@@ -163,8 +176,11 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 	for (i = 0; i < batch->n; i++) {
 		const struct kafka_record *kafka = &batch->kafka[i];
 
-		if (kafka->offset >= repair->expected)
+		if (kafka->offset >= repair->expected) {
+			/* What is before it, if anything, is no record. */
+			*next = repair->expected;
 			break;
+		}
 		*next = kafka->offset + 1;
 		if (decoder_decode(intake->decoder, batch, i, err) != 0)
 			return store_failed(err); /* the registry */
@@ -174,10 +190,9 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 	return 0;
 }
 
-/* Takes one poll's records; *came if there were any. */
+/* Takes one poll's records. */
 static int
-take_records(
-    struct repair *repair, struct intake *intake, bool *came, struct error *err)
+take_records(struct repair *repair, struct intake *intake, struct error *err)
 {
 	struct batch *batch = repair->batch;
 	size_t room;
@@ -190,7 +205,6 @@ take_records(
 	n = kafka_consumer_poll(repair->consumer, place, room, POLL_MS, err);
 	if (n < 0)
 		return -1;
-	*came = n > 0;
 	batch_take(batch, (size_t)n);
 	rc = decode_records(repair, intake, &next, err);
 	if (rc == 0 && n > 0)
@@ -223,7 +237,7 @@ go_on(struct repair *repair, struct intake *intake, struct error *err)
 	    : -1;
 }
 
-/* Nothing more comes: what is left below `expected` are transaction marks. */
+/* What is left below `expected` are marks of transactions. */
 static int
 finish(struct repair *repair, struct intake *intake, struct error *err)
 {
@@ -243,43 +257,15 @@ finish(struct repair *repair, struct intake *intake, struct error *err)
 	return go_on(repair, intake, err);
 }
 
-/* Whether all records below `expected` have been seen. */
-static int
-is_through(struct repair *repair, const struct intake *intake, bool came,
-    struct error *err)
-{
-	int64_t start, end;
-
-	if (repair->next >= repair->expected)
-		return 1;
-	if (came) {
-		repair->n_empty = 0;
-		return 0;
-	}
-	if (kafka_consumer_range(repair->consumer, intake->topic,
-		repair->partition, &start, &end, CALL_MS, err) != 0)
-		return -1;
-	/*
-	 * The broker answers and nothing came again and again: below `expected`
-	 * only marks of transactions are left.
-	 */
-	return ++repair->n_empty >= EMPTY_POLLS;
-}
-
 int
 repair_step(struct repair *repair, struct intake *intake, struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + STEP_MS;
-	bool came = true;
-	int through;
 
 	do {
-		through = is_through(repair, intake, came, err);
-		if (through < 0)
-			return -1;
-		if (through > 0)
+		if (repair->next >= repair->expected || repair->is_at_end)
 			return finish(repair, intake, err);
-		if (take_records(repair, intake, &came, err) != 0)
+		if (take_records(repair, intake, err) != 0)
 			return -1;
 	} while (clock_monotonic_ms() < until);
 	return 0;

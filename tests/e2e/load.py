@@ -28,7 +28,7 @@ def request(schedule_rid, request_id=None, **fields):
 class Load:
     """A producer whose acknowledgements become `asked`, a list of Asked."""
 
-    def __init__(self, bootstrap, topic=TOPIC):
+    def __init__(self, bootstrap, settings=None, topic=TOPIC):
         self.topic = topic
         self.asked = []
         self.failures = []
@@ -39,6 +39,7 @@ class Load:
             "enable.idempotence": True,
             "linger.ms": 5,
             "queue.buffering.max.messages": 1000000,
+            **(settings or {}),
         })
 
     def _note(self, datum, value, key, reason):

@@ -4,8 +4,10 @@ import random
 
 import catalogues
 import checker
+from campaign import Stream
+from confluent_kafka import Consumer, TopicPartition
 from load import Load, mixed, request
-from programs import wait_for
+from programs import GROUP, wait_for
 
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(200)]
 SMALL_BATCHES = {"worker__batch__max__records": "500"}
@@ -124,3 +126,33 @@ def test_flushall_under_load(system):
     assert verdict.results > answered
     assert verdict.outcomes["error"] == 0, "an empty Redis was taken for a missing schedule"
     assert worker.metric("schedrun_claim_repairs_total") >= 1
+
+
+def test_a_repair_up_to_the_mark_of_a_transaction(system):
+    """The group's offset was set behind a mark that ends a producer's transaction,
+    where no record stands.  A repair must end there although more records come."""
+    system.init(partitions=1)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    load = Load(system.bootstrap, {"transactional.id": "upstream"})
+    load.producer.init_transactions(20)
+    load.producer.begin_transaction()
+    load.send(request(SCHEDULES[0], "in a transaction"))
+    load.producer.commit_transaction(20)
+    asked = list(load.flush())
+    worker = system.worker("worker-1").wait_ready()
+    wait_for("its result", lambda: results_so_far(system) > 0)
+    assert worker.stop() == 0
+    end = checker.log_ends(system.bootstrap, load.topic)[0][1]
+    group = Consumer({"bootstrap.servers": system.bootstrap, "group.id": GROUP})
+    group.commit(offsets=[TopicPartition(load.topic, 0, end)], asynchronous=False)
+    group.close()
+    system.cluster.redis().delete("schedrun:m:schedule-run-requests:0")
+    stream = Stream(system.bootstrap, SCHEDULES)
+    try:
+        worker = system.worker("worker-2").wait_ready()
+        wait_for("results", lambda: results_so_far(system) > 100, 20)
+    finally:
+        asked += stream.stop()
+    system.wait_drained()
+    assert worker.metric("schedrun_claim_repairs_total") == 1
+    system.judge(asked)
