@@ -14,6 +14,7 @@ struct attempts {
 	const struct marks *marks;
 	struct partition *at;
 	size_t n;
+	bool survived; /* the try before this one */
 };
 
 int32_t
@@ -78,6 +79,8 @@ begin_partition(struct attempts *attempts, const struct batch *batch,
 	attempts->n++;
 	if (attempts_read(attempts->marks, number, &partition->found, err) != 0)
 		return -1;
+	if (attempts->survived && partition->found.entries > 0)
+		partition->found.entries--;
 	partition->tries = attempts_of_batch(partition->found, first, last);
 	if (partition->tries != 2)
 		return 0;
@@ -86,14 +89,15 @@ begin_partition(struct attempts *attempts, const struct batch *batch,
 }
 
 struct attempts *
-attempts_begin(
-    const struct marks *marks, struct batch *batch, struct error *err)
+attempts_begin(const struct marks *marks, struct batch *batch, bool survived,
+    struct error *err)
 {
 	struct attempts *attempts = arena_alloc(batch->arena, sizeof *attempts);
 	size_t i;
 
 	*attempts = (struct attempts){
 		.marks = marks,
+		.survived = survived,
 		.at = arena_zalloc(
 		    batch->arena, batch->n_spans, sizeof *attempts->at),
 	};

@@ -30,10 +30,11 @@ struct attempts;
 
 /*
  * Looks for the notes of the batch's partitions and leaves those of a second
- * try.  In the batch's arena.  NULL: Redis failed.
+ * try.  `survived`: what left them was no crash, this is the same try again.
+ * In the batch's arena.  NULL: Redis failed.
  */
-struct attempts *attempts_begin(
-    const struct marks *marks, struct batch *batch, struct error *err);
+struct attempts *attempts_begin(const struct marks *marks, struct batch *batch,
+    bool survived, struct error *err);
 
 /* Whether the batch is to be planned record by record. */
 bool attempts_are_many(const struct attempts *attempts);

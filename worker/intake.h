@@ -43,8 +43,9 @@ struct intake {
 	struct telemetry *telemetry;
 	struct owned *owned;
 	size_t n_owned;
-	struct batch *batch; /* in work; NULL: none */
-	struct arena *plans; /* of the batch; given back once it is encoded */
+	struct batch *batch;  /* in work; NULL: none */
+	struct arena *plans;  /* of the batch; given back once it is encoded */
+	bool was_interrupted; /* by Redis, while a batch was planned again */
 	/* Marks of the chunks that are out: an answer names one of its own. */
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
 	size_t sent_first, sent_n;

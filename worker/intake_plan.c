@@ -9,6 +9,7 @@
 #define SNAPSHOT_MAX ((size_t)64 * 1024 * 1024)
 #define PLANS_KEPT ((size_t)8 * 1024 * 1024)
 #define CAREFUL_MAX 500 /* records of a batch that is planned one by one */
+#define CAREFUL_MS 5000 /* then it ends: membership must be served */
 #define SEEK_MS 5000
 
 /* Ends the batch before record `n`; what follows is read again. */
@@ -186,6 +187,7 @@ plan_one_by_one(
     struct intake *intake, struct attempts *attempts, struct error *err)
 {
 	struct batch *batch = intake->batch;
+	int64_t until = clock_monotonic_ms() + CAREFUL_MS;
 	enum intake_result result = INTAKE_FINE;
 	struct stretch one;
 
@@ -196,18 +198,26 @@ plan_one_by_one(
 			return result;
 		one.to = one.from + 1;
 		result = plan_alone(intake, attempts, one, err);
+		if (result == INTAKE_FINE && batch->n > one.to &&
+		    clock_monotonic_ms() >= until)
+			result = cut_before(intake, one.to, err);
 	}
 	return result;
 }
 
-/* A batch that is entered again may hold a record that kills its worker. */
+/*
+ * A batch that is entered again may hold a record that kills its worker.  Redis
+ * may fail in the midst and leave a note that tells of no crash: the next try
+ * is the same one.
+ */
 static enum intake_result
 plan_again(struct intake *intake, struct error *err)
 {
-	struct attempts *attempts =
-	    attempts_begin(&intake->marks, intake->batch, err);
+	struct attempts *attempts = attempts_begin(
+	    &intake->marks, intake->batch, intake->was_interrupted, err);
 	enum intake_result result;
 
+	intake->was_interrupted = true;
 	if (attempts == NULL)
 		return INTAKE_STORE_AWAY;
 	result = attempts_are_many(attempts)
@@ -215,6 +225,7 @@ plan_again(struct intake *intake, struct error *err)
 	    : plan_together(intake, err);
 	if (result == INTAKE_FINE && attempts_end(attempts, err) != 0)
 		return INTAKE_STORE_AWAY;
+	intake->was_interrupted = result == INTAKE_STORE_AWAY;
 	return result;
 }
 
