@@ -126,7 +126,8 @@ demo: build ## the same, then stops
 
 e2e: build ## the programs on a real Kafka and Redis
 	@deploy/local/deps.sh test
-	.cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
+	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
+	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
 
 test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint

@@ -15,10 +15,11 @@ import checker
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
+SANITIZE = os.environ.get("SANITIZE", "")  # what BUILD was made with
 GROUP = "schedrun-worker"
 # Settings that are librdkafka's properties, not keys of ours.
 LIBRDKAFKA = ("bootstrap.servers", "socket.timeout.ms", "session.timeout.ms",
-              "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms",
+              "heartbeat.interval.ms", "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms",
               "topic.metadata.refresh.interval.ms", "queue.buffering.max.messages")
 
 
@@ -121,8 +122,9 @@ class System:
 
     def faulty(self, program):
         """A program of the build with faults."""
-        subprocess.run(["make", "-s", "-j2", "FAULTS=1", "build"], cwd=ROOT, check=True)
-        return ROOT / "build" / "faults" / program
+        subprocess.run(["make", "-s", "-j2", "FAULTS=1", f"SANITIZE={SANITIZE}", "build"],
+                       cwd=ROOT, check=True)
+        return BUILD / "faults" / program
 
     def delete_topics(self):
         """Nothing of one test is left for the next: offsets go with the topics."""
@@ -190,5 +192,7 @@ class System:
             if daemon.process.poll() is None:
                 codes[daemon.name] = daemon.stop()
             daemon.log_file.close()
+        found = [d.log_path for d in self.daemons if "Sanitizer: " in d.log()]
         self.daemons.clear()
+        assert not found, f"sanitizers have reported, see {found}"
         return codes
