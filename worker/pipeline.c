@@ -14,6 +14,7 @@
 #include "worker/watchdog.h"
 
 #define BEAT_MS 30000
+#define ALIVE_MS 1000 /* between what systemd is told */
 
 void
 pipeline_wake(void *opaque)
@@ -23,9 +24,17 @@ pipeline_wake(void *opaque)
 	pthread_mutex_lock(&p->lock);
 	p->is_woken = true;
 	pthread_cond_signal(&p->woken);
+	if (p->sleeper != NULL)
+		kafka_consumer_wake(p->sleeper);
 	pthread_mutex_unlock(&p->lock);
-	if (p->intake.consumer != NULL)
-		kafka_consumer_wake(p->intake.consumer);
+}
+
+void
+pipeline_set_sleeper(struct pipeline *p, struct kafka_consumer *consumer)
+{
+	pthread_mutex_lock(&p->lock);
+	p->sleeper = consumer;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* Waits for stage B's news, `ms` at most. */
@@ -197,8 +206,14 @@ pipeline_is_stopping(struct pipeline *p)
 void
 pipeline_turn(struct pipeline *p)
 {
+	int64_t now = clock_monotonic_ms();
+
 	health_turn(p->beat);
 	watchdog_beat(WATCHDOG_INTAKE);
+	if (now < p->alive_ms)
+		return;
+	p->alive_ms = now + ALIVE_MS;
+	sd_notify(0, "WATCHDOG=1");
 }
 
 /* Something hangs: leaves it behind.  A crash, and crashes are safe. */
@@ -233,6 +248,7 @@ finish(struct pipeline *p, const struct error *fatal)
 		leave(fatal);
 	pipeline_collect(p);
 	if (p->intake.consumer != NULL) {
+		pipeline_set_sleeper(p, NULL);
 		watchdog_enter(
 		    WATCHDOG_INTAKE, "close", close_ms + INTAKE_GUARD_MS);
 		if (kafka_consumer_close(p->intake.consumer, close_ms) != 0)

@@ -42,12 +42,13 @@ struct pipeline {
 	struct batch *spare[PIPELINE_BATCHES];
 	size_t n_spare;
 	enum intake_phase phase;
-	bool is_astray; /* the consumer stands elsewhere than it is to read */
+	int64_t phase_ms; /* when it began */
+	bool is_astray;   /* the consumer stands elsewhere than it is to read */
 	struct arena *arena; /* of what store_check finds */
 	char *cluster_id;
 	int64_t message_max, batch_max; /* bytes */
 	/* When what is due next, on clock_monotonic_ms. */
-	int64_t check_ms, report_ms, backoff_ms, retry_ms, limits_ms;
+	int64_t check_ms, report_ms, backoff_ms, retry_ms, limits_ms, alive_ms;
 	/* What Redis said of itself at the last look. */
 	uint64_t evicted;
 	int64_t created_ms;
@@ -64,15 +65,19 @@ struct pipeline {
 	pthread_mutex_t lock;
 	pthread_cond_t woken;
 	bool is_woken;
+	struct kafka_consumer
+	    *sleeper; /* woken too; NULL: none, or it closes */
 };
 /* The wake-up from stage B: any thread; the wait ends with it, or after `ms`.
  */
 void pipeline_wake(void *pipeline);
+void pipeline_set_sleeper(
+    struct pipeline *pipeline, struct kafka_consumer *consumer);
 void pipeline_wait(struct pipeline *pipeline, int64_t ms);
 
 bool pipeline_is_stopping(struct pipeline *pipeline);
 
-/* The loop goes on: for the watchdog and liveness. */
+/* The loop goes on: for liveness, our watchdog and systemd's. */
 void pipeline_turn(struct pipeline *pipeline);
 
 /*

@@ -17,9 +17,12 @@
 static void
 take_event(struct pipeline *p, enum intake_event event)
 {
+	enum intake_phase before = p->phase;
 	enum intake_action action = intake_step(&p->phase, event);
 
 	assert(action != INTAKE_REFUSE);
+	if (p->phase != before)
+		p->phase_ms = clock_monotonic_ms();
 }
 
 /* Everything of Redis's is to be looked at again before work goes on. */
@@ -118,7 +121,7 @@ step_paused(struct pipeline *p, struct error *err)
 	if (pipeline_poll_paused(p, WAIT_MS, err) != 0)
 		return -1;
 	drop_revoked(p);
-	if (clock_monotonic_ms() < p->retry_ms)
+	if (p->phase != INTAKE_PAUSED || clock_monotonic_ms() < p->retry_ms)
 		return 0;
 	if (pipeline_check_store(p, err) != 0) {
 		drop_and_pause(p, err);
@@ -208,35 +211,27 @@ lose_batch(struct pipeline *p)
 }
 
 /*
- * Waits until stage B is free, or the batch in hand is to be dropped, or the
- * process to end; polls meanwhile if that takes long.  Whether it is free.
+ * Whether stage B is free, and the batch in hand still to be gone on with.  If
+ * not, waits for news, a moment at most, and polls meanwhile if it takes long:
+ * the loop has more to do than this, some of which stage B may wait for.
  */
 static bool
 await_stage_b(struct pipeline *p, struct error *err)
 {
-	int64_t begun = clock_monotonic_ms();
-	enum committer_state state;
+	enum committer_state state = committer_state(p->committer);
 
-	for (;;) {
-		state = committer_state(p->committer);
-		if (pipeline_collect(p)) {
-			lose_batch(p);
-			return false;
-		}
-		if (state == COMMITTER_READY)
-			return true;
-		if (state == COMMITTER_FAILED || pipeline_is_stopping(p))
-			return false; /* the loop sees it */
-		if (clock_monotonic_ms() - begun < PAUSE_AFTER_MS)
-			pipeline_wait(p, WAIT_MS);
-		else if (pipeline_poll_paused(p, WAIT_MS, err) != 0)
-			return false;
-		pipeline_turn(p);
-		if (p->intake.revoked) {
-			drop_revoked(p);
-			return false;
-		}
+	/* In this order: who is ready has handed back what it had. */
+	if (pipeline_collect(p)) {
+		lose_batch(p);
+		return false;
 	}
+	if (state == COMMITTER_READY || state == COMMITTER_FAILED)
+		return state == COMMITTER_READY;
+	if (clock_monotonic_ms() - p->phase_ms < PAUSE_AFTER_MS)
+		pipeline_wait(p, WAIT_MS);
+	else if (pipeline_poll_paused(p, WAIT_MS, err) == 0)
+		drop_revoked(p);
+	return false;
 }
 
 static int
@@ -376,7 +371,7 @@ report(struct pipeline *p)
 		    p->telemetry, p->intake.topic, owned->partition, behind);
 		lag += behind;
 	}
-	sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s: %zu partitions, lag %lld",
+	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
 	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
 }
 

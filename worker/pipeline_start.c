@@ -223,6 +223,7 @@ start_consumer(struct pipeline *p, struct error *err)
 	p->intake.consumer = kafka_consumer_create(&options, err);
 	if (p->intake.consumer == NULL)
 		return -1;
+	pipeline_set_sleeper(p, p->intake.consumer);
 	return kafka_consumer_subscribe(
 	    p->intake.consumer, &p->topics[TOPIC_REQUESTS], 1, err);
 }

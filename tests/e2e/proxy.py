@@ -13,6 +13,8 @@ import threading
 import time
 
 PRODUCE = 0
+LIST_OFFSETS = 2
+HEARTBEAT = 12
 INIT_PRODUCER_ID = 22
 ADD_PARTITIONS_TO_TXN = 24
 END_TXN = 26

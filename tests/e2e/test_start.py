@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import time
 
 import catalogues
@@ -36,6 +37,21 @@ def test_waits_for_a_server_and_goes_on(system, server):
     worker.wait_ready()
     system.wait_drained()
     assert system.judge(asked).results == 1
+
+
+def test_systemd_hears_of_a_worker_that_waits(system):
+    """Its watchdog must not end what waits for Kafka."""
+    system.init()
+    system.apply(catalogues.outcomes())
+    system.cluster.stop_kafka()
+    path = str(system.directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(path)
+        notified.settimeout(10)
+        system.worker(environment={"NOTIFY_SOCKET": path})
+        beats = 0
+        while beats < 3:
+            beats += b"WATCHDOG=1" in notified.recv(4096)
 
 
 def test_an_empty_redis_is_not_ready(system):

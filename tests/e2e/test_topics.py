@@ -2,13 +2,15 @@
 
 import catalogues
 import checker
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
                                    NewPartitions)
 from load import TOPIC, Load, mixed, request
-from programs import wait_for
+from programs import GROUP, wait_for
+from proxy import HEARTBEAT, PRODUCE, Proxy
 
 RESULTS = "schedule-run-results"
+DLQ = "schedule-run-requests.dlq"
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(40)]
 
 
@@ -57,6 +59,54 @@ def test_a_limit_that_is_lowered(system):
     system.judge(asked)
     assert "topic_limits" in worker.log()
     assert worker.metric("schedrun_producer_rebuilds_total") <= 3
+
+
+def rebalance(system, proxy):
+    """Another member comes; returns it when the worker has heard that it is to give
+    its partitions back."""
+    admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
+    other = Consumer({"bootstrap.servers": system.bootstrap, "group.id": GROUP,
+                      "partition.assignment.strategy": "range"})
+    other.subscribe([TOPIC])
+
+    def state():
+        other.poll(0.05)
+        return admin.describe_consumer_groups([GROUP])[GROUP].result(10).state
+
+    wait_for("a rebalance", lambda: state() == ConsumerGroupState.PREPARING_REBALANCING)
+    proxy.wait_answered(HEARTBEAT, proxy.answered[HEARTBEAT] + 2)
+    return other
+
+
+def test_limits_that_do_until_they_are_mended(system):
+    """A batch is lost for its size while its partitions go.  Until the dead letters'
+    topic is mended too no producer is opened, and the next batch must not wait for one
+    that waits for the limits."""
+    proxy = Proxy(("127.0.0.1", system.cluster.proxied_port), system.cluster.proxy_port,
+                  kafka=True)
+    worker = start(system, worker__batch__max__records="20",
+                   **{"bootstrap.servers": f"127.0.0.1:{proxy.port}",
+                      "heartbeat.interval.ms": 200})
+    try:
+        set_limit(system, RESULTS, 2000)
+        set_limit(system, DLQ, 100)
+        proxy.hold(PRODUCE, [True] * 100)
+        asked = send(system, mixed(SCHEDULES, 400))
+        proxy.wait_held(1)
+        other = rebalance(system, proxy)
+        for held in proxy.held:
+            held.gate.set()
+        proxy.hold(PRODUCE, [])
+        wait_for("the other to have a partition",
+                 lambda: other.poll(0.1) is None and other.assignment())
+        other.close()
+        wait_for("the worker to say what is wrong",
+                 lambda: not worker.is_ready() and DLQ in worker.admin("/readyz")[1])
+        set_limit(system, DLQ, 2000000)
+        system.wait_drained(30)
+        system.judge(asked)
+    finally:
+        proxy.close()
 
 
 def test_builds_that_fit_no_more(system):
