@@ -45,7 +45,7 @@ static const struct config_key keys[] = {
 	TEXT_KEY("worker.id", NULL,
 	    "name of this worker, stable over restarts; default: host and "
 	    "slot"),
-	NUMBER_KEY("worker.batch.max.records", CONFIG_INTEGER, "20000", 1,
+	NUMBER_KEY("worker.batch.max.records", CONFIG_INTEGER, "10000", 1,
 	    20000, "records in one transaction at most"),
 	NUMBER_KEY("worker.batch.max.bytes", CONFIG_SIZE, "16M", 64 * KIB,
 	    64 * MIB, "bytes of records in one transaction at most"),

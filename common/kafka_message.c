@@ -20,16 +20,18 @@ copy_headers(const struct kafka_message *message)
 }
 
 struct rd_kafka_error_s *
-kafka_message_produce(struct rd_kafka_s *handle, const char *topic,
+kafka_message_produce(struct rd_kafka_s *handle, struct kafka_partition to,
     const struct kafka_message *message, int flags)
 {
 	rd_kafka_headers_t *headers = copy_headers(message);
-	rd_kafka_vu_t parts[8];
+	rd_kafka_vu_t parts[9];
 	rd_kafka_error_t *cause;
 	size_t n = 0;
 
 	parts[n].vtype = RD_KAFKA_VTYPE_TOPIC;
-	parts[n++].u.cstr = topic;
+	parts[n++].u.cstr = to.topic;
+	parts[n].vtype = RD_KAFKA_VTYPE_PARTITION;
+	parts[n++].u.i32 = to.partition;
 	parts[n].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
 	parts[n++].u.i = flags;
 	parts[n].vtype = RD_KAFKA_VTYPE_KEY;

@@ -2,17 +2,18 @@
 #define SCHEDRUN_COMMON_KAFKA_MESSAGE_H
 
 #include "common/kafka_client.h"
+#include "common/kafka_query.h"
 
-struct rd_kafka_s;
 struct rd_kafka_error_s;
 
 /*
  * Hands one message of ours to librdkafka: key and headers are copied, the
- * value if `flags` says so (RD_KAFKA_MSG_F_COPY).  NULL: accepted; else the
- * error, to be destroyed.  Part of kafka_producer and kafka_transaction.
+ * value if `flags` says so (RD_KAFKA_MSG_F_COPY).  Partition -1: the one of its
+ * key.  NULL: accepted; else the error, to be destroyed.  Part of
+ * kafka_producer and kafka_transaction.
  */
 struct rd_kafka_error_s *kafka_message_produce(struct rd_kafka_s *handle,
-    const char *topic, const struct kafka_message *message, int flags);
+    struct kafka_partition to, const struct kafka_message *message, int flags);
 
 /* librdkafka does not write to what it gets, but does not say so. */
 static inline void *

@@ -138,13 +138,14 @@ int
 kafka_producer_send(struct kafka_producer *producer, const char *topic,
     const struct kafka_message *message, struct error *err)
 {
+	const struct kafka_partition to = { topic, RD_KAFKA_PARTITION_UA };
 	rd_kafka_error_t *cause;
 
 	if (producer->client.fatal)
 		return error_fatal(err, 70,
 		    "the kafka producer is broken: it must be made anew");
 	cause = kafka_message_produce(
-	    producer->handle, topic, message, RD_KAFKA_MSG_F_COPY);
+	    producer->handle, to, message, RD_KAFKA_MSG_F_COPY);
 	if (cause != NULL)
 		return kafka_client_fail_error(
 		    &producer->client, KAFKA_CALL_SEND, cause, err, topic);

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/kafka_message.h"
 #include "common/kafka_query.h"
+#include "common/kafka_spread.h"
 #include "common/memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -18,16 +19,33 @@
 /* Messages that are handed to librdkafka in one call. */
 #define CHUNK 1000
 
+/* What one request to a partition holds: batch.num.messages, and batch.size
+ * with librdkafka's reckoning of what a message's own fields take at most. */
+#define REQUEST_MESSAGES 10000
+#define MESSAGE_OVERHEAD 64
+
 /* What is left for the handle's end after its messages were purged. */
 #define DESTROY_MIN_MS 500
+
+/* How long a topic's number of partitions is believed, as librdkafka does. */
+#define REFRESH_MS 60000
+#define REFRESH_CALL_MS 1000
+
+struct output {
+	char *topic;
+	rd_kafka_topic_t *handle; /* NULL until open */
+	int32_t n_partitions;
+};
 
 struct kafka_transaction {
 	struct kafka_client client; /* first: librdkafka's opaque */
 	rd_kafka_t *handle;
-	char **topics;
-	rd_kafka_topic_t **outputs; /* NULL until open */
-	size_t n_topics;
-	int64_t slow_ms; /* socket.timeout.ms */
+	struct output *outputs;
+	size_t n_outputs;
+	int64_t asked_ms; /* when their partitions were */
+	struct kafka_spread spread;
+	int64_t slow_ms;    /* socket.timeout.ms */
+	size_t batch_bytes; /* batch.size */
 	bool opened, fenced;
 	/* Since begin: */
 	int64_t commit_started_ms;
@@ -72,15 +90,19 @@ on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 	}
 }
 
+static bool
+is_fencing(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__FENCED ||
+	    code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
 static int
 fail(struct kafka_transaction *transaction, enum kafka_call call,
     rd_kafka_error_t *cause, struct error *err, const char *what)
 {
-	rd_kafka_resp_err_t code = rd_kafka_error_code(cause);
-
-	transaction->fenced = code == RD_KAFKA_RESP_ERR__FENCED ||
-	    code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
-	    code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+	transaction->fenced = is_fencing(rd_kafka_error_code(cause));
 	kafka_client_fail_error(&transaction->client, call, cause, err, what);
 	if (transaction->counts.reason[0] != '\0')
 		error_prefix(err, "%s", transaction->counts.reason);
@@ -99,12 +121,21 @@ print_limit(int64_t limit, int64_t max, char out[LIMIT_SIZE])
 	    out, LIMIT_SIZE, "%lld", (long long)(limit < max ? limit : max));
 }
 
+static int64_t
+number_of(const rd_kafka_conf_t *conf, const char *name)
+{
+	char value[32] = "";
+	size_t size = sizeof value;
+
+	rd_kafka_conf_get(conf, name, value, &size);
+	return strtoll(value, NULL, 10);
+}
+
 static rd_kafka_conf_t *
 configure(struct kafka_transaction *transaction,
     const struct kafka_transaction_options *options, struct error *err)
 {
-	char message_max[LIMIT_SIZE], batch_max[LIMIT_SIZE], value[32] = "";
-	size_t size = sizeof value;
+	char message_max[LIMIT_SIZE], batch_max[LIMIT_SIZE];
 	struct kafka_preset presets[] = {
 		{ "transactional.id", options->transactional_id, true },
 		{ "enable.idempotence", "true", true },
@@ -115,7 +146,12 @@ configure(struct kafka_transaction *transaction,
 		{ "message.timeout.ms", "12000", false },
 		/* The default 100 adds steps of 100 ms to each commit. */
 		{ "retry.backoff.ms", "5", false },
-		{ "linger.ms", "0", false },
+		/*
+		 * Time to hand over all that is to leave in one request (see
+		 * produce_round); sending the offsets takes longer, and commit
+		 * does not wait for it.
+		 */
+		{ "linger.ms", "3", false },
 		{ "message.max.bytes", message_max, false },
 		/* A topic refuses a produce batch that is over its limit. */
 		{ "batch.size", batch_max, false },
@@ -129,8 +165,8 @@ configure(struct kafka_transaction *transaction,
 	if (conf == NULL)
 		return NULL;
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	rd_kafka_conf_get(conf, "socket.timeout.ms", value, &size);
-	transaction->slow_ms = strtoll(value, NULL, 10);
+	transaction->slow_ms = number_of(conf, "socket.timeout.ms");
+	transaction->batch_bytes = (size_t)number_of(conf, "batch.size");
 	return conf;
 }
 
@@ -140,21 +176,21 @@ copy_topics(struct kafka_transaction *transaction,
 {
 	size_t n = options->n_topics;
 
-	transaction->topics = memory_zalloc(n + 1, sizeof *transaction->topics);
 	transaction->outputs =
 	    memory_zalloc(n + 1, sizeof *transaction->outputs);
-	transaction->n_topics = n;
+	transaction->n_outputs = n;
 	for (size_t i = 0; i < n; i++)
-		transaction->topics[i] = memory_copy_string(options->topics[i]);
+		transaction->outputs[i].topic =
+		    memory_copy_string(options->topics[i]);
 }
 
 static void
 free_transaction(struct kafka_transaction *transaction)
 {
-	for (size_t i = 0; i < transaction->n_topics; i++)
-		free(transaction->topics[i]);
-	free(transaction->topics);
+	for (size_t i = 0; i < transaction->n_outputs; i++)
+		free(transaction->outputs[i].topic);
 	free(transaction->outputs);
+	kafka_spread_finish(&transaction->spread);
 	free(transaction);
 }
 
@@ -195,9 +231,9 @@ kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
 	rd_kafka_purge(transaction->handle,
 	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(transaction->handle, timeout_ms);
-	for (size_t i = 0; i < transaction->n_topics; i++)
-		if (transaction->outputs[i] != NULL)
-			rd_kafka_topic_destroy(transaction->outputs[i]);
+	for (size_t i = 0; i < transaction->n_outputs; i++)
+		if (transaction->outputs[i].handle != NULL)
+			rd_kafka_topic_destroy(transaction->outputs[i].handle);
 	left = until - clock_monotonic_ms();
 	if (kafka_client_destroy_handle(transaction->handle,
 		left > DESTROY_MIN_MS ? (int)left : DESTROY_MIN_MS) != 0)
@@ -208,22 +244,41 @@ kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
 
 /* Open, begin ------------------------------------------------------------ */
 
+/* Asks for a topic's partitions, so that its first produce does not wait. */
 static int
-warm_up(struct kafka_transaction *transaction, size_t i, int timeout_ms,
-    struct error *err)
+warm_up(struct kafka_transaction *transaction, struct output *output,
+    int timeout_ms, struct error *err)
 {
-	const char *name = transaction->topics[i];
 	int32_t n;
 
-	if (transaction->outputs[i] == NULL)
-		transaction->outputs[i] =
-		    rd_kafka_topic_new(transaction->handle, name, NULL);
-	n = kafka_query_partitions(
-	    &transaction->client, transaction->handle, name, timeout_ms, err);
+	if (output->handle == NULL)
+		output->handle = rd_kafka_topic_new(
+		    transaction->handle, output->topic, NULL);
+	n = kafka_query_partitions(&transaction->client, transaction->handle,
+	    output->topic, timeout_ms, err);
 	if (n == 0)
 		return error_set(err, ERROR_RETRY,
-		    "there is no topic %s; to create it: schedrun init", name);
-	return n > 0 ? 0 : -1;
+		    "there is no topic %s; to create it: schedrun init",
+		    output->topic);
+	if (n < 0)
+		return -1;
+	output->n_partitions = n;
+	return 0;
+}
+
+static int
+warm_up_all(
+    struct kafka_transaction *transaction, int64_t until_ms, struct error *err)
+{
+	for (size_t i = 0; i < transaction->n_outputs; i++) {
+		int64_t left = until_ms - clock_monotonic_ms();
+
+		if (warm_up(transaction, &transaction->outputs[i],
+			left > 100 ? (int)left : 100, err) != 0)
+			return -1;
+	}
+	transaction->asked_ms = clock_monotonic_ms();
+	return 0;
 }
 
 int
@@ -240,14 +295,23 @@ kafka_transaction_open(
 		return fail(transaction, KAFKA_CALL_INIT, cause, err,
 		    "init_transactions");
 	transaction->opened = true;
-	for (size_t i = 0; i < transaction->n_topics; i++) {
-		int64_t left = until - clock_monotonic_ms();
-		if (warm_up(
-			transaction, i, left > 100 ? (int)left : 100, err) != 0)
-			return -1;
-	}
+	if (warm_up_all(transaction, until, err) != 0)
+		return -1;
 	kafka_client_answered(&transaction->client);
 	return 0;
+}
+
+/* A topic may have got more partitions; if nobody tells, it has not. */
+static void
+refresh_partitions(struct kafka_transaction *transaction)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+
+	if (now - transaction->asked_ms < REFRESH_MS)
+		return;
+	transaction->asked_ms = now;
+	warm_up_all(transaction, now + REFRESH_CALL_MS, &ignored);
 }
 
 int
@@ -256,6 +320,7 @@ kafka_transaction_begin(
 {
 	rd_kafka_error_t *cause;
 
+	refresh_partitions(transaction);
 	rd_kafka_poll(transaction->handle, 0);
 	transaction->counts = (struct kafka_delivery_counts){ 0 };
 	transaction->events_at_begin = transaction->client.error_events;
@@ -283,6 +348,34 @@ kafka_transaction_probe(
 
 /* Produce ---------------------------------------------------------------- */
 
+/* Messages of one partition: the first `n` that `order` names. */
+struct run {
+	const struct output *output;
+	int32_t partition;
+	const struct kafka_message *messages;
+	const uint32_t *order;
+	size_t n;
+};
+
+/* How many of the run's messages fit one request: one at least. */
+static size_t
+fit_request(const struct kafka_transaction *transaction, const struct run *run)
+{
+	size_t left = transaction->batch_bytes, i, size;
+
+	for (i = 0; i < run->n && i < REQUEST_MESSAGES; i++) {
+		const struct kafka_message *message =
+		    &run->messages[run->order[i]];
+
+		size =
+		    message->key.size + message->value.size + MESSAGE_OVERHEAD;
+		if (size > left && i > 0)
+			break;
+		left -= size < left ? size : left;
+	}
+	return i;
+}
+
 static bool
 is_plain(const struct kafka_message *message)
 {
@@ -291,17 +384,21 @@ is_plain(const struct kafka_message *message)
 
 /* Fills the chunk with plain messages; returns how many. */
 static size_t
-fill_chunk(
-    rd_kafka_message_t *chunk, const struct kafka_message *messages, size_t n)
+fill_chunk(rd_kafka_message_t *chunk, const struct run *run)
 {
 	size_t i;
 
-	for (i = 0; i < n && i < CHUNK && is_plain(&messages[i]); i++) {
+	for (i = 0; i < run->n && i < CHUNK; i++) {
+		const struct kafka_message *message =
+		    &run->messages[run->order[i]];
+
+		if (!is_plain(message))
+			break;
 		chunk[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
-		chunk[i].payload = kafka_unconst(messages[i].value.at);
-		chunk[i].len = messages[i].value.size;
-		chunk[i].key = kafka_unconst(messages[i].key.at);
-		chunk[i].key_len = messages[i].key.size;
+		chunk[i].payload = kafka_unconst(message->value.at);
+		chunk[i].len = message->value.size;
+		chunk[i].key = kafka_unconst(message->key.at);
+		chunk[i].key_len = message->key.size;
 		chunk[i]._private = NULL;
 	}
 	return i;
@@ -312,15 +409,15 @@ fill_chunk(
  * many were accepted; `code` is why the next was not.
  */
 static size_t
-produce_chunk(struct kafka_transaction *transaction, size_t topic, size_t n,
-    rd_kafka_resp_err_t *code)
+produce_chunk(struct kafka_transaction *transaction, const struct run *run,
+    size_t n, rd_kafka_resp_err_t *code)
 {
 	rd_kafka_message_t *chunk = transaction->chunk;
 	size_t i;
 
 	*code = RD_KAFKA_RESP_ERR_NO_ERROR;
-	if ((size_t)rd_kafka_produce_batch(transaction->outputs[topic],
-		RD_KAFKA_PARTITION_UA, 0, chunk, (int)n) == n)
+	if ((size_t)rd_kafka_produce_batch(
+		run->output->handle, run->partition, 0, chunk, (int)n) == n)
 		return n;
 	for (i = 0; i < n && chunk[i].err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
 		;
@@ -330,11 +427,12 @@ produce_chunk(struct kafka_transaction *transaction, size_t topic, size_t n,
 }
 
 static rd_kafka_resp_err_t
-produce_one(struct kafka_transaction *transaction, size_t topic,
-    const struct kafka_message *message)
+produce_one(struct kafka_transaction *transaction, const struct run *run)
 {
+	const struct kafka_partition to = { run->output->topic,
+		run->partition };
 	rd_kafka_error_t *cause = kafka_message_produce(
-	    transaction->handle, transaction->topics[topic], message, 0);
+	    transaction->handle, to, &run->messages[run->order[0]], 0);
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	if (cause != NULL) {
@@ -344,39 +442,35 @@ produce_one(struct kafka_transaction *transaction, size_t topic,
 	return code;
 }
 
-/* Hands over a run of messages of one form; moves `done` along. */
+/* Hands over the first messages, all of one form; cuts them off the run. */
 static rd_kafka_resp_err_t
-produce_run(struct kafka_transaction *transaction, size_t topic,
-    const struct kafka_message *messages, size_t n, size_t *done)
+produce_some(struct kafka_transaction *transaction, struct run *run)
 {
 	rd_kafka_resp_err_t code;
-	size_t size = fill_chunk(transaction->chunk, messages, n);
+	size_t done = fill_chunk(transaction->chunk, run);
 
-	if (size > 0) {
-		*done += produce_chunk(transaction, topic, size, &code);
-		return code;
+	if (done > 0) {
+		done = produce_chunk(transaction, run, done, &code);
+	} else {
+		code = produce_one(transaction, run);
+		done = code == RD_KAFKA_RESP_ERR_NO_ERROR;
 	}
-	code = produce_one(transaction, topic, messages);
-	*done += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+	run->order += done;
+	run->n -= done;
+	transaction->counts.produced += done;
 	return code;
 }
 
-int
-kafka_transaction_produce(struct kafka_transaction *transaction, size_t topic,
-    const struct kafka_message *messages, size_t n, int timeout_ms,
-    struct error *err)
+static int
+produce_run(struct kafka_transaction *transaction, struct run run,
+    int64_t until_ms, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-	size_t done = 0, before;
 	rd_kafka_resp_err_t code;
 
-	while (done < n) {
-		before = done;
-		code = produce_run(
-		    transaction, topic, messages + done, n - done, &done);
-		transaction->counts.produced += done - before;
+	while (run.n > 0) {
+		code = produce_some(transaction, &run);
 		if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
-		    clock_monotonic_ms() < until) {
+		    clock_monotonic_ms() < until_ms) {
 			rd_kafka_poll(transaction->handle, 10);
 			continue;
 		}
@@ -387,11 +481,81 @@ kafka_transaction_produce(struct kafka_transaction *transaction, size_t topic,
 			    KAFKA_CALL_PRODUCE,
 			    (struct kafka_failure){
 				.code = code, .abortable = true },
-			    err, transaction->topics[topic], NULL);
+			    err, run.output->topic, NULL);
 			return -1;
 		}
 	}
 	return 0;
+}
+
+/* One request's worth of each partition.  Returns how many messages are left,
+ * or -1. */
+static ssize_t
+produce_round(struct kafka_transaction *transaction,
+    const struct output *output, const struct kafka_message *messages,
+    int64_t until_ms, struct error *err)
+{
+	struct kafka_spread *spread = &transaction->spread;
+	ssize_t left = 0;
+
+	for (size_t i = 0; i <= spread->n_partitions; i++) {
+		struct kafka_stretch *stretch = &spread->stretches[i];
+		struct run run = { output,
+			i < spread->n_partitions ? (int32_t)i
+						 : RD_KAFKA_PARTITION_UA,
+			messages, spread->order + stretch->begin,
+			stretch->end - stretch->begin };
+
+		run.n = fit_request(transaction, &run);
+		if (produce_run(transaction, run, until_ms, err) != 0)
+			return -1;
+		stretch->begin += run.n;
+		left += (ssize_t)(stretch->end - stretch->begin);
+	}
+	return left;
+}
+
+static int
+await_delivery(
+    struct kafka_transaction *transaction, int64_t until_ms, struct error *err)
+{
+	const struct kafka_delivery_counts *counts = &transaction->counts;
+	int64_t left = until_ms - clock_monotonic_ms();
+
+	rd_kafka_flush(transaction->handle, left > 1 ? (int)left : 1);
+	if (counts->failed > 0) {
+		transaction->fenced = is_fencing(
+		    rd_kafka_fatal_error(transaction->handle, NULL, 0));
+		return error_set(err, ERROR_ABORT, "%s", counts->reason);
+	}
+	if (counts->delivered < counts->produced)
+		return error_set(
+		    err, ERROR_ABORT, "messages are not delivered in time");
+	return 0;
+}
+
+/*
+ * While a partition has one request on its way, librdkafka 2.0 sends it no
+ * other, and looks without any pause whether it may by now: what does not fit
+ * a request is not handed over before the one before it has arrived.
+ */
+int
+kafka_transaction_produce(struct kafka_transaction *transaction, size_t topic,
+    const struct kafka_message *messages, size_t n, int timeout_ms,
+    struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	const struct output *output = &transaction->outputs[topic];
+	ssize_t left;
+
+	kafka_spread(&transaction->spread, messages, n, output->n_partitions);
+	for (;;) {
+		left = produce_round(transaction, output, messages, until, err);
+		if (left <= 0)
+			return (int)left;
+		if (await_delivery(transaction, until, err) != 0)
+			return -1;
+	}
 }
 
 /* Offsets, commit, abort ------------------------------------------------- */

@@ -62,10 +62,12 @@ int kafka_transaction_begin(
     struct kafka_transaction *transaction, struct error *err);
 
 /*
- * Queues `n` messages for topics[topic] in their order.  Keys and headers are
- * copied; VALUES ARE NOT: they stay the caller's and must stay as they are
- * until commit has returned 0 or the transaction is destroyed.  Waits up to
- * `timeout_ms` while librdkafka's queue is full.  `opaque` is ignored.
+ * Queues `n` messages for topics[topic], those of each partition in their
+ * order.  Keys and headers are copied; VALUES ARE NOT: they stay the caller's
+ * and must stay as they are until commit has returned 0 or the transaction is
+ * destroyed.  Waits up to `timeout_ms` while librdkafka's queue is full, or
+ * until what fills a request to its partition has arrived, if more follows.
+ * `opaque` is ignored.
  */
 int kafka_transaction_produce(struct kafka_transaction *transaction,
     size_t topic, const struct kafka_message *messages, size_t n,

@@ -141,9 +141,11 @@ committer_produce(struct committer *c, struct error *err)
 
 		if (messages->n == 0)
 			continue;
-		watchdog_enter(WATCHDOG_COMMIT, "produce", SLICE_MS + GUARD_MS);
+		watchdog_enter(WATCHDOG_COMMIT, "produce",
+		    (int)c->settings.deadline_ms + GUARD_MS);
 		rc = kafka_transaction_produce(c->transaction, topic,
-		    messages->at, messages->n, SLICE_MS, err);
+		    messages->at, messages->n, (int)c->settings.deadline_ms,
+		    err);
 		watchdog_leave(WATCHDOG_COMMIT);
 	}
 	if (rc != 0)
