@@ -111,13 +111,15 @@ is_kept(struct merge *merge, const struct entry *entry, size_t number,
 	const struct place versions = place_member(&schedule, TEXT("versions"));
 	const struct place at = place_index(&versions, number);
 	struct schedule_version parsed;
-	struct text is = stored;
+	struct text is = stored, said = version->json;
 
 	if (stored.at == NULL)
 		return false;
-	if (!version->has_created_time)
+	if (!version->has_created_time) { /* none, or one that is no text */
 		is = with_time(merge, stored, TEXT_NONE);
-	if (text_equal(is, version->json))
+		said = with_time(merge, said, TEXT_NONE);
+	}
+	if (text_equal(is, said))
 		return true;
 	if (schedule_version_parse(stored, version->version.rid,
 		merge->moving_arena, &parsed, NULL) != 0)

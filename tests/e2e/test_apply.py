@@ -365,10 +365,12 @@ def test_schedules_alone_need_no_catalogue_and_copy_none(store):
     assert len(json.loads(store.export())["schedules"]) == 2
 
 
-def test_a_version_without_a_time_gets_one_and_keeps_it(store):
+@pytest.mark.parametrize("time", [{}, {"createdTime": None}, {"createdTime": 7}], ids=str)
+def test_a_version_without_a_time_gets_one_and_keeps_it(store, time):
     document = small()
     for version in document["schedules"][0]["versions"]:
         del version["createdTime"]
+        version.update(time)
     store.apply(document)
     first = json.loads(store.export())["schedules"][0]["versions"][0]["createdTime"]
     assert first.startswith("20") and first.endswith("Z")

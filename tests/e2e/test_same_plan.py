@@ -110,6 +110,14 @@ def plan_live(shop, request):
     return documents.canonical(outcome)
 
 
+def submit(shop, requests):
+    """The run of each request id."""
+    said = shop.must("submit", "-f", "-", stdin="".join(
+        json.dumps({k: v for k, v in r.items() if v is not None}) + "\n" for r in requests))
+    return {json.loads(line)["requestId"]: json.loads(line)["runRid"]
+            for line in said.splitlines()}
+
+
 def test_one_plan_in_three_places(shop):
     cases = list(make_cases())
     assert len(cases) > WORLDS / 2
@@ -118,10 +126,7 @@ def test_one_plan_in_three_places(shop):
     requests = [request for _, _, request in cases]
     for daemon in shop.daemons:
         daemon.wait_ready()
-    said = shop.must("submit", "-f", "-", stdin="".join(
-        json.dumps({k: v for k, v in r.items() if v is not None}) + "\n" for r in requests))
-    runs = {json.loads(line)["requestId"]: json.loads(line)["runRid"]
-            for line in said.splitlines()}
+    runs = submit(shop, requests)
     offline = plan_offline(shop, exported, requests)
     outcomes = set()
     for request, expected in zip(requests, offline):
@@ -139,3 +144,40 @@ def explained(shop, run, expected):
     if done.returncode != 0 or (done.stderr and '"build"' in expected):
         return None
     return done.stdout.rstrip("\n")
+
+
+def may_run_again(case, outcome):
+    """Forced builds, and what follows from jobs that are always stale."""
+    _, schedule, _ = case
+    causes = {job["reason"]["cause"] for job in outcome["build"]["jobs"]}
+    return schedule["versions"][-1]["action"].get("forceBuild") or \
+        ("alwaysStale" in causes and causes <= {"alwaysStale", "upstream"})
+
+
+def test_what_is_finished_is_up_to_date(shop):
+    """Every build is run, finished and asked for again: through Kafka and Redis."""
+    cases = list(make_cases())
+    shop.apply(merged(cases), "--prune")
+    for daemon in shop.daemons:
+        daemon.wait_ready()
+    first = [dict(r, requestId=f"first-{r['requestId']}") for _, _, r in cases]
+    submit(shop, first)
+    offline = plan_offline(shop, json.loads(shop.must("export")), first)
+    submitted = [i for i, text in enumerate(offline) if '"build":' in text]
+    assert len(submitted) > 10
+    for i in submitted:
+        build = json.loads(offline[i])["build"]["buildRid"]
+        wait_for("the build to be folded and finished",
+                 lambda: shop.run("build", "finish", build).returncode == 0)
+    again = [dict(cases[i][2], requestId=f"again-{i}") for i in submitted]
+    runs = submit(shop, again)
+    offline = plan_offline(shop, json.loads(shop.must("export")), again)
+    ignored = 0
+    for i, request, expected in zip(submitted, again, offline):
+        done = wait_for(f"the run of {request['requestId']} in the view",
+                        lambda: explained(shop, runs[request["requestId"]], expected))
+        assert done == expected
+        outcome = json.loads(expected)
+        ignored += outcome["result"]["type"] == "ignored"
+        assert outcome["why"]["cause"] == "upToDate" or may_run_again(cases[i], outcome)
+    assert ignored > 5
