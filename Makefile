@@ -1,6 +1,9 @@
 # schedrun: `make help` lists the targets.
 
 MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL)$(filter clean,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 .DEFAULT_GOAL := build
 
 CC = gcc
@@ -112,8 +115,9 @@ HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
     uv.h http_parser.h confuse.h systemd/sd-daemon.h \
     openssl/evp.h
 ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
+PART := $(if $(filter test,$(MAKECMDGOALS)),test lint,$(if $(filter run demo,$(MAKECMDGOALS)),run,build))
 $(info make: libraries are missing, installing them)
-$(if $(filter 0,$(shell deploy/local/deps.sh build 1>&2; echo $$?)),,$(error the libraries could not be installed))
+$(if $(filter 0,$(shell deploy/local/deps.sh $(PART) 1>&2; echo $$?)),,$(error the libraries could not be installed))
 endif
 
 run: build ## the whole system here, until ^C: Kafka, Redis, worker, adapter
