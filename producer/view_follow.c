@@ -10,7 +10,7 @@
 
 #define WAIT_MS 1000
 #define GIVEN_UP_MS 5000
-#define PAUSE_MAX_MS 16
+#define PAUSE_MAX_MS 4
 
 struct view_follow {
 	struct redis *redis;
