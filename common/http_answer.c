@@ -187,18 +187,11 @@ http_respond(struct http_request *request, const struct http_answer *answer)
 	http_connection_advance(connection);
 }
 
-struct http_stream *
-http_stream_start(struct http_request *request,
-    const struct http_answer *answer, loop_call *gone, void *argument)
+/* The head may repeat what stands in the request, which must be there yet. */
+static void
+begin_stream(struct http_connection *connection, struct http_stream *stream,
+    const struct http_answer *answer)
 {
-	struct http_connection *connection = take_leave(request);
-	struct http_stream *stream = memory_zalloc(1, sizeof *stream);
-
-	*stream = (struct http_stream){ connection, request->head.minor > 0,
-		gone, argument };
-	http_request_free(request);
-	if (connection == NULL)
-		return stream;
 	write_head(connection->server, answer);
 	if (stream->chunked)
 		buffer_append(&connection->server->out,
@@ -211,6 +204,20 @@ http_stream_start(struct http_request *request,
 	tcp_bound_unread(connection->tcp, STREAM_UNREAD);
 	http_server_enter(connection, PHASE_STREAM);
 	http_server_account(connection);
+}
+
+struct http_stream *
+http_stream_start(struct http_request *request,
+    const struct http_answer *answer, loop_call *gone, void *argument)
+{
+	struct http_connection *connection = take_leave(request);
+	struct http_stream *stream = memory_zalloc(1, sizeof *stream);
+
+	*stream = (struct http_stream){ connection, request->head.minor > 0,
+		gone, argument };
+	if (connection != NULL)
+		begin_stream(connection, stream, answer);
+	http_request_free(request);
 	return stream;
 }
 

@@ -1,53 +1,9 @@
 #include "producer/event_audience_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/memory.h"
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	return text_compare(*(const struct text *)a, *(const struct text *)b);
-}
-
-void
-audience_key_init(struct audience_key *key, enum http_profile profile,
-    const struct http_caller *caller, const struct text *schedules, size_t n)
-{
-	size_t size = n * sizeof *schedules, i;
-	char *at;
-
-	*key = (struct audience_key){ profile, *caller, NULL, n };
-	if (n == 0)
-		return;
-	for (i = 0; i < n; i++)
-		size += schedules[i].size;
-	key->schedules = memory_alloc(size);
-	at = (char *)(key->schedules + n);
-	for (i = 0; i < n; i++) {
-		memcpy(at, schedules[i].at, schedules[i].size);
-		key->schedules[i] = (struct text){ at, schedules[i].size };
-		at += schedules[i].size;
-	}
-	qsort(key->schedules, n, sizeof *key->schedules, compare_texts);
-}
-
-static bool
-is_same_key(const struct audience_key *a, const struct audience_key *b)
-{
-	size_t i;
-
-	if (a->profile != b->profile || a->n_schedules != b->n_schedules ||
-	    a->caller.known != b->caller.known ||
-	    memcmp(a->caller.user, b->caller.user, UUID_TEXT_SIZE) != 0)
-		return false;
-	for (i = 0; i < a->n_schedules; i++)
-		if (!text_equal(a->schedules[i], b->schedules[i]))
-			return false;
-	return true;
-}
 
 enum event_right
 audience_look(const struct audience *audience, const struct result_event *event)
@@ -55,9 +11,7 @@ audience_look(const struct audience *audience, const struct result_event *event)
 	const struct audience_key *key = &audience->key;
 	struct text rid = event->record.schedule_rid;
 
-	if (key->n_schedules > 0 &&
-	    bsearch(&rid, key->schedules, key->n_schedules,
-		sizeof *key->schedules, compare_texts) == NULL)
+	if (!audience_key_names(key, rid))
 		return EVENT_HIDDEN;
 	return event_rights_look(
 	    audience->hub->rights, &key->caller, rid, event->hash);
@@ -174,7 +128,7 @@ find_twin(const struct audience *audience)
 	while (other != NULL &&
 	    (other == audience || other->stage != STAGE_LIVE ||
 		other->at != audience->at ||
-		!is_same_key(&other->key, &audience->key)))
+		!audience_key_equal(&other->key, &audience->key)))
 		other = other->next;
 	return other;
 }

@@ -8,11 +8,11 @@
 #include "common/http_server.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "producer/audience_key.h"
 #include "producer/event_position.h"
 #include "producer/event_replay.h"
 #include "producer/event_rights.h"
 #include "producer/event_ring.h"
-#include "producer/http_auth.h"
 #include "producer/http_profile.h"
 
 /*
@@ -51,17 +51,6 @@ struct event_hub {
 	} shared[PROFILE_GA_UPPER + 1];
 };
 void event_hub_finish(struct event_hub *hub);
-
-/* Whom an audience is made of. */
-struct audience_key {
-	enum http_profile profile;
-	struct http_caller caller;
-	struct text *schedules; /* ascending, ours; n 0: all that he may see */
-	size_t n_schedules;
-};
-/* The names are copied. */
-void audience_key_init(struct audience_key *key, enum http_profile profile,
-    const struct http_caller *caller, const struct text *schedules, size_t n);
 
 struct subscriber {
 	struct subscriber *prev, *next; /* in the audience */

@@ -402,8 +402,8 @@ static void
 destroy(struct adapter *a)
 {
 	admin_stop(a->admin);
+	result_feed_stop(a->feed); /* it follows the fold */
 	view_fold_stop(a->fold);
-	result_feed_stop(a->feed);
 	http_events_stop(a->app.events);
 	http_probe_stop(a->probe);
 	work_pool_stop(a->app.pool);

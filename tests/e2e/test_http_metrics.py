@@ -78,7 +78,7 @@ def test_everything_is_there_at_0(system):
 
 
 def test_promtool_finds_nothing_to_blame(adapter):
-    adapter.run(SCHEDULE)
+    assert "result" in adapter.run(SCHEDULE, Prefer="wait=30").json()
     text = adapter.daemon.admin("/metrics")[1]
     done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
                           capture_output=True)
