@@ -68,6 +68,8 @@ plan_start_walk(struct plan *plan)
 		    graph_dataset(&plan->graph, plan->targets.at[i])->job;
 		struct graph_job *job = graph_job(&plan->graph, number);
 
+		if ((job->flags & JOB_TARGET) != 0)
+			continue; /* many targets may be of one job */
 		job->flags |= JOB_TARGET | JOB_MET;
 		for (k = 0; k < job->n_outputs; k++)
 			graph_knows(&plan->graph,

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import subprocess
 
@@ -207,6 +208,29 @@ def taken_by_graphviz(text):
     if shutil.which("dot"):  # the judge, where it is installed
         subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True,
                        stdout=subprocess.DEVNULL, timeout=60)
+
+
+def processor_time(line):
+    """Seconds of its own that the program takes to answer the line."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run([SCHEDRUN, "plan", "--jsonl"], input=line, text=True, check=True,
+                          stdout=subprocess.PIPE, timeout=60)
+    assert '"type":"submitted"' in done.stdout
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def test_many_targets_of_one_job_cost_no_more_than_one():
+    """A job of 50,000 outputs, looked at once and not once for each of its targets."""
+    case = {name: json.loads(json.dumps(CASES["manual-never-built"][name])) for name in DOCUMENTS}
+    names = [f"ri.foundry.main.dataset.o{i:05}" for i in range(50000)]
+    datasets = case["world"]["datasets"]
+    datasets.update((name, datasets["ri.foundry.main.dataset.a"]) for name in names)
+    case["world"]["jobSpecs"][0]["outputs"] = names
+    seconds = []
+    for n in (1, 10000):
+        case["version"]["action"]["target"]["targetRids"] = names[:n]
+        seconds.append(processor_time(json.dumps(case) + "\n"))
+    assert seconds[1] < 4 * seconds[0] + 0.1, seconds
 
 
 STATEMENT = re.compile(r'  (j\d+ -> j\d+|j\d+ \[label="([^"\\]|\\.)*"\]|rankdir=LR'
