@@ -128,7 +128,7 @@ demo: build ## the same, then stops
 	@deploy/local/deps.sh run
 	@deploy/local/run.sh demo
 
-e2e: build ## the programs on a real Kafka and Redis
+e2e: build $(BUILD)/integration/kafka ## the programs on a real Kafka and Redis
 	@deploy/local/deps.sh test
 	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
