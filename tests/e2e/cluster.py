@@ -144,3 +144,9 @@ class Cluster:
 
     def redis(self):
         return redis.Redis(port=self.redis_port)
+
+    def empty_redis(self):
+        """No key, and the settings as they should be, whatever was tried before."""
+        self.redis().flushall()
+        self.redis().config_set("maxmemory-policy", "noeviction")
+        self.redis().config_set("maxmemory", 0)

@@ -17,9 +17,7 @@ def servers(tmp_path_factory):
 @pytest.fixture
 def system(servers, tmp_path):
     """The programs on a Kafka and Redis of which nothing but this test is left."""
-    servers.redis().flushall()
-    servers.redis().config_set("maxmemory-policy", "noeviction")
-    servers.redis().config_set("maxmemory", 0)
+    servers.empty_redis()
     servers.redis().config_resetstat()
     system = programs.System(servers, tmp_path)
     yield system

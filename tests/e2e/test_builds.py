@@ -50,7 +50,7 @@ def build_catalogue():
 @pytest.fixture(scope="module")
 def shop(servers, tmp_path_factory):
     """One worker and one adapter for the whole file."""
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("builds"))
     system.delete_topics()
     system.init()

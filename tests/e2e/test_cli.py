@@ -262,7 +262,7 @@ def test_config_keys_lists_them_all():
 @pytest.fixture(scope="module")
 def shop(servers, tmp_path_factory):
     """One worker, one adapter, the catalogue of all outcomes, for the whole file."""
-    servers.redis().flushall()
+    servers.empty_redis()
     servers.redis().config_set("lazyfree-lazy-expire", "yes")
     servers.redis().config_set("lazyfree-lazy-user-del", "yes")
     system = programs.System(servers, tmp_path_factory.mktemp("cli"))

@@ -115,7 +115,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("corrupt"))
     system.delete_topics()
     system.init(partitions=1)

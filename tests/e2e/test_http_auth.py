@@ -75,7 +75,7 @@ class Adapter:
 @pytest.fixture(scope="module")
 def shared(servers, tmp_path_factory):
     """A system with a catalogue for all tests of this file."""
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("auth"))
     system.init()
     system.apply(catalogues.outcomes())

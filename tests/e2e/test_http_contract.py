@@ -37,7 +37,7 @@ PATHS = sorted({path for _, path, _, _ in ROUTES})
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("contract"))
     system.init()
     system.apply(catalogues.outcomes())
@@ -259,7 +259,7 @@ def test_redis_away_is_503_and_comes_back(servers, system, api):
 
 
 def test_an_empty_redis_is_not_an_empty_platform(servers, system, api):
-    servers.redis().flushall()
+    servers.empty_redis()
     for path in (f"/schedules/{STALE}", f"/scheduleVersions/{VERSION}",
                  f"/schedules/{STALE}/runs"):
         error(api.get(path), 503, "Default:ServiceUnavailable")

@@ -19,7 +19,7 @@ PRODUCE = 0
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
     """No worker: what is asked stays pending."""
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("drain"))
     system.init()
     system.apply(catalogues.outcomes())

@@ -26,7 +26,7 @@ PARTITIONS = 4
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("events"))
     system.init(PARTITIONS)
     system.apply(catalogues.outcomes())

@@ -44,7 +44,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def shared(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("hygiene"))
     system.init()
     system.apply(catalogues.outcomes())

@@ -24,7 +24,7 @@ PRODUCE = 0
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("idempotency"))
     system.init()
     system.apply(catalogues.outcomes())

@@ -26,7 +26,7 @@ HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: "
 
 @pytest.fixture(scope="module")
 def shared(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("limits"))
     system.init()
     system.apply(catalogues.outcomes())

@@ -16,7 +16,7 @@ BUILD = "ri.foundry.main.build."
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("lists"))
     system.init()
     catalogue = catalogues.outcomes()

@@ -30,7 +30,7 @@ CANARY = "c4n4ry-" + "5ecret"
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("metrics"))
     system.init()
     system.apply(catalogues.outcomes())

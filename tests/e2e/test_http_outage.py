@@ -21,7 +21,7 @@ RESULTS = "schedule-run-results"
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("outage"))
     system.init()
     system.apply(catalogues.outcomes())
@@ -263,15 +263,12 @@ def test_a_view_in_a_redis_of_its_own_is_told_apart(system, tmp_path_factory):
 @pytest.mark.parametrize("field, value, words", [
     ("format", "2", "format"), ("cluster", "another-cluster", "another-cluster")])
 def test_a_redis_of_another_kind_ends_it(system, servers, field, value, words):
+    """In a keyspace of its own: the programs that run beside it would end, too."""
     redis = servers.redis()
-    before = redis.hget("schedrun:meta", field)
-    redis.hset("schedrun:meta", field, value)
-    try:
-        wrong = Adapter(system, f"http-{field}", wait=False)
-        assert wrong.daemon.wait(20) == 78
-        assert words in wrong.daemon.log()
-    finally:
-        redis.hset("schedrun:meta", field, before)
+    redis.hset(f"{field}:meta", mapping={**redis.hgetall("schedrun:meta"), field: value})
+    wrong = Adapter(system, f"http-{field}", wait=False, redis__prefix=f"{field}:")
+    assert wrong.daemon.wait(20) == 78
+    assert words in wrong.daemon.log()
 
 
 def test_a_redis_without_anything_is_not_ready(system, servers, adapter):

@@ -23,7 +23,7 @@ def manual(*names):
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
     """One system for the file: each test makes the schedules that it changes."""
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("schedules"))
     system.init()
     catalogue = catalogues.outcomes()

@@ -72,7 +72,7 @@ class Sdk:
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("sdk"))
     system.init()
     catalogue = catalogues.outcomes()

@@ -22,7 +22,7 @@ SESSION = {"session.timeout.ms": "6000"}
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("view"))
     system.init(PARTITIONS)
     system.apply(catalogues.outcomes())

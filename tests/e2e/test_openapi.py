@@ -36,7 +36,7 @@ CHANGES = ("createSchedule", "replaceSchedule", "deleteSchedule", "pauseSchedule
 
 @pytest.fixture(scope="module")
 def system(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("openapi"))
     system.init()
     catalogue = catalogues.outcomes()

@@ -70,7 +70,7 @@ def merged(cases):
 
 @pytest.fixture(scope="module")
 def shop(servers, tmp_path_factory):
-    servers.redis().flushall()
+    servers.empty_redis()
     system = programs.System(servers, tmp_path_factory.mktemp("same-plan"))
     system.delete_topics()
     system.init()
