@@ -311,14 +311,27 @@ def check_dead(verdict, place, dead):
             verdict.blame("lost", f"bad record at {at} ({a.reason})")
 
 
+def wait_settled(bootstrap, topic, timeout=60):
+    """Until no transaction is open in it: what a killed worker leaves open hides
+    what others commit behind it, until Kafka ends that by its timeout."""
+    deadline = time.monotonic() + timeout
+    while log_ends(bootstrap, topic) != log_ends(bootstrap, topic, "read_uncommitted"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{topic}: a transaction stays open")
+        time.sleep(0.1)
+
+
 def judge_topics(bootstrap, asked, group="schedrun-worker", topics=None):
     topics = topics or {}
     requests = topics.get("requests", "schedule-run-requests")
+    outputs = [topics.get("results", "schedule-run-results"),
+               topics.get("builds", "schedule-builds"),
+               topics.get("dlq", "schedule-run-requests.dlq")]
+    for topic in outputs:
+        wait_settled(bootstrap, topic)
     return judge(
         asked,
-        read_topic(bootstrap, topics.get("results", "schedule-run-results")),
-        read_topic(bootstrap, topics.get("builds", "schedule-builds")),
-        read_topic(bootstrap, topics.get("dlq", "schedule-run-requests.dlq")),
+        *(read_topic(bootstrap, topic) for topic in outputs),
         committed_offsets(bootstrap, group, requests),
         log_ends(bootstrap, requests))
 

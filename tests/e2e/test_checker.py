@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from confluent_kafka import Producer
 
 import checker
 from checker import Asked, build_rid, encode, job_rid, judge, run_rid
@@ -166,3 +167,17 @@ def test_a_planted_fault_is_found(plant, kind):
     plant(story)
     verdict = story.judge()
     assert verdict.counts[kind] >= 1, verdict
+
+
+def test_what_a_killed_worker_leaves_open_is_awaited(system):
+    topic = "schedule-run-results"
+    system.init(partitions=1)
+    producer = Producer({"bootstrap.servers": system.bootstrap, "transactional.id": "left open"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, b"unseen")
+    producer.flush(30)
+    with pytest.raises(TimeoutError, match="stays open"):
+        checker.wait_settled(system.bootstrap, topic, timeout=1)
+    producer.abort_transaction(30)
+    checker.wait_settled(system.bootstrap, topic)

@@ -309,8 +309,8 @@ look_at_group(
 	do {
 		err.kind = 0;
 		rc = kafka_admin_group(admin, name, arena, info, 5000, &err);
-	} while (rc != 0 && err.kind == ERROR_RETRY &&
-	    clock_monotonic_ms() < until);
+	} while (
+	    rc != 0 && err.kind == ERROR_RETRY && clock_monotonic_ms() < until);
 	return rc;
 }
 
