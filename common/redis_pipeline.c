@@ -18,7 +18,6 @@
 /* Each element of an answer takes 4 bytes or more of it. */
 #define REPLY_ELEMENTS_MAX (REPLY_SIZE_MAX / 4)
 
-/* A reply is hiredis's own, seen through an opaque pointer. */
 struct redis {
 	struct redis_url *url;
 	char *username, *password, *client_name;
@@ -30,12 +29,6 @@ struct redis {
 	bool was_too_large; /* the answer that was received last */
 	bool away;          /* whoever tried last had no answer */
 };
-
-static const redisReply *
-unwrap(const struct redis_reply *reply)
-{
-	return (const redisReply *)(const void *)reply;
-}
 
 static struct timeval
 timeval_of(int ms)
@@ -62,8 +55,8 @@ redis_create(const struct redis_settings *settings, struct error *err)
 	return redis;
 }
 
-static void
-disconnect(struct redis *redis)
+void
+redis_disconnect(struct redis *redis)
 {
 	if (redis->context != NULL)
 		redisFree(redis->context);
@@ -76,7 +69,7 @@ redis_destroy(struct redis *redis)
 {
 	if (redis == NULL)
 		return;
-	disconnect(redis);
+	redis_disconnect(redis);
 	buffer_finish(&redis->out);
 	redis_url_destroy(redis->url);
 	if (redis->password != NULL)
@@ -100,12 +93,6 @@ redis_is_away(const struct redis *redis)
 }
 
 void
-redis_disconnect(struct redis *redis)
-{
-	disconnect(redis);
-}
-
-void
 redis_drop_closed(struct redis *redis)
 {
 	char byte;
@@ -115,7 +102,7 @@ redis_drop_closed(struct redis *redis)
 		return;
 	n = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		disconnect(redis);
+		redis_disconnect(redis);
 }
 
 const char *
@@ -140,7 +127,7 @@ fail(struct redis *redis, struct error *err, const char *doing)
 		reason = redis->context->errstr;
 	error_set(err, ERROR_RETRY, "redis %s: %s: %s", redis->address, doing,
 	    reason);
-	disconnect(redis);
+	redis_disconnect(redis);
 	redis->away = true;
 	return -1;
 }
@@ -274,7 +261,7 @@ connect_host(
 	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0;
 	if (!redis->away)
 		return 0;
-	disconnect(redis);
+	redis_disconnect(redis);
 	return -1;
 }
 
@@ -373,7 +360,7 @@ redis_receive(struct redis *redis, struct error *err)
 		    REDIS_OK) {
 			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
 			    redis->address, redis->context->reader->errstr);
-			disconnect(redis);
+			redis_disconnect(redis);
 			redis->away = true;
 			return NULL;
 		}
@@ -390,7 +377,7 @@ redis_receive(struct redis *redis, struct error *err)
 			error_set(err, ERROR_RETRY,
 			    "redis %s: an answer of more than %zu bytes",
 			    redis->address, REPLY_SIZE_MAX);
-			disconnect(redis);
+			redis_disconnect(redis);
 			return NULL;
 		}
 	}
@@ -495,127 +482,4 @@ redis_run_script(struct redis *redis, struct redis_script *script,
 	redis_reply_destroy(reply);
 	append_eval(redis, "EVAL", script->source, keys, n_keys, args, n_args);
 	return redis_receive(redis, err);
-}
-
-void
-redis_reply_destroy(struct redis_reply *reply)
-{
-	if (reply != NULL)
-		freeReplyObject(reply);
-}
-
-enum redis_type
-redis_reply_type(const struct redis_reply *reply)
-{
-	switch (unwrap(reply)->type) {
-	case REDIS_REPLY_STRING:
-		return REDIS_STRING;
-	case REDIS_REPLY_STATUS:
-		return REDIS_STATUS;
-	case REDIS_REPLY_INTEGER:
-		return REDIS_INTEGER;
-	case REDIS_REPLY_ARRAY:
-		return REDIS_ARRAY;
-	case REDIS_REPLY_ERROR:
-		return REDIS_ERROR;
-	default: /* hiredis's numbers, of which NIL is left */
-		return REDIS_NIL;
-	}
-}
-
-struct text
-redis_reply_text(const struct redis_reply *reply)
-{
-	const redisReply *r = unwrap(reply);
-
-	if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
-	    r->type == REDIS_REPLY_ERROR)
-		return (struct text){ r->str, r->len };
-	return TEXT_NONE;
-}
-
-int64_t
-redis_reply_integer(const struct redis_reply *reply)
-{
-	const redisReply *r = unwrap(reply);
-
-	return r->type == REDIS_REPLY_INTEGER ? r->integer : 0;
-}
-
-size_t
-redis_reply_size(const struct redis_reply *reply)
-{
-	const redisReply *r = unwrap(reply);
-
-	return r->type == REDIS_REPLY_ARRAY ? r->elements : 0;
-}
-
-const struct redis_reply *
-redis_reply_at(const struct redis_reply *reply, size_t i)
-{
-	return (const struct redis_reply *)unwrap(reply)->element[i];
-}
-
-bool
-redis_reply_is_noscript(const struct redis_reply *reply)
-{
-	return redis_reply_type(reply) == REDIS_ERROR &&
-	    text_starts_with(redis_reply_text(reply), TEXT("NOSCRIPT"));
-}
-
-/* What an error answer's first word asks the caller to do. */
-static const struct error_class {
-	const char *word;
-	enum error_kind kind;
-	int exit_code;
-} error_classes[] = {
-	{ "LOADING", ERROR_RETRY, 0 },
-	{ "READONLY", ERROR_RETRY, 0 },
-	{ "MASTERDOWN", ERROR_RETRY, 0 },
-	{ "MISCONF", ERROR_RETRY, 0 },
-	{ "NOREPLICAS", ERROR_RETRY, 0 },
-	{ "OOM", ERROR_RETRY, 0 },
-	{ "BUSY", ERROR_RETRY, 0 },
-	{ "TRYAGAIN", ERROR_RETRY, 0 },
-	{ "CLUSTERDOWN", ERROR_RETRY, 0 },
-	{ "NOSCRIPT", ERROR_RETRY, 0 },
-	{ "ERR max number of clients", ERROR_RETRY, 0 },
-	{ "ERR AUTH", ERROR_FATAL, 77 }, /* a password where none is set */
-	{ "DENIED", ERROR_FATAL, 77 },   /* protected mode */
-	{ "NOAUTH", ERROR_FATAL, 77 },
-	{ "WRONGPASS", ERROR_FATAL, 77 },
-	{ "NOPERM", ERROR_FATAL, 77 },
-	{ "MOVED", ERROR_FATAL, 78 },
-	{ "WRONGTYPE", ERROR_RETRY, 0 },
-};
-
-static const struct error_class *
-find_class(struct text answer)
-{
-	static const struct error_class other = { "", ERROR_FATAL, 70 };
-	size_t i;
-
-	for (i = 0; i < sizeof error_classes / sizeof error_classes[0]; i++)
-		if (text_starts_with(answer, text_from(error_classes[i].word)))
-			return &error_classes[i];
-	return &other;
-}
-
-int
-redis_reply_error(struct redis *redis, const struct redis_reply *reply,
-    const char *what, struct error *err)
-{
-	struct text answer = redis_reply_text(reply);
-	const struct error_class *class;
-
-	if (redis_reply_type(reply) != REDIS_ERROR)
-		return 0;
-	class = find_class(answer);
-	error_set(err, class->kind, "redis %s: %s: %.*s", redis->address, what,
-	    TEXT_ARG(answer));
-	if (err != NULL)
-		err->exit_code = class->exit_code;
-	if (text_starts_with(answer, TEXT("READONLY")))
-		disconnect(redis);
-	return -1;
 }

@@ -3,25 +3,8 @@
 #include <string.h>
 
 #include "common/arena.h"
+#include "common/entry_table.h"
 
-/*
- * Tables in memory by open addressing: a slot keeps the hash, so that a probe
- * touches the entry only when it is (nearly surely) the right one.  Entries
- * live in the world's arena and never move; tables that were outgrown stay
- * there until the reset, at most as much again as the last one.
- */
-struct slot {
-	size_t hash;
-	void *entry;
-};
-
-struct table {
-	struct slot *slots;
-	size_t mask; /* slots - 1; slots are a power of two */
-	size_t n;
-};
-
-#define TABLE_SMALL 64
 /* Beyond so many branches with a place, a dataset's specs are found by hash. */
 #define SPECS_IN_LIST 8
 /* So many projects are each asked whether they reference a dataset at once. */
@@ -55,7 +38,7 @@ struct world {
 	bool complete;
 	struct arena *home;  /* holds this struct */
 	struct arena *arena; /* holds what a reset forgets */
-	struct table datasets, users, roles, references, specs, damages;
+	struct entry_table datasets, users, roles, references, specs, damages;
 	struct need *needs;
 	size_t n_needs, needs_capacity;
 	struct world_limits limits;
@@ -63,71 +46,6 @@ struct world {
 
 static const struct world_limits default_limits = { WORLD_MAX_JOBS,
 	WORLD_MAX_INPUTS, INT32_MAX };
-
-static void
-table_init(struct table *table, struct arena *arena, size_t slots)
-{
-	table->slots = arena_zalloc(arena, slots, sizeof *table->slots);
-	table->mask = slots - 1;
-	table->n = 0;
-}
-
-static void
-table_grow(struct table *table, struct arena *arena)
-{
-	struct slot *old = table->slots;
-	size_t n = table->mask + 1, i, at;
-
-	table->slots = arena_zalloc(arena, 2 * n, sizeof *table->slots);
-	table->mask = 2 * n - 1;
-	for (i = 0; i < n; i++) {
-		if (old[i].entry == NULL)
-			continue;
-		at = old[i].hash & table->mask;
-		while (table->slots[at].entry != NULL)
-			at = (at + 1) & table->mask;
-		table->slots[at] = old[i];
-	}
-}
-
-/* The entry of this hash that `is` the key's, or the free slot to put it. */
-static inline struct slot *
-table_find(const struct table *table, size_t hash, const void *key,
-    bool (*is)(const void *entry, const void *key))
-{
-	size_t at = hash & table->mask;
-
-	for (;; at = (at + 1) & table->mask) {
-		struct slot *slot = &table->slots[at];
-
-		if (slot->entry == NULL)
-			return slot;
-		if (slot->hash == hash && is(slot->entry, key))
-			return slot;
-	}
-}
-
-/* Fills a free slot; the pointer to it is worth nothing afterwards. */
-static void
-table_fill(struct table *table, struct arena *arena, struct slot *slot,
-    size_t hash, void *entry)
-{
-	slot->hash = hash;
-	slot->entry = entry;
-	if (++table->n > (table->mask + 1) / 2)
-		table_grow(table, arena);
-}
-
-/* Room for as much as was in it before, so that batches alike don't regrow. */
-static void
-table_reset(struct table *table, struct arena *arena)
-{
-	size_t slots = TABLE_SMALL;
-
-	while (slots < 2 * table->n)
-		slots *= 2;
-	table_init(table, arena, slots);
-}
 
 static inline bool
 same_text(struct text a, struct text b)
@@ -215,12 +133,12 @@ world_reset(struct world *world)
 	struct arena *arena = world->arena;
 
 	arena_reset(arena, arena_used(arena));
-	table_reset(&world->datasets, arena);
-	table_reset(&world->users, arena);
-	table_reset(&world->roles, arena);
-	table_reset(&world->references, arena);
-	table_reset(&world->specs, arena);
-	table_reset(&world->damages, arena);
+	entry_table_reset(&world->datasets, arena);
+	entry_table_reset(&world->users, arena);
+	entry_table_reset(&world->roles, arena);
+	entry_table_reset(&world->references, arena);
+	entry_table_reset(&world->specs, arena);
+	entry_table_reset(&world->damages, arena);
 	world->needs = NULL;
 	world->n_needs = world->needs_capacity = 0;
 	world->limits = default_limits;
@@ -230,14 +148,15 @@ struct world_dataset *
 world_dataset(struct world *world, struct text rid)
 {
 	size_t hash = text_hash(rid);
-	struct slot *slot =
-	    table_find(&world->datasets, hash, &rid, is_dataset);
+	struct entry_slot *slot =
+	    entry_table_find(&world->datasets, hash, &rid, is_dataset);
 	struct world_dataset *dataset = slot->entry;
 
 	if (dataset == NULL) {
 		dataset = arena_zalloc(world->arena, 1, sizeof *dataset);
 		dataset->rid = rid;
-		table_fill(&world->datasets, world->arena, slot, hash, dataset);
+		entry_table_fill(
+		    &world->datasets, world->arena, slot, hash, dataset);
 	}
 	return dataset;
 }
@@ -246,13 +165,14 @@ struct world_user *
 world_user(struct world *world, struct text name)
 {
 	size_t hash = text_hash(name);
-	struct slot *slot = table_find(&world->users, hash, &name, is_user);
+	struct entry_slot *slot =
+	    entry_table_find(&world->users, hash, &name, is_user);
 	struct world_user *user = slot->entry;
 
 	if (user == NULL) {
 		user = arena_zalloc(world->arena, 1, sizeof *user);
 		user->name = name;
-		table_fill(&world->users, world->arena, slot, hash, user);
+		entry_table_fill(&world->users, world->arena, slot, hash, user);
 	}
 	return user;
 }
@@ -280,8 +200,8 @@ find_spec(const struct world *world, const struct world_dataset *dataset,
 	}
 	if (dataset->n_specs <= SPECS_IN_LIST)
 		return NULL;
-	place = table_find(&world->specs, hash_spec_place(dataset, branch),
-	    &key, is_spec_place)
+	place = entry_table_find(&world->specs,
+	    hash_spec_place(dataset, branch), &key, is_spec_place)
 		    ->entry;
 	return place != NULL ? place->spec : NULL;
 }
@@ -294,8 +214,9 @@ index_spec(struct world *world, const struct world_dataset *dataset,
 	size_t hash = hash_spec_place(dataset, spec->branch);
 
 	*place = (struct spec_place){ dataset, spec };
-	table_fill(&world->specs, world->arena,
-	    table_find(&world->specs, hash, place, is_spec_place), hash, place);
+	entry_table_fill(&world->specs, world->arena,
+	    entry_table_find(&world->specs, hash, place, is_spec_place), hash,
+	    place);
 }
 
 struct world_spec *
@@ -320,18 +241,18 @@ world_spec(
 }
 
 static struct pair *
-find_pair(
-    struct world *world, struct table *table, struct text a, struct text b)
+find_pair(struct world *world, struct entry_table *table, struct text a,
+    struct text b)
 {
 	struct pair key = { .a = a, .b = b }, *pair;
 	size_t hash = mix(text_hash(a), text_hash(b));
-	struct slot *slot = table_find(table, hash, &key, is_pair);
+	struct entry_slot *slot = entry_table_find(table, hash, &key, is_pair);
 
 	if (slot->entry != NULL)
 		return slot->entry;
 	pair = arena_alloc(world->arena, sizeof *pair);
 	*pair = key;
-	table_fill(table, world->arena, slot, hash, pair);
+	entry_table_fill(table, world->arena, slot, hash, pair);
 	return pair;
 }
 
@@ -602,22 +523,23 @@ world_put_damage(
 {
 	const void *thing = mark_damaged(need);
 	size_t hash = hash_pointer(thing);
-	struct slot *slot = table_find(&world->damages, hash, thing, is_damage);
+	struct entry_slot *slot =
+	    entry_table_find(&world->damages, hash, thing, is_damage);
 	struct damage *damage;
 
 	if (slot->entry != NULL)
 		return; /* the first message is as good as the next */
 	damage = arena_alloc(world->arena, sizeof *damage);
 	*damage = (struct damage){ thing, message };
-	table_fill(&world->damages, world->arena, slot, hash, damage);
+	entry_table_fill(&world->damages, world->arena, slot, hash, damage);
 }
 
 struct text
 world_damage(const struct world *world, const void *thing)
 {
-	const struct damage *damage =
-	    table_find(&world->damages, hash_pointer(thing), thing, is_damage)
-		->entry;
+	const struct damage *damage = entry_table_find(
+	    &world->damages, hash_pointer(thing), thing, is_damage)
+					  ->entry;
 
 	return damage != NULL ? damage->message : TEXT_NONE;
 }
