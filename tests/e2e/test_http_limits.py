@@ -239,7 +239,9 @@ def test_ten_thousand_connections_in_bounded_memory(shared, capsys):
         assert connection.answer().status == 200, "they are still served"
     with capsys.disabled():
         print(f"[{each:.0f} bytes each]", end=" ")
-    assert each <= 4096, f"{each} bytes for an idle connection"
+    # Sanitizers put zones around each allocation and keep what was freed.
+    most = 4 * 4096 if programs.SANITIZE else 4096
+    assert each <= most, f"{each} bytes for an idle connection"
     for connection in held:
         connection.close()
     wait_for("all to be gone", lambda: server.daemon.metric("schedrun_http_connections") <= 1, 10)

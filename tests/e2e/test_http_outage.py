@@ -235,6 +235,20 @@ def test_started_before_kafka_and_redis(system, servers):
     assert early.daemon.stop() == 0
 
 
+def test_a_restart_of_redis_is_over_when_it_is(servers, adapter):
+    """Between two looks of the probe (2 s): its old connection tells of no outage."""
+    def ask():
+        return adapter.call("GET", f"{API}/schedules/{SCHEDULE}?preview=true").status_code
+
+    wait_for("the schedule", lambda: ask() == 200)
+    servers.stop_redis()
+    servers.start_redis()
+    wait_for("the schedule", lambda: ask() == 200)
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        assert ask() == 200
+
+
 def test_a_view_in_a_redis_of_its_own_is_told_apart(system, tmp_path_factory):
     import cluster
     own = cluster.Cluster.__new__(cluster.Cluster)
