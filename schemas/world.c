@@ -144,10 +144,9 @@ world_reset(struct world *world)
 	world->limits = default_limits;
 }
 
-struct world_dataset *
-world_dataset(struct world *world, struct text rid)
+static struct world_dataset *
+find_dataset(struct world *world, struct text rid, size_t hash)
 {
-	size_t hash = text_hash(rid);
 	struct entry_slot *slot =
 	    entry_table_find(&world->datasets, hash, &rid, is_dataset);
 	struct world_dataset *dataset = slot->entry;
@@ -159,6 +158,33 @@ world_dataset(struct world *world, struct text rid)
 		    &world->datasets, world->arena, slot, hash, dataset);
 	}
 	return dataset;
+}
+
+struct world_dataset *
+world_dataset(struct world *world, struct text rid)
+{
+	return find_dataset(world, rid, text_hash(rid));
+}
+
+void
+world_inputs(struct world *world, const struct spec_input *inputs, size_t n,
+    struct world_dataset **datasets)
+{
+	const struct entry_table *table = &world->datasets;
+	size_t hashes[WORLD_LOOKUPS], i;
+
+	if (n == 1) {
+		datasets[0] = world_dataset(world, inputs[0].rid);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		hashes[i] = text_hash(inputs[i].rid);
+		__builtin_prefetch(&table->slots[hashes[i] & table->mask]);
+	}
+	for (i = 0; i < n; i++)
+		__builtin_prefetch(table->slots[hashes[i] & table->mask].entry);
+	for (i = 0; i < n; i++)
+		datasets[i] = find_dataset(world, inputs[i].rid, hashes[i]);
 }
 
 struct world_user *

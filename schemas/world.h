@@ -142,6 +142,13 @@ void world_reset(struct world *world);   /* forgets everything */
 
 /* The dataset's place, made if it isn't there; never NULL. */
 struct world_dataset *world_dataset(struct world *world, struct text rid);
+/*
+ * The places of what a job reads, at most WORLD_LOOKUPS of them: side by side,
+ * so that the cache misses of one lookup hide behind those of the others.
+ */
+#define WORLD_LOOKUPS 16
+void world_inputs(struct world *world, const struct spec_input *inputs,
+    size_t n, struct world_dataset **datasets);
 /* The place for who writes `dataset` on `branch`, made if need be. */
 struct world_spec *world_spec(
     struct world *world, struct world_dataset *dataset, struct text branch);

@@ -116,10 +116,9 @@ add_number(struct graph *graph)
 		put_number(graph, i);
 }
 
-uint32_t
-graph_add_dataset(struct graph *graph, struct text rid)
+static uint32_t
+add_dataset(struct graph *graph, struct world_dataset *dataset)
 {
-	struct world_dataset *dataset = world_dataset(graph->world, rid);
 	uint32_t number = find_number(graph, dataset);
 	struct graph_dataset *added;
 
@@ -133,6 +132,12 @@ graph_add_dataset(struct graph *graph, struct text rid)
 	};
 	add_number(graph);
 	return number;
+}
+
+uint32_t
+graph_add_dataset(struct graph *graph, struct text rid)
+{
+	return add_dataset(graph, world_dataset(graph->world, rid));
 }
 
 uint32_t
@@ -183,24 +188,40 @@ add_job(struct graph *graph, uint32_t dataset, const struct job_spec *spec)
 	return number;
 }
 
+/* Numbers a few inputs, looked up side by side. */
+static void
+add_inputs(struct graph *graph, const struct spec_input *inputs, size_t n,
+    uint32_t *numbers)
+{
+	struct world_dataset *datasets[WORLD_LOOKUPS];
+	size_t i;
+
+	world_inputs(graph->world, inputs, n, datasets);
+	for (i = 0; i < n; i++) {
+		struct text branch = inputs[i].branch;
+
+		numbers[i] = add_dataset(graph, datasets[i]);
+		if (branch.at != NULL)
+			numbers[i] |= INPUT_PINNED;
+		if (branch.at == NULL || text_equal(branch, graph->chain[0]))
+			numbers[i] |= INPUT_ON_BRANCH;
+	}
+}
+
 void
 graph_add_inputs(struct graph *graph, struct graph_job *job)
 {
 	const struct job_spec *spec = job->spec;
-	size_t i;
+	size_t at, n;
 
 	if (job->inputs != NULL)
 		return;
 	job->inputs = take_numbers(graph, spec->n_inputs);
-	for (i = 0; i < spec->n_inputs; i++) {
-		const struct spec_input *input = &spec->inputs[i];
-
-		job->inputs[i] = graph_add_dataset(graph, input->rid);
-		if (input->branch.at != NULL)
-			job->inputs[i] |= INPUT_PINNED;
-		if (input->branch.at == NULL ||
-		    text_equal(input->branch, graph->chain[0]))
-			job->inputs[i] |= INPUT_ON_BRANCH;
+	for (at = 0; at < spec->n_inputs; at += n) {
+		n = spec->n_inputs - at;
+		if (n > WORLD_LOOKUPS)
+			n = WORLD_LOOKUPS;
+		add_inputs(graph, &spec->inputs[at], n, &job->inputs[at]);
 	}
 }
 
