@@ -233,6 +233,27 @@ def test_many_targets_of_one_job_cost_no_more_than_one():
     assert seconds[1] < 4 * seconds[0] + 0.1, seconds
 
 
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 32, 33, 1000])
+def test_a_job_that_reads_many(n):
+    """Inputs are looked up several at a time: none is lost or mixed up at the seams."""
+    case = {name: json.loads(json.dumps(CASES["manual-never-built"][name])) for name in DOCUMENTS}
+    names = [f"ri.foundry.main.dataset.i{i:04}" for i in range(n)]
+    project = case["world"]["datasets"]["ri.foundry.main.dataset.a"]["project"]
+    for i, name in enumerate(names):
+        case["world"]["datasets"][name] = {"project": project, "branches": {
+            branch: {"head": f"ri.foundry.main.transaction.{branch}-{i}"}
+            for branch in ("master", "stable")}}
+    case["world"]["jobSpecs"][0]["inputs"] = [
+        {"rid": name, "branch": "stable"} if i % 3 == 0 else name
+        for i, name in reversed(list(enumerate(names)))]
+    done = subprocess.run([SCHEDRUN, "plan", "--jsonl"], input=json.dumps(case) + "\n", text=True,
+                          check=True, stdout=subprocess.PIPE, timeout=60)
+    branches = ["stable" if i % 3 == 0 else "master" for i in range(n)]
+    assert json.loads(done.stdout)["build"]["jobs"][0]["inputs"] == [
+        {"rid": name, "branch": branch, "transaction": f"ri.foundry.main.transaction.{branch}-{i}"}
+        for i, (name, branch) in enumerate(zip(names, branches))]
+
+
 STATEMENT = re.compile(r'  (j\d+ -> j\d+|j\d+ \[label="([^"\\]|\\.)*"\]|rankdir=LR'
                        r'|node \[shape=box\]|label="([^"\\]|\\.)*");')
 
