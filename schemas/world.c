@@ -1,5 +1,6 @@
 #include "schemas/world.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/arena.h"
@@ -173,10 +174,7 @@ world_inputs(struct world *world, const struct spec_input *inputs, size_t n,
 	const struct entry_table *table = &world->datasets;
 	size_t hashes[WORLD_LOOKUPS], i;
 
-	if (n == 1) {
-		datasets[0] = world_dataset(world, inputs[0].rid);
-		return;
-	}
+	assert(n <= WORLD_LOOKUPS);
 	for (i = 0; i < n; i++) {
 		hashes[i] = text_hash(inputs[i].rid);
 		__builtin_prefetch(&table->slots[hashes[i] & table->mask]);

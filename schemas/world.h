@@ -143,8 +143,9 @@ void world_reset(struct world *world);   /* forgets everything */
 /* The dataset's place, made if it isn't there; never NULL. */
 struct world_dataset *world_dataset(struct world *world, struct text rid);
 /*
- * The places of what a job reads, at most WORLD_LOOKUPS of them: side by side,
- * so that the cache misses of one lookup hide behind those of the others.
+ * As world_dataset for `n` inputs of a job, at most WORLD_LOOKUPS: datasets[i]
+ * is that of inputs[i].  They are looked up side by side, so that the cache
+ * misses of one hide behind those of the others.
  */
 #define WORLD_LOOKUPS 16
 void world_inputs(struct world *world, const struct spec_input *inputs,
