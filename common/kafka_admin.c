@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/kafka_admin_request.h"
@@ -304,26 +303,49 @@ create_all(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics,
 	return rc;
 }
 
-/* Brokers hear of a new topic one after the other. */
+/* Brokers hear of a new topic one after the other, its leaders too. */
 static int
-wait_until_there(struct kafka_admin *admin,
-    const struct kafka_topic_spec *specs, size_t n, int64_t until,
+wait_for_partitions(struct kafka_admin *admin, const char *name, int64_t until,
+    int32_t *n, struct error *err)
+{
+	struct kafka_topic topic = { .name = name };
+
+	do {
+		int64_t left = until - clock_monotonic_ms();
+		if (describe_partitions(
+			admin, &topic, left > 1 ? (int)left : 1, err) != 0)
+			return -1;
+		*n = topic.partitions;
+	} while (*n == 0 && kafka_admin_rest(admin, until));
+	return *n > 0 ? 0
+		      : error_set(err, ERROR_RETRY,
+			    "topic %s is created but not there yet", name);
+}
+
+static int
+wait_for_leader(struct kafka_admin *admin, struct kafka_partition of,
+    int64_t until, struct error *err)
+{
+	struct kafka_range range;
+
+	while (kafka_admin_range(admin, of, &range, until, err) != 0)
+		if (err->kind != ERROR_INPUT || !kafka_admin_rest(admin, until))
+			return -1;
+	return 0;
+}
+
+static int
+wait_until_there(struct kafka_admin *admin, const char *name, int64_t until,
     struct error *err)
 {
-	for (size_t i = 0; i < n;) {
-		struct kafka_topic topic = { .name = specs[i].name };
-		int64_t left = until - clock_monotonic_ms();
-		if (left <= 0)
-			return error_set(err, ERROR_RETRY,
-			    "topic %s is created but not there yet",
-			    topic.name);
-		if (describe_partitions(admin, &topic, (int)left, err) != 0)
+	struct kafka_partition of = { .topic = name };
+	int32_t n;
+
+	if (wait_for_partitions(admin, name, until, &n, err) != 0)
+		return -1;
+	for (; of.partition < n; of.partition++)
+		if (wait_for_leader(admin, of, until, err) != 0)
 			return -1;
-		if (topic.partitions > 0)
-			i++;
-		else
-			nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
-	}
 	return 0;
 }
 
@@ -336,6 +358,7 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 	rd_kafka_AdminOptions_t *options;
 	size_t made = 0;
 	char text[256];
+	int64_t until;
 	int rc = -1;
 
 	if (topics == NULL)
@@ -351,9 +374,10 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 	if (made == n)
 		rc = create_all(
 		    admin, topics, specs, n, options, timeout_ms, err);
-	if (rc == 0 && !validate_only)
-		rc = wait_until_there(
-		    admin, specs, n, clock_monotonic_ms() + timeout_ms, err);
+	until = clock_monotonic_ms() + timeout_ms;
+	for (size_t i = 0; rc == 0 && !validate_only && i < n; i++)
+		if (!specs[i].existed)
+			rc = wait_until_there(admin, specs[i].name, until, err);
 	rd_kafka_NewTopic_destroy_array(topics, made);
 	rd_kafka_AdminOptions_destroy(options);
 	free(topics);

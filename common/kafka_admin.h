@@ -59,7 +59,10 @@ struct kafka_topic_spec {
 	size_t n_configs;
 	bool existed; /* out: it was there already, nothing was done */
 };
-/* With `validate_only` the broker checks and creates nothing. */
+/*
+ * Returns when each new partition's leader answers.  With `validate_only` the
+ * broker checks and creates nothing.
+ */
 int kafka_admin_create_topics(struct kafka_admin *admin,
     struct kafka_topic_spec *specs, size_t n, bool validate_only,
     int timeout_ms, struct error *err);

@@ -158,17 +158,16 @@ kafka_admin_ranges(struct kafka_admin *admin, const char *topic,
     int64_t *starts, int64_t *ends, size_t n, int timeout_ms, struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
+	struct kafka_partition of = { .topic = topic };
+	struct kafka_range range;
 
 	for (size_t i = 0; i < n; i++) {
-		int64_t left = until - clock_monotonic_ms();
-		rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-		    admin->handle, topic, (int32_t)i, &starts[i], &ends[i],
-		    left > 1 ? (int)left : 1);
-		if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return kafka_admin_fail(
-			    admin, code, err, topic, "ask for the log's range");
+		of.partition = (int32_t)i;
+		if (kafka_admin_range(admin, of, &range, until, err) != 0)
+			return -1;
+		starts[i] = range.start;
+		ends[i] = range.end;
 	}
-	kafka_client_answered(&admin->client);
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "common/clock.h"
+
 int
 kafka_admin_fail(struct kafka_admin *admin, int code, struct error *err,
     const char *what, const char *detail)
@@ -47,4 +49,28 @@ kafka_admin_answer(struct kafka_admin *admin, int timeout_ms, const char *what,
 	}
 	kafka_client_answered(&admin->client);
 	return event;
+}
+
+bool
+kafka_admin_rest(struct kafka_admin *admin, int64_t until)
+{
+	if (clock_monotonic_ms() >= until)
+		return false;
+	rd_kafka_poll(admin->handle, 10);
+	return true;
+}
+
+int
+kafka_admin_range(struct kafka_admin *admin, struct kafka_partition of,
+    struct kafka_range *range, int64_t until, struct error *err)
+{
+	int rc;
+
+	do {
+		int64_t left = until - clock_monotonic_ms();
+		rc = kafka_query_range(&admin->client, admin->handle, of, range,
+		    left > 1 ? (int)left : 1, err);
+	} while (rc != 0 && err->kind == ERROR_RETRY &&
+	    kafka_admin_rest(admin, until));
+	return rc;
 }

@@ -356,6 +356,31 @@ test_admin(void)
 	arena_destroy(arena);
 }
 
+/* A topic that was made answers: its leaders are ready, not only named. */
+static void
+test_new_topics(void)
+{
+	char name[64];
+	const char *names[] = { name };
+	struct kafka_topic_spec spec = {
+		.name = name, .partitions = PARTITIONS, .replication = 1
+	};
+	int64_t starts[PARTITIONS], ends[PARTITIONS];
+
+	for (int i = 0; i < 50; i++) {
+		struct error err = { 0 };
+		snprintf(name, sizeof name, "it-%d-new-%d", (int)getpid(), i);
+		must(kafka_admin_create_topics(
+			 admin, &spec, 1, false, 10000, &err) == 0,
+		    "create a topic", &err);
+		if (!CHECK(kafka_admin_ranges(admin, name, starts, ends,
+			       PARTITIONS, 5000, &err) == 0))
+			printf("  %s: %s\n", name, err.message);
+		CHECK(kafka_admin_delete_topics(admin, names, 1, 10000, &err) ==
+		    0);
+	}
+}
+
 static void
 test_through(void)
 {
@@ -1002,6 +1027,7 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	{ "admin", test_admin },
+	{ "new_topics", test_new_topics },
 	{ "through", test_through },
 	{ "visibility", test_visibility },
 	{ "nulls", test_nulls },
