@@ -216,7 +216,8 @@ graph_add_inputs(struct graph *graph, struct graph_job *job)
 
 	if (job->inputs != NULL)
 		return;
-	job->inputs = take_numbers(graph, spec->n_inputs);
+	job->inputs = take_numbers(graph, 2 * spec->n_inputs);
+	job->producers = job->inputs + spec->n_inputs;
 	for (at = 0; at < spec->n_inputs; at += n) {
 		n = spec->n_inputs - at;
 		if (n > WORLD_LOOKUPS)

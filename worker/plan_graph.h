@@ -72,7 +72,8 @@ enum job_flag {
  */
 struct graph_job {
 	const struct job_spec *spec;
-	uint32_t *inputs; /* once reached */
+	uint32_t *inputs;    /* once reached */
+	uint32_t *producers; /* of its inputs; what it waits for, once linked */
 	uint32_t *outputs;
 	struct text key;              /* its smallest output */
 	uint32_t n_inputs, n_outputs; /* the spec's */
@@ -80,7 +81,7 @@ struct graph_job {
 		uint32_t next;    /* another of the same key: while it grows */
 		uint32_t changes; /* number of its list, if inputs changed */
 	};
-	uint32_t waits; /* for how many edges it still waits, while ordering */
+	uint32_t waits;   /* for how many producers it still waits */
 	int32_t position; /* in the build, if it runs */
 	uint8_t flags;
 	int8_t reason; /* enum reason_cause, if it runs */

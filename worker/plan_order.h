@@ -27,7 +27,10 @@ uint32_t order_edge_reached(const struct graph *graph, uint32_t input);
 /* After that: selected producers. */
 uint32_t order_edge_selected(const struct graph *graph, uint32_t input);
 
-/* Turns the edges of all jobs with `flag` round. */
+/*
+ * Finds the producers that jobs with `flag` wait for, and turns these edges
+ * round.
+ */
 void order_link(
     struct graph *graph, uint32_t flag, order_edge *edge, struct links *links);
 
@@ -44,7 +47,10 @@ void order_jobs(
  */
 void order_cycle(struct graph *graph, struct list *cycle);
 
-/* Numbers the jobs that run in build order; `order` gets them. */
+/*
+ * Numbers the jobs that run in build order; `order` gets them.  Each must wait
+ * for as many producers as run.
+ */
 void order_build(
     struct graph *graph, const struct links *links, struct list *order);
 

@@ -77,9 +77,8 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 			.pinned = (from->inputs[i] & INPUT_PINNED) != 0,
 			.job = -1
 		};
-		if (plan_producer_runs(plan, from->inputs[i])) {
-			input->job = graph_job(&plan->graph,
-			    order_edge_selected(&plan->graph, from->inputs[i]))
+		if (plan_producer_runs(plan, from, i)) {
+			input->job = graph_job(&plan->graph, from->producers[i])
 					 ->position;
 			depends[n++] = input->job;
 			continue;
@@ -93,29 +92,17 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 	stock->depends_on += job->n_depends_on;
 }
 
-/* Exactly the outputs and inputs of the jobs, and an upper bound of edges. */
 static struct stock
-make_stock(struct plan *plan, const struct list *order)
+make_stock(const struct plan *plan)
 {
-	size_t outputs = 0, inputs = 0, edges = 0;
-	uint32_t i;
 	struct stock stock;
-	uint32_t k;
 
-	for (k = 0; k < order->n; k++) {
-		const struct graph_job *job =
-		    graph_job(&plan->graph, order->at[k]);
-
-		outputs += job->n_outputs;
-		inputs += job->n_inputs;
-		for (i = 0; i < job->n_inputs; i++)
-			edges += plan_producer_runs(plan, job->inputs[i]);
-	}
-	stock.outputs =
-	    arena_alloc(plan->arena, outputs * sizeof *stock.outputs);
-	stock.inputs = arena_alloc(plan->arena, inputs * sizeof *stock.inputs);
-	stock.depends_on =
-	    arena_alloc(plan->arena, edges * sizeof *stock.depends_on);
+	stock.outputs = arena_alloc(
+	    plan->arena, plan->built_outputs * sizeof *stock.outputs);
+	stock.inputs =
+	    arena_alloc(plan->arena, plan->built_inputs * sizeof *stock.inputs);
+	stock.depends_on = arena_alloc(
+	    plan->arena, plan->built_edges * sizeof *stock.depends_on);
 	return stock;
 }
 
@@ -132,7 +119,7 @@ make_build(struct plan *plan)
 
 	outcome->build_id = rid_build(&outcome->run_id);
 	order_build(&plan->graph, &plan->links, &order);
-	stock = make_stock(plan, &order);
+	stock = make_stock(plan);
 	jobs = arena_alloc(plan->arena, order.n * sizeof *jobs);
 	for (i = 0; i < order.n; i++) {
 		const struct graph_job *from =
@@ -260,6 +247,16 @@ explain(struct plan *plan, int32_t running)
 	why->out_of_scope = list_out_of_scope(plan);
 }
 
+static uint32_t
+count_running_producers(const struct plan *plan, const struct graph_job *job)
+{
+	uint32_t n = 0, i;
+
+	for (i = 0; i < job->n_inputs; i++)
+		n += plan_producer_runs(plan, job, i);
+	return n;
+}
+
 enum verdict
 phase_staleness(struct plan *plan)
 {
@@ -270,10 +267,14 @@ phase_staleness(struct plan *plan)
 		struct graph_job *job =
 		    graph_job(&plan->graph, plan->order.at[i]);
 
+		job->waits = count_running_producers(plan, job);
 		job->reason = (int8_t)plan_decide_reason(plan, job);
 		if (job->reason == REASON_NONE)
 			continue;
 		job->flags |= JOB_RUNS;
+		plan->built_outputs += job->n_outputs;
+		plan->built_inputs += job->n_inputs;
+		plan->built_edges += job->waits;
 		running++;
 	}
 	if (running > 0)

@@ -47,7 +47,9 @@ struct plan {
 
 	uint32_t issues; /* that somebody has */
 	struct links links;
-	struct list order;       /* of selected jobs, producers first */
+	struct list order; /* of selected jobs, producers first */
+	/* Of the jobs that run; edges are those between them. */
+	size_t built_outputs, built_inputs, built_edges;
 	struct listing *changes; /* which inputs have, of the jobs whose have */
 	uint32_t n_changes, changes_capacity;
 
@@ -135,16 +137,24 @@ bool plan_knows_readable(struct plan *plan, uint32_t dataset);
 void plan_start_walk(struct plan *plan);
 
 /*
- * The first reason for which a selected job runs, given which of its producers
- * run; REASON_NONE: it is up to date.
+ * The first reason for which a selected job runs, given for how many producers
+ * that run it waits; REASON_NONE: it is up to date.
  */
 #define REASON_NONE (-1)
 int plan_decide_reason(struct plan *plan, struct graph_job *job);
 /* Writes the reason of a job that runs in full. */
 void plan_fill_reason(
     struct plan *plan, const struct graph_job *from, struct job *job);
-/* Whether an input comes from a job of this build. */
-bool plan_producer_runs(const struct plan *plan, uint32_t input);
+/* Whether an input of a job that is linked comes from a job of this build. */
+static inline bool
+plan_producer_runs(
+    const struct plan *plan, const struct graph_job *job, uint32_t input)
+{
+	uint32_t producer = job->producers[input];
+
+	return producer != GRAPH_NONE &&
+	    (graph_job(&plan->graph, producer)->flags & JOB_RUNS) != 0;
+}
 
 enum verdict phase_walk(struct plan *plan);   /* P6: reach and count */
 enum verdict phase_select(struct plan *plan); /* P6: select */

@@ -242,26 +242,6 @@ has_changed_inputs(struct plan *plan, struct graph_job *job)
 	return true;
 }
 
-bool
-plan_producer_runs(const struct plan *plan, uint32_t input)
-{
-	uint32_t producer = order_edge_selected(&plan->graph, input);
-
-	return producer != GRAPH_NONE &&
-	    (graph_job(&plan->graph, producer)->flags & JOB_RUNS) != 0;
-}
-
-static bool
-has_running_producer(const struct plan *plan, const struct graph_job *job)
-{
-	uint32_t i;
-
-	for (i = 0; i < job->n_inputs; i++)
-		if (plan_producer_runs(plan, job->inputs[i]))
-			return true;
-	return false;
-}
-
 /* The first reason that holds (semantics, P11), or REASON_NONE. */
 int
 plan_decide_reason(struct plan *plan, struct graph_job *job)
@@ -278,7 +258,7 @@ plan_decide_reason(struct plan *plan, struct graph_job *job)
 		return REASON_NEW_LOGIC;
 	if (has_changed_inputs(plan, job))
 		return REASON_INPUTS_CHANGED;
-	if (has_running_producer(plan, job))
+	if (job->waits > 0)
 		return REASON_UPSTREAM;
 	if (job->spec->staleness == STALE_ALWAYS)
 		return REASON_ALWAYS_STALE;
@@ -293,7 +273,7 @@ fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 
 	keys.count = 0;
 	for (i = 0; i < from->n_inputs; i++)
-		if (plan_producer_runs(plan, from->inputs[i]))
+		if (plan_producer_runs(plan, from, i))
 			lister_add(&keys,
 			    input_key(plan->arena, &from->spec->inputs[i]));
 	job->reason_inputs = lister_finish(&keys, plan->arena);
