@@ -104,11 +104,11 @@ add_number(struct graph *graph)
 
 	if (n <= FEW)
 		return;
-	if (numbers->slots != NULL && n <= numbers->mask - numbers->mask / 4) {
+	if (numbers->slots != NULL && n <= numbers->mask / 2) {
 		put_number(graph, n - 1);
 		return;
 	}
-	slots = numbers->slots == NULL ? 4 * FEW : 2 * (numbers->mask + 1);
+	slots = numbers->slots == NULL ? 4 * FEW : 4 * (numbers->mask + 1);
 	numbers->slots =
 	    arena_zalloc(graph->arena, slots, sizeof *numbers->slots);
 	numbers->mask = slots - 1;

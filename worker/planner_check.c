@@ -97,8 +97,9 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 			return false;
 		buildable = role >= ROLE_EDITOR;
 	}
+	/* What lets a scope build lets it read. */
 	if (buildable)
-		dataset->flags |= DATASET_BUILDABLE;
+		dataset->flags |= DATASET_BUILDABLE | DATASET_READABLE;
 	return true;
 }
 
@@ -202,13 +203,16 @@ output_issues(const struct plan *plan, uint32_t number, uint32_t output)
 	return issues;
 }
 
-/* Whether a selected job makes the branch that an input pinned so will read. */
+/*
+ * Whether a selected job makes the branch that an input pinned so will read;
+ * while the survey goes on, none is known to.
+ */
 static bool
 is_made(const struct plan *plan, uint32_t input)
 {
 	uint32_t producer = order_edge_selected(&plan->graph, input);
 
-	return producer != GRAPH_NONE &&
+	return plan->is_surveyed && producer != GRAPH_NONE &&
 	    (graph_job(&plan->graph, producer)->flags & JOB_STANDS) == 0;
 }
 
@@ -288,7 +292,7 @@ survey_outputs(struct plan *plan, uint32_t number)
 }
 
 static bool
-ask_inputs(struct plan *plan, const struct graph_job *job)
+survey_inputs(struct plan *plan, const struct graph_job *job)
 {
 	bool known = true;
 	uint32_t i;
@@ -296,16 +300,26 @@ ask_inputs(struct plan *plan, const struct graph_job *job)
 	for (i = 0; i < job->n_inputs; i++)
 		if (!plan_knows_readable(plan, INPUT_DATASET(job->inputs[i])))
 			known = false;
+		else
+			plan->issues |= input_issues(plan, job, i);
 	return known;
 }
 
+/* Only now is it known which inputs selected jobs will write. */
 static void
-survey_inputs(struct plan *plan, const struct graph_job *job)
+survey_branches(struct plan *plan)
 {
-	uint32_t i;
+	uint32_t j, i;
 
-	for (i = 0; i < job->n_inputs; i++)
-		plan->issues |= input_issues(plan, job, i);
+	plan->issues &= ~(uint32_t)ISSUE_INPUT_NO_BRANCH;
+	for (j = 0; j < plan->graph.jobs.n; j++) {
+		const struct graph_job *job = graph_job(&plan->graph, j);
+
+		if ((job->flags & JOB_SELECTED) == 0)
+			continue;
+		for (i = 0; i < job->n_inputs; i++)
+			plan->issues |= input_issues(plan, job, i);
+	}
 }
 
 enum verdict
@@ -320,17 +334,16 @@ phase_survey(struct plan *plan)
 
 		if ((job->flags & JOB_SELECTED) == 0)
 			continue;
-		if (!survey_outputs(plan, j) || !known)
+		if (!survey_outputs(plan, j))
 			known = false;
-		if (!ask_inputs(plan, job))
+		if (!survey_inputs(plan, job))
 			known = false;
 	}
 	if (!known)
 		return WAIT;
-	/* Only now is it known which inputs selected jobs will write. */
-	for (j = 0; j < n; j++)
-		if ((graph_job(&plan->graph, j)->flags & JOB_SELECTED) != 0)
-			survey_inputs(plan, graph_job(&plan->graph, j));
+	plan->is_surveyed = true;
+	if ((plan->issues & ISSUE_INPUT_NO_BRANCH) != 0)
+		survey_branches(plan);
 	return GO_ON;
 }
 

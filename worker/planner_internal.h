@@ -45,7 +45,8 @@ struct plan {
 	int32_t n_reached, n_denied, n_selected;
 	int64_t n_inputs; /* of the jobs reached */
 
-	uint32_t issues; /* that somebody has */
+	uint32_t issues;  /* that somebody has */
+	bool is_surveyed; /* all that selected jobs write is marked */
 	struct links links;
 	struct list order; /* of selected jobs, producers first */
 	/* Of the jobs that run; edges are those between them. */
