@@ -172,9 +172,12 @@ world_inputs(struct world *world, const struct spec_input *inputs, size_t n,
     struct world_dataset **datasets)
 {
 	const struct entry_table *table = &world->datasets;
+	const struct job_spec *specs[WORLD_LOOKUPS];
 	size_t hashes[WORLD_LOOKUPS], i;
 
 	assert(n <= WORLD_LOOKUPS);
+	for (i = 0; i < n; i++)
+		__builtin_prefetch(inputs[i].rid.at);
 	for (i = 0; i < n; i++) {
 		hashes[i] = text_hash(inputs[i].rid);
 		__builtin_prefetch(&table->slots[hashes[i] & table->mask]);
@@ -183,6 +186,19 @@ world_inputs(struct world *world, const struct spec_input *inputs, size_t n,
 		__builtin_prefetch(table->slots[hashes[i] & table->mask].entry);
 	for (i = 0; i < n; i++)
 		datasets[i] = find_dataset(world, inputs[i].rid, hashes[i]);
+	for (i = 0; i < n; i++) {
+		__builtin_prefetch(datasets[i]->branches.at);
+		__builtin_prefetch(datasets[i]->specs);
+	}
+	for (i = 0; i < n; i++) {
+		const struct world_spec *newest = datasets[i]->specs;
+
+		specs[i] = newest != NULL ? newest->spec : NULL;
+		__builtin_prefetch(specs[i]);
+	}
+	for (i = 0; i < n; i++)
+		if (specs[i] != NULL)
+			__builtin_prefetch(specs[i]->outputs);
 }
 
 struct world_user *

@@ -48,13 +48,13 @@ struct spec_input {
 };
 
 struct job_spec {
-	struct text rid, branch, logic;
-	enum staleness staleness;
 	const struct text *outputs; /* ascending, no repeats, at least one */
 	size_t n_outputs;
 	const struct spec_input
 	    *inputs; /* by rid, then branch, unpinned first */
 	size_t n_inputs;
+	enum staleness staleness;
+	struct text logic, branch, rid;
 };
 
 enum role {
@@ -74,11 +74,11 @@ enum known {
 
 /* The job spec that writes a dataset on one branch, if any. */
 struct world_spec {
-	struct world_spec *next; /* of the same dataset, another branch */
+	struct world_spec *next;     /* of the same dataset, another branch */
+	const struct job_spec *spec; /* if present; shared by its outputs */
 	struct text branch;
 	enum known known;
-	bool damaged;                /* world_damage says by what */
-	const struct job_spec *spec; /* if present; shared by its outputs */
+	bool damaged; /* world_damage says by what */
 };
 
 struct world_referrer; /* a project that references a dataset */
@@ -144,8 +144,9 @@ void world_reset(struct world *world);   /* forgets everything */
 struct world_dataset *world_dataset(struct world *world, struct text rid);
 /*
  * As world_dataset for `n` inputs of a job, at most WORLD_LOOKUPS: datasets[i]
- * is that of inputs[i].  They are looked up side by side, so that the cache
- * misses of one hide behind those of the others.
+ * is that of inputs[i].  They are looked up side by side, and what a plan asks
+ * of them next is fetched, so that the cache misses of one hide behind those of
+ * the others.
  */
 #define WORLD_LOOKUPS 16
 void world_inputs(struct world *world, const struct spec_input *inputs,

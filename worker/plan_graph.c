@@ -156,6 +156,7 @@ push_job(struct graph *graph, const struct job_spec *spec)
 		.key = spec->outputs[0],
 		.n_inputs = (uint32_t)spec->n_inputs,
 		.n_outputs = (uint32_t)spec->n_outputs,
+		.staleness = (int8_t)spec->staleness,
 		.position = -1 };
 	job->outputs = take_numbers(graph, spec->n_outputs);
 	return job;
@@ -208,22 +209,19 @@ add_inputs(struct graph *graph, const struct spec_input *inputs, size_t n,
 	}
 }
 
-void
-graph_add_inputs(struct graph *graph, struct graph_job *job)
+uint32_t
+graph_add_inputs(struct graph *graph, struct graph_job *job, uint32_t from)
 {
-	const struct job_spec *spec = job->spec;
-	size_t at, n;
+	uint32_t n = job->n_inputs - from;
 
-	if (job->inputs != NULL)
-		return;
-	job->inputs = take_numbers(graph, 2 * spec->n_inputs);
-	job->producers = job->inputs + spec->n_inputs;
-	for (at = 0; at < spec->n_inputs; at += n) {
-		n = spec->n_inputs - at;
-		if (n > WORLD_LOOKUPS)
-			n = WORLD_LOOKUPS;
-		add_inputs(graph, &spec->inputs[at], n, &job->inputs[at]);
+	if (from == 0) {
+		job->inputs = take_numbers(graph, 2 * (size_t)job->n_inputs);
+		job->producers = job->inputs + job->n_inputs;
 	}
+	if (n > WORLD_LOOKUPS)
+		n = WORLD_LOOKUPS;
+	add_inputs(graph, &job->spec->inputs[from], n, &job->inputs[from]);
+	return n;
 }
 
 static void

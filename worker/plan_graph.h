@@ -84,7 +84,8 @@ struct graph_job {
 	uint32_t waits;   /* for how many producers it still waits */
 	int32_t position; /* in the build, if it runs */
 	uint8_t flags;
-	int8_t reason; /* enum reason_cause, if it runs */
+	int8_t reason;    /* enum reason_cause, if it runs */
+	int8_t staleness; /* enum staleness, the spec's */
 };
 
 /* An array in pieces of 8, 16, 32, ... elements. */
@@ -146,8 +147,36 @@ uint32_t graph_add_dataset(struct graph *graph, struct text rid);
 /* GRAPH_NONE if the graph hasn't met it. */
 uint32_t graph_find_dataset(const struct graph *graph, struct text rid);
 
-/* Its inputs' numbers, given to them if need be; repeating it is harmless. */
-void graph_add_inputs(struct graph *graph, struct graph_job *job);
+/*
+ * Gives numbers to a few inputs of a job from the one at `from` on, first those
+ * at 0; returns to how many.
+ */
+uint32_t graph_add_inputs(
+    struct graph *graph, struct graph_job *job, uint32_t from);
+
+/*
+ * Fetches the specs of the jobs that come soon after `place` in a list.  Where
+ * a catalogue is spread about the memory, one thing leads to the next, and
+ * every step is a cache miss: with all that is fetched ahead, here and in
+ * world_inputs, a scattered fan of 100,000 jobs takes 120 ms instead of 300.
+ *
+ * Always inline: gcc takes a function that only prefetches for one without
+ * effect, and drops the calls.
+ */
+#define LOOK_AHEAD 4 /* jobs a step */
+static inline __attribute__((always_inline)) void
+graph_look_ahead(
+    const struct graph *graph, const struct list *jobs, uint32_t place)
+{
+	if (place + 2 * LOOK_AHEAD < jobs->n)
+		__builtin_prefetch(
+		    &graph_job(graph, jobs->at[place + 2 * LOOK_AHEAD])
+			 ->spec->inputs);
+	if (place + LOOK_AHEAD < jobs->n)
+		__builtin_prefetch(
+		    graph_job(graph, jobs->at[place + LOOK_AHEAD])
+			->spec->inputs);
+}
 
 /*
  * Whether the world knows the dataset, so that flags, read and place are valid,

@@ -18,6 +18,8 @@ count_same(struct text a, struct text b, size_t n)
 	return same;
 }
 
+#define AHEAD 16 /* keys that are asked for before they are compared */
+
 /* How many jobs run, and how many bytes all their keys begin with. */
 static void
 measure_keys(struct ready *ready)
@@ -28,6 +30,9 @@ measure_keys(struct ready *ready)
 	for (j = 0; j < ready->graph->jobs.n; j++) {
 		const struct graph_job *job = graph_job(ready->graph, j);
 
+		if (j + AHEAD < ready->graph->jobs.n)
+			__builtin_prefetch(
+			    graph_job(ready->graph, j + AHEAD)->key.at);
 		if ((job->flags & JOB_RUNS) == 0)
 			continue;
 		if (ready->capacity++ == 0) {

@@ -70,13 +70,9 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 	for (i = 0; i < from->n_inputs; i++) {
 		struct job_input *input = stock->inputs++;
 		const struct branch *branch;
-		uint32_t number = INPUT_DATASET(from->inputs[i]);
-
-		*input = (struct job_input){
-			.rid = graph_dataset(&plan->graph, number)->world->rid,
+		*input = (struct job_input){ .rid = from->spec->inputs[i].rid,
 			.pinned = (from->inputs[i] & INPUT_PINNED) != 0,
-			.job = -1
-		};
+			.job = -1 };
 		if (plan_producer_runs(plan, from, i)) {
 			input->job = graph_job(&plan->graph, from->producers[i])
 					 ->position;
@@ -125,6 +121,11 @@ make_build(struct plan *plan)
 		const struct graph_job *from =
 		    graph_job(&plan->graph, order.at[i]);
 
+		graph_look_ahead(&plan->graph, &order, i);
+		if (i + LOOK_AHEAD < order.n)
+			__builtin_prefetch(
+			    graph_job(&plan->graph, order.at[i + LOOK_AHEAD])
+				->key.at);
 		jobs[i] = (struct job){
 			.id = rid_job(&outcome->build_id, from->key),
 			.spec = from->spec,
@@ -257,6 +258,37 @@ count_running_producers(const struct plan *plan, const struct graph_job *job)
 	return n;
 }
 
+/* Fetches the last builds of jobs that come soon, too; inline as that is. */
+static inline __attribute__((always_inline)) void
+look_ahead(const struct plan *plan, uint32_t place)
+{
+	const struct list *order = &plan->order;
+	const struct graph_job *job;
+	const struct branch *branch;
+
+	graph_look_ahead(&plan->graph, order, place);
+	if (place + 3 * LOOK_AHEAD < order->n) {
+		job =
+		    graph_job(&plan->graph, order->at[place + 3 * LOOK_AHEAD]);
+		branch = graph_dataset(&plan->graph, job->outputs[0])->read;
+		if (branch != NULL)
+			__builtin_prefetch(&branch->built);
+	}
+	if (place + 2 * LOOK_AHEAD < order->n) {
+		job =
+		    graph_job(&plan->graph, order->at[place + 2 * LOOK_AHEAD]);
+		branch = graph_dataset(&plan->graph, job->outputs[0])->read;
+		if (branch != NULL)
+			__builtin_prefetch(branch->built);
+	}
+	if (place + LOOK_AHEAD < order->n) {
+		job = graph_job(&plan->graph, order->at[place + LOOK_AHEAD]);
+		branch = graph_dataset(&plan->graph, job->outputs[0])->read;
+		if (branch != NULL && branch->built != NULL)
+			__builtin_prefetch(branch->built->inputs);
+	}
+}
+
 enum verdict
 phase_staleness(struct plan *plan)
 {
@@ -264,6 +296,7 @@ phase_staleness(struct plan *plan)
 	uint32_t i;
 
 	for (i = 0; i < plan->order.n; i++) {
+		look_ahead(plan, i);
 		struct graph_job *job =
 		    graph_job(&plan->graph, plan->order.at[i]);
 

@@ -245,12 +245,11 @@ is_consistent(const struct plan *plan, uint32_t number, uint32_t output)
 {
 	const struct graph *graph = &plan->graph;
 	uint32_t writer = graph_dataset(graph, output)->job;
-	struct text branch = graph_job(graph, number)->spec->branch;
 
-	return writer == number ||
-	    (writer != GRAPH_NONE &&
-		chain_place(graph, graph_job(graph, writer)->spec->branch) <
-		    chain_place(graph, branch));
+	if (writer == number || writer == GRAPH_NONE)
+		return writer == number;
+	return chain_place(graph, graph_job(graph, writer)->spec->branch) <
+	    chain_place(graph, graph_job(graph, number)->spec->branch);
 }
 
 /* Whether all that the checks need of a job's outputs is known; marks them. */
@@ -259,7 +258,7 @@ survey_outputs(struct plan *plan, uint32_t number)
 {
 	struct graph_job *job = graph_job(&plan->graph, number);
 	bool may_stand =
-	    job->spec->staleness == STALE_NEVER && !plan->version->force_build;
+	    job->staleness == STALE_NEVER && !plan->version->force_build;
 	bool known = true;
 	uint32_t i;
 

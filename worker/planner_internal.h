@@ -41,6 +41,8 @@ struct plan {
 
 	struct list asked; /* datasets whose writer the walk waits for */
 	struct list met;   /* jobs whose scope the walk waits for */
+	struct list found; /* jobs that it reaches, in this order */
+	uint32_t n_walked; /* of those, which it has reached */
 	bool started;      /* the target jobs are in the graph */
 	int32_t n_reached, n_denied, n_selected;
 	int64_t n_inputs; /* of the jobs reached */

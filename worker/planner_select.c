@@ -1,5 +1,7 @@
 #include "worker/planner_internal.h"
 
+#include <assert.h>
+
 /*
  * P6: which jobs the plan is about.  The walk goes breadth first, one level of
  * needs at a time: all datasets whose writer isn't known, all jobs whose scope
@@ -20,62 +22,6 @@ is_followed(const struct plan *plan, uint32_t input)
 
 	return follows_inputs(plan) && (input & INPUT_ON_BRANCH) != 0 &&
 	    (dataset->flags & DATASET_IGNORED) == 0;
-}
-
-/* Adds its inputs and asks what the walk or the checks will want of them. */
-static void
-reach(struct plan *plan, uint32_t number)
-{
-	struct graph_job *job = graph_job(&plan->graph, number);
-	uint32_t i;
-
-	if ((job->flags & JOB_REACHED) != 0)
-		return;
-	job->flags |= JOB_REACHED;
-	plan->n_reached++;
-	plan->n_inputs += (int64_t)job->n_inputs;
-	graph_add_inputs(&plan->graph, job);
-	for (i = 0; i < job->n_inputs; i++) {
-		uint32_t input = job->inputs[i];
-		uint32_t at = INPUT_DATASET(input);
-		bool followed = is_followed(plan, input);
-		struct graph_dataset *dataset = graph_dataset(&plan->graph, at);
-
-		/* Of a connecting build only what is selected gets read. */
-		if (followed || plan->version->target_type != TARGET_CONNECTING)
-			graph_knows(&plan->graph, dataset);
-		if (!followed || (dataset->flags & DATASET_FOLLOWED) != 0)
-			continue;
-		dataset->flags |= DATASET_FOLLOWED;
-		plan_resolves(plan, at);
-		if ((dataset->flags & DATASET_RESOLVED) == 0 ||
-		    dataset->job != GRAPH_NONE)
-			list_push(&plan->graph, &plan->asked, at);
-	}
-}
-
-void
-plan_start_walk(struct plan *plan)
-{
-	uint32_t i;
-	size_t k;
-
-	if (plan->started)
-		return;
-	plan->started = true;
-	for (i = 0; i < plan->targets.n; i++) {
-		uint32_t number =
-		    graph_dataset(&plan->graph, plan->targets.at[i])->job;
-		struct graph_job *job = graph_job(&plan->graph, number);
-
-		if ((job->flags & JOB_TARGET) != 0)
-			continue; /* many targets may be of one job */
-		job->flags |= JOB_TARGET | JOB_MET;
-		for (k = 0; k < job->n_outputs; k++)
-			graph_knows(&plan->graph,
-			    graph_dataset(&plan->graph, job->outputs[k]));
-		reach(plan, number);
-	}
 }
 
 /* Whether the scope may build all its outputs; false: unknown as yet. */
@@ -99,10 +45,71 @@ knows_scope(struct plan *plan, struct graph_job *job)
 	return known || (job->flags & JOB_DENIED) != 0;
 }
 
+/* Whether the scope's answer is known; then the job is kept out or found. */
 static bool
-has_too_many_jobs(const struct plan *plan)
+judge(struct plan *plan, uint32_t number)
 {
-	return plan->n_reached > world_limits(plan->world).max_jobs;
+	struct graph_job *job = graph_job(&plan->graph, number);
+
+	if (!knows_scope(plan, job))
+		return false;
+	if ((job->flags & JOB_DENIED) != 0)
+		plan->n_denied++;
+	else
+		list_push(&plan->graph, &plan->found, number);
+	return true;
+}
+
+static void
+meet(struct plan *plan, uint32_t number)
+{
+	struct graph_job *job = graph_job(&plan->graph, number);
+
+	if (number == GRAPH_NONE || (job->flags & JOB_MET) != 0)
+		return;
+	job->flags |= JOB_MET;
+	if (!judge(plan, number))
+		list_push(&plan->graph, &plan->met, number);
+}
+
+/* Asks what the walk or the checks will want of an input. */
+static void
+ask_input(struct plan *plan, uint32_t input)
+{
+	uint32_t number = INPUT_DATASET(input);
+	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
+	bool followed = is_followed(plan, input);
+
+	/* Of a connecting build only what is selected gets read. */
+	if (followed || plan->version->target_type != TARGET_CONNECTING)
+		graph_knows(&plan->graph, dataset);
+	if (!followed || (dataset->flags & DATASET_FOLLOWED) != 0)
+		return;
+	dataset->flags |= DATASET_FOLLOWED;
+	plan_resolves(plan, number);
+	/* What is damaged counts only once the walk has really begun. */
+	if (plan->looks_ahead || (dataset->flags & DATASET_RESOLVED) == 0)
+		list_push(&plan->graph, &plan->asked, number);
+	else
+		meet(plan, dataset->job);
+}
+
+/* A few inputs are done with before the next are looked up. */
+static void
+reach(struct plan *plan, uint32_t number)
+{
+	struct graph_job *job = graph_job(&plan->graph, number);
+	uint32_t i, known = 0;
+
+	assert((job->flags & JOB_REACHED) == 0);
+	job->flags |= JOB_REACHED;
+	plan->n_reached++;
+	plan->n_inputs += (int64_t)job->n_inputs;
+	for (i = 0; i < job->n_inputs; i++) {
+		if (i == known)
+			known += graph_add_inputs(&plan->graph, job, known);
+		ask_input(plan, job->inputs[i]);
+	}
 }
 
 /* From datasets whose writer has become known to their jobs. */
@@ -113,59 +120,86 @@ meet_jobs(struct plan *plan)
 	uint32_t n = asked->n, i;
 
 	asked->n = 0;
-	for (i = 0; i < n; i++) {
-		const struct graph_dataset *dataset =
-		    graph_dataset(&plan->graph, asked->at[i]);
-		struct graph_job *job;
-
-		if (!plan_resolves(plan, asked->at[i])) {
+	for (i = 0; i < n; i++)
+		if (plan_resolves(plan, asked->at[i]))
+			meet(plan,
+			    graph_dataset(&plan->graph, asked->at[i])->job);
+		else
 			asked->at[asked->n++] = asked->at[i];
-			continue;
-		}
-		if (dataset->job == GRAPH_NONE)
-			continue;
-		job = graph_job(&plan->graph, dataset->job);
-		if ((job->flags & JOB_MET) != 0)
-			continue;
-		job->flags |= JOB_MET;
-		list_push(&plan->graph, &plan->met, dataset->job);
-	}
 	return asked->n < n;
 }
 
-/* From jobs whose scope has become known to their inputs. */
+/* Jobs whose scope has become known. */
 static bool
-reach_jobs(struct plan *plan)
+judge_jobs(struct plan *plan)
 {
 	struct list *met = &plan->met;
 	uint32_t n = met->n, i;
 
 	met->n = 0;
-	for (i = 0; i < n && !has_too_many_jobs(plan); i++) {
-		struct graph_job *job = graph_job(&plan->graph, met->at[i]);
-
-		if (!knows_scope(plan, job))
+	for (i = 0; i < n; i++)
+		if (!judge(plan, met->at[i]))
 			met->at[met->n++] = met->at[i];
-		else if ((job->flags & JOB_DENIED) != 0)
-			plan->n_denied++;
-		else
-			reach(plan, met->at[i]);
-	}
 	return met->n < n;
+}
+
+static bool
+has_too_many_jobs(const struct plan *plan)
+{
+	return plan->n_reached > world_limits(plan->world).max_jobs;
+}
+
+/* From jobs that are found to their inputs, whose jobs are found in turn. */
+static void
+reach_jobs(struct plan *plan)
+{
+	struct list *found = &plan->found;
+
+	for (; plan->n_walked < found->n && !has_too_many_jobs(plan);
+	     plan->n_walked++) {
+		graph_look_ahead(&plan->graph, found, plan->n_walked);
+		reach(plan, found->at[plan->n_walked]);
+	}
+}
+
+void
+plan_start_walk(struct plan *plan)
+{
+	uint32_t i;
+	size_t k;
+
+	if (plan->started)
+		return;
+	plan->started = true;
+	for (i = 0; i < plan->targets.n; i++) {
+		uint32_t number =
+		    graph_dataset(&plan->graph, plan->targets.at[i])->job;
+		struct graph_job *job = graph_job(&plan->graph, number);
+
+		if ((job->flags & JOB_TARGET) != 0)
+			continue; /* many targets may be of one job */
+		job->flags |= JOB_TARGET | JOB_MET;
+		for (k = 0; k < job->n_outputs; k++)
+			graph_knows(&plan->graph,
+			    graph_dataset(&plan->graph, job->outputs[k]));
+		list_push(&plan->graph, &plan->found, number);
+	}
+	reach_jobs(plan);
 }
 
 enum verdict
 phase_walk(struct plan *plan)
 {
 	struct filling filling = { 0 };
-	bool moved = true;
+	bool moved;
 
 	plan_start_walk(plan);
-	while (moved && !has_too_many_jobs(plan)) {
-		moved = plan->asked.n > 0 && meet_jobs(plan);
-		if (plan->met.n > 0 && reach_jobs(plan))
+	do {
+		moved = meet_jobs(plan);
+		if (judge_jobs(plan))
 			moved = true;
-	}
+		reach_jobs(plan);
+	} while (moved && !has_too_many_jobs(plan));
 	if (has_too_many_jobs(plan)) {
 		/* What the walk met on the way here doesn't matter any more. */
 		plan->damage = TEXT_NONE;

@@ -49,7 +49,7 @@ static bool
 is_never_built(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
 {
-	if (job->spec->staleness == STALE_NEVER)
+	if (job->staleness == STALE_NEVER)
 		return graph_dataset(&plan->graph, job->outputs[output])
 			   ->read == NULL;
 	return last_built(plan, job, output) == NULL;
@@ -252,7 +252,7 @@ plan_decide_reason(struct plan *plan, struct graph_job *job)
 		return REASON_FORCED;
 	if (find_output(plan, job, is_never_built) < n)
 		return REASON_NEVER_BUILT;
-	if (job->spec->staleness == STALE_NEVER)
+	if (job->staleness == STALE_NEVER)
 		return REASON_NONE;
 	if (find_output(plan, job, has_new_logic) < n)
 		return REASON_NEW_LOGIC;
@@ -260,7 +260,7 @@ plan_decide_reason(struct plan *plan, struct graph_job *job)
 		return REASON_INPUTS_CHANGED;
 	if (job->waits > 0)
 		return REASON_UPSTREAM;
-	if (job->spec->staleness == STALE_ALWAYS)
+	if (job->staleness == STALE_ALWAYS)
 		return REASON_ALWAYS_STALE;
 	return REASON_NONE;
 }
