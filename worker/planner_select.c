@@ -60,12 +60,17 @@ judge(struct plan *plan, uint32_t number)
 	return true;
 }
 
+/* The job that writes a dataset, unless it is a source. */
 static void
-meet(struct plan *plan, uint32_t number)
+meet_writer(struct plan *plan, const struct graph_dataset *dataset)
 {
-	struct graph_job *job = graph_job(&plan->graph, number);
+	uint32_t number = dataset->job;
+	struct graph_job *job;
 
-	if (number == GRAPH_NONE || (job->flags & JOB_MET) != 0)
+	if (number == GRAPH_NONE)
+		return;
+	job = graph_job(&plan->graph, number);
+	if ((job->flags & JOB_MET) != 0)
 		return;
 	job->flags |= JOB_MET;
 	if (!judge(plan, number))
@@ -91,7 +96,7 @@ ask_input(struct plan *plan, uint32_t input)
 	if (plan->looks_ahead || (dataset->flags & DATASET_RESOLVED) == 0)
 		list_push(&plan->graph, &plan->asked, number);
 	else
-		meet(plan, dataset->job);
+		meet_writer(plan, dataset);
 }
 
 /* A few inputs are done with before the next are looked up. */
@@ -122,8 +127,8 @@ meet_jobs(struct plan *plan)
 	asked->n = 0;
 	for (i = 0; i < n; i++)
 		if (plan_resolves(plan, asked->at[i]))
-			meet(plan,
-			    graph_dataset(&plan->graph, asked->at[i])->job);
+			meet_writer(
+			    plan, graph_dataset(&plan->graph, asked->at[i]));
 		else
 			asked->at[asked->n++] = asked->at[i];
 	return asked->n < n;
