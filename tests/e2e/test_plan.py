@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import re
 import resource
 import shutil
@@ -252,6 +253,43 @@ def test_a_job_that_reads_many(n):
     assert json.loads(done.stdout)["build"]["jobs"][0]["inputs"] == [
         {"rid": name, "branch": branch, "transaction": f"ri.foundry.main.transaction.{branch}-{i}"}
         for i, (name, branch) in enumerate(zip(names, branches))]
+
+
+def ordered(reads):
+    """Of the jobs whose producers are all done the one with the smallest key, again and again."""
+    waits = {name: set(producers) for name, producers in reads.items()}
+    order = []
+    while waits:
+        order.append(min((n for n in waits if not waits[n]), key=lambda n: n.encode()))
+        del waits[order[-1]]
+        for producers in waits.values():
+            producers.discard(order[-1])
+    return order
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_build_order(seed):
+    """Keys that begin alike or end early; ready all at once, one by one, mixed."""
+    dice = random.Random(seed)
+    case = {name: json.loads(json.dumps(CASES["manual-never-built"][name])) for name in DOCUMENTS}
+    start = "ri.foundry.main.dataset.x" + "x" * dice.choice([0, 1, 30])
+    names = sorted({start + "".join(dice.choices("ab0Z-._", k=dice.choice([1, 2, 7, 8, 9, 20])))
+                    for _ in range(200)})
+    dice.shuffle(names)
+    width = dice.choice([0, 1, 3])
+    reads = {name: sorted(set(dice.choices(names[:i], k=width)) if i > 0 else [])
+             for i, name in enumerate(names)}
+    world = case["world"]
+    dataset = world["datasets"]["ri.foundry.main.dataset.a"]
+    world["datasets"].update((name, dataset) for name in names)
+    world["jobSpecs"] = [{"rid": f"ri.foundry.main.jobspec.{i}", "branch": "master", "logic": "v1",
+                          "inputs": inputs, "outputs": [name]}
+                         for i, (name, inputs) in enumerate(reads.items())]
+    case["version"]["action"]["target"].update(type="upstream", targetRids=names)
+    done = subprocess.run([SCHEDRUN, "plan", "--jsonl"], input=json.dumps(case) + "\n", text=True,
+                          check=True, stdout=subprocess.PIPE, timeout=60)
+    jobs = json.loads(done.stdout)["build"]["jobs"]
+    assert [job["outputs"][0]["rid"] for job in jobs] == ordered(reads)
 
 
 STATEMENT = re.compile(r'  (j\d+ -> j\d+|j\d+ \[label="([^"\\]|\\.)*"\]|rankdir=LR'
