@@ -24,7 +24,7 @@ count_same(struct text a, struct text b, size_t n)
 static void
 measure_keys(struct ready *ready)
 {
-	struct text first = TEXT_NONE;
+	const struct text *first = NULL;
 	uint32_t j;
 
 	for (j = 0; j < ready->graph->jobs.n; j++) {
@@ -35,11 +35,12 @@ measure_keys(struct ready *ready)
 			    graph_job(ready->graph, j + AHEAD)->key.at);
 		if ((job->flags & JOB_RUNS) == 0)
 			continue;
-		if (ready->capacity++ == 0) {
-			first = job->key;
-			ready->shared = first.size;
+		ready->capacity++;
+		if (first == NULL) {
+			first = &job->key;
+			ready->shared = first->size;
 		}
-		ready->shared = count_same(first, job->key, ready->shared);
+		ready->shared = count_same(*first, job->key, ready->shared);
 	}
 }
 
