@@ -304,6 +304,8 @@ knows_roles(struct plan *plan, struct lister *lacking)
 		    graph_dataset(&plan->graph, plan->targets.at[i])->world;
 		enum role role;
 
+		if (target->damaged)
+			continue; /* who knows in which project it is? */
 		if (!plan_knows_role(plan, requester, target->project, &role))
 			known = false;
 		else if (role < ROLE_EDITOR)

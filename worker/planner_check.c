@@ -63,14 +63,16 @@ is_absent(const struct graph_dataset *dataset)
 static bool
 knows_owner_role(struct plan *plan, struct text project, enum role *role)
 {
-	if (!text_equal(plan->role_project, project)) {
-		if (!plan_knows_role(
-			plan, plan->version->created_by, project, &plan->role))
-			return false;
-		if (plan->role != ROLE_UNREADABLE)
-			plan->role_project = project;
+	if (text_equal(plan->role_project, project)) {
+		*role = plan->role;
+		return true;
 	}
-	*role = plan->role;
+	if (!plan_knows_role(plan, plan->version->created_by, project, role))
+		return false;
+	if (*role != ROLE_UNREADABLE) {
+		plan->role_project = project;
+		plan->role = *role;
+	}
 	return true;
 }
 
@@ -87,7 +89,9 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 	if (!plan_knows(plan, number))
 		return false;
 	project = dataset->world->project;
-	if (is_absent(dataset)) {
+	if (dataset->world->damaged) {
+		buildable = false; /* nothing may be walked to through it */
+	} else if (is_absent(dataset)) {
 		buildable = true;
 	} else if (plan->version->scope == SCOPE_PROJECT) {
 		buildable =

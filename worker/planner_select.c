@@ -24,7 +24,11 @@ is_followed(const struct plan *plan, uint32_t input)
 	    (dataset->flags & DATASET_IGNORED) == 0;
 }
 
-/* Whether the scope may build all its outputs; false: unknown as yet. */
+/*
+ * Whether the scope may build all its outputs; false: unknown as yet.  One that
+ * it may not build isn't enough, or what is damaged beside it would count only
+ * if it came first.
+ */
 static bool
 knows_scope(struct plan *plan, struct graph_job *job)
 {
@@ -42,7 +46,7 @@ knows_scope(struct plan *plan, struct graph_job *job)
 			DATASET_BUILDABLE) == 0)
 			job->flags |= JOB_DENIED;
 	}
-	return known || (job->flags & JOB_DENIED) != 0;
+	return known;
 }
 
 /* Whether the scope's answer is known; then the job is kept out or found. */

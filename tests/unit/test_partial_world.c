@@ -1,4 +1,5 @@
 #define _GNU_SOURCE /* memmem */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,9 +13,13 @@
  * entries are damaged, or contradict each other, an end that names one of them
  * and doesn't depend on who else asks.
  */
-#define TOYS 5000
-#define STEPS_MAX 200
+#define TOYS 20000
+#define DAMAGED_MOST 20 /* percent */
+#define STEPS_MAX 2000
+#define NEEDS_MAX 2048
+#define HELD_BACK 60 /* percent of answers, where they come in any order */
 #define PLANS 3
+#define ORDERS 3
 #define EXTRA_PROJECTS 8
 #define FAILURES_SHOWN 10
 
@@ -24,6 +29,8 @@ struct store { /* what is answered from */
 	uint64_t seed;
 	int damaged; /* percent of entries */
 	int lost;    /* percent of outputs that don't lead to their job spec */
+	bool *asked_nowhere; /* for a role on the project of what is damaged */
+	struct dice *mail;   /* which needs it answers at once; NULL: all */
 };
 
 /* The same for a thing whenever it is asked for. */
@@ -139,6 +146,8 @@ answer(const struct store *store, struct world *world, const struct need *need)
 	struct text a, b;
 
 	name_need(need, &a, &b);
+	if (need->kind == NEED_GRANT && b.at == NULL)
+		*store->asked_nowhere = true;
 	if (need->kind != NEED_REFERENCE && need->kind != NEED_PROJECT &&
 	    is_chosen(store, a, b, store->damaged)) {
 		damage(store, world, need);
@@ -156,6 +165,34 @@ answer(const struct store *store, struct world *world, const struct need *need)
 		answer_pair(store, world, need);
 }
 
+/* What is asked for and has not been answered yet. */
+struct post {
+	struct need open[NEEDS_MAX];
+	size_t n;
+};
+
+/* Whether there was anything to answer; some of it may be held back. */
+static bool
+deliver(const struct store *store, struct world *world, struct post *post)
+{
+	const struct need *needs;
+	size_t n, i, left = 0;
+
+	needs = world_needs(world, &n);
+	assert(n <= NEEDS_MAX - post->n);
+	for (i = 0; i < n; i++)
+		post->open[post->n++] = needs[i];
+	world_needs_taken(world);
+	for (i = 0; i < post->n; i++)
+		if (store->mail != NULL && dice_chance(store->mail, HELD_BACK))
+			post->open[left++] = post->open[i];
+		else
+			answer(store, world, &post->open[i]);
+	n = post->n;
+	post->n = left;
+	return n > 0;
+}
+
 /*
  * Steps all plans until they are done, each beginning when the one before it
  * has got some answers; false if that takes for ever.
@@ -163,8 +200,7 @@ answer(const struct store *store, struct world *world, const struct need *need)
 static bool
 run(const struct store *store, struct world *world, struct plan **plans, int n)
 {
-	const struct need *needs;
-	size_t n_needs, i;
+	struct post post = { .n = 0 };
 	int step, p;
 	bool waits = true;
 
@@ -173,12 +209,8 @@ run(const struct store *store, struct world *world, struct plan **plans, int n)
 		for (p = 0; p < n; p++)
 			waits |=
 			    step < 2 * p || plan_step(plans[p]) == PLAN_NEEDS;
-		needs = world_needs(world, &n_needs);
-		if (waits && n_needs == 0 && step >= 2 * n)
+		if (!deliver(store, world, &post) && waits && step >= 2 * n)
 			return false;
-		for (i = 0; i < n_needs; i++)
-			answer(store, world, &needs[i]);
-		world_needs_taken(world);
 	}
 	return !waits;
 }
@@ -251,6 +283,17 @@ vary(struct scene *scene, struct dice *dice)
 		scene->versions[2].target_type = TARGET_UPSTREAM;
 }
 
+/* Often too few for most plans. */
+static void
+lower_limits(struct scene *scene, struct dice *dice)
+{
+	struct world_limits limits = world_limits(scene->plan_case.world);
+
+	if (dice_chance(dice, 50))
+		limits.max_jobs = 1 + dice_below(dice, 2);
+	world_set_limits(scene->plan_case.world, limits);
+}
+
 static void
 set_scene(struct scene *scene, uint64_t seed)
 {
@@ -263,6 +306,7 @@ set_scene(struct scene *scene, uint64_t seed)
 	plan_case_answer(
 	    &scene->plan_case, buffer_text(&scene->line), &scene->whole[0]);
 	vary(scene, &dice);
+	lower_limits(scene, &dice);
 	scene->store = (struct store){ .whole = scene->plan_case.world,
 		.arena = scene->plan_case.arena,
 		.seed = seed };
@@ -305,22 +349,43 @@ plan_partial(struct scene *scene, int first, int n, struct buffer *out)
 	return done;
 }
 
-/* Whether they end alike alone and together; `alone` has how. */
+/* Whether they end together as each does alone, in `alone`. */
 static const char *
-plan_both_ways(struct scene *scene)
+plan_together(struct scene *scene)
 {
 	int p;
 
 	if (!plan_partial(scene, 0, PLANS, scene->together))
 		return "together they never end";
-	for (p = 0; p < PLANS; p++) {
-		if (!plan_partial(scene, p, 1, &scene->alone[p]))
-			return "alone it never ends";
+	for (p = 0; p < PLANS; p++)
 		if (!text_equal(buffer_text(&scene->alone[p]),
 			buffer_text(&scene->together[p])))
-			return "alone it ends in another way";
-	}
+			return "together it ends in another way";
 	return NULL;
+}
+
+/*
+ * Whether they end alike alone and together, whichever answers come first;
+ * `alone` has how.
+ */
+static const char *
+plan_all_ways(struct scene *scene)
+{
+	struct dice mail = { scene->store.seed };
+	const char *wrong;
+	bool asked_nowhere = false;
+	int p, order;
+
+	scene->store.asked_nowhere = &asked_nowhere;
+	for (p = 0; p < PLANS; p++)
+		if (!plan_partial(scene, p, 1, &scene->alone[p]))
+			return "alone it never ends";
+	wrong = plan_together(scene);
+	scene->store.mail = &mail;
+	for (order = 0; order < ORDERS && wrong == NULL; order++)
+		wrong = plan_together(scene);
+	scene->store.mail = NULL;
+	return asked_nowhere ? "it asks for a role on no project" : wrong;
 }
 
 static bool
@@ -344,7 +409,7 @@ names_damage(const struct buffer *outcome)
 static const char *
 try_sound(struct scene *scene)
 {
-	const char *wrong = plan_both_ways(scene);
+	const char *wrong = plan_all_ways(scene);
 	int p;
 
 	for (p = 0; p < PLANS && wrong == NULL; p++)
@@ -361,8 +426,8 @@ try_damaged(struct scene *scene, int *n_internal)
 	const char *wrong;
 	int p;
 
-	scene->store.damaged = 4;
-	wrong = plan_both_ways(scene);
+	scene->store.damaged = 1 + (int)(scene->store.seed % DAMAGED_MOST);
+	wrong = plan_all_ways(scene);
 	for (p = 0; p < PLANS && wrong == NULL; p++) {
 		*n_internal += is_internal(&scene->alone[p]);
 		if (is_internal(&scene->alone[p])
@@ -382,7 +447,7 @@ try_contradictions(struct scene *scene, int *n_internal)
 	int p;
 
 	scene->store.lost = 10;
-	wrong = plan_both_ways(scene);
+	wrong = plan_all_ways(scene);
 	for (p = 0; p < PLANS && wrong == NULL; p++)
 		*n_internal += is_internal(&scene->alone[p]);
 	scene->store.lost = 0;
