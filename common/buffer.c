@@ -54,6 +54,17 @@ buffer_append(struct buffer *buffer, struct text text)
 }
 
 void
+buffer_append_shown(struct buffer *buffer, struct text text)
+{
+	size_t i, control;
+
+	for (i = 0; i<text.size; i += control> 0 ? control : 1) {
+		control = text_control_size(text, i);
+		buffer_byte(buffer, control > 0 ? '?' : text.at[i]);
+	}
+}
+
+void
 buffer_byte(struct buffer *buffer, char byte)
 {
 	*buffer_reserve(buffer, 1) = byte;

@@ -21,6 +21,8 @@ void buffer_finish(struct buffer *buffer); /* frees; `{0}` after it */
 void buffer_reset(struct buffer *buffer);  /* empty, memory kept */
 char *buffer_reserve(struct buffer *buffer, size_t n); /* room for n more */
 void buffer_append(struct buffer *buffer, struct text text);
+/* For people's eyes: each control character as "?". */
+void buffer_append_shown(struct buffer *buffer, struct text text);
 void buffer_byte(struct buffer *buffer, char byte);
 void buffer_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

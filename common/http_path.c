@@ -25,15 +25,13 @@ read_escape(struct text rest)
 	return low >= 0 ? high * 16 + low : -1;
 }
 
-/* U+0080 to U+009F, in UTF-8. */
 static bool
-has_c1_control(struct text text)
+has_control(struct text text)
 {
 	size_t i;
 
-	for (i = 1; i < text.size; i++)
-		if (text.at[i - 1] == '\xc2' &&
-		    (unsigned char)text.at[i] < 0xa0)
+	for (i = 0; i < text.size; i++)
+		if (text_control_size(text, i) > 0)
 			return true;
 	return false;
 }
@@ -64,8 +62,7 @@ decode(struct text raw, bool plus_is_blank, struct arena *arena,
 		out[text.size++] = (char)c;
 	}
 	out[text.size] = '\0';
-	if (text_is_utf8(text) && !text_has_control(text) &&
-	    !has_c1_control(text))
+	if (text_is_utf8(text) && !has_control(text))
 		return text;
 	*reason = "not UTF-8 without control characters";
 	return TEXT_NONE;

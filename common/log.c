@@ -79,8 +79,10 @@ put_escaped(struct line *line, struct text text)
 			escape[0] = '\\';
 			escape[1] = (char)c;
 			put(line, escape, 2);
-		} else if (c < 0x20 || c == 0x7F) {
-			snprintf(escape, sizeof escape, "\\u%04x", c);
+		} else if (text_control_size(text, i) > 0) {
+			i += text_control_size(text, i) - 1;
+			snprintf(escape, sizeof escape, "\\u%04x",
+			    (unsigned char)text.at[i]);
 			put(line, escape, 6);
 		} else {
 			put(line, text.at + i, 1);

@@ -199,18 +199,34 @@ text_cut(struct text text, size_t max)
 	return (struct text){ text.at, n };
 }
 
+static bool
+is_control(char c)
+{
+	unsigned char byte = (unsigned char)c;
+
+	return byte < 0x20 || byte == 0x7F;
+}
+
 bool
 text_has_control(struct text text)
 {
 	size_t i;
 
-	for (i = 0; i < text.size; i++) {
-		unsigned char byte = (unsigned char)text.at[i];
-
-		if (byte < 0x20 || byte == 0x7F)
+	for (i = 0; i < text.size; i++)
+		if (is_control(text.at[i]))
 			return true;
-	}
 	return false;
+}
+
+size_t
+text_control_size(struct text text, size_t i)
+{
+	if (is_control(text.at[i]))
+		return 1;
+	return i + 1 < text.size && text.at[i] == '\xC2' &&
+		(unsigned char)text.at[i + 1] < 0xA0
+	    ? 2
+	    : 0;
 }
 
 size_t

@@ -60,5 +60,10 @@ size_t text_characters(struct text text);
 
 /* Whether a control character (U+0000 to U+001F, U+007F) is in it. */
 bool text_has_control(struct text text);
+/*
+ * Bytes of the control character at `i`, 0 if there is none: those above, and
+ * U+0080 to U+009F, which documents may have and terminals may obey.
+ */
+size_t text_control_size(struct text text, size_t i);
 
 #endif

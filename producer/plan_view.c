@@ -16,6 +16,15 @@ put_coloured(
 }
 
 static void
+put_text(
+    struct buffer *out, const char *before, struct text text, const char *after)
+{
+	buffer_format(out, "%s", before);
+	buffer_append_shown(out, text);
+	buffer_format(out, "%s", after);
+}
+
+static void
 put_listing(struct buffer *out, const char *what, const struct listing *listing)
 {
 	int32_t i,
@@ -25,7 +34,7 @@ put_listing(struct buffer *out, const char *what, const struct listing *listing)
 		return;
 	buffer_format(out, "%s (%d):\n", what, (int)listing->count);
 	for (i = 0; i < n; i++)
-		buffer_format(out, "  %.*s\n", TEXT_ARG(listing->first[i]));
+		put_text(out, "  ", listing->first[i], "\n");
 	if (listing->count > n)
 		buffer_format(
 		    out, "  and %d more\n", (int)(listing->count - n));
@@ -38,8 +47,7 @@ put_some(struct buffer *out, const struct listing *listing)
 	int32_t i, n = listing->count < SOME ? listing->count : SOME;
 
 	for (i = 0; i < n; i++)
-		buffer_format(out, "%s%.*s", i > 0 ? ", " : "",
-		    TEXT_ARG(listing->first[i]));
+		put_text(out, i > 0 ? ", " : "", listing->first[i], "");
 	if (listing->count > n)
 		buffer_format(out, " and %d more", (int)(listing->count - n));
 }
@@ -57,10 +65,11 @@ put_reason(struct buffer *out, const struct job *job)
 	};
 
 	buffer_format(out, "      %s", reasons[job->reason]);
-	if (job->reason_from.at != NULL)
-		buffer_format(out, "%.*s -> %.*s, of ",
-		    TEXT_ARG(job->reason_from), TEXT_ARG(job->reason_to));
-	buffer_append(out, job->reason_output);
+	if (job->reason_from.at != NULL) {
+		put_text(out, "", job->reason_from, " -> ");
+		put_text(out, "", job->reason_to, ", of ");
+	}
+	put_text(out, "", job->reason_output, "");
 	put_some(out, &job->reason_inputs);
 	buffer_byte(out, '\n');
 }
@@ -69,11 +78,9 @@ put_reason(struct buffer *out, const struct job *job)
 static void
 put_output(struct buffer *out, const struct job_output *output, bool colour)
 {
-	buffer_format(out, "%s%.*s%s", colour ? BOLD : "",
-	    TEXT_ARG(output->rid), colour ? PLAIN : "");
+	put_text(out, colour ? BOLD : "", output->rid, colour ? PLAIN : "");
 	if (output->new_branch && output->parent.at != NULL)
-		buffer_format(
-		    out, " (new branch off %.*s)", TEXT_ARG(output->parent));
+		put_text(out, " (new branch off ", output->parent, ")");
 	else if (output->new_branch)
 		buffer_format(out, " (new branch)");
 	buffer_byte(out, '\n');
@@ -110,8 +117,8 @@ put_job(struct buffer *out, const struct build *build, size_t i, bool colour)
 	put_reason(out, job);
 	put_depends(out, job);
 	if (!text_equal(job->spec->branch, build->version->branch_name))
-		buffer_format(out, "      by the job spec of branch %.*s\n",
-		    TEXT_ARG(job->spec->branch));
+		put_text(out, "      by the job spec of branch ",
+		    job->spec->branch, "\n");
 }
 
 static void
@@ -124,12 +131,10 @@ put_build(struct buffer *out, const struct outcome *outcome, bool colour)
 	if (build->version == NULL) /* only its event would know the jobs */
 		return;
 	fallbacks = &build->version->fallback_branches;
-	buffer_format(
-	    out, "on branch %.*s", TEXT_ARG(build->version->branch_name));
+	put_text(out, "on branch ", build->version->branch_name, "");
 	for (i = 0; i < fallbacks->n; i++)
-		buffer_format(out, "%s%.*s",
-		    i == 0 ? ", falling back to " : " -> ",
-		    TEXT_ARG(fallbacks->at[i]));
+		put_text(out, i == 0 ? ", falling back to " : " -> ",
+		    fallbacks->at[i], "");
 	buffer_byte(out, '\n');
 	for (i = 0; i < build->n_jobs; i++)
 		put_job(out, build, i, colour);
@@ -160,9 +165,10 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 		break;
 	case OUTCOME_ERROR:
 		put_coloured(out, colour, RED, "error");
-		buffer_format(out, " %s (%s, phase %d)\n%.*s\n",
+		buffer_format(out, " %s (%s, phase %d)",
 		    error_name_text(outcome->error_name), why->cause,
-		    (int)why->phase, TEXT_ARG(outcome->description));
+		    (int)why->phase);
+		put_text(out, "\n", outcome->description, "\n");
 		break;
 	}
 	put_listing(out, "offenders", &why->offenders);
@@ -175,13 +181,18 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 static void
 put_label(struct buffer *out, struct text text)
 {
-	size_t i;
+	size_t start = 0, i;
 
 	for (i = 0; i < text.size; i++) {
-		if (text.at[i] == '"' || text.at[i] == '\\')
-			buffer_byte(out, '\\');
-		buffer_byte(out, text.at[i]);
+		if (text.at[i] != '"' && text.at[i] != '\\')
+			continue;
+		buffer_append_shown(
+		    out, (struct text){ text.at + start, i - start });
+		buffer_byte(out, '\\');
+		start = i;
 	}
+	buffer_append_shown(
+	    out, (struct text){ text.at + start, text.size - start });
 }
 
 static void

@@ -108,18 +108,6 @@ width_of(struct text text)
 	return width;
 }
 
-static void
-put_safely(struct buffer *out, struct text text)
-{
-	size_t i;
-
-	for (i = 0; i < text.size; i++) {
-		unsigned char c = (unsigned char)text.at[i];
-
-		buffer_byte(out, c < 0x20 || c == 0x7F ? '?' : text.at[i]);
-	}
-}
-
 /* Texts stand left, numbers right; nothing pads the end of a line. */
 static void
 put_padded(struct buffer *out, const struct cell *cell, size_t width, bool last)
@@ -129,7 +117,7 @@ put_padded(struct buffer *out, const struct cell *cell, size_t width, bool last)
 
 	for (; cell->is_number && room > 0; room--)
 		buffer_byte(out, ' ');
-	put_safely(out, text);
+	buffer_append_shown(out, text);
 	for (room += GAP; !last && room > 0; room--)
 		buffer_byte(out, ' ');
 }

@@ -59,12 +59,15 @@ append_line(struct buffer *out, struct text text, char quote)
 	size_t i;
 
 	for (i = 0; i < text.size; i++) {
-		char c = text.at[i];
+		size_t control = text_control_size(text, i);
 
-		if (text_has_control((struct text){ &c, 1 }) || c == quote)
-			buffer_format(out, "\\x%02x", (unsigned)c);
+		if (control > 1)
+			i++; /* U+009B as \x9b */
+		if (control > 0 || text.at[i] == quote)
+			buffer_format(
+			    out, "\\x%02x", (unsigned char)text.at[i]);
 		else
-			buffer_byte(out, c);
+			buffer_byte(out, text.at[i]);
 	}
 }
 

@@ -195,7 +195,9 @@ def test_each_spoilt_entry_is_named_and_its_neighbours_live(shop):
         i = shop.fresh()
         before = shop.redis.hget(shop.store.key(part), field(i))
         shop.store.put(part, field(i), value(i))
-        asked.append((what, i, part, field(i), before, cause, shop.ask(f"c{i}")))
+        for by in (None, catalogues.OWNER):
+            asked.append((what, i, part, field(i), before, cause,
+                          shop.ask(f"c{i}", createdBy=by)))
         submitted(shop.answer(f"c{shop.fresh()}"))
     for what, i, part, field, before, cause, request_id in asked:
         internal(shop.results.of(request_id), cause, field.replace("\n", "\\n"),
@@ -220,6 +222,7 @@ def test_rights_that_cannot_be_read_are_no_verdict(shop, field, value):
 
 @pytest.mark.parametrize("part, field, cause", [
     ("v", lambda i: version_rid(f"c{i}"), "versionUnreadable"),
+    ("g:d", lambda i: dataset(f"c{i}"), "catalogueUnreadable"),
     ("h", lambda i: dataset(f"c{i}"), "catalogueUnreadable")])
 def test_huge_values_are_named(shop, part, field, cause):
     """One over what a value may have, one over what an answer may have."""
@@ -227,9 +230,10 @@ def test_huge_values_are_named(shop, part, field, cause):
         i = shop.fresh()
         before = shop.redis.hget(shop.store.key(part), field(i))
         shop.store.put(part, field(i), "x" * size)
-        asked = shop.ask(f"c{i}")
+        asked = [shop.ask(f"c{i}", createdBy=by) for by in (None, catalogues.OWNER)]
         submitted(shop.answer(f"c{shop.fresh()}"))
-        internal(shop.results.of(asked), cause, field(i))
+        for request_id in asked:
+            internal(shop.results.of(request_id), cause, field(i))
         shop.store.put(part, field(i), before)
         submitted(shop.answer(f"c{i}"))
 
@@ -255,9 +259,13 @@ def test_a_key_of_another_type_is_named(shop, part):
     key = shop.store.key(part)
     shop.redis.rename(key, "kept")
     shop.redis.set(key, "not a hash")
-    run = shop.answer(f"c{i}")
+    cause = "versionUnreadable" if part in "sv" else "catalogueUnreadable"
+    runs = [shop.answer(f"c{i}", createdBy=by) for by in (None, catalogues.OWNER)]
+    dry = json.loads(shop.system.must("plan", "--schedule", schedule_rid(f"c{i}"),
+                                      "--by", catalogues.OWNER))
     shop.redis.rename("kept", key)
-    internal(run, "versionUnreadable" if part in "sv" else "catalogueUnreadable", key)
+    for run in (*runs, dry):
+        internal(run, cause, key)
     submitted(shop.answer(f"c{i}"))
 
 

@@ -205,6 +205,25 @@ def test_a_plan_explained(documents, name, words):
         at = found
 
 
+@pytest.mark.parametrize("name", ["manual-never-built", "no-fallback-no-spec"])
+def test_names_that_a_terminal_would_obey(documents, name):
+    """A document may name a branch so; only --explain and --dot are for terminals."""
+    directory = documents(name)
+    branch = CASES[name]["version"]["action"]["branchName"]
+    for which in DOCUMENTS:
+        path = directory / which
+        path.write_text(path.read_text().replace(f'"{branch}"', '"\\u009b31mred\\u0085"'))
+    assert "\u009b31mred" in plan(directory).stdout
+    for view in ("--explain", "--dot"):
+        done = plan(directory, view)
+        assert done.returncode == 0
+        assert not any(0x7f <= ord(c) < 0xa0 for c in done.stdout)
+    assert "?31mred?" in plan(directory, "--explain").stdout
+    (directory / "version").write_text('{"\u009b31mred": 1}')
+    done = plan(directory)
+    assert done.returncode == 4 and "\\x9b31mred" in done.stderr
+
+
 def taken_by_graphviz(text):
     if shutil.which("dot"):  # the judge, where it is installed
         subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True,
