@@ -29,8 +29,9 @@ struct store { /* what is answered from */
 	uint64_t seed;
 	int damaged; /* percent of entries */
 	int lost;    /* percent of outputs that don't lead to their job spec */
-	bool *asked_nowhere; /* for a role on the project of what is damaged */
-	struct dice *mail;   /* which needs it answers at once; NULL: all */
+	bool holds_back; /* some answers, by this dice, else none */
+	struct dice mail;
+	bool asked_nowhere; /* for a role on the project of what is damaged */
 };
 
 /* The same for a thing whenever it is asked for. */
@@ -141,13 +142,13 @@ is_toy_project(struct text project)
 }
 
 static void
-answer(const struct store *store, struct world *world, const struct need *need)
+answer(struct store *store, struct world *world, const struct need *need)
 {
 	struct text a, b;
 
 	name_need(need, &a, &b);
-	if (need->kind == NEED_GRANT && b.at == NULL)
-		*store->asked_nowhere = true;
+	if (need->kind == NEED_GRANT && need->b.size == 0)
+		store->asked_nowhere = true;
 	if (need->kind != NEED_REFERENCE && need->kind != NEED_PROJECT &&
 	    is_chosen(store, a, b, store->damaged)) {
 		damage(store, world, need);
@@ -173,7 +174,7 @@ struct post {
 
 /* Whether there was anything to answer; some of it may be held back. */
 static bool
-deliver(const struct store *store, struct world *world, struct post *post)
+deliver(struct store *store, struct world *world, struct post *post)
 {
 	const struct need *needs;
 	size_t n, i, left = 0;
@@ -184,7 +185,7 @@ deliver(const struct store *store, struct world *world, struct post *post)
 		post->open[post->n++] = needs[i];
 	world_needs_taken(world);
 	for (i = 0; i < post->n; i++)
-		if (store->mail != NULL && dice_chance(store->mail, HELD_BACK))
+		if (store->holds_back && dice_chance(&store->mail, HELD_BACK))
 			post->open[left++] = post->open[i];
 		else
 			answer(store, world, &post->open[i]);
@@ -198,7 +199,7 @@ deliver(const struct store *store, struct world *world, struct post *post)
  * has got some answers; false if that takes for ever.
  */
 static bool
-run(const struct store *store, struct world *world, struct plan **plans, int n)
+run(struct store *store, struct world *world, struct plan **plans, int n)
 {
 	struct post post = { .n = 0 };
 	int step, p;
@@ -309,7 +310,8 @@ set_scene(struct scene *scene, uint64_t seed)
 	lower_limits(scene, &dice);
 	scene->store = (struct store){ .whole = scene->plan_case.world,
 		.arena = scene->plan_case.arena,
-		.seed = seed };
+		.seed = seed,
+		.mail = { seed } };
 }
 
 /* Plans over the whole world: it never asks. */
@@ -371,21 +373,19 @@ plan_together(struct scene *scene)
 static const char *
 plan_all_ways(struct scene *scene)
 {
-	struct dice mail = { scene->store.seed };
 	const char *wrong;
-	bool asked_nowhere = false;
 	int p, order;
 
-	scene->store.asked_nowhere = &asked_nowhere;
 	for (p = 0; p < PLANS; p++)
 		if (!plan_partial(scene, p, 1, &scene->alone[p]))
 			return "alone it never ends";
 	wrong = plan_together(scene);
-	scene->store.mail = &mail;
+	scene->store.holds_back = true;
 	for (order = 0; order < ORDERS && wrong == NULL; order++)
 		wrong = plan_together(scene);
-	scene->store.mail = NULL;
-	return asked_nowhere ? "it asks for a role on no project" : wrong;
+	scene->store.holds_back = false;
+	return scene->store.asked_nowhere ? "it asks for a role on no project"
+					  : wrong;
 }
 
 static bool
