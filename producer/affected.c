@@ -17,7 +17,7 @@ list_outputs(
 	for (i = 0; i < build->n_jobs; i++)
 		for (j = 0; j < build->jobs[i].spec->n_outputs; j++)
 			all[n++] =
-			    text_copy(arena, build->jobs[i].outputs[j].rid);
+			    text_copy(arena, build->jobs[i].spec->outputs[j]);
 	*datasets = (struct text_list){ all, text_sort_unique(all, n) };
 }
 

@@ -65,23 +65,27 @@ put_reason(struct buffer *out, const struct job *job)
 	};
 
 	buffer_format(out, "      %s", reasons[job->reason]);
-	if (job->reason_from.at != NULL) {
-		put_text(out, "", job->reason_from, " -> ");
-		put_text(out, "", job->reason_to, ", of ");
+	if (job->reason_from != NULL) {
+		put_text(out, "", *job->reason_from, " -> ");
+		put_text(out, "", job->spec->logic, ", of ");
 	}
-	put_text(out, "", job->reason_output, "");
+	if (job->reason_output != NULL)
+		put_text(out, "", *job->reason_output, "");
 	put_some(out, &job->reason_inputs);
 	buffer_byte(out, '\n');
 }
 
 /* An output in the margin's width; where it gets a branch, off which. */
 static void
-put_output(struct buffer *out, const struct job_output *output, bool colour)
+put_output(struct buffer *out, const struct job *job, size_t i, bool colour)
 {
-	put_text(out, colour ? BOLD : "", output->rid, colour ? PLAIN : "");
-	if (output->new_branch && output->parent.at != NULL)
-		put_text(out, " (new branch off ", output->parent, ")");
-	else if (output->new_branch)
+	const struct text *parent = job_new_branch(job, i);
+
+	put_text(out, colour ? BOLD : "", job->spec->outputs[i],
+	    colour ? PLAIN : "");
+	if (parent != NULL && parent->at != NULL)
+		put_text(out, " (new branch off ", *parent, ")");
+	else if (parent != NULL)
 		buffer_format(out, " (new branch)");
 	buffer_byte(out, '\n');
 }
@@ -89,13 +93,13 @@ put_output(struct buffer *out, const struct job_output *output, bool colour)
 static void
 put_depends(struct buffer *out, const struct job *job)
 {
-	size_t i, n = job->n_depends_on < SOME ? job->n_depends_on : SOME;
+	uint32_t i, n = job->n_depends_on < SOME ? job->n_depends_on : SOME;
 
 	for (i = 0; i < n; i++)
 		buffer_format(out, "%s%d", i == 0 ? "      after " : ", ",
 		    (int)job->depends_on[i]);
 	if (n < job->n_depends_on)
-		buffer_format(out, " and %zu more", job->n_depends_on - n);
+		buffer_format(out, " and %u more", job->n_depends_on - n);
 	if (n > 0)
 		buffer_byte(out, '\n');
 }
@@ -107,10 +111,10 @@ put_job(struct buffer *out, const struct build *build, size_t i, bool colour)
 	size_t n = job->spec->n_outputs, k;
 
 	buffer_format(out, "%4zu  ", i);
-	put_output(out, &job->outputs[0], colour);
+	put_output(out, job, 0, colour);
 	for (k = 1; k < n && k < SOME; k++) {
 		buffer_format(out, "      ");
-		put_output(out, &job->outputs[k], colour);
+		put_output(out, job, k, colour);
 	}
 	if (k < n)
 		buffer_format(out, "      and %zu more\n", n - k);
@@ -202,7 +206,7 @@ draw_job(struct buffer *out, const struct job *job, size_t i)
 
 	buffer_format(out, "  j%zu [label=\"", i);
 	for (k = 0; k < job->spec->n_outputs && k < SOME; k++) {
-		put_label(out, job->outputs[k].rid);
+		put_label(out, job->spec->outputs[k]);
 		buffer_append(out, TEXT("\\n"));
 	}
 	if (k < job->spec->n_outputs)

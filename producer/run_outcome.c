@@ -131,18 +131,17 @@ version_of(const struct build_head *head, struct arena *arena)
 	return version;
 }
 
-static const struct job_output *
-outputs_of(const struct build_job *event, struct arena *arena)
+static const struct text *const *
+new_branches_of(const struct build_job *event, struct arena *arena)
 {
-	struct job_output *outputs =
-	    arena_zalloc(arena, event->n_outputs, sizeof *outputs);
+	const struct text **parents =
+	    arena_zalloc(arena, event->n_outputs, sizeof *parents);
 	size_t i;
 
 	for (i = 0; i < event->n_outputs; i++)
-		outputs[i] = (struct job_output){ event->outputs[i].rid,
-			event->outputs[i].new_branch,
-			event->outputs[i].parent };
-	return outputs;
+		if (event->outputs[i].new_branch)
+			parents[i] = &event->outputs[i].parent;
+	return parents;
 }
 
 static const struct job_input *
@@ -150,51 +149,71 @@ inputs_of(const struct build_job *event, struct arena *arena)
 {
 	struct job_input *inputs =
 	    arena_zalloc(arena, event->n_inputs, sizeof *inputs);
+	struct branch *read =
+	    arena_zalloc(arena, event->n_inputs, sizeof *read);
 	size_t i;
 
-	for (i = 0; i < event->n_inputs; i++)
-		inputs[i] = (struct job_input){
-			.rid = event->inputs[i].rid,
-			.pinned = event->inputs[i].pinned,
-			.job = event->inputs[i].job,
-			.branch = event->inputs[i].branch,
-			.transaction = event->inputs[i].transaction,
-		};
+	for (i = 0; i < event->n_inputs; i++) {
+		inputs[i].job = event->inputs[i].job;
+		if (inputs[i].job >= 0)
+			continue;
+		read[i].name = event->inputs[i].branch;
+		read[i].head = event->inputs[i].transaction;
+		inputs[i].read = &read[i];
+	}
 	return inputs;
+}
+
+/* As much of the job spec as the event tells. */
+static const struct job_spec *
+spec_of(const struct build_job *event, struct arena *arena)
+{
+	struct job_spec *spec = arena_zalloc(arena, 1, sizeof *spec);
+	struct text *outputs =
+	    arena_zalloc(arena, event->n_outputs, sizeof *outputs);
+	struct spec_input *inputs =
+	    arena_zalloc(arena, event->n_inputs, sizeof *inputs);
+	size_t i;
+
+	for (i = 0; i < event->n_outputs; i++)
+		outputs[i] = event->outputs[i].rid;
+	for (i = 0; i < event->n_inputs; i++)
+		inputs[i].rid = event->inputs[i].rid;
+	spec->rid = event->head.job_spec_rid;
+	spec->branch = event->head.spec_branch;
+	spec->logic = event->head.logic;
+	spec->outputs = outputs;
+	spec->n_outputs = event->n_outputs;
+	spec->inputs = inputs;
+	spec->n_inputs = event->n_inputs;
+	return spec;
+}
+
+static const struct text *
+if_any(const struct text *text)
+{
+	return text->at != NULL ? text : NULL;
 }
 
 static void
 read_job(const struct build_job *event, struct arena *arena, struct job *job)
 {
-	const struct build_job_head *head = &event->head;
 	const struct build_reason *reason = &event->reason;
-	struct job_spec *spec = arena_zalloc(arena, 1, sizeof *spec);
-	size_t prefix = sizeof RID_JOB_PREFIX - 1;
 
-	spec->rid = head->job_spec_rid;
-	spec->branch = head->spec_branch;
-	spec->logic = head->logic;
-	spec->n_outputs = event->n_outputs;
-	spec->n_inputs = event->n_inputs;
 	*job = (struct job){
-		.spec = spec,
-		.outputs = outputs_of(event, arena),
+		.spec = spec_of(event, arena),
+		.new_branches = new_branches_of(event, arena),
 		.inputs = inputs_of(event, arena),
 		.depends_on = event->depends_on,
-		.n_depends_on = event->n_depends_on,
+		.n_depends_on = (uint32_t)event->n_depends_on,
 		.reason = reason_of(reason->cause),
-		.reason_output = reason->output,
-		.reason_from = reason->from,
-		.reason_to = reason->to,
+		.reason_output = if_any(&reason->output),
+		.reason_from = if_any(&reason->from),
 	};
 	job->reason_inputs = listing_of(reason->inputs_first.at,
 	    reason->inputs_first.n < LISTING_FIRST ? reason->inputs_first.n
 						   : LISTING_FIRST,
 	    reason->inputs_count);
-	/* build_event_read has seen that it is a job's RID. */
-	uuid_parse((struct text){ head->job_rid.at + prefix,
-		       head->job_rid.size - prefix },
-	    &job->id);
 }
 
 static void

@@ -14,6 +14,37 @@ any_rid(struct text prefix, char out[RID_SIZE_MAX])
 	return (struct text){ out, rid_format(prefix, &nil, out) };
 }
 
+static struct text
+text_or_none(const struct text *text)
+{
+	return text != NULL ? *text : TEXT_NONE;
+}
+
+static void
+put_output(struct buffer *out, const struct job *job, size_t i)
+{
+	const struct text *parent = job_new_branch(job, i);
+
+	build_put_output(out,
+	    &(struct build_output){ .rid = job->spec->outputs[i],
+		.new_branch = parent != NULL,
+		.parent = text_or_none(parent) });
+}
+
+static void
+put_input(struct buffer *out, const struct job *job, size_t i)
+{
+	const struct spec_input *input = &job->spec->inputs[i];
+	const struct branch *read = job->inputs[i].read;
+
+	build_put_input(out,
+	    &(struct build_input){ .rid = input->rid,
+		.job = job->inputs[i].job,
+		.pinned = input->branch.at != NULL,
+		.branch = read != NULL ? read->name : TEXT_NONE,
+		.transaction = read != NULL ? read->head : TEXT_NONE });
+}
+
 static size_t
 put_job(struct buffer *out, const struct job *job)
 {
@@ -27,9 +58,9 @@ put_job(struct buffer *out, const struct job *job)
 	};
 	struct build_reason reason = {
 		.cause = text_from(reason_cause_text(job->reason)),
-		.output = job->reason_output,
-		.from = job->reason_from,
-		.to = job->reason_to,
+		.output = text_or_none(job->reason_output),
+		.from = text_or_none(job->reason_from),
+		.to = job->reason_from != NULL ? spec->logic : TEXT_NONE,
 		.has_inputs = job->reason == REASON_INPUTS_CHANGED ||
 		    job->reason == REASON_UPSTREAM,
 		.inputs_count = job->reason_inputs.count,
@@ -43,20 +74,11 @@ put_job(struct buffer *out, const struct job *job)
 	uuid = build_put_job(out, &head);
 	build_put_items(out, spec->n_outputs);
 	for (i = 0; i < spec->n_outputs; i++)
-		build_put_output(out,
-		    &(struct build_output){ job->outputs[i].rid,
-			job->outputs[i].new_branch, job->outputs[i].parent });
+		put_output(out, job, i);
 	build_put_end(out);
 	build_put_items(out, spec->n_inputs);
-	for (i = 0; i < spec->n_inputs; i++) {
-		const struct job_input *input = &job->inputs[i];
-		bool is_read = input->job < 0;
-
-		build_put_input(out,
-		    &(struct build_input){ input->rid, input->job,
-			input->pinned, is_read ? input->branch : TEXT_NONE,
-			is_read ? input->transaction : TEXT_NONE });
-	}
+	for (i = 0; i < spec->n_inputs; i++)
+		put_input(out, job, i);
 	build_put_end(out);
 	build_put_depends_on(out, job->depends_on, job->n_depends_on);
 	build_put_reason(out, &reason);

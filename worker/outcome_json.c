@@ -40,40 +40,44 @@ put_listing(struct buffer *out, const struct listing *listing)
 }
 
 static void
-put_input(struct buffer *out, const struct job_input *input)
+put_input(struct buffer *out, const struct job *job, size_t i)
 {
+	const struct job_input *input = &job->inputs[i];
+
 	json_open(out, '{');
 	if (input->job >= 0) {
 		json_name(out, "job");
 		json_put_integer(out, input->job);
 		json_name(out, "rid");
-		json_put_text(out, input->rid);
+		json_put_text(out, job->spec->inputs[i].rid);
 	} else {
 		json_name(out, "branch");
-		json_put_text(out, input->branch);
+		json_put_text(out, input->read->name);
 		json_name(out, "rid");
-		json_put_text(out, input->rid);
+		json_put_text(out, job->spec->inputs[i].rid);
 		json_name(out, "transaction");
-		json_put_text(out, input->transaction);
+		json_put_text(out, input->read->head);
 	}
 	json_close(out, '}');
 }
 
 static void
-put_output(struct buffer *out, const struct job_output *output)
+put_output(struct buffer *out, const struct job *job, size_t i)
 {
+	const struct text *parent = job_new_branch(job, i);
+
 	json_open(out, '{');
 	json_name(out, "newBranch");
-	if (output->new_branch) {
+	if (parent != NULL) {
 		json_open(out, '{');
 		json_name(out, "parent");
-		json_put_text(out, output->parent);
+		json_put_text(out, *parent);
 		json_close(out, '}');
 	} else {
 		json_put_null(out);
 	}
 	json_name(out, "rid");
-	json_put_text(out, output->rid);
+	json_put_text(out, job->spec->outputs[i]);
 	json_close(out, '}');
 }
 
@@ -83,29 +87,30 @@ put_reason(struct buffer *out, const struct job *job)
 	json_open(out, '{');
 	json_name(out, "cause");
 	json_put_string(out, reason_cause_text(job->reason));
-	if (job->reason_from.at != NULL) {
+	if (job->reason_from != NULL) {
 		json_name(out, "from");
-		json_put_text(out, job->reason_from);
+		json_put_text(out, *job->reason_from);
 	}
 	if (job->reason == REASON_INPUTS_CHANGED ||
 	    job->reason == REASON_UPSTREAM) {
 		json_name(out, "inputs");
 		put_listing(out, &job->reason_inputs);
 	}
-	if (job->reason_output.at != NULL) {
+	if (job->reason_output != NULL) {
 		json_name(out, "output");
-		json_put_text(out, job->reason_output);
+		json_put_text(out, *job->reason_output);
 	}
-	if (job->reason_to.at != NULL) {
+	if (job->reason_from != NULL) {
 		json_name(out, "to");
-		json_put_text(out, job->reason_to);
+		json_put_text(out, job->spec->logic);
 	}
 	json_close(out, '}');
 }
 
 static void
-put_job(struct buffer *out, const struct job *job)
+put_job(struct buffer *out, const struct uuid *build, const struct job *job)
 {
+	struct uuid id = rid_job(build, job->spec->outputs[0]);
 	size_t i;
 
 	json_open(out, '{');
@@ -117,10 +122,10 @@ put_job(struct buffer *out, const struct job *job)
 	json_name(out, "inputs");
 	json_open(out, '[');
 	for (i = 0; i < job->spec->n_inputs; i++)
-		put_input(out, &job->inputs[i]);
+		put_input(out, job, i);
 	json_close(out, ']');
 	json_name(out, "jobRid");
-	put_id(out, TEXT(RID_JOB_PREFIX), &job->id);
+	put_id(out, TEXT(RID_JOB_PREFIX), &id);
 	json_name(out, "jobSpecRid");
 	json_put_text(out, job->spec->rid);
 	json_name(out, "logic");
@@ -128,7 +133,7 @@ put_job(struct buffer *out, const struct job *job)
 	json_name(out, "outputs");
 	json_open(out, '[');
 	for (i = 0; i < job->spec->n_outputs; i++)
-		put_output(out, &job->outputs[i]);
+		put_output(out, job, i);
 	json_close(out, ']');
 	json_name(out, "reason");
 	put_reason(out, job);
@@ -193,7 +198,7 @@ put_build(struct buffer *out, const struct outcome *outcome)
 	json_name(out, "jobs");
 	json_open(out, '[');
 	for (i = 0; i < build->n_jobs; i++)
-		put_job(out, &build->jobs[i]);
+		put_job(out, &outcome->build_id, &build->jobs[i]);
 	json_close(out, ']');
 	json_name(out, "notify");
 	json_put_text(out,

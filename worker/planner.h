@@ -48,17 +48,10 @@ struct why {
 	struct listing up_to_date_targets, dropped_targets, out_of_scope;
 };
 
-struct job_output {
-	struct text rid;
-	bool new_branch;
-	struct text parent; /* of the new branch; none: a root */
-};
-
+/* Of the job spec's input of the same number. */
 struct job_input {
-	struct text rid;
-	bool pinned;
+	const struct branch *read; /* NULL: what its producer makes */
 	int32_t job; /* position of its producer in this build; -1: none */
-	struct text branch, transaction; /* what is read if job is -1 */
 };
 
 enum reason_cause {
@@ -71,19 +64,32 @@ enum reason_cause {
 };
 const char *reason_cause_text(enum reason_cause cause); /* "neverBuilt" */
 
+/*
+ * What the spec doesn't say already.  Its id is rid_job of the build's and its
+ * key, the spec's first output.
+ */
 struct job {
-	struct uuid id; /* of the jobRid */
 	const struct job_spec *spec;
-	const struct job_output *outputs; /* spec->n_outputs, ascending */
-	const struct job_input
-	    *inputs;               /* spec->n_inputs, in the spec's order */
+	/* Of each output, NULL for all: see job_new_branch. */
+	const struct text *const *new_branches;
+	const struct job_input *inputs;
 	const int32_t *depends_on; /* ascending positions */
-	size_t n_depends_on;
+	uint32_t n_depends_on;
 	enum reason_cause reason;
-	struct text reason_output, reason_from,
-	    reason_to; /* as the cause has them */
+	const struct text *reason_output; /* NULL: the cause has none */
+	const struct text *reason_from;   /* the logic that was; so here */
 	struct listing reason_inputs;
 };
+
+/*
+ * The parent of the branch that an output gets, no text for a root; NULL if it
+ * has the build branch already.
+ */
+static inline const struct text *
+job_new_branch(const struct job *job, size_t output)
+{
+	return job->new_branches != NULL ? job->new_branches[output] : NULL;
+}
 
 struct build {
 	const struct schedule_version

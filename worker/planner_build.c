@@ -32,30 +32,38 @@ phase_cycles(struct plan *plan)
 /* Where the build's jobs take their arrays from: exactly as much as they need.
  */
 struct stock {
-	struct job_output *outputs;
 	struct job_input *inputs;
 	int32_t *depends_on;
 };
 
-static void
-fill_outputs(struct plan *plan, const struct graph_job *from,
-    struct stock *stock, struct job *job)
+/* Off which branch an output's new one comes; NULL: it gets none. */
+static const struct text *
+find_new_branch(const struct plan *plan, uint32_t output)
 {
+	static const struct text none;
+	uint32_t place = graph_dataset(&plan->graph, output)->place;
+
+	if (place == 0)
+		return NULL;
+	return place < plan->graph.n_chain ? &plan->graph.chain[place] : &none;
+}
+
+static const struct text *const *
+find_new_branches(const struct plan *plan, const struct graph_job *from)
+{
+	const struct text **found = NULL, *parent;
 	uint32_t i;
-	uint32_t place;
 
-	job->outputs = stock->outputs;
 	for (i = 0; i < from->n_outputs; i++) {
-		struct job_output *output = stock->outputs++;
-
-		place = graph_dataset(&plan->graph, from->outputs[i])->place;
-		*output = (struct job_output){
-			.rid = i == 0 ? from->key : from->spec->outputs[i],
-			.new_branch = place > 0,
-		};
-		if (place > 0 && place < plan->graph.n_chain)
-			output->parent = plan->graph.chain[place];
+		parent = find_new_branch(plan, from->outputs[i]);
+		if (parent == NULL)
+			continue;
+		if (found == NULL)
+			found = arena_zalloc(
+			    plan->arena, from->n_outputs, sizeof *found);
+		found[i] = parent;
 	}
+	return found;
 }
 
 static void
@@ -69,22 +77,19 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 	job->inputs = stock->inputs;
 	for (i = 0; i < from->n_inputs; i++) {
 		struct job_input *input = stock->inputs++;
-		const struct branch *branch;
-		*input = (struct job_input){ .rid = from->spec->inputs[i].rid,
-			.pinned = (from->inputs[i] & INPUT_PINNED) != 0,
-			.job = -1 };
+
 		if (plan_producer_runs(plan, from, i)) {
+			input->read = NULL;
 			input->job = graph_job(&plan->graph, from->producers[i])
 					 ->position;
 			depends[n++] = input->job;
-			continue;
+		} else {
+			input->read = graph_read(&plan->graph, from, i);
+			input->job = -1;
 		}
-		branch = graph_read(&plan->graph, from, i);
-		input->branch = branch->name;
-		input->transaction = branch->head;
 	}
 	job->depends_on = depends;
-	job->n_depends_on = sort_positions(plan->arena, depends, n);
+	job->n_depends_on = (uint32_t)sort_positions(plan->arena, depends, n);
 	stock->depends_on += job->n_depends_on;
 }
 
@@ -93,8 +98,6 @@ make_stock(const struct plan *plan)
 {
 	struct stock stock;
 
-	stock.outputs = arena_alloc(
-	    plan->arena, plan->built_outputs * sizeof *stock.outputs);
 	stock.inputs =
 	    arena_alloc(plan->arena, plan->built_inputs * sizeof *stock.inputs);
 	stock.depends_on = arena_alloc(
@@ -126,11 +129,8 @@ make_build(struct plan *plan)
 			__builtin_prefetch(
 			    graph_job(&plan->graph, order.at[i + LOOK_AHEAD])
 				->key.at);
-		jobs[i] = (struct job){
-			.id = rid_job(&outcome->build_id, from->key),
-			.spec = from->spec,
-		};
-		fill_outputs(plan, from, &stock, &jobs[i]);
+		jobs[i] = (struct job){ .spec = from->spec,
+			.new_branches = find_new_branches(plan, from) };
 		fill_inputs(plan, from, &stock, &jobs[i]);
 		plan_fill_reason(plan, from, &jobs[i]);
 	}
@@ -305,7 +305,6 @@ phase_staleness(struct plan *plan)
 		if (job->reason == REASON_NONE)
 			continue;
 		job->flags |= JOB_RUNS;
-		plan->built_outputs += job->n_outputs;
 		plan->built_inputs += job->n_inputs;
 		plan->built_edges += job->waits;
 		running++;

@@ -52,7 +52,7 @@ struct plan {
 	struct links links;
 	struct list order; /* of selected jobs, producers first */
 	/* Of the jobs that run; edges are those between them. */
-	size_t built_outputs, built_inputs, built_edges;
+	size_t built_inputs, built_edges;
 	struct listing *changes; /* which inputs have, of the jobs whose have */
 	uint32_t n_changes, changes_capacity;
 

@@ -289,13 +289,12 @@ plan_fill_reason(
 	switch (job->reason) {
 	case REASON_NEVER_BUILT:
 		output = find_output(plan, from, is_never_built);
-		job->reason_output = from->spec->outputs[output];
+		job->reason_output = &from->spec->outputs[output];
 		break;
 	case REASON_NEW_LOGIC:
 		output = find_output(plan, from, has_new_logic);
-		job->reason_output = from->spec->outputs[output];
-		job->reason_from = known_build(plan, from, output)->logic;
-		job->reason_to = from->spec->logic;
+		job->reason_output = &from->spec->outputs[output];
+		job->reason_from = &known_build(plan, from, output)->logic;
 		break;
 	case REASON_INPUTS_CHANGED:
 		job->reason_inputs = plan->changes[from->changes];

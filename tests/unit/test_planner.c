@@ -83,9 +83,9 @@ check_reason(const struct toy *toy, const struct verdict *verdict,
 		return "another reason";
 	if (job->reason != REASON_NEVER_BUILT &&
 	    job->reason != REASON_NEW_LOGIC)
-		return job->reason_output.at == NULL ? NULL : "a stray output";
+		return job->reason_output == NULL ? NULL : "a stray output";
 	for (o = 0; o < toy->specs[spec].n_outputs; o++)
-		if (text_equal(job->reason_output,
+		if (text_equal(*job->reason_output,
 			toy_dataset_name(toy->specs[spec].outputs[o])))
 			return NULL;
 	return "the reason's output is none of the job's";
@@ -105,20 +105,21 @@ branch_named(const struct toy *toy, int dataset, struct text name)
 /* Whether an input comes from the producer that runs, or is pinned rightly. */
 static const char *
 check_input(const struct trial *trial, const struct build *build,
-    const struct job_input *input, struct toy_input want)
+    const struct job *job, int i, struct toy_input want)
 {
+	const struct job_input *input = &job->inputs[i];
 	const struct toy *toy = &trial->toy;
 	int producer = judge_edge(toy, &trial->verdict, want);
 	int branch = judge_read(toy, want);
 
-	if (toy_dataset_number(input->rid) != want.dataset)
+	if (toy_dataset_number(job->spec->inputs[i].rid) != want.dataset)
 		return "inputs out of order";
 	if (producer != TOY_NONE && trial->verdict.runs[producer])
 		return input->job == position_of(toy, build, producer)
 		    ? NULL
 		    : "an input's job is not its producer";
 	if (branch == TOY_NONE || input->job >= 0 ||
-	    branch_named(toy, want.dataset, input->branch) !=
+	    branch_named(toy, want.dataset, input->read->name) !=
 		&toy->datasets[want.dataset].branches[branch])
 		return "an input is read elsewhere";
 	return NULL;
@@ -156,8 +157,7 @@ check_inputs(const struct trial *trial, const struct build *build,
 			sorted.inputs[k - 1] = swap;
 		}
 	for (i = 0; i < sorted.n_inputs && wrong == NULL; i++)
-		wrong = check_input(
-		    trial, build, &job->inputs[i], sorted.inputs[i]);
+		wrong = check_input(trial, build, job, i, sorted.inputs[i]);
 	return wrong;
 }
 

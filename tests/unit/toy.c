@@ -415,20 +415,20 @@ toy_make(struct toy *toy, uint64_t seed)
 }
 
 static void
-record_input(const struct toy *toy, const struct job_input *input,
+record_input(const struct toy *toy, const struct job *job, size_t i,
     struct toy_record *record)
 {
+	const struct spec_input *input = &job->spec->inputs[i];
+	const struct branch *read = job->inputs[i].read;
 	int b;
 
 	*record =
 	    (struct toy_record){ { toy_dataset_number(input->rid), TOY_NONE },
 		    TOY_NONE };
-	for (b = 0; input->pinned && b < TOY_BRANCHES; b++)
+	for (b = 0; input->branch.at != NULL && b < TOY_BRANCHES; b++)
 		if (text_equal(toy_branch_name(b), input->branch))
 			record->input.branch = b;
-	if (input->pinned && input->job >= 0)
-		record->input.branch = toy->chain[0];
-	if (input->job >= 0 || input->transaction.at != NULL)
+	if (read == NULL || read->head.at != NULL)
 		record->transaction = transaction_read(toy, record->input);
 }
 
@@ -462,8 +462,8 @@ build_output(struct toy *toy, const struct job *job, int dataset)
 	branch->logic = text_equal(job->spec->logic, TEXT("v1"));
 	branch->n_records = 0;
 	for (i = 0; i < job->spec->n_inputs; i++)
-		record_input(toy, &job->inputs[i],
-		    &branch->records[branch->n_records++]);
+		record_input(
+		    toy, job, i, &branch->records[branch->n_records++]);
 }
 
 void
@@ -474,7 +474,8 @@ toy_build(struct toy *toy, const struct build *build)
 	for (j = 0; j < build->n_jobs; j++)
 		for (o = 0; o < build->jobs[j].spec->n_outputs; o++)
 			build_output(toy, &build->jobs[j],
-			    toy_dataset_number(build->jobs[j].outputs[o].rid));
+			    toy_dataset_number(
+				build->jobs[j].spec->outputs[o]));
 }
 
 bool
