@@ -1,11 +1,12 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/usage.h"
 #include "producer/command.h"
 #include "producer/input_file.h"
+#include "producer/line_reader.h"
 #include "producer/live_plan.h"
 #include "producer/plan_case.h"
 #include "producer/plan_view.h"
@@ -146,27 +147,42 @@ take(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static int
-answer_lines(struct plan_case *plan_case)
+static void
+answer_line(struct plan_case *plan_case, struct text line, struct buffer *out)
 {
-	struct buffer out = { 0 };
-	size_t capacity = 0;
-	char *line = NULL;
-	ssize_t size;
+	buffer_reset(out);
+	if (line.size > INPUT_FILE_MAX)
+		buffer_format(out,
+		    "{\"invalid\":\"line 1: more than %zu bytes\"}\n",
+		    INPUT_FILE_MAX);
+	else
+		plan_case_answer(plan_case, line, out);
+	fwrite(out->at, 1, out->size, stdout);
+	fflush(stdout);
+}
 
-	while (ferror(stdout) == 0 &&
-	    (size = getline(&line, &capacity, stdin)) >= 0) {
-		buffer_reset(&out);
-		plan_case_answer(plan_case,
-		    (struct text){
-			line, (size_t)(size - (line[size - 1] == '\n')) },
-		    &out);
-		fwrite(out.at, 1, out.size, stdout);
-		fflush(stdout);
+static int
+answer_lines(struct command *command, struct plan_case *plan_case)
+{
+	struct line_reader reader;
+	struct buffer out = { 0 };
+	struct error err = { 0 };
+	enum line_result result = LINE_NONE_YET;
+	struct text line;
+
+	line_reader_init(&reader, STDIN_FILENO, INPUT_FILE_MAX);
+	while (ferror(stdout) == 0 && result != LINE_END &&
+	    result != LINE_FAILED) {
+		result = line_reader_next(&reader, -1, &line, &err);
+		if (result == LINE_READ)
+			answer_line(plan_case, line, &out);
 	}
-	free(line);
+	line_reader_finish(&reader);
 	buffer_finish(&out);
-	return EXIT_DONE;
+	if (result != LINE_FAILED)
+		return EXIT_DONE;
+	error_prefix(&err, "standard input");
+	return command_fail(command, &err);
 }
 
 /* An outcome with the request that it is of, in the form that is asked for. */
@@ -297,7 +313,7 @@ cmd_plan(struct command *command, int argc, char **argv)
 	if (flags.schedule != NULL)
 		return plan_live(command, &flags);
 	plan_case_init(&plan_case);
-	code = flags.jsonl ? answer_lines(&plan_case)
+	code = flags.jsonl ? answer_lines(command, &plan_case)
 			   : plan_files(command, &flags, &plan_case);
 	plan_case_finish(&plan_case);
 	return code;

@@ -25,6 +25,7 @@ give(struct line_reader *reader, size_t size, size_t skip, struct text *line)
 {
 	*line = (struct text){ reader->read.at + reader->start, size };
 	reader->start += size + skip;
+	reader->searched = 0;
 	while (line->size > 0 && line->at[line->size - 1] == '\r')
 		line->size--;
 	reader->number++;
@@ -32,13 +33,17 @@ give(struct line_reader *reader, size_t size, size_t skip, struct text *line)
 
 /* The end of the first line of what was read; NULL: it isn't there yet. */
 static const char *
-find_end(const struct line_reader *reader, size_t *size)
+find_end(struct line_reader *reader, size_t *size)
 {
 	const char *at = reader->read.at + reader->start;
 	size_t left = reader->read.size - reader->start;
-	const char *end = left > 0 ? memchr(at, '\n', left) : NULL;
+	size_t searched = reader->searched;
+	const char *end = left > searched
+	    ? memchr(at + searched, '\n', left - searched)
+	    : NULL;
 
 	*size = end != NULL ? (size_t)(end - at) : left;
+	reader->searched = *size;
 	return end;
 }
 
@@ -50,6 +55,7 @@ drop_rest(struct line_reader *reader)
 	const char *end = find_end(reader, &size);
 
 	reader->start += size + (end != NULL);
+	reader->searched = 0;
 	reader->is_cut = end == NULL;
 }
 

@@ -18,6 +18,7 @@ struct line_reader {
 	size_t line_max;
 	struct buffer read; /* bytes that are not given out yet */
 	size_t start;       /* of them, those that were */
+	size_t searched;    /* from there on: no line break in so many */
 	size_t number;      /* of the last line, from 1 */
 	bool at_end, is_cut;
 };

@@ -141,6 +141,15 @@ def test_lines_are_answered_one_by_one(documents):
     assert process.wait(10) == 0
 
 
+def test_input_that_cannot_be_read_is_no_end(tmp_path):
+    directory = os.open(tmp_path, os.O_RDONLY)
+    done = subprocess.run([SCHEDRUN, "plan", "--jsonl"], stdin=directory, capture_output=True,
+                          text=True, timeout=60)
+    os.close(directory)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "schedrun: plan: standard input: Is a directory\n"
+
+
 def test_output_that_is_lost_is_said(documents):
     with open("/dev/full", "w") as full:
         done = subprocess.run([SCHEDRUN, "plan", "--world", "world", "--version", "version",
