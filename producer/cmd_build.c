@@ -58,7 +58,7 @@ say_unknown(
 
 static void
 print_build(struct command *command, const char *rid, const char *state,
-    const struct report_result *result)
+    const char *repeated, const struct report_result *result)
 {
 	static const struct column columns[] = {
 		{ "BUILD", "buildRid" },
@@ -72,7 +72,7 @@ print_build(struct command *command, const char *rid, const char *state,
 	table_string(table, rid);
 	table_string(table, state);
 	table_number(table, (int64_t)result->outputs);
-	table_string(table, result->already ? "already so" : NULL);
+	table_string(table, result->already ? repeated : NULL);
 	table_print(table, stdout);
 	table_destroy(table);
 }
@@ -109,7 +109,7 @@ finish(struct command *command, struct desk *desk, const char *rid)
 	    build_report_finish(&report, &desk->id, &build, &result, &err) != 0)
 		return command_fail(command, &err);
 	warn_of_gone(command, &result);
-	print_build(command, rid, "SUCCEEDED", &result);
+	print_build(command, rid, "SUCCEEDED", "already finished", &result);
 	return EXIT_DONE;
 }
 
@@ -133,7 +133,7 @@ fail(struct command *command, struct desk *desk, const char *rid)
 	if (found == 0)
 		return command_say(command, EXIT_NO,
 		    "build \"%s\" has finished, and stays so", rid);
-	print_build(command, rid, "FAILED", &result);
+	print_build(command, rid, "FAILED", "already so", &result);
 	return EXIT_DONE;
 }
 

@@ -141,7 +141,7 @@ def test_finished_stays_finished_and_failed_may_still_finish(shop):
     assert after["master"]["head"] == new_transaction(build, dataset("clean"), dataset("clean"))
     shop.must("dataset", "commit", dataset("clean"), "--branch", "master",
               "--transaction", transaction("by-hand"))
-    assert json.loads(shop.must("build", "finish", build))["note"] == "already so"
+    assert json.loads(shop.must("build", "finish", build))["note"] == "already finished"
     assert branches(shop, "clean")["master"]["head"] == transaction("by-hand")
     refused = shop.run("build", "fail", build)
     assert refused.returncode == 1 and "has finished" in refused.stderr
