@@ -58,9 +58,11 @@ buffer_append_shown(struct buffer *buffer, struct text text)
 {
 	size_t i, control;
 
-	for (i = 0; i<text.size; i += control> 0 ? control : 1) {
+	for (i = 0; i < text.size; i++) {
 		control = text_control_size(text, i);
 		buffer_byte(buffer, control > 0 ? '?' : text.at[i]);
+		if (control > 1)
+			i += control - 1;
 	}
 }
 

@@ -125,10 +125,6 @@ make_build(struct plan *plan)
 		    graph_job(&plan->graph, order.at[i]);
 
 		graph_look_ahead(&plan->graph, &order, i);
-		if (i + LOOK_AHEAD < order.n)
-			__builtin_prefetch(
-			    graph_job(&plan->graph, order.at[i + LOOK_AHEAD])
-				->key.at);
 		jobs[i] = (struct job){ .spec = from->spec,
 			.new_branches = find_new_branches(plan, from) };
 		fill_inputs(plan, from, &stock, &jobs[i]);
