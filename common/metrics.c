@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/kafka_client.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -44,16 +43,18 @@ struct metrics {
 	pthread_mutex_t lock; /* the lists; values are atomic */
 	struct family *families, **last;
 	double start_time;
+	const char *librdkafka; /* its version */
 };
 
 struct metrics *
-metrics_create(void)
+metrics_create(const char *librdkafka)
 {
 	struct metrics *metrics = memory_zalloc(1, sizeof *metrics);
 
 	pthread_mutex_init(&metrics->lock, NULL);
 	metrics->last = &metrics->families;
 	metrics->start_time = (double)time(NULL);
+	metrics->librdkafka = librdkafka;
 	return metrics;
 }
 
@@ -332,13 +333,13 @@ write_gauge(
 }
 
 static void
-write_build(struct buffer *out)
+write_build(struct buffer *out, const char *librdkafka)
 {
 	char labels[160];
 
 	snprintf(labels, sizeof labels,
 	    "version=\"%s\",revision=\"%s\",librdkafka=\"%s\"",
-	    SCHEDRUN_VERSION, SCHEDRUN_REVISION, kafka_library_version());
+	    SCHEDRUN_VERSION, SCHEDRUN_REVISION, librdkafka);
 	write_head(out, "schedrun_build_info", METRIC_GAUGE,
 	    "What runs here; always 1.");
 	write_sample(out, "schedrun_build_info", labels, 1);
@@ -384,6 +385,6 @@ metrics_write(struct metrics *metrics, struct buffer *out)
 	for (family = metrics->families; family != NULL; family = family->next)
 		write_family(out, family);
 	pthread_mutex_unlock(&metrics->lock);
-	write_build(out);
+	write_build(out, metrics->librdkafka);
 	write_process(out, metrics->start_time);
 }

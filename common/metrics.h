@@ -17,7 +17,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 struct metrics;
 struct metric; /* one series */
 
-struct metrics *metrics_create(void);
+/* `librdkafka`: its version, for build_info; a literal, borrowed. */
+struct metrics *metrics_create(const char *librdkafka);
 void metrics_destroy(struct metrics *metrics);
 
 /*

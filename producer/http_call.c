@@ -10,7 +10,6 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "producer/http_counters.h"
-#include "producer/http_routes.h"
 
 #define ARENA_BLOCK 4096
 #define JSON_DEPTH_MAX 32
@@ -24,6 +23,8 @@ http_call_create(struct http_app *app, struct http_request *request)
 
 	call->app = app;
 	call->request = request;
+	call->route_number = SIZE_MAX;
+	call->pattern = "none";
 	call->arena = arena_create(ARENA_BLOCK);
 	call->started_ms = clock_monotonic_ms();
 	return call;
@@ -225,13 +226,12 @@ count(struct http_call *call, int status)
 	const struct http_head *head = http_request_head(call->request);
 	double seconds =
 	    (double)(clock_monotonic_ms() - call->started_ms) / 1000.0;
-	size_t route = http_route_number(call->route);
 
-	http_counters_answer(
-	    call->app->counters, route, head->method, status, seconds);
+	http_counters_answer(call->app->counters, call->route_number,
+	    head->method, status, seconds);
 	log_event(LOG_DEBUG, "http", "request_answered", "request answered",
-	    LOG_S("route", http_route_pattern(call->route)),
-	    LOG_T("method", head->method), LOG_I("status", status),
+	    LOG_S("route", call->pattern), LOG_T("method", head->method),
+	    LOG_I("status", status),
 	    LOG_I("duration_ms", clock_monotonic_ms() - call->started_ms),
 	    LOG_END);
 }
@@ -299,7 +299,7 @@ log_error(
 	    status >= 500 ? "request_failed" : "request_refused",
 	    call->error.kind != ERROR_NONE ? call->error.message
 					   : "request refused",
-	    LOG_S("route", http_route_pattern(call->route)),
+	    LOG_S("route", call->pattern),
 	    LOG_S("error_name", api_error_name(error)),
 	    LOG_T("error_instance_id", ((struct text){ id, sizeof id })),
 	    LOG_END);

@@ -40,7 +40,9 @@ struct http_call {
 	struct http_request *request;
 	struct arena *arena; /* everything of the call */
 	struct http_path path;
-	const struct http_route *route; /* NULL: none fits */
+	const struct http_route *route; /* NULL: none fits; of api/routes */
+	size_t route_number;            /* for the counters; SIZE_MAX: none */
+	const char *pattern;            /* for logs; "none" */
 	enum http_profile profile;
 	struct http_caller caller;
 	struct jwt_wait wait; /* while the token's key is looked for */

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/admin.h"
+#include "common/kafka_client.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/options.h"
@@ -114,7 +115,7 @@ create_parts(struct adapter *a, struct error *err)
 	a->app.loop = loop_create(err);
 	if (a->app.loop == NULL)
 		return -1;
-	a->app.metrics = metrics_create();
+	a->app.metrics = metrics_create(kafka_library_version());
 	a->app.health = health_create();
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
 		a->checks[i] = health_check(

@@ -106,18 +106,6 @@ http_routes_count(void)
 	return N_ROUTES;
 }
 
-size_t
-http_route_number(const struct http_route *route)
-{
-	return route != NULL ? (size_t)(route - routes) : SIZE_MAX;
-}
-
-const char *
-http_route_pattern(const struct http_route *route)
-{
-	return route != NULL ? route->pattern : "none";
-}
-
 void
 http_routes_register(struct http_app *app)
 {
@@ -284,6 +272,14 @@ refuse_method(struct http_call *call, const struct http_route *first)
 		PARAMETER_T("method", method), PARAMETER_END });
 }
 
+static void
+take_route(struct http_call *call, const struct http_route *route)
+{
+	call->route = route;
+	call->route_number = (size_t)(route - routes);
+	call->pattern = route->pattern;
+}
+
 static bool
 check_route(struct http_call *call)
 {
@@ -294,7 +290,7 @@ check_route(struct http_call *call)
 		http_call_empty(call, 404);
 		return false;
 	}
-	call->route = first;
+	take_route(call, first);
 	if (text_equal(method, TEXT("OPTIONS"))) {
 		answer_options(call, first);
 		return false;
@@ -303,7 +299,7 @@ check_route(struct http_call *call)
 		refuse_method(call, first);
 		return false;
 	}
-	call->route = find_method(first, method);
+	take_route(call, find_method(first, method));
 	return true;
 }
 

@@ -9,7 +9,6 @@
  * Method × path × scope × preview → handler: one table (HTTP contract, section
  * 3), and the checks that all routes share, in the contract's order.
  */
-struct http_route;
 struct http_app;
 
 /* Takes a request of the server; `context` is the app. */
@@ -18,9 +17,5 @@ void http_routes_handle(void *context, struct http_request *request);
 size_t http_routes_count(void);
 /* Tells the metrics the patterns. */
 void http_routes_register(struct http_app *app);
-
-/* For metrics and logs; NULL is "no route": SIZE_MAX and "none". */
-size_t http_route_number(const struct http_route *route);
-const char *http_route_pattern(const struct http_route *route);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/arena.h"
 #include "common/http_head.h"
 #include "common/text.h"
+#include "producer/run_publisher.h"
 
 /*
  * What a request's headers ask of a run: Idempotency-Key, Prefer: wait, and the
@@ -34,12 +35,6 @@ struct text run_options_request_id(struct text caller, struct text schedule_rid,
  */
 int run_options_wait(const struct http_head *head, int max);
 
-/* A header for the Kafka record, lower-case name. */
-#define TRACE_HEADERS_MAX 5
-struct trace_header {
-	const char *name;
-	struct text value;
-};
 /*
  * The trace context to be copied: well-formed traceparent, tracestate with it,
  * and B3's ids.  Returns how many.

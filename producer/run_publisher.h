@@ -8,7 +8,7 @@
 #include "common/error.h"
 #include "common/kafka_client.h"
 #include "common/loop.h"
-#include "producer/run_options.h"
+#include "common/text.h"
 #include "producer/run_record.h"
 
 /*
@@ -30,6 +30,13 @@ enum publish_outcome {
 	PUBLISH_UNKNOWN, /* no answer in time: it may or may not be there */
 	PUBLISH_UNSENT,  /* not in time, and it never left: try again */
 	PUBLISH_REFUSED, /* it is not there and never will be */
+};
+
+/* A header for the Kafka record, lower-case name, as a trace needs it. */
+#define TRACE_HEADERS_MAX 5
+struct trace_header {
+	const char *name;
+	struct text value;
 };
 
 /* NULL: ERROR_FATAL. */

@@ -10,27 +10,6 @@
 #define DETAIL_MAX 200
 #define OURS 9
 
-const char *
-dead_reason_text(enum dead_reason reason)
-{
-	static const char *const names[DEAD_REASONS] = {
-		[DEAD_EMPTY] = "empty",
-		[DEAD_TOO_LARGE] = "too-large",
-		[DEAD_TRUNCATED_HEADER] = "truncated-header",
-		[DEAD_BAD_MAGIC] = "bad-magic",
-		[DEAD_UNKNOWN_SCHEMA] = "unknown-schema",
-		[DEAD_WRONG_SCHEMA] = "wrong-schema",
-		[DEAD_BAD_SCHEMA] = "bad-schema",
-		[DEAD_MALFORMED] = "malformed",
-		[DEAD_TRAILING_BYTES] = "trailing-bytes",
-		[DEAD_INVALID_FIELD] = "invalid-field",
-		[DEAD_CONFLICT] = "idempotency-conflict",
-		[DEAD_CRASHED_WORKER] = "crashed-worker",
-	};
-
-	return names[reason];
-}
-
 /* Decoding failed, or what was decoded can't be carried out. */
 static const char *
 stage_of(enum dead_reason reason)

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/admin.h"
+#include "common/kafka_client.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "worker/pipeline.h"
@@ -128,7 +129,7 @@ run(const struct config *config, const struct options *options)
 	if (id == NULL)
 		return fail(&err);
 	settings.worker_id = id;
-	settings.metrics = metrics_create();
+	settings.metrics = metrics_create(kafka_library_version());
 	settings.health = health_create();
 	start_signals(config_number(config, "worker.shutdown.timeout"));
 	the_pipeline = pipeline_create(&settings, &err);

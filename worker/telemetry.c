@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "common/memory.h"
-#include "worker/dead_letter.h"
 
 #define PARTITIONS_MAX                                                         \
 	1024 /* with a consumed counter and a lag of their own                 \
