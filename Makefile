@@ -31,7 +31,7 @@ OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
     -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
-COMMON := $(sort $(wildcard common/*.c))
+COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c))
 WORKER := $(sort $(filter-out worker/main.c,$(wildcard worker/*.c)))
 PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
@@ -59,8 +59,8 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 $(BUILD)/revision: FORCE
 	@mkdir -p $(@D)
 	@echo '$(REVISION)' | cmp -s - $@ || echo '$(REVISION)' >$@
-$(BUILD)/common/metrics.o: $(BUILD)/revision
-$(BUILD)/common/metrics.o $(BUILD)/lint/common/metrics.%: OUR_CFLAGS += -DSCHEDRUN_REVISION='"$(REVISION)"'
+$(BUILD)/common/base/metrics.o: $(BUILD)/revision
+$(BUILD)/common/base/metrics.o $(BUILD)/lint/common/base/metrics.%: OUR_CFLAGS += -DSCHEDRUN_REVISION='"$(REVISION)"'
 FORCE:
 
 # The assembler reads these; the compiler's dependencies don't show it.

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "schemas/keyspace.h"
 
 void

@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_PRODUCER_AFFECTED_H
 #define SCHEDRUN_PRODUCER_AFFECTED_H
 
-#include "common/arena.h"
-#include "common/error.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
 #include "schemas/schedule.h"
 
 /*

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
-#include "common/rid.h"
+#include "common/base/memory.h"
+#include "common/crypto/rid.h"
 
 static int
 compare_texts(const void *a, const void *b)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "producer/http_auth.h"
 #include "producer/http_profile.h"
 

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 #include "schemas/keyspace.h"
 #include "schemas/world.h"
 

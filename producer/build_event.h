@@ -1,11 +1,11 @@
 #ifndef SCHEDRUN_PRODUCER_BUILD_EVENT_H
 #define SCHEDRUN_PRODUCER_BUILD_EVENT_H
 
-#include "common/arena.h"
-#include "common/config.h"
-#include "common/error.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/crypto/rid.h"
 #include "schemas/build_requested.h"
 
 /*

@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 #include "producer/run_view.h"
 #include "schemas/build_requested.h"
 #include "schemas/keyspace.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/redis_replica.h"
+#include "common/redis/replica.h"
 #include "producer/catalogue_lock.h"
 #include "producer/catalogue_merge.h"
 

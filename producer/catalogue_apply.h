@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "producer/catalogue_file.h"
 #include "schemas/keyspace.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "producer/fields.h"
 #include "producer/schedule_about.h"
 #include "producer/version_lists.h"

@@ -1,9 +1,9 @@
 #ifndef SCHEDRUN_PRODUCER_CATALOGUE_EXPORT_H
 #define SCHEDRUN_PRODUCER_CATALOGUE_EXPORT_H
 
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "schemas/keyspace.h"
 
 /*

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/json_write.h"
-#include "common/rid.h"
+#include "common/crypto/rid.h"
+#include "common/json/write.h"
 #include "producer/schedule_about.h"
 #include "schemas/catalogue.h"
 #include "schemas/keyspace.h"

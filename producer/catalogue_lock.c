@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define LOCK_MS "30000"
 #define PAUSE_NS 100000000

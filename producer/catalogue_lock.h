@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 #include "schemas/keyspace.h"
 
 /*

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "producer/catalogue_apply.h"
 #include "producer/catalogue_file.h"
 #include "producer/fields.h"

@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_CHECK_LIST_H
 #define SCHEDRUN_PRODUCER_CHECK_LIST_H
 
-#include "common/kafka_admin.h"
+#include "common/kafka/admin.h"
 #include "producer/command.h"
 #include "producer/table.h"
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/config/usage.h"
 #include "producer/catalogue_apply.h"
 #include "producer/catalogue_export.h"
 #include "producer/command.h"

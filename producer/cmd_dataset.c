@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/rid.h"
-#include "common/usage.h"
+#include "common/config/usage.h"
+#include "common/crypto/rid.h"
 #include "producer/branch_store.h"
 #include "producer/command.h"
 #include "producer/table.h"

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/config/usage.h"
 #include "producer/command.h"
 #include "producer/topics.h"
 #include "schemas/registry.h"

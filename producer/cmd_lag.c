@@ -5,9 +5,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/kafka_admin.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/config/usage.h"
+#include "common/kafka/admin.h"
 #include "producer/command.h"
 #include "producer/table.h"
 #include "producer/topics.h"

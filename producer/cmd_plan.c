@@ -2,8 +2,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/config/usage.h"
 #include "producer/command.h"
 #include "producer/input_file.h"
 #include "producer/line_reader.h"

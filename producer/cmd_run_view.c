@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/config/usage.h"
+#include "common/json/write.h"
 #include "producer/command.h"
 #include "producer/run_view.h"
 #include "producer/table.h"

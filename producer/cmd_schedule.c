@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "producer/command.h"
 #include "producer/fields.h"
 #include "producer/schedule_store.h"

@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
-#include "common/usage.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/config/usage.h"
 
 #define PAUSE_MS 100
 

@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/options.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/config/options.h"
+#include "common/redis/pipeline.h"
 #include "schemas/keyspace.h"
 
 /*

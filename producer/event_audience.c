@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
 
 enum event_right
 audience_look(const struct audience *audience, const struct result_event *event)

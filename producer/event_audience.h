@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http_server.h"
-#include "common/loop.h"
-#include "common/metrics.h"
+#include "common/base/metrics.h"
+#include "common/http/loop.h"
+#include "common/http/server.h"
 #include "producer/audience_key.h"
 #include "producer/event_position.h"
 #include "producer/event_replay.h"

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
 
 /* What was there between is gone; `first_ms`: the time of what follows. */
 void

@@ -1,6 +1,6 @@
 #include "producer/event_audience_internal.h"
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 
 #define AHEAD 500 /* events whose rights are asked for together */
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/digest.h"
-#include "common/memory.h"
+#include "common/base/memory.h"
+#include "common/crypto/digest.h"
 
 #define VERSION 1
 #define VARINT_MAX 9 /* bytes: 63 bits */

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
 
 /*
  * A place in the whole results topic: for each partition the offset that comes

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/kafka_consumer.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/consumer.h"
 #include "producer/result_decoder.h"
 
 #define READERS_MAX 8

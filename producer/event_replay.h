@@ -3,9 +3,9 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/kafka_client.h"
-#include "common/loop.h"
+#include "common/config/config.h"
+#include "common/http/loop.h"
+#include "common/kafka/client.h"
 #include "producer/event_position.h"
 #include "producer/result_event.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "producer/http_access.h"
 
 #define BUCKETS 16384    /* a power of two */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define N_PROFILES (PROFILE_GA_UPPER + 1)
 

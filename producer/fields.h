@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
 
 /*
  * Fields and values of a Redis hash in memory: what `apply` merges and `export`

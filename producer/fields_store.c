@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/redis_bounded.h"
+#include "common/redis/bounded.h"
 
 #define PIECE 1000                            /* fields of one command */
 #define PIECE_BYTES ((size_t)2 * 1024 * 1024) /* of values, written at once */

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/kafka_consumer.h"
+#include "common/base/error.h"
+#include "common/kafka/consumer.h"
 #include "producer/run_view.h"
 
 /*

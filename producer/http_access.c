@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "producer/fields.h"
 #include "schemas/catalogue.h"
 #include "schemas/keyspace.h"

@@ -4,12 +4,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/health.h"
-#include "common/http_server.h"
-#include "common/loop.h"
-#include "common/metrics.h"
-#include "common/text.h"
+#include "common/base/metrics.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/http/health.h"
+#include "common/http/loop.h"
+#include "common/http/server.h"
 #include "producer/http_auth.h"
 #include "producer/work_pool.h"
 #include "schemas/keyspace.h"

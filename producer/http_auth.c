@@ -5,9 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/digest.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/crypto/digest.h"
 #include "producer/token_file.h"
 
 #define TOKEN_MAX 8192

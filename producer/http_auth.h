@@ -1,11 +1,11 @@
 #ifndef SCHEDRUN_PRODUCER_HTTP_AUTH_H
 #define SCHEDRUN_PRODUCER_HTTP_AUTH_H
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/health.h"
-#include "common/http_head.h"
-#include "common/loop.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/http/head.h"
+#include "common/http/health.h"
+#include "common/http/loop.h"
 #include "producer/http_caller.h"
 #include "producer/jwt_auth.h"
 

@@ -1,7 +1,7 @@
 #include "producer/http_builds.h"
 
-#include "common/clock.h"
-#include "common/json_write.h"
+#include "common/base/clock.h"
+#include "common/json/write.h"
 #include "producer/build_event.h"
 #include "producer/http_batch.h"
 

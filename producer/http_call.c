@@ -5,10 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/json/write.h"
 #include "producer/http_counters.h"
 
 #define ARENA_BLOCK 4096

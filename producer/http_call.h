@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/http_path.h"
-#include "common/http_server.h"
-#include "common/strict_json.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/http/path.h"
+#include "common/http/server.h"
+#include "common/json/node.h"
 #include "producer/http_access.h"
 #include "producer/http_app.h"
 #include "producer/http_auth.h"

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 
 /*
  * Who calls and what for: what a bearer token stands for (HTTP contract,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define NAME "schedrun_http_requests_total"
 #define HELP "Requests answered, by route, method and status code."

@@ -3,9 +3,9 @@
 
 #include <stdbool.h>
 
-#include "common/http_server.h"
-#include "common/metrics.h"
-#include "common/text.h"
+#include "common/base/metrics.h"
+#include "common/base/text.h"
+#include "common/http/server.h"
 
 /*
  * The adapter's metrics (ecosystem, section 4).  Routes are patterns, never

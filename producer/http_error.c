@@ -1,6 +1,6 @@
 #include "producer/http_error.h"
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 
 #define TEXT_MAX 128 /* characters of a request's value that are repeated */
 

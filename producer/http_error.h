@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 
 /*
  * The errors of the API: status, errorCode and errorName of each, and the

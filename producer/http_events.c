@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
-#include "common/rid.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/crypto/rid.h"
 #include "producer/event_audience.h"
 #include "producer/http_access.h"
 #include "producer/http_call.h"

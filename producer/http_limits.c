@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "producer/http_app.h"
 #include "producer/http_counters.h"
 #include "producer/http_error.h"

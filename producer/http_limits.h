@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "common/http_server.h"
+#include "common/http/server.h"
 
 /*
  * What happens before a request reaches its route: how much body it may have,

@@ -8,11 +8,11 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "common/admin.h"
-#include "common/kafka_client.h"
-#include "common/log.h"
-#include "common/memory.h"
-#include "common/options.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/config/options.h"
+#include "common/http/admin.h"
+#include "common/kafka/client.h"
 #include "producer/http_app.h"
 #include "producer/http_counters.h"
 #include "producer/http_events.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "schemas/keyspace.h"
 
 #define EVERY_MS 2000

@@ -1,10 +1,10 @@
 #ifndef SCHEDRUN_PRODUCER_HTTP_PROBE_H
 #define SCHEDRUN_PRODUCER_HTTP_PROBE_H
 
-#include "common/health.h"
-#include "common/kafka_client.h"
-#include "common/loop.h"
-#include "common/redis_pipeline.h"
+#include "common/http/health.h"
+#include "common/http/loop.h"
+#include "common/kafka/client.h"
+#include "common/redis/pipeline.h"
 #include "producer/run_publisher.h"
 #include "producer/work_pool.h"
 #include "schemas/keyspace.h"

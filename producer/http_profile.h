@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "common/http_head.h"
-#include "common/text.h"
+#include "common/base/text.h"
+#include "common/http/head.h"
 
 /*
  * Contract profiles: which generation of the published clients an answer is

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/rid.h"
+#include "common/crypto/rid.h"
 #include "producer/http_builds.h"
 #include "producer/http_call.h"
 #include "producer/http_counters.h"

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "common/http_server.h"
+#include "common/http/server.h"
 
 /*
  * Method × path × scope × preview → handler: one table (HTTP contract, section

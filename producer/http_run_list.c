@@ -1,6 +1,6 @@
 #include "producer/http_run_list.h"
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "producer/http_schedules.h"
 #include "producer/page_token.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "producer/http_call.h"
 #include "producer/run_lookup.h"
 #include "producer/run_options.h"

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "producer/http_schedules.h"
 #include "producer/schedule_draft.h"
 #include "producer/schedule_json.h"

@@ -1,6 +1,6 @@
 #include "producer/http_schedules.h"
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "producer/affected.h"
 #include "producer/http_batch.h"
 #include "producer/schedule_json.h"

@@ -1,9 +1,9 @@
 #ifndef SCHEDRUN_PRODUCER_INPUT_FILE_H
 #define SCHEDRUN_PRODUCER_INPUT_FILE_H
 
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/strict_json.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/json/node.h"
 
 #define INPUT_FILE_MAX ((size_t)1 << 30)
 

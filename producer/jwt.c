@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
-#include "common/digest.h"
-#include "common/strict_json.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
+#include "common/crypto/digest.h"
+#include "common/json/node.h"
 
 #define DEPTH_MAX 32
 

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "producer/http_caller.h"
 #include "producer/key_set.h"
 

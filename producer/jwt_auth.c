@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/memory.h"
-#include "common/recent.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/base/recent.h"
 #include "producer/key_source.h"
 
 #define VERIFIED_MAX 10000 /* tokens that are remembered */

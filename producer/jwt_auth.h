@@ -3,11 +3,11 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/health.h"
-#include "common/loop.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/http/health.h"
+#include "common/http/loop.h"
 #include "producer/http_caller.h"
 #include "producer/jwt.h"
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/digest.h"
-#include "common/memory.h"
-#include "common/strict_json.h"
+#include "common/base/buffer.h"
+#include "common/base/memory.h"
+#include "common/crypto/digest.h"
+#include "common/json/node.h"
 
 #define DEPTH_MAX 32
 #define KEYS_MAX 1000

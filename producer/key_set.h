@@ -3,9 +3,9 @@
 
 #include <stddef.h>
 
-#include "common/error.h"
-#include "common/public_key.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/crypto/public_key.h"
 
 /*
  * A JSON Web Key Set (RFC 7517) as far as tokens need it: its RSA and P-256

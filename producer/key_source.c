@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/digest.h"
-#include "common/fetch.h"
-#include "common/memory.h"
-#include "common/small_file.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/base/small_file.h"
+#include "common/crypto/digest.h"
+#include "common/http/fetch.h"
 
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
 #define FETCH_MS 5000

@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "common/error.h"
-#include "common/loop.h"
+#include "common/base/error.h"
+#include "common/http/loop.h"
 #include "producer/key_set.h"
 
 /*

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 
 /*
  * Lines of a file or a pipe, without waiting longer than asked: who reads a

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/memory.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/memory.h"
 #include "worker/snapshot.h"
 
 #define MEMORY_KEPT ((size_t)1024 * 1024)

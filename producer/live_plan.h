@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_PRODUCER_LIVE_PLAN_H
 #define SCHEDRUN_PRODUCER_LIVE_PLAN_H
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "schemas/run_request.h"
 #include "worker/planner.h"
 

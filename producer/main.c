@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/memory.h"
-#include "common/nearest.h"
-#include "common/usage.h"
+#include "common/base/memory.h"
+#include "common/base/nearest.h"
+#include "common/config/usage.h"
 #include "producer/command.h"
 
 /*

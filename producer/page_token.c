@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/digest.h"
+#include "common/crypto/digest.h"
 
 #define MAC_SIZE 16
 #define TOKEN_SIZE (RUN_PLACE_SIZE + MAC_SIZE)

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
 #include "producer/run_view.h"
 
 /*

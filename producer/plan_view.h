@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "worker/planner.h"
 
 /* A plan for people: what becomes of the run, and its jobs with their reasons.

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/digest.h"
-#include "common/memory.h"
-#include "common/recent.h"
+#include "common/base/memory.h"
+#include "common/base/recent.h"
+#include "common/crypto/digest.h"
 
 #define CALLERS_MAX 10000
 #define BURST_S 2

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "schemas/framing.h"
 #include "schemas/message_reader.h"
 #include "schemas/registry.h"

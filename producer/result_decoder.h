@@ -1,10 +1,10 @@
 #ifndef SCHEDRUN_PRODUCER_RESULT_DECODER_H
 #define SCHEDRUN_PRODUCER_RESULT_DECODER_H
 
-#include "common/arena.h"
-#include "common/config.h"
-#include "common/error.h"
-#include "common/kafka_consumer.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/kafka/consumer.h"
 #include "schemas/schedule_run.h"
 
 /*

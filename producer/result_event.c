@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 int
 result_record(const struct schedule_run *run, const struct kafka_record *place,

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "common/kafka_consumer.h"
+#include "common/kafka/consumer.h"
 #include "producer/run_record.h"
 #include "schemas/schedule_run.h"
 

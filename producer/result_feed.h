@@ -3,11 +3,11 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/kafka_client.h"
-#include "common/loop.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/http/loop.h"
+#include "common/kafka/client.h"
+#include "common/redis/pipeline.h"
 #include "producer/event_position.h"
 #include "producer/result_event.h"
 

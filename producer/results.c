@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/json/write.h"
 #include "producer/result_decoder.h"
 
 #define CALL_MS 5000

@@ -3,11 +3,11 @@
 
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/config.h"
-#include "common/error.h"
-#include "common/kafka_consumer.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/kafka/consumer.h"
 #include "schemas/schedule_run.h"
 
 /*

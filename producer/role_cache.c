@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define SLOTS 1024 /* a power of two */
 #define RID_MAX 200

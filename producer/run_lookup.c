@@ -1,6 +1,6 @@
 #include "producer/run_lookup.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "producer/http_access.h"
 #include "producer/run_view.h"
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/digest.h"
-#include "common/rid.h"
+#include "common/crypto/digest.h"
+#include "common/crypto/rid.h"
 
 #define KEY_MAX 200
 #define STATE_MAX 512

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/arena.h"
-#include "common/http_head.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/http/head.h"
 #include "producer/run_publisher.h"
 
 /*

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/strict_json.h"
+#include "common/json/node.h"
 
 #define DEPTH_MAX 16
 

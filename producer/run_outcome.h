@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_PRODUCER_RUN_OUTCOME_H
 #define SCHEDRUN_PRODUCER_RUN_OUTCOME_H
 
-#include "common/arena.h"
-#include "common/error.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
 #include "producer/run_record.h"
 #include "schemas/build_requested.h"
 #include "worker/planner.h"

@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/kafka_producer.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/producer.h"
 #include "schemas/run_request.h"
 
 #define DELIVERY_MS 10000 /* after it the outcome is unknown */

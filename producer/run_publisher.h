@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/kafka_client.h"
-#include "common/loop.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/http/loop.h"
+#include "common/kafka/client.h"
 #include "producer/run_record.h"
 
 /*

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/strict_json.h"
+#include "common/base/clock.h"
+#include "common/json/node.h"
+#include "common/json/write.h"
 
 #define DEPTH_MAX 16
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
 #include "producer/run_view_internal.h"
 
 #define NUMBER_SIZE 24

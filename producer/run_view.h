@@ -3,11 +3,11 @@
 
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 #include "producer/run_record.h"
 
 /*

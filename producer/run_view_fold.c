@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "producer/run_view_internal.h"
 
 /*

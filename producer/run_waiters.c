@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define SLOTS 16384 /* a power of two; 10,000 may wait */
 #define SWEEP_MS 50

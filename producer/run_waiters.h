@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "common/loop.h"
-#include "common/rid.h"
+#include "common/crypto/rid.h"
+#include "common/http/loop.h"
 #include "producer/run_record.h"
 
 /*

@@ -1,6 +1,6 @@
 #include "producer/schedule_about.h"
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "schemas/catalogue.h"
 #include "schemas/document.h"
 

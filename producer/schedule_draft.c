@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "producer/fields.h"
 #include "producer/schedule_about.h"
 #include "schemas/trigger.h"

@@ -1,9 +1,9 @@
 #ifndef SCHEDRUN_PRODUCER_SCHEDULE_DRAFT_H
 #define SCHEDRUN_PRODUCER_SCHEDULE_DRAFT_H
 
-#include "common/arena.h"
-#include "common/strict_json.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/json/node.h"
 #include "producer/http_error.h"
 #include "schemas/schedule.h"
 

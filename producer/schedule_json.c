@@ -1,8 +1,8 @@
 #include "producer/schedule_json.h"
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/strict_json.h"
+#include "common/base/clock.h"
+#include "common/json/node.h"
+#include "common/json/write.h"
 #include "schemas/document.h"
 #include "schemas/trigger.h"
 

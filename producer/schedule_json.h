@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_PRODUCER_SCHEDULE_JSON_H
 #define SCHEDRUN_PRODUCER_SCHEDULE_JSON_H
 
-#include "common/buffer.h"
-#include "common/error.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
 #include "producer/http_access.h"
 #include "producer/http_profile.h"
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
+#include "common/base/clock.h"
+#include "common/json/write.h"
 #include "producer/catalogue_merge.h"
 #include "producer/schedule_about.h"
 #include "producer/version_lists.h"

@@ -1,7 +1,7 @@
 #include "producer/schedule_store.h"
 
-#include "common/clock.h"
-#include "common/redis_replica.h"
+#include "common/base/clock.h"
+#include "common/redis/replica.h"
 
 #define ATTEMPTS_MAX 20
 #define ARENA_KEPT 65536

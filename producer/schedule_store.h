@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "producer/schedule_about.h"
 #include "schemas/keyspace.h"
 #include "schemas/schedule.h"

@@ -1,6 +1,6 @@
 #include "producer/submission.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "schemas/document.h"
 
 struct text

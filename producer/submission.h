@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/strict_json.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/json/node.h"
 #include "schemas/run_request.h"
 
 /*

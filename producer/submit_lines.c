@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "producer/line_reader.h"
 #include "producer/submission.h"
 #include "producer/submitter.h"

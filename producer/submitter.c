@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/json_write.h"
-#include "common/kafka_producer.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/json/write.h"
+#include "common/kafka/producer.h"
 #include "schemas/registry.h"
 
 #define POLL_MS 100

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "producer/command.h"
 #include "schemas/run_request.h"
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/arena.h"
-#include "common/json_write.h"
-#include "common/memory.h"
+#include "common/base/arena.h"
+#include "common/base/memory.h"
+#include "common/json/write.h"
 
 #define COLUMNS_MAX 16
 #define GAP 2

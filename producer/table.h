@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "producer/command.h"
 
 /*

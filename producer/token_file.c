@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/digest.h"
-#include "common/log.h"
-#include "common/memory.h"
-#include "common/small_file.h"
+#include "common/base/buffer.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/base/small_file.h"
+#include "common/crypto/digest.h"
 
 #define TOKEN_MAX 8192
 #define FILE_MAX (1024 * 1024)

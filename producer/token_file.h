@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_TOKEN_FILE_H
 #define SCHEDRUN_PRODUCER_TOKEN_FILE_H
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "producer/http_caller.h"
 
 /*

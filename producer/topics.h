@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "common/config.h"
-#include "common/kafka_admin.h"
+#include "common/config/config.h"
+#include "common/kafka/admin.h"
 
 /*
  * The four topics and the settings that they need (delivery protocol,

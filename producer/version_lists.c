@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 
 #define AHEAD 500 /* lists that are asked for at once */
 

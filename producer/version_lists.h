@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
 #include "producer/fields.h"
 #include "schemas/keyspace.h"
 

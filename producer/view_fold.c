@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/kafka_consumer.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/consumer.h"
 #include "producer/fold_places.h"
 #include "producer/result_decoder.h"
 #include "producer/result_event.h"

@@ -1,12 +1,12 @@
 #ifndef SCHEDRUN_PRODUCER_VIEW_FOLD_H
 #define SCHEDRUN_PRODUCER_VIEW_FOLD_H
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/health.h"
-#include "common/kafka_client.h"
-#include "common/metrics.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/base/metrics.h"
+#include "common/config/config.h"
+#include "common/http/health.h"
+#include "common/kafka/client.h"
+#include "common/redis/pipeline.h"
 #include "producer/http_counters.h"
 
 /*

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
 
 #define WAIT_MS 1000
 #define GIVEN_UP_MS 5000

@@ -3,9 +3,9 @@
 
 #include <stddef.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/redis/pipeline.h"
 #include "producer/run_view.h"
 
 /*

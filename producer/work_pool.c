@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "producer/build_event.h"
 #include "producer/live_plan.h"
 #include "producer/role_cache.h"

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/loop.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/http/loop.h"
+#include "common/redis/pipeline.h"
 #include "producer/http_counters.h"
 #include "producer/run_view.h"
 #include "producer/schedule_store.h"

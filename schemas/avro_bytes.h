@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 
 /*
  * Avro's binary encoding of the types that our messages are made of (Avro

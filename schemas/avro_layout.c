@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
-#include "common/strict_json.h"
+#include "common/base/memory.h"
+#include "common/json/node.h"
 #include "schemas/avro_layout_node.h"
 
 #define VALUE_WEIGHT 64

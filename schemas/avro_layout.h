@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "schemas/reject.h"
 
 /*

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json_write.h"
-#include "common/rid.h"
+#include "common/crypto/rid.h"
+#include "common/json/write.h"
 
 const char *const role_names[] = { "viewer", "editor", "owner", NULL };
 static const char *const staleness_names[] = { "inputs", "always", "never",

@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 #include "schemas/document.h"
 #include "schemas/world.h"
 

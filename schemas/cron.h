@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 /*
  * Cron expressions of a time trigger: minute, hour, day of month, month, day of

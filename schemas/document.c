@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/nearest.h"
-#include "common/rid.h"
+#include "common/base/buffer.h"
+#include "common/base/nearest.h"
+#include "common/crypto/rid.h"
 #include "schemas/schedule.h"
 
 #define SHOWN_MAX 100 /* bytes of a wrong value in a message */

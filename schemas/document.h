@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/strict_json.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/json/node.h"
 
 /*
  * Reading documents: each value is checked where it stands, every fault is kept

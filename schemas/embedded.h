@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 /*
  * The message schemas as shipped, and the file of their ids, inside the

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
 #include "schemas/reject.h"
 
 /*

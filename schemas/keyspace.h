@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 
 /*
  * Redis's keys, built in this one place (keyspace, section 1).  Claims, marks

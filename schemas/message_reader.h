@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_SCHEMAS_MESSAGE_READER_H
 #define SCHEDRUN_SCHEMAS_MESSAGE_READER_H
 
-#include "common/text.h"
+#include "common/base/text.h"
 #include "schemas/embedded.h"
 #include "schemas/reject.h"
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
+#include "common/base/arena.h"
 #include "schemas/avro_layout.h"
 #include "schemas/message_reader.h"
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/fetch.h"
-#include "common/json_write.h"
-#include "common/memory.h"
-#include "common/strict_json.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/http/fetch.h"
+#include "common/json/node.h"
+#include "common/json/write.h"
 #include "schemas/avro_layout.h"
 
 #define CACHE_MAX 1000

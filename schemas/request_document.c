@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 /* The decimal of `n` digits at `at`, -1 if there are others. */
 static int

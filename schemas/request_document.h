@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_SCHEMAS_REQUEST_DOCUMENT_H
 #define SCHEDRUN_SCHEMAS_REQUEST_DOCUMENT_H
 
-#include "common/strict_json.h"
-#include "common/text.h"
+#include "common/base/text.h"
+#include "common/json/node.h"
 #include "schemas/document.h"
 #include "schemas/run_request.h"
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "schemas/avro_bytes.h"
 #include "schemas/embedded.h"
 #include "schemas/framing.h"

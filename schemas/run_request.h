@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "common/buffer.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 #include "schemas/avro_layout.h"
 #include "schemas/reject.h"
 

@@ -1,6 +1,6 @@
 #include "schemas/schedule.h"
 
-#include "common/rid.h"
+#include "common/crypto/rid.h"
 #include "schemas/time_unit.h"
 
 static const char *const target_types[] = { "manual", "upstream", "connecting",

@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/error.h"
-#include "common/strict_json.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/json/node.h"
 #include "schemas/document.h"
 
 /*

@@ -4,10 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 #include "schemas/reject.h"
 
 /*

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 /* The API's TimeUnit, in the order of the symbols in build_requested.avsc. */
 extern const char *const time_unit_names[]; /* ended by NULL */

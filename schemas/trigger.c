@@ -1,6 +1,6 @@
 #include "schemas/trigger.h"
 
-#include "common/rid.h"
+#include "common/crypto/rid.h"
 #include "schemas/cron.h"
 
 /* Each type's members; the one that holds a RID. */

@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "common/strict_json.h"
-#include "common/text.h"
+#include "common/base/text.h"
+#include "common/json/node.h"
 #include "schemas/document.h"
 
 /*

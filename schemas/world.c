@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "common/arena.h"
-#include "common/entry_table.h"
+#include "common/base/arena.h"
+#include "common/base/entry_table.h"
 
 /* Beyond so many branches with a place, a dataset's specs are found by hash. */
 #define SPECS_IN_LIST 8

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 #include "schemas/schedule.h"
 
 /*

@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/rid.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/crypto/rid.h"
 #include "schemas/build_requested.h"
 #include "schemas/schedule_run.h"
 #include "worker/planner.h"

@@ -1,6 +1,6 @@
 #include "worker/attempts.h"
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 /* What is known of one partition of the batch. */
 struct partition {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define ARENA_KEEP ((size_t)8 << 20)
 #define OUT_KEEP ((size_t)32 << 20)

@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/kafka_client.h"
-#include "common/kafka_consumer.h"
-#include "common/rid.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/crypto/rid.h"
+#include "common/kafka/client.h"
+#include "common/kafka/consumer.h"
 #include "schemas/run_request.h"
 #include "worker/claims.h"
 #include "worker/planner.h"

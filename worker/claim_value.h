@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 
 /*
  * What a claim says and what follows from it; pure.  A claim names the record

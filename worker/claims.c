@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "worker/claims_blame.h"
 
 #define MARKS_MAX 1024 /* of one chunk: it has no more records than claims */

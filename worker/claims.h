@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/rid.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
 #include "worker/claim_value.h"
 
 /*

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
 
 /* Redis's clock in ms; -1 if it does not answer. */
 static int64_t

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "worker/committer_internal.h"
 #include "worker/watchdog.h"
 

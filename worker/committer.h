@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/kafka_transaction.h"
+#include "common/base/error.h"
+#include "common/kafka/transaction.h"
 #include "worker/batch.h"
 #include "worker/telemetry.h"
 

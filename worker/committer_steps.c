@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "worker/fault.h"
 #include "worker/watchdog.h"
 

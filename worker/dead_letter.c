@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define COPIED_MAX ((size_t)32 * 1024) /* of the record's own headers */
 #define DETAIL_MAX 200

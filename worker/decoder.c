@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "schemas/framing.h"
 
 /* The reasons of both enumerations are the fault matrix's, in its order. */

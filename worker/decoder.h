@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_WORKER_DECODER_H
 #define SCHEDRUN_WORKER_DECODER_H
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "schemas/registry.h"
 #include "worker/batch.h"
 

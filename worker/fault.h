@@ -13,7 +13,7 @@
  */
 #include <stdbool.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 #ifdef SCHEDRUN_FAULTS
 void fault_point(const char *point);

@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "worker/fault.h"
 #include "worker/watchdog.h"
 

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/kafka_consumer.h"
+#include "common/base/error.h"
+#include "common/kafka/consumer.h"
 #include "worker/batch.h"
 #include "worker/claims.h"
 #include "worker/decoder.h"

@@ -1,6 +1,6 @@
 #include "worker/intake.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "worker/attempts.h"
 #include "worker/dead_letter.h"
 #include "worker/fault.h"

@@ -8,10 +8,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "common/admin.h"
-#include "common/kafka_client.h"
-#include "common/log.h"
-#include "common/options.h"
+#include "common/base/log.h"
+#include "common/config/options.h"
+#include "common/http/admin.h"
+#include "common/kafka/client.h"
 #include "worker/pipeline.h"
 #include "worker/watchdog.h"
 #include "worker/worker_id.h"

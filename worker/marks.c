@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
 
 #define OFFSET_MAX INT64_C(999999999999999) /* they stay below 2^53 */
 #define ENTRIES_MAX 1000

@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
 
 /*
  * What Redis keeps per partition beside the claims: the mark ("every record

@@ -1,5 +1,5 @@
-#include "common/json_write.h"
-#include "common/rid.h"
+#include "common/crypto/rid.h"
+#include "common/json/write.h"
 #include "worker/planner.h"
 
 /*

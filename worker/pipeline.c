@@ -6,9 +6,9 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
 #include "schemas/registry.h"
 #include "worker/pipeline_internal.h"
 #include "worker/watchdog.h"

@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/health.h"
-#include "common/metrics.h"
+#include "common/base/error.h"
+#include "common/base/metrics.h"
+#include "common/config/config.h"
+#include "common/http/health.h"
 
 /*
  * The worker's two stages and the slot between them: this thread is stage A

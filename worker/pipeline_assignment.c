@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "worker/watchdog.h"
 
 /* Partitions came: what Redis's marks must prove begins at what is committed.

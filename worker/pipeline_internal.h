@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "worker/batch_protocol.h"
 #include "worker/committer.h"
 #include "worker/intake.h"

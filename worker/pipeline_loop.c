@@ -5,8 +5,8 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "worker/watchdog.h"
 
 #define POLL_MS 100

@@ -5,10 +5,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "common/clock.h"
-#include "common/kafka_admin.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/admin.h"
 #include "schemas/registry.h"
 #include "worker/store_check.h"
 

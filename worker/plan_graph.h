@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
 #include "schemas/schedule.h"
 #include "schemas/world.h"
 

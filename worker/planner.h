@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/buffer.h"
-#include "common/rid.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
+#include "common/crypto/rid.h"
 #include "schemas/run_request.h"
 #include "schemas/schedule.h"
 #include "schemas/world.h"

@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_WORKER_PLANNER_LISTS_H
 #define SCHEDRUN_WORKER_PLANNER_LISTS_H
 
-#include "common/arena.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
 #include "schemas/world.h"
 #include "worker/planner.h"
 

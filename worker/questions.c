@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "worker/snapshot_internal.h"
 
 /* Dearer answers are not remembered: a few would fill the cache. */

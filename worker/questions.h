@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "common/arena.h"
-#include "common/error.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
 #include "schemas/run_request.h"
 #include "worker/answer.h"
 #include "worker/snapshot.h"

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/memory.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
 
 #define STEP_MS 500
 #define POLL_MS 200

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/kafka_client.h"
+#include "common/base/error.h"
+#include "common/kafka/client.h"
 #include "worker/intake.h"
 
 /*

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 #include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
 #include "worker/snapshot_internal.h"

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "common/metrics.h"
-#include "common/redis_pipeline.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/metrics.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
 #include "schemas/schedule.h"
 #include "schemas/world.h"
 

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
 
 /*
  * Fields of Redis's hashes with what was made of them, bounded in bytes: those

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/memory.h"
-#include "common/redis_bounded.h"
+#include "common/base/memory.h"
+#include "common/redis/bounded.h"
 
 void
 fetch_list_finish(struct fetch_list *list)

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/error.h"
-#include "common/redis_pipeline.h"
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
 #include "worker/snapshot_cache.h"
 
 /*

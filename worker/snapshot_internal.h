@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_WORKER_SNAPSHOT_INTERNAL_H
 #define SCHEDRUN_WORKER_SNAPSHOT_INTERNAL_H
 
-#include "common/arena.h"
-#include "common/buffer.h"
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
 #include "worker/snapshot.h"
 #include "worker/snapshot_cache.h"
 #include "worker/snapshot_fetch.h"

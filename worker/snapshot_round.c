@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "schemas/keyspace.h"
 
 #define EPOCH_MAX_MS 5000

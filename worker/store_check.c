@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "schemas/keyspace.h"
 
 #define FORMAT 1

@@ -3,10 +3,10 @@
 
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/error.h"
-#include "common/redis_pipeline.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
 
 /*
  * Whether this Redis may be worked with: it is ours, for this Kafka cluster, it

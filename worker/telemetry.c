@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/memory.h"
+#include "common/base/memory.h"
 
 #define PARTITIONS_MAX                                                         \
 	1024 /* with a consumed counter and a lag of their own                 \

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/metrics.h"
+#include "common/base/metrics.h"
 #include "worker/batch.h"
 
 /*

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 
 #define LOOK_MS 1000
 #define STOPPED_MS 3000 /* between two looks: SIGSTOP, or a frozen machine */

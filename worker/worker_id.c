@@ -8,8 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "common/buffer.h"
-#include "common/memory.h"
+#include "common/base/buffer.h"
+#include "common/base/memory.h"
 
 #define SLOTS 1000
 #define EX_CONFIG 78

@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_WORKER_WORKER_ID_H
 #define SCHEDRUN_WORKER_WORKER_ID_H
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 /*
  * The name of this worker, stable over restarts, so that a restarted worker

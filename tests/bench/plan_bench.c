@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/arena.h"
-#include "common/text.h"
+#include "common/base/arena.h"
+#include "common/base/text.h"
 #include "schemas/world.h"
 #include "worker/planner.h"
 

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/buffer.h"
-#include "common/config.h"
+#include "common/base/buffer.h"
+#include "common/config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 static char path[] = "/tmp/schedrun-fuzz-config-XXXXXX";

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/text.h"
+#include "common/base/text.h"
 
 /*
  * What each target of this room has: libFuzzer's entry.  The bytes are any;

@@ -1,5 +1,5 @@
 /* A head as it arrives in pieces, then a chunked body. */
-#include "common/http_head.h"
+#include "common/http/head.h"
 #include "tests/fuzz/fuzz.h"
 
 /* How the bytes are cut must not matter. */

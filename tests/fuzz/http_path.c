@@ -1,5 +1,5 @@
 /* A request's target. */
-#include "common/http_path.h"
+#include "common/http/path.h"
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -1,6 +1,6 @@
 /* Any text as JSON; what is printed is parsed again to the same print. */
-#include "common/json_write.h"
-#include "common/strict_json.h"
+#include "common/json/node.h"
+#include "common/json/write.h"
 #include "tests/fuzz/fuzz.h"
 
 #define DEPTH 32

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/redis_pipeline.h"
+#include "common/redis/pipeline.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ANSWERS 8

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buffer.h"
-#include "common/small_file.h"
+#include "common/base/buffer.h"
+#include "common/base/small_file.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/random.h"
 

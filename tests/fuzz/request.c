@@ -1,5 +1,5 @@
 /* A record of the request topic: framed, in the shipped schema. */
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "schemas/embedded.h"
 #include "schemas/framing.h"
 #include "schemas/run_request.h"

@@ -2,8 +2,8 @@
  * RIDs, times. */
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/rid.h"
+#include "common/base/clock.h"
+#include "common/crypto/rid.h"
 #include "producer/event_position.h"
 #include "producer/jwt.h"
 #include "producer/page_token.h"

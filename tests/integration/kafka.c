@@ -15,14 +15,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/arena.h"
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/kafka_admin.h"
-#include "common/kafka_consumer.h"
-#include "common/kafka_producer.h"
-#include "common/kafka_transaction.h"
-#include "common/log.h"
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/config/config.h"
+#include "common/kafka/admin.h"
+#include "common/kafka/consumer.h"
+#include "common/kafka/producer.h"
+#include "common/kafka/transaction.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define PARTITIONS 3

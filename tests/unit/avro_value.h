@@ -4,8 +4,8 @@
 #include <avro.h>
 #include <stdbool.h>
 
-#include "common/buffer.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
 
 /*
  * avro-c's generic values, filled field by field: the other way to a message's

@@ -3,7 +3,7 @@
 
 #include <avro.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "tests/unit/random.h"
 
 /* A random record schema of this full name, of every type that Avro has. */

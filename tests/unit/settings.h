@@ -1,7 +1,7 @@
 #ifndef SCHEDRUN_TESTS_UNIT_SETTINGS_H
 #define SCHEDRUN_TESTS_UNIT_SETTINGS_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /*
  * The configuration that a file of this text gives; NULL with `err` if it is

@@ -1,8 +1,8 @@
 #ifndef SCHEDRUN_TESTS_UNIT_STUB_HTTP_H
 #define SCHEDRUN_TESTS_UNIT_STUB_HTTP_H
 
-#include "common/buffer.h"
-#include "common/text.h"
+#include "common/base/buffer.h"
+#include "common/base/text.h"
 
 /*
  * A server on 127.0.0.1 that answers as it is told: for errors that a real one

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "schemas/avro_layout.h"
 #include "schemas/embedded.h"
 #include "schemas/run_request.h"

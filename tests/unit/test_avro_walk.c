@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "schemas/avro_layout.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/check.h"

@@ -1,4 +1,4 @@
-#include "common/config_scan.h"
+#include "common/config/scan.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "common/entry_table.h"
+#include "common/base/entry_table.h"
 
 #include "tests/unit/check.h"
 

@@ -1,4 +1,4 @@
-#include "common/http_head.h"
+#include "common/http/head.h"
 
 #include <stdio.h>
 #include <string.h>

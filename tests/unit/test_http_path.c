@@ -1,8 +1,8 @@
-#include "common/http_path.h"
+#include "common/http/path.h"
 
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "tests/unit/check.h"
 
 /* For initializers, where a compound literal is no constant. */

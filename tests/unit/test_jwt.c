@@ -9,9 +9,9 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "common/buffer.h"
-#include "common/clock.h"
-#include "common/digest.h"
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
+#include "common/crypto/digest.h"
 #include "tests/unit/check.h"
 
 /*

@@ -1,8 +1,8 @@
-#include "common/kafka_client.h"
+#include "common/kafka/client.h"
 
 #include <string.h>
 
-#include "common/kafka_places.h"
+#include "common/kafka/places.h"
 #include "tests/unit/check.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -1,4 +1,4 @@
-#include "common/kafka_errors.h"
+#include "common/kafka/errors.h"
 
 #include "tests/unit/check.h"
 

@@ -1,4 +1,4 @@
-#include "common/kafka_spread.h"
+#include "common/kafka/spread.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "common/recent.h"
+#include "common/base/recent.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "schemas/registry.h"
 #include "tests/unit/check.h"
 #include "tests/unit/settings.h"

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "common/rid.h"
+#include "common/crypto/rid.h"
 #include "tests/unit/check.h"
 
 #define UUID "d2a5e9c6-298d-4788-a71d-42885d7bebb3"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "schemas/embedded.h"
 #include "schemas/framing.h"
 #include "schemas/run_request.h"

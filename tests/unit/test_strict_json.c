@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json_write.h"
-#include "common/strict_json.h"
+#include "common/json/node.h"
+#include "common/json/write.h"
 #include "tests/unit/check.h"
 
 static void

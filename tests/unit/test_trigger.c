@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/buffer.h"
+#include "common/base/buffer.h"
 #include "tests/unit/check.h"
 
 #define D "ri.foundry.main.dataset.d"

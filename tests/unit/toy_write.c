@@ -1,4 +1,4 @@
-#include "common/json_write.h"
+#include "common/json/write.h"
 #include "tests/unit/toy.h"
 
 #define ORDER_MAX 32

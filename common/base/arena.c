@@ -1,0 +1,137 @@
+#include "common/base/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+
+#define BLOCK_SIZE_DEFAULT (64 * 1024)
+#define ALIGNMENT alignof(max_align_t)
+
+struct block {
+	struct block *next;
+	size_t capacity;
+	alignas(max_align_t) char bytes[];
+};
+
+struct arena {
+	size_t block_size;
+	size_t used;          /* handed out since the reset */
+	size_t filled;        /* of the current block */
+	struct block *blocks; /* all, in the order of their use */
+	struct block *current;
+};
+
+struct arena *
+arena_create(size_t block_size)
+{
+	struct arena *arena = memory_zalloc(1, sizeof *arena);
+
+	arena->block_size = block_size > 0 ? block_size : BLOCK_SIZE_DEFAULT;
+	return arena;
+}
+
+static void
+free_blocks(struct block *block)
+{
+	while (block != NULL) {
+		struct block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+}
+
+void
+arena_destroy(struct arena *arena)
+{
+	if (arena == NULL)
+		return;
+	free_blocks(arena->blocks);
+	free(arena);
+}
+
+static struct block *
+create_block(size_t capacity)
+{
+	struct block *block;
+
+	if (capacity > SIZE_MAX - sizeof *block)
+		memory_exhausted();
+	block = memory_alloc(sizeof *block + capacity);
+	block->next = NULL;
+	block->capacity = capacity;
+	return block;
+}
+
+/* The next block that holds `size`: a kept one if it is large enough. */
+static void
+advance(struct arena *arena, size_t size)
+{
+	struct block **link =
+	    arena->current != NULL ? &arena->current->next : &arena->blocks;
+
+	if (*link == NULL || (*link)->capacity < size) {
+		struct block *block = create_block(
+		    size > arena->block_size ? size : arena->block_size);
+
+		block->next = *link;
+		*link = block;
+	}
+	arena->current = *link;
+	arena->filled = 0;
+}
+
+void *
+arena_alloc(struct arena *arena, size_t size)
+{
+	void *memory;
+
+	if (size > SIZE_MAX / 2)
+		memory_exhausted();
+	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	if (arena->current == NULL ||
+	    arena->current->capacity - arena->filled < size)
+		advance(arena, size);
+	memory = arena->current->bytes + arena->filled;
+	arena->filled += size;
+	arena->used += size;
+	return memory;
+}
+
+void *
+arena_zalloc(struct arena *arena, size_t n, size_t size)
+{
+	void *memory;
+
+	if (size > 0 && n > SIZE_MAX / size)
+		memory_exhausted();
+	memory = arena_alloc(arena, n * size);
+	memset(memory, 0, n * size);
+	return memory;
+}
+
+void
+arena_reset(struct arena *arena, size_t keep)
+{
+	struct block **link = &arena->blocks;
+	size_t kept = 0;
+
+	while (*link != NULL && (*link)->capacity <= keep - kept) {
+		kept += (*link)->capacity;
+		link = &(*link)->next;
+	}
+	free_blocks(*link);
+	*link = NULL;
+	arena->current = NULL;
+	arena->filled = 0;
+	arena->used = 0;
+}
+
+size_t
+arena_used(const struct arena *arena)
+{
+	return arena->used;
+}

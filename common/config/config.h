@@ -1,0 +1,90 @@
+#ifndef SCHEDRUN_COMMON_CONFIG_CONFIG_H
+#define SCHEDRUN_COMMON_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+
+/*
+ * Configuration: one table of keys for all three programs; flags before
+ * environment before file before default (ecosystem, section 2).  Every error
+ * names file:line or flag, key, reason and what is allowed.  Loaded once,
+ * read-only after that, so any thread may read.
+ */
+enum config_type {
+	CONFIG_TEXT,
+	CONFIG_DURATION, /* "500ms" "10s" "24h" "7d", in ms */
+	CONFIG_SIZE,     /* "64k" "8M", in bytes */
+	CONFIG_INTEGER,
+	CONFIG_SWITCH, /* on | off */
+	CONFIG_CHOICE, /* one of `choices` */
+};
+
+struct config_key {
+	const char *name; /* "redis.url" */
+	enum config_type type;
+	const char *fallback; /* the default, as text; NULL: none */
+	const char *choices;  /* "jwt|token-file|none" */
+	int64_t min, max;     /* of numbers; both 0: no bounds */
+	bool secret; /* never from a flag, never printed; also NAME.file */
+	const char *meaning; /* one line for `config keys` and config(5) */
+};
+
+/* The table, ended by a NULL name: for `config keys` and the man page. */
+const struct config_key *config_keys(void);
+
+/* What the command line brought, in its order. */
+struct config_flag {
+	enum config_flag_kind {
+		CONFIG_FLAG_KEY,
+		CONFIG_FLAG_KAFKA
+	} kind;           /* -s, -X */
+	const char *text; /* "key=value" */
+};
+
+struct config;
+
+/*
+ * Loads all layers.  `file`: from -c, or NULL for $SCHEDRUN_CONFIG,
+ * ./schedrun.conf, /etc/schedrun/schedrun.conf.  Checks what can be checked
+ * without a server (ranges, cross rules, forbidden librdkafka keys).
+ * NULL with ERROR_FATAL; the exit code is the caller's (2 or 78).
+ */
+struct config *config_load(const char *file, const struct config_flag *flags,
+    size_t n_flags, struct error *err);
+void config_destroy(struct config *config); /* wipes secrets */
+
+/* Typed reads of a key of the table; asking for another key is a bug. */
+const char *config_text(const struct config *config, const char *key);
+int64_t config_number(const struct config *config, const char *key);
+bool config_switch(const struct config *config, const char *key);
+
+/* Properties for librdkafka: the common block and that of one side. */
+enum config_side { CONFIG_CONSUMER, CONFIG_PRODUCER };
+struct config_property {
+	const char *name, *value;
+};
+size_t config_kafka_count(const struct config *config, enum config_side side);
+struct config_property config_kafka_at(
+    const struct config *config, enum config_side side, size_t i);
+const char *config_kafka(const struct config *config, const char *property);
+
+/* Every key, value (secrets as ***) and source: --print-config. */
+void config_print(const struct config *config, struct buffer *out);
+
+/* The same row by row; librdkafka's properties with the name of their block. */
+struct config_row {
+	const char *block; /* "kafka"; NULL: a key of ours */
+	const char *name, *value, *source;
+};
+void config_each(const struct config *config,
+    void (*take)(void *argument, const struct config_row *row), void *argument);
+
+/* "1500" of "1.5s" and the like; false on nonsense or overflow. */
+bool config_parse_duration(const char *text, int64_t *ms);
+bool config_parse_size(const char *text, int64_t *bytes);
+
+#endif

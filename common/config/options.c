@@ -1,0 +1,231 @@
+#include "common/config/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/config/usage.h"
+
+#define TIMEOUT_DEFAULT_MS 10000
+#define EX_USAGE 64
+#define EX_CONFIG 78
+
+enum long_option {
+	OPTION_REDIS = 256,
+	OPTION_LOG_FORMAT,
+	OPTION_TIMEOUT,
+	OPTION_PRINT_CONFIG,
+	OPTION_CHECK,
+};
+
+static const struct argp_option table[] = {
+	{ "config", 'c', "FILE", 0, "Read this configuration file", 0 },
+	{ "set", 's', "KEY=VALUE", 0, "Set a configuration key", 0 },
+	{ "property", 'X', "PROP=VALUE", 0, "Set a property of librdkafka", 0 },
+	{ "brokers", 'b', "BROKERS", 0, "Short for -X bootstrap.servers=", 0 },
+	{ "redis", OPTION_REDIS, "URL", 0, "Short for -s redis.url=", 0 },
+	{ "quiet", 'q', NULL, 0, "Log errors only", 0 },
+	{ "verbose", 'v', NULL, 0, "Log everything", 0 },
+	{ "log-format", OPTION_LOG_FORMAT, "FORMAT", 0, "auto, logfmt or json",
+	    0 },
+	{ "timeout", OPTION_TIMEOUT, "DURATION", 0,
+	    "How long to wait for Kafka, Redis, the registry", 0 },
+	{ "print-config", OPTION_PRINT_CONFIG, NULL, 0,
+	    "Print every key, its value and where it comes from", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const struct argp_option daemon_table[] = {
+	{ "check", OPTION_CHECK, NULL, 0,
+	    "Validate the configuration, connect once, exit", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+/* Keeps "text", or "name=text" of a short form. */
+static void
+add_flag(struct options *options, int kind, const char *name, const char *text)
+{
+	struct buffer joined = { 0 };
+	size_t n = options->n_flags;
+
+	buffer_format(
+	    &joined, "%s%s%s", name, name[0] != '\0' ? "=" : "", text);
+	buffer_byte(&joined, '\0');
+	options->flags =
+	    memory_resize(options->flags, n + 1, sizeof *options->flags);
+	options->texts = memory_resize(options->texts, n + 1, sizeof(char *));
+	options->texts[n] = joined.at;
+	options->flags[n].kind = (enum config_flag_kind)kind;
+	options->flags[n].text = joined.at;
+	options->n_flags++;
+}
+
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'c':
+		options->file = argument;
+		return 0;
+	case 's':
+		add_flag(options, CONFIG_FLAG_KEY, "", argument);
+		return 0;
+	case 'X':
+		add_flag(options, CONFIG_FLAG_KAFKA, "", argument);
+		return 0;
+	case 'b':
+		add_flag(
+		    options, CONFIG_FLAG_KAFKA, "bootstrap.servers", argument);
+		return 0;
+	case OPTION_REDIS:
+		add_flag(options, CONFIG_FLAG_KEY, "redis.url", argument);
+		return 0;
+	case OPTION_LOG_FORMAT:
+		add_flag(options, CONFIG_FLAG_KEY, "log.format", argument);
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case OPTION_TIMEOUT:
+		if (!config_parse_duration(argument, &options->timeout_ms))
+			usage_error(state,
+			    "--timeout %s: not a duration such as 500ms or 10s",
+			    argument);
+		return 0;
+	case OPTION_PRINT_CONFIG:
+		options->print_config = true;
+		return 0;
+	case OPTION_CHECK:
+		options->check = true;
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_argp = { table, take, NULL, NULL, NULL, NULL, NULL };
+const struct argp options_daemon_argp = { daemon_table, take, NULL, NULL, NULL,
+	NULL, NULL };
+
+void
+options_init(struct options *options)
+{
+	*options = (struct options){ .timeout_ms = TIMEOUT_DEFAULT_MS };
+}
+
+void
+options_finish(struct options *options)
+{
+	size_t i;
+
+	for (i = 0; i < options->n_flags; i++)
+		free(options->texts[i]);
+	free(options->texts);
+	free(options->flags);
+	options->texts = NULL;
+	options->flags = NULL;
+	options->n_flags = 0;
+}
+
+static enum log_format
+log_format_of(const struct config *config)
+{
+	const char *format = config_text(config, "log.format");
+	const char *journal = getenv("JOURNAL_STREAM");
+
+	if (strcmp(format, "auto") != 0)
+		return strcmp(format, "json") == 0 ? LOG_JSON : LOG_LOGFMT;
+	return isatty(STDERR_FILENO) || journal != NULL ? LOG_LOGFMT : LOG_JSON;
+}
+
+static void
+configure_log(const struct options *options, const struct config *config)
+{
+	enum log_level level = LOG_INFO;
+
+	log_level_parse(config_text(config, "log.level"), &level);
+	if (options->quiet)
+		level = LOG_ERROR;
+	if (options->verbose)
+		level = LOG_DEBUG;
+	log_configure(level, log_format_of(config),
+	    (unsigned)config_number(config, "log.rate"));
+}
+
+struct config *
+options_load(const struct options *options, struct error *err)
+{
+	struct config *config =
+	    config_load(options->file, options->flags, options->n_flags, err);
+	struct buffer out = { 0 };
+
+	if (config == NULL)
+		return NULL;
+	configure_log(options, config);
+	if (options->print_config) {
+		config_print(config, &out);
+		fwrite(out.at, 1, out.size, stdout);
+		buffer_finish(&out);
+	}
+	return config;
+}
+
+static const char *
+program_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* A daemon takes flags only; its children work on its input. */
+static error_t
+refuse_arguments(int key, char *argument, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = state->input;
+		state->child_inputs[1] = state->input;
+		return 0;
+	case ARGP_KEY_ARG:
+		usage_error(state, "too many arguments: %s", argument);
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+struct config *
+options_daemon(
+    int argc, char **argv, const char *documentation, struct options *options)
+{
+	const struct argp_child children[] = {
+		{ &options_argp, 0, NULL, 0 },
+		{ &options_daemon_argp, 0, NULL, 0 },
+		{ NULL, 0, NULL, 0 },
+	};
+	const struct argp argp = { NULL, refuse_arguments, NULL, documentation,
+		children, NULL, NULL };
+	struct config *config;
+	struct error err = { 0 };
+
+	options_init(options);
+	argp_err_exit_status = EX_USAGE;
+	usage_check(&argp, program_name(argv[0]), argc, argv, false);
+	argp_parse(&argp, argc, argv, 0, NULL, options);
+	config = options_load(options, &err);
+	if (config == NULL) {
+		fprintf(stderr, "%s: %s\n", program_name(argv[0]), err.message);
+		exit(EX_CONFIG);
+	}
+	if (options->print_config)
+		exit(0);
+	return config;
+}

@@ -1,0 +1,304 @@
+#include "common/crypto/rid.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+/*
+ * The digest's own functions: by way of EVP a hash of an id costs more than
+ * twice the time, most of it for finding the digest and wiping its state.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+
+#include "common/base/memory.h"
+
+static const uint8_t namespace_bytes[16] = { 0xfe, 0x98, 0x8d, 0xb1, 0x2d, 0xb0,
+	0x57, 0x9e, 0x8f, 0x7f, 0x87, 0x2f, 0x9f, 0x10, 0x84, 0xbd };
+
+static struct uuid
+end_uuid(SHA_CTX *hash)
+{
+	uint8_t digest[SHA_DIGEST_LENGTH];
+	struct uuid uuid;
+
+	SHA1_Final(digest, hash);
+	memcpy(uuid.bytes, digest, sizeof uuid.bytes);
+	uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0F) | 0x50);
+	uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3F) | 0x80);
+	return uuid;
+}
+
+/* Namespace and parts joined by line breaks (RFC 9562, section 5.5). */
+static void
+begin_name(SHA_CTX *hash, const struct text *parts, size_t n)
+{
+	size_t i;
+
+	SHA1_Init(hash);
+	SHA1_Update(hash, namespace_bytes, sizeof namespace_bytes);
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			SHA1_Update(hash, "\n", 1);
+		SHA1_Update(hash, parts[i].at, parts[i].size);
+	}
+}
+
+static struct uuid
+uuid5(const struct text *parts, size_t n)
+{
+	SHA_CTX hash;
+
+	begin_name(&hash, parts, n);
+	return end_uuid(&hash);
+}
+
+/* The id of a thing named by `kind`, the RID prefix + owner, and a last part.
+ */
+static struct uuid
+uuid5_under(struct text kind, struct text prefix, const struct uuid *owner,
+    struct text last)
+{
+	char rid[RID_SIZE_MAX];
+	struct text parts[3] = { kind, { rid, 0 }, last };
+
+	parts[1].size = rid_format(prefix, owner, rid);
+	return uuid5(parts, last.at != NULL ? 3 : 2);
+}
+
+struct uuid
+rid_run(struct text schedule_rid, struct text request_id)
+{
+	const struct text parts[3] = { TEXT("run"), schedule_rid, request_id };
+
+	return uuid5(parts, 3);
+}
+
+struct uuid
+rid_build(const struct uuid *run)
+{
+	return uuid5_under(TEXT("build"), TEXT(RID_RUN_PREFIX), run, TEXT_NONE);
+}
+
+/*
+ * The ids of one build's jobs begin with the same 79 bytes: they go on from a
+ * hash that has these behind it.
+ */
+struct uuid
+rid_job(const struct uuid *build, struct text key)
+{
+	static _Thread_local struct {
+		struct uuid build;
+		bool is_begun;
+		SHA_CTX hash;
+	} begun;
+	char rid[RID_SIZE_MAX];
+	struct text parts[3] = { TEXT("job"), { rid, 0 }, TEXT("") };
+	SHA_CTX hash;
+
+	if (!begun.is_begun ||
+	    memcmp(begun.build.bytes, build->bytes, sizeof build->bytes) != 0) {
+		parts[1].size = rid_format(TEXT(RID_BUILD_PREFIX), build, rid);
+		begin_name(&begun.hash, parts, 3);
+		begun.build = *build;
+		begun.is_begun = true;
+	}
+	hash = begun.hash;
+	SHA1_Update(&hash, key.at, key.size);
+	return end_uuid(&hash);
+}
+
+struct uuid
+rid_transaction(const struct uuid *job, struct text output)
+{
+	return uuid5_under(
+	    TEXT("transaction"), TEXT(RID_JOB_PREFIX), job, output);
+}
+
+size_t
+rid_format(struct text prefix, const struct uuid *uuid, char *out)
+{
+	memcpy(out, prefix.at, prefix.size);
+	uuid_format(uuid, out + prefix.size);
+	return prefix.size + UUID_TEXT_SIZE;
+}
+
+/* Where a byte's two digits stand in a UUID's text. */
+static const uint8_t digits_at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24,
+	26, 28, 30, 32, 34 };
+
+void
+uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	out[8] = out[13] = out[18] = out[23] = '-';
+	for (i = 0; i < sizeof uuid->bytes; i++) {
+		out[digits_at[i]] = digits[uuid->bytes[i] >> 4];
+		out[digits_at[i] + 1] = digits[uuid->bytes[i] & 0x0F];
+	}
+}
+
+/* The value of a lower-case hexadecimal digit, -1 of anything else. */
+static int
+digit_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	return -1;
+}
+
+bool
+uuid_parse(struct text text, struct uuid *uuid)
+{
+	const char *at = text.at;
+	size_t i;
+
+	if (text.size != UUID_TEXT_SIZE || at[8] != '-' || at[13] != '-' ||
+	    at[18] != '-' || at[23] != '-')
+		return false;
+	for (i = 0; i < sizeof uuid->bytes; i++) {
+		int high = digit_value(at[digits_at[i]]);
+		int low = digit_value(at[digits_at[i] + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		uuid->bytes[i] = (uint8_t)(high * 16 + low);
+	}
+	return true;
+}
+
+struct uuid
+uuid_random(void)
+{
+	struct uuid uuid;
+
+	if (getrandom(uuid.bytes, sizeof uuid.bytes, 0) !=
+	    (ssize_t)sizeof uuid.bytes)
+		memory_exhausted();
+	uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0F) | 0x40);
+	uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3F) | 0x80);
+	return uuid;
+}
+
+/* What a character may stand in. */
+enum {
+	NAME_FIRST = 1,    /* [a-z] */
+	NAME_INSTANCE = 2, /* [0-9]: first of an instance's name as well */
+	NAME_REST = 4,     /* [a-z0-9-] */
+	LOCATOR = 8,       /* [A-Za-z0-9._-] */
+	LOWER = NAME_FIRST | NAME_REST | LOCATOR,
+	DIGIT = NAME_INSTANCE | NAME_REST | LOCATOR,
+};
+__extension__ static const uint8_t places[256] = {
+	['a' ... 'z'] = LOWER,
+	['0' ... '9'] = DIGIT,
+	['A' ... 'Z'] = LOCATOR,
+	['.'] = LOCATOR,
+	['_'] = LOCATOR,
+	['-'] = NAME_REST | LOCATOR,
+};
+
+/* Whether each character may stand there, and there is one. */
+static bool
+are_all(struct text part, uint8_t place)
+{
+	uint8_t all = place;
+	size_t i;
+
+	for (i = 0; i < part.size; i++)
+		all &= places[(unsigned char)part.at[i]];
+	return part.size > 0 && all != 0;
+}
+
+static bool
+is_name(struct text part, uint8_t first)
+{
+	return are_all(part, NAME_REST) &&
+	    (places[(unsigned char)part.at[0]] & first) != 0;
+}
+
+/* Cuts off what stands before the first dot; false if there is none. */
+static bool
+cut(struct text *rest, struct text *part)
+{
+	const char *dot = memchr(rest->at, '.', rest->size);
+
+	if (dot == NULL)
+		return false;
+	*part = (struct text){ rest->at, (size_t)(dot - rest->at) };
+	rest->at = dot + 1;
+	rest->size -= part->size + 1;
+	return true;
+}
+
+struct parts {
+	struct text service, instance, type, locator;
+};
+
+static bool
+split(struct text text, struct parts *parts)
+{
+	struct text head;
+
+	if (text.at == NULL || text.size > RID_SIZE_MAX)
+		return false;
+	return cut(&text, &head) && text_equal(head, TEXT("ri")) &&
+	    cut(&text, &parts->service) &&
+	    is_name(parts->service, NAME_FIRST) &&
+	    cut(&text, &parts->instance) &&
+	    (parts->instance.size == 0 ||
+		is_name(parts->instance, NAME_FIRST | NAME_INSTANCE)) &&
+	    cut(&text, &parts->type) && is_name(parts->type, NAME_FIRST) &&
+	    (parts->locator = text, are_all(text, LOCATOR));
+}
+
+bool
+rid_is_valid(struct text text)
+{
+	struct parts parts;
+
+	return split(text, &parts);
+}
+
+/* Whether it would be a UUID but for capital letters in it. */
+static bool
+is_capital_uuid(struct text locator)
+{
+	char lower[UUID_TEXT_SIZE] = { 0 };
+	struct uuid uuid;
+	size_t i;
+
+	if (locator.size != UUID_TEXT_SIZE || uuid_parse(locator, &uuid))
+		return false;
+	for (i = 0; i < sizeof lower; i++) {
+		char c = locator.at[i];
+
+		lower[i] = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+	}
+	return uuid_parse((struct text){ lower, sizeof lower }, &uuid);
+}
+
+bool
+rid_is(struct text text, struct text service, struct text type)
+{
+	struct parts parts;
+
+	return split(text, &parts) && text_equal(parts.service, service) &&
+	    text_equal(parts.type, type) && !is_capital_uuid(parts.locator);
+}
+
+uint32_t
+sha1_prefix32(struct text bytes)
+{
+	uint8_t digest[SHA_DIGEST_LENGTH];
+	SHA_CTX hash;
+
+	SHA1_Init(&hash); /* SHA1() alone looks the digest up each time */
+	SHA1_Update(&hash, bytes.at, bytes.size);
+	SHA1_Final(digest, &hash);
+	return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |
+	    (uint32_t)digest[2] << 8 | digest[3];
+}

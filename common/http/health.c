@@ -1,0 +1,245 @@
+#include "common/http/health.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/json/write.h"
+
+#define ITEMS_MAX 16
+#define REASON_SIZE 240
+
+struct health_check {
+	struct health *health;
+	const char *name;
+	int64_t stale_ms;
+	bool ok;
+	int64_t reported_ms; /* monotonic, of the last ok */
+	int64_t since_ms;    /* wall, of the last change */
+	char reason[REASON_SIZE];
+};
+
+struct health_beat {
+	struct health *health;
+	const char *name;
+	int64_t stale_ms, turned_ms;
+};
+
+struct health {
+	pthread_mutex_t lock; /* of everything below */
+	struct health_check checks[ITEMS_MAX];
+	size_t n_checks;
+	struct health_beat beats[ITEMS_MAX];
+	size_t n_beats;
+	const char *draining;
+};
+
+struct health *
+health_create(void)
+{
+	struct health *health = memory_zalloc(1, sizeof *health);
+
+	pthread_mutex_init(&health->lock, NULL);
+	return health;
+}
+
+void
+health_destroy(struct health *health)
+{
+	if (health == NULL)
+		return;
+	pthread_mutex_destroy(&health->lock);
+	free(health);
+}
+
+struct health_check *
+health_check(struct health *health, const char *name, int64_t stale_ms)
+{
+	struct health_check *check;
+
+	pthread_mutex_lock(&health->lock);
+	if (health->n_checks == ITEMS_MAX)
+		abort(); /* a bug: registration is start-up code */
+	check = &health->checks[health->n_checks++];
+	check->health = health;
+	check->name = name;
+	check->stale_ms = stale_ms;
+	check->since_ms = clock_wall_ms();
+	strcpy(check->reason, "not yet reported");
+	pthread_mutex_unlock(&health->lock);
+	return check;
+}
+
+void
+health_ok(struct health_check *check)
+{
+	pthread_mutex_lock(&check->health->lock);
+	if (!check->ok)
+		check->since_ms = clock_wall_ms();
+	check->ok = true;
+	check->reported_ms = clock_monotonic_ms();
+	pthread_mutex_unlock(&check->health->lock);
+}
+
+void
+health_bad(struct health_check *check, const char *reason, ...)
+{
+	va_list arguments;
+
+	pthread_mutex_lock(&check->health->lock);
+	if (check->ok)
+		check->since_ms = clock_wall_ms();
+	check->ok = false;
+	va_start(arguments, reason);
+	vsnprintf(check->reason, sizeof check->reason, reason, arguments);
+	va_end(arguments);
+	pthread_mutex_unlock(&check->health->lock);
+}
+
+/* An ok that was not confirmed in time is none any more. */
+static void
+age(struct health_check *check, int64_t now)
+{
+	int64_t quiet = now - check->reported_ms;
+
+	if (!check->ok || check->stale_ms == 0 || quiet <= check->stale_ms)
+		return;
+	check->ok = false;
+	check->since_ms = clock_wall_ms() - quiet;
+	snprintf(check->reason, sizeof check->reason, "no answer for %lld s",
+	    (long long)(quiet / 1000));
+}
+
+bool
+health_check_is_ok(struct health_check *check)
+{
+	bool ok;
+
+	pthread_mutex_lock(&check->health->lock);
+	age(check, clock_monotonic_ms());
+	ok = check->ok;
+	pthread_mutex_unlock(&check->health->lock);
+	return ok;
+}
+
+struct health_beat *
+health_beat_start(struct health *health, const char *name, int64_t stale_ms)
+{
+	struct health_beat *beat;
+
+	pthread_mutex_lock(&health->lock);
+	if (health->n_beats == ITEMS_MAX)
+		abort();
+	beat = &health->beats[health->n_beats++];
+	*beat = (struct health_beat){ health, name, stale_ms,
+		clock_monotonic_ms() };
+	pthread_mutex_unlock(&health->lock);
+	return beat;
+}
+
+void
+health_turn(struct health_beat *beat)
+{
+	pthread_mutex_lock(&beat->health->lock);
+	beat->turned_ms = clock_monotonic_ms();
+	pthread_mutex_unlock(&beat->health->lock);
+}
+
+void
+health_drain(struct health *health, const char *reason)
+{
+	pthread_mutex_lock(&health->lock);
+	health->draining = reason;
+	pthread_mutex_unlock(&health->lock);
+}
+
+bool
+health_is_alive(struct health *health)
+{
+	int64_t now = clock_monotonic_ms();
+	bool alive = true;
+	size_t i;
+
+	pthread_mutex_lock(&health->lock);
+	for (i = 0; i < health->n_beats; i++)
+		if (now - health->beats[i].turned_ms >
+		    health->beats[i].stale_ms)
+			alive = false;
+	pthread_mutex_unlock(&health->lock);
+	return alive;
+}
+
+/* With the lock held. */
+static bool
+age_all(struct health *health)
+{
+	int64_t now = clock_monotonic_ms();
+	bool ready = health->draining == NULL;
+	size_t i;
+
+	for (i = 0; i < health->n_checks; i++) {
+		age(&health->checks[i], now);
+		ready = ready && health->checks[i].ok;
+	}
+	return ready;
+}
+
+bool
+health_is_ready(struct health *health)
+{
+	bool ready;
+
+	pthread_mutex_lock(&health->lock);
+	ready = age_all(health);
+	pthread_mutex_unlock(&health->lock);
+	return ready;
+}
+
+static void
+write_check(const struct health_check *check, struct buffer *out)
+{
+	char since[CLOCK_TEXT_SIZE];
+
+	clock_format(check->since_ms, since);
+	json_open(out, '{');
+	json_name(out, "name");
+	json_put_string(out, check->name);
+	json_name(out, "ok");
+	json_put_bool(out, check->ok);
+	json_name(out, "since");
+	json_put_text(out, (struct text){ since, sizeof since });
+	if (!check->ok) {
+		json_name(out, "reason");
+		json_put_string(out, check->reason);
+	}
+	json_close(out, '}');
+}
+
+bool
+health_write_json(struct health *health, struct buffer *out)
+{
+	bool ready;
+	size_t i;
+
+	pthread_mutex_lock(&health->lock);
+	ready = age_all(health);
+	json_open(out, '{');
+	json_name(out, "status");
+	json_put_string(out, ready ? "ready" : "unready");
+	if (health->draining != NULL) {
+		json_name(out, "reason");
+		json_put_string(out, health->draining);
+	}
+	json_name(out, "checks");
+	json_open(out, '[');
+	for (i = 0; i < health->n_checks; i++)
+		write_check(&health->checks[i], out);
+	json_close(out, ']');
+	json_close(out, '}');
+	pthread_mutex_unlock(&health->lock);
+	return ready;
+}

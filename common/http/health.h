@@ -1,0 +1,55 @@
+#ifndef SCHEDRUN_COMMON_HTTP_HEALTH_H
+#define SCHEDRUN_COMMON_HTTP_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buffer.h"
+
+/*
+ * What a process says of itself: checks of its dependencies (/readyz) and beats
+ * of its loops (/healthz).  Ready means that every check is ok *and* was
+ * confirmed lately, so a dependency that vanishes later turns it red although
+ * nobody reports a failure.  Alive means that every loop turned lately; it
+ * never looks outside, else an outage would restart the whole pool (ecosystem,
+ * section 5).  Any thread; registration is for start-up.
+ */
+struct health;
+struct health_check;
+struct health_beat;
+
+struct health *health_create(void);
+void health_destroy(struct health *health);
+
+/*
+ * A check, at first not ok with the reason "not yet reported".  `name` is a
+ * literal: kafka, redis, keys, view.  `stale_ms` > 0: a report of ok holds that
+ * long and must be repeated; 0: it holds until the next report.
+ */
+struct health_check *health_check(
+    struct health *health, const char *name, int64_t stale_ms);
+
+/* Reports; the time of the last change between ok and not ok is kept. */
+void health_ok(struct health_check *check);
+void health_bad(struct health_check *check, const char *reason, ...)
+    __attribute__((format(printf, 2, 3)));
+bool health_check_is_ok(struct health_check *check);
+
+/* A loop that must turn at least every `stale_ms` (30,000 for ours). */
+struct health_beat *health_beat_start(
+    struct health *health, const char *name, int64_t stale_ms);
+void health_turn(struct health_beat *beat);
+
+/* From now on not ready, with this reason: the process drains. */
+void health_drain(struct health *health, const char *reason);
+
+bool health_is_alive(struct health *health);
+bool health_is_ready(struct health *health);
+
+/*
+ * {"status":"ready","checks":[{"name":"kafka","ok":true,"since":"…"}]}, a check
+ * that is not ok has a "reason".  Returns whether it is ready.
+ */
+bool health_write_json(struct health *health, struct buffer *out);
+
+#endif

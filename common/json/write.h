@@ -1,0 +1,41 @@
+#ifndef SCHEDRUN_COMMON_JSON_WRITE_H
+#define SCHEDRUN_COMMON_JSON_WRITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buffer.h"
+#include "common/json/node.h"
+
+/*
+ * Writes JSON into a buffer without spaces.  Canonical JSON (semantics,
+ * section 5) is this with members written in ascending order of their names:
+ * strings are UTF-8, escaped only where JSON demands it.  Commas are placed by
+ * the functions: a value after a value gets one.
+ *
+ *   json_open(b, '{'); json_name(b, "rid"); json_put_text(b, rid);
+ * json_close(b, '}');
+ */
+void json_open(struct buffer *buffer, char bracket);
+void json_close(struct buffer *buffer, char bracket);
+void json_name(struct buffer *buffer, const char *name);
+void json_name_text(struct buffer *buffer, struct text name);
+void json_put_text(struct buffer *buffer, struct text text); /* none: null */
+void json_put_string(struct buffer *buffer, const char *string);
+void json_put_integer(struct buffer *buffer, int64_t value);
+void json_put_bool(struct buffer *buffer, bool value);
+void json_put_null(struct buffer *buffer);
+
+/*
+ * A parsed node again: members in ascending order of their names, numbers as
+ * they were written.  Recursive, as deep as the document was let be.
+ */
+void json_put_node(struct buffer *buffer, const struct json *node);
+
+/*
+ * Appends a JSON text with each "<" as its escape: the same document, but none
+ * that a browser could take for a page.
+ */
+void json_put_harmless(struct buffer *buffer, struct text json);
+
+#endif

@@ -1,0 +1,115 @@
+#ifndef SCHEDRUN_COMMON_KAFKA_ADMIN_H
+#define SCHEDRUN_COMMON_KAFKA_ADMIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/kafka/client.h"
+
+/*
+ * Looks at topics and groups, and creates topics.  Every call blocks up to
+ * `timeout_ms`.  One thread at a time.  Kinds of all calls:
+ *   ERROR_RETRY  Kafka did not answer
+ *   ERROR_INPUT  no such topic or group, or the broker refuses the value
+ *   ERROR_FATAL  77 not authorised or wrong credentials
+ */
+struct kafka_admin;
+
+/* NULL with ERROR_FATAL (78).  Connects in the background. */
+struct kafka_admin *kafka_admin_create(
+    const struct kafka_settings *settings, struct error *err);
+void kafka_admin_destroy(struct kafka_admin *admin); /* NULL is fine */
+
+/* The cluster's id, in `arena`; NULL on failure. */
+const char *kafka_admin_cluster_id(struct kafka_admin *admin,
+    struct arena *arena, int timeout_ms, struct error *err);
+
+/* Number of brokers; -1 on failure. */
+int kafka_admin_brokers(
+    struct kafka_admin *admin, int timeout_ms, struct error *err);
+
+struct kafka_topic {
+	const char *name;   /* in */
+	int32_t partitions; /* 0: there is no such topic */
+	int replication;    /* of the partition that has fewest */
+	/* -1 where the broker does not tell (no DescribeConfigs right) */
+	int64_t max_message_bytes;
+	int64_t min_insync_replicas;
+	int64_t retention_ms; /* -1 also: for ever; see configs_known */
+	bool configs_known;
+	char cleanup_policy[32]; /* "delete", "compact", "compact,delete" */
+};
+
+/*
+ * Fills `topics` by their names.  A topic that is not there is no error.  With
+ * `configs` also its settings.
+ */
+int kafka_admin_describe_topics(struct kafka_admin *admin,
+    struct kafka_topic *topics, size_t n, bool configs, int timeout_ms,
+    struct error *err);
+
+struct kafka_topic_spec {
+	const char *name;
+	int32_t partitions;
+	int replication;
+	const struct config_property *configs; /* "retention.ms" ... */
+	size_t n_configs;
+	bool existed; /* out: it was there already, nothing was done */
+};
+/*
+ * Returns when each new partition's leader answers.  With `validate_only` the
+ * broker checks and creates nothing.
+ */
+int kafka_admin_create_topics(struct kafka_admin *admin,
+    struct kafka_topic_spec *specs, size_t n, bool validate_only,
+    int timeout_ms, struct error *err);
+
+/* For tests.  A topic that is not there is no error. */
+int kafka_admin_delete_topics(struct kafka_admin *admin,
+    const char *const *names, size_t n, int timeout_ms, struct error *err);
+
+/*
+ * The group's committed offsets of partitions 0 to n-1 of `topic`; -1 where
+ * there is none.
+ */
+int kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
+    const char *topic, int64_t *offsets, size_t n, int timeout_ms,
+    struct error *err);
+
+struct kafka_group_member {
+	const char *client_id;
+	const char *host;
+	struct {
+		const char *topic;
+		int32_t partition;
+	} * partitions;
+	size_t n_partitions;
+};
+struct kafka_group_info {
+	const char *state; /* "Stable", "Empty", "Dead" (no such group), ... */
+	struct kafka_group_member *members;
+	size_t n_members;
+};
+/* In `arena`. */
+int kafka_admin_group(struct kafka_admin *admin, const char *group,
+    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
+    struct error *err);
+
+/* Log start and end of partitions 0 to n-1. */
+int kafka_admin_ranges(struct kafka_admin *admin, const char *topic,
+    int64_t *starts, int64_t *ends, size_t n, int timeout_ms,
+    struct error *err);
+
+/*
+ * Timestamps (ms) of the first records at or after `places`: how old the
+ * oldest uncommitted request is.  -1 where none came within `timeout_ms` or the
+ * place is the log's end.
+ */
+int kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
+    const struct kafka_offset *places, int64_t *timestamps, size_t n,
+    int timeout_ms, struct error *err);
+
+#endif

@@ -1,0 +1,154 @@
+#ifndef SCHEDRUN_COMMON_KAFKA_CLIENT_H
+#define SCHEDRUN_COMMON_KAFKA_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/kafka/errors.h"
+
+/*
+ * What the consumer, the producers and the admin client of Kafka share: the
+ * values they take and give, the health that readiness looks at and
+ * settings.
+ */
+
+struct kafka_header {
+	struct text name;
+	struct text value; /* `at == NULL`: a null value */
+};
+
+/* A record to be written. */
+struct kafka_message {
+	struct text key;   /* `at == NULL`: none, any partition */
+	struct text value; /* `at == NULL`: null, a tombstone */
+	const struct kafka_header *headers;
+	size_t n_headers;
+	int64_t timestamp_ms; /* 0: now */
+	void *opaque;         /* comes back with the delivery report */
+};
+
+struct kafka_offset {
+	int32_t partition;
+	int64_t offset;
+};
+
+/*
+ * Health of the connection to Kafka, over all handles of a process.  Shared by
+ * handing the same one to each create function; it must outlive them.  Any
+ * thread.
+ */
+struct kafka_health;
+struct kafka_state {
+	bool up;          /* a broker answered, and not longer ago than asked */
+	int64_t since_ms; /* Unix time of the last change of `up` */
+	char reason[256]; /* why it is down; "" if up */
+};
+
+struct kafka_health *kafka_health_create(void);
+void kafka_health_destroy(struct kafka_health *health); /* NULL is fine */
+
+/* State now; an answer that is older than `max_age_ms` counts as down. */
+void kafka_health_read(
+    struct kafka_health *health, int64_t max_age_ms, struct kafka_state *out);
+
+/*
+ * Hears of each error event of librdkafka and each failed call, by the name of
+ * librdkafka's code ("_TRANSPORT"): for schedrun_kafka_errors_total.  Called on
+ * the thread that polls or calls.  May be set once, before the first create.
+ */
+void kafka_health_on_error(struct kafka_health *health,
+    void (*count)(void *opaque, const char *code), void *opaque);
+
+/* What every create function wants. */
+struct kafka_settings {
+	const struct config *config; /* librdkafka's properties; borrowed */
+	struct kafka_health *health; /* borrowed; NULL: nobody asks */
+	const char *client_id;       /* NULL: "schedrun" */
+};
+
+/* The version of librdkafka that runs, "2.0.2". */
+const char *kafka_library_version(void);
+
+/*
+ * Which partition a key belongs to: Java's default, murmur2 (delivery
+ * protocol, H1), so that a key sits where other clients put it.
+ */
+int32_t kafka_partition_of(struct text key, int32_t partitions);
+
+/*
+ * The rest is for the four kafka_ modules.  Property values may be secrets and
+ * never show in a message.
+ */
+struct rd_kafka_s;
+struct rd_kafka_conf_s;
+struct rd_kafka_error_s;
+
+/*
+ * A property that schedrun sets.  A fixed one is what exactly once rests on: a
+ * user's property of that name with another value is refused.
+ */
+struct kafka_preset {
+	const char *name, *value;
+	bool fixed;
+};
+
+/*
+ * Merges presets and the user's properties in the order of precedence into
+ * `out`, which has room for n_presets + n_properties; the number of entries
+ * goes to `n_out`.  Presets that the user overrides are left out; of the user's
+ * own the last of a name wins.  -1 with ERROR_FATAL (78) names a property that
+ * is set by schedrun.
+ */
+int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
+    const struct config_property *properties, size_t n_properties,
+    struct config_property *out, size_t *n_out, struct error *err);
+
+/*
+ * librdkafka's configuration with log and error callbacks in place; `client`
+ * must be the first thing that rd_kafka_conf_set_opaque's pointer points to.
+ * NULL with ERROR_FATAL (78).  The caller owns it until rd_kafka_new.
+ */
+struct kafka_client {
+	struct kafka_health *health;
+	unsigned error_events; /* _TRANSPORT, _TIMED_OUT, _ALL_BROKERS_DOWN */
+	/*
+	 * Connections that ended: the error events of most are silenced or
+	 * suppressed as repetitions.  Counted on librdkafka's threads.
+	 */
+	atomic_uint closed_sockets;
+	bool fatal;              /* librdkafka raised a fatal error */
+	bool credentials;        /* refused since the last answer */
+	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */
+};
+struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
+    const struct kafka_settings *settings, enum config_side side,
+    const struct kafka_preset *presets, size_t n_presets, struct error *err);
+
+/* A broker answered. */
+void kafka_client_answered(struct kafka_client *client);
+
+/*
+ * Sets `err` by the table and counts the code.  Returns -1.  `what` says what
+ * was tried; `detail` is librdkafka's text or NULL.
+ */
+int kafka_client_fail(struct kafka_client *client, enum kafka_call call,
+    struct kafka_failure failure, struct error *err, const char *what,
+    const char *detail);
+
+/* The same for a code alone. */
+int kafka_client_fail_code(struct kafka_client *client, enum kafka_call call,
+    int code, struct error *err, const char *what);
+
+/* The same for a rd_kafka_error_t, which it destroys. */
+int kafka_client_fail_error(struct kafka_client *client, enum kafka_call call,
+    struct rd_kafka_error_s *cause, struct error *err, const char *what);
+
+/* Destroys a handle within `timeout_ms`; -1: it hangs and is left behind. */
+int kafka_client_destroy_handle(struct rd_kafka_s *handle, int timeout_ms);
+
+#endif

@@ -1,0 +1,58 @@
+#include "common/kafka/spread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+
+void
+kafka_spread_finish(struct kafka_spread *spread)
+{
+	free(spread->order);
+	free(spread->partitions);
+	free(spread->stretches);
+	*spread = (struct kafka_spread){ 0 };
+}
+
+static void
+reserve(struct kafka_spread *spread, size_t n, size_t n_partitions)
+{
+	if (n > spread->capacity) {
+		spread->order =
+		    memory_resize(spread->order, n, sizeof *spread->order);
+		spread->partitions = memory_resize(
+		    spread->partitions, n, sizeof *spread->partitions);
+		spread->capacity = n;
+	}
+	spread->stretches = memory_resize(
+	    spread->stretches, n_partitions + 1, sizeof *spread->stretches);
+	spread->n_partitions = n_partitions;
+}
+
+/* A counting sort: how many each partition has, then where they begin. */
+void
+kafka_spread(struct kafka_spread *spread, const struct kafka_message *messages,
+    size_t n, int32_t n_partitions)
+{
+	struct kafka_stretch *stretches;
+	size_t begin = 0, i;
+
+	reserve(spread, n, (size_t)n_partitions);
+	stretches = spread->stretches;
+	memset(stretches, 0, (spread->n_partitions + 1) * sizeof *stretches);
+	for (i = 0; i < n; i++) {
+		spread->partitions[i] = messages[i].key.at != NULL
+		    ? kafka_partition_of(messages[i].key, n_partitions)
+		    : n_partitions;
+		stretches[spread->partitions[i]].end++;
+	}
+	for (i = 0; i <= spread->n_partitions; i++) {
+		size_t size = stretches[i].end;
+
+		stretches[i] = (struct kafka_stretch){ begin, begin };
+		begin += size;
+	}
+	for (i = 0; i < n; i++)
+		spread->order[stretches[spread->partitions[i]].end++] =
+		    (uint32_t)i;
+}

@@ -1,0 +1,395 @@
+#include "common/kafka/transaction.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/kafka/internal.h"
+#include "common/kafka/query.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+#define LIMIT_SIZE 24
+#define LIMIT_DEFAULT 1000000
+
+/* What is left for the handle's end after its messages were purged. */
+#define DESTROY_MIN_MS 500
+
+/* How long a topic's number of partitions is believed, as librdkafka does. */
+#define REFRESH_MS 60000
+#define REFRESH_CALL_MS 1000
+
+static void
+note_failure(
+    struct kafka_transaction *transaction, const rd_kafka_message_t *message)
+{
+	struct kafka_delivery_counts *counts = &transaction->counts;
+
+	counts->failed++;
+	if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	    message->err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+		counts->too_large++;
+	if (counts->reason[0] != '\0')
+		return;
+	snprintf(counts->reason, sizeof counts->reason, "%s: %s",
+	    message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "?",
+	    rd_kafka_err2name(message->err));
+}
+
+static void
+on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+	struct kafka_transaction *transaction = opaque;
+
+	(void)handle;
+	switch (message->err) {
+	case RD_KAFKA_RESP_ERR_NO_ERROR:
+		transaction->counts.delivered++;
+		break;
+	case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+		break; /* follows an abort, whose cause was reported */
+	default:
+		note_failure(transaction, message);
+	}
+}
+
+bool
+kafka_transaction_is_fencing(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__FENCED ||
+	    code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
+static int
+fail(struct kafka_transaction *transaction, enum kafka_call call,
+    rd_kafka_error_t *cause, struct error *err, const char *what)
+{
+	transaction->fenced =
+	    kafka_transaction_is_fencing(rd_kafka_error_code(cause));
+	kafka_client_fail_error(&transaction->client, call, cause, err, what);
+	if (transaction->counts.reason[0] != '\0')
+		error_prefix(err, "%s", transaction->counts.reason);
+	return -1;
+}
+
+/* Create ----------------------------------------------------------------- */
+
+/* A limit in bytes, at most `max`; 0 is librdkafka's default. */
+static void
+print_limit(int64_t limit, int64_t max, char out[LIMIT_SIZE])
+{
+	if (limit <= 0)
+		limit = LIMIT_DEFAULT;
+	snprintf(
+	    out, LIMIT_SIZE, "%lld", (long long)(limit < max ? limit : max));
+}
+
+static int64_t
+number_of(const rd_kafka_conf_t *conf, const char *name)
+{
+	char value[32] = "";
+	size_t size = sizeof value;
+
+	rd_kafka_conf_get(conf, name, value, &size);
+	return strtoll(value, NULL, 10);
+}
+
+static rd_kafka_conf_t *
+configure(struct kafka_transaction *transaction,
+    const struct kafka_transaction_options *options, struct error *err)
+{
+	char message_max[LIMIT_SIZE], batch_max[LIMIT_SIZE];
+	struct kafka_preset presets[] = {
+		{ "transactional.id", options->transactional_id, true },
+		{ "enable.idempotence", "true", true },
+		{ "acks", "all", true },
+		{ "max.in.flight.requests.per.connection", "5", true },
+		{ "partitioner", "murmur2_random", true },
+		{ "transaction.timeout.ms", "20000", false },
+		{ "message.timeout.ms", "12000", false },
+		/* The default 100 adds steps of 100 ms to each commit. */
+		{ "retry.backoff.ms", "5", false },
+		/*
+		 * Time to hand over all that is to leave in one request (see
+		 * produce_round); sending the offsets takes longer, and commit
+		 * does not wait for it.
+		 */
+		{ "linger.ms", "3", false },
+		{ "message.max.bytes", message_max, false },
+		/* A topic refuses a produce batch that is over its limit. */
+		{ "batch.size", batch_max, false },
+	};
+	rd_kafka_conf_t *conf;
+
+	print_limit(options->message_max_bytes, INT64_MAX, message_max);
+	print_limit(options->batch_max_bytes, LIMIT_DEFAULT, batch_max);
+	conf = kafka_client_conf(&transaction->client, &options->settings,
+	    CONFIG_PRODUCER, presets, COUNT(presets), err);
+	if (conf == NULL)
+		return NULL;
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	transaction->slow_ms = number_of(conf, "socket.timeout.ms");
+	transaction->batch_bytes = (size_t)number_of(conf, "batch.size");
+	return conf;
+}
+
+static void
+copy_topics(struct kafka_transaction *transaction,
+    const struct kafka_transaction_options *options)
+{
+	size_t n = options->n_topics;
+
+	transaction->outputs =
+	    memory_zalloc(n + 1, sizeof *transaction->outputs);
+	transaction->n_outputs = n;
+	for (size_t i = 0; i < n; i++)
+		transaction->outputs[i].topic =
+		    memory_copy_string(options->topics[i]);
+}
+
+static void
+free_transaction(struct kafka_transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->n_outputs; i++)
+		free(transaction->outputs[i].topic);
+	free(transaction->outputs);
+	kafka_spread_finish(&transaction->spread);
+	free(transaction);
+}
+
+struct kafka_transaction *
+kafka_transaction_create(
+    const struct kafka_transaction_options *options, struct error *err)
+{
+	struct kafka_transaction *transaction =
+	    memory_zalloc(1, sizeof *transaction);
+	rd_kafka_conf_t *conf;
+	char text[256];
+
+	copy_topics(transaction, options);
+	conf = configure(transaction, options, err);
+	if (conf == NULL)
+		goto fail;
+	transaction->handle =
+	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	if (transaction->handle != NULL)
+		return transaction;
+	rd_kafka_conf_destroy(conf);
+	error_fatal(err, 78, "kafka producer: %s", text);
+fail:
+	free_transaction(transaction);
+	return NULL;
+}
+
+int
+kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t left;
+
+	if (transaction == NULL)
+		return 0;
+	/* Each message must be reported, or librdkafka may still read its
+	 * value, which is the caller's memory. */
+	rd_kafka_purge(transaction->handle,
+	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_flush(transaction->handle, timeout_ms);
+	for (size_t i = 0; i < transaction->n_outputs; i++)
+		if (transaction->outputs[i].handle != NULL)
+			rd_kafka_topic_destroy(transaction->outputs[i].handle);
+	left = until - clock_monotonic_ms();
+	if (kafka_client_destroy_handle(transaction->handle,
+		left > DESTROY_MIN_MS ? (int)left : DESTROY_MIN_MS) != 0)
+		return -1; /* its threads may still look at `transaction` */
+	free_transaction(transaction);
+	return 0;
+}
+
+/* Open, begin ------------------------------------------------------------ */
+
+/* Asks for a topic's partitions, so that its first produce does not wait. */
+static int
+warm_up(struct kafka_transaction *transaction, struct kafka_output *output,
+    int timeout_ms, struct error *err)
+{
+	int32_t n;
+
+	if (output->handle == NULL)
+		output->handle = rd_kafka_topic_new(
+		    transaction->handle, output->topic, NULL);
+	n = kafka_query_partitions(&transaction->client, transaction->handle,
+	    output->topic, timeout_ms, err);
+	if (n == 0)
+		return error_set(err, ERROR_RETRY,
+		    "there is no topic %s; to create it: schedrun init",
+		    output->topic);
+	if (n < 0)
+		return -1;
+	output->n_partitions = n;
+	return 0;
+}
+
+static int
+warm_up_all(
+    struct kafka_transaction *transaction, int64_t until_ms, struct error *err)
+{
+	for (size_t i = 0; i < transaction->n_outputs; i++) {
+		int64_t left = until_ms - clock_monotonic_ms();
+
+		if (warm_up(transaction, &transaction->outputs[i],
+			left > 100 ? (int)left : 100, err) != 0)
+			return -1;
+	}
+	transaction->asked_ms = clock_monotonic_ms();
+	return 0;
+}
+
+int
+kafka_transaction_open(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	rd_kafka_error_t *cause = NULL;
+
+	if (!transaction->opened)
+		cause =
+		    rd_kafka_init_transactions(transaction->handle, timeout_ms);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_INIT, cause, err,
+		    "init_transactions");
+	transaction->opened = true;
+	if (warm_up_all(transaction, until, err) != 0)
+		return -1;
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+/* A topic may have got more partitions; if nobody tells, it has not. */
+static void
+refresh_partitions(struct kafka_transaction *transaction)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+
+	if (now - transaction->asked_ms < REFRESH_MS)
+		return;
+	transaction->asked_ms = now;
+	warm_up_all(transaction, now + REFRESH_CALL_MS, &ignored);
+}
+
+int
+kafka_transaction_begin(
+    struct kafka_transaction *transaction, struct error *err)
+{
+	rd_kafka_error_t *cause;
+
+	refresh_partitions(transaction);
+	rd_kafka_poll(transaction->handle, 0);
+	transaction->counts = (struct kafka_delivery_counts){ 0 };
+	transaction->events_at_begin = transaction->client.error_events;
+	transaction->closed_at_begin = transaction->client.closed_sockets;
+	transaction->commits = 0;
+	transaction->slow = false;
+	transaction->fenced = false;
+	cause = rd_kafka_begin_transaction(transaction->handle);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_PRODUCE, cause, err,
+		    "begin_transaction");
+	return 0;
+}
+
+int
+kafka_transaction_probe(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_poll(transaction->handle, 0);
+	return kafka_query_partitions(&transaction->client, transaction->handle,
+		   NULL, timeout_ms, err) < 0
+	    ? -1
+	    : 0;
+}
+
+/* Offsets, commit, abort ------------------------------------------------- */
+
+int
+kafka_transaction_send_offsets(struct kafka_transaction *transaction,
+    const struct kafka_group *group, const char *topic,
+    const struct kafka_offset *offsets, size_t n, int timeout_ms,
+    struct error *err)
+{
+	rd_kafka_topic_partition_list_t *list =
+	    rd_kafka_topic_partition_list_new((int)n);
+	rd_kafka_error_t *cause;
+
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(
+		    list, topic, offsets[i].partition)
+		    ->offset = offsets[i].offset;
+	cause = rd_kafka_send_offsets_to_transaction(
+	    transaction->handle, list, kafka_group_metadata(group), timeout_ms);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_OFFSETS, cause, err,
+		    "send_offsets_to_transaction");
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+int
+kafka_transaction_commit(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_error_t *cause;
+
+	if (transaction->commits++ == 0)
+		transaction->commit_started_ms = clock_monotonic_ms();
+	cause = rd_kafka_commit_transaction(transaction->handle, timeout_ms);
+	if (clock_monotonic_ms() - transaction->commit_started_ms >=
+	    transaction->slow_ms)
+		transaction->slow = true;
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_COMMIT, cause, err,
+		    "commit_transaction");
+	kafka_client_answered(&transaction->client);
+	return 0;
+}
+
+int
+kafka_transaction_abort(
+    struct kafka_transaction *transaction, int timeout_ms, struct error *err)
+{
+	rd_kafka_error_t *cause =
+	    rd_kafka_abort_transaction(transaction->handle, timeout_ms);
+
+	if (cause != NULL)
+		return fail(transaction, KAFKA_CALL_ABORT, cause, err,
+		    "abort_transaction");
+	return 0;
+}
+
+bool
+kafka_transaction_is_suspect(struct kafka_transaction *transaction)
+{
+	rd_kafka_poll(transaction->handle, 0);
+	return transaction->commits != 1 || transaction->slow ||
+	    transaction->client.fatal ||
+	    transaction->client.error_events != transaction->events_at_begin ||
+	    transaction->client.closed_sockets != transaction->closed_at_begin;
+}
+
+bool
+kafka_transaction_is_fenced(const struct kafka_transaction *transaction)
+{
+	return transaction->fenced;
+}
+
+void
+kafka_transaction_counts(const struct kafka_transaction *transaction,
+    struct kafka_delivery_counts *counts)
+{
+	*counts = transaction->counts;
+}

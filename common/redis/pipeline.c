@@ -1,0 +1,485 @@
+#include "common/redis/pipeline.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <hiredis/hiredis.h>
+
+#include "common/base/buffer.h"
+#include "common/base/memory.h"
+#include "common/redis/url.h"
+
+#define REPLY_SIZE_MAX ((size_t)12 * 1024 * 1024)
+/* Each element of an answer takes 4 bytes or more of it. */
+#define REPLY_ELEMENTS_MAX (REPLY_SIZE_MAX / 4)
+
+struct redis {
+	struct redis_url *url;
+	char *username, *password, *client_name;
+	struct timeval connect_timeout, command_timeout;
+	redisContext *context; /* NULL: not connected */
+	struct buffer out;     /* queued, not yet sent */
+	char address[160];
+	char shown_url[200];
+	bool was_too_large; /* the answer that was received last */
+	bool away;          /* whoever tried last had no answer */
+};
+
+static struct timeval
+timeval_of(int ms)
+{
+	return (struct timeval){ ms / 1000, (ms % 1000) * 1000 };
+}
+
+struct redis *
+redis_create(const struct redis_settings *settings, struct error *err)
+{
+	struct redis_url *url = redis_url_parse(settings->url, err);
+	struct redis *redis;
+
+	if (url == NULL)
+		return NULL;
+	redis = memory_zalloc(1, sizeof *redis);
+	redis->url = url;
+	redis->username = memory_copy_string(settings->username);
+	redis->password = memory_copy_string(settings->password);
+	redis->client_name = memory_copy_string(settings->client_name);
+	redis->connect_timeout = timeval_of(settings->connect_timeout_ms);
+	redis->command_timeout = timeval_of(settings->command_timeout_ms);
+	redis_url_print(url, redis->address, sizeof redis->address);
+	return redis;
+}
+
+void
+redis_disconnect(struct redis *redis)
+{
+	if (redis->context != NULL)
+		redisFree(redis->context);
+	redis->context = NULL;
+	buffer_reset(&redis->out);
+}
+
+void
+redis_destroy(struct redis *redis)
+{
+	if (redis == NULL)
+		return;
+	redis_disconnect(redis);
+	buffer_finish(&redis->out);
+	redis_url_destroy(redis->url);
+	if (redis->password != NULL)
+		explicit_bzero(redis->password, strlen(redis->password));
+	free(redis->username);
+	free(redis->password);
+	free(redis->client_name);
+	free(redis);
+}
+
+bool
+redis_is_connected(const struct redis *redis)
+{
+	return redis->context != NULL;
+}
+
+bool
+redis_is_away(const struct redis *redis)
+{
+	return redis->away;
+}
+
+void
+redis_drop_closed(struct redis *redis)
+{
+	char byte;
+	ssize_t n;
+
+	if (redis->context == NULL)
+		return;
+	n = recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		redis_disconnect(redis);
+}
+
+const char *
+redis_address(const struct redis *redis)
+{
+	return redis->address;
+}
+
+const char *
+redis_url(const struct redis *redis)
+{
+	return redis->shown_url[0] != '\0' ? redis->shown_url : redis->address;
+}
+
+/* Any error kills the context: what was under way has an unknown effect. */
+static int
+fail(struct redis *redis, struct error *err, const char *doing)
+{
+	const char *reason = "closed";
+
+	if (redis->context != NULL && redis->context->err != 0)
+		reason = redis->context->errstr;
+	error_set(err, ERROR_RETRY, "redis %s: %s: %s", redis->address, doing,
+	    reason);
+	redis_disconnect(redis);
+	redis->away = true;
+	return -1;
+}
+
+/* hiredis's own makers of replies, but for arrays larger than an answer. */
+static redisReplyObjectFunctions reply_makers;
+static void *(*make_array)(const redisReadTask *, int);
+static pthread_once_t makers_copied = PTHREAD_ONCE_INIT;
+
+static void *
+make_bounded_array(const redisReadTask *task, int elements)
+{
+	if (elements < 0 || (size_t)elements > REPLY_ELEMENTS_MAX)
+		return NULL;
+	return make_array(task, elements);
+}
+
+static void
+copy_makers(void)
+{
+	redisReader *maker_source = redisReaderCreate();
+
+	if (maker_source == NULL)
+		memory_exhausted();
+	reply_makers = *maker_source->fn;
+	make_array = reply_makers.createArray;
+	reply_makers.createArray = make_bounded_array;
+	redisReaderFree(maker_source);
+}
+
+/* A hostile length must not make hiredis allocate for it (it checks no cap). */
+static void
+guard_reader(redisReader *reader)
+{
+	pthread_once(&makers_copied, copy_makers);
+	reader->fn = &reply_makers;
+}
+
+static redisContext *
+dial(const struct redis *redis, const struct redis_host *host)
+{
+	if (host->is_socket)
+		return redisConnectUnixWithTimeout(
+		    host->name, redis->connect_timeout);
+	return redisConnectWithTimeout(
+	    host->name, host->port, redis->connect_timeout);
+}
+
+/* AUTH, CLIENT SETNAME, SELECT, as far as they are configured. */
+static int
+greet(struct redis *redis, struct error *err)
+{
+	struct text auth[3] = { TEXT("AUTH") }, name[3], select[2];
+	char database[16];
+	size_t n = 1;
+
+	if (redis->password != NULL) {
+		if (redis->username != NULL)
+			auth[n++] = text_from(redis->username);
+		auth[n++] = text_from(redis->password);
+		if (redis_do(redis, auth, n, "AUTH", err) != 0)
+			return -1;
+	}
+	if (redis->client_name != NULL) {
+		name[0] = TEXT("CLIENT");
+		name[1] = TEXT("SETNAME");
+		name[2] = text_from(redis->client_name);
+		if (redis_do(redis, name, 3, "CLIENT SETNAME", err) != 0)
+			return -1;
+	}
+	if (redis_url_database(redis->url) == 0)
+		return 0;
+	snprintf(
+	    database, sizeof database, "%d", redis_url_database(redis->url));
+	select[0] = TEXT("SELECT");
+	select[1] = text_from(database);
+	if (redis_do(redis, select, 2, "SELECT", err) != 0) {
+		if (err != NULL && err->kind == ERROR_FATAL)
+			err->exit_code = 78;
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether this server says that it is a master: writes go nowhere else. */
+static int
+check_role(struct redis *redis, struct error *err)
+{
+	const struct text role = TEXT("ROLE");
+	struct redis_reply *reply = redis_command(redis, &role, 1, err);
+	int rc = -1;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_error(redis, reply, "ROLE", err) == 0) {
+		if (redis_reply_size(reply) > 0 &&
+		    text_equal(redis_reply_text(redis_reply_at(reply, 0)),
+			TEXT("master")))
+			rc = 0;
+		else
+			error_set(err, ERROR_RETRY, "redis %s: is not a master",
+			    redis->address);
+	}
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+static int
+connect_host(
+    struct redis *redis, const struct redis_host *host, struct error *err)
+{
+	redisContext *context = dial(redis, host);
+
+	if (host->is_socket)
+		snprintf(
+		    redis->address, sizeof redis->address, "%s", host->name);
+	else
+		snprintf(redis->address, sizeof redis->address, "%s:%d",
+		    host->name, host->port);
+	snprintf(redis->shown_url, sizeof redis->shown_url,
+	    host->is_socket ? "unix://%s?db=%d" : "redis://%s/%d",
+	    redis->address, redis_url_database(redis->url));
+	redis->context = context;
+	if (context == NULL || context->err != 0)
+		return fail(redis, err, "connect");
+	if (redisSetTimeout(context, redis->command_timeout) != REDIS_OK)
+		return fail(redis, err, "set the time-out");
+	if (!host->is_socket && redisEnableKeepAlive(context) != REDIS_OK)
+		return fail(redis, err, "set keepalive");
+	guard_reader(context->reader);
+	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0;
+	if (!redis->away)
+		return 0;
+	redis_disconnect(redis);
+	return -1;
+}
+
+int
+redis_connect(struct redis *redis, struct error *err)
+{
+	size_t i;
+
+	if (redis->context != NULL)
+		return 0;
+	buffer_reset(&redis->out);
+	for (i = 0; i < redis_url_size(redis->url); i++) {
+		if (connect_host(redis, redis_url_at(redis->url, i), err) == 0)
+			return 0;
+		if (err != NULL && err->kind == ERROR_FATAL)
+			return -1;
+	}
+	return -1;
+}
+
+static void
+append_number(struct buffer *out, char kind, size_t number)
+{
+	char digits[24];
+	size_t i = sizeof digits;
+
+	digits[--i] = '\n';
+	digits[--i] = '\r';
+	do {
+		digits[--i] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	digits[--i] = kind;
+	buffer_append(out, (struct text){ digits + i, sizeof digits - i });
+}
+
+static void
+append_argument(struct buffer *out, struct text argument)
+{
+	append_number(out, '$', argument.size);
+	buffer_append(out, argument);
+	buffer_append(out, TEXT("\r\n"));
+}
+
+void
+redis_append(struct redis *redis, const struct text *argv, size_t n)
+{
+	size_t i;
+
+	append_number(&redis->out, '*', n);
+	for (i = 0; i < n; i++)
+		append_argument(&redis->out, argv[i]);
+}
+
+int
+redis_send(struct redis *redis, struct error *err)
+{
+	int done = 0;
+
+	if (redis->context == NULL)
+		return error_set(err, ERROR_RETRY, "redis %s: not connected",
+		    redis->address);
+	if (redis->out.size == 0)
+		return 0;
+	if (redisAppendFormattedCommand(
+		redis->context, redis->out.at, redis->out.size) != REDIS_OK)
+		return fail(redis, err, "queue");
+	buffer_reset(&redis->out);
+	while (!done)
+		if (redisBufferWrite(redis->context, &done) != REDIS_OK)
+			return fail(redis, err, "send");
+	return 0;
+}
+
+/* What has arrived for the answer that is being read. */
+static size_t
+unread(const redisReader *reader)
+{
+	return reader->len - reader->pos;
+}
+
+struct redis_reply *
+redis_receive(struct redis *redis, struct error *err)
+{
+	void *reply = NULL;
+	size_t received;
+
+	redis->was_too_large = false;
+	if (redis_send(redis, err) != 0)
+		return NULL;
+	received = unread(redis->context->reader);
+	for (;;) {
+		size_t before;
+
+		if (redisReaderGetReply(redis->context->reader, &reply) !=
+		    REDIS_OK) {
+			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
+			    redis->address, redis->context->reader->errstr);
+			redis_disconnect(redis);
+			redis->away = true;
+			return NULL;
+		}
+		if (reply != NULL)
+			return reply;
+		before = unread(redis->context->reader);
+		if (redisBufferRead(redis->context) != REDIS_OK) {
+			fail(redis, err, "wait for an answer");
+			return NULL;
+		}
+		received += unread(redis->context->reader) - before;
+		if (received > REPLY_SIZE_MAX) {
+			redis->was_too_large = true;
+			error_set(err, ERROR_RETRY,
+			    "redis %s: an answer of more than %zu bytes",
+			    redis->address, REPLY_SIZE_MAX);
+			redis_disconnect(redis);
+			return NULL;
+		}
+	}
+}
+
+bool
+redis_answer_was_too_large(const struct redis *redis)
+{
+	return redis->was_too_large;
+}
+
+struct redis_reply *
+redis_command(
+    struct redis *redis, const struct text *argv, size_t n, struct error *err)
+{
+	redis_append(redis, argv, n);
+	return redis_receive(redis, err);
+}
+
+int
+redis_do(struct redis *redis, const struct text *argv, size_t n,
+    const char *what, struct error *err)
+{
+	struct redis_reply *reply = redis_command(redis, argv, n, err);
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(redis, reply, what, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+redis_load_script(
+    struct redis *redis, struct redis_script *script, struct error *err)
+{
+	const struct text load[3] = { TEXT("SCRIPT"), TEXT("LOAD"),
+		text_from(script->source) };
+	struct redis_reply *reply = redis_command(redis, load, 3, err);
+	struct text sha1;
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(redis, reply, "SCRIPT LOAD", err);
+	sha1 = redis_reply_text(reply);
+	if (rc == 0 &&
+	    (sha1.at == NULL || sha1.size != sizeof script->sha1 - 1))
+		rc = error_set(err, ERROR_RETRY,
+		    "redis %s: SCRIPT LOAD answered no digest", redis->address);
+	else if (rc == 0) {
+		memcpy(script->sha1, sha1.at, sha1.size);
+		script->sha1[sha1.size] = '\0';
+	}
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+/* EVALSHA or EVAL, keys and arguments. */
+static void
+append_eval(struct redis *redis, const char *how, const char *what,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args)
+{
+	char number[24];
+	size_t i;
+
+	append_number(&redis->out, '*', 3 + n_keys + n_args);
+	append_argument(&redis->out, text_from(how));
+	append_argument(&redis->out, text_from(what));
+	snprintf(number, sizeof number, "%zu", n_keys);
+	append_argument(&redis->out, text_from(number));
+	for (i = 0; i < n_keys; i++)
+		append_argument(&redis->out, keys[i]);
+	for (i = 0; i < n_args; i++)
+		append_argument(&redis->out, args[i]);
+}
+
+void
+redis_append_script(struct redis *redis, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args)
+{
+	append_eval(redis, "EVALSHA", script->sha1, keys, n_keys, args, n_args);
+}
+
+struct redis_reply *
+redis_run_script(struct redis *redis, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (script->sha1[0] == '\0' &&
+	    redis_load_script(redis, script, err) != 0)
+		return NULL;
+	redis_append_script(redis, script, keys, n_keys, args, n_args);
+	reply = redis_receive(redis, err);
+	if (reply == NULL || !redis_reply_is_noscript(reply))
+		return reply;
+	redis_reply_destroy(reply);
+	append_eval(redis, "EVAL", script->source, keys, n_keys, args, n_args);
+	return redis_receive(redis, err);
+}
