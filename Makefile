@@ -32,7 +32,7 @@ LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
     -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*/*.c))
-SCHEMAS := $(sort $(wildcard schemas/*.c))
+SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
 WORKER := $(sort $(filter-out worker/main.c,$(wildcard worker/*.c)))
 PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
     $(wildcard producer/*.c)))

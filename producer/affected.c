@@ -1,7 +1,7 @@
 #include "producer/affected.h"
 
 #include "producer/live_plan.h"
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 
 static void
 list_outputs(

@@ -3,7 +3,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * The datasets that a schedule's run may write: the outputs of every job that a

@@ -5,7 +5,7 @@
 
 #include "common/base/buffer.h"
 #include "producer/fields.h"
-#include "schemas/catalogue.h"
+#include "schemas/stored/catalogue.h"
 
 /*
  * KEYS  g, h, e, and b of the build if there is one

@@ -10,7 +10,7 @@
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
 #include "schemas/keyspace.h"
-#include "schemas/world.h"
+#include "schemas/stored/world.h"
 
 /*
  * Branches of datasets in Redis (hash `h`): read, and changed by one script

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "common/base/memory.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/registry.h"
+#include "schemas/avro/framing.h"
+#include "schemas/avro/reader.h"
+#include "schemas/avro/registry.h"
 
 #define EVENT_SIZE_MAX ((size_t)64 * 1024 * 1024)
 

@@ -6,7 +6,7 @@
 #include "common/base/text.h"
 #include "common/config/config.h"
 #include "common/crypto/rid.h"
-#include "schemas/build_requested.h"
+#include "schemas/message/build_requested.h"
 
 /*
  * A BuildRequested record as the run view keeps it (`b`, field `e`: the value

@@ -9,8 +9,8 @@
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
 #include "producer/run_view.h"
-#include "schemas/build_requested.h"
 #include "schemas/keyspace.h"
+#include "schemas/message/build_requested.h"
 
 /*
  * What a build system reports of a build: finished, so that its outputs have

@@ -8,7 +8,7 @@
 #include "producer/fields.h"
 #include "producer/schedule_about.h"
 #include "producer/version_lists.h"
-#include "schemas/catalogue.h"
+#include "schemas/stored/catalogue.h"
 
 #define ATTEMPTS_MAX 5
 #define SCRATCH_KEPT ((size_t)1 << 20)

@@ -6,8 +6,8 @@
 #include "common/crypto/rid.h"
 #include "common/json/write.h"
 #include "producer/schedule_about.h"
-#include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
+#include "schemas/stored/catalogue.h"
 
 /* A node as canonical JSON, in the arena. */
 static struct text

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 
 #include "producer/fields.h"
-#include "schemas/document.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/stored/document.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 
 /*
  * A Catalogue document (semantics, section 5), checked whole and turned into

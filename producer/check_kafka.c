@@ -4,7 +4,7 @@
 
 #include "producer/check_list.h"
 #include "producer/topics.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 
 #define REPLICATION_WANTED 3
 /* A record of full size must fit the DLQ with the headers that say why. */

@@ -6,7 +6,7 @@
 #include "producer/branch_store.h"
 #include "producer/command.h"
 #include "producer/table.h"
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 
 #define ATTEMPTS_MAX 20
 

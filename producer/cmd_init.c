@@ -6,7 +6,7 @@
 #include "common/config/usage.h"
 #include "producer/command.h"
 #include "producer/topics.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 
 #define PARTITIONS_DEFAULT 6
 #define PARTITIONS_MAX 10000

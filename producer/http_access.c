@@ -5,8 +5,8 @@
 
 #include "common/base/buffer.h"
 #include "producer/fields.h"
-#include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
+#include "schemas/stored/catalogue.h"
 
 /* One look-up of many schedules. */
 struct look {

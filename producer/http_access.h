@@ -10,7 +10,7 @@
 #include "producer/http_caller.h"
 #include "producer/schedule_about.h"
 #include "producer/schedule_store.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * What a caller may do with schedules (HTTP contract, section 5, "Rights"): the

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "producer/schedule_draft.h"
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "producer/http_call.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * The body of a getBatch: [{"<member>": rid}, …], 1 to `max` of them.  `rids`

@@ -24,7 +24,7 @@
 #include "producer/run_publisher.h"
 #include "producer/run_waiters.h"
 #include "producer/view_fold.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9465"
 #define POOL_THREADS 4

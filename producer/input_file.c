@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 
 #define PIECE ((size_t)65536)
 

@@ -3,7 +3,7 @@
 
 #include "common/base/error.h"
 #include "common/redis/pipeline.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "worker/planner.h"
 
 /*

@@ -1,9 +1,9 @@
 #include "producer/plan_case.h"
 
 #include "common/json/write.h"
-#include "schemas/catalogue.h"
-#include "schemas/document.h"
-#include "schemas/request_document.h"
+#include "schemas/message/request_document.h"
+#include "schemas/stored/catalogue.h"
+#include "schemas/stored/document.h"
 
 #define MEMORY_KEPT (16 * 1024 * 1024) /* from one line to the next */
 

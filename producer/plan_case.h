@@ -8,9 +8,9 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/json/node.h"
-#include "schemas/run_request.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/message/run_request.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 #include "worker/planner.h"
 
 /*

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "common/base/memory.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/registry.h"
+#include "schemas/avro/framing.h"
+#include "schemas/avro/reader.h"
+#include "schemas/avro/registry.h"
 
 #define RESULT_SIZE_MAX ((size_t)16 * 1024 * 1024)
 

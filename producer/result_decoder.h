@@ -5,7 +5,7 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/kafka/consumer.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Reads records of the results topic, each by the schema that wrote it.  One

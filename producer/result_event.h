@@ -5,7 +5,7 @@
 
 #include "common/kafka/consumer.h"
 #include "producer/run_record.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * A result as it travels from the thread that reads the topic to the loop: one

@@ -8,7 +8,7 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/kafka/consumer.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * The results topic as a subscriber sees it: read_committed, decoded by each

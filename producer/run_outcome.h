@@ -4,7 +4,7 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "producer/run_record.h"
-#include "schemas/build_requested.h"
+#include "schemas/message/build_requested.h"
 #include "worker/planner.h"
 
 /*

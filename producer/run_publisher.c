@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/kafka/producer.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 
 #define DELIVERY_MS 10000 /* after it the outcome is unknown */
 #define CLOSE_MS 1000

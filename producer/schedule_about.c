@@ -1,8 +1,8 @@
 #include "producer/schedule_about.h"
 
 #include "common/json/write.h"
-#include "schemas/catalogue.h"
-#include "schemas/document.h"
+#include "schemas/stored/catalogue.h"
+#include "schemas/stored/document.h"
 
 static struct text
 read_prose(struct reader *reader, const struct json *object, const char *name)

@@ -8,7 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "producer/fields.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * What is kept of a schedule for people and for rights: hash `i` (keyspace,

@@ -5,7 +5,7 @@
 #include "common/json/write.h"
 #include "producer/fields.h"
 #include "producer/schedule_about.h"
-#include "schemas/trigger.h"
+#include "schemas/stored/trigger.h"
 
 struct draft_reader {
 	struct reader *reader;

@@ -5,7 +5,7 @@
 #include "common/base/text.h"
 #include "common/json/node.h"
 #include "producer/http_error.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * A schedule as clients send it, to create or replace one, made a version as it

@@ -3,8 +3,8 @@
 #include "common/base/clock.h"
 #include "common/json/node.h"
 #include "common/json/write.h"
-#include "schemas/document.h"
-#include "schemas/trigger.h"
+#include "schemas/stored/document.h"
+#include "schemas/stored/trigger.h"
 
 static void
 put_text(struct buffer *out, const char *name, struct text text)

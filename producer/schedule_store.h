@@ -9,7 +9,7 @@
 #include "common/redis/pipeline.h"
 #include "producer/schedule_about.h"
 #include "schemas/keyspace.h"
-#include "schemas/schedule.h"
+#include "schemas/stored/schedule.h"
 
 /*
  * One schedule in Redis: its head, what is kept about it, its versions

@@ -1,6 +1,6 @@
 #include "producer/catalogue_merge.h"
 
-#include "schemas/catalogue.h"
+#include "schemas/stored/catalogue.h"
 
 /*
  * Job specs are identified by (rid, branch): one that the file brings again

@@ -1,7 +1,7 @@
 #include "producer/submission.h"
 
 #include "common/base/clock.h"
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 
 struct text
 submission_new_id(struct arena *arena)

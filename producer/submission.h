@@ -6,7 +6,7 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/json/node.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 
 /*
  * Makes run requests out of what a person or a file says: the command line's

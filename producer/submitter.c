@@ -8,7 +8,7 @@
 #include "common/base/memory.h"
 #include "common/json/write.h"
 #include "common/kafka/producer.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 
 #define POLL_MS 100
 #define CLOSE_MS 1000

@@ -5,7 +5,7 @@
 
 #include "common/base/error.h"
 #include "producer/command.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 
 /*
  * Puts run requests on the topic for `schedrun submit`, idempotent and

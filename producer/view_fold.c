@@ -15,7 +15,7 @@
 #include "producer/result_event.h"
 #include "producer/results.h"
 #include "producer/run_view.h"
-#include "schemas/build_requested.h"
+#include "schemas/message/build_requested.h"
 
 #define RECORDS 500 /* of one script */
 #define POLL_MS 500

@@ -6,8 +6,8 @@
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/crypto/rid.h"
-#include "schemas/build_requested.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/build_requested.h"
+#include "schemas/message/schedule_run.h"
 #include "worker/planner.h"
 
 /*

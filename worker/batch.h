@@ -10,7 +10,7 @@
 #include "common/crypto/rid.h"
 #include "common/kafka/client.h"
 #include "common/kafka/consumer.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "worker/claims.h"
 #include "worker/planner.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/memory.h"
-#include "schemas/framing.h"
+#include "schemas/avro/framing.h"
 
 /* The reasons of both enumerations are the fault matrix's, in its order. */
 _Static_assert((int)REJECT_EMPTY == (int)DEAD_EMPTY, "same order");

@@ -2,7 +2,7 @@
 #define SCHEDRUN_WORKER_DECODER_H
 
 #include "common/base/error.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 #include "worker/batch.h"
 
 /*

@@ -9,7 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 #include "worker/pipeline_internal.h"
 #include "worker/watchdog.h"
 

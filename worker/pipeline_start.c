@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/kafka/admin.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 #include "worker/store_check.h"
 
 #define CHECK_MS 3000         /* between looks at Redis */

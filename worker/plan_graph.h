@@ -7,8 +7,8 @@
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 
 /*
  * The part of the world that one plan has met: datasets, and the job specs

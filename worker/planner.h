@@ -9,9 +9,9 @@
 #include "common/base/buffer.h"
 #include "common/base/text.h"
 #include "common/crypto/rid.h"
-#include "schemas/run_request.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/message/run_request.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 
 /*
  * The planner: what one run request leads to (the semantics paper).  Pure:

@@ -3,7 +3,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
-#include "schemas/world.h"
+#include "schemas/stored/world.h"
 #include "worker/planner.h"
 
 /* Listings, and what goes into them (semantics, section 3). */

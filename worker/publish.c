@@ -2,7 +2,7 @@
 
 #include <strings.h>
 
-#include "schemas/framing.h"
+#include "schemas/avro/framing.h"
 
 /* What Kafka's record batch adds to a value, generously. */
 #define RECORD_OVERHEAD 512

@@ -5,7 +5,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "worker/answer.h"
 #include "worker/snapshot.h"
 #include "worker/telemetry.h"

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/base/memory.h"
-#include "schemas/catalogue.h"
 #include "schemas/keyspace.h"
+#include "schemas/stored/catalogue.h"
 #include "worker/snapshot_internal.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)

@@ -9,8 +9,8 @@
 #include "common/base/metrics.h"
 #include "common/base/text.h"
 #include "common/redis/pipeline.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 
 /*
  * What a batch of plans looks at, read from Redis: schedule heads and versions,

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "schemas/catalogue.h"
+#include "schemas/stored/catalogue.h"
 
 /*
  * An entry of the structure: read again only for a new generation, or if it

@@ -6,7 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/text.h"
-#include "schemas/world.h"
+#include "schemas/stored/world.h"
 #include "worker/planner.h"
 
 /*

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 
 #define FIELDS 7
 #define FIELD_CREATED_TIME 4

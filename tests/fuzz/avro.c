@@ -1,7 +1,7 @@
 /* A body under any schema: the schema's number, then the body. */
 #include <string.h>
 
-#include "schemas/avro_layout.h"
+#include "schemas/avro/layout.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/random_avro.h"

@@ -1,9 +1,9 @@
 /* Each of our documents and stored values: its kind, then its bytes. */
 #include <string.h>
 
-#include "schemas/catalogue.h"
-#include "schemas/request_document.h"
-#include "schemas/schedule.h"
+#include "schemas/message/request_document.h"
+#include "schemas/stored/catalogue.h"
+#include "schemas/stored/schedule.h"
 #include "tests/fuzz/fuzz.h"
 
 struct input {

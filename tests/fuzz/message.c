@@ -1,8 +1,8 @@
 /* Results and builds as the adapter and the command line read them. */
-#include "schemas/build_requested.h"
+#include "schemas/avro/reader.h"
 #include "schemas/embedded.h"
-#include "schemas/message_reader.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/build_requested.h"
+#include "schemas/message/schedule_run.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

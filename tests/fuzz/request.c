@@ -1,8 +1,8 @@
 /* A record of the request topic: framed, in the shipped schema. */
 #include "common/base/clock.h"
+#include "schemas/avro/framing.h"
 #include "schemas/embedded.h"
-#include "schemas/framing.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What is passed on is what the planner and the keyspace may rely on. */

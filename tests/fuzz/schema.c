@@ -1,7 +1,7 @@
 /* Any text as a writer's schema, and zeros as a record of it. */
 #include <string.h>
 
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "schemas/avro_layout.h"
+#include "schemas/avro/layout.h"
 #include "schemas/embedded.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "tests/unit/check.h"
 
 #define NAME "schedrun.RunRequest"

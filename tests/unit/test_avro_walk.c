@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "common/base/buffer.h"
-#include "schemas/avro_layout.h"
+#include "schemas/avro/layout.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random_avro.h"

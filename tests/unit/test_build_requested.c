@@ -1,11 +1,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/build_requested.h"
+#include "schemas/avro/framing.h"
+#include "schemas/avro/reader.h"
 #include "schemas/embedded.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/time_unit.h"
+#include "schemas/message/build_requested.h"
+#include "schemas/stored/time_unit.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"

@@ -1,4 +1,4 @@
-#include "schemas/cron.h"
+#include "schemas/stored/cron.h"
 
 #include "tests/unit/check.h"
 

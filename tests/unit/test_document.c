@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "schemas/document.h"
+#include "schemas/stored/document.h"
 #include "tests/unit/check.h"
 
 /* "ä" n times: two bytes each, so that odd places are within a character. */

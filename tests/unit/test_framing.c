@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "schemas/framing.h"
+#include "schemas/avro/framing.h"
 #include "tests/unit/check.h"
 
 static void

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/json/write.h"
-#include "schemas/registry.h"
+#include "schemas/avro/registry.h"
 #include "tests/unit/check.h"
 #include "tests/unit/settings.h"
 #include "tests/unit/stub_http.h"

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "schemas/avro/framing.h"
 #include "schemas/embedded.h"
-#include "schemas/framing.h"
-#include "schemas/run_request.h"
+#include "schemas/message/run_request.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"

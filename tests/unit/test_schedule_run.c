@@ -1,9 +1,9 @@
 #include <string.h>
 
+#include "schemas/avro/framing.h"
+#include "schemas/avro/reader.h"
 #include "schemas/embedded.h"
-#include "schemas/framing.h"
-#include "schemas/message_reader.h"
-#include "schemas/schedule_run.h"
+#include "schemas/message/schedule_run.h"
 #include "tests/unit/avro_value.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"

@@ -1,4 +1,4 @@
-#include "schemas/trigger.h"
+#include "schemas/stored/trigger.h"
 
 #include <stdio.h>
 #include <string.h>

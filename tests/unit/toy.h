@@ -6,8 +6,8 @@
 
 #include "common/base/buffer.h"
 #include "common/base/text.h"
-#include "schemas/schedule.h"
-#include "schemas/world.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
 #include "worker/planner.h"
 
 /*

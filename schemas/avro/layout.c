@@ -1,0 +1,517 @@
+#include <avro.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+#include "common/json/node.h"
+#include "schemas/avro/internal.h"
+
+#define VALUE_WEIGHT 64
+#define NODES_FIRST 32
+
+/* Schemas met and the nodes made of them: a named type is one node. */
+struct compiler {
+	struct layout *layout;
+	avro_schema_t *schemas; /* of each node */
+	size_t capacity, children_capacity;
+	struct rejection *rejection;
+};
+
+static int
+refuse(struct compiler *compiler, const char *why)
+{
+	return reject(compiler->rejection, REJECT_BAD_SCHEMA, "%s", why);
+}
+
+/* avro-c keeps a use of a named type as a link to it. */
+static avro_schema_t
+follow(avro_schema_t schema)
+{
+	while (is_avro_link(schema))
+		schema = avro_schema_link_target(schema);
+	return schema;
+}
+
+static bool
+is_named(avro_schema_t schema)
+{
+	return is_avro_record(schema) || is_avro_enum(schema) ||
+	    is_avro_fixed(schema);
+}
+
+/* The node of a schema, made if it is not a named type seen before; -1. */
+static int64_t
+node_of(struct compiler *compiler, avro_schema_t schema)
+{
+	struct layout *layout = compiler->layout;
+	size_t i;
+
+	schema = follow(schema);
+	for (i = 0; is_named(schema) && i < layout->n_nodes; i++)
+		if (compiler->schemas[i] == schema)
+			return (int64_t)i;
+	if (layout->n_nodes == SCHEMA_NODES_MAX)
+		return refuse(compiler, "the schema has too many parts");
+	if (layout->n_nodes == compiler->capacity) {
+		compiler->capacity *= 2;
+		layout->nodes = memory_resize(
+		    layout->nodes, compiler->capacity, sizeof *layout->nodes);
+		compiler->schemas = memory_resize(compiler->schemas,
+		    compiler->capacity, sizeof(avro_schema_t));
+	}
+	layout->nodes[layout->n_nodes] = (struct node){ 0 };
+	compiler->schemas[layout->n_nodes] = schema;
+	return (int64_t)layout->n_nodes++;
+}
+
+static int
+add_child(struct compiler *compiler, size_t parent, avro_schema_t schema)
+{
+	struct layout *layout = compiler->layout;
+	int64_t child = node_of(compiler, schema);
+
+	if (child < 0)
+		return -1;
+	if (layout->n_children == compiler->children_capacity) {
+		compiler->children_capacity =
+		    compiler->children_capacity * 2 + 16;
+		layout->children = memory_resize(layout->children,
+		    compiler->children_capacity, sizeof *layout->children);
+	}
+	layout->children[layout->n_children++] = (uint32_t)child;
+	layout->nodes[parent].n++;
+	return 0;
+}
+
+static enum node_type
+type_of(avro_schema_t schema)
+{
+	switch (avro_typeof(schema)) {
+	case AVRO_STRING:
+		return NODE_STRING;
+	case AVRO_BYTES:
+		return NODE_BYTES;
+	case AVRO_INT32:
+		return NODE_INT;
+	case AVRO_INT64:
+		return NODE_LONG;
+	case AVRO_FLOAT:
+		return NODE_FLOAT;
+	case AVRO_DOUBLE:
+		return NODE_DOUBLE;
+	case AVRO_BOOLEAN:
+		return NODE_BOOLEAN;
+	case AVRO_RECORD:
+		return NODE_RECORD;
+	case AVRO_ENUM:
+		return NODE_ENUM;
+	case AVRO_FIXED:
+		return NODE_FIXED;
+	case AVRO_MAP:
+		return NODE_MAP;
+	case AVRO_ARRAY:
+		return NODE_ARRAY;
+	case AVRO_UNION:
+		return NODE_UNION;
+	case AVRO_NULL:
+	case AVRO_LINK: /* followed before */
+		break;
+	}
+	return NODE_NULL;
+}
+
+static int
+expand_union(struct compiler *compiler, size_t node, avro_schema_t schema)
+{
+	size_t i, n = avro_schema_union_size(schema);
+
+	for (i = 0; i < n; i++)
+		if (add_child(compiler, node,
+			avro_schema_union_branch(schema, (int)i)) != 0)
+			return -1;
+	return n > 0 ? 0 : refuse(compiler, "a union without branches");
+}
+
+static int
+expand_record(struct compiler *compiler, size_t node, avro_schema_t schema)
+{
+	size_t i, n = avro_schema_record_size(schema);
+
+	for (i = 0; i < n; i++)
+		if (add_child(compiler, node,
+			avro_schema_record_field_get_by_index(
+			    schema, (int)i)) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
+{
+	if (size < 0 || size > INT32_MAX)
+		return refuse(compiler, "a fixed of a size that none can have");
+	compiler->layout->nodes[node].size = size;
+	return 0;
+}
+
+static int
+expand(struct compiler *compiler, size_t node)
+{
+	struct layout *layout = compiler->layout;
+	avro_schema_t schema = compiler->schemas[node];
+	enum node_type type = type_of(schema);
+
+	layout->nodes[node].type = type;
+	layout->nodes[node].first = (uint32_t)layout->n_children;
+	switch (type) {
+	case NODE_RECORD:
+		return expand_record(compiler, node, schema);
+	case NODE_UNION:
+		return expand_union(compiler, node, schema);
+	case NODE_ARRAY:
+		return add_child(
+		    compiler, node, avro_schema_array_items(schema));
+	case NODE_MAP:
+		return add_child(
+		    compiler, node, avro_schema_map_values(schema));
+	case NODE_ENUM:
+		layout->nodes[node].n =
+		    (uint32_t)avro_schema_enum_number_of_symbols(schema);
+		return 0;
+	case NODE_FIXED:
+		return set_fixed_size(
+		    compiler, node, avro_schema_fixed_size(schema));
+	case NODE_NULL:
+	case NODE_BOOLEAN:
+	case NODE_INT:
+	case NODE_LONG:
+	case NODE_FLOAT:
+	case NODE_DOUBLE:
+	case NODE_BYTES:
+	case NODE_STRING:
+		break;
+	}
+	return 0;
+}
+
+static bool
+has_children(const struct node *node)
+{
+	return node->type == NODE_RECORD || node->type == NODE_UNION ||
+	    node->type == NODE_ARRAY || node->type == NODE_MAP;
+}
+
+static struct node *
+child_of(const struct layout *layout, const struct node *node, uint32_t i)
+{
+	return &layout->nodes[layout->children[node->first + i]];
+}
+
+static int64_t
+at_most(int64_t value, int64_t max)
+{
+	return value < max ? value : max;
+}
+
+/* Bytes of the smallest value, the children's being known. */
+static int64_t
+least_size(const struct layout *layout, const struct node *node)
+{
+	int64_t sum = 0;
+	uint32_t i;
+
+	switch (node->type) {
+	case NODE_NULL:
+		return 0;
+	case NODE_FLOAT:
+		return 4;
+	case NODE_DOUBLE:
+		return 8;
+	case NODE_FIXED:
+		return node->size;
+	case NODE_RECORD:
+		for (i = 0; i < node->n; i++)
+			sum += child_of(layout, node, i)->least;
+		return at_most(sum, INT32_MAX);
+	case NODE_BOOLEAN:
+	case NODE_INT:
+	case NODE_LONG:
+	case NODE_BYTES:
+	case NODE_STRING:
+	case NODE_ENUM:
+	case NODE_ARRAY:
+	case NODE_MAP:
+	case NODE_UNION:
+		break;
+	}
+	return 1;
+}
+
+/*
+ * Memory of a value in avro-c, generously: a record holds its fields, a union
+ * room for its largest branch, and what is in a list comes on top.
+ */
+static int64_t
+weigh(const struct layout *layout, const struct node *node)
+{
+	int64_t sum = 0, most = 0;
+	uint32_t i;
+
+	for (i = 0; node->type == NODE_RECORD && i < node->n; i++)
+		sum += child_of(layout, node, i)->weight;
+	for (i = 0; node->type == NODE_UNION && i < node->n; i++)
+		if (child_of(layout, node, i)->weight > most)
+			most = child_of(layout, node, i)->weight;
+	return at_most(VALUE_WEIGHT + node->size + sum + most, INT32_MAX);
+}
+
+/*
+ * Leaves out of a record what takes no bytes, and puts in the place of a record
+ * in it that has one field left this field.  So each step of a walk passes
+ * bytes: no schema makes it slow.  The root keeps its fields as they are, and a
+ * union its branches, because a reader asks for their types.
+ */
+static void
+compact(struct layout *layout, struct node *node)
+{
+	uint32_t *children, kept = 0, i;
+
+	if (node == &layout->nodes[0] || node->type == NODE_UNION ||
+	    node->n == 0)
+		return;
+	children = layout->children + node->first;
+	for (i = 0; i < node->n; i++) {
+		const struct node *child = child_of(layout, node, i);
+
+		if (node->type == NODE_RECORD && child->least == 0)
+			continue;
+		children[kept++] = child->type == NODE_RECORD && child->n == 1
+		    ? layout->children[child->first]
+		    : children[i];
+	}
+	node->n = kept;
+}
+
+/* Gives a node its height once all its children have theirs. */
+static bool
+measure(struct layout *layout, struct node *node)
+{
+	uint32_t height = 0, i;
+
+	for (i = 0; has_children(node) && i < node->n; i++) {
+		const struct node *child = child_of(layout, node, i);
+
+		if (child->height == 0)
+			return false;
+		if (child->height > height)
+			height = child->height;
+	}
+	node->height = height + 1;
+	node->least = least_size(layout, node);
+	node->weight = weigh(layout, node);
+	if (has_children(node))
+		compact(layout, node);
+	return true;
+}
+
+/*
+ * Heights from the leaves up, one level a round.  What is left without one is
+ * recursive: such a schema is refused, so a walk's depth has a bound.
+ */
+static int
+measure_all(struct compiler *compiler)
+{
+	struct layout *layout = compiler->layout;
+	size_t round, i, left = layout->n_nodes;
+
+	for (round = 0; round < SCHEMA_DEPTH_MAX && left > 0; round++)
+		for (i = layout->n_nodes; i-- > 0;)
+			if (layout->nodes[i].height == 0 &&
+			    measure(layout, &layout->nodes[i]))
+				left--;
+	for (i = 0; i < layout->n_nodes; i++)
+		if (layout->nodes[i].height == 0 ||
+		    layout->nodes[i].height > SCHEMA_DEPTH_MAX)
+			return refuse(compiler,
+			    "the schema is recursive or nested too deep");
+	return 0;
+}
+
+static void
+keep_names(struct layout *layout, avro_schema_t schema)
+{
+	uint32_t i, n = layout->nodes[0].n;
+
+	layout->names = memory_zalloc(n, sizeof *layout->names);
+	layout->slots = memory_zalloc(n, sizeof *layout->slots);
+	for (i = 0; i < n; i++) {
+		layout->names[i] = memory_copy_string(
+		    avro_schema_record_field_name(schema, (int)i));
+		layout->slots[i] = -1;
+	}
+}
+
+static int
+check_name(
+    struct compiler *compiler, avro_schema_t schema, const char *full_name)
+{
+	const char *space, *name, *dot = strrchr(full_name, '.');
+
+	if (!is_avro_record(schema))
+		return reject(compiler->rejection, REJECT_WRONG_SCHEMA,
+		    "the schema is no record, not %s", full_name);
+	space = avro_schema_namespace(schema);
+	name = avro_schema_name(schema);
+	if (strcmp(name, dot + 1) != 0 || space == NULL ||
+	    strlen(space) != (size_t)(dot - full_name) ||
+	    strncmp(space, full_name, (size_t)(dot - full_name)) != 0)
+		return reject(compiler->rejection, REJECT_WRONG_SCHEMA,
+		    "the schema's record is not %s", full_name);
+	return 0;
+}
+
+static int
+compile(struct compiler *compiler, avro_schema_t schema, const char *full_name)
+{
+	size_t i;
+
+	if (check_name(compiler, schema, full_name) != 0 ||
+	    node_of(compiler, schema) < 0)
+		return -1;
+	for (i = 0; i < compiler->layout->n_nodes; i++)
+		if (expand(compiler, i) != 0)
+			return -1;
+	if (measure_all(compiler) != 0)
+		return -1;
+	keep_names(compiler->layout, schema);
+	return 0;
+}
+
+/* avro-c parses recursively: the nesting is bounded before it does. */
+static int
+check_text(struct text schema, struct rejection *rejection)
+{
+	struct json_document *document;
+	struct error err;
+
+	if (schema.size > SCHEMA_SIZE_MAX)
+		return reject(rejection, REJECT_BAD_SCHEMA,
+		    "a schema of %zu bytes, more than %zu", schema.size,
+		    SCHEMA_SIZE_MAX);
+	document = json_parse(schema, (size_t)4 * SCHEMA_DEPTH_MAX, &err);
+	if (document == NULL)
+		return reject(rejection, REJECT_BAD_SCHEMA,
+		    "the schema is not JSON: %.100s", err.message);
+	json_destroy(document);
+	return 0;
+}
+
+struct layout *
+layout_compile(
+    struct text schema_text, const char *full_name, struct rejection *rejection)
+{
+	struct compiler compiler = { .capacity = NODES_FIRST,
+		.rejection = rejection };
+	avro_schema_t schema;
+	int rc;
+
+	if (check_text(schema_text, rejection) != 0)
+		return NULL;
+	if (avro_schema_from_json_length(
+		schema_text.at, schema_text.size, &schema) != 0) {
+		reject(
+		    rejection, REJECT_BAD_SCHEMA, "the schema is not Avro's");
+		return NULL;
+	}
+	compiler.layout = memory_zalloc(1, sizeof *compiler.layout);
+	compiler.layout->nodes =
+	    memory_zalloc(compiler.capacity, sizeof(struct node));
+	compiler.schemas =
+	    memory_zalloc(compiler.capacity, sizeof(avro_schema_t));
+	rc = compile(&compiler, schema, full_name);
+	free(compiler.schemas);
+	avro_schema_decref(schema);
+	if (rc == 0)
+		return compiler.layout;
+	layout_destroy(compiler.layout);
+	return NULL;
+}
+
+void
+layout_destroy(struct layout *layout)
+{
+	uint32_t i;
+
+	if (layout == NULL)
+		return;
+	for (i = 0; layout->names != NULL && i < layout->nodes[0].n; i++)
+		free(layout->names[i]);
+	free(layout->names);
+	free(layout->slots);
+	free(layout->nodes);
+	free(layout->children);
+	free(layout);
+}
+
+size_t
+layout_size(const struct layout *layout)
+{
+	size_t size = sizeof *layout + layout->n_nodes * sizeof(struct node) +
+	    layout->n_children * sizeof(uint32_t);
+	uint32_t i;
+
+	for (i = 0; i < layout->nodes[0].n; i++)
+		size += strlen(layout->names[i]) + 1 + sizeof(char *) +
+		    sizeof(int32_t);
+	return size;
+}
+
+/* Whether a writer's type can become what the reader wants (Avro, "Schema
+ * Resolution"); a union is judged by the branch that a record has. */
+static bool
+can_become(enum node_type type, enum wanted wanted)
+{
+	if (type == NODE_UNION)
+		return true;
+	if (wanted == WANTED_LONG)
+		return type == NODE_INT || type == NODE_LONG;
+	return type == NODE_STRING || type == NODE_BYTES ||
+	    (type == NODE_NULL && wanted == WANTED_TEXT_OR_NULL);
+}
+
+static int
+map_field(struct layout *layout, size_t slot, struct rejection *rejection)
+{
+	const struct wanted_field *field = &layout->wanted[slot];
+	const struct node *root = &layout->nodes[0];
+	uint32_t i;
+
+	for (i = 0; i < root->n; i++)
+		if (strcmp(layout->names[i], field->name) == 0)
+			break;
+	if (i == root->n)
+		return field->has_default
+		    ? 0
+		    : reject(rejection, REJECT_WRONG_SCHEMA,
+			  "the writer's schema has no field %s", field->name);
+	if (!can_become(layout->nodes[layout->children[root->first + i]].type,
+		field->wanted))
+		return reject(rejection, REJECT_WRONG_SCHEMA,
+		    "the writer's schema has another type for %s", field->name);
+	layout->slots[i] = (int32_t)slot;
+	return 0;
+}
+
+int
+layout_want(struct layout *layout, const struct wanted_field *fields, size_t n,
+    struct rejection *rejection)
+{
+	size_t i;
+
+	layout->wanted = fields;
+	layout->n_wanted = n;
+	for (i = 0; i < n; i++)
+		if (map_field(layout, i, rejection) != 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,489 @@
+#include "schemas/stored/document.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buffer.h"
+#include "common/base/nearest.h"
+#include "common/crypto/rid.h"
+#include "schemas/stored/schedule.h"
+
+#define SHOWN_MAX 100 /* bytes of a wrong value in a message */
+#define DEPTH_SHOWN 16
+#define KNOWN_MAX 16 /* members of the largest object */
+#define NEAR_MAX 64  /* bytes of a name that may be a typo */
+
+struct reader *
+reader_create(struct arena *arena)
+{
+	struct reader *reader = arena_alloc(arena, sizeof *reader);
+
+	*reader = (struct reader){ .arena = arena };
+	return reader;
+}
+
+struct place
+place_member(const struct place *parent, struct text name)
+{
+	return (struct place){ .parent = parent, .name = name };
+}
+
+struct place
+place_index(const struct place *parent, size_t index)
+{
+	return (struct place){ .parent = parent, .index = index };
+}
+
+/* Whether a name can follow a dot; else it goes into brackets and quotes. */
+static bool
+is_simple(struct text name)
+{
+	size_t i;
+
+	for (i = 0; i < name.size; i++) {
+		char c = name.at[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '_')
+			return false;
+	}
+	return name.size > 0;
+}
+
+/* Control characters as \xHH, as is `quote`: a message is one line. */
+static void
+append_line(struct buffer *out, struct text text, char quote)
+{
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		size_t control = text_control_size(text, i);
+
+		if (control > 1)
+			i++; /* U+009B as \x9b */
+		if (control > 0 || text.at[i] == quote)
+			buffer_format(
+			    out, "\\x%02x", (unsigned char)text.at[i]);
+		else
+			buffer_byte(out, text.at[i]);
+	}
+}
+
+static void
+append_shown(struct buffer *out, struct text text)
+{
+	struct text shown = text_cut(text, SHOWN_MAX);
+
+	append_line(out, shown, '"');
+	if (shown.size < text.size)
+		buffer_append(out, TEXT("..."));
+}
+
+static void
+append_step(struct buffer *out, const struct place *place)
+{
+	if (place->parent == NULL) {
+		buffer_byte(out, '$');
+	} else if (place->name.at == NULL) {
+		buffer_format(out, "[%zu]", place->index);
+	} else if (is_simple(place->name)) {
+		buffer_byte(out, '.');
+		append_shown(out, place->name);
+	} else {
+		buffer_append(out, TEXT("[\""));
+		append_shown(out, place->name);
+		buffer_append(out, TEXT("\"]"));
+	}
+}
+
+static void
+append_place(struct buffer *out, const struct place *place)
+{
+	const struct place *steps[DEPTH_SHOWN];
+	size_t n = 0;
+
+	for (; place != NULL && n < DEPTH_SHOWN; place = place->parent)
+		steps[n++] = place;
+	while (n > 0)
+		append_step(out, steps[--n]);
+}
+
+void
+reader_fault(
+    struct reader *reader, const struct place *place, const char *format, ...)
+{
+	struct buffer message = { 0 };
+	char what[512];
+	struct text text = { what, 0 };
+	va_list args;
+	int size;
+
+	if (reader->n_faults++ >= FAULTS_KEPT_MAX)
+		return;
+	if (reader->faults == NULL)
+		reader->faults = arena_zalloc(
+		    reader->arena, FAULTS_KEPT_MAX, sizeof *reader->faults);
+	va_start(args, format);
+	size = vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	text.size = size > 0 ? (size_t)size : 0;
+	if (text.size >= sizeof what) {
+		text.size = sizeof what - 1;
+		text = text_cut(text, text.size - 1);
+	}
+	append_place(&message, place);
+	buffer_append(&message, TEXT(": "));
+	append_line(&message, text, '\0');
+	reader->faults[reader->n_faults - 1] =
+	    text_copy(reader->arena, buffer_text(&message));
+	buffer_finish(&message);
+}
+
+int
+reader_result(const struct reader *reader, struct error *err)
+{
+	if (reader->n_faults == 0)
+		return 0;
+	if (reader->n_faults == 1)
+		return error_set(
+		    err, ERROR_INPUT, "%.*s", TEXT_ARG(reader->faults[0]));
+	return error_set(err, ERROR_INPUT, "%.*s (and %zu more)",
+	    TEXT_ARG(reader->faults[0]), reader->n_faults - 1);
+}
+
+/* A fault that shows the wrong text. */
+static void
+fault_text(struct reader *reader, const struct place *place, const char *what,
+    struct text text)
+{
+	struct buffer shown = { 0 };
+
+	append_shown(&shown, text);
+	reader_fault(
+	    reader, place, "%s: \"%.*s\"", what, TEXT_ARG(buffer_text(&shown)));
+	buffer_finish(&shown);
+}
+
+bool
+read_is(struct reader *reader, const struct place *place,
+    const struct json *node, enum json_type type)
+{
+	enum json_type is = json_type_of(node);
+
+	if (is == type)
+		return true;
+	reader_fault(reader, place, "must be of type %s, not %s",
+	    json_type_name(type), json_type_name(is));
+	return false;
+}
+
+static bool
+is_required(const char *known)
+{
+	return known[0] == '*';
+}
+
+static const char *
+name_of(const char *known)
+{
+	return is_required(known) ? known + 1 : known;
+}
+
+static bool
+is_known(const char *const *known, struct text name)
+{
+	for (; *known != NULL; known++)
+		if (text_equal(text_from(name_of(*known)), name))
+			return true;
+	return false;
+}
+
+/* A typo must not be skipped: the fault stands at the member's own place. */
+static void
+fault_unknown(struct reader *reader, const struct place *object,
+    struct text name, const char *const *known)
+{
+	struct place place = place_member(object, name);
+	const char *names[KNOWN_MAX];
+	const char *near;
+	size_t n = 0;
+
+	for (; n < KNOWN_MAX && known[n] != NULL; n++)
+		names[n] = name_of(known[n]);
+	near = name.size <= NEAR_MAX
+	    ? nearest_name(
+		  text_copy(reader->arena, name).at, names, n, sizeof *names)
+	    : NULL;
+	if (near != NULL)
+		reader_fault(
+		    reader, &place, "unknown key; did you mean \"%s\"?", near);
+	else
+		reader_fault(reader, &place, "unknown key");
+}
+
+bool
+read_object(struct reader *reader, const struct place *place,
+    const struct json *node, const char *const *known)
+{
+	struct json_member member = { 0 };
+
+	if (!read_is(reader, place, node, JSON_TYPE_OBJECT))
+		return false;
+	while (json_next(node, &member))
+		if (!is_known(known, member.name))
+			fault_unknown(reader, place, member.name, known);
+	for (; *known != NULL; known++)
+		if (is_required(*known) &&
+		    json_get(node, name_of(*known)) == NULL)
+			reader_fault(reader, place, "\"%s\" is missing",
+			    name_of(*known));
+	return true;
+}
+
+static bool
+check_text(struct reader *reader, const struct place *place, struct text text,
+    size_t max)
+{
+	if (text.size == 0)
+		reader_fault(reader, place, "is empty");
+	else if (text.size > max)
+		reader_fault(reader, place, "has %zu bytes, more than %zu",
+		    text.size, max);
+	else if (text_has_control(text))
+		fault_text(reader, place, "has a control character", text);
+	else
+		return true;
+	return false;
+}
+
+struct text
+read_key(struct reader *reader, const struct place *place, struct text key,
+    size_t max)
+{
+	check_text(reader, place, key, max);
+	return text_copy(reader->arena, key);
+}
+
+struct text
+read_rid_key(struct reader *reader, const struct place *place, struct text key)
+{
+	if (check_text(reader, place, key, DOCUMENT_TEXT_MAX) &&
+	    !rid_is_valid(key))
+		fault_text(reader, place, "is not a RID", key);
+	return text_copy(reader->arena, key);
+}
+
+struct text
+read_text_node(struct reader *reader, const struct place *place,
+    const struct json *node, size_t max)
+{
+	if (!read_is(reader, place, node, JSON_TYPE_STRING))
+		return TEXT_NONE;
+	return read_key(reader, place, json_text(node), max);
+}
+
+struct text
+read_rid_node(
+    struct reader *reader, const struct place *place, const struct json *node)
+{
+	if (!read_is(reader, place, node, JSON_TYPE_STRING))
+		return TEXT_NONE;
+	return read_rid_key(reader, place, json_text(node));
+}
+
+/* The member, NULL if it isn't there, or null where that means the same. */
+static const struct json *
+find(const struct json *object, const char *name, bool null_is_none)
+{
+	const struct json *node = json_get(object, name);
+
+	if (node != NULL && null_is_none &&
+	    json_type_of(node) == JSON_TYPE_NULL)
+		return NULL;
+	return node;
+}
+
+static struct text
+read_member(struct reader *reader, const struct place *parent,
+    const struct json *node, const char *name, bool is_rid)
+{
+	struct place place = place_member(parent, text_from(name));
+
+	if (node == NULL)
+		return TEXT_NONE;
+	return is_rid ? read_rid_node(reader, &place, node)
+		      : read_text_node(reader, &place, node, DOCUMENT_TEXT_MAX);
+}
+
+struct text
+read_text(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name)
+{
+	return read_member(
+	    reader, parent, find(object, name, false), name, false);
+}
+
+struct text
+read_text_or_null(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name)
+{
+	return read_member(
+	    reader, parent, find(object, name, true), name, false);
+}
+
+struct text
+read_rid(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name)
+{
+	return read_member(
+	    reader, parent, find(object, name, false), name, true);
+}
+
+struct text
+read_rid_or_null(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name)
+{
+	return read_member(
+	    reader, parent, find(object, name, true), name, true);
+}
+
+bool
+read_bool(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, bool fallback)
+{
+	const struct json *node = json_get(object, name);
+	struct place place = place_member(parent, text_from(name));
+
+	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_BOOL))
+		return fallback;
+	return json_bool(node);
+}
+
+int32_t
+read_int(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, int32_t fallback)
+{
+	const struct json *node = json_get(object, name);
+	struct place place = place_member(parent, text_from(name));
+	int64_t value;
+
+	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_INTEGER))
+		return fallback;
+	value = json_int(node);
+	if (value >= 0 && value <= INT32_MAX)
+		return (int32_t)value;
+	reader_fault(reader, &place, "%lld is not in 0 to %d", (long long)value,
+	    INT32_MAX);
+	return fallback;
+}
+
+int
+read_choice(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, const char *const *names,
+    int fallback)
+{
+	const struct json *node = json_get(object, name);
+	struct place place = place_member(parent, text_from(name));
+	int i;
+
+	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_STRING))
+		return fallback;
+	for (i = 0; names[i] != NULL; i++)
+		if (text_equal(json_text(node), text_from(names[i])))
+			return i;
+	fault_text(
+	    reader, &place, "is none of the values allowed", json_text(node));
+	return fallback;
+}
+
+/* The elements, n of them; NULL with a fault if it is no array. */
+static struct text *
+read_list(struct reader *reader, const struct place *place,
+    const struct json *node, bool are_rids)
+{
+	struct text *texts;
+	size_t n, i;
+
+	if (!read_is(reader, place, node, JSON_TYPE_ARRAY))
+		return NULL;
+	n = json_size(node);
+	texts = arena_zalloc(reader->arena, n, sizeof *texts);
+	for (i = 0; i < n; i++) {
+		struct place element = place_index(place, i);
+		const struct json *item = json_at(node, i);
+
+		texts[i] = are_rids
+		    ? read_rid_node(reader, &element, item)
+		    : read_text_node(reader, &element, item, DOCUMENT_TEXT_MAX);
+	}
+	return texts;
+}
+
+static struct text *
+read_list_member(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, bool are_rids)
+{
+	const struct json *node = json_get(object, name);
+	struct place place = place_member(parent, text_from(name));
+
+	if (node == NULL)
+		return NULL;
+	return read_list(reader, &place, node, are_rids);
+}
+
+static size_t
+size_of_member(
+    const struct text *texts, const struct json *object, const char *name)
+{
+	return texts != NULL ? json_size(json_get(object, name)) : 0;
+}
+
+void
+read_rid_list(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, struct text_list *list)
+{
+	list->at = read_list_member(reader, parent, object, name, true);
+	list->n = size_of_member(list->at, object, name);
+}
+
+void
+read_text_list(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, struct text_list *list)
+{
+	list->at = read_list_member(reader, parent, object, name, false);
+	list->n = size_of_member(list->at, object, name);
+}
+
+size_t
+read_rid_set(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, struct text_list *list)
+{
+	struct text *texts =
+	    read_list_member(reader, parent, object, name, true);
+	size_t written = size_of_member(texts, object, name);
+
+	*list = (struct text_list){ texts, text_sort_unique(texts, written) };
+	return written;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+size_t
+text_sort_unique(struct text *texts, size_t n)
+{
+	size_t kept = 0, i;
+
+	if (n == 0)
+		return 0;
+	qsort(texts, n, sizeof *texts, compare);
+	for (i = 1; i < n; i++)
+		if (text_compare(texts[kept], texts[i]) != 0)
+			texts[++kept] = texts[i];
+	return kept + 1;
+}

@@ -1,0 +1,50 @@
+#ifndef SCHEDRUN_SCHEMAS_STORED_TRIGGER_H
+#define SCHEDRUN_SCHEMAS_STORED_TRIGGER_H
+
+#include <stdbool.h>
+
+#include "common/base/text.h"
+#include "common/json/node.h"
+#include "schemas/stored/document.h"
+
+/*
+ * Triggers: when a schedule runs by itself (HTTP contract, section 4).  Kept
+ * for those who fire them, never interpreted here; the API takes and shows only
+ * well-formed ones.  `and` and `or` nest.
+ */
+enum trigger_type {
+	TRIGGER_TIME,
+	TRIGGER_AND,
+	TRIGGER_OR,
+	TRIGGER_DATASET_UPDATED,
+	TRIGGER_NEW_LOGIC,
+	TRIGGER_JOB_SUCCEEDED,
+	TRIGGER_TABLE_UPDATED,
+	TRIGGER_MEDIA_SET_UPDATED,
+	TRIGGER_SCHEDULE_SUCCEEDED,
+	TRIGGER_SCHEDULE_FAILED,
+	TRIGGER_MANUAL,
+	TRIGGER_TYPES,
+};
+
+const char *trigger_type_name(enum trigger_type type); /* "datasetUpdated" */
+
+/* What is wrong in a way that the API has a name for; the first one found. */
+enum trigger_flaw {
+	TRIGGER_FINE,
+	TRIGGER_EMPTY_AND,
+	TRIGGER_EMPTY_OR,
+	TRIGGER_BAD_CRON,
+};
+
+struct trigger {
+	bool has[TRIGGER_TYPES]; /* types in it, at any depth */
+	enum trigger_flaw flaw;
+	struct text cron; /* of TRIGGER_BAD_CRON, in the reader's arena */
+};
+
+/* Reads it whole; faults that have no flaw's name are the reader's. */
+void trigger_read(struct reader *reader, const struct place *place,
+    const struct json *node, struct trigger *trigger);
+
+#endif
