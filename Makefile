@@ -33,7 +33,7 @@ LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
 
 COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
-WORKER := $(sort $(filter-out worker/main.c,$(wildcard worker/*.c)))
+WORKER := $(sort $(wildcard worker/*/*.c))
 PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
     $(wildcard producer/*.c)))
 UNIT := $(sort $(wildcard tests/unit/*.c))

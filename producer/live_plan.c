@@ -5,7 +5,7 @@
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/base/memory.h"
-#include "worker/snapshot.h"
+#include "worker/snapshot/snapshot.h"
 
 #define MEMORY_KEPT ((size_t)1024 * 1024)
 

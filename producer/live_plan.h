@@ -4,7 +4,7 @@
 #include "common/base/error.h"
 #include "common/redis/pipeline.h"
 #include "schemas/message/run_request.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /*
  * A dry run against the live catalogue: reads and plans as a worker does, by

@@ -11,7 +11,7 @@
 #include "schemas/message/run_request.h"
 #include "schemas/stored/schedule.h"
 #include "schemas/stored/world.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /*
  * A plan from documents: World, Version and Request (semantics, section 5) in,

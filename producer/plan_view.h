@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "common/base/buffer.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /* A plan for people: what becomes of the run, and its jobs with their reasons.
  */

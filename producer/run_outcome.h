@@ -5,7 +5,7 @@
 #include "common/base/error.h"
 #include "producer/run_record.h"
 #include "schemas/message/build_requested.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /*
  * A finished run of the view turned back into the planner's outcome, so that it

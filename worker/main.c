@@ -12,9 +12,9 @@
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
-#include "worker/pipeline.h"
-#include "worker/watchdog.h"
-#include "worker/worker_id.h"
+#include "worker/base/watchdog.h"
+#include "worker/base/worker_id.h"
+#include "worker/pipeline/pipeline.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9464"
 #define POLL_INTERVAL_MS 60000 /* max.poll.interval.ms */

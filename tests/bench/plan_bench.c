@@ -7,7 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/text.h"
 #include "schemas/stored/world.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /*
  * What a plan costs: time per plan (the median of several) and the arena's

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/claim_value.h"
+#include "worker/claims/value.h"
 
 static void
 check_number(struct text text)

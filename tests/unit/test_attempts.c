@@ -1,4 +1,4 @@
-#include "worker/attempts.h"
+#include "worker/pipeline/attempts.h"
 
 #include "tests/unit/check.h"
 

@@ -1,4 +1,4 @@
-#include "worker/batch_protocol.h"
+#include "worker/base/batch_protocol.h"
 
 #include "tests/unit/check.h"
 

@@ -1,4 +1,4 @@
-#include "worker/claim_value.h"
+#include "worker/claims/value.h"
 
 #include <string.h>
 

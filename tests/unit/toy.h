@@ -8,7 +8,7 @@
 #include "common/base/text.h"
 #include "schemas/stored/schedule.h"
 #include "schemas/stored/world.h"
-#include "worker/planner.h"
+#include "worker/plan/planner.h"
 
 /*
  * A toy catalogue with one schedule and one request, all by small numbers, made

@@ -1,0 +1,177 @@
+#include "worker/base/batch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+
+#define ARENA_KEEP ((size_t)8 << 20)
+#define OUT_KEEP ((size_t)32 << 20)
+
+const char *
+dead_reason_text(enum dead_reason reason)
+{
+	static const char *const names[DEAD_REASONS] = {
+		[DEAD_EMPTY] = "empty",
+		[DEAD_TOO_LARGE] = "too-large",
+		[DEAD_TRUNCATED_HEADER] = "truncated-header",
+		[DEAD_BAD_MAGIC] = "bad-magic",
+		[DEAD_UNKNOWN_SCHEMA] = "unknown-schema",
+		[DEAD_WRONG_SCHEMA] = "wrong-schema",
+		[DEAD_BAD_SCHEMA] = "bad-schema",
+		[DEAD_MALFORMED] = "malformed",
+		[DEAD_TRAILING_BYTES] = "trailing-bytes",
+		[DEAD_INVALID_FIELD] = "invalid-field",
+		[DEAD_CONFLICT] = "idempotency-conflict",
+		[DEAD_CRASHED_WORKER] = "crashed-worker",
+	};
+
+	return names[reason];
+}
+
+struct batch *
+batch_create(size_t max_records, size_t max_bytes)
+{
+	struct batch *batch = memory_zalloc(1, sizeof *batch);
+
+	*batch = (struct batch){ .max_records = max_records,
+		.max_bytes = max_bytes };
+	batch->kafka = memory_resize(NULL, max_records, sizeof(*batch->kafka));
+	batch->records =
+	    memory_resize(NULL, max_records, sizeof(*batch->records));
+	batch->claims =
+	    memory_resize(NULL, max_records, sizeof(*batch->claims));
+	batch->arena = arena_create(256 * 1024);
+	return batch;
+}
+
+void
+batch_destroy(struct batch *batch)
+{
+	size_t topic;
+
+	if (batch == NULL)
+		return;
+	batch_reset(batch);
+	for (topic = 0; topic < BATCH_TOPICS; topic++)
+		free(batch->messages[topic].at);
+	buffer_finish(&batch->out);
+	arena_destroy(batch->arena);
+	free(batch->spans);
+	free(batch->claims);
+	free(batch->records);
+	free(batch->kafka);
+	free(batch);
+}
+
+void
+batch_reset(struct batch *batch)
+{
+	size_t topic;
+
+	kafka_records_release(batch->kafka, batch->n);
+	kafka_group_destroy(batch->group);
+	batch->group = NULL;
+	batch->n = batch->bytes = 0;
+	batch->n_claims = batch->n_spans = 0;
+	batch->entered_again = false;
+	memset(&batch->counts, 0, sizeof(batch->counts));
+	for (topic = 0; topic < BATCH_TOPICS; topic++)
+		batch->messages[topic].n = 0;
+	arena_reset(batch->arena, ARENA_KEEP);
+	if (batch->out.capacity > OUT_KEEP)
+		buffer_finish(&batch->out);
+	buffer_reset(&batch->out);
+}
+
+bool
+batch_is_full(const struct batch *batch)
+{
+	return batch->n >= batch->max_records ||
+	    batch->bytes >= batch->max_bytes;
+}
+
+struct kafka_record *
+batch_room(struct batch *batch, size_t *n)
+{
+	*n = batch_is_full(batch) ? 0 : batch->max_records - batch->n;
+	return batch->kafka + batch->n;
+}
+
+void
+batch_take(struct batch *batch, size_t n)
+{
+	size_t i;
+
+	assert(n <= batch->max_records - batch->n);
+	for (i = batch->n; i < batch->n + n; i++)
+		batch->bytes +=
+		    batch->kafka[i].key.size + batch->kafka[i].value.size;
+	memset(batch->records + batch->n, 0, n * sizeof(*batch->records));
+	batch->n += n;
+}
+
+struct batch_span *
+batch_span(struct batch *batch, int32_t partition, int64_t offset)
+{
+	struct batch_span *span;
+	size_t i;
+
+	for (i = batch->n_spans; i-- > 0;)
+		if (batch->spans[i].partition == partition)
+			return &batch->spans[i];
+	if (batch->n_spans == batch->spans_capacity) {
+		batch->spans_capacity = batch->spans_capacity * 2 + 16;
+		batch->spans = memory_resize(
+		    batch->spans, batch->spans_capacity, sizeof(*batch->spans));
+	}
+	span = &batch->spans[batch->n_spans++];
+	*span = (struct batch_span){ .partition = partition,
+		.first = offset,
+		.next = offset,
+		.claimed = offset };
+	return span;
+}
+
+void
+batch_truncate(struct batch *batch, size_t n)
+{
+	struct batch_span *span;
+	size_t i;
+
+	assert(n <= batch->n);
+	for (i = 0; i < batch->n_spans; i++) {
+		batch->spans[i].next = batch->spans[i].first;
+		batch->spans[i].n_records = 0;
+	}
+	for (i = 0; i < n; i++) {
+		if (batch->records[i].fate == FATE_SKIP)
+			continue;
+		span = batch_span(
+		    batch, batch->kafka[i].partition, batch->kafka[i].offset);
+		span->next = batch->kafka[i].offset + 1;
+		span->n_records++;
+	}
+	while (batch->n_claims > 0 &&
+	    batch->claims[batch->n_claims - 1].record >= n)
+		batch->n_claims--;
+	kafka_records_release(batch->kafka + n, batch->n - n);
+	batch->n = n;
+}
+
+struct kafka_message *
+batch_message(struct batch *batch, enum batch_topic topic)
+{
+	struct batch_messages *messages = &batch->messages[topic];
+	struct kafka_message *message;
+
+	if (messages->n == messages->capacity) {
+		messages->capacity = messages->capacity * 2 + 256;
+		messages->at = memory_resize(
+		    messages->at, messages->capacity, sizeof(*messages->at));
+	}
+	message = &messages->at[messages->n++];
+	*message = (struct kafka_message){ 0 };
+	return message;
+}

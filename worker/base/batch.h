@@ -1,0 +1,128 @@
+#ifndef SCHEDRUN_WORKER_BASE_BATCH_H
+#define SCHEDRUN_WORKER_BASE_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/crypto/rid.h"
+#include "common/kafka/client.h"
+#include "common/kafka/consumer.h"
+#include "schemas/message/run_request.h"
+#include "worker/claims/claims.h"
+#include "worker/plan/planner.h"
+
+/*
+ * One batch on its way through the worker: its records, what was decided about
+ * them, where it begins and ends in each partition, and the records to be
+ * written for it.  One thread at a time has it: stage A fills it, stage B
+ * commits it, then it goes back.  Its memory is kept by a reset.
+ */
+enum batch_fate {
+	FATE_NONE,    /* read, nothing is decided */
+	FATE_SKIP,    /* came twice: as if it had not come */
+	FATE_CLAIMED, /* asks for its claim */
+	FATE_PLAN,    /* has its claim: gets a result */
+	FATE_DROP,    /* a duplicate: gets nothing */
+	FATE_DEAD,    /* goes to the DLQ */
+	FATE_CRASHED, /* killed workers: result Internal, and DLQ */
+};
+
+enum dead_reason {
+	DEAD_EMPTY,
+	DEAD_TOO_LARGE,
+	DEAD_TRUNCATED_HEADER,
+	DEAD_BAD_MAGIC,
+	DEAD_UNKNOWN_SCHEMA,
+	DEAD_WRONG_SCHEMA,
+	DEAD_BAD_SCHEMA,
+	DEAD_MALFORMED,
+	DEAD_TRAILING_BYTES,
+	DEAD_INVALID_FIELD,
+	DEAD_CONFLICT,
+	DEAD_CRASHED_WORKER,
+	DEAD_REASONS
+};
+const char *dead_reason_text(enum dead_reason reason); /* "too-large" */
+
+struct batch_record {
+	struct run_request request; /* borrows from the Kafka record */
+	struct uuid run;
+	enum batch_fate fate;
+	uint32_t question;       /* FATE_PLAN: its number */
+	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
+	struct text detail;      /* the same: for people; in the arena */
+};
+
+/* A batch's stretch of one partition. */
+struct batch_span {
+	int32_t partition;
+	int64_t first, next; /* first offset; last offset + 1 */
+	int64_t claimed;     /* up to where claims were sent */
+	uint32_t n_records;
+};
+
+enum batch_topic { BATCH_RESULTS, BATCH_BUILDS, BATCH_DEAD, BATCH_TOPICS };
+
+/* What the batch adds to the counters once it is committed. */
+struct batch_counts {
+	uint32_t submitted, ignored, errors[INTERNAL + 1];
+	uint64_t planned_jobs;
+	uint32_t same_partition, cross_partition;
+	uint32_t key_mismatches;
+	uint32_t dead[DEAD_REASONS];
+};
+
+struct batch_messages {
+	struct kafka_message *at;
+	size_t n, capacity;
+};
+
+struct batch {
+	size_t max_records, max_bytes; /* bounds, set at creation */
+	struct kafka_record *kafka;    /* n, as polled */
+	struct batch_record *records;  /* n, in the order of arrival */
+	size_t n, bytes;
+	struct claim *claims; /* n_claims, in the order of their records */
+	size_t n_claims;
+	struct batch_span *spans;
+	size_t n_spans, spans_capacity;
+	bool entered_again; /* a first record of a partition had its claim */
+	struct kafka_group *group; /* as of the cut; owned */
+	struct arena *arena;       /* plans, details, headers; until reset */
+	struct buffer out;         /* the encoded records */
+	struct batch_messages messages[BATCH_TOPICS];
+	struct batch_counts counts;
+};
+
+struct batch *batch_create(size_t max_records, size_t max_bytes);
+void batch_destroy(struct batch *batch); /* NULL is fine */
+
+/* Releases its records and group and empties it; the memory is kept. */
+void batch_reset(struct batch *batch);
+
+bool batch_is_full(const struct batch *batch);
+
+/* Where poll may put records, and how many at most. */
+struct kafka_record *batch_room(struct batch *batch, size_t *n);
+
+/* Takes the `n` records that poll put there. */
+void batch_take(struct batch *batch, size_t n);
+
+/* The span of a partition, made at `offset` if it has none. */
+struct batch_span *batch_span(
+    struct batch *batch, int32_t partition, int64_t offset);
+
+/*
+ * Cuts the batch before record `n`: the later ones are released, spans end
+ * where the remaining records do (a span may become empty: first == next).
+ */
+void batch_truncate(struct batch *batch, size_t n);
+
+/* A new message for a topic, zeroed. */
+struct kafka_message *batch_message(
+    struct batch *batch, enum batch_topic topic);
+
+#endif

@@ -1,0 +1,167 @@
+#include "worker/commit/publish.h"
+
+#include <strings.h>
+
+#include "schemas/avro/framing.h"
+
+/* What Kafka's record batch adds to a value, generously. */
+#define RECORD_OVERHEAD 512
+#define TRACE_HEADERS_MAX 2
+
+static bool
+is_trace_header(struct text name)
+{
+	return (name.size == 11 &&
+		   strncasecmp(name.at, "traceparent", 11) == 0) ||
+	    (name.size == 10 && strncasecmp(name.at, "tracestate", 10) == 0);
+}
+
+/* The record's own trace context goes along, unchanged. */
+static void
+copy_trace(struct batch *batch, size_t i, struct kafka_message *message)
+{
+	struct kafka_header found[TRACE_HEADERS_MAX], header, *copy;
+	size_t at, n = 0;
+
+	for (at = 0; n < TRACE_HEADERS_MAX &&
+	     kafka_record_header(&batch->kafka[i], at, &header);
+	     at++)
+		if (is_trace_header(header.name) && header.value.at != NULL &&
+		    header.value.size <= 512)
+			found[n++] = header;
+	if (n == 0)
+		return;
+	copy = arena_alloc(batch->arena, n * sizeof *copy);
+	for (at = 0; at < n; at++) {
+		copy[at].name = found[at].name.size == 11 ? TEXT("traceparent")
+							  : TEXT("tracestate");
+		copy[at].value = text_copy(batch->arena, found[at].value);
+	}
+	message->headers = copy;
+	message->n_headers = n;
+}
+
+/* Begins at `start` of the buffer; publish_finish sets the pointers. */
+static void
+add_message(const struct publish_settings *settings, struct batch *batch,
+    size_t i, enum batch_topic topic, size_t start)
+{
+	struct kafka_message *message = batch_message(batch, topic);
+
+	message->key = batch->records[i].request.schedule_rid;
+	message->value = (struct text){ NULL, batch->out.size - start };
+	message->opaque = (void *)(uintptr_t)start;
+	if (settings->forward_trace)
+		copy_trace(batch, i, message);
+}
+
+static struct answer_own
+own_of(const struct batch *batch, size_t i, int64_t now_ms)
+{
+	const struct batch_record *record = &batch->records[i];
+
+	return (struct answer_own){
+		.run = &record->run,
+		.request_id = record->request.request_id,
+		.trigger = record->request.trigger,
+		.created_time_ms = record->request.created_time_ms,
+		.finished_time_ms = now_ms,
+	};
+}
+
+/* Encodes the build; false: it is over its topic's limit, and not written. */
+static bool
+publish_build(const struct publish_settings *settings, struct batch *batch,
+    size_t i, const struct answer *answer, const struct answer_own *own)
+{
+	size_t start = batch->out.size;
+
+	answer_put_build(answer, own, settings->build_schema, &batch->out);
+	if ((int64_t)(batch->out.size - start + RECORD_OVERHEAD) >
+	    settings->build_max) {
+		batch->out.size = start;
+		return false;
+	}
+	add_message(settings, batch, i, BATCH_BUILDS, start);
+	return true;
+}
+
+static void
+count_answer(struct batch *batch, const struct answer *answer)
+{
+	switch (answer->type) {
+	case OUTCOME_SUBMITTED:
+		batch->counts.submitted++;
+		batch->counts.planned_jobs += answer->n_jobs;
+		break;
+	case OUTCOME_IGNORED:
+		batch->counts.ignored++;
+		break;
+	case OUTCOME_ERROR:
+		batch->counts.errors[answer->error_name]++;
+		break;
+	}
+}
+
+/* What a request gets whose build is over the topic's limit. */
+static const struct answer *
+too_large(struct batch *batch, size_t i, const struct answer *answer)
+{
+	const struct run_request *request = &batch->records[i].request;
+	const struct outcome *outcome = plan_internal(batch->arena, request,
+	    answer->schedule_version_rid, "buildTooLarge",
+	    TEXT("The build event exceeds the topic's max.message.bytes; lower "
+		 "limits.maxJobs of the catalogue or raise the topic's "
+		 "limit."));
+	struct buffer scratch = { 0 };
+
+	answer = answer_make(batch->arena, &scratch, request, outcome);
+	buffer_finish(&scratch);
+	return answer;
+}
+
+void
+publish_answer(const struct publish_settings *settings, struct batch *batch,
+    size_t i, const struct answer *answer, int64_t now_ms)
+{
+	struct answer_own own = own_of(batch, i, now_ms);
+	size_t start;
+
+	if (answer->type == OUTCOME_SUBMITTED) {
+		own.build = rid_build(own.run);
+		if (!publish_build(settings, batch, i, answer, &own))
+			answer = too_large(batch, i, answer);
+	}
+	start = batch->out.size;
+	answer_put_run(answer, &own, settings->result_schema, &batch->out);
+	add_message(settings, batch, i, BATCH_RESULTS, start);
+	count_answer(batch, answer);
+}
+
+/* Where the buildRid stands in a build's record: its key. */
+static struct text
+build_key(struct text value)
+{
+	return (struct text){ value.at + FRAMING_SIZE + 1,
+		sizeof RID_BUILD_PREFIX - 1 + UUID_TEXT_SIZE };
+}
+
+void
+publish_finish(struct batch *batch)
+{
+	static const enum batch_topic ours[] = { BATCH_RESULTS, BATCH_BUILDS };
+	size_t t, i;
+
+	for (t = 0; t < sizeof ours / sizeof ours[0]; t++) {
+		struct batch_messages *messages = &batch->messages[ours[t]];
+
+		for (i = 0; i < messages->n; i++) {
+			struct kafka_message *message = &messages->at[i];
+
+			message->value.at =
+			    batch->out.at + (uintptr_t)message->opaque;
+			if (ours[t] == BATCH_BUILDS)
+				message->key = build_key(message->value);
+		}
+	}
+}

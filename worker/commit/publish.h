@@ -1,0 +1,27 @@
+#ifndef SCHEDRUN_WORKER_COMMIT_PUBLISH_H
+#define SCHEDRUN_WORKER_COMMIT_PUBLISH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/base/batch.h"
+#include "worker/commit/answer.h"
+
+/*
+ * Answer -> the records to be written: the result, the build event if one was
+ * submitted.  Encoded into the batch's buffer; publish_finish points the
+ * messages at their bytes once it has stopped growing.  Thread: stage A.
+ */
+struct publish_settings {
+	uint32_t result_schema, build_schema; /* ids */
+	int64_t result_max, build_max; /* max.message.bytes of the topics */
+	bool forward_trace;            /* copy traceparent, tracestate */
+};
+
+/* Record `i`'s answer; a build over its topic's limit becomes Internal. */
+void publish_answer(const struct publish_settings *settings,
+    struct batch *batch, size_t i, const struct answer *answer, int64_t now_ms);
+
+void publish_finish(struct batch *batch);
+
+#endif

@@ -1,0 +1,158 @@
+#include "worker/pipeline/decoder.h"
+
+#include <stdlib.h>
+
+#include "common/base/memory.h"
+#include "schemas/avro/framing.h"
+
+/* The reasons of both enumerations are the fault matrix's, in its order. */
+_Static_assert((int)REJECT_EMPTY == (int)DEAD_EMPTY, "same order");
+_Static_assert(
+    (int)REJECT_WRONG_SCHEMA == (int)DEAD_WRONG_SCHEMA, "same order");
+_Static_assert((int)REJECT_MALFORMED == (int)DEAD_MALFORMED, "same order");
+_Static_assert(
+    (int)REJECT_INVALID_FIELD == (int)DEAD_INVALID_FIELD, "same order");
+
+#define SCHEMAS_MAX 1000
+#define SCHEMAS_SIZE_MAX ((size_t)32 * 1024 * 1024)
+
+/* A writer's schema as compiled, or why it can't be. */
+struct writer {
+	uint32_t id;
+	struct layout *layout; /* NULL: refused */
+	struct rejection rejection;
+};
+
+struct decoder {
+	struct registry *registry;
+	struct writer *writers;
+	size_t n, last; /* the one that the record before had */
+	size_t size;    /* of all layouts */
+};
+
+struct decoder *
+decoder_create(struct registry *registry)
+{
+	struct decoder *decoder = memory_zalloc(1, sizeof *decoder);
+
+	decoder->registry = registry;
+	return decoder;
+}
+
+static void
+forget_writers(struct decoder *decoder)
+{
+	size_t i;
+
+	for (i = 0; i < decoder->n; i++)
+		layout_destroy(decoder->writers[i].layout);
+	decoder->n = decoder->last = decoder->size = 0;
+}
+
+void
+decoder_destroy(struct decoder *decoder)
+{
+	if (decoder == NULL)
+		return;
+	forget_writers(decoder);
+	free(decoder->writers);
+	free(decoder);
+}
+
+static struct writer *
+add_writer(struct decoder *decoder, uint32_t id, struct text schema)
+{
+	struct writer *writer;
+
+	if (decoder->n == SCHEMAS_MAX || decoder->size > SCHEMAS_SIZE_MAX)
+		forget_writers(decoder);
+	decoder->writers = memory_resize(
+	    decoder->writers, decoder->n + 1, sizeof *decoder->writers);
+	writer = &decoder->writers[decoder->n];
+	*writer = (struct writer){ .id = id };
+	writer->layout = run_request_layout(schema, &writer->rejection);
+	if (writer->layout != NULL)
+		decoder->size += layout_size(writer->layout);
+	decoder->last = decoder->n++;
+	return writer;
+}
+
+static struct writer *
+known_writer(struct decoder *decoder, uint32_t id)
+{
+	size_t i;
+
+	if (decoder->n > 0 && decoder->writers[decoder->last].id == id)
+		return &decoder->writers[decoder->last];
+	for (i = 0; i < decoder->n; i++)
+		if (decoder->writers[i].id == id) {
+			decoder->last = i;
+			return &decoder->writers[i];
+		}
+	return NULL;
+}
+
+/*
+ * The writer of an id: NULL and 0 if the id is unknown for good, which is not
+ * remembered: it may be registered later.
+ */
+static int
+find_writer(struct decoder *decoder, uint32_t id, struct writer **writer,
+    struct error *err)
+{
+	struct text schema;
+
+	*writer = known_writer(decoder, id);
+	if (*writer != NULL)
+		return 0;
+	if (registry_schema(decoder->registry, id, &schema, err) != 0)
+		return -1;
+	if (schema.at != NULL)
+		*writer = add_writer(decoder, id, schema);
+	return 0;
+}
+
+static void
+bury(struct batch *batch, size_t i, const struct rejection *rejection)
+{
+	struct batch_record *record = &batch->records[i];
+
+	record->fate = FATE_DEAD;
+	record->reason = (enum dead_reason)rejection->reason;
+	record->detail = text_copy(batch->arena, text_from(rejection->detail));
+}
+
+int
+decoder_decode(
+    struct decoder *decoder, struct batch *batch, size_t i, struct error *err)
+{
+	const struct kafka_record *kafka = &batch->kafka[i];
+	struct batch_record *record = &batch->records[i];
+	struct rejection rejection;
+	struct writer *writer;
+	struct text body;
+	uint32_t id;
+
+	if (framing_read(
+		kafka->value, MESSAGE_SIZE_MAX, &id, &body, &rejection) != 0) {
+		bury(batch, i, &rejection);
+		return 0;
+	}
+	if (find_writer(decoder, id, &writer, err) != 0)
+		return -1;
+	if (writer == NULL) {
+		reject(&rejection, REJECT_UNKNOWN_SCHEMA,
+		    "no schema has the id %u", (unsigned)id);
+		bury(batch, i, &rejection);
+	} else if (writer->layout == NULL) {
+		bury(batch, i, &writer->rejection);
+	} else if (run_request_decode(writer->layout, body, &record->request,
+		       &record->run, &rejection) != 0) {
+		bury(batch, i, &rejection);
+	} else {
+		record->fate = FATE_CLAIMED;
+		if (!text_equal(kafka->key, record->request.schedule_rid))
+			batch->counts.key_mismatches++;
+	}
+	return 0;
+}

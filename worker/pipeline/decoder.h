@@ -1,0 +1,25 @@
+#ifndef SCHEDRUN_WORKER_PIPELINE_DECODER_H
+#define SCHEDRUN_WORKER_PIPELINE_DECODER_H
+
+#include "common/base/error.h"
+#include "schemas/avro/registry.h"
+#include "worker/base/batch.h"
+
+/*
+ * Guard and decode: a Kafka record becomes a request, or a dead letter with its
+ * reason.  Writers' schemas are compiled once per id.  Thread: stage A.
+ */
+struct decoder;
+
+struct decoder *decoder_create(struct registry *registry); /* borrowed */
+void decoder_destroy(struct decoder *decoder);             /* NULL is fine */
+
+/*
+ * Decides record `i` of the batch: FATE_CLAIMED with its run's id, or
+ * FATE_DEAD with reason and detail.  -1 with ERROR_RETRY: the registry does not
+ * say what its schema is; nothing is decided.
+ */
+int decoder_decode(
+    struct decoder *decoder, struct batch *batch, size_t i, struct error *err);
+
+#endif

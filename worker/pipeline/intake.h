@@ -1,0 +1,93 @@
+#ifndef SCHEDRUN_WORKER_PIPELINE_INTAKE_H
+#define SCHEDRUN_WORKER_PIPELINE_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/kafka/consumer.h"
+#include "worker/base/batch.h"
+#include "worker/base/metrics.h"
+#include "worker/claims/claims.h"
+#include "worker/claims/marks.h"
+#include "worker/commit/publish.h"
+#include "worker/pipeline/decoder.h"
+#include "worker/pipeline/questions.h"
+#include "worker/snapshot/snapshot.h"
+
+/*
+ * What stage A does with a batch: fill it from Kafka, take claims while it
+ * fills, judge them, plan, encode.  The pipeline decides when; here is how.
+ * Thread: stage A.  Source: delivery protocol, sections 3, 4 and 7.
+ */
+#define INTAKE_PARTITIONS_MAX 1024 /* assigned to one worker */
+/* For the watchdog: a call of the consumer's, with what it calls of ours. */
+#define INTAKE_GUARD_MS 25000
+
+struct owned { /* an assigned partition */
+	int32_t partition;
+	int64_t expected; /* mark that must be there; -1: none */
+	bool is_checked;  /* its mark is not above the log's end */
+};
+
+struct intake {
+	struct kafka_consumer *consumer;
+	const char *topic; /* of the requests */
+	struct redis *redis;
+	struct claims *claims;
+	struct marks marks;
+	struct decoder *decoder;
+	struct snapshot *snapshot;
+	struct questions *questions;
+	struct publish_settings publish;
+	struct telemetry *telemetry;
+	struct owned *owned;
+	size_t n_owned;
+	struct batch *batch;  /* in work; NULL: none */
+	struct arena *plans;  /* of the batch; given back once it is encoded */
+	bool was_interrupted; /* by Redis, while a batch was planned again */
+	/* Marks of the chunks that are out: an answer names one of its own. */
+	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
+	size_t sent_first, sent_n;
+	bool revoked;             /* an assignment went during the last poll */
+	int32_t behind_partition; /* after INTAKE_BEHIND_HERE */
+	int64_t behind_mark;
+};
+
+enum intake_result {
+	INTAKE_FINE,
+	INTAKE_STORE_AWAY,  /* Redis or the registry, whatever they say */
+	INTAKE_BEHIND_HERE, /* a mark is too low: repair */
+	INTAKE_BROKEN, /* Kafka, ERROR_FATAL or ERROR_ABORT: see the error */
+};
+
+struct owned *intake_owned(struct intake *intake, int32_t partition);
+
+/* Polls up to `timeout_ms`, decodes, sends claims for what came. */
+enum intake_result intake_fill(
+    struct intake *intake, int timeout_ms, struct error *err);
+
+/* The claim of record `i`, FATE_CLAIMED, behind those the batch has. */
+void intake_add_claim(struct batch *batch, size_t i);
+
+/* The batch is cut: takes the group's generation, judges all claims. */
+enum intake_result intake_claim(struct intake *intake, struct error *err);
+
+/*
+ * Reads what the plans need, plans, encodes.  The batch may end earlier than it
+ * was cut; what is behind it is read again.
+ */
+enum intake_result intake_plan(struct intake *intake, struct error *err);
+
+/* The batch is handed over: the next one is expected to begin at its end. */
+void intake_advance(struct intake *intake);
+
+/* Forgets the batch in work; its records are read again after a rewind. */
+void intake_drop(struct intake *intake);
+
+/*
+ * Reading goes on at the group's committed offsets.  ERROR_RETRY: not yet.
+ */
+int intake_rewind(struct intake *intake, struct error *err);
+
+#endif

@@ -1,0 +1,272 @@
+#include "worker/pipeline/repair.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+
+#define STEP_MS 500
+#define POLL_MS 200
+#define CALL_MS 5000
+#define BATCH_BYTES ((size_t)16 * 1024 * 1024)
+
+struct repair {
+	struct repair_settings settings;
+	struct kafka_consumer *consumer;
+	struct batch *batch;
+	bool is_running;
+	int32_t partition;
+	int64_t mark;     /* as it is now */
+	int64_t next;     /* offset that comes next */
+	int64_t expected; /* where the mark must come to */
+	int64_t started_ms, claimed;
+	bool is_at_end; /* of the log, as the broker said */
+};
+
+/* Behind all records of the partition that are there. */
+static void
+note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct repair *repair = opaque;
+
+	(void)topic;
+	(void)offset;
+	if (partition == repair->partition)
+		repair->is_at_end = true;
+}
+
+struct repair *
+repair_create(const struct repair_settings *settings, struct error *err)
+{
+	struct repair *repair = memory_zalloc(1, sizeof *repair);
+	const struct kafka_consumer_options options = {
+		.settings = settings->kafka,
+		.accept_loss = true,
+		.events = { .ended = note_end, .opaque = repair },
+	};
+
+	repair->settings = *settings;
+	repair->consumer = kafka_consumer_create(&options, err);
+	if (repair->consumer == NULL) {
+		free(repair);
+		return NULL;
+	}
+	repair->batch = batch_create(CLAIMS_CHUNK, BATCH_BYTES);
+	return repair;
+}
+
+void
+repair_destroy(struct repair *repair)
+{
+	if (repair == NULL)
+		return;
+	batch_destroy(repair->batch);
+	kafka_consumer_close(repair->consumer, CALL_MS);
+	free(repair);
+}
+
+/* Whatever Redis says, it is waited for. */
+static int
+store_failed(struct error *err)
+{
+	err->kind = ERROR_RETRY;
+	return -1;
+}
+
+static int64_t
+larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Where claims can still matter: not below the mark, the log, the window. */
+static int
+find_start(struct repair *repair, struct intake *intake, int64_t *start,
+    int64_t *end, struct error *err)
+{
+	int64_t now, window;
+
+	if (marks_now(&intake->marks, &now, err) != 0)
+		return store_failed(err);
+	if (kafka_consumer_range(repair->consumer, intake->topic,
+		repair->partition, start, end, CALL_MS, err) != 0 ||
+	    kafka_consumer_offset_at(repair->consumer, intake->topic,
+		repair->partition, now - repair->settings.ttl_ms / 10 * 11,
+		&window, CALL_MS, err) != 0)
+		return -1;
+	*start = larger(larger(*start, window), repair->mark);
+	return 0;
+}
+
+int
+repair_start(struct repair *repair, struct intake *intake, int32_t partition,
+    int64_t mark, struct error *err)
+{
+	const struct owned *owned = intake_owned(intake, partition);
+	struct kafka_start place = { .topic = intake->topic,
+		.partition = partition,
+		.from = KAFKA_FROM_OFFSET };
+	int64_t end;
+
+	if (owned == NULL)
+		return error_set(err, ERROR_ABORT,
+		    "partition %d is not assigned any more", (int)partition);
+	repair->partition = partition;
+	repair->mark = mark;
+	repair->expected = owned->expected;
+	repair->started_ms = clock_monotonic_ms();
+	repair->claimed = 0;
+	if (find_start(repair, intake, &place.at, &end, err) != 0)
+		return -1;
+	repair->next = place.at;
+	if (kafka_consumer_assign(repair->consumer, &place, 1, CALL_MS, err) !=
+	    0)
+		return -1;
+	repair->is_at_end = false;
+	repair->is_running = true;
+	telemetry_repair(intake->telemetry);
+	log_event(LOG_WARN, "worker", "claims_repair_started",
+	    "Redis has lost claims; they are taken again from the topic",
+	    LOG_S("topic", intake->topic), LOG_I("partition", partition),
+	    LOG_I("mark", mark), LOG_I("from", place.at),
+	    LOG_I("to", repair->expected), LOG_END);
+	return 0;
+}
+
+/* Claims the records below `expected`; the mark moves to where they end. */
+static int
+claim_records(struct repair *repair, struct intake *intake, int64_t next,
+    struct error *err)
+{
+	struct batch *batch = repair->batch;
+	const struct claim_mark mark = { repair->partition, repair->mark,
+		next };
+	struct claims_answer answer;
+	size_t overwritten = 0;
+
+	if (claims_send(intake->claims, &mark, 1, batch->claims,
+		batch->n_claims, err) != 0 ||
+	    claims_receive(intake->claims, &answer, err) != 0)
+		return store_failed(err);
+	if (answer.behind) {
+		/* Lost again meanwhile: begin again, from where it is. */
+		repair->is_running = false;
+		return repair_start(
+		    repair, intake, repair->partition, answer.mark_value, err);
+	}
+	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
+		&overwritten, err) != 0)
+		return store_failed(err);
+	telemetry_overwritten(intake->telemetry, overwritten);
+	repair->claimed += (int64_t)batch->n_claims;
+	repair->mark = repair->next = next;
+	return 0;
+}
+
+/* Makes claims of the records that came; returns the offset behind them. */
+static int
+decode_records(struct repair *repair, struct intake *intake, int64_t *next,
+    struct error *err)
+{
+	struct batch *batch = repair->batch;
+	size_t i;
+
+	*next = repair->next;
+	for (i = 0; i < batch->n; i++) {
+		const struct kafka_record *kafka = &batch->kafka[i];
+
+		if (kafka->offset >= repair->expected) {
+			/* What is before it, if anything, is no record. */
+			*next = repair->expected;
+			break;
+		}
+		*next = kafka->offset + 1;
+		if (decoder_decode(intake->decoder, batch, i, err) != 0)
+			return store_failed(err); /* the registry */
+		if (batch->records[i].fate == FATE_CLAIMED)
+			intake_add_claim(batch, i);
+	}
+	return 0;
+}
+
+/* Takes one poll's records. */
+static int
+take_records(struct repair *repair, struct intake *intake, struct error *err)
+{
+	struct batch *batch = repair->batch;
+	size_t room;
+	struct kafka_record *place;
+	int64_t next;
+	int n, rc;
+
+	batch_reset(batch);
+	place = batch_room(batch, &room);
+	n = kafka_consumer_poll(repair->consumer, place, room, POLL_MS, err);
+	if (n < 0)
+		return -1;
+	batch_take(batch, (size_t)n);
+	rc = decode_records(repair, intake, &next, err);
+	if (rc == 0 && n > 0)
+		rc = claim_records(repair, intake, next, err);
+	batch_reset(batch);
+	return rc;
+}
+
+/* Begins with another partition whose mark is too low; 1: there is none. */
+static int
+go_on(struct repair *repair, struct intake *intake, struct error *err)
+{
+	int64_t mark;
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++) {
+		const struct owned *owned = &intake->owned[i];
+
+		if (marks_read(&intake->marks, owned->partition, &mark, err) !=
+		    0)
+			return store_failed(err);
+		if (claim_mark_is_behind(mark, owned->expected))
+			return repair_start(
+			    repair, intake, owned->partition, mark, err);
+	}
+	/* Nothing is fetched in vain until the next time. */
+	return kafka_consumer_assign(repair->consumer, NULL, 0, CALL_MS, err) ==
+		0
+	    ? 1
+	    : -1;
+}
+
+/* What is left below `expected` are marks of transactions. */
+static int
+finish(struct repair *repair, struct intake *intake, struct error *err)
+{
+	batch_reset(repair->batch);
+	if (repair->mark < repair->expected &&
+	    claim_records(repair, intake, repair->expected, err) != 0)
+		return -1;
+	if (!repair->is_running || repair->mark < repair->expected)
+		return 0;
+	repair->is_running = false;
+	log_event(LOG_INFO, "worker", "claims_repaired",
+	    "the lost claims are there again",
+	    LOG_I("partition", repair->partition),
+	    LOG_I("claims", repair->claimed),
+	    LOG_I("duration_ms", clock_monotonic_ms() - repair->started_ms),
+	    LOG_END);
+	return go_on(repair, intake, err);
+}
+
+int
+repair_step(struct repair *repair, struct intake *intake, struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + STEP_MS;
+
+	do {
+		if (repair->next >= repair->expected || repair->is_at_end)
+			return finish(repair, intake, err);
+		if (take_records(repair, intake, err) != 0)
+			return -1;
+	} while (clock_monotonic_ms() < until);
+	return 0;
+}

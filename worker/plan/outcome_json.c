@@ -1,0 +1,315 @@
+#include "common/crypto/rid.h"
+#include "common/json/write.h"
+#include "worker/plan/planner.h"
+
+/*
+ * The outcome document (semantics, section 5).  Canonical: members are written
+ * in ascending order of their names.
+ */
+static void
+put_id(struct buffer *out, struct text prefix, const struct uuid *uuid)
+{
+	char rid[RID_SIZE_MAX];
+
+	json_put_text(out, (struct text){ rid, rid_format(prefix, uuid, rid) });
+}
+
+static void
+put_texts(struct buffer *out, const struct text *texts, size_t n)
+{
+	size_t i;
+
+	json_open(out, '[');
+	for (i = 0; i < n; i++)
+		json_put_text(out, texts[i]);
+	json_close(out, ']');
+}
+
+static void
+put_listing(struct buffer *out, const struct listing *listing)
+{
+	int32_t n =
+	    listing->count < LISTING_FIRST ? listing->count : LISTING_FIRST;
+
+	json_open(out, '{');
+	json_name(out, "count");
+	json_put_integer(out, listing->count);
+	json_name(out, "first");
+	put_texts(out, listing->first, (size_t)n);
+	json_close(out, '}');
+}
+
+static void
+put_input(struct buffer *out, const struct job *job, size_t i)
+{
+	const struct job_input *input = &job->inputs[i];
+
+	json_open(out, '{');
+	if (input->job >= 0) {
+		json_name(out, "job");
+		json_put_integer(out, input->job);
+		json_name(out, "rid");
+		json_put_text(out, job->spec->inputs[i].rid);
+	} else {
+		json_name(out, "branch");
+		json_put_text(out, input->read->name);
+		json_name(out, "rid");
+		json_put_text(out, job->spec->inputs[i].rid);
+		json_name(out, "transaction");
+		json_put_text(out, input->read->head);
+	}
+	json_close(out, '}');
+}
+
+static void
+put_output(struct buffer *out, const struct job *job, size_t i)
+{
+	const struct text *parent = job_new_branch(job, i);
+
+	json_open(out, '{');
+	json_name(out, "newBranch");
+	if (parent != NULL) {
+		json_open(out, '{');
+		json_name(out, "parent");
+		json_put_text(out, *parent);
+		json_close(out, '}');
+	} else {
+		json_put_null(out);
+	}
+	json_name(out, "rid");
+	json_put_text(out, job->spec->outputs[i]);
+	json_close(out, '}');
+}
+
+static void
+put_reason(struct buffer *out, const struct job *job)
+{
+	json_open(out, '{');
+	json_name(out, "cause");
+	json_put_string(out, reason_cause_text(job->reason));
+	if (job->reason_from != NULL) {
+		json_name(out, "from");
+		json_put_text(out, *job->reason_from);
+	}
+	if (job->reason == REASON_INPUTS_CHANGED ||
+	    job->reason == REASON_UPSTREAM) {
+		json_name(out, "inputs");
+		put_listing(out, &job->reason_inputs);
+	}
+	if (job->reason_output != NULL) {
+		json_name(out, "output");
+		json_put_text(out, *job->reason_output);
+	}
+	if (job->reason_from != NULL) {
+		json_name(out, "to");
+		json_put_text(out, job->spec->logic);
+	}
+	json_close(out, '}');
+}
+
+static void
+put_job(struct buffer *out, const struct uuid *build, const struct job *job)
+{
+	struct uuid id = rid_job(build, job->spec->outputs[0]);
+	size_t i;
+
+	json_open(out, '{');
+	json_name(out, "dependsOn");
+	json_open(out, '[');
+	for (i = 0; i < job->n_depends_on; i++)
+		json_put_integer(out, job->depends_on[i]);
+	json_close(out, ']');
+	json_name(out, "inputs");
+	json_open(out, '[');
+	for (i = 0; i < job->spec->n_inputs; i++)
+		put_input(out, job, i);
+	json_close(out, ']');
+	json_name(out, "jobRid");
+	put_id(out, TEXT(RID_JOB_PREFIX), &id);
+	json_name(out, "jobSpecRid");
+	json_put_text(out, job->spec->rid);
+	json_name(out, "logic");
+	json_put_text(out, job->spec->logic);
+	json_name(out, "outputs");
+	json_open(out, '[');
+	for (i = 0; i < job->spec->n_outputs; i++)
+		put_output(out, job, i);
+	json_close(out, ']');
+	json_name(out, "reason");
+	put_reason(out, job);
+	json_name(out, "specBranch");
+	json_put_text(out, job->spec->branch);
+	json_close(out, '}');
+}
+
+static void
+put_duration(struct buffer *out, const struct duration *duration)
+{
+	if (duration->unit.at == NULL) {
+		json_put_null(out);
+		return;
+	}
+	json_open(out, '{');
+	json_name(out, "unit");
+	json_put_text(out, duration->unit);
+	json_name(out, "value");
+	json_put_integer(out, duration->value);
+	json_close(out, '}');
+}
+
+static void
+put_run_as(struct buffer *out, const struct schedule_version *version)
+{
+	json_open(out, '{');
+	if (version->scope == SCOPE_PROJECT) {
+		json_name(out, "projectRids");
+		put_texts(
+		    out, version->project_rids.at, version->project_rids.n);
+		json_name(out, "type");
+		json_put_string(out, "project");
+	} else {
+		json_name(out, "type");
+		json_put_string(out, "user");
+		json_name(out, "userId");
+		json_put_text(out, version->created_by);
+	}
+	json_close(out, '}');
+}
+
+static void
+put_build(struct buffer *out, const struct outcome *outcome)
+{
+	const struct build *build = &outcome->build;
+	const struct schedule_version *version = build->version;
+	size_t i;
+
+	json_open(out, '{');
+	json_name(out, "abortOnFailure");
+	json_put_bool(out, version->abort_on_failure);
+	json_name(out, "branch");
+	json_put_text(out, version->branch_name);
+	json_name(out, "buildRid");
+	put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->build_id);
+	json_name(out, "fallbackBranches");
+	put_texts(
+	    out, version->fallback_branches.at, version->fallback_branches.n);
+	json_name(out, "forceBuild");
+	json_put_bool(out, version->force_build);
+	json_name(out, "jobs");
+	json_open(out, '[');
+	for (i = 0; i < build->n_jobs; i++)
+		put_job(out, &outcome->build_id, &build->jobs[i]);
+	json_close(out, ']');
+	json_name(out, "notify");
+	json_put_text(out,
+	    version->notifications_enabled && version->scope == SCOPE_USER
+		? version->created_by
+		: TEXT_NONE);
+	json_name(out, "retryBackoffDuration");
+	put_duration(out, &version->retry_backoff);
+	json_name(out, "retryCount");
+	json_put_integer(out, build->retry_count);
+	json_name(out, "runAs");
+	put_run_as(out, version);
+	json_close(out, '}');
+}
+
+static void
+put_result(struct buffer *out, const struct outcome *outcome)
+{
+	json_open(out, '{');
+	switch (outcome->type) {
+	case OUTCOME_IGNORED:
+		json_name(out, "type");
+		json_put_string(out, "ignored");
+		break;
+	case OUTCOME_SUBMITTED:
+		json_name(out, "buildRid");
+		put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->build_id);
+		json_name(out, "type");
+		json_put_string(out, "submitted");
+		break;
+	case OUTCOME_ERROR:
+		json_name(out, "description");
+		json_put_text(out, outcome->description);
+		json_name(out, "errorName");
+		json_put_string(out, error_name_text(outcome->error_name));
+		json_name(out, "type");
+		json_put_string(out, "error");
+		break;
+	}
+	json_close(out, '}');
+}
+
+static void
+put_named_listing(
+    struct buffer *out, const char *name, const struct listing *listing)
+{
+	json_name(out, name);
+	put_listing(out, listing);
+}
+
+static void
+put_named_integer(struct buffer *out, const char *name, int32_t value)
+{
+	json_name(out, name);
+	json_put_integer(out, value);
+}
+
+static void
+put_why(struct buffer *out, const struct outcome *outcome)
+{
+	const struct why *why = &outcome->why;
+	/* The phase that looks at staleness is the one that says how much. */
+	bool counts = why->phase == 11 && outcome->type != OUTCOME_ERROR;
+
+	json_open(out, '{');
+	if (why->blocked > 0)
+		put_named_integer(out, "blocked", why->blocked);
+	json_name(out, "cause");
+	json_put_string(out, why->cause);
+	if (counts)
+		put_named_listing(out, "droppedTargets", &why->dropped_targets);
+	if (why->has_offenders)
+		put_named_listing(out, "offenders", &why->offenders);
+	if (counts)
+		put_named_listing(out, "outOfScope", &why->out_of_scope);
+	put_named_integer(out, "phase", why->phase);
+	if (counts) {
+		put_named_integer(out, "running", why->running);
+		put_named_integer(out, "selected", why->selected);
+		put_named_integer(out, "upToDate", why->up_to_date);
+		put_named_listing(
+		    out, "upToDateTargets", &why->up_to_date_targets);
+	}
+	json_close(out, '}');
+}
+
+void
+outcome_write_json(const struct outcome *outcome,
+    const struct run_request *request, struct text created_time,
+    struct buffer *out)
+{
+	json_open(out, '{');
+	if (outcome->type == OUTCOME_SUBMITTED) {
+		json_name(out, "build");
+		put_build(out, outcome);
+	}
+	json_name(out, "createdBy");
+	json_put_text(out, request->created_by);
+	json_name(out, "createdTime");
+	json_put_text(out, created_time);
+	json_name(out, "requestId");
+	json_put_text(out, request->request_id);
+	json_name(out, "result");
+	put_result(out, outcome);
+	json_name(out, "runRid");
+	put_id(out, TEXT(RID_RUN_PREFIX), &outcome->run_id);
+	json_name(out, "scheduleRid");
+	json_put_text(out, request->schedule_rid);
+	json_name(out, "scheduleVersionRid");
+	json_put_text(out, outcome->schedule_version_rid);
+	json_name(out, "why");
+	put_why(out, outcome);
+	json_close(out, '}');
+}

@@ -1,0 +1,470 @@
+#include "worker/plan/planner.h"
+
+#include "worker/plan/internal.h"
+
+#define NAMED_MAX 10000 /* semantics, section 6 */
+#define FALLBACKS_MAX 16
+
+typedef enum verdict phase(struct plan *plan);
+
+static enum verdict
+phase_schedule(struct plan *plan)
+{
+	const struct run_request *request = plan->input.request;
+	struct text pin = request->schedule_version_rid;
+
+	if (plan->version == NULL)
+		return decide_error(plan,
+		    pin.at != NULL ? CAUSE_VERSION_NOT_FOUND
+				   : CAUSE_SCHEDULE_NOT_FOUND,
+		    NULL);
+	if (!text_equal(plan->version->schedule_rid, request->schedule_rid))
+		return decide_error(plan, CAUSE_WRONG_SCHEDULE, NULL);
+	if (pin.at != NULL && !text_equal(plan->version->rid, pin))
+		return decide_error(plan, CAUSE_WRONG_VERSION, NULL);
+	if (plan->input.deleted)
+		return decide_error(plan, CAUSE_SCHEDULE_DELETED, NULL);
+	return GO_ON;
+}
+
+static enum verdict
+phase_paused(struct plan *plan)
+{
+	if (!plan->input.paused || plan->input.request->created_by.at != NULL)
+		return GO_ON;
+	plan->outcome.type = OUTCOME_IGNORED;
+	plan->outcome.why.phase = 1;
+	plan->outcome.why.cause = "paused";
+	return DECIDED;
+}
+
+/* The first RID that is both a target and ignored, or a list of all. */
+static void
+list_ignored_targets(
+    const struct schedule_version *version, struct lister *lister)
+{
+	const struct text_list *targets = &version->target_rids;
+	const struct text_list *ignored = &version->ignored_rids;
+	size_t t = 0, i = 0;
+
+	lister->count = 0;
+	while (t < targets->n && i < ignored->n) {
+		int order = text_compare(targets->at[t], ignored->at[i]);
+
+		if (order == 0)
+			lister_add(lister, targets->at[t]);
+		if (order <= 0)
+			t++;
+		else
+			i++;
+	}
+}
+
+static struct text
+branch_at(const struct schedule_version *version, size_t i)
+{
+	return i == 0 ? version->branch_name
+		      : version->fallback_branches.at[i - 1];
+}
+
+static bool
+is_branch_before(const struct schedule_version *version, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (text_equal(branch_at(version, k), branch_at(version, i)))
+			return true;
+	return false;
+}
+
+/* At most FALLBACKS_MAX fallbacks here, so looking at each pair is nothing. */
+static void
+list_repeated_branches(
+    const struct schedule_version *version, struct lister *lister)
+{
+	size_t n = version->fallback_branches.n, i, k;
+
+	lister->count = 0;
+	for (i = 0; i <= n; i++) {
+		if (is_branch_before(version, i))
+			continue;
+		for (k = i + 1; k <= n; k++)
+			if (text_equal(
+				branch_at(version, i), branch_at(version, k)))
+				break;
+		if (k <= n)
+			lister_add(lister, branch_at(version, i));
+	}
+}
+
+static bool
+has_sound_shape(const struct schedule_version *version)
+{
+	struct lister repeated, ignored;
+
+	if (version->target_rids.n == 0 || version->n_named > NAMED_MAX ||
+	    version->fallback_branches.n > FALLBACKS_MAX)
+		return false;
+	if (version->target_type == TARGET_CONNECTING &&
+	    version->input_rids.n == 0)
+		return false;
+	list_repeated_branches(version, &repeated);
+	list_ignored_targets(version, &ignored);
+	return repeated.count == 0 && ignored.count == 0;
+}
+
+static enum verdict
+phase_shape(struct plan *plan)
+{
+	const struct schedule_version *version = plan->version;
+	struct filling filling = { 0 };
+	struct lister lister;
+
+	if (version->target_rids.n == 0)
+		return decide_error(plan, CAUSE_NO_TARGETS, NULL);
+	if (version->target_type == TARGET_CONNECTING &&
+	    version->input_rids.n == 0)
+		return decide_error(plan, CAUSE_NO_INPUTS, NULL);
+	filling.n = (int64_t)version->n_named;
+	filling.max = NAMED_MAX;
+	if (version->n_named > NAMED_MAX)
+		return decide_error(plan, CAUSE_TOO_MANY_NAMED, &filling);
+	filling.n = (int64_t)version->fallback_branches.n;
+	filling.max = FALLBACKS_MAX;
+	if (version->fallback_branches.n > FALLBACKS_MAX)
+		return decide_error(plan, CAUSE_TOO_MANY_BRANCHES, &filling);
+	list_repeated_branches(version, &lister);
+	if (decide_listed(plan, CAUSE_DUPLICATE_BRANCH, &lister) == DECIDED)
+		return DECIDED;
+	list_ignored_targets(version, &lister);
+	return decide_listed(plan, CAUSE_TARGET_IGNORED, &lister);
+}
+
+static void
+add_named(struct plan *plan, const struct text_list *rids, uint16_t flag,
+    struct list *list)
+{
+	size_t i;
+
+	for (i = 0; i < rids->n; i++) {
+		uint32_t number = graph_add_dataset(&plan->graph, rids->at[i]);
+		struct graph_dataset *dataset =
+		    graph_dataset(&plan->graph, number);
+
+		dataset->flags = (uint16_t)(dataset->flags | flag);
+		if (list != NULL)
+			list_push(&plan->graph, list, number);
+	}
+}
+
+static void
+name_datasets(struct plan *plan)
+{
+	const struct schedule_version *version = plan->version;
+	uint32_t n = (uint32_t)version->fallback_branches.n + 1, i;
+	struct text *chain;
+
+	if (plan->named)
+		return;
+	plan->named = true;
+	chain = arena_alloc(plan->arena, n * sizeof *chain);
+	for (i = 0; i < n; i++)
+		chain[i] = branch_at(version, i);
+	graph_init(&plan->graph, plan->arena, plan->world, chain, n);
+	add_named(plan, &version->target_rids, 0, &plan->targets);
+	if (version->target_type == TARGET_CONNECTING)
+		add_named(plan, &version->input_rids, DATASET_IS_INPUT,
+		    &plan->inputs);
+	if (version->target_type != TARGET_MANUAL)
+		add_named(plan, &version->ignored_rids, DATASET_IGNORED, NULL);
+}
+
+/* Whether P5 can check what the schedule names, but for roles. */
+static bool
+knows_named(struct plan *plan)
+{
+	bool known = true;
+	uint32_t i;
+
+	name_datasets(plan);
+	for (i = 0; i < plan->targets.n; i++) {
+		if (!plan_knows(plan, plan->targets.at[i]))
+			known = false;
+		if (!plan_resolves(plan, plan->targets.at[i]))
+			known = false;
+	}
+	for (i = 0; i < plan->inputs.n; i++)
+		if (!plan_knows(plan, plan->inputs.at[i]))
+			known = false;
+	return known;
+}
+
+/*
+ * Whether a user is known.  If not, what later phases surely want is asked for
+ * as well: a lone need costs as long as a thousand.
+ */
+static bool
+knows_user(struct plan *plan, struct world_user *user)
+{
+	const struct schedule_version *version = plan->version;
+
+	if (world_knows_user(plan->world, user)) {
+		if (user->damaged)
+			plan_note_damage(plan, world_damage(plan->world, user));
+		return true;
+	}
+	plan->looks_ahead = true;
+	if (version->scope == SCOPE_USER)
+		world_knows_user(
+		    plan->world, world_user(plan->world, version->created_by));
+	if (has_sound_shape(version))
+		knows_named(plan);
+	plan->looks_ahead = false;
+	return false;
+}
+
+static enum verdict
+judge_user(struct plan *plan, struct text name, enum cause unknown,
+    enum cause inactive)
+{
+	struct world_user *user = world_user(plan->world, name);
+	struct filling filling = { .user = name };
+
+	if (!knows_user(plan, user))
+		return WAIT;
+	if (user->known != KNOWN_PRESENT)
+		return decide_error(plan, unknown, &filling);
+	if (!user->active)
+		return decide_error(plan, inactive, &filling);
+	return GO_ON;
+}
+
+static enum verdict
+phase_requester(struct plan *plan)
+{
+	struct text requester = plan->input.request->created_by;
+
+	if (requester.at == NULL)
+		return GO_ON;
+	return judge_user(
+	    plan, requester, CAUSE_REQUESTER_UNKNOWN, CAUSE_REQUESTER_INACTIVE);
+}
+
+static enum verdict
+phase_owner(struct plan *plan)
+{
+	if (plan->version->scope != SCOPE_USER)
+		return GO_ON;
+	return judge_user(plan, plan->version->created_by, CAUSE_OWNER_UNKNOWN,
+	    CAUSE_OWNER_INACTIVE);
+}
+
+static bool
+is_missing(const struct world_dataset *dataset)
+{
+	return dataset->known != KNOWN_PRESENT;
+}
+
+static bool
+is_trashed(const struct world_dataset *dataset)
+{
+	return dataset->trashed;
+}
+
+static void
+list_named(struct plan *plan, const struct list *named,
+    bool (*offends)(const struct world_dataset *), struct lister *lister)
+{
+	uint32_t i;
+
+	for (i = 0; i < named->n; i++) {
+		struct graph_dataset *dataset =
+		    graph_dataset(&plan->graph, named->at[i]);
+
+		if ((dataset->flags & DATASET_LISTED) != 0 ||
+		    !offends(dataset->world))
+			continue;
+		dataset->flags |= DATASET_LISTED;
+		lister_add(lister, dataset->world->rid);
+	}
+}
+
+/* Whether P5 can check the requester's roles; lists where they don't do. */
+static bool
+knows_roles(struct plan *plan, struct lister *lacking)
+{
+	struct text requester = plan->input.request->created_by;
+	bool known = true;
+	uint32_t i;
+
+	lacking->count = 0;
+	for (i = 0; i < plan->targets.n && requester.at != NULL; i++) {
+		const struct world_dataset *target =
+		    graph_dataset(&plan->graph, plan->targets.at[i])->world;
+		enum role role;
+
+		if (target->damaged)
+			continue; /* who knows in which project it is? */
+		if (!plan_knows_role(plan, requester, target->project, &role))
+			known = false;
+		else if (role < ROLE_EDITOR)
+			lister_add(lacking, target->rid);
+	}
+	return known;
+}
+
+static void
+list_sources(const struct plan *plan, struct lister *sources)
+{
+	uint32_t i;
+
+	sources->count = 0;
+	for (i = 0; i < plan->targets.n; i++) {
+		const struct graph_dataset *target =
+		    graph_dataset(&plan->graph, plan->targets.at[i]);
+
+		if (target->job == GRAPH_NONE)
+			lister_add(sources, target->world->rid);
+	}
+}
+
+static enum verdict
+phase_targets(struct plan *plan)
+{
+	struct lister lister;
+
+	if (!knows_named(plan))
+		return WAIT;
+	lister.count = 0;
+	list_named(plan, &plan->targets, is_missing, &lister);
+	list_named(plan, &plan->inputs, is_missing, &lister);
+	if (decide_listed(plan, CAUSE_DATASET_NOT_FOUND, &lister) == DECIDED)
+		return DECIDED;
+	list_named(plan, &plan->targets, is_trashed, &lister);
+	list_named(plan, &plan->inputs, is_trashed, &lister);
+	if (decide_listed(plan, CAUSE_DATASET_TRASHED, &lister) == DECIDED)
+		return DECIDED;
+	if (!knows_roles(plan, &lister)) {
+		struct lister sources;
+
+		list_sources(plan, &sources);
+		plan->looks_ahead = true;
+		if (sources.count == 0)
+			plan_start_walk(plan);
+		plan->looks_ahead = false;
+		return WAIT;
+	}
+	if (decide_listed(plan, CAUSE_REQUESTER_ROLE, &lister) == DECIDED)
+		return DECIDED;
+	list_sources(plan, &lister);
+	return decide_listed(plan, CAUSE_NO_JOB_SPEC, &lister);
+}
+
+static const struct {
+	int32_t number;
+	phase *run;
+} phases[] = {
+	{ 0, phase_schedule },
+	{ 1, phase_paused },
+	{ 2, phase_requester },
+	{ 3, phase_owner },
+	{ 4, phase_shape },
+	{ 5, phase_targets },
+	{ 6, phase_walk },
+	{ 6, phase_select },
+	{ 7, phase_survey },
+	{ 7, phase_compatibility },
+	{ 8, phase_cycles },
+	{ 9, phase_permissions },
+	{ 10, phase_datasets },
+	{ 11, phase_staleness },
+};
+
+struct plan *
+plan_start(
+    struct arena *arena, struct world *world, const struct plan_input *input)
+{
+	struct plan *plan = arena_zalloc(arena, 1, sizeof *plan);
+	const struct run_request *request = input->request;
+
+	plan->arena = arena;
+	plan->world = world;
+	plan->input = *input;
+	plan->version = input->version;
+	plan->outcome.run_id =
+	    rid_run(request->schedule_rid, request->request_id);
+	plan->outcome.schedule_version_rid = input->version != NULL
+	    ? input->version->rid
+	    : request->schedule_version_rid;
+	return plan;
+}
+
+static void
+decide_damaged(struct plan *plan)
+{
+	struct outcome *outcome = &plan->outcome;
+
+	outcome->type = OUTCOME_ERROR;
+	outcome->error_name = INTERNAL;
+	outcome->description = plan->damage;
+	outcome->why = (struct why){ .phase = phases[plan->at].number,
+		.cause = "catalogueUnreadable" };
+}
+
+enum plan_state
+plan_step(struct plan *plan)
+{
+	enum verdict verdict =
+	    plan->outcome.why.cause != NULL ? DECIDED : GO_ON;
+
+	while (verdict == GO_ON) {
+		verdict = phases[plan->at].run(plan);
+		/* Not while waiting: which was met first is but chance. */
+		if (verdict != WAIT && plan->damage.at != NULL) {
+			decide_damaged(plan);
+			verdict = DECIDED;
+		}
+		if (verdict == GO_ON)
+			plan->at++;
+	}
+	return verdict == WAIT ? PLAN_NEEDS : PLAN_DONE;
+}
+
+const struct outcome *
+plan_outcome(const struct plan *plan)
+{
+	return &plan->outcome;
+}
+
+size_t
+plan_datasets(const struct plan *plan)
+{
+	return plan->graph.datasets.n;
+}
+
+struct text
+plan_dataset(const struct plan *plan, size_t number)
+{
+	const struct graph_dataset *dataset =
+	    graph_dataset(&plan->graph, (uint32_t)number);
+
+	return (dataset->flags & DATASET_KNOWN) != 0 ? dataset->world->rid
+						     : TEXT_NONE;
+}
+
+const struct outcome *
+plan_internal(struct arena *arena, const struct run_request *request,
+    struct text schedule_version_rid, const char *cause,
+    struct text description)
+{
+	struct outcome *outcome = arena_zalloc(arena, 1, sizeof *outcome);
+
+	outcome->run_id = rid_run(request->schedule_rid, request->request_id);
+	outcome->schedule_version_rid = schedule_version_rid;
+	outcome->type = OUTCOME_ERROR;
+	outcome->error_name = INTERNAL;
+	outcome->description = text_copy(arena, description);
+	outcome->why.cause = cause;
+	return outcome;
+}

@@ -1,0 +1,383 @@
+#include "worker/snapshot/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+
+#define SLOTS_MIN 1024
+
+struct cache {
+	struct cache_entry **slots;
+	size_t n_slots; /* a power of two */
+	size_t n;
+	size_t max_bytes, bytes, used;
+	size_t counts[CACHE_KINDS];
+	uint64_t batch, epoch, changes;
+	struct cache_entry *newest, *oldest;
+};
+
+struct cache *
+cache_create(size_t max_bytes)
+{
+	struct cache *cache = memory_zalloc(1, sizeof(*cache));
+
+	cache->max_bytes = max_bytes;
+	cache->n_slots = SLOTS_MIN;
+	cache->slots = memory_zalloc(SLOTS_MIN, sizeof(struct cache_entry *));
+	cache->batch = cache->epoch = 1;
+	return cache;
+}
+
+static void
+forget_value(struct cache *cache, struct cache_entry *entry)
+{
+	size_t own = sizeof(*entry) + entry->key.size, i;
+
+	for (i = 0; i < entry->n_grounds; i++)
+		entry->grounds[i].entry->n_built--;
+	entry->grounds = NULL;
+	entry->n_grounds = 0;
+	entry->change = ++cache->changes;
+	entry->is_known = false;
+	free((void *)(uintptr_t)entry->bytes.at);
+	arena_destroy(entry->arena);
+	entry->bytes = entry->damage = TEXT_NONE;
+	entry->arena = NULL;
+	entry->parsed = NULL;
+	cache->bytes -= entry->cost - own;
+	entry->cost = own;
+}
+
+static void
+charge(struct cache *cache, struct cache_entry *entry, size_t bytes)
+{
+	entry->cost += bytes;
+	cache->bytes += bytes;
+	cache->used += bytes;
+}
+
+static void
+unlink_entry(struct cache *cache, struct cache_entry *entry)
+{
+	if (entry->newer != NULL)
+		entry->newer->older = entry->older;
+	else
+		cache->newest = entry->older;
+	if (entry->older != NULL)
+		entry->older->newer = entry->newer;
+	else
+		cache->oldest = entry->newer;
+}
+
+static void
+queue_entry(struct cache *cache, struct cache_entry *entry)
+{
+	entry->newer = NULL;
+	entry->older = cache->newest;
+	if (cache->newest != NULL)
+		cache->newest->newer = entry;
+	else
+		cache->oldest = entry;
+	cache->newest = entry;
+	entry->queued = cache->batch;
+}
+
+static void
+remove_entry(struct cache *cache, struct cache_entry *entry)
+{
+	struct cache_entry **link =
+	    &cache->slots[entry->hash & (cache->n_slots - 1)];
+
+	while (*link != entry)
+		link = &(*link)->chain;
+	*link = entry->chain;
+	unlink_entry(cache, entry);
+	forget_value(cache, entry);
+	cache->bytes -= entry->cost;
+	cache->counts[entry->kind]--;
+	cache->n--;
+	free(entry);
+}
+
+void
+cache_destroy(struct cache *cache)
+{
+	struct cache_entry *entry;
+
+	if (cache == NULL)
+		return;
+	for (entry = cache->oldest; entry != NULL; entry = entry->newer)
+		forget_value(cache, entry);
+	while (cache->oldest != NULL)
+		remove_entry(cache, cache->oldest);
+	free(cache->slots);
+	free(cache);
+}
+
+/* The oldest goes, or to the other end if it is a ground or `kept`. */
+static void
+turn_over(struct cache *cache, bool kept)
+{
+	struct cache_entry *entry = cache->oldest;
+
+	if (kept || entry->n_built > 0) {
+		unlink_entry(cache, entry);
+		queue_entry(cache, entry);
+	} else {
+		remove_entry(cache, entry);
+	}
+}
+
+/*
+ * One that was used since it was queued gets a second round.  What is a ground
+ * of others goes once they have gone: two rounds then end the rest.
+ */
+void
+cache_begin(struct cache *cache)
+{
+	size_t left = cache->n, round;
+
+	for (; cache->bytes > cache->max_bytes && left > 0; left--)
+		turn_over(cache, cache->oldest->used > cache->oldest->queued);
+	for (round = 0; round < 2; round++)
+		for (left = cache->n;
+		     cache->bytes > cache->max_bytes && left > 0; left--)
+			turn_over(cache, false);
+	cache->batch++;
+	cache->used = 0;
+}
+
+uint64_t
+cache_batch(const struct cache *cache)
+{
+	return cache->batch;
+}
+
+void
+cache_begin_epoch(struct cache *cache)
+{
+	cache->epoch++;
+}
+
+uint64_t
+cache_epoch(const struct cache *cache)
+{
+	return cache->epoch;
+}
+
+bool
+cache_is_fresh(const struct cache *cache, const struct cache_entry *entry)
+{
+	return cache_is_settled(cache, entry) && entry->epoch == cache->epoch;
+}
+
+static void
+grow(struct cache *cache)
+{
+	size_t n = cache->n_slots * 2, i;
+	struct cache_entry **slots =
+	    memory_zalloc(n, sizeof(struct cache_entry *));
+	struct cache_entry *entry, *next;
+
+	for (i = 0; i < cache->n_slots; i++)
+		for (entry = cache->slots[i]; entry != NULL; entry = next) {
+			next = entry->chain;
+			entry->chain = slots[entry->hash & (n - 1)];
+			slots[entry->hash & (n - 1)] = entry;
+		}
+	free(cache->slots);
+	cache->slots = slots;
+	cache->n_slots = n;
+}
+
+static struct cache_entry *
+add_entry(
+    struct cache *cache, enum cache_kind kind, struct text key, size_t hash)
+{
+	struct cache_entry *entry, **slot;
+	char *bytes;
+
+	if (cache->n >= cache->n_slots)
+		grow(cache);
+	entry = memory_alloc(sizeof(*entry) + key.size);
+	bytes = (char *)(entry + 1);
+	memcpy(bytes, key.at, key.size);
+	*entry = (struct cache_entry){ .hash = hash,
+		.kind = kind,
+		.used = cache->batch,
+		.key = { bytes, key.size } };
+	slot = &cache->slots[hash & (cache->n_slots - 1)];
+	entry->chain = *slot;
+	*slot = entry;
+	queue_entry(cache, entry);
+	cache->n++;
+	cache->counts[kind]++;
+	charge(cache, entry, sizeof(*entry) + key.size);
+	return entry;
+}
+
+struct cache_entry *
+cache_entry(struct cache *cache, enum cache_kind kind, struct text key)
+{
+	size_t hash = text_hash(key) + (size_t)kind * 0x9e3779b97f4a7c15u;
+	struct cache_entry *entry = cache->slots[hash & (cache->n_slots - 1)];
+
+	for (; entry != NULL; entry = entry->chain)
+		if (entry->hash == hash && entry->kind == kind &&
+		    entry->key.size == key.size &&
+		    memcmp(entry->key.at, key.at, key.size) == 0)
+			break;
+	if (entry == NULL)
+		return add_entry(cache, kind, key, hash);
+	if (entry->used != cache->batch) {
+		entry->used = cache->batch;
+		cache->used += entry->cost;
+	}
+	return entry;
+}
+
+static void
+note_read(const struct cache *cache, struct cache_entry *entry)
+{
+	entry->read = cache->batch;
+	entry->epoch = cache->epoch;
+}
+
+bool
+cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
+{
+	char *copy;
+
+	note_read(cache, entry);
+	if (entry->is_known && entry->damage.at == NULL &&
+	    text_equal(entry->bytes, bytes))
+		return false;
+	forget_value(cache, entry);
+	entry->is_known = true;
+	if (bytes.at == NULL)
+		return true;
+	copy = memory_alloc(bytes.size + 1);
+	memcpy(copy, bytes.at, bytes.size);
+	entry->bytes = (struct text){ copy, bytes.size };
+	charge(cache, entry, bytes.size + 1);
+	return true;
+}
+
+void
+cache_put_damage(
+    struct cache *cache, struct cache_entry *entry, struct text why)
+{
+	note_read(cache, entry);
+	forget_value(cache, entry);
+	entry->is_known = true;
+	entry->damage = text_copy(cache_parsing(entry), why);
+	charge(cache, entry, why.size);
+}
+
+void
+cache_spoil(struct cache *cache, struct cache_entry *entry, const char *why)
+{
+	entry->damage = text_copy(cache_parsing(entry), text_from(why));
+	charge(cache, entry, arena_used(entry->arena));
+}
+
+bool
+cache_is_settled(const struct cache *cache, const struct cache_entry *entry)
+{
+	return entry->is_known &&
+	    (entry->damage.at == NULL || entry->read == cache->batch);
+}
+
+struct arena *
+cache_parsing(struct cache_entry *entry)
+{
+	if (entry->arena == NULL)
+		entry->arena = arena_create(entry->bytes.size + 256);
+	return entry->arena;
+}
+
+void
+cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
+{
+	entry->parsed = parsed;
+	charge(cache, entry, arena_used(entry->arena) + 128);
+}
+
+void
+cache_build_on(
+    struct cache_entry *entry, struct cache_entry *const *grounds, size_t n)
+{
+	size_t i;
+
+	entry->grounds =
+	    arena_alloc(cache_parsing(entry), (n + 1) * sizeof *entry->grounds);
+	entry->n_grounds = n;
+	for (i = 0; i < n; i++) {
+		entry->grounds[i] =
+		    (struct cache_ground){ grounds[i], grounds[i]->change };
+		grounds[i]->n_built++;
+	}
+}
+
+bool
+cache_stands(const struct cache_entry *entry)
+{
+	size_t i;
+
+	for (i = 0; i < entry->n_grounds; i++)
+		if (entry->grounds[i].entry->change != entry->grounds[i].change)
+			return false;
+	return true;
+}
+
+void
+cache_drop(struct cache *cache, struct cache_entry *entry)
+{
+	forget_value(cache, entry);
+}
+
+void
+cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
+{
+	char *empty = memory_zalloc(1, 1);
+
+	free((void *)(uintptr_t)entry->bytes.at);
+	cache->bytes -= entry->bytes.size;
+	entry->cost -= entry->bytes.size;
+	entry->bytes = (struct text){ empty, 0 };
+}
+
+void
+cache_forget(struct cache *cache, enum cache_kind first)
+{
+	struct cache_entry *entry, *next;
+
+	for (entry = cache->oldest; entry != NULL; entry = next) {
+		next = entry->newer;
+		if (entry->kind < first || entry->read == cache->batch)
+			continue;
+		if (entry->used == cache->batch || entry->n_built > 0)
+			forget_value(cache, entry);
+		else
+			remove_entry(cache, entry);
+	}
+}
+
+size_t
+cache_bytes(const struct cache *cache)
+{
+	return cache->bytes;
+}
+
+size_t
+cache_count(const struct cache *cache, enum cache_kind kind)
+{
+	return cache->counts[kind];
+}
+
+size_t
+cache_used(const struct cache *cache)
+{
+	return cache->used;
+}
