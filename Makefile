@@ -35,7 +35,7 @@ COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
 WORKER := $(sort $(wildcard worker/*/*.c))
 PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
-    $(wildcard producer/*.c)))
+    $(wildcard producer/*.c producer/*/*.c)))
 UNIT := $(sort $(wildcard tests/unit/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -66,7 +66,7 @@ FORCE:
 # The assembler reads these; the compiler's dependencies don't show it.
 $(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc) schemas/ids
 
-$(BUILD)/producer/http_openapi.o: docs/openapi.json
+$(BUILD)/producer/api/openapi.o: docs/openapi.json
 
 $(BUILD)/libschedrun.a: $(LIBRARY)
 	$(Q)rm -f $@ && ar rcs $@ $^

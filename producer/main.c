@@ -8,7 +8,7 @@
 #include "common/base/memory.h"
 #include "common/base/nearest.h"
 #include "common/config/usage.h"
-#include "producer/command.h"
+#include "producer/cli/command.h"
 
 /*
  * schedrun: the command line.  Finds the command in the table and lets it parse

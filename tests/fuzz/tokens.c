@@ -4,9 +4,9 @@
 
 #include "common/base/clock.h"
 #include "common/crypto/rid.h"
-#include "producer/event_position.h"
-#include "producer/jwt.h"
-#include "producer/page_token.h"
+#include "producer/api/page_token.h"
+#include "producer/auth/jwt.h"
+#include "producer/runs/position.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

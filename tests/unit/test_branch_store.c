@@ -1,4 +1,4 @@
-#include "producer/branch_store.h"
+#include "producer/catalogue/branch_store.h"
 
 #include <string.h>
 

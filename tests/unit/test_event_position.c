@@ -1,4 +1,4 @@
-#include "producer/event_position.h"
+#include "producer/runs/position.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "producer/event_ring.h"
+#include "producer/events/ring.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "producer/http_profile.h"
+#include "producer/base/profile.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "producer/jwt.h"
+#include "producer/auth/jwt.h"
 
 #include <stdio.h>
 #include <stdlib.h>

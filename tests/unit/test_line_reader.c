@@ -1,4 +1,4 @@
-#include "producer/line_reader.h"
+#include "producer/cli/line_reader.h"
 
 #include <stdio.h>
 #include <string.h>

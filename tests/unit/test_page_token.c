@@ -1,4 +1,4 @@
-#include "producer/page_token.h"
+#include "producer/api/page_token.h"
 
 #include <string.h>
 

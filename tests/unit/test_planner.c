@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "producer/plan_case.h"
+#include "producer/dryrun/case.h"
 #include "tests/unit/check.h"
 #include "tests/unit/toy_judge.h"
 

@@ -1,4 +1,4 @@
-#include "producer/rate_limit.h"
+#include "producer/http/rate_limit.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "producer/run_options.h"
+#include "producer/api/options.h"
 
 #include <string.h>
 

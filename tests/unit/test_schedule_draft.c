@@ -1,9 +1,9 @@
-#include "producer/schedule_draft.h"
+#include "producer/api/draft.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "producer/schedule_json.h"
+#include "producer/api/json.h"
 #include "tests/unit/check.h"
 
 #define D(name) "\"ri.foundry.main.dataset." name "\""

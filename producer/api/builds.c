@@ -1,0 +1,182 @@
+#include "producer/api/builds.h"
+
+#include "common/base/clock.h"
+#include "common/json/write.h"
+#include "producer/api/batch.h"
+#include "producer/runs/build_event.h"
+
+#define BATCH_MAX 100
+
+/* One look at builds; the arena is given back after each. */
+struct look {
+	struct http_call *call;
+	struct work_redis *redis;
+	struct access access;
+};
+
+static void
+put_text(struct buffer *out, const char *name, struct text text)
+{
+	json_name(out, name);
+	json_put_text(out, text);
+}
+
+static void
+put_branches(struct buffer *out, const struct build_head *head)
+{
+	size_t i;
+
+	put_text(out, "branchName", head->branch);
+	json_name(out, "fallbackBranches");
+	json_open(out, '[');
+	for (i = 0; i < head->fallback_branches.n; i++)
+		json_put_text(out, head->fallback_branches.at[i]);
+	json_close(out, ']');
+}
+
+static void
+put_jobs(struct buffer *out, const struct build_requested *build)
+{
+	size_t i;
+
+	json_name(out, "jobRids");
+	json_open(out, '[');
+	for (i = 0; i < build->n_jobs; i++)
+		json_put_text(out, build->jobs[i].head.job_rid);
+	json_close(out, ']');
+}
+
+/* Clients demand a duration: without a policy it is none at all. */
+static void
+put_retries(struct buffer *out, const struct build_head *head)
+{
+	bool given = head->retry_backoff.unit.at != NULL;
+
+	json_name(out, "retryCount");
+	json_put_integer(out, head->retry_count);
+	json_name(out, "retryBackoffDuration");
+	json_open(out, '{');
+	json_name(out, "value");
+	json_put_integer(out, given ? head->retry_backoff.value : 0);
+	put_text(
+	    out, "unit", given ? head->retry_backoff.unit : TEXT("SECONDS"));
+	json_close(out, '}');
+}
+
+static void
+put_build(struct buffer *out, const struct build_requested *build,
+    struct text created_by, struct text state)
+{
+	char time[CLOCK_TEXT_SIZE];
+
+	clock_format(build->head.created_time_ms, time);
+	json_open(out, '{');
+	put_text(out, "rid", build->head.build_rid);
+	put_branches(out, &build->head);
+	put_text(out, "createdTime", (struct text){ time, sizeof time });
+	put_text(out, "createdBy", created_by);
+	put_jobs(out, build);
+	put_retries(out, &build->head);
+	json_name(out, "abortOnFailure");
+	json_put_bool(out, build->head.abort_on_failure);
+	put_text(out, "status", state.at != NULL ? state : TEXT("RUNNING"));
+	put_text(out, "scheduleRid", build->head.schedule_rid);
+	json_close(out, '}');
+}
+
+/* Nobody asked for an automatic run: its build is by the version's creator. */
+static int
+find_creator(
+    struct look *look, const struct build_head *head, struct text *creator)
+{
+	struct version_access version;
+
+	*creator = head->created_by;
+	if (creator->at != NULL)
+		return 0;
+	*creator = TEXT("00000000-0000-0000-0000-000000000000");
+	if (access_read_version(&look->access, head->schedule_version_rid,
+		&version, &look->call->error) != 0)
+		return -1;
+	if (version.json.at != NULL)
+		*creator = version.version.created_by;
+	return 0;
+}
+
+/* 1: it is in the view, and its schedule may be viewed; 0: not. */
+static int
+find_build(struct look *look, struct text rid, struct build_record *record,
+    struct build_requested *build)
+{
+	struct error *err = &look->call->error;
+	struct schedule_access schedule;
+	struct uuid id;
+	int found;
+
+	if (!build_rid_parse(rid, &id))
+		return 0;
+	found = run_view_get_build(
+	    &look->redis->view, &id, look->access.arena, record, err);
+	if (found != 1)
+		return found;
+	if (build_reader_read(look->redis->builds, record->event, &id,
+		look->access.arena, build, err) != 0 ||
+	    access_read(&look->access, &build->head.schedule_rid, 1, false,
+		&schedule, err) != 0)
+		return -1;
+	return schedule.exists && schedule.right != RIGHT_NONE;
+}
+
+/* 1: written; 0: nothing to write; -1: failed.  `named`: as a map's member. */
+static int
+write_build(struct look *look, struct text rid, bool named)
+{
+	struct build_record record;
+	struct build_requested build;
+	struct text creator;
+	int found = find_build(look, rid, &record, &build);
+
+	if (found != 1)
+		return found;
+	if (find_creator(look, &build.head, &creator) != 0)
+		return -1;
+	if (named)
+		json_name_text(&look->call->body, rid);
+	put_build(&look->call->body, &build, creator, record.state);
+	return 1;
+}
+
+void
+http_builds_get(struct http_call *call, struct work_redis *redis)
+{
+	struct look look = { call, redis, http_call_access(call, redis) };
+
+	if (write_build(&look, call->rids[0], false) == 0)
+		http_call_refuse(call, API_BUILD_NOT_FOUND, NULL,
+		    (struct api_parameter[]){
+			PARAMETER_T("buildRid", call->rids[0]),
+			PARAMETER_END });
+}
+
+void
+http_builds_get_batch(struct http_call *call, struct work_redis *redis)
+{
+	struct look look = { call, redis, http_call_access(call, redis) };
+	struct text_list rids;
+	size_t i;
+
+	if (!http_batch_read(call, "buildRid", BATCH_MAX, &rids))
+		return;
+	look.access.arena = arena_create(0);
+	json_open(&call->body, '{');
+	json_name(&call->body, "data");
+	json_open(&call->body, '{');
+	for (i = 0; i < rids.n && http_batch_has_room(call); i++) {
+		arena_reset(look.access.arena, SIZE_MAX);
+		if (write_build(&look, rids.at[i], true) < 0)
+			break;
+	}
+	json_close(&call->body, '}');
+	json_close(&call->body, '}');
+	arena_destroy(look.access.arena);
+}

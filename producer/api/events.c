@@ -1,0 +1,461 @@
+#include "producer/api/events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "common/crypto/rid.h"
+#include "producer/auth/access.h"
+#include "producer/events/audience.h"
+#include "producer/http/call.h"
+
+#define RING_BYTES ((size_t)64 * 1024 * 1024)
+#define TICK_MS 10   /* events of so long are written together */
+#define SWEEP_MS 250 /* tokens, comments */
+#define ALIVE_MS 15000
+#define SCHEDULES_MAX 100
+
+#define RETRY "retry: 2000\n"
+#define ALIVE ": keep-alive\n"
+
+struct http_events {
+	struct http_app *app;
+	struct event_hub hub;
+	bool ready; /* the feed has caught up once */
+	bool ticking;
+	int64_t pumped_ms;
+	struct loop_timer *tick, *sweep;
+	struct buffer alive; /* the comment with the id of now */
+};
+
+/* Who asks for events, in the call's arena. */
+struct event_call {
+	struct http_events *events;
+	struct text schedules[SCHEDULES_MAX];
+	size_t n_schedules;
+	bool resumes;
+	struct event_position position;
+	struct text hidden; /* a schedule that he may not see */
+	bool gone;
+};
+
+/* Time ------------------------------------------------------------------- */
+
+static void pump(void *argument);
+
+static void
+pump_in(struct http_events *events, int64_t wait_ms)
+{
+	loop_timer_stop(events->tick);
+	events->ticking = true;
+	events->tick =
+	    loop_timer_start(events->app->loop, wait_ms, 0, pump, events);
+}
+
+static void
+pump(void *argument)
+{
+	struct http_events *events = argument;
+
+	events->ticking = false;
+	events->pumped_ms = loop_now_ms(events->app->loop);
+	if (audiences_pump(&events->hub))
+		pump_in(events, TICK_MS);
+}
+
+/* Now if nothing was written lately, else with what else comes. */
+static void
+pump_soon(struct http_events *events)
+{
+	int64_t wait =
+	    events->pumped_ms + TICK_MS - loop_now_ms(events->app->loop);
+
+	if (events->ticking)
+		return;
+	if (wait <= 0)
+		pump(events);
+	else
+		pump_in(events, wait);
+}
+
+static void
+end_stream(struct http_events *events, struct subscriber *subscriber,
+    const char *reason)
+{
+	struct http_stream *stream = subscriber->stream;
+	char text[80];
+	int n = snprintf(text, sizeof text,
+	    "event: end\ndata: {\"reason\":\"%s\"}\n\n", reason);
+	struct http_piece *piece =
+	    http_piece_create((struct text){ text, (size_t)n }, NULL);
+
+	audience_leave(&events->hub, subscriber);
+	http_stream_set_gone(stream, NULL, NULL);
+	http_stream_send(stream, piece);
+	http_piece_release(piece);
+	http_stream_end(stream);
+}
+
+static void
+end_by_drain(void *argument, struct subscriber *subscriber)
+{
+	end_stream(argument, subscriber, "DRAINING");
+}
+
+/* The comment; whoever has been sent all may resume from here. */
+static void
+send_alive(struct http_events *events, struct subscriber *subscriber)
+{
+	struct text text = TEXT(ALIVE "\n");
+
+	if (subscriber_is_full(&events->hub, subscriber))
+		return; /* he has enough to read */
+	if (subscriber_is_current(&events->hub, subscriber))
+		text = buffer_text(&events->alive);
+	subscriber_send(&events->hub, subscriber, text);
+}
+
+static void
+look_after(void *argument, struct subscriber *subscriber)
+{
+	struct http_events *events = argument;
+	int64_t now = loop_now_ms(events->app->loop);
+
+	if (subscriber->expires_ms <= clock_wall_ms()) {
+		end_stream(events, subscriber, "TOKEN_EXPIRED");
+	} else if (subscriber->alive_ms <= now) {
+		subscriber->alive_ms = now + ALIVE_MS;
+		send_alive(events, subscriber);
+	}
+}
+
+static void
+sweep(void *argument)
+{
+	struct http_events *events = argument;
+
+	buffer_reset(&events->alive);
+	buffer_append(&events->alive, TEXT(ALIVE "id: "));
+	event_position_write(event_ring_head(events->hub.ring), &events->alive);
+	buffer_append(&events->alive, TEXT("\n\n"));
+	audiences_each(&events->hub, look_after, events);
+	pump_soon(events);
+}
+
+/* Life ------------------------------------------------------------------- */
+
+static void
+create_metrics(struct event_hub *hub, struct metrics *metrics)
+{
+	static const char name[] = "schedrun_sse_events_total";
+	static const char help[] =
+	    "Events for subscribers: sent, or dropped with one who lagged.";
+
+	hub->subscribers = metrics_series(metrics, METRIC_GAUGE,
+	    "schedrun_sse_subscribers", "", "Open streams of events.");
+	hub->sent = metrics_series(
+	    metrics, METRIC_COUNTER, name, "result=\"sent\"", help);
+	hub->dropped = metrics_series(
+	    metrics, METRIC_COUNTER, name, "result=\"dropped\"", help);
+}
+
+static void
+on_rights(void *argument)
+{
+	pump_soon(argument);
+}
+
+struct http_events *
+http_events_create(struct http_app *app, struct kafka_health *kafka)
+{
+	struct http_events *events = memory_zalloc(1, sizeof *events);
+
+	events->app = app;
+	events->hub.loop = app->loop;
+	events->hub.ring = event_ring_create(RING_BYTES);
+	events->hub.replay = event_replay_create(app->config, kafka, app->loop);
+	events->hub.rights = event_rights_create(app, on_rights, events);
+	create_metrics(&events->hub, app->metrics);
+	events->sweep =
+	    loop_timer_start(app->loop, SWEEP_MS, SWEEP_MS, sweep, events);
+	return events;
+}
+
+void
+http_events_stop(struct http_events *events)
+{
+	if (events != NULL)
+		event_replay_stop(events->hub.replay);
+}
+
+static void
+forget(void *argument, struct subscriber *subscriber)
+{
+	struct http_events *events = argument;
+
+	http_stream_set_gone(subscriber->stream, NULL, NULL);
+	http_stream_end(subscriber->stream);
+	audience_leave(&events->hub, subscriber);
+}
+
+void
+http_events_destroy(struct http_events *events)
+{
+	if (events == NULL)
+		return;
+	loop_timer_stop(events->tick);
+	loop_timer_stop(events->sweep);
+	audiences_each(&events->hub, forget, events);
+	event_hub_finish(&events->hub);
+	event_replay_destroy(events->hub.replay);
+	event_rights_destroy(events->hub.rights);
+	event_ring_destroy(events->hub.ring);
+	buffer_finish(&events->alive);
+	free(events);
+}
+
+void
+http_events_news(struct http_events *events, const struct feed_news *news)
+{
+	struct event_ring *ring = events->hub.ring;
+	struct result_event *event, *next;
+	int32_t i;
+
+	if (news->restarted)
+		event_ring_restart(ring, &news->position);
+	if (news->lost)
+		audiences_restart(&events->hub);
+	for (event = news->events; event != NULL; event = next) {
+		next = event->next;
+		event_ring_append(ring, event);
+	}
+	for (i = 0; i < news->position.n; i++)
+		event_ring_pass(ring, i, news->position.next[i]);
+	events->ready |= news->ready;
+	if (news->events != NULL)
+		pump_soon(events);
+}
+
+void
+http_events_drain(struct http_events *events)
+{
+	audiences_each(&events->hub, end_by_drain, events);
+}
+
+/* The route -------------------------------------------------------------- */
+
+static bool
+is_twice(const struct event_call *event_call, struct text rid)
+{
+	size_t i;
+
+	for (i = 0; i < event_call->n_schedules; i++)
+		if (text_equal(event_call->schedules[i], rid))
+			return true;
+	return false;
+}
+
+static void
+refuse_schedule(struct http_call *call, struct text rid)
+{
+	http_call_error(call, API_SCHEDULE_NOT_FOUND, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("scheduleRid", rid), PARAMETER_END });
+}
+
+/* One of the query's; false: the call has been answered. */
+static bool
+take_schedule(
+    struct http_call *call, struct event_call *event_call, struct text rid)
+{
+	if (!rid_is_valid(rid)) {
+		http_call_invalid(
+		    call, "scheduleRid", "not a resource identifier", rid);
+		return false;
+	}
+	if (is_twice(event_call, rid))
+		return true;
+	if (event_call->n_schedules == SCHEDULES_MAX) {
+		http_call_invalid(call, "scheduleRid",
+		    "may be given 100 times at most", TEXT_NONE);
+		return false;
+	}
+	event_call->schedules[event_call->n_schedules++] = rid;
+	return true;
+}
+
+static bool
+take_schedules(struct http_call *call, struct event_call *event_call)
+{
+	const struct http_path *path = &call->path;
+	size_t i;
+
+	for (i = 0; i < path->n_parameters; i++)
+		if (text_equal(path->parameters[i].name, TEXT("scheduleRid")) &&
+		    !take_schedule(call, event_call, path->parameters[i].value))
+			return false;
+	return true;
+}
+
+static bool
+take_position(struct http_call *call, struct event_call *event_call)
+{
+	const struct http_head *head = http_request_head(call->request);
+	size_t n = http_head_count(head, "last-event-id");
+	struct text id = http_head_get(head, "last-event-id");
+
+	event_call->resumes = n > 0;
+	if (n == 0 ||
+	    (n == 1 && event_position_read(&event_call->position, id)))
+		return true;
+	http_call_invalid(call, "Last-Event-ID",
+	    n > 1 ? "must be given once" : "not the id of an event of ours",
+	    n > 1 ? TEXT_NONE : id);
+	return false;
+}
+
+/* On a pool thread: each schedule that he names he must be able to see. */
+static void
+check_schedules(struct http_call *call, struct work_redis *redis)
+{
+	struct event_call *event_call = call->state;
+	struct access access = http_call_access(call, redis);
+	size_t n = event_call->n_schedules, i;
+	struct schedule_access *found =
+	    arena_alloc(call->arena, (n + 1) * sizeof *found);
+
+	if (access_read(&access, event_call->schedules, n, false, found,
+		&call->error) != 0)
+		return;
+	for (i = 0; i < n; i++) {
+		if (found[i].exists && found[i].right != RIGHT_NONE)
+			continue;
+		event_call->hidden = found[i].rid;
+		return;
+	}
+}
+
+static void
+on_gone(void *argument)
+{
+	struct subscriber *subscriber = argument;
+	struct http_events *events = subscriber->events;
+
+	http_stream_end(subscriber->stream);
+	audience_leave(&events->hub, subscriber);
+}
+
+/* What comes first; from here one may resume who has seen no event yet. */
+static void
+greet(struct http_events *events, struct subscriber *subscriber, bool resumes)
+{
+	struct buffer out = { 0 };
+
+	buffer_append(&out, TEXT(RETRY));
+	if (!resumes) {
+		buffer_append(&out, TEXT("id: "));
+		event_position_write(event_ring_head(events->hub.ring), &out);
+		buffer_append(&out, TEXT("\n"));
+	}
+	buffer_append(&out, TEXT("\n"));
+	subscriber_send(&events->hub, subscriber, buffer_text(&out));
+	buffer_finish(&out);
+}
+
+static void
+start_stream(struct http_call *call, struct event_position *position)
+{
+	struct event_call *event_call = call->state;
+	struct http_events *events = event_call->events;
+	bool resumes = event_call->resumes;
+	struct subscriber *subscriber;
+	struct audience_key key;
+
+	audience_key_init(&key, call->profile, &call->caller,
+	    event_call->schedules, event_call->n_schedules);
+	subscriber =
+	    audience_join(&events->hub, &key, resumes ? position : NULL);
+	subscriber->events = events;
+	subscriber->expires_ms = call->caller.expires_ms;
+	subscriber->alive_ms = loop_now_ms(events->app->loop) + ALIVE_MS;
+	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
+	http_request_set_gone(call->request, NULL, NULL);
+	subscriber->stream = http_call_stream(call, on_gone, subscriber);
+	greet(events, subscriber, resumes);
+	if (resumes)
+		pump_soon(events);
+}
+
+/* Why a stream can't begin now; NULL: it can. */
+static const char *
+why_closed(const struct http_events *events)
+{
+	if (events->app->draining)
+		return "the process drains";
+	if (!events->ready)
+		return "the results topic has not been read yet";
+	if (events->hub.n_subscribers >= STREAMS_MAX)
+		return "too many streams";
+	return NULL;
+}
+
+static void
+answer_head(struct http_call *call)
+{
+	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
+	http_call_answer(call,
+	    &(struct http_answer){ .status = 200,
+		.content_type = "text/event-stream",
+		.streamed = true });
+}
+
+static void
+answer(struct http_call *call)
+{
+	struct event_call *event_call = call->state;
+	struct event_position position = event_call->position;
+	const char *closed = why_closed(event_call->events);
+	struct text method = http_request_head(call->request)->method;
+
+	if (call->error.kind == ERROR_NONE && closed != NULL) {
+		error_set(&call->error, ERROR_RETRY, "%s", closed);
+		call->close = true;
+	}
+	if (call->error.kind != ERROR_NONE)
+		http_call_failed(call);
+	else if (event_call->hidden.at != NULL)
+		refuse_schedule(call, event_call->hidden);
+	else if (event_call->gone || text_equal(method, TEXT("HEAD")))
+		answer_head(call);
+	else
+		start_stream(call, &position);
+	event_position_finish(&position);
+}
+
+static void
+note_gone(void *argument)
+{
+	struct event_call *event_call = argument;
+
+	event_call->gone = true;
+}
+
+void
+http_events_get(struct http_call *call)
+{
+	struct event_call *event_call =
+	    arena_zalloc(call->arena, 1, sizeof *event_call);
+
+	event_call->events = call->app->events;
+	call->state = event_call;
+	if (!take_schedules(call, event_call) ||
+	    !take_position(call, event_call))
+		return;
+	if (event_call->n_schedules == 0) {
+		answer(call);
+		return;
+	}
+	http_request_set_gone(call->request, note_gone, event_call);
+	http_call_work(call, check_schedules, answer);
+}

@@ -1,0 +1,45 @@
+#ifndef SCHEDRUN_PRODUCER_API_OPTIONS_H
+#define SCHEDRUN_PRODUCER_API_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/text.h"
+#include "common/http/head.h"
+#include "producer/runs/publisher.h"
+
+/*
+ * What a request's headers ask of a run: Idempotency-Key, Prefer: wait, and the
+ * trace context for the Kafka record (HTTP contract, sections 1 and 7).  Pure.
+ */
+
+/*
+ * The idempotency key: 1 to 200 visible ASCII characters, bare or as a quoted
+ * string, which is the same key.  Returns 1 with `key` (in `arena` or the
+ * head), 0 if there is none, -1 if it is malformed or there twice.
+ */
+int run_options_key(
+    const struct http_head *head, struct arena *arena, struct text *key);
+
+/*
+ * The requestId of a keyed request: "http:" and the SHA-256 over the
+ * length-prefixed caller, schedule and key.  Without a key: of a random UUID.
+ */
+struct text run_options_request_id(struct text caller, struct text schedule_rid,
+    struct text key, struct arena *arena);
+
+/*
+ * Seconds of `Prefer: wait=N`, capped at `max`; -1 if nothing is preferred.
+ * Nonsense is ignored (RFC 7240, section 2).
+ */
+int run_options_wait(const struct http_head *head, int max);
+
+/*
+ * The trace context to be copied: well-formed traceparent, tracestate with it,
+ * and B3's ids.  Returns how many.
+ */
+size_t run_options_trace(const struct http_head *head,
+    struct trace_header headers[TRACE_HEADERS_MAX]);
+
+#endif

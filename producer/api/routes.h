@@ -1,0 +1,21 @@
+#ifndef SCHEDRUN_PRODUCER_API_ROUTES_H
+#define SCHEDRUN_PRODUCER_API_ROUTES_H
+
+#include <stddef.h>
+
+#include "common/http/server.h"
+
+/*
+ * Method × path × scope × preview → handler: one table (HTTP contract, section
+ * 3), and the checks that all routes share, in the contract's order.
+ */
+struct http_app;
+
+/* Takes a request of the server; `context` is the app. */
+void http_routes_handle(void *context, struct http_request *request);
+
+size_t http_routes_count(void);
+/* Tells the metrics the patterns. */
+void http_routes_register(struct http_app *app);
+
+#endif

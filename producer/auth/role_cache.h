@@ -1,0 +1,27 @@
+#ifndef SCHEDRUN_PRODUCER_AUTH_ROLE_CACHE_H
+#define SCHEDRUN_PRODUCER_AUTH_ROLE_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/text.h"
+#include "producer/auth/access.h"
+
+/*
+ * What users may do in projects, of one generation of the catalogue.  A
+ * generation never changes once it is published (keyspace, section 3), so what
+ * is remembered of it is true as long as it is the current one, which the
+ * caller has just read.  Bounded; one thread.
+ */
+struct role_cache;
+
+struct role_cache *role_cache_create(void);
+void role_cache_destroy(struct role_cache *cache); /* NULL is fine */
+
+/* Whether it is known; another generation than the last forgets all. */
+bool role_cache_get(struct role_cache *cache, int64_t generation,
+    struct text user, struct text project, enum right *right);
+void role_cache_put(struct role_cache *cache, int64_t generation,
+    struct text user, struct text project, enum right right);
+
+#endif

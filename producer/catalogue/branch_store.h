@@ -1,0 +1,69 @@
+#ifndef SCHEDRUN_PRODUCER_CATALOGUE_BRANCH_STORE_H
+#define SCHEDRUN_PRODUCER_CATALOGUE_BRANCH_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
+#include "schemas/keyspace.h"
+#include "schemas/stored/world.h"
+
+/*
+ * Branches of datasets in Redis (hash `h`): read, and changed by one script
+ * that compares what was read, so that no commit, build or apply in between is
+ * overwritten (keyspace, section 4).
+ */
+struct branch_change {
+	struct text dataset; /* in: its RID */
+	bool exists;         /* read: the catalogue has the dataset */
+	struct text seen;    /* read: the stored value; none: no branches yet */
+	struct text value;   /* in: to be written; none: leave it alone */
+};
+
+/* The catalogue and the branches as they were when they were read. */
+struct branch_view {
+	struct text generation; /* as stored */
+	struct branch_change *changes;
+	size_t n;
+};
+
+/*
+ * Reads what is stored of all changes' datasets; texts go to `arena`.
+ *   ERROR_RETRY  Redis does not answer, or has no catalogue
+ *   ERROR_FATAL  as of redis_reply_error
+ */
+int branch_store_read(struct redis *redis, const struct keyspace *keyspace,
+    struct arena *arena, struct branch_view *view, struct error *err);
+
+/* Marks a build with what is written, unless it is finished already. */
+struct build_mark {
+	const struct uuid *build; /* NULL: no build */
+	const char *state;        /* "SUCCEEDED" */
+	int64_t ttl_ms;           /* of the mark, if the build has none */
+};
+
+/*
+ * Writes all values, or nothing.  1: written; 0: something has moved, read
+ * again; 2: the build is finished already; -1: failed.
+ */
+int branch_store_write(struct redis *redis, const struct keyspace *keyspace,
+    const struct branch_view *view, const struct build_mark *mark,
+    struct error *err);
+
+/*
+ * The stored value with `branch` set in it: replaced, or added in its place.
+ * ERROR_INPUT if what is stored is malformed or the branches' parents would be
+ * in a loop.
+ */
+int branch_value_set(struct text stored, const struct branch *branch,
+    struct arena *arena, struct text *value, struct error *err);
+
+/* The branch as stored, in `arena`; NULL if there is none; -1 if malformed. */
+int branch_value_get(struct text stored, struct text name, struct arena *arena,
+    const struct branch **branch, struct error *err);
+
+#endif

@@ -1,0 +1,58 @@
+#ifndef SCHEDRUN_PRODUCER_CATALOGUE_FIELDS_H
+#define SCHEDRUN_PRODUCER_CATALOGUE_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/redis/pipeline.h"
+
+/*
+ * Fields and values of a Redis hash in memory: what `apply` merges and `export`
+ * prints.  Texts are copied to the table's arena.  One thread at a time.
+ */
+struct fields;
+
+struct field {
+	struct text name;
+	struct text value;
+};
+
+struct fields *fields_create(struct arena *arena);
+void fields_destroy(struct fields *fields); /* NULL is fine */
+
+size_t fields_size(const struct fields *fields);
+struct arena *fields_arena(const struct fields *fields);
+/* The value, or no text. */
+struct text fields_get(const struct fields *fields, struct text name);
+void fields_put(struct fields *fields, struct text name, struct text value);
+/* The same without a copy: the texts must outlive the table. */
+void fields_share(struct fields *fields, struct field field);
+void fields_remove(struct fields *fields, struct text name);
+
+/*
+ * All fields as they are now, fields_size of them, in the arena: in no order,
+ * or ascending by name.
+ */
+const struct field *fields_list(struct fields *fields);
+const struct field *fields_sorted(struct fields *fields);
+
+/*
+ * Reads a whole hash, by HSCAN: it may be larger than one answer.  A key that
+ * is not there is empty.  Errors as of redis_receive and redis_reply_error,
+ * naming the key; ERROR_INPUT: a value over REDIS_VALUE_MAX.
+ */
+int fields_read(struct fields *fields, struct redis *redis, struct text key,
+    struct error *err);
+
+/* Writes them all to a hash, pipelined. */
+int fields_write(struct fields *fields, struct redis *redis, struct text key,
+    struct error *err);
+
+/* Reads only these names, in pieces.  Those not there stay out. */
+int fields_read_some(struct fields *fields, struct redis *redis,
+    struct text key, const struct text *names, size_t n, struct error *err);
+
+#endif

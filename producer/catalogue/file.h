@@ -1,0 +1,57 @@
+#ifndef SCHEDRUN_PRODUCER_CATALOGUE_FILE_H
+#define SCHEDRUN_PRODUCER_CATALOGUE_FILE_H
+
+#include <stdbool.h>
+
+#include "producer/catalogue/fields.h"
+#include "schemas/stored/document.h"
+#include "schemas/stored/schedule.h"
+#include "schemas/stored/world.h"
+
+/*
+ * A Catalogue document (semantics, section 5), checked whole and turned into
+ * what is stored (keyspace, section 1).  Everything is in the reader's arena.
+ */
+struct file_version {
+	struct schedule_version version;
+	struct text json;      /* canonical */
+	bool has_created_time; /* else it gets the time of its first store */
+};
+
+struct file_schedule {
+	struct text rid;
+	struct text display_name, description; /* none: not in the file */
+	bool has_paused, paused;
+	struct file_version *versions; /* oldest first */
+	size_t n_versions;
+};
+
+struct file_spec {
+	struct job_spec spec;
+	struct text json;
+};
+
+/* Which top-level members the file has: what it is about. */
+struct catalogue_file {
+	bool has_datasets, has_specs, has_users, has_projects, has_limits,
+	    has_schedules;
+	struct fields *datasets; /* as of hash d */
+	struct fields *branches; /* as of hash h: those that the file names */
+	struct fields *users;    /* as of hash u, grants included */
+	struct fields *projects; /* as of hash p, references included */
+	struct fields *limits;   /* as of hash l */
+	struct file_spec *specs;
+	size_t n_specs;
+	struct file_schedule *schedules;
+	size_t n_schedules;
+};
+
+/*
+ * Reads the document; with faults (the reader's) the file is not to be used.
+ * Given back by catalogue_file_finish.
+ */
+void catalogue_file_read(struct reader *reader, const struct json *root,
+    struct catalogue_file *file);
+void catalogue_file_finish(struct catalogue_file *file);
+
+#endif

@@ -1,0 +1,94 @@
+#ifndef SCHEDRUN_PRODUCER_CATALOGUE_MERGE_H
+#define SCHEDRUN_PRODUCER_CATALOGUE_MERGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/redis/pipeline.h"
+#include "producer/catalogue/apply.h"
+#include "producer/catalogue/fields.h"
+#include "producer/catalogue/file.h"
+#include "schemas/keyspace.h"
+
+/*
+ * A file laid over what is stored: what the next generation consists of, and
+ * which schedules, versions and branches change.  Only reads Redis.  Used by
+ * catalogue_apply alone.  What contradicts the store becomes a fault of the
+ * reader, at its place in the file; reading goes on, so that all are found.
+ */
+struct merge_settings {
+	struct redis *redis;
+	const struct keyspace *keyspace;
+	struct reader *reader; /* of the file: faults go there */
+	bool prune;
+	int64_t now_ms;
+};
+
+/* One of a generation's hashes. */
+struct merge_part {
+	enum catalogue_part part;
+	const char *what;
+	struct fields *stored, *merged;
+};
+#define MERGE_PARTS 5
+
+/* What others may change meanwhile: merged again after each that did. */
+struct merge_moving {
+	struct fields *branches;           /* new values of h */
+	struct fields *branches_seen;      /* the old ones; "" = none */
+	struct fields *branches_removed;   /* names */
+	struct fields *heads, *heads_seen; /* s */
+	struct fields *about;              /* i */
+	struct fields *versions;           /* v, new ones */
+	struct fields *added_versions;     /* schedule -> rids by line, for w */
+	struct apply_count schedules, branch_count;
+};
+
+struct merge {
+	struct merge_settings settings;
+	struct arena *arena;        /* of the parts */
+	struct arena *moving_arena; /* of what moves */
+	int64_t generation;         /* that was read; 0: none */
+	struct merge_part parts[MERGE_PARTS];
+	bool world_changed;
+	struct merge_moving moving;
+};
+
+void merge_init(struct merge *merge, const struct merge_settings *settings,
+    int64_t generation);
+void merge_finish(struct merge *merge);
+
+/* Datasets, job specs, users, projects, limits. */
+int merge_world(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+
+/* Branches, schedules, versions, as they are now; what was before is forgotten.
+ */
+int merge_moving(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+
+void merge_count(
+    const struct merge *merge, struct apply_count counts[APPLY_COUNTS]);
+
+/* Appends the added versions to their lists at once: a first load. */
+int merge_write_version_lists(struct merge *merge, struct error *err);
+/* What was written at once needs no stage. */
+void merge_forget_moving(struct merge *merge);
+
+/* The stored and the merged hash of a part. */
+struct fields *merge_stored_part(
+    const struct merge *merge, enum catalogue_part part);
+struct fields *merge_part_of(
+    const struct merge *merge, enum catalogue_part part);
+
+/* The rooms behind: job specs (spec_merge.c), branches (branch_merge.c),
+ * schedules (schedule_merge.c). */
+int merge_specs(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+int merge_branches(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+int merge_schedules(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+
+#endif

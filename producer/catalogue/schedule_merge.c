@@ -1,0 +1,328 @@
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/json/write.h"
+#include "producer/catalogue/about.h"
+#include "producer/catalogue/merge.h"
+#include "producer/catalogue/version_lists.h"
+
+/* What is stored of the file's schedules and versions. */
+struct stored {
+	struct fields *heads, *about, *versions, *lists;
+	char now[CLOCK_TEXT_SIZE];
+};
+
+/* A schedule of the file, and where it stands there. */
+struct entry {
+	const struct file_schedule *schedule;
+	size_t number;
+};
+
+static int
+read_named(struct merge *merge, enum keyspace_key key, struct fields *into,
+    struct text_list names, struct error *err)
+{
+	return fields_read_some(into, merge->settings.redis,
+	    keyspace_key(merge->settings.keyspace, key), names.at, names.n,
+	    err);
+}
+
+static int
+read_stored(struct merge *merge, const struct catalogue_file *file,
+    struct stored *stored, struct error *err)
+{
+	struct arena *arena = merge->moving_arena;
+	size_t n_versions = 0, n = 0, i, j;
+	struct text_list rids, versions;
+	struct text *rid, *version;
+
+	for (i = 0; i < file->n_schedules; i++)
+		n_versions += file->schedules[i].n_versions;
+	rid = arena_zalloc(arena, file->n_schedules, sizeof *rid);
+	version = arena_zalloc(arena, n_versions, sizeof *version);
+	for (i = 0; i < file->n_schedules; i++) {
+		rid[i] = file->schedules[i].rid;
+		for (j = 0; j < file->schedules[i].n_versions; j++)
+			version[n++] =
+			    file->schedules[i].versions[j].version.rid;
+	}
+	rids = (struct text_list){ rid, file->n_schedules };
+	versions = (struct text_list){ version, n_versions };
+	if (read_named(merge, KEY_HEADS, stored->heads, rids, err) != 0 ||
+	    read_named(merge, KEY_ABOUT, stored->about, rids, err) != 0 ||
+	    read_named(merge, KEY_VERSIONS, stored->versions, versions, err) !=
+		0)
+		return -1;
+	return version_lists_read(merge->settings.redis,
+	    merge->settings.keyspace, rids.at, rids.n, stored->lists, err);
+}
+
+/* The document with createdTime added or, with none, taken out. */
+static struct text
+with_time(struct merge *merge, struct text json, struct text time)
+{
+	struct json_document *document =
+	    json_parse(json, DOCUMENT_DEPTH_MAX, NULL);
+	struct json_member member = { 0 };
+	struct buffer out = { 0 };
+	struct fields *members = fields_create(merge->moving_arena);
+	const struct field *sorted;
+	struct text result;
+	size_t i;
+
+	while (document != NULL && json_next(json_root(document), &member)) {
+		buffer_reset(&out);
+		json_put_node(&out, member.value);
+		fields_put(members, member.name, buffer_text(&out));
+	}
+	json_destroy(document);
+	fields_remove(members, TEXT("createdTime"));
+	if (time.at != NULL) {
+		buffer_reset(&out);
+		json_put_text(&out, time);
+		fields_put(members, TEXT("createdTime"), buffer_text(&out));
+	}
+	sorted = fields_sorted(members);
+	buffer_reset(&out);
+	json_open(&out, '{');
+	for (i = 0; i < fields_size(members); i++) {
+		json_name_text(&out, sorted[i].name);
+		buffer_append(&out, sorted[i].value);
+	}
+	json_close(&out, '}');
+	result = text_copy(merge->moving_arena, buffer_text(&out));
+	buffer_finish(&out);
+	fields_destroy(members);
+	return result;
+}
+
+/*
+ * A version that is stored must be what the file says: they are immutable.  One
+ * that nobody can read is written anew.
+ */
+static bool
+is_kept(struct merge *merge, const struct entry *entry, size_t number,
+    struct text stored)
+{
+	const struct file_version *version = &entry->schedule->versions[number];
+	const struct place root = { .parent = NULL };
+	const struct place schedules = place_member(&root, TEXT("schedules"));
+	const struct place schedule = place_index(&schedules, entry->number);
+	const struct place versions = place_member(&schedule, TEXT("versions"));
+	const struct place at = place_index(&versions, number);
+	struct schedule_version parsed;
+	struct text is = stored, said = version->json;
+
+	if (stored.at == NULL)
+		return false;
+	if (!version->has_created_time) { /* none, or one that is no text */
+		is = with_time(merge, stored, TEXT_NONE);
+		said = with_time(merge, said, TEXT_NONE);
+	}
+	if (text_equal(is, said))
+		return true;
+	if (schedule_version_parse(stored, version->version.rid,
+		merge->moving_arena, &parsed, NULL) != 0)
+		return false;
+	reader_fault(merge->settings.reader, &at,
+	    "version %.*s is stored with other content; versions are "
+	    "immutable: give the change a new version",
+	    TEXT_ARG(version->version.rid));
+	return true;
+}
+
+/* Versions that are not stored yet, or not listed, in the file's order. */
+static void
+merge_versions(
+    struct merge *merge, const struct entry *entry, const struct stored *stored)
+{
+	const struct file_schedule *schedule = entry->schedule;
+	const struct text now = { stored->now, sizeof stored->now };
+	struct text list = fields_get(stored->lists, schedule->rid);
+	struct buffer added = { 0 };
+	size_t i;
+
+	for (i = 0; i < schedule->n_versions; i++) {
+		const struct file_version *version = &schedule->versions[i];
+		struct text rid = version->version.rid;
+
+		if (!is_kept(
+			merge, entry, i, fields_get(stored->versions, rid)))
+			fields_put(merge->moving.versions, rid,
+			    version->has_created_time
+				? version->json
+				: with_time(merge, version->json, now));
+		if (version_list_has(list, rid))
+			continue;
+		buffer_append(&added, rid);
+		buffer_byte(&added, '\n');
+	}
+	if (added.size > 0)
+		fields_put(merge->moving.added_versions, schedule->rid,
+		    buffer_text(&added));
+	buffer_finish(&added);
+}
+
+static struct text
+time_of(const struct file_version *version, const struct stored *stored)
+{
+	if (version->has_created_time)
+		return version->version.created_time;
+	return (struct text){ stored->now, sizeof stored->now };
+}
+
+/* Names, times and rights of the schedule as the file leaves it. */
+static void
+merge_about(struct merge *merge, const struct file_schedule *schedule,
+    const struct stored *stored, bool changed)
+{
+	const struct file_version *last =
+	    &schedule->versions[schedule->n_versions - 1];
+	struct text old = fields_get(stored->about, schedule->rid);
+	struct schedule_about about;
+	struct buffer out = { 0 };
+
+	/* What can't be read is written anew. */
+	if (old.at == NULL ||
+	    schedule_about_parse(old, merge->moving_arena, &about, NULL) != 0) {
+		changed = true;
+		about = (struct schedule_about){
+			.created_by = schedule->versions[0].version.created_by,
+			.created_time = time_of(&schedule->versions[0], stored),
+		};
+	}
+	if (changed) {
+		about.updated_by = last->version.created_by;
+		about.updated_time = time_of(last, stored);
+		about.projects =
+		    schedule_projects(merge_part_of(merge, PART_DATASETS),
+			&last->version, merge->moving_arena);
+		about.projects_at = merge->generation;
+	}
+	if (schedule->display_name.at != NULL)
+		about.display_name = schedule->display_name;
+	if (schedule->description.at != NULL)
+		about.description = schedule->description;
+	schedule_about_write(&about, &out);
+	if (!text_equal(old, buffer_text(&out)))
+		fields_put(
+		    merge->moving.about, schedule->rid, buffer_text(&out));
+	buffer_finish(&out);
+}
+
+/* Whether the head changes. */
+static bool
+merge_head(struct merge *merge, const struct file_schedule *schedule,
+    const struct stored *stored)
+{
+	struct text old = fields_get(stored->heads, schedule->rid);
+	struct schedule_head head = { 0 };
+	struct buffer out = { 0 };
+	bool changed;
+
+	/* What can't be read is written anew. */
+	if (old.at == NULL || schedule_head_parse(old, &head, NULL) != 0)
+		head = (struct schedule_head){ 0 };
+	if (schedule->has_paused)
+		head.paused = schedule->paused;
+	head.deleted = false;
+	head.current_version_rid =
+	    schedule->versions[schedule->n_versions - 1].version.rid;
+	schedule_head_write(&head, &out);
+	changed = !text_equal(old, buffer_text(&out));
+	if (changed) {
+		fields_put(
+		    merge->moving.heads, schedule->rid, buffer_text(&out));
+		fields_put(merge->moving.heads_seen, schedule->rid,
+		    old.at != NULL ? old : TEXT(""));
+	}
+	buffer_finish(&out);
+	return changed;
+}
+
+static void
+merge_schedule(
+    struct merge *merge, const struct entry *entry, const struct stored *stored)
+{
+	const struct file_schedule *schedule = entry->schedule;
+	struct merge_moving *moving = &merge->moving;
+	bool is_new = fields_get(stored->heads, schedule->rid).at == NULL;
+	bool changed;
+
+	merge_versions(merge, entry, stored);
+	changed = merge_head(merge, schedule, stored);
+	merge_about(merge, schedule, stored, changed);
+	if (is_new)
+		moving->schedules.added++;
+	else if (changed ||
+	    fields_get(moving->about, schedule->rid).at != NULL ||
+	    fields_get(moving->added_versions, schedule->rid).at != NULL)
+		moving->schedules.changed++;
+	else
+		moving->schedules.same++;
+}
+
+/* Marks one as deleted, if it is not so already. */
+static void
+prune_schedule(struct merge *merge, const struct field *stored)
+{
+	struct schedule_head head;
+	struct buffer out = { 0 };
+
+	if (schedule_head_parse(stored->value, &head, NULL) != 0 ||
+	    head.deleted)
+		return;
+	head.deleted = true;
+	schedule_head_write(&head, &out);
+	fields_put(merge->moving.heads, stored->name, buffer_text(&out));
+	fields_put(merge->moving.heads_seen, stored->name, stored->value);
+	merge->moving.schedules.removed++;
+	buffer_finish(&out);
+}
+
+/* With --prune, schedules that the file doesn't name are marked as deleted. */
+static int
+prune_schedules(
+    struct merge *merge, const struct catalogue_file *file, struct error *err)
+{
+	struct fields *heads = fields_create(merge->moving_arena);
+	struct fields *named = fields_create(merge->moving_arena);
+	const struct field *list;
+	size_t i;
+	int rc = fields_read(heads, merge->settings.redis,
+	    keyspace_key(merge->settings.keyspace, KEY_HEADS), err);
+
+	for (i = 0; i < file->n_schedules; i++)
+		fields_put(named, file->schedules[i].rid, TEXT(""));
+	list = fields_list(heads);
+	for (i = 0; rc == 0 && i < fields_size(heads); i++)
+		if (fields_get(named, list[i].name).at == NULL)
+			prune_schedule(merge, &list[i]);
+	fields_destroy(heads);
+	fields_destroy(named);
+	return rc;
+}
+
+int
+merge_schedules(
+    struct merge *merge, const struct catalogue_file *file, struct error *err)
+{
+	struct arena *arena = merge->moving_arena;
+	struct stored stored = { fields_create(arena), fields_create(arena),
+		fields_create(arena), fields_create(arena), "" };
+	size_t i;
+	int rc;
+
+	clock_format(merge->settings.now_ms, stored.now);
+	rc = read_stored(merge, file, &stored, err);
+	for (i = 0; rc == 0 && i < file->n_schedules; i++)
+		merge_schedule(
+		    merge, &(struct entry){ &file->schedules[i], i }, &stored);
+	if (rc == 0 && file->has_schedules && merge->settings.prune)
+		rc = prune_schedules(merge, file, err);
+	fields_destroy(stored.heads);
+	fields_destroy(stored.about);
+	fields_destroy(stored.versions);
+	fields_destroy(stored.lists);
+	return rc;
+}

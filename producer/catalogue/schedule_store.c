@@ -1,0 +1,213 @@
+#include "producer/catalogue/schedule_store.h"
+
+#include "common/base/clock.h"
+#include "common/redis/replica.h"
+
+#define ATTEMPTS_MAX 20
+#define ARENA_KEPT 65536
+
+/*
+ * KEYS s, i, v, w, e   ARGV rid, head seen ("": none), head new, about new,
+ *                           edition [, version rid, version JSON]
+ * 1: written, 0: the head has moved, 2: the version's rid is taken.
+ */
+static const char change_source[] =
+    "local call, rid = redis.call, ARGV[1]\n"
+    "if (call('HGET', KEYS[1], rid) or '') ~= ARGV[2] then return 0 end\n"
+    "if ARGV[6] then\n"
+    "  if call('HSETNX', KEYS[3], ARGV[6], ARGV[7]) == 0 then return 2 end\n"
+    "  call('RPUSH', KEYS[4], ARGV[6])\n"
+    "end\n"
+    "call('HSET', KEYS[1], rid, ARGV[3])\n"
+    "call('HSET', KEYS[2], rid, ARGV[4])\n"
+    "call('SET', KEYS[5], ARGV[5])\n"
+    "return 1\n";
+
+/* KEYS i   ARGV rid, about seen, about new */
+static const char refresh_source[] =
+    "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then\n"
+    "  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+    "end\n"
+    "return 0\n";
+
+void
+schedule_store_init(struct schedule_store *store, struct redis *redis,
+    const struct keyspace *keyspace)
+{
+	*store = (struct schedule_store){
+		.redis = redis,
+		.keyspace = keyspace,
+		.change = { .source = change_source },
+		.refresh = { .source = refresh_source },
+	};
+}
+
+/* One field of a hash, in the arena; no text if it isn't there. */
+static int
+read_field(struct schedule_store *store, enum keyspace_key key,
+    struct text field, struct arena *arena, struct text *value,
+    struct error *err)
+{
+	const struct text get[3] = { TEXT("HGET"),
+		keyspace_key(store->keyspace, key), field };
+	struct redis_reply *reply = redis_command(store->redis, get, 3, err);
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(store->redis, reply, "HGET", err);
+	*value = text_copy(arena, redis_reply_text(reply));
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+/* Head and about as stored; 1 there, 0 not. */
+static int
+read_stored(struct schedule_store *store, struct text rid, struct arena *arena,
+    struct text *head, struct stored_schedule *schedule, struct error *err)
+{
+	struct text about;
+
+	*schedule = (struct stored_schedule){ 0 };
+	if (read_field(store, KEY_HEADS, rid, arena, head, err) != 0)
+		return -1;
+	if (head->at == NULL)
+		return 0;
+	if (read_field(store, KEY_ABOUT, rid, arena, &about, err) != 0)
+		return -1;
+	if (schedule_head_parse(*head, &schedule->head, err) != 0 ||
+	    schedule_about_parse(about, arena, &schedule->about, err) != 0) {
+		error_prefix(err, "stored schedule %.*s", TEXT_ARG(rid));
+		return -1;
+	}
+	return 1;
+}
+
+int
+schedule_store_read(struct schedule_store *store, struct text rid,
+    struct arena *arena, struct stored_schedule *schedule, struct error *err)
+{
+	struct text head;
+	int found = read_stored(store, rid, arena, &head, schedule, err);
+
+	if (found != 1)
+		return found;
+	if (read_field(store, KEY_VERSIONS, schedule->head.current_version_rid,
+		arena, &schedule->version, err) != 0)
+		return -1;
+	return 1;
+}
+
+/* The script's number, or -1. */
+static int
+run(struct schedule_store *store, struct redis_script *script,
+    const struct text *keys, const struct text *args, size_t n_args,
+    struct error *err)
+{
+	size_t n_keys = script == &store->change ? 5 : 1;
+	struct redis_reply *reply = redis_run_script(
+	    store->redis, script, keys, n_keys, args, n_args, err);
+	int rc = -1;
+
+	if (reply != NULL &&
+	    redis_reply_error(store->redis, reply, "schedule", err) == 0)
+		rc = (int)redis_reply_integer(reply);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+schedule_store_write(struct schedule_store *store,
+    const struct schedule_change *change, struct error *err)
+{
+	struct buffer head = { 0 }, about = { 0 }, versions = { 0 };
+	char edition[KEYSPACE_EDITION_SIZE];
+	struct text keys[5] = {
+		keyspace_key(store->keyspace, KEY_HEADS),
+		keyspace_key(store->keyspace, KEY_ABOUT),
+		keyspace_key(store->keyspace, KEY_VERSIONS),
+		keyspace_versions_of(store->keyspace, change->rid, &versions),
+		keyspace_key(store->keyspace, KEY_EDITION),
+	};
+	struct text args[7] = { change->rid,
+		change->seen.at != NULL ? change->seen : TEXT(""), TEXT_NONE,
+		TEXT_NONE, keyspace_new_edition(edition), change->version_rid,
+		change->version };
+	int rc;
+
+	schedule_head_write(change->head, &head);
+	schedule_about_write(change->about, &about);
+	args[2] = buffer_text(&head);
+	args[3] = buffer_text(&about);
+	rc = run(store, &store->change, keys, args,
+	    change->version.at != NULL ? 7 : 5, err);
+	buffer_finish(&head);
+	buffer_finish(&about);
+	buffer_finish(&versions);
+	if (rc == 2)
+		return error_fatal(err, 70, "version %.*s is there already",
+		    TEXT_ARG(change->version_rid));
+	if (rc == 1 && redis_wait_replica(store->redis, err) != 0)
+		return -1;
+	return rc;
+}
+
+int
+schedule_store_refresh(struct schedule_store *store, struct text rid,
+    struct text seen, const struct schedule_about *about, struct error *err)
+{
+	const struct text key[1] = { keyspace_key(store->keyspace, KEY_ABOUT) };
+	struct buffer json = { 0 };
+	int rc;
+
+	schedule_about_write(about, &json);
+	rc = run(store, &store->refresh, key,
+	    (const struct text[]){ rid, seen, buffer_text(&json) }, 3, err);
+	buffer_finish(&json);
+	return rc;
+}
+
+/* One attempt: 1 done, 0 not found, 2 the head has moved, -1 failed. */
+static int
+try_pause(struct schedule_store *store, struct text rid, bool paused,
+    struct text by, struct arena *arena, bool *changed, struct error *err)
+{
+	struct stored_schedule schedule;
+	struct schedule_change change = { .rid = rid };
+	char now[CLOCK_TEXT_SIZE];
+	int rc = read_stored(store, rid, arena, &change.seen, &schedule, err);
+
+	if (rc != 1 || schedule.head.deleted)
+		return rc < 0 ? -1 : 0;
+	*changed = schedule.head.paused != paused;
+	if (!*changed)
+		return 1;
+	clock_format(clock_wall_ms(), now);
+	schedule.head.paused = paused;
+	schedule.about.updated_time = (struct text){ now, sizeof now };
+	if (by.at != NULL)
+		schedule.about.updated_by = by;
+	change.head = &schedule.head;
+	change.about = &schedule.about;
+	rc = schedule_store_write(store, &change, err);
+	return rc == 0 ? 2 : rc;
+}
+
+int
+schedule_store_pause(struct schedule_store *store, struct text rid, bool paused,
+    struct text by, bool *changed, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	int attempts = 0, rc;
+
+	do {
+		arena_reset(arena, ARENA_KEPT);
+		rc = try_pause(store, rid, paused, by, arena, changed, err);
+	} while (rc == 2 && ++attempts < ATTEMPTS_MAX);
+	arena_destroy(arena);
+	if (rc == 2)
+		return error_set(err, ERROR_RETRY,
+		    "schedule %.*s changes again and again; try again",
+		    TEXT_ARG(rid));
+	return rc;
+}

@@ -1,0 +1,125 @@
+#include "producer/catalogue/version_lists.h"
+
+#include <string.h>
+
+#include "common/base/buffer.h"
+
+#define AHEAD 500 /* lists that are asked for at once */
+
+bool
+version_list_next(struct text *rest, struct text *rid)
+{
+	const char *end;
+
+	if (rest->size == 0)
+		return false;
+	end = memchr(rest->at, '\n', rest->size);
+	*rid = *rest;
+	if (end != NULL)
+		rid->size = (size_t)(end - rest->at);
+	rest->at += rid->size + (end != NULL);
+	rest->size -= rid->size + (end != NULL);
+	return true;
+}
+
+bool
+version_list_has(struct text list, struct text rid)
+{
+	struct text each;
+
+	while (version_list_next(&list, &each))
+		if (text_equal(each, rid))
+			return true;
+	return false;
+}
+
+static void
+ask(struct redis *redis, const struct keyspace *keyspace, struct text schedule)
+{
+	struct buffer key = { 0 };
+	struct text range[4] = { TEXT("LRANGE"), TEXT_NONE, TEXT("0"),
+		TEXT("-1") };
+
+	range[1] = keyspace_versions_of(keyspace, schedule, &key);
+	redis_append(redis, range, 4);
+	buffer_finish(&key);
+}
+
+/* One schedule's list, in lines. */
+static int
+hear(struct redis *redis, struct text schedule, struct fields *into,
+    struct error *err)
+{
+	struct redis_reply *reply = redis_receive(redis, err);
+	struct buffer list = { 0 };
+	size_t i;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_error(redis, reply, "LRANGE", err) != 0) {
+		error_prefix(
+		    err, "versions of schedule %.*s", TEXT_ARG(schedule));
+		redis_reply_destroy(reply);
+		return -1;
+	}
+	for (i = 0; i < redis_reply_size(reply); i++) {
+		buffer_append(
+		    &list, redis_reply_text(redis_reply_at(reply, i)));
+		buffer_byte(&list, '\n');
+	}
+	if (list.size > 0)
+		fields_put(into, schedule, buffer_text(&list));
+	redis_reply_destroy(reply);
+	buffer_finish(&list);
+	return 0;
+}
+
+int
+version_lists_read(struct redis *redis, const struct keyspace *keyspace,
+    const struct text *schedules, size_t n, struct fields *into,
+    struct error *err)
+{
+	size_t done, size, i;
+
+	for (done = 0; done < n; done += size) {
+		size = n - done < AHEAD ? n - done : AHEAD;
+		for (i = 0; i < size; i++)
+			ask(redis, keyspace, schedules[done + i]);
+		for (i = 0; i < size; i++)
+			if (hear(redis, schedules[done + i], into, err) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+static int
+append(struct redis *redis, const struct keyspace *keyspace,
+    const struct field *added, struct error *err)
+{
+	struct buffer key = { 0 };
+	struct text rest = added->value, rid;
+	int rc = 0;
+
+	keyspace_versions_of(keyspace, added->name, &key);
+	while (rc == 0 && version_list_next(&rest, &rid)) {
+		const struct text push[3] = { TEXT("RPUSH"), buffer_text(&key),
+			rid };
+
+		rc = redis_do(redis, push, 3, "RPUSH", err);
+	}
+	buffer_finish(&key);
+	return rc;
+}
+
+int
+version_lists_append(struct redis *redis, const struct keyspace *keyspace,
+    struct fields *added, struct error *err)
+{
+	const struct field *list = fields_list(added);
+	size_t i, n = fields_size(added);
+
+	for (i = 0; i < n; i++)
+		if (append(redis, keyspace, &list[i], err) != 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,37 @@
+#ifndef SCHEDRUN_PRODUCER_CLI_CHECK_LIST_H
+#define SCHEDRUN_PRODUCER_CLI_CHECK_LIST_H
+
+#include "common/kafka/admin.h"
+#include "producer/cli/command.h"
+#include "producer/cli/table.h"
+
+/*
+ * What `schedrun check` has found: a row for each thing that it looked at, with
+ * what is wrong and the command that mends it.
+ */
+struct check_list {
+	struct command *command;
+	struct table *table;
+	int code;            /* what the command will exit with */
+	const char *cluster; /* Kafka's id; NULL: not known */
+	struct arena *arena;
+};
+
+/* `detail` may be NULL. */
+void check_fine(struct check_list *list, const char *what, const char *detail);
+
+/* Works, but somebody should know. */
+void check_note(struct check_list *list, const char *what, const char *detail,
+    const char *mend);
+void check_fault(struct check_list *list, const char *what, const char *detail,
+    const char *mend);
+
+/* The same by an error, whose kind decides the exit code. */
+void check_failed(struct check_list *list, const char *what,
+    const struct error *err, const char *mend);
+
+void check_kafka(struct check_list *list);
+void check_registry(struct check_list *list);
+void check_redis(struct check_list *list);
+
+#endif

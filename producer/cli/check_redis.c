@@ -1,0 +1,236 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "producer/cli/check_list.h"
+#include "schemas/keyspace.h"
+
+#define CLOCK_DIFFERENCE_MAX_MS 5000
+#define RIGHTS "redis-cli acl setuser USER, by deploy's ACL file"
+
+static void
+check_memory(struct check_list *list, struct redis *redis)
+{
+	struct error err = { 0 };
+	char detail[128];
+	int64_t evicted;
+
+	if (keyspace_check_eviction(redis, &evicted, &err) != 0) {
+		check_failed(list, "redis memory", &err,
+		    "redis-cli config set maxmemory-policy noeviction");
+		return;
+	}
+	if (evicted <= 0) {
+		check_fine(list, "redis memory", "noeviction");
+		return;
+	}
+	snprintf(detail, sizeof detail,
+	    "noeviction now, but %lld keys were evicted since its start",
+	    (long long)evicted);
+	check_note(list, "redis memory", detail,
+	    "schedrun apply CATALOGUE; claims repair themselves");
+}
+
+static void
+check_meta(
+    struct check_list *list, struct redis *redis, struct keyspace *keyspace)
+{
+	struct keyspace_meta meta;
+	struct error err = { 0 };
+	char detail[700];
+	int found = keyspace_meta_read(redis, keyspace, &meta, &err);
+
+	if (found < 0) {
+		check_failed(list, "redis keys", &err, "schedrun init");
+	} else if (found == 0) {
+		check_fault(list, "redis keys",
+		    "nothing of schedrun's under redis.prefix",
+		    "schedrun init");
+	} else if (list->cluster != NULL &&
+	    strcmp(meta.cluster, list->cluster) != 0) {
+		snprintf(detail, sizeof detail,
+		    "belong to Kafka cluster %s, not %s", meta.cluster,
+		    list->cluster);
+		check_fault(
+		    list, "redis keys", detail, "schedrun init --cluster");
+	} else {
+		snprintf(detail, sizeof detail, "prefix \"%.*s\", format %d",
+		    TEXT_ARG(keyspace_prefix(keyspace)), (int)meta.format);
+		check_fine(list, "redis keys", detail);
+	}
+}
+
+static void
+check_catalogue(
+    struct check_list *list, struct redis *redis, struct keyspace *keyspace)
+{
+	const struct text argv[] = { TEXT("GET"),
+		keyspace_key(keyspace, KEY_GENERATION) };
+	struct error err = { 0 };
+	struct redis_reply *reply = redis_command(redis, argv, 2, &err);
+	char detail[64], mend[160];
+
+	snprintf(mend, sizeof mend,
+	    "redis-cli del %.*s; schedrun apply CATALOGUE", TEXT_ARG(argv[1]));
+	if (reply == NULL) {
+		check_failed(list, "catalogue", &err, "schedrun check again");
+	} else if (redis_reply_error(redis, reply, "GET g", &err) != 0 &&
+	    err.exit_code == 77) {
+		check_failed(list, "catalogue", &err, RIGHTS);
+	} else if (redis_reply_type(reply) == REDIS_ERROR ||
+	    redis_reply_text(reply).size > 18) {
+		check_fault(list, "catalogue",
+		    err.message[0] != '\0' ? err.message : "no number", mend);
+	} else if (redis_reply_text(reply).at == NULL) {
+		check_fault(list, "catalogue", "none is loaded",
+		    "schedrun apply CATALOGUE");
+	} else {
+		snprintf(detail, sizeof detail, "generation %.*s",
+		    TEXT_ARG(redis_reply_text(reply)));
+		check_fine(list, "catalogue", detail);
+	}
+	redis_reply_destroy(reply);
+}
+
+/* Redis's time in ms; 0 with an error. */
+static int64_t
+read_clock(struct redis *redis, struct error *err)
+{
+	const struct text argv = TEXT("TIME");
+	struct redis_reply *reply = redis_command(redis, &argv, 1, err);
+	int64_t seconds, ms = 0;
+
+	if (reply != NULL &&
+	    redis_reply_error(redis, reply, "TIME", err) == 0 &&
+	    redis_reply_size(reply) == 2 &&
+	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
+		CLOCK_MAX_MS / 1000, &seconds))
+		ms = seconds * 1000;
+	redis_reply_destroy(reply);
+	return ms;
+}
+
+static void
+check_clock(struct check_list *list, struct redis *redis)
+{
+	struct error err = { 0 };
+	int64_t theirs = read_clock(redis, &err);
+	int64_t difference = theirs - clock_wall_ms();
+	char detail[128];
+
+	if (theirs == 0) {
+		check_failed(list, "redis clock", &err, RIGHTS);
+		return;
+	}
+	snprintf(detail, sizeof detail, "%lld s from this machine's",
+	    (long long)(difference / 1000));
+	if (llabs(difference) > CLOCK_DIFFERENCE_MAX_MS)
+		check_fault(list, "redis clock", detail,
+		    "synchronise both clocks, as by chrony");
+	else
+		check_fine(list, "redis clock", detail);
+}
+
+/* Commands that schedrun can't do without, none of which changes anything. */
+static void
+check_rights(
+    struct check_list *list, struct redis *redis, struct keyspace *keyspace)
+{
+	const struct text heads = keyspace_key(keyspace, KEY_HEADS);
+	const struct text probes[][4] = {
+		{ TEXT("HGET"), heads, TEXT("-") },
+		{ TEXT("TYPE"), heads },
+		{ TEXT("EVAL"), TEXT("return 1"), TEXT("0") },
+		{ TEXT("SCRIPT"), TEXT("LOAD"), TEXT("return 1") },
+	};
+	const size_t sizes[] = { 3, 2, 3, 3 };
+	struct error err = { 0 };
+	size_t i;
+
+	for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		if (redis_do(redis, probes[i], sizes[i], probes[i][0].at,
+			&err) != 0) {
+			check_failed(list, "redis rights", &err, RIGHTS);
+			return;
+		}
+	check_fine(list, "redis rights", NULL);
+}
+
+/* A hash of a generation that expires must not block all others. */
+static void
+check_lazy_free(struct check_list *list, struct redis *redis)
+{
+	const struct text argv[] = { TEXT("CONFIG"), TEXT("GET"),
+		TEXT("lazyfree-lazy-expire"), TEXT("lazyfree-lazy-user-del") };
+	struct error err = { 0 };
+	struct redis_reply *reply = redis_command(redis, argv, 4, &err);
+	size_t i, off = 0;
+
+	if (reply == NULL) {
+		check_failed(
+		    list, "redis settings", &err, "schedrun check again");
+		return;
+	}
+	for (i = 1; redis_reply_type(reply) == REDIS_ARRAY &&
+	     i < redis_reply_size(reply);
+	     i += 2)
+		off += !text_equal(
+		    redis_reply_text(redis_reply_at(reply, i)), TEXT("yes"));
+	if (redis_reply_type(reply) == REDIS_ERROR)
+		check_note(list, "redis settings",
+		    "this user may not look at them (CONFIG GET)",
+		    "schedrun check as another user");
+	else if (off > 0)
+		check_note(list, "redis settings",
+		    "an old catalogue that expires blocks Redis meanwhile",
+		    "redis-cli config set lazyfree-lazy-expire yes; redis-cli "
+		    "config set lazyfree-lazy-user-del yes");
+	else
+		check_fine(list, "redis settings", NULL);
+	redis_reply_destroy(reply);
+}
+
+static void
+check_view(struct check_list *list)
+{
+	struct error err = { 0 };
+	struct redis *redis;
+
+	if (config_text(command_config(list->command), "view.redis.url") ==
+	    NULL)
+		return;
+	redis = command_redis(list->command, "view.redis.url", &err);
+	if (redis == NULL)
+		check_failed(list, "view's redis", &err,
+		    "start it, or mend view.redis.url");
+	else
+		check_fine(list, "view's redis", redis_address(redis));
+	redis_destroy(redis);
+}
+
+void
+check_redis(struct check_list *list)
+{
+	struct error err = { 0 };
+	struct redis *redis = command_redis(list->command, "redis.url", &err);
+	struct keyspace *keyspace;
+
+	if (redis == NULL) {
+		check_failed(list, "redis", &err,
+		    "start it, or give --redis URL (redis.url)");
+		check_view(list);
+		return;
+	}
+	keyspace = command_keyspace(list->command);
+	check_fine(list, "redis", redis_address(redis));
+	check_rights(list, redis, keyspace);
+	check_memory(list, redis);
+	check_clock(list, redis);
+	check_lazy_free(list, redis);
+	check_meta(list, redis, keyspace);
+	check_catalogue(list, redis, keyspace);
+	keyspace_destroy(keyspace);
+	redis_destroy(redis);
+	check_view(list);
+}

@@ -1,0 +1,222 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config/usage.h"
+#include "common/crypto/rid.h"
+#include "producer/catalogue/branch_store.h"
+#include "producer/cli/command.h"
+#include "producer/cli/table.h"
+#include "schemas/stored/document.h"
+
+#define ATTEMPTS_MAX 20
+
+enum commit_option { OPTION_BRANCH = 512, OPTION_TRANSACTION, OPTION_PARENT };
+
+struct commit {
+	struct command *command;
+	const char *dataset, *branch, *transaction, *parent;
+	char made[RID_SIZE_MAX + 1]; /* a transaction that was not given */
+	bool already;
+	struct redis *redis;
+	struct keyspace *keyspace;
+	struct arena *arena;
+};
+
+static const struct argp_option options[] = {
+	{ "branch", OPTION_BRANCH, "NAME", 0, "The branch that has new data",
+	    0 },
+	{ "transaction", OPTION_TRANSACTION, "RID", 0,
+	    "Its latest transaction (default: a new one)", 0 },
+	{ "parent", OPTION_PARENT, "NAME", 0,
+	    "Where the branch comes from, if it is new (default: a root)", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct commit *commit = state->input;
+
+	switch (key) {
+	case OPTION_BRANCH:
+		commit->branch = argument;
+		return 0;
+	case OPTION_TRANSACTION:
+		commit->transaction = argument;
+		return 0;
+	case OPTION_PARENT:
+		commit->parent = argument;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (commit->dataset != NULL)
+			usage_error(state, "too many arguments: %s", argument);
+		commit->dataset = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (commit->dataset == NULL)
+			usage_error(state, "the DATASET's RID is missing");
+		if (commit->branch == NULL)
+			usage_error(state, "--branch NAME is missing");
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static bool
+is_branch_name(const char *name)
+{
+	struct text text = text_from(name);
+
+	return text.size >= 1 && text.size <= DOCUMENT_TEXT_MAX &&
+	    text_is_utf8(text) && !text_has_control(text);
+}
+
+static int
+check(const struct commit *commit, struct error *err)
+{
+	if (!rid_is_valid(text_from(commit->dataset)))
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "\"%s\" is not the RID of a dataset", commit->dataset);
+	if (!is_branch_name(commit->branch))
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "--branch: not a name of 1 to %d bytes without control "
+		    "characters",
+		    DOCUMENT_TEXT_MAX);
+	if (commit->parent != NULL && !is_branch_name(commit->parent))
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "--parent: not a name of 1 to %d bytes without control "
+		    "characters",
+		    DOCUMENT_TEXT_MAX);
+	if (!rid_is_valid(text_from(commit->transaction)))
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "--transaction \"%s\": is not a RID", commit->transaction);
+	return 0;
+}
+
+static void
+make_transaction(struct commit *commit)
+{
+	struct uuid id = uuid_random();
+	size_t size =
+	    rid_format(TEXT(RID_TRANSACTION_PREFIX), &id, commit->made);
+
+	commit->made[size] = '\0';
+	commit->transaction = commit->made;
+}
+
+/* The branch with its new head: all else stays as it is. */
+static int
+advance(struct commit *commit, struct branch_change *change, struct error *err)
+{
+	const struct text head = text_from(commit->transaction);
+	const struct text parent = text_from(commit->parent);
+	struct branch branch = { .name = text_from(commit->branch),
+		.parent = parent };
+	const struct branch *old;
+
+	if (branch_value_get(
+		change->seen, branch.name, commit->arena, &old, err) != 0)
+		return -1;
+	if (old != NULL)
+		branch = *old;
+	if (old != NULL && parent.at != NULL &&
+	    !text_equal(old->parent, parent))
+		return error_set(err, ERROR_INPUT,
+		    "branch %s is there with the parent %.*s; leave --parent "
+		    "out",
+		    commit->branch,
+		    TEXT_ARG(
+			old->parent.at != NULL ? old->parent : TEXT("none")));
+	commit->already = text_equal(branch.head, head);
+	branch.head = head;
+	return branch_value_set(
+	    change->seen, &branch, commit->arena, &change->value, err);
+}
+
+/* One attempt: as of branch_store_write. */
+static int
+attempt(struct commit *commit, struct error *err)
+{
+	static const struct build_mark no_build = { NULL, NULL, 0 };
+	struct branch_change change = { .dataset = text_from(commit->dataset) };
+	struct branch_view view = { .changes = &change, .n = 1 };
+
+	if (branch_store_read(commit->redis, commit->keyspace, commit->arena,
+		&view, err) != 0)
+		return -1;
+	if (!change.exists)
+		return error_fatal(err, EXIT_NOT_FOUND,
+		    "dataset \"%s\" not found in %s; schedrun apply loads "
+		    "datasets, schedrun export lists them",
+		    commit->dataset, redis_url(commit->redis));
+	if (advance(commit, &change, err) != 0) {
+		error_prefix(err, "dataset %s", commit->dataset);
+		return -1;
+	}
+	return branch_store_write(
+	    commit->redis, commit->keyspace, &view, &no_build, err);
+}
+
+static int
+write_commit(struct commit *commit, struct error *err)
+{
+	int attempts = 0, rc;
+
+	do
+		rc = attempt(commit, err);
+	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
+	if (rc == 0)
+		return error_set(err, ERROR_RETRY,
+		    "dataset %s changes again and again; try again",
+		    commit->dataset);
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+print(const struct commit *commit)
+{
+	static const struct column columns[] = {
+		{ "DATASET", "datasetRid" },
+		{ "BRANCH", "branch" },
+		{ "TRANSACTION", "transactionRid" },
+		{ "NOTE", "note" },
+		{ NULL, NULL },
+	};
+	struct table *table =
+	    table_create(command_output(commit->command), columns);
+
+	table_string(table, commit->dataset);
+	table_string(table, commit->branch);
+	table_string(table, commit->transaction);
+	table_string(table, commit->already ? "already so" : NULL);
+	table_print(table, stdout);
+	table_destroy(table);
+}
+
+int
+cmd_dataset_commit(struct command *command, int argc, char **argv)
+{
+	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
+		NULL };
+	struct commit commit = { .command = command };
+	struct error err = { 0 };
+	int code = EXIT_DONE;
+
+	command_parse(command, &argp, argc, argv, &commit);
+	if (commit.transaction == NULL)
+		make_transaction(&commit);
+	if (check(&commit, &err) != 0)
+		return command_fail(command, &err);
+	commit.keyspace = command_keyspace(command);
+	commit.arena = arena_create(0);
+	commit.redis = command_redis(command, "redis.url", &err);
+	if (commit.redis == NULL || write_commit(&commit, &err) != 0)
+		code = command_fail(command, &err);
+	else
+		print(&commit);
+	redis_destroy(commit.redis);
+	keyspace_destroy(commit.keyspace);
+	arena_destroy(commit.arena);
+	return code;
+}

@@ -1,0 +1,346 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/config/usage.h"
+#include "producer/cli/command.h"
+#include "schemas/avro/registry.h"
+#include "schemas/topics.h"
+
+#define PARTITIONS_DEFAULT 6
+#define PARTITIONS_MAX 10000
+#define REPLICATION_WANTED 3
+
+enum init_option {
+	OPTION_PARTITIONS = 512,
+	OPTION_REPLICATION,
+	OPTION_SHARDS,
+	OPTION_DRY_RUN,
+	OPTION_NEW_TOPIC,
+	OPTION_CLUSTER,
+};
+
+struct init {
+	struct command *command;
+	int partitions, replication; /* 0: by what is there */
+	uint32_t shards;
+	bool dry_run, new_topic, new_cluster;
+	struct kafka_admin *admin;
+	struct arena *arena;
+	const char *cluster;
+	int timeout_ms;
+};
+
+static const struct argp_option options[] = {
+	{ "partitions", OPTION_PARTITIONS, "N", 0,
+	    "Partitions of each topic (default: 6)", 0 },
+	{ "replication", OPTION_REPLICATION, "N", 0,
+	    "Replicas of each partition (default: 3, or the brokers)", 0 },
+	{ "shards", OPTION_SHARDS, "N", 0,
+	    "Hashes that claims are spread over, a power of two: a thirtieth "
+	    "of "
+	    "the requests in dedup.ttl is best (default: 65536)",
+	    0 },
+	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Change nothing", 0 },
+	{ "new-topic", OPTION_NEW_TOPIC, NULL, 0,
+	    "The request topic was created anew: begin with new claims", 0 },
+	{ "cluster", OPTION_CLUSTER, NULL, 0,
+	    "This is another Kafka cluster: take it, begin with new claims",
+	    0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static long
+number(struct argp_state *state, const char *name, const char *text, long max)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || value < 1 || value > max)
+		usage_error(state, "--%s %s: is not a number of 1 to %ld", name,
+		    text, max);
+	return value;
+}
+
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct init *init = state->input;
+	long shards;
+
+	switch (key) {
+	case OPTION_PARTITIONS:
+		init->partitions =
+		    (int)number(state, "partitions", argument, PARTITIONS_MAX);
+		return 0;
+	case OPTION_REPLICATION:
+		init->replication =
+		    (int)number(state, "replication", argument, 100);
+		return 0;
+	case OPTION_SHARDS:
+		shards = number(state, "shards", argument, KEYSPACE_SHARDS_MAX);
+		if ((shards & (shards - 1)) != 0)
+			usage_error(state, "--shards %s: is not a power of two",
+			    argument);
+		init->shards = (uint32_t)shards;
+		return 0;
+	case OPTION_DRY_RUN:
+		init->dry_run = true;
+		return 0;
+	case OPTION_NEW_TOPIC:
+		init->new_topic = true;
+		return 0;
+	case OPTION_CLUSTER:
+		init->new_cluster = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		usage_error(state, "too many arguments: %s", argument);
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Waits until Kafka says which cluster it is. */
+static int
+reach_kafka(struct init *init, struct error *err)
+{
+	const struct kafka_settings settings = {
+		.config = command_config(init->command),
+	};
+	int brokers;
+
+	init->admin = kafka_admin_create(&settings, err);
+	if (init->admin == NULL)
+		return -1;
+	init->cluster = kafka_admin_cluster_id(
+	    init->admin, init->arena, init->timeout_ms, err);
+	if (init->cluster == NULL)
+		return -1;
+	if (init->replication > 0)
+		return 0;
+	brokers = kafka_admin_brokers(init->admin, init->timeout_ms, err);
+	if (brokers < 0)
+		return -1;
+	init->replication =
+	    brokers < REPLICATION_WANTED ? brokers : REPLICATION_WANTED;
+	return 0;
+}
+
+static void
+report_topic(const struct init *init, const struct kafka_topic *topic,
+    const struct kafka_topic_spec *spec)
+{
+	struct buffer differences = { 0 };
+
+	if (topic->partitions == 0) {
+		printf("topic %s: %s, %d partitions, %d replicas\n", spec->name,
+		    init->dry_run ? "would be created" : "created",
+		    spec->partitions, spec->replication);
+		return;
+	}
+	topic_differences(topic, spec, &differences);
+	printf("topic %s: is there%s%.*s\n", spec->name,
+	    differences.size > 0 ? "; differs: " : "",
+	    TEXT_ARG(buffer_text(&differences)));
+	buffer_finish(&differences);
+}
+
+/* Creates what is missing; what is there stays as it is. */
+static int
+make_topics(struct init *init, struct error *err)
+{
+	const struct config *config = command_config(init->command);
+	struct kafka_topic topics[TOPICS];
+	struct kafka_topic_spec missing[TOPICS];
+	struct topic_plan plan;
+	size_t n = 0;
+	int i;
+
+	topics_plan(config,
+	    init->partitions > 0 ? init->partitions : PARTITIONS_DEFAULT,
+	    init->replication, &plan);
+	memset(topics, 0, sizeof topics);
+	for (i = 0; i < TOPICS; i++)
+		topics[i].name = plan.specs[i].name;
+	if (kafka_admin_describe_topics(
+		init->admin, topics, TOPICS, true, init->timeout_ms, err) != 0)
+		return -1;
+	for (i = 0; i < TOPICS; i++) {
+		if (init->partitions == 0 && topics[i].partitions > 0)
+			plan.specs[i].partitions = topics[i].partitions;
+		if (topics[i].partitions == 0)
+			missing[n++] = plan.specs[i];
+	}
+	if (n > 0 &&
+	    kafka_admin_create_topics(init->admin, missing, n, init->dry_run,
+		init->timeout_ms, err) != 0)
+		return -1;
+	for (i = 0; i < TOPICS; i++)
+		report_topic(init, &topics[i], &plan.specs[i]);
+	return 0;
+}
+
+static int
+register_schemas(struct init *init, struct error *err)
+{
+	static const enum topic topics[MESSAGES] = {
+		[MESSAGE_RUN_REQUEST] = TOPIC_REQUESTS,
+		[MESSAGE_SCHEDULE_RUN] = TOPIC_RESULTS,
+		[MESSAGE_BUILD_REQUESTED] = TOPIC_BUILDS,
+	};
+	const struct config *config = command_config(init->command);
+	struct registry *registry = registry_create(config, err);
+	int i, rc = 0;
+
+	if (registry == NULL)
+		return -1;
+	for (i = 0; rc == 0 && i < MESSAGES && !init->dry_run; i++) {
+		uint32_t id = 0;
+
+		rc = registry_register(registry, (enum message)i,
+		    topic_name(config, topics[i]), &id, err);
+		if (rc == 0)
+			printf("schema %s: id %u%s\n",
+			    message_name((enum message)i), (unsigned)id,
+			    registry_is_remote(registry) ? ", registered"
+							 : ", as shipped");
+	}
+	registry_destroy(registry);
+	return rc;
+}
+
+/* New claims while workers run would let a request be processed twice. */
+static int
+demand_empty_group(struct init *init, struct error *err)
+{
+	const char *group =
+	    config_text(command_config(init->command), "worker.group");
+	struct kafka_group_info info = { 0 };
+
+	if (kafka_admin_group(init->admin, group, init->arena, &info,
+		init->timeout_ms, err) != 0)
+		return -1;
+	if (info.n_members == 0)
+		return 0;
+	return error_fatal(err, EXIT_NO,
+	    "group %s has %zu members; stop the workers first", group,
+	    info.n_members);
+}
+
+static void
+fill_names(const struct init *init, struct keyspace_meta *meta)
+{
+	const struct config *config = command_config(init->command);
+
+	snprintf(meta->cluster, sizeof meta->cluster, "%s", init->cluster);
+	snprintf(meta->topic, sizeof meta->topic, "%s",
+	    topic_name(config, TOPIC_REQUESTS));
+	snprintf(meta->group, sizeof meta->group, "%s",
+	    config_text(config, "worker.group"));
+}
+
+/* What `meta` must become; *changed if that is not what it is. */
+static int
+plan_meta(struct init *init, bool is_there, struct keyspace_meta *meta,
+    bool *changed, struct error *err)
+{
+	if (!is_there) {
+		*meta = (struct keyspace_meta){
+			.format = KEYSPACE_FORMAT,
+			.created_ms = clock_wall_ms(),
+			.shards = init->shards != 0 ? init->shards
+						    : KEYSPACE_SHARDS_DEFAULT,
+		};
+		fill_names(init, meta);
+		*changed = true;
+		return 0;
+	}
+	if (strcmp(meta->cluster, init->cluster) != 0 && !init->new_cluster)
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "this Redis belongs to Kafka cluster %s, not %s; if that "
+		    "is meant: schedrun init --cluster",
+		    meta->cluster, init->cluster);
+	if (init->shards != 0 && init->shards != meta->shards &&
+	    !init->new_topic && !init->new_cluster)
+		return error_fatal(err, EXIT_WRONG_USAGE,
+		    "claims are spread over %u shards; other shards need "
+		    "--new-topic or --cluster",
+		    (unsigned)meta->shards);
+	if (!init->new_topic && !init->new_cluster)
+		return 0;
+	if (demand_empty_group(init, err) != 0)
+		return -1;
+	fill_names(init, meta);
+	meta->created_ms = clock_wall_ms();
+	snprintf(meta->claims, sizeof meta->claims, "%llx",
+	    (unsigned long long)meta->created_ms);
+	if (init->shards != 0)
+		meta->shards = init->shards;
+	*changed = true;
+	return 0;
+}
+
+static int
+write_meta(struct init *init, struct redis *redis,
+    const struct keyspace *keyspace, struct error *err)
+{
+	struct keyspace_meta meta;
+	bool changed = false;
+	int64_t evicted;
+	int is_there;
+
+	if (keyspace_check_eviction(redis, &evicted, err) != 0)
+		return -1;
+	is_there = keyspace_meta_read(redis, keyspace, &meta, err);
+	if (is_there < 0 ||
+	    plan_meta(init, is_there == 1, &meta, &changed, err) != 0)
+		return -1;
+	if (changed && !init->dry_run &&
+	    keyspace_meta_write(redis, keyspace, &meta, err) != 0)
+		return -1;
+	printf("redis %s: %s\n", redis_address(redis),
+	    !changed            ? "is prepared"
+		: init->dry_run ? "would be prepared"
+				: "prepared");
+	return 0;
+}
+
+static int
+prepare_redis(struct init *init, struct error *err)
+{
+	struct redis *redis = command_redis(init->command, "redis.url", err);
+	struct keyspace *keyspace;
+	int rc;
+
+	if (redis == NULL)
+		return -1;
+	keyspace = command_keyspace(init->command);
+	rc = write_meta(init, redis, keyspace, err);
+	keyspace_destroy(keyspace);
+	redis_destroy(redis);
+	return rc;
+}
+
+int
+cmd_init(struct command *command, int argc, char **argv)
+{
+	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
+		NULL };
+	struct init init = { .command = command };
+	struct error err = { 0 };
+	int code = EXIT_DONE;
+
+	command_parse(command, &argp, argc, argv, &init);
+	command_config(command);
+	init.timeout_ms = (int)command->options.timeout_ms;
+	init.arena = arena_create(0);
+	if (reach_kafka(&init, &err) != 0 || make_topics(&init, &err) != 0 ||
+	    register_schemas(&init, &err) != 0 ||
+	    prepare_redis(&init, &err) != 0)
+		code = command_fail(command, &err);
+	kafka_admin_destroy(init.admin);
+	arena_destroy(init.arena);
+	return code;
+}

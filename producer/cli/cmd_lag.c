@@ -1,0 +1,309 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/config/usage.h"
+#include "common/kafka/admin.h"
+#include "producer/cli/command.h"
+#include "producer/cli/table.h"
+#include "schemas/topics.h"
+
+#define CLEAR_SCREEN "\033[H\033[J"
+
+enum { OPTION_WATCH = 512 };
+
+static const struct argp_option options[] = {
+	{ "watch", OPTION_WATCH, "DURATION", 0,
+	    "Show it again and again, this far apart", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const struct column columns[] = {
+	{ "PARTITION", "partition" },
+	{ "END", "end" },
+	{ "COMMITTED", "committed" },
+	{ "LAG", "lag" },
+	{ "OLDEST", "oldestAgeMs" },
+	{ "OWNER", "owner" },
+	{ NULL, NULL },
+};
+
+struct lag {
+	struct command *command;
+	struct kafka_admin *admin;
+	struct arena *arena;
+	const char *topic, *group;
+	int64_t watch_ms; /* 0: once */
+	size_t n;
+	int64_t *starts, *ends, *committed, *times;
+	const char **owners;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+static error_t
+take(int key, char *argument, struct argp_state *state)
+{
+	struct lag *lag = state->input;
+
+	switch (key) {
+	case OPTION_WATCH:
+		if (!config_parse_duration(argument, &lag->watch_ms) ||
+		    lag->watch_ms <= 0)
+			usage_error(state,
+			    "--watch %s: is not a duration such as 2s",
+			    argument);
+		return 0;
+	case ARGP_KEY_ARG:
+		usage_error(state, "too many arguments: %s", argument);
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int
+count_partitions(struct lag *lag, int timeout_ms, struct error *err)
+{
+	struct kafka_topic topic = { .name = lag->topic };
+
+	if (kafka_admin_describe_topics(
+		lag->admin, &topic, 1, false, timeout_ms, err) != 0)
+		return -1;
+	lag->n = (size_t)topic.partitions;
+	if (lag->n == 0)
+		return error_fatal(err, EXIT_NOT_FOUND,
+		    "topic %s does not exist; run schedrun init", lag->topic);
+	return 0;
+}
+
+/* Who has which partition; a group that isn't there has nobody. */
+static int
+find_owners(struct lag *lag, int timeout_ms, struct error *err)
+{
+	struct kafka_group_info group;
+	size_t i, j;
+
+	if (kafka_admin_group(lag->admin, lag->group, lag->arena, &group,
+		timeout_ms, err) != 0)
+		return -1;
+	for (i = 0; i < group.n_members; i++) {
+		const struct kafka_group_member *member = &group.members[i];
+
+		for (j = 0; j < member->n_partitions; j++) {
+			int32_t at = member->partitions[j].partition;
+
+			if (strcmp(member->partitions[j].topic, lag->topic) ==
+				0 &&
+			    at >= 0 && (size_t)at < lag->n)
+				lag->owners[at] = member->client_id;
+		}
+	}
+	return 0;
+}
+
+/* Where the next record to be answered stands. */
+static int64_t
+position(const struct lag *lag, size_t i)
+{
+	return lag->committed[i] > lag->starts[i] ? lag->committed[i]
+						  : lag->starts[i];
+}
+
+static int64_t
+lag_of(const struct lag *lag, size_t i)
+{
+	int64_t behind = lag->ends[i] - position(lag, i);
+
+	return behind > 0 ? behind : 0;
+}
+
+/* When the oldest waiting record of each partition was sent. */
+static int
+read_times(struct lag *lag, int timeout_ms, struct error *err)
+{
+	struct kafka_offset *places =
+	    arena_zalloc(lag->arena, lag->n, sizeof *places);
+	int64_t *times = arena_zalloc(lag->arena, lag->n, sizeof *times);
+	size_t n = 0, i;
+
+	for (i = 0; i < lag->n; i++) {
+		lag->times[i] = -1;
+		if (lag_of(lag, i) > 0)
+			places[n++] = (struct kafka_offset){
+				.partition = (int32_t)i,
+				.offset = position(lag, i),
+			};
+	}
+	if (n > 0 &&
+	    kafka_admin_timestamps(
+		lag->admin, lag->topic, places, times, n, timeout_ms, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		lag->times[places[i].partition] = times[i];
+	return 0;
+}
+
+static int
+measure(struct lag *lag, struct error *err)
+{
+	int timeout_ms = (int)lag->command->options.timeout_ms;
+
+	arena_reset(lag->arena, 65536);
+	if (count_partitions(lag, timeout_ms, err) != 0)
+		return -1;
+	lag->starts = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
+	lag->ends = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
+	lag->committed = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
+	lag->times = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
+	lag->owners = arena_zalloc(lag->arena, lag->n, sizeof(char *));
+	/* Offsets before ends: what is committed meanwhile is no lag. */
+	if (kafka_admin_group_offsets(lag->admin, lag->group, lag->topic,
+		lag->committed, lag->n, timeout_ms, err) != 0 ||
+	    kafka_admin_ranges(lag->admin, lag->topic, lag->starts, lag->ends,
+		lag->n, timeout_ms, err) != 0 ||
+	    find_owners(lag, timeout_ms, err) != 0)
+		return -1;
+	return read_times(lag, timeout_ms, err);
+}
+
+/* Milliseconds for programs, "1.5s" for people. */
+static void
+put_age(struct table *table, enum output output, int64_t time_ms)
+{
+	int64_t age = clock_wall_ms() - time_ms;
+	char text[32];
+
+	if (time_ms < 0) {
+		table_none(table);
+		return;
+	}
+	if (age < 0)
+		age = 0;
+	if (output != OUTPUT_TABLE) {
+		table_number(table, age);
+		return;
+	}
+	snprintf(text, sizeof text, "%lld.%llds", (long long)(age / 1000),
+	    (long long)(age % 1000 / 100));
+	table_string(table, text);
+}
+
+static void
+print_lag(const struct lag *lag, enum output output)
+{
+	struct table *table = table_create(output, columns);
+	int64_t total = 0, oldest = -1, end = 0;
+	size_t i;
+
+	for (i = 0; i < lag->n; i++) {
+		table_number(table, (int64_t)i);
+		table_number(table, lag->ends[i]);
+		if (lag->committed[i] < 0)
+			table_none(table);
+		else
+			table_number(table, lag->committed[i]);
+		table_number(table, lag_of(lag, i));
+		put_age(table, output, lag->times[i]);
+		table_string(table, lag->owners[i]);
+		total += lag_of(lag, i);
+		end += lag->ends[i];
+		if (lag->times[i] >= 0 &&
+		    (oldest < 0 || lag->times[i] < oldest))
+			oldest = lag->times[i];
+	}
+	table_string(table, "total");
+	table_number(table, end);
+	table_none(table);
+	table_number(table, total);
+	put_age(table, output, oldest);
+	table_none(table);
+	table_print(table, stdout);
+	table_destroy(table);
+}
+
+/* Leaders move, topics are new: asked again until --timeout. */
+static int
+measure_in_time(struct lag *lag, struct error *err)
+{
+	const struct timespec pause = { 0, 100 * 1000000 };
+	int64_t deadline = command_deadline(lag->command);
+
+	while (measure(lag, err) != 0) {
+		if (err->kind != ERROR_RETRY || interrupted ||
+		    clock_monotonic_ms() >= deadline)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int
+show(struct lag *lag)
+{
+	enum output output = command_output(lag->command);
+	struct error err = { 0 };
+
+	if (measure_in_time(lag, &err) != 0)
+		return command_fail(lag->command, &err);
+	if (lag->watch_ms > 0 && output == OUTPUT_TABLE &&
+	    isatty(STDOUT_FILENO))
+		fputs(CLEAR_SCREEN, stdout);
+	print_lag(lag, output);
+	return EXIT_DONE;
+}
+
+/* An outage is said and outlived: who watches wants to see its end. */
+static int
+follow(struct lag *lag)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+	const struct timespec pause = { lag->watch_ms / 1000,
+		lag->watch_ms % 1000 * 1000000 };
+	int code = EXIT_DONE;
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	while (!interrupted) {
+		code = show(lag);
+		if (code != EXIT_DONE && code != EXIT_UNREACHABLE)
+			return code;
+		nanosleep(&pause, NULL);
+	}
+	return EXIT_INTERRUPTED;
+}
+
+int
+cmd_lag(struct command *command, int argc, char **argv)
+{
+	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
+		NULL };
+	struct lag lag = { .command = command };
+	struct kafka_settings settings = { 0 };
+	struct error err = { 0 };
+	int code;
+
+	command_parse(command, &argp, argc, argv, &lag);
+	settings.config = command_config(command);
+	lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
+	lag.group = config_text(settings.config, "worker.group");
+	lag.admin = kafka_admin_create(&settings, &err);
+	if (lag.admin == NULL)
+		return command_fail(command, &err);
+	lag.arena = arena_create(0);
+	code = lag.watch_ms > 0 ? follow(&lag) : show(&lag);
+	kafka_admin_destroy(lag.admin);
+	arena_destroy(lag.arena);
+	return code;
+}

@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "producer/cli/line_reader.h"
+#include "producer/cli/submission.h"
+#include "producer/cli/submitter.h"
+
+#define LINE_MAX_SIZE ((size_t)64 * 1024)
+#define WAIT_MS 50
+#define PROGRESS_EVERY_MS 200
+#define BAR_WIDTH 24
+
+struct lines {
+	struct command *command;
+	const char *path;
+	struct submitter *submitter;
+	struct line_reader reader;
+	struct arena *arena;
+	size_t rejected;
+	int64_t progress_ms; /* when it is shown again */
+	off_t size;          /* of the file; 0: not known */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* "[=======      ]  54 %", if the file's size is known. */
+static void
+show_bar(const struct lines *lines)
+{
+	off_t at = lseek(lines->reader.file, 0, SEEK_CUR);
+	int share, i;
+
+	if (lines->size <= 0 || at < 0)
+		return;
+	share = at < lines->size ? (int)(at * 100 / lines->size) : 100;
+	fputc('[', stderr);
+	for (i = 0; i < BAR_WIDTH; i++)
+		fputc(i * 100 < share * BAR_WIDTH ? '=' : ' ', stderr);
+	fprintf(stderr, "] %3d %%  ", share);
+}
+
+/* A line on a terminal that is written over and over. */
+static void
+show_progress(struct lines *lines, bool last)
+{
+	struct submitted count = submitter_count(lines->submitter);
+	int64_t now = clock_monotonic_ms();
+
+	if (!isatty(STDERR_FILENO) || lines->command->options.quiet ||
+	    (!last && now < lines->progress_ms))
+		return;
+	lines->progress_ms = now + PROGRESS_EVERY_MS;
+	fputs("\r\033[K", stderr);
+	show_bar(lines);
+	fprintf(stderr, "%zu sent, %zu acknowledged, %zu rejected%s",
+	    count.sent, count.acknowledged, lines->rejected, last ? "\n" : "");
+}
+
+static int
+send_line(struct lines *lines, struct text line, struct error *err)
+{
+	struct run_request request;
+	struct uuid run;
+
+	if (line.size > LINE_MAX_SIZE)
+		return error_set(
+		    err, ERROR_INPUT, "more than %zu bytes", LINE_MAX_SIZE);
+	arena_reset(lines->arena, LINE_MAX_SIZE);
+	if (submission_parse(
+		line, clock_wall_ms(), lines->arena, &request, &run, err) != 0)
+		return -1;
+	return submitter_send(lines->submitter, &request, &run, err);
+}
+
+/* A bad line stops nothing: it is named and counted. */
+static int
+take_line(struct lines *lines, struct text line, struct error *err)
+{
+	if (line.size == 0 || send_line(lines, line, err) == 0)
+		return 0;
+	if (err->kind != ERROR_INPUT)
+		return -1;
+	lines->rejected++;
+	fprintf(stderr, "schedrun: submit: %s:%zu: %s\n", lines->path,
+	    lines->reader.number, err->message);
+	return 0;
+}
+
+static int
+take_all(struct lines *lines, struct error *err)
+{
+	struct text line;
+
+	while (!interrupted) {
+		switch (line_reader_next(&lines->reader, WAIT_MS, &line, err)) {
+		case LINE_READ:
+			if (take_line(lines, line, err) != 0)
+				return -1;
+			break;
+		case LINE_NONE_YET: /* what came in pairs with what goes out */
+			submitter_serve(lines->submitter, 0);
+			break;
+		case LINE_END:
+			return 0;
+		case LINE_FAILED:
+			error_prefix(err, "%s", lines->path);
+			return -1;
+		}
+		show_progress(lines, false);
+	}
+	return 0;
+}
+
+/* What was sent is waited for, also after an interruption. */
+static int
+run(struct lines *lines)
+{
+	struct error err = { 0 }, late = { 0 };
+	int rc = take_all(lines, &err);
+	size_t acknowledged;
+
+	if (submitter_flush(lines->submitter, &late) != 0 && rc == 0) {
+		rc = -1;
+		err = late;
+	}
+	show_progress(lines, true);
+	acknowledged = submitter_count(lines->submitter).acknowledged;
+	if (rc != 0)
+		command_fail(lines->command, &err);
+	if (interrupted)
+		return command_say(lines->command, EXIT_INTERRUPTED,
+		    "interrupted in line %zu: %zu requests accepted",
+		    lines->reader.number, acknowledged);
+	if (rc != 0)
+		return command_exit_code(&err);
+	if (lines->rejected == 0)
+		return EXIT_DONE;
+	return command_say(lines->command, EXIT_NO,
+	    "%zu of %zu lines were rejected, %zu requests accepted",
+	    lines->rejected, lines->reader.number, acknowledged);
+}
+
+static int
+open_file(struct lines *lines, const char *path)
+{
+	struct stat about;
+	int file = strcmp(path, "-") == 0 ? STDIN_FILENO
+					  : open(path, O_RDONLY | O_CLOEXEC);
+
+	if (file < 0 || fstat(file, &about) != 0)
+		return -1;
+	if (S_ISDIR(about.st_mode)) {
+		errno = EISDIR;
+		return -1;
+	}
+	lines->size = S_ISREG(about.st_mode) ? about.st_size : 0;
+	return file;
+}
+
+int
+submit_lines(struct command *command, const char *path)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+	struct lines lines = { .command = command, .path = path };
+	struct error err = { 0 };
+	int file = open_file(&lines, path), code;
+
+	if (file < 0)
+		return command_say(
+		    command, EXIT_INVALID, "%s: %s", path, strerror(errno));
+	lines.submitter = submitter_create(command, true, &err);
+	if (lines.submitter == NULL)
+		return command_fail(command, &err);
+	sigaction(SIGINT, &action, NULL);
+	lines.arena = arena_create(0);
+	line_reader_init(&lines.reader, file, LINE_MAX_SIZE);
+	code = run(&lines);
+	line_reader_finish(&lines.reader);
+	arena_destroy(lines.arena);
+	submitter_destroy(lines.submitter);
+	if (file != STDIN_FILENO)
+		close(file);
+	return code;
+}

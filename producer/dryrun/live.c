@@ -1,0 +1,144 @@
+#include "producer/dryrun/live.h"
+
+#include <stdlib.h>
+
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
+#include "common/base/memory.h"
+#include "worker/snapshot/snapshot.h"
+
+#define MEMORY_KEPT ((size_t)1024 * 1024)
+
+struct live_plan {
+	struct redis *redis;
+	struct buffer prefix; /* ended by a NUL */
+	struct snapshot *snapshot;
+	struct arena *arena;
+};
+
+struct live_plan *
+live_plan_create(struct redis *redis, struct text prefix, size_t cache_bytes)
+{
+	struct live_plan *live = memory_zalloc(1, sizeof *live);
+	struct snapshot_settings settings = { .redis = redis,
+		.cache_bytes = cache_bytes };
+
+	live->redis = redis;
+	buffer_append(&live->prefix, prefix);
+	buffer_byte(&live->prefix, '\0');
+	settings.prefix = live->prefix.at;
+	live->snapshot = snapshot_create(&settings);
+	live->arena = arena_create(0);
+	return live;
+}
+
+void
+live_plan_destroy(struct live_plan *live)
+{
+	if (live == NULL)
+		return;
+	snapshot_destroy(live->snapshot);
+	arena_destroy(live->arena);
+	buffer_finish(&live->prefix);
+	free(live);
+}
+
+/* Steps the plan, reading level by level what it asks for. */
+static const struct outcome *
+plan(struct live_plan *live, const struct plan_input *input, struct error *err)
+{
+	struct plan *plan =
+	    plan_start(live->arena, snapshot_world(live->snapshot), input);
+
+	while (plan_step(plan) == PLAN_NEEDS)
+		if (snapshot_answer(live->snapshot, err) != 0)
+			return NULL;
+	return plan_outcome(plan);
+}
+
+/* Everything is stale to it, and a pause doesn't count. */
+static void
+force(struct live_plan *live, struct plan_input *input)
+{
+	struct schedule_version *version;
+
+	if (input->version == NULL)
+		return;
+	version = arena_alloc(live->arena, sizeof *version);
+	*version = *input->version;
+	version->force_build = true;
+	input->version = version;
+	input->paused = false;
+}
+
+static const struct outcome *
+read_and_plan(struct live_plan *live, const struct run_request *request,
+    bool forced, struct error *err)
+{
+	const struct snapshot_plan *read;
+	struct plan_input input = { .request = request };
+
+	snapshot_begin(live->snapshot);
+	snapshot_add(live->snapshot, request->schedule_rid,
+	    request->schedule_version_rid);
+	if (redis_connect(live->redis, err) != 0 ||
+	    snapshot_read(live->snapshot, err) != 0)
+		return NULL;
+	read = snapshot_plan(live->snapshot, 0);
+	if (read->damage != NULL)
+		return plan_internal(live->arena, request, read->planned_rid,
+		    read->damage, read->damage_message);
+	input.version = read->version;
+	input.paused = read->paused;
+	input.deleted = read->deleted;
+	if (forced)
+		force(live, &input);
+	return plan(live, &input, err);
+}
+
+static const struct outcome *
+run(struct live_plan *live, const struct run_request *request, bool forced,
+    struct error *err)
+{
+	const struct outcome *outcome;
+
+	arena_reset(live->arena, MEMORY_KEPT);
+	outcome = read_and_plan(live, request, forced, err);
+	if (outcome == NULL)
+		redis_disconnect(live->redis); /* answers may be under way */
+	return outcome;
+}
+
+const struct outcome *
+live_plan_run(struct live_plan *live, const struct run_request *request,
+    struct error *err)
+{
+	return run(live, request, false, err);
+}
+
+const struct outcome *
+live_plan_force(struct live_plan *live, const struct run_request *request,
+    struct error *err)
+{
+	return run(live, request, true, err);
+}
+
+const struct schedule_version *
+live_plan_version(const struct live_plan *live)
+{
+	const struct snapshot_plan *read = snapshot_plan(live->snapshot, 0);
+
+	return read->damage == NULL ? read->version : NULL;
+}
+
+bool
+live_plan_found_schedule(const struct live_plan *live)
+{
+	return snapshot_plan(live->snapshot, 0)->has_schedule;
+}
+
+int64_t
+live_plan_generation(const struct live_plan *live)
+{
+	return snapshot_generation(live->snapshot);
+}

@@ -1,0 +1,269 @@
+#include "producer/events/rights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/memory.h"
+#include "producer/auth/access.h"
+
+#define BUCKETS 16384    /* a power of two */
+#define KNOWN_MAX 100000 /* then all is forgotten */
+#define JOB_MAX 500      /* pairs of one job */
+#define RETRY_MS 500
+
+struct known {
+	struct known *next;   /* in the bucket */
+	struct known *wanted; /* the next of those to be looked up */
+	bool is_wanted;
+	enum event_right right;
+	int64_t until_ms; /* monotonic; it holds until then */
+	struct http_caller caller;
+	size_t hash; /* of the rid */
+	struct text rid;
+	char bytes[];
+};
+
+/* The look-ups of one job; the entries stay untouched meanwhile. */
+struct job {
+	struct work_job work; /* first */
+	struct event_rights *rights;
+	struct known *entries[JOB_MAX];
+	enum event_right found[JOB_MAX];
+	size_t n;
+	struct error error;
+};
+
+struct event_rights {
+	struct http_app *app;
+	loop_call *changed;
+	void *argument;
+	int64_t fresh_ms; /* catalogue.poll */
+	struct known *buckets[BUCKETS];
+	size_t n;
+	struct known *wanted, **wanted_end;
+	struct job job;
+	bool busy; /* the job is under way, or waits for its next try */
+	struct loop_timer *retry;
+};
+
+struct event_rights *
+event_rights_create(struct http_app *app, loop_call *changed, void *argument)
+{
+	struct event_rights *rights = memory_zalloc(1, sizeof *rights);
+
+	rights->app = app;
+	rights->changed = changed;
+	rights->argument = argument;
+	rights->fresh_ms = config_number(app->config, "catalogue.poll");
+	rights->wanted_end = &rights->wanted;
+	rights->job.rights = rights;
+	return rights;
+}
+
+static void
+forget_all(struct event_rights *rights)
+{
+	struct known *known, *next;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		for (known = rights->buckets[i]; known != NULL; known = next) {
+			next = known->next;
+			free(known);
+		}
+		rights->buckets[i] = NULL;
+	}
+	rights->n = 0;
+	rights->wanted = NULL;
+	rights->wanted_end = &rights->wanted;
+}
+
+void
+event_rights_destroy(struct event_rights *rights)
+{
+	if (rights == NULL)
+		return;
+	loop_timer_stop(rights->retry);
+	forget_all(rights);
+	free(rights);
+}
+
+static bool
+is_for(const struct known *known, const struct http_caller *caller,
+    struct text rid, size_t hash)
+{
+	return known->hash == hash && text_equal(known->rid, rid) &&
+	    memcmp(known->caller.user, caller->user, UUID_TEXT_SIZE) == 0;
+}
+
+static struct known *
+find(struct event_rights *rights, const struct http_caller *caller,
+    struct text rid, size_t hash)
+{
+	size_t user = text_hash(http_caller_user(caller));
+	struct known **bucket = &rights->buckets[(hash ^ user * 31) % BUCKETS];
+	struct known *known = *bucket;
+
+	while (known != NULL && !is_for(known, caller, rid, hash))
+		known = known->next;
+	if (known != NULL)
+		return known;
+	known = memory_zalloc(1, sizeof *known + rid.size);
+	memcpy(known->bytes, rid.at, rid.size);
+	known->rid = (struct text){ known->bytes, rid.size };
+	known->hash = hash;
+	known->caller = *caller;
+	known->next = *bucket;
+	*bucket = known;
+	rights->n++;
+	return known;
+}
+
+/*
+ * Entries `from` to `to` have the same caller.  -1: Redis does not answer; 1:
+ * one of them is damaged.
+ */
+static int
+look_up_range(struct job *job, size_t from, size_t to, struct work_redis *redis)
+{
+	struct arena *arena = arena_create(0);
+	struct access access = { .store = &redis->store,
+		.caller = &job->entries[from]->caller,
+		.arena = arena };
+	size_t n = to - from, i;
+	struct text *rids = arena_alloc(arena, n * sizeof *rids);
+	struct schedule_access *found = arena_zalloc(arena, n, sizeof *found);
+	int rc;
+
+	for (i = 0; i < n; i++)
+		rids[i] = job->entries[from + i]->rid;
+	rc = access_read(&access, rids, n, false, found, &job->error);
+	for (i = 0; i < n; i++)
+		job->found[from + i] =
+		    rc == 0 && found[i].exists && found[i].right != RIGHT_NONE
+		    ? EVENT_VISIBLE
+		    : EVENT_HIDDEN;
+	arena_destroy(arena);
+	if (rc == 0 || job->error.kind == ERROR_RETRY)
+		return rc;
+	return 1;
+}
+
+/* One that is damaged hides itself, not its neighbours. */
+static void
+look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
+{
+	size_t i = from;
+
+	if (look_up_range(job, from, to, redis) != 1)
+		return;
+	while (i < to && look_up_range(job, i, i + 1, redis) != -1)
+		i++;
+}
+
+/* On a pool thread. */
+static void
+look_up(struct work_job *work, struct work_redis *redis)
+{
+	struct job *job = (struct job *)(void *)work;
+	size_t from = 0, to;
+
+	if (work->late)
+		error_set(&job->error, ERROR_RETRY, "waited too long");
+	for (; from < job->n && job->error.kind != ERROR_RETRY; from = to) {
+		const char *user = job->entries[from]->caller.user;
+
+		for (to = from + 1; to < job->n &&
+		     memcmp(job->entries[to]->caller.user, user,
+			 UUID_TEXT_SIZE) == 0;
+		     to++)
+			;
+		look_up_some(job, from, to, redis);
+	}
+	work->failed = job->error.kind == ERROR_RETRY;
+}
+
+static void start_job(void *argument);
+
+static void
+retry_later(struct event_rights *rights)
+{
+	loop_timer_stop(rights->retry);
+	rights->retry =
+	    loop_timer_start(rights->app->loop, RETRY_MS, 0, start_job, rights);
+}
+
+static void
+after_job(struct work_job *work)
+{
+	struct job *job = (struct job *)(void *)work;
+	struct event_rights *rights = job->rights;
+	int64_t now = loop_now_ms(rights->app->loop);
+	size_t i;
+
+	if (job->error.kind == ERROR_RETRY) {
+		retry_later(rights);
+		return;
+	}
+	for (i = 0; i < job->n; i++) {
+		job->entries[i]->right = job->found[i];
+		job->entries[i]->until_ms = now + rights->fresh_ms;
+		job->entries[i]->is_wanted = false;
+	}
+	job->n = 0;
+	rights->busy = false;
+	rights->changed(rights->argument);
+}
+
+/* Begins with what is wanted, or goes on with what has failed. */
+static void
+start_job(void *argument)
+{
+	struct event_rights *rights = argument;
+	struct job *job = &rights->job;
+
+	while (job->n < JOB_MAX && rights->wanted != NULL) {
+		job->entries[job->n++] = rights->wanted;
+		rights->wanted = rights->wanted->wanted;
+	}
+	if (rights->wanted == NULL)
+		rights->wanted_end = &rights->wanted;
+	job->error = (struct error){ 0 };
+	job->work.work = look_up;
+	job->work.done = after_job;
+	if (work_pool_submit(rights->app->pool, &job->work) != 0)
+		retry_later(rights);
+}
+
+static void
+want(struct event_rights *rights, struct known *known)
+{
+	if (known->is_wanted)
+		return;
+	known->is_wanted = true;
+	known->wanted = NULL;
+	*rights->wanted_end = known;
+	rights->wanted_end = &known->wanted;
+	if (rights->busy)
+		return;
+	/* In the loop's next turn: what else is wanted now comes along. */
+	rights->busy = true;
+	loop_post(rights->app->loop, start_job, rights);
+}
+
+enum event_right
+event_rights_look(struct event_rights *rights, const struct http_caller *caller,
+    struct text schedule_rid, size_t hash)
+{
+	struct known *known;
+
+	if (!caller->known)
+		return EVENT_VISIBLE;
+	if (rights->n >= KNOWN_MAX && !rights->busy)
+		forget_all(rights);
+	known = find(rights, caller, schedule_rid, hash);
+	if (known->until_ms > loop_now_ms(rights->app->loop))
+		return known->right;
+	want(rights, known);
+	return EVENT_UNKNOWN;
+}

@@ -1,0 +1,210 @@
+#include "producer/http/probe.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/memory.h"
+#include "schemas/keyspace.h"
+
+#define EVERY_MS 2000
+#define SOON_MS 250 /* while something is wrong */
+#define CALL_MS 3000
+#define FRESH_MS 10000
+#define EX_CONFIG 78
+
+struct http_probe {
+	struct http_probe_settings settings;
+	struct redis *redis;
+	struct keyspace_meta meta; /* as last read; no cluster: none */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stop;
+};
+
+/* Both: whether all is well. */
+static bool
+look_at_kafka(struct http_probe *probe)
+{
+	struct health_check *check = probe->settings.kafka_check;
+	struct kafka_state state;
+	struct error err;
+
+	if (run_publisher_probe(probe->settings.publisher, CALL_MS, &err) !=
+	    0) {
+		health_bad(check, "%s", err.message);
+		return false;
+	}
+	kafka_health_read(probe->settings.kafka, FRESH_MS, &state);
+	if (state.up)
+		health_ok(check);
+	else
+		health_bad(check, "%s", state.reason);
+	return state.up;
+}
+
+/* Another format is FATAL; nothing of ours, or no answer, may change. */
+static int
+check_meta(struct http_probe *probe, struct error *err)
+{
+	struct keyspace_meta *meta = &probe->meta;
+	int rc = keyspace_meta_read(
+	    probe->redis, probe->settings.keyspace, meta, err);
+
+	if (rc == 0) {
+		meta->cluster[0] = '\0';
+		return error_set(err, ERROR_RETRY,
+		    "redis %s holds nothing of schedrun's: run schedrun init, "
+		    "then schedrun apply",
+		    redis_address(probe->redis));
+	}
+	return rc > 0 ? 0 : -1;
+}
+
+static bool
+look_at_redis(struct http_probe *probe, struct error *fatal)
+{
+	struct health_check *check = probe->settings.redis_check;
+	struct error err;
+	int64_t evicted;
+	bool good;
+
+	/* One that was restarted since the last look is not away. */
+	redis_drop_closed(probe->redis);
+	good = redis_connect(probe->redis, &err) == 0 &&
+	    keyspace_check_eviction(probe->redis, &evicted, &err) == 0;
+	if (good && check_meta(probe, &err) != 0) {
+		good = false;
+		if (err.kind == ERROR_FATAL && err.exit_code == EX_CONFIG)
+			*fatal = err;
+	}
+	if (good)
+		health_ok(check);
+	else
+		health_bad(check, "%s", err.message);
+	/* One that evicts is no good, but it answers. */
+	work_pool_tell(probe->settings.pool, redis_is_connected(probe->redis));
+	return good;
+}
+
+/* Claims and results of one Kafka make no sense in another one. */
+static void
+compare_clusters(struct http_probe *probe, struct error *fatal)
+{
+	const char *stored = probe->meta.cluster;
+	char found[KEYSPACE_NAME_MAX];
+
+	run_publisher_cluster(probe->settings.publisher, found, sizeof found);
+	if (stored[0] != '\0' && found[0] != '\0' && strcmp(stored, found) != 0)
+		error_fatal(fatal, EX_CONFIG,
+		    "redis %s belongs to the Kafka cluster \"%s\", not to "
+		    "\"%s\": run schedrun init --cluster to take it over",
+		    redis_address(probe->redis), stored, found);
+}
+
+/* On its way to the loop. */
+struct end {
+	struct http_probe_settings settings;
+	struct error err;
+};
+
+static void
+tell_end(void *argument)
+{
+	struct end *end = argument;
+
+	end->settings.fatal(end->settings.argument, &end->err);
+	free(end);
+}
+
+static void
+post_end(struct http_probe *probe, const struct error *fatal)
+{
+	struct end *end = memory_zalloc(1, sizeof *end);
+
+	end->settings = probe->settings;
+	end->err = *fatal;
+	loop_post(probe->settings.loop, tell_end, end);
+}
+
+static void
+add_ms(struct timespec *time, long ms)
+{
+	time->tv_sec += ms / 1000;
+	time->tv_nsec += ms % 1000 * 1000000;
+	if (time->tv_nsec >= 1000000000) {
+		time->tv_sec++;
+		time->tv_nsec -= 1000000000;
+	}
+}
+
+/* Waits for the next look; true: to stop. */
+static bool
+rest(struct http_probe *probe, long ms)
+{
+	struct timespec until;
+	bool stop;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	add_ms(&until, ms);
+	pthread_mutex_lock(&probe->lock);
+	if (!probe->stop)
+		pthread_cond_timedwait(&probe->changed, &probe->lock, &until);
+	stop = probe->stop;
+	pthread_mutex_unlock(&probe->lock);
+	return stop;
+}
+
+static void *
+run(void *argument)
+{
+	struct http_probe *probe = argument;
+
+	struct error fatal = { 0 };
+	bool redis, kafka;
+
+	do {
+		redis = look_at_redis(probe, &fatal);
+		kafka = look_at_kafka(probe);
+		compare_clusters(probe, &fatal);
+		if (fatal.kind == ERROR_FATAL) {
+			post_end(probe, &fatal);
+			break;
+		}
+	} while (!rest(probe, redis && kafka ? EVERY_MS : SOON_MS));
+	return NULL;
+}
+
+struct http_probe *
+http_probe_start(const struct http_probe_settings *settings, struct error *err)
+{
+	struct redis *redis = redis_create(&settings->redis, err);
+	struct http_probe *probe;
+
+	if (redis == NULL)
+		return NULL;
+	probe = memory_zalloc(1, sizeof *probe);
+	probe->settings = *settings;
+	probe->redis = redis;
+	pthread_mutex_init(&probe->lock, NULL);
+	pthread_cond_init(&probe->changed, NULL);
+	if (pthread_create(&probe->thread, NULL, run, probe) != 0)
+		memory_exhausted();
+	return probe;
+}
+
+void
+http_probe_stop(struct http_probe *probe)
+{
+	if (probe == NULL)
+		return;
+	pthread_mutex_lock(&probe->lock);
+	probe->stop = true;
+	pthread_cond_signal(&probe->changed);
+	pthread_mutex_unlock(&probe->lock);
+	pthread_join(probe->thread, NULL);
+	redis_destroy(probe->redis);
+	free(probe);
+}

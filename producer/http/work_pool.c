@@ -1,0 +1,370 @@
+#include "producer/http/work_pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "producer/auth/role_cache.h"
+#include "producer/dryrun/live.h"
+#include "producer/runs/build_event.h"
+
+#define THREADS_MAX 16
+#define BATCH_MAX 256 /* jobs that share their rounds */
+#define TRY_MS 250    /* between tries while Redis does not answer */
+#define PLANNER_CACHE ((size_t)4 * 1024 * 1024) /* bytes, of each thread */
+
+struct job_list {
+	struct work_job *first, **last;
+	size_t n;
+};
+
+struct worker {
+	struct work_pool *pool;
+	struct work_redis redis;
+	struct job_list *queue;
+	pthread_t thread;
+	bool started;
+};
+
+struct work_pool {
+	struct loop *loop;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t filled, filled_rounds;
+	struct job_list jobs, rounds; /* by one, many at a time */
+	size_t queue_max;
+	bool ending;
+	bool down;         /* as we were told */
+	bool failed;       /* the last job had no answer from Redis */
+	int64_t trying_ms; /* when one was last let through to try */
+	struct worker workers[THREADS_MAX + 1];
+	size_t n_workers;
+	const struct redis_counters *counters;
+};
+
+static void
+list_add(struct job_list *list, struct work_job *job)
+{
+	if (list->n++ == 0)
+		list->last = &list->first;
+	job->next = NULL;
+	*list->last = job;
+	list->last = &job->next;
+}
+
+static struct work_job *
+list_take(struct job_list *list)
+{
+	struct work_job *job = list->first;
+
+	list->first = job->next;
+	list->n--;
+	return job;
+}
+
+/* Waits for jobs, then takes up to `max`; none: the end. */
+static struct job_list
+take_jobs(struct worker *worker, size_t max)
+{
+	struct work_pool *pool = worker->pool;
+	struct job_list *queue = worker->queue, taken = { 0 };
+	int64_t now;
+
+	pthread_mutex_lock(&pool->lock);
+	while (queue->n == 0 && !pool->ending)
+		pthread_cond_wait(queue == &pool->rounds ? &pool->filled_rounds
+							 : &pool->filled,
+		    &pool->lock);
+	now = clock_monotonic_ms();
+	while (queue->n > 0 && taken.n < max) {
+		struct work_job *job = list_take(queue);
+
+		job->late = now - job->since_ms > WORK_WAIT_MS;
+		job->failed = job->alone = false;
+		list_add(&taken, job);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return taken;
+}
+
+/* A list's ends, on the loop. */
+static void
+finish_jobs(void *argument)
+{
+	struct work_job *job = argument, *next;
+
+	for (; job != NULL; job = next) {
+		next = job->next;
+		job->done(job);
+	}
+}
+
+static bool
+is_redis_away(const struct worker *worker)
+{
+	return redis_is_away(worker->redis.schedules) ||
+	    redis_is_away(worker->redis.runs);
+}
+
+/* Whether Redis answers is seen by who asks it. */
+static void
+note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
+{
+	struct work_pool *pool = worker->pool;
+	const struct work_job *job;
+	bool failed = false, tried = false;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		failed |= job->failed;
+		tried |= !job->late;
+	}
+	failed = failed && is_redis_away(worker);
+	if (!tried)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->failed = failed;
+	pthread_mutex_unlock(&pool->lock);
+	metric_observe(pool->counters->seconds[REDIS_OP_CALL],
+	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, jobs->n);
+	if (failed)
+		metric_add(pool->counters->errors, 1);
+}
+
+/* One round for all that have something to ask; false: nobody has. */
+static bool
+make_round(struct worker *worker, struct work_job **asking, size_t *n)
+{
+	struct work_redis *redis = &worker->redis;
+	struct error ignored;
+	size_t i, left = 0;
+
+	for (i = 0; i < *n; i++)
+		if (asking[i]->rounds->ask(asking[i], redis))
+			asking[left++] = asking[i];
+	*n = left;
+	/* Both are under way before either is waited for; a failure is heard.
+	 */
+	redis_send(redis->schedules, &ignored);
+	redis_send(redis->runs, &ignored);
+	for (i = 0; i < left; i++)
+		asking[i]->rounds->hear(asking[i], redis);
+	return left > 0;
+}
+
+/* Without a connection `work` says what is wrong. */
+static bool
+may_ask(struct worker *worker, const struct work_job *job)
+{
+	struct error ignored;
+
+	return !job->late &&
+	    redis_connect(worker->redis.schedules, &ignored) == 0 &&
+	    redis_connect(worker->redis.runs, &ignored) == 0 &&
+	    run_view_load(&worker->redis.view, &ignored) == 0;
+}
+
+/* Once Redis has not answered one, the others needn't wait for that as well. */
+static void
+work_alone(struct worker *worker, struct job_list *jobs)
+{
+	struct work_job *job;
+	bool away = false;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		if (!job->alone)
+			continue;
+		job->late |= away;
+		job->work(job, &worker->redis);
+		away |= job->failed && is_redis_away(worker);
+	}
+}
+
+static void
+work_in_rounds(struct worker *worker, struct job_list *jobs)
+{
+	struct work_job *asking[BATCH_MAX], *job;
+	bool may = may_ask(worker, jobs->first);
+	size_t n = 0;
+
+	for (job = jobs->first; job != NULL; job = job->next) {
+		job->alone = !may || job->late;
+		if (!job->alone)
+			asking[n++] = job;
+	}
+	while (make_round(worker, asking, &n))
+		;
+	work_alone(worker, jobs);
+}
+
+static void *
+run(void *argument)
+{
+	struct worker *worker = argument;
+	struct work_pool *pool = worker->pool;
+	bool rounds = worker->queue == &pool->rounds;
+	struct job_list jobs;
+	sigset_t all;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	while ((jobs = take_jobs(worker, rounds ? BATCH_MAX : 1)).n > 0) {
+		int64_t started_ms = clock_monotonic_ms();
+
+		redis_drop_closed(worker->redis.schedules);
+		redis_drop_closed(worker->redis.runs);
+		if (rounds)
+			work_in_rounds(worker, &jobs);
+		else
+			jobs.first->work(jobs.first, &worker->redis);
+		note_end(worker, &jobs, started_ms);
+		loop_post(pool->loop, finish_jobs, jobs.first);
+	}
+	return NULL;
+}
+
+static int
+start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
+    struct error *err)
+{
+	struct worker *worker = &pool->workers[pool->n_workers++];
+
+	worker->pool = pool;
+	worker->queue = pool->n_workers == 1 ? &pool->rounds : &pool->jobs;
+	if (worker->queue == &pool->rounds)
+		worker->redis.roles = role_cache_create();
+	worker->redis.schedules = redis_create(&settings->schedules, err);
+	if (worker->redis.schedules == NULL)
+		return -1;
+	worker->redis.runs = redis_create(&settings->runs, err);
+	if (worker->redis.runs == NULL)
+		return -1;
+	run_view_init(&worker->redis.view, worker->redis.runs,
+	    keyspace_prefix(settings->keyspace), settings->view_ttl_ms);
+	schedule_store_init(
+	    &worker->redis.store, worker->redis.schedules, settings->keyspace);
+	worker->redis.planner = live_plan_create(worker->redis.schedules,
+	    keyspace_prefix(settings->keyspace), PLANNER_CACHE);
+	worker->redis.builds = build_reader_create(settings->config, err);
+	if (worker->redis.builds == NULL)
+		return -1;
+	if (pthread_create(&worker->thread, NULL, run, worker) != 0)
+		return error_fatal(err, 71, "no thread for Redis");
+	worker->started = true;
+	return 0;
+}
+
+struct work_pool *
+work_pool_create(const struct work_pool_settings *settings, struct error *err)
+{
+	struct work_pool *pool = memory_zalloc(1, sizeof *pool);
+	size_t i;
+
+	pool->loop = settings->loop;
+	pool->queue_max = settings->queue_max;
+	pool->counters = settings->counters;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->filled, NULL);
+	pthread_cond_init(&pool->filled_rounds, NULL);
+	for (i = 0; i <= settings->n_threads && i <= THREADS_MAX; i++)
+		if (start_worker(pool, settings, err) != 0) {
+			work_pool_destroy(pool);
+			return NULL;
+		}
+	return pool;
+}
+
+/* With the lock held. */
+static bool
+is_open(struct work_pool *pool, int64_t now)
+{
+	if (pool->ending || pool->down ||
+	    pool->jobs.n + pool->rounds.n >= pool->queue_max)
+		return false;
+	if (!pool->failed)
+		return true;
+	if (now - pool->trying_ms < TRY_MS)
+		return false;
+	pool->trying_ms = now;
+	return true;
+}
+
+int
+work_pool_submit(struct work_pool *pool, struct work_job *job)
+{
+	bool rounds = job->rounds != NULL;
+	int rc = -1;
+
+	job->since_ms = clock_monotonic_ms();
+	pthread_mutex_lock(&pool->lock);
+	if (is_open(pool, job->since_ms)) {
+		list_add(rounds ? &pool->rounds : &pool->jobs, job);
+		pthread_cond_signal(
+		    rounds ? &pool->filled_rounds : &pool->filled);
+		rc = 0;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return rc;
+}
+
+void
+work_pool_tell(struct work_pool *pool, bool redis_is_up)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->down = !redis_is_up;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+size_t
+work_pool_waiting(struct work_pool *pool)
+{
+	size_t n;
+
+	pthread_mutex_lock(&pool->lock);
+	n = pool->jobs.n + pool->rounds.n;
+	pthread_mutex_unlock(&pool->lock);
+	return n;
+}
+
+void
+work_pool_stop(struct work_pool *pool)
+{
+	size_t i;
+
+	if (pool == NULL)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->filled);
+	pthread_cond_broadcast(&pool->filled_rounds);
+	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->n_workers; i++) {
+		if (pool->workers[i].started)
+			pthread_join(pool->workers[i].thread, NULL);
+		pool->workers[i].started = false;
+	}
+}
+
+void
+work_pool_destroy(struct work_pool *pool)
+{
+	size_t i;
+
+	if (pool == NULL)
+		return;
+	work_pool_stop(pool);
+	for (i = 0; i < pool->n_workers; i++) {
+		struct work_redis *redis = &pool->workers[i].redis;
+
+		build_reader_destroy(redis->builds);
+		live_plan_destroy(redis->planner);
+		role_cache_destroy(redis->roles);
+		redis_destroy(redis->schedules);
+		redis_destroy(redis->runs);
+	}
+	pthread_cond_destroy(&pool->filled);
+	pthread_cond_destroy(&pool->filled_rounds);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}

@@ -1,0 +1,308 @@
+#include "producer/runs/build_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "producer/catalogue/branch_store.h"
+#include "producer/catalogue/fields.h"
+
+#define ATTEMPTS_MAX 20
+#define SUCCEEDED "SUCCEEDED"
+#define FAILED "FAILED"
+
+/* KEYS b   ARGV state, ttl.  Answers the state before, if it stays so. */
+static struct redis_script mark_build = {
+	.source =
+	    "local was = redis.call('HGET', KEYS[1], 's')\n"
+	    "if was == 'SUCCEEDED' or was == ARGV[1] then return was end\n"
+	    "redis.call('HSET', KEYS[1], 's', ARGV[1])\n"
+	    "if redis.call('PTTL', KEYS[1]) < 0 then\n"
+	    "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+	    "end\n"
+	    "return ''\n",
+};
+
+/* One output of the build, with its place in the list of changes. */
+struct output {
+	const struct build_job *job;
+	const struct build_output *output;
+	struct uuid job_id;
+};
+
+struct work {
+	struct build_report *report;
+	const struct build_requested *build;
+	struct output *outputs; /* ascending by RID */
+	struct branch_view view;
+};
+
+/* Where a build stands; `was` is its state before, empty if it is new. */
+static int
+mark(struct build_report *report, struct redis *redis, const struct uuid *id,
+    const char *state, struct text *was, struct error *err)
+{
+	struct buffer key = { 0 };
+	char ttl[24];
+	struct text keys = keyspace_build(report->keyspace, id, &key);
+	struct text args[2] = { text_from(state) };
+	struct redis_reply *reply;
+	int rc = -1;
+
+	snprintf(ttl, sizeof ttl, "%lld", (long long)report->view->ttl_ms);
+	args[1] = text_from(ttl);
+	reply = redis_run_script(redis, &mark_build, &keys, 1, args, 2, err);
+	if (reply != NULL &&
+	    redis_reply_error(redis, reply, "build's state", err) == 0) {
+		*was = text_copy(report->arena, redis_reply_text(reply));
+		rc = 0;
+	}
+	redis_reply_destroy(reply);
+	buffer_finish(&key);
+	return rc;
+}
+
+/* Tells a run view that lives in a Redis of its own. */
+static int
+tell_view(struct build_report *report, const struct uuid *id, const char *state,
+    struct error *err)
+{
+	struct text was;
+
+	if (report->view->redis == report->redis)
+		return 0;
+	return mark(report, report->view->redis, id, state, &was, err);
+}
+
+static struct text
+transaction_of(struct arena *arena, const struct uuid *job, struct text output)
+{
+	struct uuid id = rid_transaction(job, output);
+	char *rid = arena_alloc(arena, RID_SIZE_MAX);
+
+	return (struct text){ rid,
+		rid_format(TEXT(RID_TRANSACTION_PREFIX), &id, rid) };
+}
+
+/* build_event_read has seen that it is one. */
+static struct uuid
+id_of(const struct build_job *job)
+{
+	size_t prefix = sizeof RID_JOB_PREFIX - 1;
+	struct uuid id = { { 0 } };
+
+	uuid_parse((struct text){ job->head.job_rid.at + prefix,
+		       job->head.job_rid.size - prefix },
+	    &id);
+	return id;
+}
+
+static int
+compare_outputs(const void *a, const void *b)
+{
+	const struct output *x = a, *y = b;
+
+	return text_compare(x->output->rid, y->output->rid);
+}
+
+/* All outputs in ascending order; each may be written once. */
+static int
+list_outputs(struct work *work, struct error *err)
+{
+	const struct build_requested *build = work->build;
+	struct arena *arena = work->report->arena;
+	size_t n = 0, i, j;
+
+	for (i = 0; i < build->n_jobs; i++)
+		n += build->jobs[i].n_outputs;
+	work->outputs = arena_zalloc(arena, n, sizeof *work->outputs);
+	work->view.changes = arena_zalloc(arena, n, sizeof *work->view.changes);
+	work->view.n = n;
+	for (i = n = 0; i < build->n_jobs; i++)
+		for (j = 0; j < build->jobs[i].n_outputs; j++)
+			work->outputs[n++] = (struct output){
+				&build->jobs[i],
+				&build->jobs[i].outputs[j],
+				id_of(&build->jobs[i]),
+			};
+	if (n > 0)
+		qsort(work->outputs, n, sizeof *work->outputs, compare_outputs);
+	for (i = 0; i < n; i++)
+		work->view.changes[i].dataset = work->outputs[i].output->rid;
+	for (i = 1; i < n; i++)
+		if (compare_outputs(&work->outputs[i - 1], &work->outputs[i]) ==
+		    0)
+			return error_set(err, ERROR_INPUT,
+			    "the build event names the output %.*s twice",
+			    TEXT_ARG(work->outputs[i].output->rid));
+	return 0;
+}
+
+static int
+compare_inputs(const void *a, const void *b)
+{
+	const struct built_input *x = a, *y = b;
+
+	return text_compare(x->key, y->key);
+}
+
+/* "rid", or "rid@branch" of a pinned one. */
+static struct text
+input_key(const struct work *work, const struct build_input *input)
+{
+	struct text branch = input->branch;
+	struct buffer key = { 0 };
+	struct text copy;
+
+	if (!input->pinned)
+		return input->rid;
+	/* A producer in this build writes the build's branch. */
+	if (input->job >= 0)
+		branch = work->build->head.branch;
+	buffer_format(
+	    &key, "%.*s@%.*s", TEXT_ARG(input->rid), TEXT_ARG(branch));
+	copy = text_copy(work->report->arena, buffer_text(&key));
+	buffer_finish(&key);
+	return copy;
+}
+
+/* What the job read: of a producer in this build, what that has written. */
+static const struct built *
+built_of(const struct work *work, const struct build_job *job)
+{
+	struct arena *arena = work->report->arena;
+	struct built *built = arena_zalloc(arena, 1, sizeof *built);
+	struct built_input *inputs =
+	    arena_zalloc(arena, job->n_inputs, sizeof *inputs);
+	size_t i;
+
+	for (i = 0; i < job->n_inputs; i++) {
+		const struct build_input *input = &job->inputs[i];
+
+		inputs[i].key = input_key(work, input);
+		inputs[i].transaction = input->transaction;
+		if (input->job >= 0) {
+			struct uuid id = id_of(&work->build->jobs[input->job]);
+
+			inputs[i].transaction =
+			    transaction_of(arena, &id, input->rid);
+		}
+	}
+	if (job->n_inputs > 0)
+		qsort(inputs, job->n_inputs, sizeof *inputs, compare_inputs);
+	*built = (struct built){ job->head.logic, inputs, job->n_inputs };
+	return built;
+}
+
+/* The output's new value; a branch that is there keeps its parent. */
+static int
+change_output(const struct work *work, size_t i, struct error *err)
+{
+	const struct output *output = &work->outputs[i];
+	struct branch_change *change = &work->view.changes[i];
+	struct arena *arena = work->report->arena;
+	const struct branch *old;
+	struct branch branch = {
+		.name = work->build->head.branch,
+		.head = transaction_of(arena, &output->job_id, change->dataset),
+		.parent = output->output->parent,
+		.built = built_of(work, output->job),
+	};
+
+	if (branch_value_get(change->seen, branch.name, arena, &old, err) != 0)
+		return -1;
+	if (old != NULL)
+		branch.parent = old->parent;
+	if (branch_value_set(
+		change->seen, &branch, arena, &change->value, err) == 0)
+		return 0;
+	/*
+	 * The parent may itself be told to come from this branch, which was not
+	 * there when the build was planned: a root is better than a loop.
+	 */
+	branch.parent = TEXT_NONE;
+	return branch_value_set(
+	    change->seen, &branch, arena, &change->value, err);
+}
+
+/* All outputs' values; those of datasets that are gone stay as they are. */
+static int
+change_outputs(
+    struct work *work, struct report_result *result, struct error *err)
+{
+	struct text *gone =
+	    arena_alloc(work->report->arena, (work->view.n + 1) * sizeof *gone);
+	size_t i;
+
+	result->gone = gone;
+	result->n_gone = 0;
+	for (i = 0; i < work->view.n; i++) {
+		struct branch_change *change = &work->view.changes[i];
+
+		change->value = TEXT_NONE;
+		if (!change->exists) {
+			gone[result->n_gone++] = change->dataset;
+		} else if (change_output(work, i, err) != 0) {
+			error_prefix(err, "stored branches of %.*s",
+			    TEXT_ARG(change->dataset));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* One attempt: as of branch_store_write. */
+static int
+attempt(struct work *work, const struct build_mark *build_mark,
+    struct report_result *result, struct error *err)
+{
+	struct build_report *report = work->report;
+
+	if (branch_store_read(report->redis, report->keyspace, report->arena,
+		&work->view, err) != 0 ||
+	    change_outputs(work, result, err) != 0)
+		return -1;
+	return branch_store_write(
+	    report->redis, report->keyspace, &work->view, build_mark, err);
+}
+
+int
+build_report_finish(struct build_report *report, const struct uuid *id,
+    const struct build_requested *build, struct report_result *result,
+    struct error *err)
+{
+	const struct build_mark build_mark = { id, SUCCEEDED,
+		report->view->ttl_ms };
+	struct work work = { .report = report, .build = build };
+	int attempts = 0, rc;
+
+	*result = (struct report_result){ 0 };
+	if (list_outputs(&work, err) != 0)
+		return -1;
+	result->outputs = work.view.n;
+	do
+		rc = attempt(&work, &build_mark, result, err);
+	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
+	if (rc == 0)
+		return error_set(err, ERROR_RETRY,
+		    "the outputs change again and again; try again");
+	if (rc < 0)
+		return -1;
+	result->already = rc == 2;
+	return tell_view(report, id, SUCCEEDED, err);
+}
+
+int
+build_report_fail(struct build_report *report, const struct uuid *id,
+    struct report_result *result, struct error *err)
+{
+	struct text was;
+
+	*result = (struct report_result){ 0 };
+	if (mark(report, report->redis, id, FAILED, &was, err) != 0)
+		return -1;
+	if (text_equal(was, TEXT(SUCCEEDED)))
+		return 0;
+	result->already = was.size > 0;
+	return tell_view(report, id, FAILED, err) == 0 ? 1 : -1;
+}

@@ -1,0 +1,49 @@
+#ifndef SCHEDRUN_PRODUCER_RUNS_BUILD_REPORT_H
+#define SCHEDRUN_PRODUCER_RUNS_BUILD_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/crypto/rid.h"
+#include "common/redis/pipeline.h"
+#include "producer/runs/view.h"
+#include "schemas/keyspace.h"
+#include "schemas/message/build_requested.h"
+
+/*
+ * What a build system reports of a build: finished, so that its outputs have
+ * new heads and a record of what they were built from, or failed (keyspace,
+ * section 4).  The mark on the build and the heads are written by one script on
+ * `redis`; a run view in a Redis of its own is told afterwards, and repeating
+ * the report mends what a crash in between left out.
+ */
+struct build_report {
+	struct redis *redis; /* of the catalogue; connected */
+	const struct keyspace *keyspace;
+	struct run_view *view; /* over `redis`, or over another Redis */
+	struct arena *arena;
+};
+
+struct report_result {
+	bool already; /* it was so before; nothing is changed */
+	size_t outputs;
+	/* Outputs that the catalogue has no more: their branches are left. */
+	const struct text *gone;
+	size_t n_gone;
+};
+
+/*
+ *   ERROR_INPUT  the event or a stored dataset is malformed; nothing written
+ *   ERROR_RETRY, ERROR_FATAL  as of redis_reply_error
+ */
+int build_report_finish(struct build_report *report, const struct uuid *id,
+    const struct build_requested *build, struct report_result *result,
+    struct error *err);
+
+/* 1: it is marked; 0: it has finished, which stays. */
+int build_report_fail(struct build_report *report, const struct uuid *id,
+    struct report_result *result, struct error *err);
+
+#endif

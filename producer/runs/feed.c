@@ -1,0 +1,412 @@
+#include "producer/runs/feed.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/consumer.h"
+#include "producer/runs/decoder.h"
+#include "producer/runs/follow.h"
+
+#define RECORDS 500
+#define POLL_MS 200
+#define CALL_MS 5000
+#define RETRY_MS 500
+#define LOOK_MS 60000 /* for new partitions */
+
+/* Records before the end that a fresh replica reads for those who resume. */
+#define WARM_RECORDS 5000
+/* Events that the loop may have before it; then reading waits. */
+#define AHEAD_MAX ((size_t)8 * 1024 * 1024)
+
+struct result_feed {
+	struct result_feed_settings settings;
+	const char *topic;
+	pthread_t thread;
+	atomic_bool stop;
+	/* The thread's own: */
+	struct kafka_consumer *consumer;
+	struct result_decoder *decoder;
+	struct arena *arena;
+	struct view_follow *follow;
+	struct event_position position; /* read up to here */
+	struct event_position target;   /* ready when it is reached */
+	bool ready;
+	bool lost;   /* records are gone that the loop has not heard of */
+	bool passed; /* `position` has moved without a record */
+	int64_t looked_ms;
+	/* Of both threads: */
+	pthread_mutex_t lock;
+	pthread_cond_t taken;
+	size_t ahead; /* bytes of events posted and not yet taken */
+};
+
+/* What is posted to the loop. */
+struct post {
+	struct result_feed *feed;
+	struct feed_news news;
+	size_t bytes;
+};
+
+static void
+rest(void)
+{
+	nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000 }, NULL);
+}
+
+static void
+deliver(void *argument)
+{
+	struct post *post = argument;
+	struct result_feed *feed = post->feed;
+
+	feed->settings.news(feed->settings.argument, &post->news);
+	pthread_mutex_lock(&feed->lock);
+	feed->ahead -= post->bytes;
+	pthread_cond_signal(&feed->taken);
+	pthread_mutex_unlock(&feed->lock);
+	event_position_finish(&post->news.position);
+	free(post);
+}
+
+static struct post *
+make_post(struct result_feed *feed)
+{
+	struct post *post = memory_zalloc(1, sizeof *post);
+
+	post->feed = feed;
+	return post;
+}
+
+static void
+send_post(struct post *post)
+{
+	struct result_feed *feed = post->feed;
+
+	if (!feed->ready &&
+	    event_position_covers(&feed->position, &feed->target))
+		feed->ready = post->news.ready = true;
+	event_position_copy(&post->news.position, &feed->position);
+	pthread_mutex_lock(&feed->lock);
+	feed->ahead += post->bytes;
+	pthread_mutex_unlock(&feed->lock);
+	loop_post(feed->settings.loop, deliver, post);
+}
+
+static void
+post_restart(struct result_feed *feed)
+{
+	struct post *post = make_post(feed);
+
+	post->news.restarted = true;
+	post->news.lost = feed->lost;
+	feed->lost = false;
+	send_post(post);
+}
+
+/* A slow loop slows the reading, not the memory. */
+static void
+wait_for_loop(struct result_feed *feed)
+{
+	pthread_mutex_lock(&feed->lock);
+	while (feed->ahead > AHEAD_MAX && !atomic_load(&feed->stop))
+		pthread_cond_wait(&feed->taken, &feed->lock);
+	pthread_mutex_unlock(&feed->lock);
+}
+
+/* Opening ---------------------------------------------------------------- */
+
+static void
+on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct result_feed *feed = opaque;
+
+	(void)topic;
+	feed->lost = true;
+	feed->position.next[partition] = offset;
+}
+
+static void
+on_ended(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct result_feed *feed = opaque;
+
+	(void)topic;
+	feed->passed |= offset > feed->position.next[partition];
+	event_position_pass(&feed->position, partition, offset);
+}
+
+static int
+create_consumer(struct result_feed *feed, struct error *err)
+{
+	const struct kafka_consumer_options options = {
+		.settings = { .config = feed->settings.config,
+		    .health = feed->settings.kafka,
+		    .client_id = "schedrun-http-feed" },
+		.accept_loss = true,
+		.events = { .moved = on_moved,
+		    .ended = on_ended,
+		    .opaque = feed },
+	};
+
+	feed->consumer = kafka_consumer_create(&options, err);
+	return feed->consumer != NULL ? 0 : -1;
+}
+
+/* Where the first reading begins, and the ends that it must reach. */
+static int
+find_places(struct result_feed *feed, int32_t n, struct error *err)
+{
+	int64_t start, end, warm = WARM_RECORDS / n;
+	int32_t i;
+
+	event_position_resize(&feed->position, n);
+	event_position_resize(&feed->target, n);
+	for (i = 0; i < n; i++) {
+		if (kafka_consumer_range(feed->consumer, feed->topic, i, &start,
+			&end, CALL_MS, err) != 0)
+			return -1;
+		feed->target.next[i] = end;
+		feed->position.next[i] =
+		    end - start > warm ? end - warm : start;
+	}
+	return 0;
+}
+
+static int
+assign(struct result_feed *feed, struct error *err)
+{
+	int32_t n = feed->position.n, i;
+	struct kafka_start *starts = memory_zalloc((size_t)n, sizeof *starts);
+	int rc;
+
+	for (i = 0; i < n; i++)
+		starts[i] = (struct kafka_start){ feed->topic, i,
+			KAFKA_FROM_OFFSET, feed->position.next[i] };
+	rc = kafka_consumer_assign(
+	    feed->consumer, starts, (size_t)n, CALL_MS, err);
+	free(starts);
+	return rc;
+}
+
+/* Nothing is known of the topic, or it has become another one. */
+static int
+start_anew(struct result_feed *feed, int32_t n, struct error *err)
+{
+	feed->lost |= feed->position.n > 0;
+	event_position_resize(&feed->position, 0);
+	if (find_places(feed, n, err) != 0 || assign(feed, err) != 0) {
+		event_position_resize(&feed->position, 0);
+		return -1;
+	}
+	post_restart(feed);
+	return 0;
+}
+
+/* Reads the topic with all its partitions; `assigned`: it is being read. */
+static int
+read_topic(struct result_feed *feed, bool assigned, struct error *err)
+{
+	int32_t n = kafka_consumer_partitions(
+	    feed->consumer, feed->topic, CALL_MS, err);
+
+	feed->looked_ms = clock_monotonic_ms();
+	if (n < 0)
+		return -1;
+	if (n == 0)
+		return error_set(err, ERROR_RETRY,
+		    "topic %s does not exist; run schedrun init", feed->topic);
+	if (feed->position.n == 0 || n < feed->position.n)
+		return start_anew(feed, n, err);
+	if (n == feed->position.n && assigned)
+		return 0;
+	event_position_resize(&feed->position, n);
+	return assign(feed, err);
+}
+
+/* The consumer is of no more use; another one goes on from the same place. */
+static void
+close_consumer(struct result_feed *feed)
+{
+	kafka_consumer_close(feed->consumer, CALL_MS);
+	feed->consumer = NULL;
+}
+
+static int
+open_feed(struct result_feed *feed, struct error *err)
+{
+	if (create_consumer(feed, err) != 0)
+		return -1;
+	if (read_topic(feed, false, err) == 0)
+		return 0;
+	close_consumer(feed);
+	return -1;
+}
+
+/* Reading ---------------------------------------------------------------- */
+
+/* NULL: a record that is no result, or the feed is to stop. */
+static struct result_event *
+read_record(struct result_feed *feed, const struct kafka_record *record)
+{
+	struct error err = { 0 };
+	struct schedule_run run;
+	struct run_record found;
+	int rc;
+
+	arena_reset(feed->arena, 65536);
+	while ((rc = result_decoder_read(
+		    feed->decoder, record, feed->arena, &run, &err)) != 0 &&
+	    err.kind == ERROR_RETRY && !atomic_load(&feed->stop))
+		rest();
+	if (rc == 0 && result_record(&run, record, &found, &err) == 0)
+		return result_event_create(&found);
+	log_event(LOG_WARN, "http", "result_not_read", err.message, LOG_END);
+	return NULL;
+}
+
+static void
+post_records(
+    struct result_feed *feed, const struct kafka_record *records, size_t n)
+{
+	struct post *post = make_post(feed);
+	struct result_event **last = &post->news.events;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct result_event *event = read_record(feed, &records[i]);
+
+		event_position_pass(&feed->position, records[i].partition,
+		    records[i].offset + 1);
+		if (event == NULL)
+			continue;
+		post->bytes += event->size;
+		*last = event;
+		last = &event->next;
+	}
+	send_post(post);
+}
+
+/* Until the view holds them too, as far as one can wait for that. */
+static void
+follow_fold(
+    struct result_feed *feed, const struct kafka_record *records, size_t n)
+{
+	struct fold_position places[RECORDS];
+	size_t n_places = 0, i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n_places &&
+		     places[j].partition != records[i].partition;
+		     j++)
+			;
+		n_places += j == n_places;
+		places[j] = (struct fold_position){ feed->topic,
+			records[i].partition, records[i].offset + 1 };
+	}
+	view_follow_wait(feed->follow, places, n_places);
+}
+
+static void
+read_once(struct result_feed *feed)
+{
+	struct kafka_record records[RECORDS];
+	struct error err = { 0 };
+	int n = kafka_consumer_poll(
+	    feed->consumer, records, RECORDS, POLL_MS, &err);
+
+	if (n < 0 && err.kind == ERROR_FATAL) {
+		log_event(
+		    LOG_WARN, "http", "feed_broken", err.message, LOG_END);
+		close_consumer(feed);
+		rest();
+		return;
+	}
+	if (feed->lost)
+		post_restart(feed);
+	if (n > 0)
+		follow_fold(feed, records, (size_t)n);
+	if (n > 0 || feed->passed)
+		post_records(feed, records, n > 0 ? (size_t)n : 0);
+	feed->passed = false;
+	if (n > 0)
+		kafka_records_release(records, (size_t)n);
+	if (clock_monotonic_ms() - feed->looked_ms > LOOK_MS)
+		read_topic(feed, true, &err);
+	wait_for_loop(feed);
+}
+
+static void *
+run(void *argument)
+{
+	struct result_feed *feed = argument;
+	struct error err = { 0 };
+
+	while (!atomic_load(&feed->stop)) {
+		if (feed->consumer != NULL)
+			read_once(feed);
+		else if (open_feed(feed, &err) != 0) {
+			log_event(LOG_WARN, "http", "feed_waits", err.message,
+			    LOG_END);
+			rest();
+		}
+	}
+	if (feed->consumer != NULL)
+		close_consumer(feed);
+	return NULL;
+}
+
+struct result_feed *
+result_feed_start(
+    const struct result_feed_settings *settings, struct error *err)
+{
+	struct result_feed *feed = memory_zalloc(1, sizeof *feed);
+
+	feed->settings = *settings;
+	feed->topic = config_text(settings->config, "topics.results");
+	feed->arena = arena_create(0);
+	pthread_mutex_init(&feed->lock, NULL);
+	pthread_cond_init(&feed->taken, NULL);
+	feed->decoder = result_decoder_create(settings->config, err);
+	if (feed->decoder != NULL)
+		feed->follow =
+		    view_follow_create(settings->config, &settings->redis, err);
+	if (feed->follow == NULL) {
+		result_feed_destroy(feed);
+		return NULL;
+	}
+	if (pthread_create(&feed->thread, NULL, run, feed) != 0)
+		memory_exhausted();
+	return feed;
+}
+
+void
+result_feed_stop(struct result_feed *feed)
+{
+	if (feed == NULL)
+		return;
+	pthread_mutex_lock(&feed->lock);
+	atomic_store(&feed->stop, true);
+	pthread_cond_signal(&feed->taken);
+	pthread_mutex_unlock(&feed->lock);
+	pthread_join(feed->thread, NULL);
+}
+
+void
+result_feed_destroy(struct result_feed *feed)
+{
+	if (feed == NULL)
+		return;
+	view_follow_destroy(feed->follow);
+	result_decoder_destroy(feed->decoder);
+	arena_destroy(feed->arena);
+	event_position_finish(&feed->position);
+	event_position_finish(&feed->target);
+	pthread_cond_destroy(&feed->taken);
+	pthread_mutex_destroy(&feed->lock);
+	free(feed);
+}

@@ -1,0 +1,54 @@
+#ifndef SCHEDRUN_PRODUCER_RUNS_FEED_H
+#define SCHEDRUN_PRODUCER_RUNS_FEED_H
+
+#include <stdbool.h>
+
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/http/loop.h"
+#include "common/kafka/client.h"
+#include "common/redis/pipeline.h"
+#include "producer/runs/event.h"
+#include "producer/runs/position.h"
+
+/*
+ * The fan-out's source: a thread that reads all partitions of the results topic
+ * without a group, from a little before their ends, and posts what it finds to
+ * the loop, for those who wait or subscribe here, once the fold has it in the
+ * view (keyspace, section 5).
+ */
+struct result_feed;
+
+struct feed_news {
+	/*
+	 * Where the feed stands behind these events.  `restarted`: it begins
+	 * here, with no events, because it has only now found the topic, or
+	 * records are gone (then `lost`).
+	 */
+	struct event_position position;
+	bool restarted, lost;
+	/* It has caught up with what the topic held when it was opened. */
+	bool ready;
+	struct result_event *events; /* a list; whoever hears owns it */
+};
+
+struct result_feed_settings {
+	const struct config *config;
+	struct kafka_health *kafka;
+	struct redis_settings redis; /* of the view */
+	struct loop *loop;
+	/* On the loop's thread; the news is valid during the call. */
+	void (*news)(void *argument, const struct feed_news *news);
+	void *argument;
+};
+
+/* Starts the thread.  NULL: ERROR_FATAL. */
+struct result_feed *result_feed_start(
+    const struct result_feed_settings *settings, struct error *err);
+
+/* Ends the thread; news may be left on the loop, which result_feed_destroy
+ * wants to have been run (loop_flush).  NULL is fine. */
+void result_feed_stop(struct result_feed *feed);
+void result_feed_destroy(struct result_feed *feed);
+
+#endif

@@ -1,0 +1,419 @@
+#include "producer/runs/fold.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/consumer.h"
+#include "producer/runs/decoder.h"
+#include "producer/runs/event.h"
+#include "producer/runs/fold_places.h"
+#include "producer/runs/results.h"
+#include "producer/runs/view.h"
+#include "schemas/message/build_requested.h"
+
+#define RECORDS 500 /* of one script */
+#define POLL_MS 500
+#define CLOSE_MS 3000
+#define RETRY_MS 500
+#define CALL_MS 3000
+#define REFRESH_MS 10000 /* new partitions are folded after */
+#define LOOK_MS 1000     /* a view that was flushed is noticed */
+#define LAG_MAX_MS 10000
+
+struct view_fold {
+	struct view_fold_settings settings;
+	const char *results_topic, *builds_topic;
+	int64_t ttl_ms;
+	pthread_t thread;
+	atomic_bool stop;
+	/* The fold's own: */
+	struct kafka_consumer *consumer;
+	struct redis *redis;
+	struct run_view view;
+	struct result_decoder *decoder;
+	struct fold_places places;
+	int64_t looked_ms; /* at the `f` in Redis */
+	int64_t whole_ms;  /* when nothing was missing in the view; 0: never */
+	struct arena *arena;
+};
+
+static int64_t
+ttl_left(const struct view_fold *fold, int64_t since_ms)
+{
+	int64_t left = since_ms + fold->ttl_ms - clock_wall_ms();
+
+	return left > 0 ? left : 0;
+}
+
+/* A result's item; -1 with ERROR_INPUT if it is none. */
+static int
+take_result(struct view_fold *fold, const struct kafka_record *kafka,
+    struct fold_item *item, struct error *err)
+{
+	struct run_record *record = arena_alloc(fold->arena, sizeof *record);
+	struct schedule_run run;
+	struct buffer why = { 0 };
+
+	if (result_decoder_read(fold->decoder, kafka, fold->arena, &run, err) !=
+		0 ||
+	    result_record(&run, kafka, record, err) != 0)
+		return -1;
+	result_write_why(&run, &why);
+	record->why = text_copy(fold->arena, buffer_text(&why));
+	buffer_finish(&why);
+	item->run = record;
+	item->ttl_ms = ttl_left(fold, run.finished_time_ms);
+	return 0;
+}
+
+/* A build's item: its key names it, its value is kept as it is. */
+static int
+take_build(struct view_fold *fold, const struct kafka_record *kafka,
+    struct fold_item *item, struct error *err)
+{
+	const struct text prefix = TEXT(RID_BUILD_PREFIX);
+
+	if (!text_starts_with(kafka->key, prefix) ||
+	    !uuid_parse((struct text){ kafka->key.at + prefix.size,
+			    kafka->key.size - prefix.size },
+		&item->build_id))
+		return error_set(err, ERROR_INPUT, "its key is no buildRid");
+	item->build_event = kafka->value;
+	item->ttl_ms = ttl_left(fold,
+	    kafka->timestamp_ms >= 0 ? kafka->timestamp_ms : clock_wall_ms());
+	return 0;
+}
+
+static int
+take_record(struct view_fold *fold, const struct kafka_record *kafka,
+    struct fold_item *item, struct error *err)
+{
+	*item = (struct fold_item){ 0 };
+	if (strcmp(kafka->topic, fold->builds_topic) == 0)
+		return take_build(fold, kafka, item, err);
+	return take_result(fold, kafka, item, err);
+}
+
+/*
+ * Folds a stretch of one partition.  1: done; 0: the view has lost what was
+ * folded before.
+ */
+static int
+fold_stretch(struct view_fold *fold, struct fold_place *place,
+    const struct kafka_record *records, size_t n, struct error *err)
+{
+	struct fold_item *items = arena_zalloc(fold->arena, n, sizeof *items);
+	struct fold_step step = { .topic = place->topic,
+		.partition = place->partition,
+		.folded = place->folded,
+		.next = records[n - 1].offset + 1,
+		.items = items };
+	int64_t started_ms;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		if (take_record(fold, &records[i], &items[step.n], err) == 0)
+			step.n++;
+		else if (err->kind != ERROR_INPUT)
+			return -1;
+		else
+			log_event(LOG_WARN, "http", "record_not_folded",
+			    err->message, LOG_S("topic", records[i].topic),
+			    LOG_I("partition", records[i].partition),
+			    LOG_I("offset", records[i].offset), LOG_END);
+	}
+	started_ms = clock_monotonic_ms();
+	rc = run_view_fold(&fold->view, &step, err);
+	metric_observe(fold->settings.counters->seconds[REDIS_OP_FOLD],
+	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, 1);
+	if (rc == 1) {
+		place->folded = step.next;
+		place->last_ms = records[n - 1].timestamp_ms;
+	}
+	return rc;
+}
+
+static bool
+is_same_partition(const struct kafka_record *a, const struct kafka_record *b)
+{
+	return a->partition == b->partition && strcmp(a->topic, b->topic) == 0;
+}
+
+/* Stops at the first stretch that can't be folded: 0 or -1 as above. */
+static int
+fold_records(struct view_fold *fold, const struct kafka_record *records,
+    size_t n, struct error *err)
+{
+	size_t start = 0, end;
+	int rc = 1;
+
+	arena_reset(fold->arena, (size_t)1 << 20);
+	for (; rc == 1 && start < n; start = end) {
+		struct fold_place *place = fold_places_find(&fold->places,
+		    records[start].topic, records[start].partition);
+
+		for (end = start + 1; end < n &&
+		     is_same_partition(&records[start], &records[end]);
+		     end++)
+			;
+		if (place != NULL)
+			rc = fold_stretch(
+			    fold, place, records + start, end - start, err);
+	}
+	return rc;
+}
+
+/* The group and the log -------------------------------------------------- */
+
+static int
+on_assigned(void *opaque, struct kafka_position *positions, size_t n)
+{
+	struct view_fold *fold = opaque;
+	struct error err = { 0 };
+
+	if (fold_places_assign(&fold->places, &fold->view, fold->consumer,
+		positions, n, &err) == 0)
+		return 0;
+	health_bad(fold->settings.check, "%s", err.message);
+	return -1;
+}
+
+static void
+on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct view_fold *fold = opaque;
+	struct fold_place *place =
+	    fold_places_find(&fold->places, topic, partition);
+
+	if (place == NULL || offset >= place->folded)
+		return;
+	place->restart_at = offset;
+	fold->places.unsettled = true;
+}
+
+/* What this poll returns is before the end, and is folded next. */
+static void
+on_ended(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct view_fold *fold = opaque;
+	struct fold_place *place =
+	    fold_places_find(&fold->places, topic, partition);
+
+	if (place != NULL)
+		place->end = offset;
+}
+
+static int
+open_fold(struct view_fold *fold, struct error *err)
+{
+	const struct config *config = fold->settings.config;
+	const struct kafka_consumer_options options = {
+		.settings = { .config = config,
+		    .health = fold->settings.kafka,
+		    .client_id = "schedrun-http-fold" },
+		.group = config_text(config, "http.group"),
+		.accept_loss = true,
+		.refresh_ms = REFRESH_MS,
+		.events = { .assigned = on_assigned,
+		    .moved = on_moved,
+		    .ended = on_ended,
+		    .opaque = fold },
+	};
+
+	fold->redis = redis_create(&fold->settings.redis, err);
+	fold->decoder = result_decoder_create(config, err);
+	if (fold->redis == NULL || fold->decoder == NULL)
+		return -1;
+	run_view_init(&fold->view, fold->redis,
+	    text_from(config_text(config, "redis.prefix")), fold->ttl_ms);
+	fold->consumer = kafka_consumer_create(&options, err);
+	return fold->consumer != NULL ? 0 : -1;
+}
+
+/* The thread ------------------------------------------------------------- */
+
+/*
+ * Says how far the view is, in readiness and metrics.  Once it was whole it may
+ * lag for 10 s: a rebalance, since another replica comes or goes, is no fault.
+ */
+static void
+report(struct view_fold *fold)
+{
+	struct health_check *check = fold->settings.check;
+	const struct fold_place *behind =
+	    fold_places_behind(&fold->places, LAG_MAX_MS);
+	bool joined = kafka_consumer_is_joined(fold->consumer);
+	bool whole = joined && behind == NULL;
+	int64_t lag = fold_places_lag(&fold->places, fold->consumer);
+	int64_t now = clock_monotonic_ms();
+
+	metric_set(fold->settings.lag, (double)lag);
+	if (whole)
+		fold->whole_ms = now;
+	if (whole || (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
+		health_ok(check);
+	else if (!joined)
+		health_bad(
+		    check, "not a member of the group that folds the view");
+	else
+		health_bad(check,
+		    "the run view is %lld records behind, %s [%d] most of all",
+		    (long long)lag, behind->topic, (int)behind->partition);
+}
+
+/* Whether reading may go on: it stands where the view ends. */
+static bool
+is_settled(struct view_fold *fold, struct error *err)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (!fold->places.unsettled && now - fold->looked_ms >= LOOK_MS) {
+		fold->looked_ms = now;
+		if (fold_places_look(&fold->places, &fold->view, err) != 0)
+			return false;
+	}
+	if (fold->places.unsettled &&
+	    fold_places_settle(
+		&fold->places, &fold->view, fold->consumer, err) != 0)
+		return false;
+	return kafka_consumer_resume(fold->consumer, err) == 0;
+}
+
+/* Nothing can be folded now; meanwhile the membership is kept. */
+static void
+wait_for_view(struct view_fold *fold, const struct error *cause)
+{
+	struct kafka_record record;
+	struct error err;
+
+	if (health_check_is_ok(fold->settings.check))
+		log_event(LOG_WARN, "http", "view_not_folded", cause->message,
+		    LOG_END);
+	health_bad(fold->settings.check, "%s", cause->message);
+	metric_add(fold->settings.counters->errors, 1);
+	fold->places.unsettled = true;
+	kafka_consumer_pause(fold->consumer, &err);
+	if (kafka_consumer_poll(fold->consumer, &record, 1, RETRY_MS, &err) > 0)
+		kafka_records_release(&record, 1);
+}
+
+static void
+fold_once(struct view_fold *fold)
+{
+	struct kafka_record records[RECORDS];
+	struct error err = { 0 };
+	int n, rc;
+
+	if (!is_settled(fold, &err)) {
+		wait_for_view(fold, &err);
+		return;
+	}
+	n = kafka_consumer_poll(
+	    fold->consumer, records, RECORDS, POLL_MS, &err);
+	if (n < 0) {
+		health_bad(fold->settings.check, "%s", err.message);
+		return;
+	}
+	rc = fold_records(fold, records, (size_t)n, &err);
+	kafka_records_release(records, (size_t)n);
+	if (rc == 1)
+		report(fold);
+	else if (rc == 0)
+		fold->places.unsettled = true;
+	else
+		wait_for_view(fold, &err);
+}
+
+/*
+ * Joins the group once both topics are there: an assignment that was made
+ * without one of them stays until somebody looks again.
+ */
+static int
+join(struct view_fold *fold, struct error *err)
+{
+	const char *const topics[] = { fold->results_topic,
+		fold->builds_topic };
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		int32_t n = kafka_consumer_partitions(
+		    fold->consumer, topics[i], CALL_MS, err);
+
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			return error_set(err, ERROR_RETRY,
+			    "topic %s does not exist; run schedrun init",
+			    topics[i]);
+	}
+	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
+}
+
+static void
+rest(void)
+{
+	nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000 }, NULL);
+}
+
+static void *
+run_fold(void *argument)
+{
+	struct view_fold *fold = argument;
+	struct error err = { 0 };
+
+	while (!atomic_load(&fold->stop) && join(fold, &err) != 0) {
+		health_bad(fold->settings.check, "%s", err.message);
+		rest();
+	}
+	while (!atomic_load(&fold->stop))
+		fold_once(fold);
+	kafka_consumer_close(fold->consumer, CLOSE_MS);
+	return NULL;
+}
+
+static void
+free_fold(struct view_fold *fold)
+{
+	fold_places_finish(&fold->places);
+	result_decoder_destroy(fold->decoder);
+	redis_destroy(fold->redis);
+	arena_destroy(fold->arena);
+	free(fold);
+}
+
+struct view_fold *
+view_fold_start(const struct view_fold_settings *settings, struct error *err)
+{
+	struct view_fold *fold = memory_zalloc(1, sizeof *fold);
+
+	fold->settings = *settings;
+	fold->results_topic = config_text(settings->config, "topics.results");
+	fold->builds_topic = config_text(settings->config, "topics.builds");
+	fold->ttl_ms = config_number(settings->config, "view.ttl");
+	fold->arena = arena_create((size_t)1 << 18);
+	if (open_fold(fold, err) != 0) {
+		free_fold(fold);
+		return NULL;
+	}
+	if (pthread_create(&fold->thread, NULL, run_fold, fold) != 0)
+		memory_exhausted();
+	return fold;
+}
+
+void
+view_fold_stop(struct view_fold *fold)
+{
+	if (fold == NULL)
+		return;
+	atomic_store(&fold->stop, true);
+	kafka_consumer_wake(fold->consumer);
+	pthread_join(fold->thread, NULL);
+	free_fold(fold);
+}

@@ -1,0 +1,464 @@
+#include "producer/runs/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buffer.h"
+#include "common/base/clock.h"
+#include "producer/runs/internal.h"
+
+#define NUMBER_SIZE 24
+#define PAGE_MAX 1000
+
+/*
+ * KEYS r x; ARGV json ttl member.  The run that is there wins: it is the
+ * idempotency record.
+ */
+static const char pending_source[] =
+    "local old = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET',"
+    " 'PX', ARGV[2]) "
+    "if old then return old end "
+    "redis.call('ZADD', KEYS[2], 0, ARGV[3]) "
+    "redis.call('PEXPIRE', KEYS[2], ARGV[2]) "
+    "return false";
+
+/* KEYS r x; ARGV json member */
+static const char drop_source[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+    "redis.call('DEL', KEYS[1]) "
+    "redis.call('ZREM', KEYS[2], ARGV[2]) "
+    "return 1";
+
+void
+run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
+    int64_t ttl_ms)
+{
+	*view = (struct run_view){
+		.redis = redis,
+		.prefix = prefix,
+		.ttl_ms = ttl_ms,
+		.pending = { .source = pending_source },
+		.drop = { .source = drop_source },
+		.fold = { .source = run_view_fold_source },
+	};
+}
+
+struct text
+run_view_run_key(struct run_view *view, const char *kind, const struct uuid *id,
+    struct arena *arena)
+{
+	struct text kind_text = text_from(kind);
+	size_t size = view->prefix.size + kind_text.size + sizeof id->bytes;
+	char *key = arena_alloc(arena, size);
+
+	memcpy(key, view->prefix.at, view->prefix.size);
+	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
+	memcpy(key + size - sizeof id->bytes, id->bytes, sizeof id->bytes);
+	return (struct text){ key, size };
+}
+
+struct text
+run_view_text_key(struct run_view *view, const char *kind, struct text name,
+    struct arena *arena)
+{
+	struct text kind_text = text_from(kind);
+	size_t size = view->prefix.size + kind_text.size + name.size;
+	char *key = arena_alloc(arena, size);
+
+	memcpy(key, view->prefix.at, view->prefix.size);
+	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
+	memcpy(key + size - name.size, name.at, name.size);
+	return (struct text){ key, size };
+}
+
+struct text
+run_view_number(int64_t value, struct arena *arena)
+{
+	char *out = arena_alloc(arena, NUMBER_SIZE);
+
+	return (struct text){ out,
+		(size_t)snprintf(out, NUMBER_SIZE, "%lld", (long long)value) };
+}
+
+void
+run_place_write(
+    int64_t created_time_ms, const struct uuid *id, char out[RUN_PLACE_SIZE])
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		out[i] = (char)(created_time_ms >> (56 - 8 * i) & 255);
+	memcpy(out + 8, id->bytes, sizeof id->bytes);
+}
+
+struct text
+run_view_place(const struct run_record *record, struct arena *arena)
+{
+	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
+
+	run_place_write(record->created_time_ms, &record->id, out);
+	return (struct text){ out, RUN_PLACE_SIZE };
+}
+
+struct text
+run_view_stored(const struct run_record *record, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct text text;
+
+	run_record_write(record, &out);
+	text = text_copy(arena, buffer_text(&out));
+	buffer_finish(&out);
+	return text;
+}
+
+struct redis_reply *
+run_view_command(
+    struct run_view *view, const struct text *argv, size_t n, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (redis_connect(view->redis, err) != 0)
+		return NULL;
+	reply = redis_command(view->redis, argv, n, err);
+	if (reply == NULL ||
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		return reply;
+	redis_reply_destroy(reply);
+	return NULL;
+}
+
+struct redis_reply *
+run_view_script(struct run_view *view, struct redis_script *script,
+    const struct text *keys, size_t n_keys, const struct text *args,
+    size_t n_args, struct error *err)
+{
+	struct redis_reply *reply;
+
+	if (redis_connect(view->redis, err) != 0)
+		return NULL;
+	reply = redis_run_script(
+	    view->redis, script, keys, n_keys, args, n_args, err);
+	if (reply == NULL ||
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		return reply;
+	redis_reply_destroy(reply);
+	return NULL;
+}
+
+/* What is asked to store a pending run. */
+struct pending_question {
+	struct text keys[2], args[3];
+};
+
+static struct pending_question
+pending_question(
+    struct run_view *view, const struct run_record *record, struct arena *arena)
+{
+	return (struct pending_question){
+		.keys = { run_view_run_key(view, "r:", &record->id, arena),
+		    run_view_text_key(
+			view, "x:", record->schedule_rid, arena) },
+		.args = { run_view_stored(record, arena),
+		    run_view_number(view->ttl_ms, arena),
+		    run_view_place(record, arena) },
+	};
+}
+
+static int
+take_pending(const struct redis_reply *reply, struct arena *arena, bool *stored,
+    struct run_record *existing, struct error *err)
+{
+	*stored = redis_reply_type(reply) == REDIS_NIL;
+	return *stored
+	    ? 0
+	    : run_record_parse(redis_reply_text(reply), arena, existing, err);
+}
+
+int
+run_view_store_pending(struct run_view *view, const struct run_record *record,
+    struct arena *arena, bool *stored, struct run_record *existing,
+    struct error *err)
+{
+	struct pending_question asked = pending_question(view, record, arena);
+	struct redis_reply *reply = run_view_script(
+	    view, &view->pending, asked.keys, 2, asked.args, 3, err);
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = take_pending(reply, arena, stored, existing, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+run_view_load(struct run_view *view, struct error *err)
+{
+	return view->pending.sha1[0] != '\0'
+	    ? 0
+	    : redis_load_script(view->redis, &view->pending, err);
+}
+
+void
+run_view_ask_pending(
+    struct run_view *view, const struct run_record *record, struct arena *arena)
+{
+	struct pending_question asked = pending_question(view, record, arena);
+
+	redis_append_script(
+	    view->redis, &view->pending, asked.keys, 2, asked.args, 3);
+}
+
+int
+run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
+    struct run_record *existing, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(view->redis, err);
+	int rc = -1;
+
+	if (reply == NULL)
+		return -1;
+	if (redis_reply_is_noscript(reply))
+		rc = 0;
+	else if (redis_reply_error(view->redis, reply, "run view", err) == 0 &&
+	    take_pending(reply, arena, stored, existing, err) == 0)
+		rc = 1;
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+run_view_drop_pending(
+    struct run_view *view, const struct run_record *record, struct error *err)
+{
+	struct arena *arena = arena_create(4096);
+	struct text keys[] = {
+		run_view_run_key(view, "r:", &record->id, arena),
+		run_view_text_key(view, "x:", record->schedule_rid, arena),
+	};
+	struct text args[] = { run_view_stored(record, arena),
+		run_view_place(record, arena) };
+	struct redis_reply *reply =
+	    run_view_script(view, &view->drop, keys, 2, args, 2, err);
+	int rc = reply != NULL ? 0 : -1;
+
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}
+
+static int
+take_run(const struct redis_reply *reply, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	if (redis_reply_type(reply) == REDIS_NIL)
+		return 0;
+	return run_record_parse(redis_reply_text(reply), arena, record, err) ==
+		0
+	    ? 1
+	    : -1;
+}
+
+int
+run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	struct text argv[] = { TEXT("GET"),
+		run_view_run_key(view, "r:", id, arena) };
+	struct redis_reply *reply = run_view_command(view, argv, 2, err);
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = take_run(reply, arena, record, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+void
+run_view_ask(struct run_view *view, const struct uuid *id, struct arena *arena)
+{
+	struct text argv[] = { TEXT("GET"),
+		run_view_run_key(view, "r:", id, arena) };
+
+	redis_append(view->redis, argv, 2);
+}
+
+int
+run_view_hear(struct run_view *view, struct arena *arena,
+    struct run_record *record, struct error *err)
+{
+	struct redis_reply *reply = redis_receive(view->redis, err);
+	int rc = -1;
+
+	if (reply != NULL &&
+	    redis_reply_error(view->redis, reply, "run view", err) == 0)
+		rc = take_run(reply, arena, record, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+/* The places behind `after`, one more than asked: is there another page? */
+static struct redis_reply *
+list_places(struct run_view *view, struct text schedule_rid, struct text after,
+    size_t n, struct arena *arena, struct error *err)
+{
+	struct buffer from = { 0 };
+	struct redis_reply *reply;
+
+	if (after.at != NULL) {
+		buffer_byte(&from, '(');
+		buffer_append(&from, after);
+	} else {
+		buffer_byte(&from, '+');
+	}
+	reply = run_view_command(view,
+	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
+		run_view_text_key(view, "x:", schedule_rid, arena),
+		buffer_text(&from), TEXT("-"), TEXT("LIMIT"), TEXT("0"),
+		run_view_number((int64_t)n + 1, arena) },
+	    7, err);
+	buffer_finish(&from);
+	return reply;
+}
+
+static struct redis_reply *
+fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
+    struct arena *arena, struct error *err)
+{
+	struct text *argv = arena_alloc(arena, (n + 1) * sizeof *argv);
+	size_t i;
+
+	argv[0] = TEXT("MGET");
+	for (i = 0; i < n; i++) {
+		struct text place = redis_reply_text(redis_reply_at(places, i));
+		struct uuid id;
+
+		if (place.size != RUN_PLACE_SIZE) {
+			error_fatal(err, 70, "a run's place is malformed");
+			return NULL;
+		}
+		memcpy(id.bytes, place.at + 8, sizeof id.bytes);
+		argv[1 + i] = run_view_run_key(view, "r:", &id, arena);
+	}
+	return run_view_command(view, argv, n + 1, err);
+}
+
+/* Runs that have expired leave the list as well. */
+static int
+drop_places(struct run_view *view, struct text schedule_rid,
+    const struct text *places, size_t n, struct arena *arena, struct error *err)
+{
+	struct text *argv = arena_alloc(arena, (n + 2) * sizeof *argv);
+	struct redis_reply *reply;
+
+	argv[0] = TEXT("ZREM");
+	argv[1] = run_view_text_key(view, "x:", schedule_rid, arena);
+	memcpy(argv + 2, places, n * sizeof *places);
+	reply = run_view_command(view, argv, n + 2, err);
+	redis_reply_destroy(reply);
+	return reply != NULL ? 0 : -1;
+}
+
+static int
+fill_page(struct run_view *view, struct text schedule_rid,
+    const struct redis_reply *places, size_t n, struct arena *arena,
+    struct run_page *page, struct error *err)
+{
+	struct text *gone = arena_alloc(arena, n * sizeof *gone);
+	struct redis_reply *runs = fetch_runs(view, places, n, arena, err);
+	size_t i, n_gone = 0;
+	int rc = runs != NULL ? 0 : -1;
+
+	for (i = 0; rc == 0 && i < n; i++) {
+		struct text run = redis_reply_text(redis_reply_at(runs, i));
+		struct text place = redis_reply_text(redis_reply_at(places, i));
+
+		memcpy(page->last, place.at, RUN_PLACE_SIZE);
+		if (run.at == NULL)
+			gone[n_gone++] = place;
+		else
+			rc = run_record_parse(
+			    run, arena, &page->records[page->n++], err);
+	}
+	redis_reply_destroy(runs);
+	if (rc == 0 && n_gone > 0)
+		rc = drop_places(view, schedule_rid, gone, n_gone, arena, err);
+	return rc;
+}
+
+int
+run_view_list(struct run_view *view, struct text schedule_rid,
+    struct text after, size_t n, struct arena *arena, struct run_page *page,
+    struct error *err)
+{
+	struct redis_reply *places;
+	size_t found;
+	int rc = 0;
+
+	memset(page, 0, sizeof *page);
+	if (n > PAGE_MAX)
+		n = PAGE_MAX;
+	places = list_places(view, schedule_rid, after, n, arena, err);
+	if (places == NULL)
+		return -1;
+	found = redis_reply_size(places);
+	page->more = found > n;
+	if (page->more)
+		found = n;
+	page->records = arena_zalloc(arena, n, sizeof *page->records);
+	if (found > 0)
+		rc = fill_page(
+		    view, schedule_rid, places, found, arena, page, err);
+	redis_reply_destroy(places);
+	return rc;
+}
+
+int
+run_view_get_build(struct run_view *view, const struct uuid *id,
+    struct arena *arena, struct build_record *build, struct error *err)
+{
+	struct text argv[] = { TEXT("HMGET"),
+		run_view_run_key(view, "b:", id, arena), TEXT("e"), TEXT("s") };
+	struct redis_reply *reply = run_view_command(view, argv, 4, err);
+	struct text event;
+
+	if (reply == NULL)
+		return -1;
+	event = redis_reply_text(redis_reply_at(reply, 0));
+	build->event = text_copy(arena, event);
+	build->state =
+	    text_copy(arena, redis_reply_text(redis_reply_at(reply, 1)));
+	redis_reply_destroy(reply);
+	return build->event.at != NULL;
+}
+
+int
+run_view_page_key(
+    struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err)
+{
+	struct arena *arena = arena_create(1024);
+	struct text name = run_view_text_key(view, "k", TEXT(""), arena);
+	struct uuid random[2] = { uuid_random(), uuid_random() };
+	struct text bytes = { (const char *)random, sizeof random };
+	struct redis_reply *reply;
+	int rc = -1;
+
+	reply = run_view_command(view,
+	    (struct text[]){
+		TEXT("SET"), name, bytes, TEXT("NX"), TEXT("GET") },
+	    5, err);
+	if (reply != NULL && redis_reply_type(reply) == REDIS_STRING)
+		bytes = redis_reply_text(reply);
+	if (reply != NULL && bytes.size == PAGE_KEY_SIZE) {
+		memcpy(key, bytes.at, PAGE_KEY_SIZE);
+		rc = 0;
+	} else if (reply != NULL) {
+		error_fatal(err, 70, "the page tokens' key is malformed");
+	}
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}

@@ -1,0 +1,42 @@
+#ifndef SCHEDRUN_PRODUCER_RUNS_WAITERS_H
+#define SCHEDRUN_PRODUCER_RUNS_WAITERS_H
+
+#include <stddef.h>
+
+#include "common/crypto/rid.h"
+#include "common/http/loop.h"
+#include "producer/runs/record.h"
+
+/*
+ * Who waits for the result of which run (Prefer: wait).  A table on the loop: a
+ * waiting request costs no thread.
+ */
+struct run_waiters;
+
+struct run_waiter { /* the owner's memory while it waits */
+	struct uuid run;
+	int64_t until_ms; /* monotonic */
+	/* The result came.  The waiter has left the table. */
+	void (*found)(
+	    struct run_waiter *waiter, const struct run_record *record);
+	/* Time is up, or the table ends.  The waiter has left the table. */
+	void (*expired)(struct run_waiter *waiter);
+	struct run_waiter *next, **slot; /* the table's; slot NULL: not in it */
+};
+
+struct run_waiters *run_waiters_create(struct loop *loop);
+void run_waiters_destroy(struct run_waiters *waiters); /* nobody is told */
+
+void run_waiters_add(struct run_waiters *waiters, struct run_waiter *waiter);
+/* Harmless if it isn't in the table. */
+void run_waiters_remove(struct run_waiters *waiters, struct run_waiter *waiter);
+size_t run_waiters_count(const struct run_waiters *waiters);
+
+/* A result has come: its waiters hear of it. */
+void run_waiters_tell(
+    struct run_waiters *waiters, const struct run_record *record);
+
+/* All waiters expire now: the process drains. */
+void run_waiters_release(struct run_waiters *waiters);
+
+#endif
