@@ -7,8 +7,8 @@
 
 /*
  * The message schemas as shipped, and the file of their ids, inside the
- * programs: the .avsc texts themselves, because printing a parsed schema drops
- * logicalType (library findings).
+ * programs: the .avsc texts themselves, because avro-c 1.11.1 drops
+ * logicalType when it prints a parsed schema.
  */
 enum message {
 	MESSAGE_RUN_REQUEST,

@@ -11,8 +11,8 @@
 #include "common/redis/pipeline.h"
 
 /*
- * Redis's keys, built in this one place (keyspace, section 1).  Claims, marks
- * and attempts are made by worker/claims from `prefix` and the namespace.
+ * Redis's keys, built in this one place (docs/keyspace.md, section 1).  Claims,
+ * marks and attempts are made by worker/claims from `prefix` and the namespace.
  */
 enum keyspace_key {
 	KEY_META,        /* hash: what this Redis belongs to */

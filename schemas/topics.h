@@ -7,8 +7,8 @@
 #include "common/kafka/admin.h"
 
 /*
- * The four topics and the settings that they need (delivery protocol,
- * section 8): what `init` creates and `check` compares with.
+ * The four topics and the settings that they need (docs/delivery.md, section
+ * 8): what `init` creates and `check` compares with.
  */
 enum topic { TOPIC_REQUESTS, TOPIC_RESULTS, TOPIC_BUILDS, TOPIC_DLQ, TOPICS };
 

@@ -8,8 +8,8 @@
 
 /*
  * Logs: one line per event on stderr, logfmt or JSON, at most 4 KiB, the same
- * event at most `rate` times a second and then a count (ecosystem, section 3).
- * Payload bytes are never logged; texts are escaped.  Any thread.
+ * event at most `rate` times a second and then a count (docs/operation.md,
+ * section 3).  Payload bytes are never logged; texts are escaped.  Any thread.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_LOGFMT, LOG_JSON };

@@ -5,7 +5,7 @@
 
 /*
  * Memory from the system.  When there is none, the process ends with exit code
- * 71 after one line: a restart is the recovery (delivery protocol, section 9).
+ * 71 after one line: a restart is the recovery (docs/delivery.md, section 9).
  * To be given back by free(3).
  */
 void *memory_alloc(size_t size);

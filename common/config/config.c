@@ -270,7 +270,10 @@ kafka_number(const struct config *config, const char *name, int64_t fallback)
 								   : fallback;
 }
 
-/* Rules that tie two settings: delivery protocol, section 8; keyspace, 5. */
+/*
+ * Rules that tie two settings: docs/delivery.md, section 8; docs/keyspace.md,
+ * section 5.
+ */
 static int
 check_together(const struct config *config, struct error *err)
 {

@@ -10,8 +10,8 @@
 
 /*
  * Configuration: one table of keys for all three programs; flags before
- * environment before file before default (ecosystem, section 2).  Every error
- * names file:line or flag, key, reason and what is allowed.  Loaded once,
+ * environment before file before default (docs/operation.md, section 2).  Every
+ * error names file:line or flag, key, reason and what is allowed.  Loaded once,
  * read-only after that, so any thread may read.
  */
 enum config_type {

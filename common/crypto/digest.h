@@ -36,7 +36,7 @@ bool base64url_read(struct text text, struct buffer *out);
 
 /*
  * Appends `part` with its length in 4 bytes, big-endian, before it; no text is
- * FF FF FF FF.  So joined parts can't be mistaken for others (keyspace,
+ * FF FF FF FF.  So joined parts can't be mistaken for others (docs/keyspace.md,
  * section 6).
  */
 void length_prefixed(struct buffer *out, struct text part);

@@ -35,7 +35,10 @@ bool uuid_parse(struct text text, struct uuid *uuid);
 /* A random UUIDv4 (getrandom); ends the process with 71 if there is none. */
 struct uuid uuid_random(void);
 
-/* uuid5("run\n" scheduleRid "\n" requestId) and so on: semantics, section 3. */
+/*
+ * uuid5("run\n" scheduleRid "\n" requestId) and so on: docs/semantics.md,
+ * section 3.
+ */
 struct uuid rid_run(struct text schedule_rid, struct text request_id);
 struct uuid rid_build(const struct uuid *run);
 struct uuid rid_job(const struct uuid *build, struct text key);

@@ -8,7 +8,7 @@
 /*
  * The admin listener of a daemon: GET /metrics, /healthz and /readyz on a port
  * of their own, served by a thread of its own, so that they answer whatever the
- * main loop does.  Source: ecosystem, sections 2, 4 and 5.
+ * main loop does.  Source: docs/operation.md, sections 2, 4 and 5.
  *
  *   health = health_create();
  *   kafka = health_check(health, "kafka", 10000);

@@ -9,8 +9,8 @@
 
 /*
  * The strict look over a request's head: RFC 9112 with everything refused that
- * two programs could read differently (the HTTP contract, section 10).  Pure:
- * bytes in, verdict out.
+ * two programs could read differently (docs/http.md, section 10).  Pure: bytes
+ * in, verdict out.
  */
 #define HTTP_LINE_MAX 8192   /* the request line, bytes */
 #define HTTP_HEAD_MAX 32768  /* the header block, bytes */

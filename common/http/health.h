@@ -11,8 +11,8 @@
  * of its loops (/healthz).  Ready means that every check is ok *and* was
  * confirmed lately, so a dependency that vanishes later turns it red although
  * nobody reports a failure.  Alive means that every loop turned lately; it
- * never looks outside, else an outage would restart the whole pool (ecosystem,
- * section 5).  Any thread; registration is for start-up.
+ * never looks outside, else an outage would restart the whole pool
+ * (docs/operation.md, section 5).  Any thread; registration is for start-up.
  */
 struct health;
 struct health_check;

@@ -11,7 +11,7 @@
  * A request's target: cut at '/' first, then each segment percent-decoded once,
  * strictly; the result must be UTF-8 without control characters.  %2F never
  * separates, and nothing is normalised: "//", "." and "..", a slash at the end
- * are segments like others (HTTP contract, section 10).
+ * are segments like others (docs/http.md, section 10).
  */
 #define HTTP_SEGMENTS_MAX 32
 #define HTTP_PARAMETERS_MAX 1200

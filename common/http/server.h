@@ -13,10 +13,9 @@
 
 /*
  * An HTTP/1.1 server on a loop: framing, limits, deadlines, keep-alive and
- * pipelining of the HTTP contract, section 10.  A request is handed over when
- * it is complete; whoever has it answers at once or keeps it as long as it
- * likes (no thread waits) and answers later.  All calls are made on the loop's
- * thread.
+ * pipelining of docs/http.md, section 10.  A request is handed over when it is
+ * complete; whoever has it answers at once or keeps it as long as it likes (no
+ * thread waits) and answers later.  All calls are made on the loop's thread.
  */
 struct http_server;
 struct http_request;

@@ -8,7 +8,7 @@
 #include "common/json/node.h"
 
 /*
- * Writes JSON into a buffer without spaces.  Canonical JSON (semantics,
+ * Writes JSON into a buffer without spaces.  Canonical JSON (docs/semantics.md,
  * section 5) is this with members written in ascending order of their names:
  * strings are UTF-8, escaped only where JSON demands it.  Commas are placed by
  * the functions: a value after a value gets one.

@@ -75,8 +75,8 @@ struct kafka_settings {
 const char *kafka_library_version(void);
 
 /*
- * Which partition a key belongs to: Java's default, murmur2 (delivery
- * protocol, H1), so that a key sits where other clients put it.
+ * Which partition a key belongs to: Java's default, murmur2 (docs/delivery.md,
+ * H1), so that a key sits where other clients put it.
  */
 int32_t kafka_partition_of(struct text key, int32_t partitions);
 

@@ -14,7 +14,7 @@
  * that the caller names.  It never commits: offsets move in transactions only
  * (kafka_transaction), or are kept elsewhere.  One thread per consumer, but for
  * kafka_consumer_wake and kafka_records_release, which any thread may call.
- * Source: delivery protocol, sections 4, 8 and 9.
+ * Source: docs/delivery.md, sections 4, 8 and 9.
  */
 struct kafka_consumer;
 struct kafka_group; /* generation and member id at one moment */
@@ -211,8 +211,8 @@ bool kafka_consumer_is_joined(const struct kafka_consumer *consumer);
 
 /*
  * The group's generation now.  Take it when a batch is cut, never when its
- * offsets are sent (delivery protocol, section 9).  The caller destroys it,
- * from any thread.  NULL with ERROR_ABORT: not a member.
+ * offsets are sent (docs/delivery.md, section 9).  The caller destroys it, from
+ * any thread.  NULL with ERROR_ABORT: not a member.
  */
 struct kafka_group *kafka_consumer_group(
     struct kafka_consumer *consumer, struct error *err);

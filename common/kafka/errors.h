@@ -6,8 +6,8 @@
 #include "common/base/error.h"
 
 /*
- * librdkafka's errors -> what the caller must do: one table (delivery
- * protocol, section 5).  Pure; any thread.
+ * librdkafka's errors -> what the caller must do: one table (docs/delivery.md,
+ * section 5).  Pure; any thread.
  */
 
 /* What was under way when the error came. */

@@ -16,7 +16,7 @@
  *     create -> open -> [ begin -> produce... -> send_offsets -> commit ]... ->
  * destroy
  *
- * Rebuild rule (delivery protocol, section 5): it is used again only after a
+ * Rebuild rule (docs/delivery.md, section 5): it is used again only after a
  * clean commit.  After any failure, and after a commit with
  * kafka_transaction_is_suspect, it is destroyed and created anew; the new epoch
  * fences whatever of the old one is still on its way.

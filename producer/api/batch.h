@@ -10,7 +10,7 @@
 /*
  * The body of a getBatch: [{"<member>": rid}, …], 1 to `max` of them.  `rids`
  * come ascending and once each, in the call's arena.  False: the call has been
- * refused (HTTP contract, section 5).
+ * refused (docs/http.md, section 5).
  */
 bool http_batch_read(struct http_call *call, const char *member, size_t max,
     struct text_list *rids);

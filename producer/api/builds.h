@@ -5,7 +5,7 @@
 
 /*
  * Builds, from the view: the event that requested each and what was reported of
- * it since (HTTP contract, section 4).  A build is visible with its schedule.
+ * it since (docs/http.md, section 4).  A build is visible with its schedule.
  * On a pool thread, by http_call_do.
  */
 call_work_function http_builds_get;       /* GET builds/{rid} */

@@ -4,7 +4,7 @@
 #include "producer/http/call.h"
 
 /*
- * Changing schedules (HTTP contract, section 3).  Each change is one
+ * Changing schedules (docs/http.md, section 3).  Each change is one
  * compare-and-set, tried again when another came between, and one log event
  * schedule_changed.  All run on a pool thread, by http_call_do.
  */

@@ -9,7 +9,7 @@
 
 /*
  * A schedule as clients send it, to create or replace one, made a version as it
- * is stored (HTTP contract, section 4): what is left out gets its default, a
+ * is stored (docs/http.md, section 4): what is left out gets its default, a
  * null is as good as left out, anything unknown is refused by name.  The
  * version is checked by the readers that the worker uses, so what is stored can
  * be planned.  Pure.

@@ -5,7 +5,7 @@
 #include "producer/runs/feed.h"
 
 /*
- * GET …/runEvents: each finished run as a server-sent event (HTTP contract,
+ * GET …/runEvents: each finished run as a server-sent event (docs/http.md,
  * section 9), resumable at any replica.
  *
  *   result_feed ─> http_events_news ─> ring ─┬─> audiences ─> streams

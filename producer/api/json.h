@@ -7,7 +7,7 @@
 #include "producer/base/profile.h"
 
 /*
- * Schedules and versions as clients see them (HTTP contract, section 4), in a
+ * Schedules and versions as clients see them (docs/http.md, section 4), in a
  * profile's shape: defaults filled in, optional values absent, no trigger that
  * the profile's clients could not decode.  -1 with ERROR_FATAL (70) if what is
  * stored is not of our form; `out` may have grown by then.

@@ -11,7 +11,7 @@
 
 /*
  * What a request's headers ask of a run: Idempotency-Key, Prefer: wait, and the
- * trace context for the Kafka record (HTTP contract, sections 1 and 7).  Pure.
+ * trace context for the Kafka record (docs/http.md, sections 1 and 7).  Pure.
  */
 
 /*

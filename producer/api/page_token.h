@@ -10,8 +10,8 @@
 
 /*
  * The token of the next page: a place in a schedule's list of runs and a
- * truncated HMAC over schedule and place, in base64url (keyspace, section 5,
- * "Pages").  Whoever has one can't make another.  Pure.
+ * truncated HMAC over schedule and place, in base64url (docs/keyspace.md,
+ * section 5, "Pages").  Whoever has one can't make another.  Pure.
  */
 void page_token_write(const uint8_t key[PAGE_KEY_SIZE],
     struct text schedule_rid, const char place[RUN_PLACE_SIZE],

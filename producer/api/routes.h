@@ -6,8 +6,8 @@
 #include "common/http/server.h"
 
 /*
- * Method × path × scope × preview → handler: one table (HTTP contract, section
- * 3), and the checks that all routes share, in the contract's order.
+ * Method × path × scope × preview → handler: one table (docs/http.md, section
+ * 3), and the checks that all routes share, in the order given there.
  */
 struct http_app;
 

@@ -10,7 +10,7 @@
 #include "producer/runs/waiters.h"
 
 /*
- * Runs: asking for one, reading one, waiting for its result (HTTP contract,
+ * Runs: asking for one, reading one, waiting for its result (docs/http.md,
  * section 7).
  *
  *   POST  ─> pool: head, rights, pin, store pending ─> publish ─> broker has it

@@ -6,8 +6,8 @@
 #include "producer/http/call.h"
 
 /*
- * Reading schedules and their versions (HTTP contract, section 3).  All run on
- * a pool thread, by http_call_do.
+ * Reading schedules and their versions (docs/http.md, section 3).  All run on a
+ * pool thread, by http_call_do.
  */
 
 /*

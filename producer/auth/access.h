@@ -13,7 +13,7 @@
 #include "schemas/stored/schedule.h"
 
 /*
- * What a caller may do with schedules (HTTP contract, section 5, "Rights"): the
+ * What a caller may do with schedules (docs/http.md, section 5, "Rights"): the
  * least of his roles over a schedule's projects.  The projects stand beside the
  * head and are computed anew when the catalogue has changed, so a check costs
  * no walk.  On a pool thread; everything goes to the arena.  All functions:

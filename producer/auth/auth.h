@@ -11,7 +11,7 @@
 
 /*
  * Who asks: the request's one bearer token (RFC 6750) becomes a caller, by
- * http.auth: key set, token file or nobody at all (HTTP contract, section 6).
+ * http.auth: key set, token file or nobody at all (docs/http.md, section 6).
  * On the loop's thread; a check never blocks.
  */
 struct http_auth;
@@ -38,9 +38,10 @@ enum http_verdict {
 };
 
 /*
- * Judges a request.  `*reason` is a literal of the contract's list (MALFORMED,
- * TOO_LONG, SIGNATURE …) with VERDICT_REFUSED.  `wait` must live until its call
- * if it comes to VERDICT_WAIT, and be the same for the second check.
+ * Judges a request.  `*reason` is a literal of the list in docs/http.md,
+ * section 6 (MALFORMED, TOO_LONG, SIGNATURE …), with VERDICT_REFUSED.  `wait`
+ * must live until its call if it comes to VERDICT_WAIT, and be the same for the
+ * second check.
  */
 enum http_verdict http_auth_check(struct http_auth *auth,
     const struct http_head *head, struct http_caller *caller,

@@ -8,8 +8,8 @@
 #include "common/crypto/rid.h"
 
 /*
- * Who calls and what for: what a bearer token stands for (HTTP contract,
- * section 6).  Pure.
+ * Who calls and what for: what a bearer token stands for (docs/http.md, section
+ * 6).  Pure.
  */
 enum http_scope { SCOPE_NONE = 0, SCOPE_READ = 1, SCOPE_WRITE = 2 };
 

@@ -8,9 +8,9 @@
 #include "producer/auth/key_set.h"
 
 /*
- * Judges a JSON Web Token (RFC 7519, 7515, 8725) by the rules of the HTTP
- * contract, section 6.  Only RS256 and ES256; what the token says of keys
- * (`jwk`, `jku`, `x5u`, `x5c`) is not looked at.  Pure.
+ * Judges a JSON Web Token (RFC 7519, 7515, 8725) by the rules of docs/http.md,
+ * section 6.  Only RS256 and ES256; what the token says of keys (`jwk`, `jku`,
+ * `x5u`, `x5c`) is not looked at.  Pure.
  */
 enum jwt_verdict {
 	JWT_OK,
@@ -41,7 +41,7 @@ enum jwt_verdict jwt_check(const struct jwt_rules *rules,
     const struct key_set *keys, struct text token, int64_t now_ms,
     struct http_caller *caller);
 
-/* "EXPIRED": as the contract writes it. */
+/* "EXPIRED": as docs/http.md, section 6, writes it. */
 const char *jwt_reason(enum jwt_verdict verdict);
 
 #endif

@@ -14,8 +14,8 @@
 /*
  * Tokens judged by the key set of the day: the set is replaced as a whole when
  * its source has another, stays while the source is away, and what was found
- * good is remembered until it expires or the set changes (HTTP contract,
- * section 6).  The loop's thread only.
+ * good is remembered until it expires or the set changes (docs/http.md, section
+ * 6).  The loop's thread only.
  */
 struct jwt_auth;
 

@@ -10,7 +10,7 @@
 /*
  * A JSON Web Key Set (RFC 7517) as far as tokens need it: its RSA and P-256
  * keys for signatures.  Other keys are passed over; a set without one that can
- * be used is an error, never "no authentication" (HTTP contract, section 6).
+ * be used is an error, never "no authentication" (docs/http.md, section 6).
  */
 struct key_set;
 

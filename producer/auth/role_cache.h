@@ -9,9 +9,9 @@
 
 /*
  * What users may do in projects, of one generation of the catalogue.  A
- * generation never changes once it is published (keyspace, section 3), so what
- * is remembered of it is true as long as it is the current one, which the
- * caller has just read.  Bounded; one thread.
+ * generation never changes once it is published (docs/keyspace.md, section 3),
+ * so what is remembered of it is true as long as it is the current one, which
+ * the caller has just read.  Bounded; one thread.
  */
 struct role_cache;
 

@@ -8,9 +8,9 @@
 #include "common/http/server.h"
 
 /*
- * The adapter's metrics (ecosystem, section 4).  Routes are patterns, never
- * what a request said; methods that we don't serve are "other".  On the loop's
- * thread.
+ * The adapter's metrics (docs/operation.md, section 4).  Routes are patterns,
+ * never what a request said; methods that we don't serve are "other".  On the
+ * loop's thread.
  */
 struct http_counters;
 

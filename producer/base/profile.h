@@ -7,8 +7,8 @@
 #include "common/http/head.h"
 
 /*
- * Contract profiles: which generation of the published clients an answer is
- * for (HTTP contract, section 2).
+ * Contract profiles: which generation of the published clients an answer is for
+ * (docs/http.md, section 2).
  */
 enum http_profile {
 	PROFILE_DOC,      /* the page, curl, Python 1.0 to 1.8 */

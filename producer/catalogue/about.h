@@ -11,8 +11,9 @@
 #include "schemas/stored/schedule.h"
 
 /*
- * What is kept of a schedule for people and for rights: hash `i` (keyspace,
- * section 2).  Texts are borrowed, after a parse from the arena.
+ * What is kept of a schedule for people and for rights: hash `i`
+ * (docs/keyspace.md, section 2).  Texts are borrowed, after a parse from the
+ * arena.
  */
 #define DISPLAY_NAME_MAX 255 /* characters */
 #define DESCRIPTION_MAX 4096

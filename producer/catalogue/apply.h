@@ -14,7 +14,7 @@
  * Loads a checked catalogue: merged with what is stored, written beside it as a
  * new generation, and published by one script, so that a worker sees the old
  * one or the new one whole.  Killed before that, nothing has happened and
- * leftovers expire (keyspace, section 3).
+ * leftovers expire (docs/keyspace.md, section 3).
  */
 struct apply_settings {
 	struct redis *redis;

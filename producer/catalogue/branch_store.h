@@ -15,7 +15,7 @@
 /*
  * Branches of datasets in Redis (hash `h`): read, and changed by one script
  * that compares what was read, so that no commit, build or apply in between is
- * overwritten (keyspace, section 4).
+ * overwritten (docs/keyspace.md, section 4).
  */
 struct branch_change {
 	struct text dataset; /* in: its RID */

@@ -9,8 +9,9 @@
 #include "schemas/stored/world.h"
 
 /*
- * A Catalogue document (semantics, section 5), checked whole and turned into
- * what is stored (keyspace, section 1).  Everything is in the reader's arena.
+ * A Catalogue document (docs/semantics.md, section 5), checked whole and turned
+ * into what is stored (docs/keyspace.md, section 1).  Everything is in the
+ * reader's arena.
  */
 struct file_version {
 	struct schedule_version version;

@@ -13,8 +13,8 @@
 
 /*
  * One schedule in Redis: its head, what is kept about it, its versions
- * (keyspace, section 2).  A change is one script that holds the head it saw: if
- * that has moved, nothing is written and it is read again.  One thread.
+ * (docs/keyspace.md, section 2).  A change is one script that holds the head it
+ * saw: if that has moved, nothing is written and it is read again.  One thread.
  */
 struct schedule_store {
 	struct redis *redis;             /* borrowed; connected by the caller */

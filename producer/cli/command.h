@@ -16,7 +16,7 @@
  * its own arguments by command_parse (global flags may stand there too), does
  * the work, prints results to stdout and returns the exit code.
  */
-enum command_exit { /* ecosystem, section 1 */
+enum command_exit { /* docs/operation.md, section 1 */
 	EXIT_DONE = 0,
 	EXIT_NO = 1,          /* done, but the answer is no */
 	EXIT_WRONG_USAGE = 2, /* usage or configuration */

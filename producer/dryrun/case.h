@@ -14,8 +14,8 @@
 #include "worker/plan/planner.h"
 
 /*
- * A plan from documents: World, Version and Request (semantics, section 5) in,
- * outcome out.  The same planner as the worker's, fed from files.
+ * A plan from documents: World, Version and Request (docs/semantics.md, section
+ * 5) in, outcome out.  The same planner as the worker's, fed from files.
  */
 struct plan_case {
 	struct arena *arena; /* holds what is read and planned */

@@ -13,7 +13,7 @@
  * Reads results again that the ring holds no more, for subscribers who resume:
  * a slice at a time, at most 8 slices at once, in the order in which they were
  * asked for, so that one who is far behind doesn't keep the others waiting
- * (keyspace, section 5).
+ * (docs/keyspace.md, section 5).
  *
  *   loop: event_replay_ask ─> queue ─> reader thread ─> done, on the loop
  */

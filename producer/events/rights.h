@@ -6,9 +6,9 @@
 
 /*
  * Which subscriber may see which schedule: looked up on the pool, many at a
- * time, and remembered for catalogue.poll per caller and schedule (keyspace,
- * section 5).  While Redis does not answer nothing becomes visible, and what is
- * asked is asked again.  On the loop's thread.
+ * time, and remembered for catalogue.poll per caller and schedule
+ * (docs/keyspace.md, section 5).  While Redis does not answer nothing becomes
+ * visible, and what is asked is asked again.  On the loop's thread.
  */
 struct event_rights;
 

@@ -10,7 +10,7 @@
 
 /*
  * The errors of the API: status, errorCode and errorName of each, and the
- * envelope they travel in (HTTP contract, section 5).
+ * envelope they travel in (docs/http.md, section 5).
  */
 enum api_error {
 	API_PREVIEW_ONLY,

@@ -14,10 +14,10 @@
 
 /*
  * What a build system reports of a build: finished, so that its outputs have
- * new heads and a record of what they were built from, or failed (keyspace,
- * section 4).  The mark on the build and the heads are written by one script on
- * `redis`; a run view in a Redis of its own is told afterwards, and repeating
- * the report mends what a crash in between left out.
+ * new heads and a record of what they were built from, or failed
+ * (docs/keyspace.md, section 4).  The mark on the build and the heads are
+ * written by one script on `redis`; a run view in a Redis of its own is told
+ * afterwards, and repeating the report mends what a crash in between left out.
  */
 struct build_report {
 	struct redis *redis; /* of the catalogue; connected */

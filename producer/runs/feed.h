@@ -15,7 +15,7 @@
  * The fan-out's source: a thread that reads all partitions of the results topic
  * without a group, from a little before their ends, and posts what it finds to
  * the loop, for those who wait or subscribe here, once the fold has it in the
- * view (keyspace, section 5).
+ * view (docs/keyspace.md, section 5).
  */
 struct result_feed;
 

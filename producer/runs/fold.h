@@ -12,7 +12,7 @@
 /*
  * A thread that folds results and builds into the run view.  Replicas share the
  * partitions by a group, but the position is Redis's `f`, not the group's
- * offset: repeating is harmless (keyspace, section 5).
+ * offset: repeating is harmless (docs/keyspace.md, section 5).
  */
 struct view_fold;
 

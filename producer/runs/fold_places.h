@@ -13,7 +13,8 @@
  * Where the fold stands in each of its partitions.  Redis's `f` decides, not
  * the group's offset: after a restart, a rebalance, a flush or a failover to a
  * stale replica the fold goes on where `f` says, or without one where records
- * are young enough for the view (keyspace, section 5).  The fold's thread.
+ * are young enough for the view (docs/keyspace.md, section 5).  The fold's
+ * thread.
  */
 struct fold_place {
 	char *topic; /* ours */

@@ -11,7 +11,7 @@
  * A place in the whole results topic: for each partition the offset that comes
  * next.  As a text it is the id of a server-sent event, which any replica
  * understands: base64url of a version byte, a varint with the number of
- * partitions and a varint for each (keyspace, section 5).  Pure.
+ * partitions and a varint for each (docs/keyspace.md, section 5).  Pure.
  */
 #define EVENT_PARTITIONS_MAX 10000
 

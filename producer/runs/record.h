@@ -13,7 +13,7 @@
 
 /*
  * A run as the run view keeps it and as clients see it: pending, or with its
- * result (keyspace, section 1, `r`; HTTP contract, section 4).
+ * result (docs/keyspace.md, section 1, `r`; docs/http.md, section 4).
  */
 enum run_state { RUN_PENDING, RUN_IGNORED, RUN_SUBMITTED, RUN_FAILED };
 

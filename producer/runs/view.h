@@ -12,9 +12,10 @@
 
 /*
  * The run view in Redis: runs with or without a result, each schedule's list of
- * runs, builds, and how far the topics have been folded (keyspace, section 5).
- * All functions connect when needed and block for a round trip or two; kinds of
- * all: ERROR_RETRY Redis does not answer, ERROR_FATAL not our keyspace.
+ * runs, builds, and how far the topics have been folded (docs/keyspace.md,
+ * section 5).  All functions connect when needed and block for a round trip or
+ * two; kinds of all: ERROR_RETRY Redis does not answer, ERROR_FATAL not our
+ * keyspace.
  */
 struct run_view {
 	struct redis *redis; /* borrowed; one thread */

@@ -11,9 +11,9 @@
 /*
  * A writer's schema, compiled once for walking its bytes: bounds-checked, not
  * recursive, in time linear in the bytes.  avro-c parses the schema; no byte of
- * a record reaches avro-c that a walk has not passed, because it allocates what
- * a length says, and accepts enum indexes, booleans and trailing bytes that
- * Avro's specification does not (library findings).
+ * a record reaches avro-c that a walk has not passed, because avro-c 1.11.1
+ * allocates what a length says and keeps it when it fails, and accepts enum
+ * indexes, booleans and trailing bytes that Avro's specification does not.
  *
  * A layout may be walked by any number of threads.
  */

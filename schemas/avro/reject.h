@@ -2,8 +2,9 @@
 #define SCHEDRUN_SCHEMAS_AVRO_REJECT_H
 
 /*
- * Why a record's bytes are not a message of ours: the reasons of the fault
- * matrix, section 2, in its order.  A rejection is about this record only.
+ * Why a record's bytes are not a message of ours: the reasons of
+ * docs/faults.md, section 2, in its order.  A rejection is about this record
+ * only.
  */
 enum reject {
 	REJECT_EMPTY,

@@ -7,9 +7,9 @@
 #include "schemas/stored/document.h"
 
 /*
- * Reads a Request document (semantics, section 5).  `created_time` is the text
- * as it was written, which an outcome echoes; the request has it in ms (0 if it
- * is before 1970).  Texts are copied to the reader's arena.
+ * Reads a Request document (docs/semantics.md, section 5).  `created_time` is
+ * the text as it was written, which an outcome echoes; the request has it in ms
+ * (0 if it is before 1970).  Texts are copied to the reader's arena.
  */
 void request_document_read(struct reader *reader, const struct place *place,
     const struct json *node, struct run_request *request,

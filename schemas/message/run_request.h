@@ -32,7 +32,7 @@ struct layout *run_request_layout(
 
 /*
  * Reads a body (behind the frame) written by that schema and checks the fields
- * (fault matrix, section 2).  `run` is the run's id, the function of schedule
+ * (docs/faults.md, section 2).  `run` is the run's id, the function of schedule
  * and request.  0, or -1 with a rejection.  Any thread.
  */
 int run_request_decode(const struct layout *layout, struct text body,

@@ -11,9 +11,9 @@
 #include "schemas/stored/world.h"
 
 /*
- * Elements of the catalogue: as they stand in a World document (semantics,
- * section 5) and as they are stored (keyspace, section 1).  A stored value is
- * checked as hostile input, by the same readers.
+ * Elements of the catalogue: as they stand in a World document
+ * (docs/semantics.md, section 5) and as they are stored (docs/keyspace.md,
+ * section 1).  A stored value is checked as hostile input, by the same readers.
  */
 
 /* Branches: member of a dataset, and the whole value of hash `h`. */

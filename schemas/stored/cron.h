@@ -7,7 +7,7 @@
 
 /*
  * Cron expressions of a time trigger: minute, hour, day of month, month, day of
- * week (HTTP contract, section 5, InvalidTimeTrigger).  Only their form is
+ * week (docs/http.md, section 5, InvalidTimeTrigger).  Only their form is
  * looked at: whoever fires triggers interprets them.
  */
 #define CRON_SIZE_MAX 200

@@ -14,7 +14,7 @@
  * Reading documents: each value is checked where it stands, every fault is kept
  * with its JSON path, and reading goes on, so that a person sees all of them at
  * once.  After the last read a document is good if and only if it has no fault.
- * Rules: semantics, section 5.
+ * Rules: docs/semantics.md, section 5.
  */
 #define DOCUMENT_DEPTH_MAX 64
 #define DOCUMENT_TEXT_MAX 200

@@ -12,10 +12,10 @@
 #include "schemas/stored/document.h"
 
 /*
- * A schedule's version as stored and as in documents (semantics, section 5):
- * parse, check, write.  Lists are ascending and without repeats, but for
- * fallback_branches, whose order counts and whose repeats are an error that the
- * planner names.
+ * A schedule's version as stored and as in documents (docs/semantics.md,
+ * section 5): parse, check, write.  Lists are ascending and without repeats,
+ * but for fallback_branches, whose order counts and whose repeats are an error
+ * that the planner names.
  */
 enum target_type { TARGET_MANUAL, TARGET_UPSTREAM, TARGET_CONNECTING };
 enum scope_type { SCOPE_PROJECT, SCOPE_USER };

@@ -8,8 +8,8 @@
 #include "schemas/stored/document.h"
 
 /*
- * Triggers: when a schedule runs by itself (HTTP contract, section 4).  Kept
- * for those who fire them, never interpreted here; the API takes and shows only
+ * Triggers: when a schedule runs by itself (docs/http.md, section 4).  Kept for
+ * those who fire them, never interpreted here; the API takes and shows only
  * well-formed ones.  `and` and `or` nest.
  */
 enum trigger_type {

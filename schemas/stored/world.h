@@ -102,7 +102,8 @@ struct world_user {
 	bool damaged;
 };
 
-struct world_limits { /* already capped to the hard limits of semantics 6 */
+/* Already capped to the hard limits of docs/semantics.md, section 6. */
+struct world_limits {
 	int32_t max_jobs, max_inputs;
 	int32_t max_retries;
 };

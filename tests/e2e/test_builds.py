@@ -88,7 +88,7 @@ def wait_folded(system, build):
 
 
 def new_transaction(build, key, output):
-    """What the paper makes of a job's output, computed here anew."""
+    """What docs/keyspace.md, section 4, makes of a job's output, computed here anew."""
     job = "ri.foundry.main.job." + uuid5("job", build, key)
     return "ri.foundry.main.transaction." + uuid5("transaction", job, output)
 

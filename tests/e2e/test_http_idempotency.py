@@ -48,7 +48,7 @@ def key():
 
 
 def request_id(user, schedule, key):
-    """Recomputed from the contract's words."""
+    """Recomputed from the words of docs/http.md, section 7."""
     joined = b"".join(struct.pack(">i", len(part)) + part.encode()
                       for part in (user, schedule, key))
     return "http:" + hashlib.sha256(joined).hexdigest()

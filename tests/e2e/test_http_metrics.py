@@ -14,7 +14,7 @@ from adapters import API, READ, WRITE, Adapter
 from programs import wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
-# Everything that `ecosystem` promises of the adapter; all there at the first scrape.
+# All that docs/operation.md, section 4, promises of the adapter; there at the first scrape.
 SERIES = {
     "schedrun_build_info", "schedrun_log_lines_suppressed_total", "schedrun_dependency_up",
     "schedrun_redis_round_trip_seconds", "schedrun_redis_errors_total",

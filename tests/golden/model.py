@@ -1,6 +1,6 @@
 """The semantics of a schedule run, as plainly as it can be said.
 
-Written from the paper's sentences, not from the planner's code: sets and loops,
+Written from the sentences of docs/semantics.md, not from the planner's code: sets and loops,
 no thought of speed.  What differs between the two is a bug in one of them.
 """
 

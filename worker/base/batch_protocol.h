@@ -7,7 +7,7 @@
  * The batch protocol as two tables, phase x event -> action and next phase, and
  * nothing else: no I/O, no clock.  The pipeline carries the actions out and
  * tells what came of them as the next event; a simulator can do the same under
- * faults.  Source: delivery protocol, sections 4, 5 and 9.
+ * faults.  Source: docs/delivery.md, sections 4, 5 and 9.
  *
  * Stage A, the intake, fills a batch, claims, plans and hands it over:
  *

@@ -8,8 +8,8 @@
 #include "worker/base/batch.h"
 
 /*
- * The worker's series (ecosystem, section 4): all registered at start with 0,
- * counted per batch and not per record.  Any thread.
+ * The worker's series (docs/operation.md, section 4): all registered at start
+ * with 0, counted per batch and not per record.  Any thread.
  */
 enum stage {
 	STAGE_POLL,

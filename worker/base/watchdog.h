@@ -9,7 +9,7 @@
  * safe at any point and librdkafka's calls have been seen to overrun their
  * time-outs for minutes.  A loop that makes no progress is a bug of ours and
  * aborts, for the core and its stack.  Time in which the whole process stood
- * still, by SIGSTOP say, counts for neither.  Source: delivery protocol,
+ * still, by SIGSTOP say, counts for neither.  Source: docs/delivery.md,
  * sections 5 and 9.
  */
 enum watchdog_who { WATCHDOG_INTAKE, WATCHDOG_COMMIT, WATCHDOG_WHO };

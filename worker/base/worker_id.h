@@ -7,7 +7,7 @@
  * The name of this worker, stable over restarts, so that a restarted worker
  * ends its own leftovers at once: worker.id, else the host's name and the
  * lowest slot whose lock file (in $RUNTIME_DIRECTORY or /tmp) nobody holds.
- * Source: delivery protocol, section 8.
+ * Source: docs/delivery.md, section 8.
  *
  * Returns the name, to be freed; the lock lives as long as the process.  NULL
  * with ERROR_FATAL (78).

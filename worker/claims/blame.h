@@ -9,8 +9,8 @@
 #include "worker/claims/claims.h"
 
 /*
- * A script's WRONGTYPE doesn't name the key (keyspace, section 6): finds out by
- * TYPE which of a chunk's keys it is.
+ * A script's WRONGTYPE doesn't name the key (docs/keyspace.md, section 6):
+ * finds out by TYPE which of a chunk's keys it is.
  */
 struct claims_blame {
 	struct redis *redis;      /* with nothing in flight */

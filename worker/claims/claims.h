@@ -16,7 +16,7 @@
  * mark proves all claims below it.  Chunks go out in order, each one's expected
  * mark being the end of the one before; up to CLAIMS_IN_FLIGHT may be
  * unanswered.  Repeating a chunk is safe.  Thread: stage A only.  Source:
- * delivery protocol, sections 2 and 3.
+ * docs/delivery.md, sections 2 and 3.
  *
  * Errors of all calls:
  *   ERROR_RETRY  Redis did not answer; what it did is unknown

@@ -12,7 +12,7 @@
  * below this offset has had its claim executed") and the attempts key, for
  * records that kill their worker.  The claim script moves marks; here they are
  * only looked at, and set down for a topic that was made anew.  Thread: stage A
- * only.  Source: delivery protocol, sections 2 and 7.
+ * only.  Source: docs/delivery.md, sections 2 and 7.
  *
  * Errors: ERROR_RETRY, Redis did not answer; ERROR_FATAL, credentials (77).
  */

@@ -12,7 +12,7 @@
  * What a claim says and what follows from it; pure.  A claim names the record
  * that may answer a request by its place in the topic, never a worker: whoever
  * gets the record again after a crash finds itself and goes on.  Source:
- * delivery protocol, sections 2 and 3.
+ * docs/delivery.md, sections 2 and 3.
  */
 #define CLAIM_VALUE_SIZE 18 /* partition, offset, timestamp, fingerprint */
 #define CLAIM_SHARD_SIZE 3

@@ -8,8 +8,9 @@
 
 /*
  * Records that can't have a result: they go to the DLQ byte by byte as they
- * came, with headers that say why (ecosystem, section 6; fault matrix, section
- * 2).  The reasons are a closed list, which is also a metric's label.
+ * came, with headers that say why (docs/operation.md, section 6;
+ * docs/faults.md, section 2).  The reasons are a closed list, which is also a
+ * metric's label.
  */
 
 /*

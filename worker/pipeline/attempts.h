@@ -18,8 +18,8 @@
  * it is looked at; the one that is found noted for the sixth time is given up.
  * So a crash loop ends after five restarts, wherever in a batch its cause is.
  * Notes say what was survived, so such a batch is planned only when the one
- * before it is committed.
- * Thread: stage A only.  Source: delivery protocol, section 7.
+ * before it is committed.  Thread: stage A only.  Source: docs/delivery.md,
+ * section 7.
  *
  * Errors: those of worker/marks.
  */

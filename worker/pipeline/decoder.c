@@ -5,7 +5,7 @@
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
 
-/* The reasons of both enumerations are the fault matrix's, in its order. */
+/* Both enumerations have the reasons of docs/faults.md, section 2, in order. */
 _Static_assert((int)REJECT_EMPTY == (int)DEAD_EMPTY, "same order");
 _Static_assert(
     (int)REJECT_WRONG_SCHEMA == (int)DEAD_WRONG_SCHEMA, "same order");

@@ -18,7 +18,7 @@
 /*
  * What stage A does with a batch: fill it from Kafka, take claims while it
  * fills, judge them, plan, encode.  The pipeline decides when; here is how.
- * Thread: stage A.  Source: delivery protocol, sections 3, 4 and 7.
+ * Thread: stage A.  Source: docs/delivery.md, sections 3, 4 and 7.
  */
 #define INTAKE_PARTITIONS_MAX 1024 /* assigned to one worker */
 /* For the watchdog: a call of the consumer's, with what it calls of ours. */

@@ -12,7 +12,7 @@
  * The worker's two stages and the slot between them: this thread is stage A
  * (poll, claim, plan, encode), worker/committer is stage B (one transaction).
  * What to do next is said by the tables of worker/batch_protocol.  Source:
- * delivery protocol, sections 4 to 9.
+ * docs/delivery.md, sections 4 to 9.
  */
 struct pipeline;
 

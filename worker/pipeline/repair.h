@@ -12,7 +12,7 @@
  * Redis went back in time: the claims above a partition's mark are lost.  They
  * are taken again, in order, from the request topic, which lost nothing: no
  * produce, no commit.  The script moves the mark along, so a crash resumes.
- * Source: delivery protocol, section 3.
+ * Source: docs/delivery.md, section 3.
  */
 struct repair;
 

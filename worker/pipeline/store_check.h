@@ -12,7 +12,7 @@
  * Whether this Redis may be worked with: it is ours, for this Kafka cluster, it
  * holds a catalogue, takes writes and never evicts.  Asked at start, after each
  * reconnect and each minute.  An empty Redis means "not ready", never "schedule
- * not found".  Source: delivery protocol, sections 3 and 7; keyspace,
+ * not found".  Source: docs/delivery.md, sections 3 and 7; docs/keyspace.md,
  * section 1.
  */
 struct store_check {

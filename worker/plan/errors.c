@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* semantics, section 4, row by row. */
+/* docs/semantics.md, section 4, row by row. */
 static const struct {
 	const char *cause;
 	int32_t phase;

@@ -192,7 +192,7 @@ bool graph_knows(struct graph *graph, struct graph_dataset *dataset);
 bool graph_resolves(
     struct graph *graph, uint32_t dataset, const struct world_spec **damaged);
 
-/* The branch that an input reads (semantics, section 1); NULL: none. */
+/* The branch that an input reads (docs/semantics.md, section 1); NULL: none. */
 const struct branch *graph_read(
     const struct graph *graph, const struct graph_job *job, uint32_t input);
 

@@ -6,7 +6,7 @@
 #include "schemas/stored/world.h"
 #include "worker/plan/planner.h"
 
-/* Listings, and what goes into them (semantics, section 3). */
+/* Listings, and what goes into them (docs/semantics.md, section 3). */
 
 /* Gathers a listing: counts, and keeps the smallest.  Each text comes once. */
 struct lister {

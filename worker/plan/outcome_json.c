@@ -3,8 +3,8 @@
 #include "worker/plan/planner.h"
 
 /*
- * The outcome document (semantics, section 5).  Canonical: members are written
- * in ascending order of their names.
+ * The outcome document (docs/semantics.md, section 5).  Canonical: members are
+ * written in ascending order of their names.
  */
 static void
 put_id(struct buffer *out, struct text prefix, const struct uuid *uuid)

@@ -2,7 +2,7 @@
 
 #include "worker/plan/internal.h"
 
-#define NAMED_MAX 10000 /* semantics, section 6 */
+#define NAMED_MAX 10000 /* docs/semantics.md, section 6 */
 #define FALLBACKS_MAX 16
 
 typedef enum verdict phase(struct plan *plan);

@@ -14,8 +14,8 @@
 #include "schemas/stored/world.h"
 
 /*
- * The planner: what one run request leads to (the semantics paper).  Pure:
- * values in, outcome out; no I/O, no clock, no randomness, no recursion, no
+ * The planner: what one run request leads to (docs/semantics.md).  Pure: values
+ * in, outcome out; no I/O, no clock, no randomness, no recursion, no
  * memory but the arena's.  A plan over a partial world stops where it needs to
  * know more and goes on where it stopped, so its cost follows what it touches.
  */
@@ -148,8 +148,9 @@ const struct outcome *plan_internal(struct arena *arena,
     const char *cause, struct text description);
 
 /*
- * The outcome document of semantics, section 5, as canonical JSON without a
- * line break.  `created_time` is echoed as the request document had it.
+ * The outcome document of docs/semantics.md, section 5, as canonical JSON
+ * without a line break.  `created_time` is echoed as the request document had
+ * it.
  */
 void outcome_write_json(const struct outcome *outcome,
     const struct run_request *request, struct text created_time,

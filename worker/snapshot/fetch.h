@@ -16,7 +16,8 @@
  * with care from then on (common/redis_bounded): what is large costs rounds and
  * never stands in the way.
  */
-#define FETCH_FIELDS_MAX 4000  /* of one command (keyspace, section 3) */
+/* Of one command (docs/keyspace.md, section 3). */
+#define FETCH_FIELDS_MAX 4000
 #define FETCH_VERSIONS_MAX 128 /* versions may be large */
 
 struct fetch_list {

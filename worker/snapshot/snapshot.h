@@ -17,9 +17,10 @@
  * and the planner's partial world, filled level by level in bulk for all plans
  * together.  Structure is of one catalogue generation from the first read to
  * the end of the batch; heads of schedules and datasets are read once per batch
- * (keyspace, sections 2 and 3).  Versions are cached for good, structure by
- * (generation, field), heads with their bytes, so that JSON is parsed on change
- * only; the caches are bounded together.  One thread at a time.
+ * (docs/keyspace.md, sections 2 and 3).  Versions are cached for good,
+ * structure by (generation, field), heads with their bytes, so that JSON is
+ * parsed on change only; the caches are bounded together.  One thread at a
+ * time.
  *
  *   snapshot_begin; snapshot_add (per plan); snapshot_read;
  *   plan_start for each with snapshot_world;

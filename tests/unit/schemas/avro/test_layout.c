@@ -323,7 +323,7 @@ test_resolution(void)
 	}
 }
 
-/* Ids of other messages of ours: row 6 of the fault matrix. */
+/* Ids of other messages of ours: docs/faults.md, section 2. */
 static void
 test_other_messages(void)
 {
