@@ -8,6 +8,7 @@
 #include "producer/api/lookup.h"
 #include "producer/api/options.h"
 #include "producer/http/call.h"
+#include "producer/runs/event.h"
 #include "producer/runs/view.h"
 
 #define LOOK_FIRST_MS 200 /* then doubled each time */
@@ -28,8 +29,8 @@ struct run_call {
 	 * here.
 	 */
 	bool working, hurry;
-	struct buffer late; /* a result that came meanwhile, in stored form */
-	bool is_news; /* the result came from the feed, not from the view */
+	/* The result as the feed told it, not the view; NULL: it hasn't. */
+	struct result_event *news;
 };
 
 static void look_again(struct run_call *run);
@@ -61,7 +62,6 @@ answer_run(struct run_call *run)
 	struct buffer body = { 0 };
 
 	run_waiters_remove(run->runs->waiters, &run->waiter);
-	buffer_finish(&run->late);
 	if (run->posted)
 		add_location(run);
 	if (run->posted && run->keyed && !run->at.stored)
@@ -74,6 +74,7 @@ answer_run(struct run_call *run)
 		    (struct text){ applied, (size_t)n });
 	}
 	run_record_write_api(&run->at.record, call->profile, &body);
+	result_events_free(run->news);
 	http_call_json(call, 200, &body);
 	buffer_finish(&body);
 }
@@ -82,7 +83,7 @@ static void
 drop_wait(struct run_call *run)
 {
 	run_waiters_remove(run->runs->waiters, &run->waiter);
-	buffer_finish(&run->late);
+	result_events_free(run->news);
 }
 
 static struct text
@@ -92,19 +93,6 @@ run_rid(struct run_call *run)
 
 	return (struct text){ rid,
 		rid_format(TEXT(RID_RUN_PREFIX), &run->at.record.id, rid) };
-}
-
-/* Takes a result over that the loop has seen; texts are copied. */
-static void
-adopt(struct run_call *run, struct text stored)
-{
-	struct run_record found;
-	struct error err;
-
-	if (run_record_parse(stored, run->call->arena, &found, &err) == 0) {
-		run->at.record = found;
-		run->is_news = true;
-	}
 }
 
 static void
@@ -131,7 +119,7 @@ finish(struct run_call *run)
 {
 	run_waiters_remove(run->runs->waiters, &run->waiter);
 	run->working = true;
-	if (!run->is_news ||
+	if (run->news == NULL ||
 	    http_call_try_work(run->call, keep_result, after_keep) != 0)
 		answer_run(run);
 }
@@ -142,11 +130,11 @@ on_found(struct run_waiter *waiter, const struct run_record *record)
 	struct run_call *run = (struct run_call *)(void *)((char *)waiter -
 	    offsetof(struct run_call, waiter));
 
-	buffer_reset(&run->late);
-	run_record_write(record, &run->late);
+	result_events_free(run->news);
+	run->news = result_event_create(record);
 	if (run->working)
-		return;
-	adopt(run, buffer_text(&run->late));
+		return; /* after_look takes it over */
+	run->at.record = run->news->record;
 	if (run->accepted)
 		finish(run);
 }
@@ -217,8 +205,8 @@ after_look(struct http_call *call)
 	struct run_call *run = call->state;
 
 	run->working = false;
-	if (run->late.size > 0)
-		adopt(run, buffer_text(&run->late));
+	if (run->news != NULL)
+		run->at.record = run->news->record;
 	if (run->at.record.state != RUN_PENDING || is_due(run))
 		finish(run);
 	else
