@@ -65,6 +65,15 @@ uuid5_under(struct text kind, struct text prefix, const struct uuid *owner,
 	return uuid5(parts, last.at != NULL ? 3 : 2);
 }
 
+bool
+rid_parse(struct text rid, struct text prefix, struct uuid *uuid)
+{
+	return text_starts_with(rid, prefix) &&
+	    uuid_parse(
+		(struct text){ rid.at + prefix.size, rid.size - prefix.size },
+		uuid);
+}
+
 struct uuid
 rid_run(struct text schedule_rid, struct text request_id)
 {

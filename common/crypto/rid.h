@@ -60,6 +60,8 @@ bool rid_is(struct text text, struct text service, struct text type);
 /* Copies prefix and UUID into `out` (prefix size + 36 bytes), returns the size.
  */
 size_t rid_format(struct text prefix, const struct uuid *uuid, char *out);
+/* The UUID of a RID that rid_format has written; false: it is none such. */
+bool rid_parse(struct text rid, struct text prefix, struct uuid *uuid);
 
 /* The first 4 bytes of a SHA-1, big-endian: the claim's fingerprint. */
 uint32_t sha1_prefix32(struct text bytes);

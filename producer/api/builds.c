@@ -113,7 +113,7 @@ find_build(struct look *look, struct text rid, struct build_record *record,
 	struct uuid id;
 	int found;
 
-	if (!build_rid_parse(rid, &id))
+	if (!rid_parse(rid, TEXT(RID_BUILD_PREFIX), &id))
 		return 0;
 	found = run_view_get_build(
 	    &look->redis->view, &id, look->access.arena, record, err);

@@ -456,13 +456,10 @@ void
 http_runs_get(struct http_call *call)
 {
 	struct run_call *run = make_run(call);
-	struct text prefix = TEXT(RID_RUN_PREFIX), id = call->rids[1];
 
 	run->accepted = true;
-	if (!text_starts_with(id, prefix) ||
-	    !uuid_parse(
-		(struct text){ id.at + prefix.size, id.size - prefix.size },
-		&run->at.record.id)) {
+	if (!rid_parse(
+		call->rids[1], TEXT(RID_RUN_PREFIX), &run->at.record.id)) {
 		refuse_run(call);
 		return;
 	}

@@ -147,7 +147,7 @@ report(struct command *command, int argc, char **argv,
 	int code;
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (!build_rid_parse(text_from(rid), &desk.id))
+	if (!rid_parse(text_from(rid), TEXT(RID_BUILD_PREFIX), &desk.id))
 		return command_say(command, EXIT_WRONG_USAGE,
 		    "\"%s\" is not the RID of a build (" RID_BUILD_PREFIX
 		    "UUID)",

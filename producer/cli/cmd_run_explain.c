@@ -177,7 +177,7 @@ cmd_run_explain(struct command *command, int argc, char **argv)
 	int code;
 
 	command_parse(command, &argp, argc, argv, &explain);
-	if (!run_rid_parse(text_from(explain.rid), &id))
+	if (!rid_parse(text_from(explain.rid), TEXT(RID_RUN_PREFIX), &id))
 		return command_say(command, EXIT_WRONG_USAGE,
 		    "\"%s\" is not the RID of a run (" RID_RUN_PREFIX "UUID)",
 		    explain.rid);

@@ -158,7 +158,7 @@ cmd_run_get(struct command *command, int argc, char **argv)
 	struct uuid id;
 
 	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (!run_rid_parse(text_from(rid), &id))
+	if (!rid_parse(text_from(rid), TEXT(RID_RUN_PREFIX), &id))
 		return command_say(command, EXIT_WRONG_USAGE,
 		    "\"%s\" is not the RID of a run (" RID_RUN_PREFIX "UUID)",
 		    rid);

@@ -10,21 +10,6 @@
 
 #define EVENT_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
-static bool
-parse_id(struct text rid, struct text prefix, struct uuid *id)
-{
-	if (!text_starts_with(rid, prefix))
-		return false;
-	return uuid_parse(
-	    (struct text){ rid.at + prefix.size, rid.size - prefix.size }, id);
-}
-
-bool
-build_rid_parse(struct text rid, struct uuid *build)
-{
-	return parse_id(rid, TEXT(RID_BUILD_PREFIX), build);
-}
-
 static int
 check_job(const struct build_requested *build, const struct build_job *job,
     struct error *err)
@@ -32,7 +17,7 @@ check_job(const struct build_requested *build, const struct build_job *job,
 	struct uuid id;
 	size_t i;
 
-	if (!parse_id(job->head.job_rid, TEXT(RID_JOB_PREFIX), &id))
+	if (!rid_parse(job->head.job_rid, TEXT(RID_JOB_PREFIX), &id))
 		return error_set(err, ERROR_INPUT, "\"%.*s\" is no job's RID",
 		    TEXT_ARG(job->head.job_rid));
 	if (job->n_outputs == 0)
@@ -56,7 +41,7 @@ check(const struct build_requested *build, const struct uuid *id,
 	struct uuid own;
 	size_t i;
 
-	if (!build_rid_parse(build->head.build_rid, &own) ||
+	if (!rid_parse(build->head.build_rid, TEXT(RID_BUILD_PREFIX), &own) ||
 	    memcmp(own.bytes, id->bytes, sizeof own.bytes) != 0)
 		return error_set(err, ERROR_INPUT, "it is of %.*s",
 		    TEXT_ARG(build->head.build_rid));

@@ -31,7 +31,4 @@ int build_event_read(const struct config *config, struct text event,
     const struct uuid *build, struct arena *arena, struct build_requested *out,
     struct error *err);
 
-/* The UUID of a build's RID; false: it is none. */
-bool build_rid_parse(struct text rid, struct uuid *build);
-
 #endif

@@ -88,12 +88,9 @@ transaction_of(struct arena *arena, const struct uuid *job, struct text output)
 static struct uuid
 id_of(const struct build_job *job)
 {
-	size_t prefix = sizeof RID_JOB_PREFIX - 1;
 	struct uuid id = { { 0 } };
 
-	uuid_parse((struct text){ job->head.job_rid.at + prefix,
-		       job->head.job_rid.size - prefix },
-	    &id);
+	rid_parse(job->head.job_rid, TEXT(RID_JOB_PREFIX), &id);
 	return id;
 }
 

@@ -14,7 +14,6 @@ result_record(const struct schedule_run *run, const struct kafka_record *place,
 		[RESULT_SUBMITTED] = RUN_SUBMITTED,
 		[RESULT_ERROR] = RUN_FAILED,
 	};
-	const struct text prefix = TEXT(RID_RUN_PREFIX);
 
 	*record = (struct run_record){
 		.request_id = run->request_id,
@@ -31,10 +30,7 @@ result_record(const struct schedule_run *run, const struct kafka_record *place,
 	};
 	if (run->result == RESULT_ERROR)
 		record->error_name = text_from(run_error_name(run->error_name));
-	if (text_starts_with(run->rid, prefix) &&
-	    uuid_parse((struct text){ run->rid.at + prefix.size,
-			   run->rid.size - prefix.size },
-		&record->id))
+	if (rid_parse(run->rid, TEXT(RID_RUN_PREFIX), &record->id))
 		return 0;
 	return error_set(err, ERROR_INPUT,
 	    "result %s [%d] at %lld: its rid is "

@@ -77,12 +77,7 @@ static int
 take_build(struct view_fold *fold, const struct kafka_record *kafka,
     struct fold_item *item, struct error *err)
 {
-	const struct text prefix = TEXT(RID_BUILD_PREFIX);
-
-	if (!text_starts_with(kafka->key, prefix) ||
-	    !uuid_parse((struct text){ kafka->key.at + prefix.size,
-			    kafka->key.size - prefix.size },
-		&item->build_id))
+	if (!rid_parse(kafka->key, TEXT(RID_BUILD_PREFIX), &item->build_id))
 		return error_set(err, ERROR_INPUT, "its key is no buildRid");
 	item->build_event = kafka->value;
 	item->ttl_ms = ttl_left(fold,

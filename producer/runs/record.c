@@ -114,24 +114,13 @@ get_time(const struct json *object, const char *name, int64_t *ms)
 	    clock_parse(json_text(node), ms);
 }
 
-bool
-run_rid_parse(struct text rid, struct uuid *id)
-{
-	const struct text prefix = TEXT(RID_RUN_PREFIX);
-
-	if (!text_starts_with(rid, prefix))
-		return false;
-	return uuid_parse(
-	    (struct text){ rid.at + prefix.size, rid.size - prefix.size }, id);
-}
-
 static bool
 read_id(const struct json *object, struct uuid *id)
 {
 	const struct json *node = json_get(object, "rid");
 
 	return node != NULL && json_type_of(node) == JSON_TYPE_STRING &&
-	    run_rid_parse(json_text(node), id);
+	    rid_parse(json_text(node), TEXT(RID_RUN_PREFIX), id);
 }
 
 static bool

@@ -33,9 +33,6 @@ struct run_record {
 	int64_t offset;
 };
 
-/* The UUID of a run's RID; false: it is none. */
-bool run_rid_parse(struct text rid, struct uuid *id);
-
 /*
  * The stored form: canonical JSON, so that "at" is the first member of a
  * finished run, which the fold's script relies on.

@@ -87,6 +87,16 @@ test_uuid(void)
 	CHECK(!uuid_parse(TEXT("d2a5e9c6-298d-4788-a71d-42885d7bebb"), &uuid));
 	CHECK(!uuid_parse(TEXT("d2a5e9c6x298d-4788-a71d-42885d7bebb3"), &uuid));
 	CHECK(!uuid_parse(TEXT("g2a5e9c6-298d-4788-a71d-42885d7bebb3"), &uuid));
+	CHECK(
+	    rid_parse(TEXT(RID_RUN_PREFIX UUID), TEXT(RID_RUN_PREFIX), &uuid));
+	uuid_format(&uuid, out);
+	CHECK(memcmp(out, UUID, sizeof out) == 0);
+	CHECK(!rid_parse(
+	    TEXT(RID_RUN_PREFIX UUID "0"), TEXT(RID_RUN_PREFIX), &uuid));
+	CHECK(
+	    !rid_parse(TEXT(RID_JOB_PREFIX UUID), TEXT(RID_RUN_PREFIX), &uuid));
+	CHECK(!rid_parse(TEXT(RID_RUN_PREFIX), TEXT(RID_RUN_PREFIX), &uuid));
+	CHECK(!rid_parse(TEXT_NONE, TEXT(RID_RUN_PREFIX), &uuid));
 	uuid = uuid_random();
 	CHECK(uuid.bytes[6] >> 4 == 4 && uuid.bytes[8] >> 6 == 2);
 }
