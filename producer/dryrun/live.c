@@ -136,9 +136,3 @@ live_plan_found_schedule(const struct live_plan *live)
 {
 	return snapshot_plan(live->snapshot, 0)->has_schedule;
 }
-
-int64_t
-live_plan_generation(const struct live_plan *live)
-{
-	return snapshot_generation(live->snapshot);
-}

@@ -44,7 +44,4 @@ const struct schedule_version *live_plan_version(const struct live_plan *live);
 /* Whether Redis has the schedule, deleted or not; after live_plan_run. */
 bool live_plan_found_schedule(const struct live_plan *live);
 
-/* The catalogue's generation that was planned with; after live_plan_run. */
-int64_t live_plan_generation(const struct live_plan *live);
-
 #endif

@@ -1,6 +1,8 @@
 """Redis that is there but refuses: the worker waits, says why, and goes on."""
 
+import signal
 import threading
+import time
 
 import catalogues
 import redis
@@ -111,6 +113,34 @@ def test_refusals_under_load(system):
     system.wait_drained()
     system.judge(asked)
     assert worker.metric("schedrun_claim_repairs_total") >= 1
+
+
+def test_the_oldest_request_ages_while_redis_hangs(system):
+    """Whether it was read before Redis was found to hang, or lies unread."""
+    system.init(partitions=2)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    worker = system.worker().wait_ready()
+    age = lambda: worker.metric("schedrun_oldest_request_age_seconds")  # noqa: E731
+    assert age() == 0
+    requests = mixed(SCHEDULES, 100, repeats=0, seed=8)
+    load = Load(system.bootstrap)
+    store = system.cluster.redis_process
+    for read in (True, False):
+        store.send_signal(signal.SIGSTOP)
+        try:
+            if not read:
+                wait_for("the worker to be not ready", lambda: not worker.is_ready(), 15)
+            for _ in range(20):
+                load.send(next(requests))
+            asked = load.flush()
+            sent = time.monotonic()
+            wait_for("the request to age", lambda: age() > 5, 15)
+            assert age() <= time.monotonic() - sent + 1
+        finally:
+            store.send_signal(signal.SIGCONT)
+        system.wait_drained()
+        wait_for("no request to wait", lambda: age() == 0, 15)
+    system.judge(asked)
 
 
 def test_evicted_claims_are_taken_again(system):

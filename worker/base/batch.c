@@ -74,6 +74,7 @@ batch_reset(struct batch *batch)
 	kafka_group_destroy(batch->group);
 	batch->group = NULL;
 	batch->n = batch->bytes = 0;
+	batch->oldest_ms = 0;
 	batch->n_claims = batch->n_spans = 0;
 	batch->entered_again = false;
 	memset(&batch->counts, 0, sizeof(batch->counts));
@@ -105,9 +106,13 @@ batch_take(struct batch *batch, size_t n)
 	size_t i;
 
 	assert(n <= batch->max_records - batch->n);
-	for (i = batch->n; i < batch->n + n; i++)
+	for (i = batch->n; i < batch->n + n; i++) {
 		batch->bytes +=
 		    batch->kafka[i].key.size + batch->kafka[i].value.size;
+		if (batch->kafka[i].timestamp_ms > 0)
+			batch->oldest_ms = batch_earlier(
+			    batch->oldest_ms, batch->kafka[i].timestamp_ms);
+	}
 	memset(batch->records + batch->n, 0, n * sizeof(*batch->records));
 	batch->n += n;
 }

@@ -85,6 +85,7 @@ struct batch {
 	struct kafka_record *kafka;    /* n, as polled */
 	struct batch_record *records;  /* n, in the order of arrival */
 	size_t n, bytes;
+	int64_t oldest_ms; /* timestamp of the oldest record; 0: none has one */
 	struct claim *claims; /* n_claims, in the order of their records */
 	size_t n_claims;
 	struct batch_span *spans;
@@ -108,7 +109,7 @@ bool batch_is_full(const struct batch *batch);
 /* Where poll may put records, and how many at most. */
 struct kafka_record *batch_room(struct batch *batch, size_t *n);
 
-/* Takes the `n` records that poll put there. */
+/* Takes the `n` records that poll put there, and notes the oldest. */
 void batch_take(struct batch *batch, size_t n);
 
 /* The span of a partition, made at `offset` if it has none. */
@@ -120,6 +121,13 @@ struct batch_span *batch_span(
  * where the remaining records do (a span may become empty: first == next).
  */
 void batch_truncate(struct batch *batch, size_t n);
+
+/* The earlier of two times of which 0 is none. */
+static inline int64_t
+batch_earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b > 0 && b < a) ? b : a;
+}
 
 /* A new message for a topic, zeroed. */
 struct kafka_message *batch_message(

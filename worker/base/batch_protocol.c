@@ -143,12 +143,3 @@ intake_phase_name(enum intake_phase phase)
 
 	return names[phase];
 }
-
-const char *
-commit_phase_name(enum commit_phase phase)
-{
-	static const char *const names[COMMIT_PHASES] = { "closed", "ready",
-		"beginning", "producing", "sending", "committing", "dead" };
-
-	return names[phase];
-}

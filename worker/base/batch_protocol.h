@@ -126,6 +126,5 @@ enum commit_action commit_step(
 enum commit_event commit_verdict(bool suspect, bool keep_suspect);
 
 const char *intake_phase_name(enum intake_phase phase);
-const char *commit_phase_name(enum commit_phase phase);
 
 #endif

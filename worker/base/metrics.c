@@ -17,7 +17,7 @@ struct telemetry {
 	struct metric *submitted, *ignored, *errors[INTERNAL + 1];
 	struct metric *same_partition, *cross_partition;
 	struct metric *planned_jobs, *key_mismatches, *overwritten, *repairs;
-	struct metric *rebuilds, *suppressed;
+	struct metric *rebuilds;
 	struct metric *dead[DEAD_REASONS];
 	struct metric *transactions[TXN_ENDS];
 	struct metric *latency, *batch_records, *stages[STAGES];
@@ -156,7 +156,8 @@ register_gauges(struct telemetry *t)
 	t->generation = gauge(t, "schedrun_catalogue_generation", "",
 	    "The catalogue's generation of the last batch.");
 	t->age = gauge(t, "schedrun_oldest_request_age_seconds", "",
-	    "Age of the oldest request of the last batch.");
+	    "How long the oldest request has been in its topic: of the last "
+	    "batch, or of what waits.");
 	t->last_commit = gauge(t, "schedrun_last_commit_timestamp_seconds", "",
 	    "When a batch was last committed.");
 }
@@ -178,12 +179,6 @@ void
 telemetry_destroy(struct telemetry *telemetry)
 {
 	free(telemetry);
-}
-
-struct metrics *
-telemetry_metrics(struct telemetry *telemetry)
-{
-	return telemetry->metrics;
 }
 
 /* A partition's series, made when it is first seen; NULL beyond the cap. */
@@ -265,6 +260,7 @@ telemetry_batch(struct telemetry *telemetry, const struct batch *batch,
 		metric_add(telemetry->dead[i], counts->dead[i]);
 	observe_latencies(telemetry, batch, committed_ms);
 	metric_observe(telemetry->batch_records, (double)batch->n, 1);
+	telemetry_age(telemetry, batch->oldest_ms, committed_ms);
 	metric_set(telemetry->last_commit, (double)committed_ms / 1000);
 }
 
@@ -351,9 +347,12 @@ telemetry_generation(struct telemetry *telemetry, int64_t generation)
 }
 
 void
-telemetry_age(struct telemetry *telemetry, double age)
+telemetry_age(struct telemetry *telemetry, int64_t oldest_ms, int64_t now_ms)
 {
-	metric_set(telemetry->age, age);
+	metric_set(telemetry->age,
+	    oldest_ms > 0 && oldest_ms < now_ms
+		? (double)(now_ms - oldest_ms) / 1000
+		: 0);
 }
 
 void

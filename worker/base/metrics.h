@@ -40,7 +40,6 @@ struct telemetry;
 
 struct telemetry *telemetry_create(struct metrics *metrics);
 void telemetry_destroy(struct telemetry *telemetry); /* NULL is fine */
-struct metrics *telemetry_metrics(struct telemetry *telemetry);
 
 /* A committed batch: outcomes, dead letters, latencies, records. */
 void telemetry_batch(struct telemetry *telemetry, const struct batch *batch,
@@ -65,7 +64,9 @@ void telemetry_kafka_error(void *telemetry, const char *code);
 /* Gauges, told as they are now. */
 void telemetry_assigned(struct telemetry *telemetry, size_t partitions);
 void telemetry_generation(struct telemetry *telemetry, int64_t generation);
-void telemetry_age(struct telemetry *telemetry, double seconds);
+/* Of a request that came to its topic at `oldest_ms`; 0: none waits. */
+void telemetry_age(
+    struct telemetry *telemetry, int64_t oldest_ms, int64_t now_ms);
 void telemetry_lag(struct telemetry *telemetry, const char *topic,
     int32_t partition, int64_t records);
 void telemetry_lag_gone(struct telemetry *telemetry, int32_t partition);

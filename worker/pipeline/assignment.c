@@ -18,6 +18,7 @@ pipeline_assigned(void *opaque, struct kafka_position *positions, size_t n)
 		p->intake.owned[i] = (struct owned){
 			.partition = positions[i].partition,
 			.expected = positions[i].committed,
+			.end = -1,
 		};
 	p->intake.n_owned = n;
 	telemetry_rebalance(p->telemetry, REBALANCE_ASSIGN);
@@ -36,6 +37,10 @@ pipeline_collect(struct pipeline *p)
 
 	if (batch == NULL)
 		return false;
+	/* What was dropped is read again before anything behind it. */
+	p->intake.dropped_ms =
+	    lost ? batch_earlier(p->intake.dropped_ms, p->intake.given_ms) : 0;
+	p->intake.given_ms = 0;
 	batch_reset(batch);
 	p->spare[p->n_spare++] = batch;
 	return lost;
@@ -56,6 +61,7 @@ pipeline_revoked(void *opaque, bool lost)
 	for (i = 0; i < p->intake.n_owned; i++)
 		telemetry_lag_gone(p->telemetry, p->intake.owned[i].partition);
 	p->intake.n_owned = 0;
+	p->intake.dropped_ms = p->unread_ms = 0;
 	telemetry_rebalance(
 	    p->telemetry, lost ? REBALANCE_LOST : REBALANCE_REVOKE);
 	telemetry_assigned(p->telemetry, 0);

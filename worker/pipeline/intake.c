@@ -277,8 +277,11 @@ intake_advance(struct intake *intake)
 void
 intake_drop(struct intake *intake)
 {
-	if (intake->batch != NULL)
+	if (intake->batch != NULL) {
+		intake->dropped_ms =
+		    batch_earlier(intake->dropped_ms, intake->batch->oldest_ms);
 		batch_reset(intake->batch);
+	}
 	claims_discard(intake->claims);
 	intake->sent_n = 0;
 }

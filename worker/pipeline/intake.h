@@ -28,6 +28,7 @@ struct owned { /* an assigned partition */
 	int32_t partition;
 	int64_t expected; /* mark that must be there; -1: none */
 	bool is_checked;  /* its mark is not above the log's end */
+	int64_t end;      /* the log's, as known last; -1: not known */
 };
 
 struct intake {
@@ -46,6 +47,11 @@ struct intake {
 	struct batch *batch;  /* in work; NULL: none */
 	struct arena *plans;  /* of the batch; given back once it is encoded */
 	bool was_interrupted; /* by Redis, while a batch was planned again */
+	/*
+	 * When the oldest record came that waits for an answer though it is not
+	 * in the batch: dropped or with stage B.  0: none.
+	 */
+	int64_t dropped_ms, given_ms;
 	/* Marks of the chunks that are out: an answer names one of its own. */
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
 	size_t sent_first, sent_n;

@@ -49,6 +49,8 @@ struct pipeline {
 	int64_t message_max, batch_max; /* bytes */
 	/* When what is due next, on clock_monotonic_ms. */
 	int64_t check_ms, report_ms, backoff_ms, retry_ms, limits_ms, alive_ms;
+	int64_t unread_ms; /* since when records wait unread, as seen; or 0 */
+	size_t looked_at;  /* partition whose end was asked for last */
 	/* What Redis said of itself at the last look. */
 	uint64_t evicted;
 	int64_t created_ms;

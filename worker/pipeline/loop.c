@@ -13,6 +13,7 @@
 #define PAUSE_AFTER_MS 500 /* of waiting for stage B, then poll paused */
 #define BACKOFF_MAX_MS 2000
 #define REPORT_MS 1000
+#define END_MS 500 /* to ask for a log's end */
 
 static void
 take_event(struct pipeline *p, enum intake_event event)
@@ -254,6 +255,7 @@ step_prepared(struct pipeline *p, struct error *err)
 	if (!await_stage_b(p, err))
 		return err->kind == ERROR_FATAL ? -1 : 0;
 	intake_advance(&p->intake);
+	p->intake.given_ms = p->intake.batch->oldest_ms;
 	committer_give(p->committer, p->intake.batch);
 	p->intake.batch = NULL;
 	take_event(p, INTAKE_TAKEN);
@@ -348,7 +350,55 @@ report_kafka(struct pipeline *p)
 		health_ok(p->kafka_check);
 }
 
-/* Lag and health, each second. */
+/*
+ * The ends of the logs are known from what is fetched.  While nothing is, one
+ * partition's is asked for each time, so that what comes meanwhile is seen.
+ */
+static void
+find_ends(struct pipeline *p)
+{
+	struct intake *intake = &p->intake;
+	struct error ignored;
+	int64_t start, end;
+	size_t i;
+
+	if (p->phase != INTAKE_PAUSED) {
+		for (i = 0; i < intake->n_owned; i++)
+			intake->owned[i].end =
+			    kafka_consumer_end(intake->consumer, intake->topic,
+				intake->owned[i].partition);
+	} else if (intake->n_owned > 0) {
+		i = p->looked_at++ % intake->n_owned;
+		watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
+		if (kafka_consumer_range(intake->consumer, intake->topic,
+			intake->owned[i].partition, &start, &end, END_MS,
+			&ignored) == 0)
+			intake->owned[i].end = end;
+		watchdog_leave(WATCHDOG_INTAKE);
+	}
+}
+
+/*
+ * Of what was read the age is known.  What waits unread while nothing is read
+ * is at least as old as it has been seen to wait.
+ */
+static void
+report_age(struct pipeline *p, int64_t lag)
+{
+	const struct intake *intake = &p->intake;
+	int64_t now = clock_wall_ms(), oldest;
+
+	oldest = batch_earlier(intake->dropped_ms, intake->given_ms);
+	if (intake->batch != NULL)
+		oldest = batch_earlier(oldest, intake->batch->oldest_ms);
+	if (lag == 0 || p->phase != INTAKE_PAUSED)
+		p->unread_ms = 0;
+	else if (p->unread_ms == 0)
+		p->unread_ms = now;
+	telemetry_age(p->telemetry, batch_earlier(oldest, p->unread_ms), now);
+}
+
+/* Lag, age and health, each second. */
 static void
 report(struct pipeline *p)
 {
@@ -359,18 +409,19 @@ report(struct pipeline *p)
 		return;
 	p->report_ms = now + REPORT_MS;
 	report_kafka(p);
+	find_ends(p);
 	for (i = 0; i < p->intake.n_owned; i++) {
 		const struct owned *owned = &p->intake.owned[i];
-		int64_t end = kafka_consumer_end(
-		    p->intake.consumer, p->intake.topic, owned->partition);
-		int64_t behind = end > owned->expected && owned->expected >= 0
-		    ? end - owned->expected
+		int64_t behind =
+		    owned->end > owned->expected && owned->expected >= 0
+		    ? owned->end - owned->expected
 		    : 0;
 
 		telemetry_lag(
 		    p->telemetry, p->intake.topic, owned->partition, behind);
 		lag += behind;
 	}
+	report_age(p, lag);
 	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
 	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
 }
