@@ -28,7 +28,7 @@ OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
     $(if $(FUZZER),-fsanitize=fuzzer)
-LIBS := -lrdkafka -lhiredis -lavro -luv -lhttp_parser \
+LIBS := -lrdkafka -lhiredis -lavro -luv \
     -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*/*.c))
@@ -112,7 +112,7 @@ deps: ## install what is missing: packages, Kafka, the tests' Python
 
 # Each library's header, so that a bare machine is noticed before the compiler.
 HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
-    uv.h http_parser.h confuse.h systemd/sd-daemon.h \
+    uv.h confuse.h systemd/sd-daemon.h \
     openssl/evp.h
 ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
 PART := $(if $(filter test,$(MAKECMDGOALS)),test lint,$(if $(filter run demo,$(MAKECMDGOALS)),run,build))

@@ -13,11 +13,11 @@ cache=.cache
 mkdir -p "$cache"
 
 # Compiler, and the libraries: Kafka, Avro, Redis, unit tests;
-# event loop and HTTP parser of the adapter; key sets and the registry over TLS
+# event loop of the HTTP server; key sets and the registry over TLS
 # (curl), signatures and digests (crypto); configuration files (confuse);
 # readiness for systemd.
 build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
-libhiredis-dev libcunit1-dev libuv1-dev libhttp-parser-dev
+libhiredis-dev libcunit1-dev libuv1-dev
 libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
 run_packages="redis-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
