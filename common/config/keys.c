@@ -72,15 +72,13 @@ static const struct config_key keys[] = {
 	NUMBER_KEY("dedup.ttl", CONFIG_DURATION, "24h", MINUTE, 366 * DAY,
 	    "how long a request's id is remembered"),
 	NUMBER_KEY("catalogue.poll", CONFIG_DURATION, "1s", 10, HOUR,
-	    "how often the adapter looks for a new catalogue"),
+	    "how long the adapter remembers who may see which event"),
 	NUMBER_KEY("view.ttl", CONFIG_DURATION, "7d", MINUTE, 366 * DAY,
 	    "how long runs can be asked for; at least dedup.ttl"),
 	TEXT_KEY("schema.registry.url", NULL,
 	    "schema registry; default: none, ids of the shipped file"),
 	SECRET_KEY("schema.registry.auth", "user:password of the registry"),
 	TEXT_KEY("schema.registry.ca", NULL, "file of the registry's CA"),
-	NUMBER_KEY("registry.wait", CONFIG_DURATION, "30s", 0, HOUR,
-	    "how long to ask for an unknown id before pausing"),
 	TEXT_KEY("http.listen", "127.0.0.1:8080", "address of the API"),
 	TEXT_KEY("http.base.path", "/", "what all paths begin with"),
 	CHOICE_KEY("http.auth", "jwt", "jwt|token-file|none",
@@ -121,11 +119,6 @@ static const struct config_key keys[] = {
 	    "lines per event and second; 0: no limit"),
 	CHOICE_KEY("trace.mode", "forward", "forward|off",
 	    "copy traceparent from request to result"),
-	SWITCH_KEY("events.cloudevents", "off",
-	    "CloudEvents headers on results and builds"),
-	SWITCH_KEY("dashboard", "on", "serve the dashboard page"),
-	SWITCH_KEY(
-	    "dashboard.readonly", "on", "no run button on the dashboard"),
 	{ .name = NULL },
 };
 
