@@ -154,9 +154,6 @@ put_field(struct line *line, const struct log_field *field)
 		snprintf(
 		    number, sizeof number, "%lld", (long long)field->integer);
 		break;
-	case LOG_REAL:
-		snprintf(number, sizeof number, "%.6g", field->real);
-		break;
 	}
 	put_name(line, field->name);
 	put_string(line, number);

@@ -16,10 +16,9 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 
 struct log_field {
 	const char *name; /* NULL ends the list */
-	enum { LOG_TEXT, LOG_INTEGER, LOG_REAL } type;
+	enum { LOG_TEXT, LOG_INTEGER } type;
 	struct text text;
 	int64_t integer;
-	double real;
 };
 
 #define LOG_T(name_, text_)                                                    \
@@ -30,10 +29,6 @@ struct log_field {
 	((struct log_field){ .name = (name_),                                  \
 	    .type = LOG_INTEGER,                                               \
 	    .integer = (int64_t)(integer_) })
-#define LOG_F(name_, real_)                                                    \
-	((struct log_field){                                                   \
-	    .name = (name_), .type = LOG_REAL, .real = (real_) })
-
 #define LOG_END ((struct log_field){ .name = NULL })
 
 /*

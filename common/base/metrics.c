@@ -200,8 +200,8 @@ metric_observe(struct metric *metric, double value, uint64_t n)
 	add_real(&metric->value, value * (double)n);
 }
 
-double
-metric_value(const struct metric *metric)
+static double
+value_of(const struct metric *metric)
 {
 	if (metric->family->type == METRIC_COUNTER)
 		return (double)atomic_load_explicit(
@@ -270,7 +270,7 @@ write_histogram(struct buffer *out, const struct metric *metric)
 	    atomic_load_explicit(&metric->buckets[i], memory_order_relaxed);
 	write_bucket(out, metric, "+Inf", total);
 	snprintf(name, sizeof name, "%s_sum", family->name);
-	write_sample(out, name, metric->labels, metric_value(metric));
+	write_sample(out, name, metric->labels, value_of(metric));
 	snprintf(name, sizeof name, "%s_count", family->name);
 	write_sample(out, name, metric->labels, (double)total);
 }
@@ -288,7 +288,7 @@ write_family(struct buffer *out, const struct family *family)
 			write_histogram(out, metric);
 		else
 			write_sample(out, family->name, metric->labels,
-			    metric_value(metric));
+			    value_of(metric));
 	}
 }
 

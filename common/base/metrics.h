@@ -39,7 +39,6 @@ extern const size_t metrics_seconds_n;
 void metric_add(struct metric *metric, uint64_t n);
 void metric_set(struct metric *metric, double value);
 void metric_observe(struct metric *metric, double value, uint64_t n);
-double metric_value(const struct metric *metric);
 
 /* Drops a gauge's series: a partition that is no longer assigned. */
 void metric_hide(struct metric *metric);

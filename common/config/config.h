@@ -85,6 +85,5 @@ void config_each(const struct config *config,
 
 /* "1500" of "1.5s" and the like; false on nonsense or overflow. */
 bool config_parse_duration(const char *text, int64_t *ms);
-bool config_parse_size(const char *text, int64_t *bytes);
 
 #endif

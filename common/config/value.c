@@ -65,8 +65,8 @@ config_parse_duration(const char *text, int64_t *ms)
 	return parse_unit(text, duration_units, ms);
 }
 
-bool
-config_parse_size(const char *text, int64_t *bytes)
+static bool
+parse_size(const char *text, int64_t *bytes)
 {
 	return parse_unit(text, size_units, bytes);
 }
@@ -133,7 +133,7 @@ parse_value(const struct config_key *key, const char *value, int64_t *number)
 	case CONFIG_DURATION:
 		return config_parse_duration(value, number);
 	case CONFIG_SIZE:
-		return config_parse_size(value, number);
+		return parse_size(value, number);
 	case CONFIG_INTEGER:
 		return config_parse_integer(value, number);
 	case CONFIG_SWITCH:

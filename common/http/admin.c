@@ -200,14 +200,8 @@ admin_start(const struct admin_settings *settings, struct error *err)
 	log_event(LOG_INFO, settings->component, "admin_listening",
 	    "metrics and health are served",
 	    LOG_S("address", settings->address),
-	    LOG_I("port", admin_port(admin)), LOG_END);
+	    LOG_I("port", http_server_port(admin->server)), LOG_END);
 	return admin;
-}
-
-unsigned
-admin_port(const struct admin *admin)
-{
-	return http_server_port(admin->server);
 }
 
 static void

@@ -33,7 +33,6 @@ struct admin_settings {
  */
 struct admin *admin_start(
     const struct admin_settings *settings, struct error *err);
-unsigned admin_port(const struct admin *admin);
 
 /* Ends the thread, closes the port, removes the port file.  NULL is fine. */
 void admin_stop(struct admin *admin);

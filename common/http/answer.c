@@ -260,12 +260,6 @@ http_piece_share(struct http_piece *piece)
 	return piece;
 }
 
-size_t
-http_piece_size(const struct http_piece *piece)
-{
-	return piece->size;
-}
-
 void
 http_piece_release(struct http_piece *piece)
 {

@@ -188,17 +188,6 @@ age_all(struct health *health)
 	return ready;
 }
 
-bool
-health_is_ready(struct health *health)
-{
-	bool ready;
-
-	pthread_mutex_lock(&health->lock);
-	ready = age_all(health);
-	pthread_mutex_unlock(&health->lock);
-	return ready;
-}
-
 static void
 write_check(const struct health_check *check, struct buffer *out)
 {

@@ -44,7 +44,6 @@ void health_turn(struct health_beat *beat);
 void health_drain(struct health *health, const char *reason);
 
 bool health_is_alive(struct health *health);
-bool health_is_ready(struct health *health);
 
 /*
  * {"status":"ready","checks":[{"name":"kafka","ok":true,"since":"…"}]}, a check

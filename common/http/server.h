@@ -122,7 +122,6 @@ struct http_piece;
 struct http_piece *http_piece_create(struct text bytes, size_t *total);
 struct http_piece *http_piece_share(struct http_piece *piece); /* one more */
 void http_piece_release(struct http_piece *piece);
-size_t http_piece_size(const struct http_piece *piece); /* as it is sent */
 
 /*
  * Sends a piece (a reference is taken).  After `gone` it does nothing.  How

@@ -248,16 +248,16 @@ make_topic(const struct kafka_topic_spec *spec, struct error *err)
 	return topic;
 }
 
-/* The answers to create and delete, topic by topic. */
+/* The answers to create, topic by topic; one that was there is no error. */
 static int
 judge_results(struct kafka_admin *admin,
-    const rd_kafka_topic_result_t **results, size_t n,
-    rd_kafka_resp_err_t harmless, struct error *err)
+    const rd_kafka_topic_result_t **results, size_t n, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		rd_kafka_resp_err_t code =
 		    rd_kafka_topic_result_error(results[i]);
-		if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == harmless)
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+		    code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 			continue;
 		return kafka_admin_fail(admin, code, err,
 		    rd_kafka_topic_result_name(results[i]),
@@ -297,8 +297,7 @@ create_all(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics,
 	results = rd_kafka_CreateTopics_result_topics(
 	    rd_kafka_event_CreateTopics_result(event), &count);
 	note_existing(specs, n, results, count);
-	rc = judge_results(
-	    admin, results, count, RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, err);
+	rc = judge_results(admin, results, count, err);
 	rd_kafka_event_destroy(event);
 	return rc;
 }
@@ -381,38 +380,5 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 	rd_kafka_NewTopic_destroy_array(topics, made);
 	rd_kafka_AdminOptions_destroy(options);
 	free(topics);
-	return rc;
-}
-
-int
-kafka_admin_delete_topics(struct kafka_admin *admin, const char *const *names,
-    size_t n, int timeout_ms, struct error *err)
-{
-	rd_kafka_DeleteTopic_t **topics = calloc(n + 1, sizeof *topics);
-	const rd_kafka_topic_result_t **results;
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_event_t *event;
-	size_t count;
-	int rc;
-
-	if (topics == NULL)
-		return error_fatal(err, 71, "no memory for topics");
-	for (size_t i = 0; i < n; i++)
-		topics[i] = rd_kafka_DeleteTopic_new(names[i]);
-	options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout_ms);
-	rd_kafka_DeleteTopics(
-	    admin->handle, topics, n, options, admin->answers);
-	rd_kafka_AdminOptions_destroy(options);
-	rd_kafka_DeleteTopic_destroy_array(topics, n);
-	free(topics);
-	event = kafka_admin_answer(admin, timeout_ms, "delete topics", err);
-	if (event == NULL)
-		return -1;
-	results = rd_kafka_DeleteTopics_result_topics(
-	    rd_kafka_event_DeleteTopics_result(event), &count);
-	rc = judge_results(admin, results, count,
-	    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, err);
-	rd_kafka_event_destroy(event);
 	return rc;
 }

@@ -67,10 +67,6 @@ int kafka_admin_create_topics(struct kafka_admin *admin,
     struct kafka_topic_spec *specs, size_t n, bool validate_only,
     int timeout_ms, struct error *err);
 
-/* For tests.  A topic that is not there is no error. */
-int kafka_admin_delete_topics(struct kafka_admin *admin,
-    const char *const *names, size_t n, int timeout_ms, struct error *err);
-
 /*
  * The group's committed offsets of partitions 0 to n-1 of `topic`; -1 where
  * there is none.

@@ -20,7 +20,6 @@ struct kafka_consumer {
 	rd_kafka_queue_t *queue;
 	struct kafka_assignment assignment;
 	struct error deferred; /* came after records: the next poll's */
-	uint64_t repeated;
 };
 
 static int
@@ -323,7 +322,6 @@ take_message(struct kafka_consumer *consumer, rd_kafka_message_t *message,
 	rd_kafka_timestamp_type_t type;
 
 	if (place == NULL || !kafka_place_accept(place, message->offset)) {
-		consumer->repeated++;
 		rd_kafka_message_destroy(message);
 		return false;
 	}
@@ -414,17 +412,6 @@ kafka_consumer_wake(struct kafka_consumer *consumer)
 }
 
 void
-kafka_consumer_notify(struct kafka_consumer *consumer, int fd)
-{
-	static const uint64_t one = 1;
-
-	rd_kafka_queue_io_event_enable(consumer->queue, fd, &one, sizeof one);
-	/* Only an empty queue tells; what is in it by now would keep silent. */
-	if (write(fd, &one, sizeof one) < 0)
-		return; /* full: told already */
-}
-
-void
 kafka_records_release(struct kafka_record *records, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -473,12 +460,6 @@ bool
 kafka_consumer_is_joined(const struct kafka_consumer *consumer)
 {
 	return consumer->assignment.joined;
-}
-
-uint64_t
-kafka_consumer_repeated(const struct kafka_consumer *consumer)
-{
-	return consumer->repeated;
 }
 
 /* Group and questions ---------------------------------------------------- */
@@ -557,14 +538,4 @@ kafka_consumer_partitions(struct kafka_consumer *consumer, const char *topic,
 {
 	return kafka_query_partitions(
 	    &consumer->client, consumer->handle, topic, timeout_ms, err);
-}
-
-int
-kafka_consumer_probe(
-    struct kafka_consumer *consumer, int timeout_ms, struct error *err)
-{
-	int32_t n = kafka_query_partitions(
-	    &consumer->client, consumer->handle, NULL, timeout_ms, err);
-
-	return n < 0 ? -1 : 0;
 }

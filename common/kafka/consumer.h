@@ -164,13 +164,6 @@ int kafka_consumer_poll(struct kafka_consumer *consumer,
 /* Ends a poll that waits, or the next one, early.  Any thread. */
 void kafka_consumer_wake(struct kafka_consumer *consumer);
 
-/*
- * Has 8 bytes (an eventfd's 1) written to `fd` when events come while none
- * were waiting, and now: poll with timeout 0 until it returns 0, then wait
- * again.
- */
-void kafka_consumer_notify(struct kafka_consumer *consumer, int fd);
-
 /* Gives the texts of `n` records back.  Any thread. */
 void kafka_records_release(struct kafka_record *records, size_t n);
 
@@ -242,16 +235,5 @@ int64_t kafka_consumer_end(const struct kafka_consumer *consumer,
 int kafka_consumer_offset_at(struct kafka_consumer *consumer, const char *topic,
     int32_t partition, int64_t time_ms, int64_t *offset, int timeout_ms,
     struct error *err);
-
-/*
- * Asks a broker for the topic's metadata, so that health has a fresh answer:
- * for a thread that watches readiness while nothing is consumed.  Any thread.
- * ERROR_RETRY: no answer.  Blocks.
- */
-int kafka_consumer_probe(
-    struct kafka_consumer *consumer, int timeout_ms, struct error *err);
-
-/* Records that came twice and were dropped by poll. */
-uint64_t kafka_consumer_repeated(const struct kafka_consumer *consumer);
 
 #endif

@@ -8,11 +8,9 @@
  * Topics and groups carry the process's id and are removed at the end.
  */
 #include <librdkafka/rdkafka.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/base/arena.h"
@@ -357,6 +355,33 @@ test_admin(void)
 }
 
 /* A topic that was made answers: its leaders are ready, not only named. */
+/* By librdkafka itself: no program deletes a topic. */
+static void
+delete_topics(const char *const *names, size_t n)
+{
+	rd_kafka_DeleteTopic_t *topics[3];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *event;
+	rd_kafka_t *handle;
+	char text[256];
+
+	for (size_t i = 0; i < n; i++)
+		topics[i] = rd_kafka_DeleteTopic_new(names[i]);
+	rd_kafka_conf_set(
+	    conf, "bootstrap.servers", brokers, text, sizeof text);
+	handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	queue = rd_kafka_queue_new(handle);
+	rd_kafka_DeleteTopics(handle, topics, n, NULL, queue);
+	event = rd_kafka_queue_poll(queue, 10000);
+	CHECK(event != NULL && rd_kafka_event_error(event) == 0);
+	if (event != NULL)
+		rd_kafka_event_destroy(event);
+	rd_kafka_DeleteTopic_destroy_array(topics, n);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_destroy(handle);
+}
+
 static void
 test_new_topics(void)
 {
@@ -376,8 +401,7 @@ test_new_topics(void)
 		if (!CHECK(kafka_admin_ranges(admin, name, starts, ends,
 			       PARTITIONS, 5000, &err) == 0))
 			printf("  %s: %s\n", name, err.message);
-		CHECK(kafka_admin_delete_topics(admin, names, 1, 10000, &err) ==
-		    0);
+		delete_topics(names, 1);
 	}
 }
 
@@ -810,9 +834,7 @@ test_wandering(void)
 		if (dice == 0)
 			CHECK(kafka_consumer_resume(consumer, &err) == 0);
 	}
-	printf("  %zu records over %d steps, %llu repeated by librdkafka\n",
-	    total, steps,
-	    (unsigned long long)kafka_consumer_repeated(consumer));
+	printf("  %zu records over %d steps\n", total, steps);
 	CHECK(gaps == 0);
 	for (int p = 0; p < PARTITIONS; p++)
 		CHECK(next[p] == ends[p]);
@@ -929,11 +951,7 @@ test_waking(void)
 	struct kafka_start start = { topic_out, 0, KAFKA_FROM_END, 0 };
 	struct kafka_record record;
 	struct error err = { 0 };
-	int fd = eventfd(0, EFD_NONBLOCK);
-	struct pollfd waits = { .fd = fd, .events = POLLIN };
 	int64_t started;
-	eventfd_t told;
-	int n;
 
 	CHECK(kafka_consumer_assign(reader, &start, 1, 5000, &err) == 0);
 	kafka_consumer_poll(reader, &record, 1, 100, &err);
@@ -941,18 +959,7 @@ test_waking(void)
 	started = clock_monotonic_ms();
 	CHECK(kafka_consumer_poll(reader, &record, 1, 3000, &err) == 0);
 	CHECK(clock_monotonic_ms() - started < 1000);
-	kafka_consumer_notify(reader, fd);
-	CHECK(poll(&waits, 1, 100) == 1 && eventfd_read(fd, &told) == 0);
-	CHECK(kafka_consumer_poll(reader, &record, 1, 0, &err) == 0);
-	CHECK(poll(&waits, 1, 100) == 0);
-	fill(topic_out, 300);
-	CHECK(poll(&waits, 1, 5000) == 1);
-	n = kafka_consumer_poll(reader, &record, 1, 0, &err);
-	CHECK(n == 1);
-	if (n == 1)
-		kafka_records_release(&record, 1);
 	CHECK(kafka_consumer_close(reader, 5000) == 0);
-	close(fd);
 }
 
 static void
@@ -968,7 +975,7 @@ test_health(void)
 	CHECK(state.up);
 	/* Nobody listens on the default port here. */
 	must(consumer != NULL, "create a consumer", &err);
-	CHECK(kafka_consumer_probe(consumer, 1500, &err) != 0);
+	CHECK(kafka_consumer_partitions(consumer, topic_in, 1500, &err) < 0);
 	CHECK(err.kind == ERROR_RETRY);
 	kafka_consumer_poll(consumer, NULL, 0, 0, &err);
 	kafka_health_read(none.health, 10000, &state);
@@ -1083,18 +1090,6 @@ create_topics(void)
 	must(!specs[0].existed, "topics are new", NULL);
 }
 
-static void
-delete_topics(void)
-{
-	const char *names[] = { topic_in, topic_out, topic_small };
-	struct error err = { 0 };
-
-	CHECK(kafka_admin_delete_topics(
-		  admin, names, COUNT(names), 10000, &err) == 0);
-	CHECK(kafka_admin_delete_topics(
-		  admin, names, COUNT(names), 10000, &err) == 0);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -1123,7 +1118,7 @@ main(int argc, char **argv)
 		printf(
 		    "  %lld ms\n", (long long)(clock_monotonic_ms() - started));
 	}
-	delete_topics();
+	delete_topics((const char *[]){ topic_in, topic_out, topic_small }, 3);
 	kafka_admin_destroy(admin);
 	kafka_health_destroy(settings.health);
 	config_destroy(config);
