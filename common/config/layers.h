@@ -7,8 +7,8 @@
 #include "common/config/config.h"
 
 /*
- * What the layers of the configuration share: config.c keeps values,
- * config_file.c and config_layers.c bring them.  Inside common/ only.
+ * What the layers of the configuration share: config.c keeps values, file.c and
+ * layers.c bring them.  Inside common/config/ only.
  */
 enum config_block {
 	CONFIG_BLOCK_BOTH,

@@ -10,9 +10,9 @@
 #include "common/http/tcp.h"
 
 /*
- * What the three files of the HTTP server share: http_server.c (listening,
- * deadlines, counting), http_connection.c (bytes to requests), http_answer.c
- * (answers to bytes).  Not for others.
+ * What the three files of the HTTP server share: server.c (listening,
+ * deadlines, counting), connection.c (bytes to requests), answer.c (answers to
+ * bytes).  Not for others.
  *
  *               accept          first byte       head complete
  *   ┌──────────┐       ┌──────┐          ┌──────┐ body? ┌──────┐
@@ -109,14 +109,14 @@ struct http_server {
 	struct http_field fields[HTTP_HEADERS_MAX]; /* of the head being read */
 };
 
-/* http_server.c */
+/* server.c */
 void http_server_enter(
     struct http_connection *connection, enum http_phase phase);
 void http_server_account(struct http_connection *connection);
 void http_server_queue(struct http_connection *connection); /* to READY */
 void http_server_free(struct http_connection *connection);
 
-/* http_connection.c */
+/* connection.c */
 void http_connection_open(struct http_server *server, struct tcp *tcp);
 void http_connection_advance(struct http_connection *connection);
 void http_connection_refuse(struct http_connection *connection, int status);
@@ -125,7 +125,7 @@ void http_connection_linger(struct http_connection *connection);
 void http_connection_drop(struct http_connection *connection);
 void http_request_free(struct http_request *request);
 
-/* http_answer.c */
+/* answer.c */
 void http_answer_write(struct http_connection *connection,
     const struct http_answer *answer, bool close, bool head_only);
 void http_stream_orphan(struct http_stream *stream);

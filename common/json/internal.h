@@ -7,8 +7,8 @@
 #include "common/json/node.h"
 
 /*
- * What the parser makes and strict_json.c looks at; nothing else includes this.
- * All of a document is in one arena: the copy of its text, in which strings are
+ * What the parser makes and node.c looks at; nothing else includes this.  All
+ * of a document is in one arena: the copy of its text, in which strings are
  * decoded where they stand, and the nodes, children side by side.
  */
 struct json_object;

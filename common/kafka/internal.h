@@ -7,8 +7,8 @@
 #include "common/kafka/transaction.h"
 
 /*
- * What kafka_transaction.c and kafka_transaction_produce.c share.  Nothing else
- * includes this.
+ * What transaction.c and transaction_produce.c share.  Nothing else includes
+ * this.
  */
 
 /* Messages that are handed to librdkafka in one call. */

@@ -4,10 +4,9 @@
 #include "producer/events/audience.h"
 
 /*
- * What the files of the audiences share: event_audience.c (who belongs to
- * which, and its stages), event_audience_ring.c and event_audience_log.c (what
- * it is sent next, from either), event_audience_send.c (sending, and who is too
- * slow).  Not for others.
+ * What the files of the audiences share: audience.c (who belongs to which, and
+ * its stages), audience_ring.c and audience_log.c (what it is sent next, from
+ * either), audience_send.c (sending, and who is too slow).  Not for others.
  */
 #define CHUNK ((size_t)256 * 1024) /* of one piece, about */
 
@@ -30,11 +29,11 @@ struct audience {
 	int64_t behind_ms; /* monotonic: since when too far; 0: it isn't */
 };
 
-/* event_audience.c: whether it may see it, as far as that is known */
+/* audience.c: whether it may see it, as far as that is known */
 enum event_right audience_look(
     const struct audience *audience, const struct result_event *event);
 
-/* event_audience_send.c */
+/* audience_send.c */
 void audience_send(
     struct audience *audience, struct http_piece *piece, size_t n_events);
 void audience_send_text(
@@ -46,11 +45,11 @@ bool audience_is_full(struct audience *audience);
 /* They resume, if they like. */
 void audience_cut(struct audience *audience);
 
-/* event_audience_ring.c; true: there is more */
+/* audience_ring.c; true: there is more */
 bool audience_pump_ring(struct audience *audience);
 void event_shared_forget(struct event_shared *shared);
 
-/* event_audience_log.c */
+/* audience_log.c */
 bool audience_needs_log(const struct audience *audience);
 bool audience_pump_log(struct audience *audience);
 void audience_send_gap(struct audience *audience,

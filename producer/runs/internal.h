@@ -4,8 +4,8 @@
 #include "producer/runs/view.h"
 
 /*
- * What the two files of the run view share: run_view.c (runs, lists, builds)
- * and run_view_fold.c (what the fold writes).  Not for others.
+ * What the two files of the run view share: view.c (runs, lists, builds) and
+ * view_write.c (what the fold writes).  Not for others.
  */
 extern const char run_view_fold_source[];
 

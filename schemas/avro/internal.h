@@ -3,8 +3,7 @@
 
 #include "schemas/avro/layout.h"
 
-/* A compiled schema's inside: what avro_layout.c makes and avro_walk.c walks.
- */
+/* A compiled schema's inside: what layout.c makes and walk.c walks. */
 enum node_type {
 	NODE_NULL,
 	NODE_BOOLEAN,

@@ -376,7 +376,7 @@ class Plan:
             self.ignored = set(version["target"]["ignoredRids"])
             self.kind = version["target"]["type"]
 
-    # section 1
+    # docs/semantics.md, section 1
 
     def spec(self, dataset):
         for branch in self.chain:
@@ -431,7 +431,7 @@ class Plan:
         role = self.role(self.version["createdBy"], dataset["project"])
         return role in ("viewer", "editor", "owner")
 
-    # section 2
+    # docs/semantics.md, section 2
 
     def schedule(self):
         version, request = self.version, self.request
@@ -973,7 +973,7 @@ class Plan:
             raise Decided({"type": "ignored"}, why)
         return why
 
-    # section 3
+    # docs/semantics.md, section 3
 
     def build_order(self):
         jobs = {k: j for j in self.selected if (k := key_of(j)) in self.running}

@@ -285,6 +285,33 @@ def circles(edges):
     return sorted(found)
 
 
+def joined(path, sign):
+    """Comments behind a sign at a line's begin; the lines of one joined."""
+    start, lines = 0, []
+    for number, line in enumerate(read(path).split("\n") + [""], 1):
+        match = re.match(rf"\s*{sign}+!?\s?(.*)", line)
+        if match and not line.startswith("#!"):
+            start = start or number
+            lines.append(match[1].strip())
+        elif lines:
+            yield start, " ".join(lines)
+            start, lines = 0, []
+
+
+def remarks(path):
+    """(line, text) of a file's comments, each one's lines joined."""
+    if path.endswith((".c", ".h")):
+        for line, text, _, _ in source(path).comments:
+            yield line, text
+        return
+    yield from joined(path, "--" if path.endswith(".lua") else "#")
+    if path.endswith(".py"):
+        text = read(path)
+        for match in re.finditer(r'"""(.*?)"""', text, re.S):
+            yield (text.count("\n", 0, match.start()) + 1,
+                   " ".join(match[1].split()))
+
+
 class Count:
     """What passed and what failed; a fault is `file:line: what`."""
 

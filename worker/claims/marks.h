@@ -34,7 +34,8 @@ int marks_now(const struct marks *marks, int64_t *now_ms, struct error *err);
 
 /*
  * That a batch or record which starts at `offset` is being tried for the
- * `entries`-th time; 0: no note.  Kept for an hour.  See worker/attempts.
+ * `entries`-th time; 0: no note.  Kept for an hour.  See
+ * worker/pipeline/attempts.
  */
 struct attempt {
 	int64_t offset;

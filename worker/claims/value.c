@@ -47,7 +47,7 @@ claim_value_read(struct text bytes, struct claim_value *value)
 	return true;
 }
 
-/* In the order of the protocol's table, section 3. */
+/* In the order of the table in docs/delivery.md, section 3. */
 enum claim_verdict
 claim_judge(const struct claim_value *mine, struct text occupant)
 {

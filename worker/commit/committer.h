@@ -12,8 +12,8 @@
 /*
  * Stage B: a thread that writes one batch's records and offsets in one Kafka
  * transaction, while stage A prepares the next.  It carries out the commit
- * table of worker/batch_protocol; the producer is rebuilt after whatever was
- * not a clean commit.  All calls from stage A's thread.  Source:
+ * table of worker/base/batch_protocol; the producer is rebuilt after whatever
+ * was not a clean commit.  All calls from stage A's thread.  Source:
  * docs/delivery.md, sections 4, 5 and 9.
  */
 struct committer;

@@ -8,8 +8,8 @@
 
 /*
  * What stage B's rooms share: committer.c is the thread and what stage A calls,
- * committer_steps.c the actions of the commit table, each of which answers with
- * the event that came of it.  Nothing else includes this.
+ * steps.c the actions of the commit table, each of which answers with the event
+ * that came of it.  Nothing else includes this.
  */
 #define FENCED_MAX 3 /* in FENCED_WINDOW_MS: a twin */
 #define FENCED_WINDOW_MS 60000

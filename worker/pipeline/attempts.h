@@ -21,7 +21,7 @@
  * before it is committed.  Thread: stage A only.  Source: docs/delivery.md,
  * section 7.
  *
- * Errors: those of worker/marks.
+ * Errors: those of worker/claims/marks.
  */
 #define ATTEMPTS_CAREFUL 3 /* from this try on, record by record */
 #define ATTEMPTS_MAX 6     /* the try that is not made any more */

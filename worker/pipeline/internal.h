@@ -12,9 +12,9 @@
 #include "worker/pipeline/repair.h"
 
 /*
- * What the pipeline's rooms share: pipeline.c makes and ends it,
- * pipeline_start.c waits for what it depends on, pipeline_assignment.c follows
- * the partitions, pipeline_loop.c works.  Nothing else includes this.
+ * What the pipeline's rooms share: pipeline.c makes and ends it, start.c waits
+ * for what it depends on, assignment.c follows the partitions, loop.c works.
+ * Nothing else includes this.
  */
 #define PIPELINE_BATCHES 3 /* in work, being committed, on its way back */
 #define WAIT_MS 200

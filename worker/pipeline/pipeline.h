@@ -10,9 +10,9 @@
 
 /*
  * The worker's two stages and the slot between them: this thread is stage A
- * (poll, claim, plan, encode), worker/committer is stage B (one transaction).
- * What to do next is said by the tables of worker/batch_protocol.  Source:
- * docs/delivery.md, sections 4 to 9.
+ * (poll, claim, plan, encode), worker/commit/committer is stage B (one
+ * transaction).  What to do next is said by the tables of
+ * worker/base/batch_protocol.  Source: docs/delivery.md, sections 4 to 9.
  */
 struct pipeline;
 

@@ -7,8 +7,9 @@
 
 /*
  * Orders over a plan's graph: which job waits for which, what goes first, and
- * why some can't go at all (semantics, P8 and section 3).  All of it is linear
- * in jobs and edges but for the heap of the build order; nothing recurses.
+ * why some can't go at all (docs/semantics.md, sections 2 and 3).  All of
+ * it is linear in jobs and edges but for the heap of the build order; nothing
+ * recurses.
  */
 /* For each job those that read from it: readers[from[j]] to [from[j + 1]]. */
 struct links {

@@ -13,7 +13,7 @@
  * entries: a few HMGET, however many plans ask.  Part of snapshot; one thread.
  *
  * An answer may have 12 MiB.  Once a hash has answered more, its list is read
- * with care from then on (common/redis_bounded): what is large costs rounds and
+ * with care from then on (common/redis/bounded): what is large costs rounds and
  * never stands in the way.
  */
 /* Of one command (docs/keyspace.md, section 3). */

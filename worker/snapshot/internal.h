@@ -9,9 +9,8 @@
 
 /*
  * What the snapshot's rooms share: snapshot.c reads schedules and versions,
- * snapshot_answer.c what the planner's world asks for, both through the rounds
- * of snapshot_round.c; questions.c remembers plans.  Nothing else includes
- * this.
+ * answer.c what the planner's world asks for, both through the rounds of
+ * round.c; questions.c remembers plans.  Nothing else includes this.
  */
 struct snapshot {
 	struct redis *redis;

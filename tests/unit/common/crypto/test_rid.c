@@ -110,7 +110,7 @@ formats_as(const struct uuid *uuid, const char *expected)
 	return memcmp(out, expected, sizeof out) == 0;
 }
 
-/* The ids that the semantics' section 3 gives for its own documents. */
+/* The ids that docs/semantics.md, section 3, gives for its own documents. */
 static void
 test_ids_of_a_request(void)
 {
