@@ -1,0 +1,132 @@
+"""The samples of docs/formats.md: each is loaded by the programs, and stands there as it is."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import programs
+import pytest
+import requests
+from cluster import free_ports
+from programs import BUILD, ROOT, wait_for
+
+SAMPLES = ROOT / "tests/samples"
+DOCUMENT = (ROOT / "docs/formats.md").read_text()
+SCHEDULE = "ri.scheduler.main.schedule.daily-report"
+API = "/api/v2/orchestration"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+SOME_TIME = "2026-01-31T09:05:09.117Z"  # where a sample shows a time of its run
+
+
+def sample(name):
+    return (SAMPLES / name).read_text()
+
+
+def one_line(name):
+    """A sample that is shown on several lines, as the programs print it."""
+    return json.dumps(json.loads(sample(name)), separators=(",", ":"), ensure_ascii=False)
+
+
+def with_a_time(line, member):
+    """The line with the time of its own run replaced by the sample's."""
+    changed, n = re.subn(rf'("{member}":"){TIME}', rf"\g<1>{SOME_TIME}", line)
+    assert n == 1, line
+    return changed
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.iterdir()))
+def test_the_document_shows_the_sample(name):
+    shown = re.findall(r"^```\w*\n(.*?)^```$", DOCUMENT, re.M | re.S)
+    assert sample(name) in shown
+    assert f"tests/samples/{name}" in DOCUMENT
+
+
+def test_the_plan_of_the_documents():
+    flags = [word for name in ("world", "version", "request")
+             for word in (f"--{name}", str(SAMPLES / f"{name}.json"))]
+    done = subprocess.run([BUILD / "schedrun", "plan", *flags], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == one_line("outcome.json") + "\n"
+
+
+def test_the_plan_of_lines():
+    done = subprocess.run([BUILD / "schedrun", "plan", "--jsonl"], input=sample("plan.jsonl"),
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == sample("plan-answers.jsonl")
+
+
+@pytest.mark.parametrize("name, schedules", [("catalogue.json", 1), ("catalogue-full.json", 1)])
+def test_the_catalogues_are_applied_and_exported(system, name, schedules):
+    system.init()
+    rows = [json.loads(line) for line in system.must("apply", SAMPLES / name).splitlines()]
+    assert {row["what"]: row["added"] for row in rows}["schedules"] == schedules
+    exported = json.loads(system.must("export"))
+    written = json.loads(sample(name))
+    assert exported["datasets"].keys() == written["datasets"].keys()
+    assert [s["rid"] for s in exported["schedules"]] == [s["rid"] for s in written["schedules"]]
+
+
+@pytest.fixture(scope="module")
+def shop(servers, tmp_path_factory):
+    """The small catalogue, its requests sent and answered; adapter with the tokens."""
+    servers.empty_redis()
+    system = programs.System(servers, tmp_path_factory.mktemp("formats"))
+    system.delete_topics()
+    system.init()
+    system.must("apply", SAMPLES / "catalogue.json")
+    system.worker().wait_ready()
+    tokens = shutil.copy(SAMPLES / "tokens.txt", system.directory / "tokens")
+    tokens.chmod(0o640)
+    system.port = free_ports(1)[0]
+    system.adapter(http__auth="token-file", http__token__file=str(tokens), http__drain="0",
+                   http__listen=f"127.0.0.1:{system.port}").wait_ready()
+    system.sent = system.must("submit", "-f", SAMPLES / "requests.jsonl")
+    yield system
+    system.stop()
+    system.delete_topics()
+
+
+def test_the_lines_of_submit(shop):
+    lines = shop.sent.splitlines()
+    assert len(lines) == len(sample("requests.jsonl").splitlines())
+    assert lines[-1] == sample("submit.json").rstrip("\n")
+
+
+def test_a_result_of_watch(shop):
+    lines = shop.must("watch", "--from", "beginning", "--count", "2").splitlines()
+    assert with_a_time(lines[-1], "finishedTime") == one_line("watch.json")
+
+
+def test_a_run_and_its_build(shop):
+    run = json.loads(sample("run.json"))
+
+    def finished():
+        done = shop.run("run", "get", run["rid"])
+        return '"result"' in done.stdout and done.stdout.rstrip("\n")
+
+    line = re.sub(r'"at":"\d\.\d"', f'"at":"{run["at"]}"', wait_for("the run", finished))
+    assert with_a_time(line, "finishedTime") == one_line("run.json")
+    build = run["result"]["buildRid"]
+    wait_for("the build", lambda: shop.run("run", "explain", run["rid"], "-o", "jsonl")
+             .stdout.startswith('{"build"'))
+    assert shop.must("build", "finish", build) == sample("build-finish.json")
+
+
+def test_a_commit(shop):
+    shown = json.loads(sample("dataset-commit.json"))
+    assert shop.must("dataset", "commit", shown["datasetRid"], "--branch", shown["branch"],
+                     "--transaction", shown["transactionRid"]) == sample("dataset-commit.json")
+
+
+def test_the_tokens(shop):
+    def ask(token):
+        return requests.get(f"http://127.0.0.1:{shop.port}{API}/schedules/{SCHEDULE}/runs",
+                            headers={"Authorization": f"Bearer {token}"},
+                            params={"preview": "true"}, timeout=40).status_code
+
+    lines = [line.split() for line in sample("tokens.txt").splitlines() if line[0] != "#"]
+    assert [ask(words[0]) for words in lines] == [200, 404]  # let in; the second has no role
+    assert ask("nobody's") == 401
