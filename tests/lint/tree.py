@@ -338,6 +338,7 @@ def enter():
 
 
 MAP = "docs/map.md"
+BASE = "common/base"
 HOP = re.compile(r"\s*(?:\d+\.\s+|[-*]\s+)?(~>\s*)?`?([\w./-]+\.\w+): (\w+)`?")
 
 
@@ -363,6 +364,17 @@ def paths():
         elif hop and found:
             found[-1][1].append(
                 (number, hop[1] is not None, hop[2], hop[3]))
+    return found
+
+
+def arrows():
+    """Of the map's "Arrows": folder -> the folders that it may include."""
+    found = {}
+    if os.path.isfile(MAP):
+        for _, line in section(MAP, "Arrows"):
+            match = re.fullmatch(r"\s*([\w/]+) -> ([\w/ ]+)", line)
+            if match:
+                found.setdefault(match[1], set()).update(match[2].split())
     return found
 
 

@@ -43,8 +43,8 @@ void order_jobs(
     struct graph *graph, const struct links *links, struct list *order);
 
 /*
- * The cycle of semantics, P8, from jobs that order_jobs left: their numbers,
- * the smallest key first, each reading from the next.
+ * The cycle of docs/semantics.md, P8, from jobs that order_jobs left: their
+ * numbers, the smallest key first, each reading from the next.
  */
 void order_cycle(struct graph *graph, struct list *cycle);
 

@@ -242,7 +242,7 @@ has_changed_inputs(struct plan *plan, struct graph_job *job)
 	return true;
 }
 
-/* The first reason that holds (semantics, P11), or REASON_NONE. */
+/* The first reason that holds (docs/semantics.md, P11), or REASON_NONE. */
 int
 plan_decide_reason(struct plan *plan, struct graph_job *job)
 {
