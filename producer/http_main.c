@@ -48,6 +48,7 @@ static const char documentation[] =
 /* All parts of the process; made in this order, ended in the reverse. */
 struct adapter {
 	struct http_app app;
+	const struct options *options;
 	struct http_runs runs;
 	struct kafka_health *kafka;
 	struct redis_settings redis, view;
@@ -360,6 +361,7 @@ on_hangup(void *argument)
 {
 	struct adapter *a = argument;
 
+	options_reload(a->options, a->app.config);
 	http_auth_reload(a->app.auth);
 }
 
@@ -468,6 +470,7 @@ main(int argc, char **argv)
 	int code;
 
 	a->app.config = config;
+	a->options = &options;
 	code = run(a, options.check);
 	destroy(a);
 	free(a);

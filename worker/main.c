@@ -32,31 +32,41 @@ static struct pipeline *the_pipeline; /* for the signals' thread */
 
 /* What the signals' thread works with. */
 static struct signals {
-	sigset_t set;
+	sigset_t ends;
 	int64_t timeout_ms; /* to drain */
+	const struct options *options;
+	const struct config *config;
 } signals;
 
 /*
- * Signals come to this thread alone.  The first asks for an orderly end within
- * the time-out.  The second ends at once, and so does the time-out's end: that
- * is a crash, and crashes are safe.
+ * Signals come to this thread alone.  SIGHUP has the configuration read again.
+ * The first of the others asks for an orderly end within the time-out.  The
+ * second ends at once, and so does the time-out's end: that is a crash, and
+ * crashes are safe.
  */
 static void *
 serve_signals(void *unused)
 {
 	const struct timespec most = { signals.timeout_ms / 1000,
 		signals.timeout_ms % 1000 * 1000000 };
+	sigset_t all = signals.ends;
 	int number;
 
 	(void)unused;
-	while (sigwait(&signals.set, &number) != 0)
-		;
+	sigaddset(&all, SIGHUP);
+	for (;;) {
+		if (sigwait(&all, &number) != 0)
+			continue;
+		if (number != SIGHUP)
+			break;
+		options_reload(signals.options, signals.config);
+	}
 	log_event(LOG_INFO, "worker", "stopping",
 	    "finishing the batch, leaving the group",
 	    LOG_S("signal", strsignal(number)), LOG_END);
 	pipeline_stop(the_pipeline);
 	do
-		number = sigtimedwait(&signals.set, NULL, &most);
+		number = sigtimedwait(&signals.ends, NULL, &most);
 	while (number < 0 && errno == EINTR);
 	if (number > 0)
 		_exit(128 + number);
@@ -65,17 +75,24 @@ serve_signals(void *unused)
 	_exit(0);
 }
 
-/* `timeout_ms`: to drain, with some rest for whoever measures it. */
+/* Before the first thread, which inherits what is blocked. */
 static void
-start_signals(int64_t timeout_ms)
+start_signals(const struct config *config, const struct options *options)
 {
 	pthread_t thread;
+	sigset_t all;
 
-	signals.timeout_ms = timeout_ms * 95 / 100;
-	sigemptyset(&signals.set);
-	sigaddset(&signals.set, SIGTERM);
-	sigaddset(&signals.set, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &signals.set, NULL);
+	/* Some rest is left to whoever measures the time-out. */
+	signals.timeout_ms =
+	    config_number(config, "worker.shutdown.timeout") * 95 / 100;
+	signals.options = options;
+	signals.config = config;
+	sigemptyset(&signals.ends);
+	sigaddset(&signals.ends, SIGTERM);
+	sigaddset(&signals.ends, SIGINT);
+	all = signals.ends;
+	sigaddset(&all, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	if (pthread_create(&thread, NULL, serve_signals, NULL) != 0)
 		abort();
@@ -131,7 +148,7 @@ run(const struct config *config, const struct options *options)
 	settings.worker_id = id;
 	settings.metrics = metrics_create(kafka_library_version());
 	settings.health = health_create();
-	start_signals(config_number(config, "worker.shutdown.timeout"));
+	start_signals(config, options);
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)
 		code = fail(&err);

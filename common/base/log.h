@@ -57,7 +57,8 @@ void log_write_audit(const char *component, const char *event,
 
 /* Settings; before the first thread.  `rate` 0 = no limit. */
 void log_configure(enum log_level level, enum log_format format, unsigned rate);
-void log_set_level(enum log_level level); /* any time: SIGHUP */
+/* Another level from now on.  Any thread. */
+void log_set_level(enum log_level level);
 bool log_level_parse(const char *name, enum log_level *level);
 
 /* Lines not written because of the rate limit, for /metrics. */

@@ -414,12 +414,13 @@ config_kafka(const struct config *config, const char *property)
 	return NULL;
 }
 
+static const char *const blocks[] = { "kafka", "kafka-consumer",
+	"kafka-producer" };
+
 void
 config_each(const struct config *config,
     void (*take)(void *argument, const struct config_row *row), void *argument)
 {
-	static const char *const blocks[] = { "kafka", "kafka-consumer",
-		"kafka-producer" };
 	const struct config_key *keys = config_keys();
 	size_t i;
 
@@ -438,6 +439,49 @@ config_each(const struct config *config,
 			config_property_is_secret(p->name) ? "***" : p->value,
 			p->source });
 	}
+}
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The properties of `a` that `b` has not, or with another value. */
+static void
+tell_properties(const struct config *a, const struct config *b, bool absent,
+    void (*take)(void *argument, const char *name), void *argument)
+{
+	size_t i, j;
+
+	for (i = 0; i < a->n_properties; i++) {
+		const struct property *p = &a->properties[i];
+		char name[160];
+
+		for (j = 0; j < b->n_properties; j++)
+			if (b->properties[j].block == p->block &&
+			    strcmp(b->properties[j].name, p->name) == 0)
+				break;
+		if (j < b->n_properties &&
+		    (absent || is_same(p->value, b->properties[j].value)))
+			continue;
+		snprintf(name, sizeof name, "%s.%s", blocks[p->block], p->name);
+		take(argument, name);
+	}
+}
+
+void
+config_differences(const struct config *a, const struct config *b,
+    void (*take)(void *argument, const char *name), void *argument)
+{
+	const struct config_key *keys = config_keys();
+	size_t i;
+
+	for (i = 0; keys[i].name != NULL; i++)
+		if (!is_same(a->entries[i].value, b->entries[i].value))
+			take(argument, keys[i].name);
+	tell_properties(a, b, false, take, argument);
+	tell_properties(b, a, true, take, argument);
 }
 
 static void

@@ -83,6 +83,13 @@ struct config_row {
 void config_each(const struct config *config,
     void (*take)(void *argument, const struct config_row *row), void *argument);
 
+/*
+ * Calls `take` with the name of each key and property ("kafka.linger.ms") whose
+ * value is another one in `b` than in `a`, or stands in one of them alone.
+ */
+void config_differences(const struct config *a, const struct config *b,
+    void (*take)(void *argument, const char *name), void *argument);
+
 /* "1500" of "1.5s" and the like; false on nonsense or overflow. */
 bool config_parse_duration(const char *text, int64_t *ms);
 

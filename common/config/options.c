@@ -146,8 +146,9 @@ log_format_of(const struct config *config)
 	return isatty(STDERR_FILENO) || journal != NULL ? LOG_LOGFMT : LOG_JSON;
 }
 
-static void
-configure_log(const struct options *options, const struct config *config)
+/* -q and -v stand above the key. */
+static enum log_level
+log_level_of(const struct options *options, const struct config *config)
 {
 	enum log_level level = LOG_INFO;
 
@@ -156,8 +157,7 @@ configure_log(const struct options *options, const struct config *config)
 		level = LOG_ERROR;
 	if (options->verbose)
 		level = LOG_DEBUG;
-	log_configure(level, log_format_of(config),
-	    (unsigned)config_number(config, "log.rate"));
+	return level;
 }
 
 struct config *
@@ -169,13 +169,51 @@ options_load(const struct options *options, struct error *err)
 
 	if (config == NULL)
 		return NULL;
-	configure_log(options, config);
+	log_configure(log_level_of(options, config), log_format_of(config),
+	    (unsigned)config_number(config, "log.rate"));
 	if (options->print_config) {
 		config_print(config, &out);
 		fwrite(out.at, 1, out.size, stdout);
 		buffer_finish(&out);
 	}
 	return config;
+}
+
+/* "http.rate, redis.url" of all but what was taken. */
+static void
+list_name(void *list, const char *name)
+{
+	struct buffer *names = list;
+
+	if (strcmp(name, "log.level") == 0)
+		return;
+	buffer_format(names, "%s%s", names->size > 0 ? ", " : "", name);
+}
+
+void
+options_reload(const struct options *options, const struct config *running)
+{
+	struct buffer names = { 0 };
+	struct error err = { 0 };
+	struct config *config =
+	    config_load(options->file, options->flags, options->n_flags, &err);
+
+	if (config == NULL) {
+		log_event(
+		    LOG_ERROR, "config", "not_reread", err.message, LOG_END);
+		return;
+	}
+	log_set_level(log_level_of(options, config));
+	log_event(LOG_INFO, "config", "reread",
+	    "the configuration was read again",
+	    LOG_S("log_level", config_text(config, "log.level")), LOG_END);
+	config_differences(running, config, list_name, &names);
+	if (names.size > 0)
+		log_event(LOG_WARN, "config", "restart_needed",
+		    "what has changed besides log.level holds after a restart",
+		    LOG_T("keys", buffer_text(&names)), LOG_END);
+	buffer_finish(&names);
+	config_destroy(config);
 }
 
 static const char *

@@ -40,6 +40,16 @@ void options_finish(struct options *options);
 struct config *options_load(const struct options *options, struct error *err);
 
 /*
+ * For SIGHUP: reads the configuration again, in its layers, and takes the log's
+ * level from it.  Everything else stays as in `running`, which the process
+ * started with: what differs from it is named in the log, event restart_needed.
+ * What can't be read is logged and changes nothing.  Blocks for the files; any
+ * thread, one at a time.
+ */
+void options_reload(
+    const struct options *options, const struct config *running);
+
+/*
  * All of it for a daemon: parses argv (exit 64 on usage, as sysexits has it; 0
  * after --help and --version), loads (prints the error and exits 78), prints
  * the configuration and exits 0 if asked to.  `documentation` is argp's.

@@ -1,6 +1,7 @@
 """Start-up without Kafka or Redis, and the end by signals."""
 
 import json
+import re
 import signal
 import socket
 import time
@@ -84,6 +85,44 @@ def test_drains_under_load_and_exits_0(system, number):
     system.worker("worker-2").wait_ready()
     system.wait_drained()
     system.judge(asked)
+
+
+def hang_up(daemon, path, *lines):
+    """Writes the configuration's file and sends SIGHUP; the lines of the log since."""
+    before = len(daemon.log().splitlines())
+    path.write_text("".join(f"{line}\n" for line in lines))
+    daemon.signal(signal.SIGHUP)
+    return wait_for("an answer to SIGHUP", lambda: [
+        line for line in daemon.log().splitlines()[before:]
+        if re.search("event=(reread|not_reread|restart_needed)", line)], 10)
+
+
+@pytest.mark.parametrize("program", ["worker", "adapter"])
+def test_a_hangup_takes_the_level_and_names_the_rest(system, program):
+    """Neither program ends, drops what it has, or says that a change holds which doesn't."""
+    system.init()
+    system.apply(catalogues.outcomes())
+    path = system.directory / "reread.conf"
+    path.write_text("log.level = info\nredis.timeout.command = 2s\n")
+    environment = {"SCHEDRUN_CONFIG": str(path)}
+    if program == "worker":
+        daemon = system.worker(environment=environment)
+    else:
+        daemon = system.adapter(environment=environment, http__auth="none",
+                                http__listen="127.0.0.1:0", http__drain="0")
+    daemon.wait_ready()
+    line, = hang_up(daemon, path, "log.level = debug", "redis.timeout.command = 2s")
+    assert "event=reread" in line and "log_level=debug" in line
+    path.write_text("")
+    daemon.signal(signal.SIGHUP)
+    wait_for("the level to be taken back", lambda: "log_level=info" in daemon.log().splitlines()[-1])
+    hang_up(daemon, path, "log.level = warn", "redis.timeout.command = 3s", "kafka { linger.ms = 7 }")
+    wait_for("what needs a restart", lambda: "restart_needed" in daemon.log(), 10)
+    told, = [line for line in daemon.log().splitlines() if "restart_needed" in line]
+    assert 'keys="redis.timeout.command, kafka.linger.ms"' in told and "log.level," not in told
+    line, = hang_up(daemon, path, "log.level = loud")
+    assert "event=not_reread" in line and "allowed: debug|info|warn|error" in line
+    assert daemon.is_ready() and daemon.stop() == 0
 
 
 def stop_without_broker(system, signals):
