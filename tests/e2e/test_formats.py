@@ -1,4 +1,5 @@
-"""The samples of docs/formats.md: each is loaded by the programs, and stands there as it is."""
+"""What docs/ lists of the programs is all there is: the samples of docs/formats.md, each
+loaded and shown as it is; keys, log events, reasons, causes of the other papers."""
 
 import json
 import re
@@ -13,6 +14,8 @@ from programs import BUILD, ROOT, wait_for
 
 SAMPLES = ROOT / "tests/samples"
 DOCUMENT = (ROOT / "docs/formats.md").read_text()
+OPERATION = (ROOT / "docs/operation.md").read_text()
+SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SCHEDULE = "ri.scheduler.main.schedule.daily-report"
 API = "/api/v2/orchestration"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -130,3 +133,77 @@ def test_the_tokens(shop):
     lines = [line.split() for line in sample("tokens.txt").splitlines() if line[0] != "#"]
     assert [ask(words[0]) for words in lines] == [200, 404]  # let in; the second has no role
     assert ask("nobody's") == 401
+
+
+def rows(document, heading):
+    """The cells of all rows of the table whose head begins so."""
+    table = document.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in table.splitlines()[2:]]
+
+
+def source(*folders):
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.c")):
+            yield path.read_text()
+
+
+def calls(text, name):
+    """The arguments of each call, split where no bracket is open."""
+    for found in re.finditer(rf"\b{name}\(", text):
+        arguments, depth, start = [], 1, found.end()
+        for at in range(start, len(text)):
+            depth += (text[at] in "({") - (text[at] in ")}")
+            if depth == 0 or (depth == 1 and text[at] == ","):
+                arguments.append(text[start:at])
+                start = at + 1
+            if depth == 0:
+                break
+        yield arguments
+
+
+def test_every_key_is_described():
+    done = subprocess.run([BUILD / "schedrun", "config", "keys", "-o", "jsonl"],
+                          capture_output=True, text=True, check=True)
+    keys = [json.loads(line) for line in done.stdout.splitlines()]
+    described = {row[0].strip("`"): row for row in rows(OPERATION, "key")}
+    assert list(described) == [key["key"] for key in keys]
+    for key in keys:
+        name, kind, default, programs_, meaning = described[key["key"]]
+        assert default == (key["default"] or "–"), name
+        assert kind == "secret" or kind.replace(" ", "").startswith(
+            key["type"].replace(" ", "")), name
+        assert set(programs_.split()) <= {"W", "H", "C"} and meaning, name
+
+
+def test_every_log_event_is_described_with_its_fields():
+    events = {}
+    for text in source("common", "producer", "schemas", "worker"):
+        for macro, place in (("log_event", 2), ("log_audit", 1)):
+            for arguments in calls(text, macro):
+                fields = re.findall(r'LOG_[TSI]\(\s*"(\w+)"', ",".join(arguments[place + 2:]))
+                for name in re.findall(r'"(\w+)"', arguments[place]):
+                    events.setdefault(name, set()).update(fields)
+    described = {}
+    for names, _, fields, _ in rows(OPERATION, "event"):
+        for name in re.findall(r"`(\w+)`", names):
+            described[name] = set(re.findall(r"\w+", fields))
+    assert described == events
+
+
+def test_every_dead_letters_reason_is_described():
+    (table,) = [text for text in source("worker") if "[DEAD_EMPTY] =" in text]
+    reasons = re.findall(r'\[DEAD_\w+\] = "([a-z-]+)"', table)
+    assert sorted(row[0] for row in rows(OPERATION, "reason")) == sorted(reasons) != []
+
+
+def test_every_cause_is_described_with_its_text():
+    text = (ROOT / "worker/plan/errors.c").read_text()
+    found = re.findall(r'\[CAUSE_\w+\] = \{ "(\w+)", (\d+),\s*(\w+),\s*'
+                       r'((?:"[^"]*"\s*)+)\}', text)
+    names = dict(re.findall(r'\[([A-Z_]+)\] = "(\w+)"', text))
+    written = [[cause, phase, names[name], "".join(re.findall(r'"([^"]*)"', words))]
+               for cause, phase, name, words in found]
+    described = rows(SEMANTICS, "cause | phase | errorName")
+    described[-1][3] = described[-1][3].removesuffix(" (input keys)")
+    assert described == written and len(written) > 30
