@@ -51,7 +51,7 @@ plan(struct live_plan *live, const struct plan_input *input, struct error *err)
 	    plan_start(live->arena, snapshot_world(live->snapshot), input);
 
 	while (plan_step(plan) == PLAN_NEEDS)
-		if (snapshot_answer(live->snapshot, err) != 0)
+		if (snapshot_fetch(live->snapshot, err) != 0)
 			return NULL;
 	return plan_outcome(plan);
 }
@@ -75,16 +75,15 @@ static const struct outcome *
 read_and_plan(struct live_plan *live, const struct run_request *request,
     bool forced, struct error *err)
 {
-	const struct snapshot_plan *read;
+	const struct question *read;
 	struct plan_input input = { .request = request };
 
 	snapshot_begin(live->snapshot);
-	snapshot_add(live->snapshot, request->schedule_rid,
-	    request->schedule_version_rid);
+	snapshot_ask(live->snapshot, request);
 	if (redis_connect(live->redis, err) != 0 ||
 	    snapshot_read(live->snapshot, err) != 0)
 		return NULL;
-	read = snapshot_plan(live->snapshot, 0);
+	read = snapshot_question(live->snapshot, 0);
 	if (read->damage != NULL)
 		return plan_internal(live->arena, request, read->planned_rid,
 		    read->damage, read->damage_message);
@@ -126,7 +125,7 @@ live_plan_force(struct live_plan *live, const struct run_request *request,
 const struct schedule_version *
 live_plan_version(const struct live_plan *live)
 {
-	const struct snapshot_plan *read = snapshot_plan(live->snapshot, 0);
+	const struct question *read = snapshot_question(live->snapshot, 0);
 
 	return read->damage == NULL ? read->version : NULL;
 }
@@ -134,5 +133,5 @@ live_plan_version(const struct live_plan *live)
 bool
 live_plan_found_schedule(const struct live_plan *live)
 {
-	return snapshot_plan(live->snapshot, 0)->has_schedule;
+	return snapshot_question(live->snapshot, 0)->has_schedule;
 }

@@ -41,7 +41,7 @@ ask_questions(struct intake *intake, struct stretch stretch)
 {
 	size_t i;
 
-	questions_begin(intake->questions);
+	snapshot_begin(intake->snapshot);
 	for (i = stretch.from; i < stretch.to; i++) {
 		struct batch_record *record = &intake->batch->records[i];
 
@@ -49,7 +49,7 @@ ask_questions(struct intake *intake, struct stretch stretch)
 			continue;
 		fault_record(record->request.request_id);
 		record->question =
-		    questions_ask(intake->questions, &record->request);
+		    snapshot_ask(intake->snapshot, &record->request);
 	}
 }
 
@@ -93,7 +93,7 @@ answer_of(struct intake *intake, const struct batch_record *record)
 {
 	if (record->fate == FATE_CRASHED)
 		return crashed_answer(intake->plans, &record->request);
-	return questions_answer_of(intake->questions, record->question);
+	return snapshot_question(intake->snapshot, record->question)->answer;
 }
 
 /* Writes what became of each record, in their order. */

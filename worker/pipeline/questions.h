@@ -2,6 +2,7 @@
 #define SCHEDRUN_WORKER_PIPELINE_QUESTIONS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
@@ -11,39 +12,26 @@
 #include "worker/snapshot/snapshot.h"
 
 /*
- * What a batch asks: a question is a schedule, a pinned version, and who asks.
- * Requests that ask the same share one plan; its answer is remembered, in the
- * snapshot's cache, for as long as nothing that the plan has looked at changes,
- * so that most requests need no plan at all.  Thread: stage A.
+ * What a batch asks of the snapshot, answered: a plan for each question whose
+ * answer is not remembered, most have none.  Thread: stage A.
  *
- *   questions_begin; questions_ask (per request); questions_answer;
- *   questions_answer_of (per number)
+ *   snapshot_begin; snapshot_ask (per request); questions_answer;
+ *   then each snapshot_question has its `answer`, a struct answer
  */
 struct questions;
 
-/* Both are borrowed; the snapshot is nobody else's from begin to the answers.
- */
+/* Never NULL.  Both are borrowed. */
 struct questions *questions_create(
     struct snapshot *snapshot, struct telemetry *telemetry);
 void questions_destroy(struct questions *questions); /* NULL is fine */
 
-/* A batch begins; the answers of the one before are gone. */
-void questions_begin(struct questions *questions);
-
 /*
- * The number of a request's question, from 0; `request` must stay until it is
- * answered.
- */
-uint32_t questions_ask(
-    struct questions *questions, const struct run_request *request);
-
-/*
- * Answers all; plans are made in `arena`.  1: several questions together hold
- * more than `max_bytes`, and none is answered.  Errors as snapshot_read.
+ * Answers all that were asked since snapshot_begin; plans are made in `arena`,
+ * answers in the snapshot's memory.  1: several questions together hold more
+ * than `max_bytes`, and not all are answered.  Errors as snapshot_read.  Blocks
+ * for as many round trips as the deepest plan has levels.
  */
 int questions_answer(struct questions *questions, struct arena *arena,
     size_t max_bytes, struct error *err);
-const struct answer *questions_answer_of(
-    const struct questions *questions, uint32_t number);
 
 #endif

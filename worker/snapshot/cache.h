@@ -23,7 +23,7 @@ enum cache_kind {       /* by the letter of their hash */
 	CACHE_SPEC,     /* j */
 	CACHE_USER,     /* u */
 	CACHE_PROJECT,  /* p */
-	CACHE_ANSWER,   /* questions.c's, made of the others */
+	CACHE_ANSWER,   /* the planner's, made of the others */
 	CACHE_KINDS
 };
 
@@ -41,9 +41,10 @@ struct cache_entry {
 	uint64_t used, queued; /* batches */
 	struct text key;
 	enum cache_kind kind;
-	bool is_known;       /* the bytes are what Redis has */
-	uint64_t read;       /* batch that read it last */
-	uint64_t epoch;      /* the same: epoch */
+	bool is_known; /* the bytes are what Redis has */
+	uint64_t read; /* batch that read it last */
+	/* The same: epoch.  Of CACHE_ANSWER: that found it to stand; 0: none */
+	uint64_t epoch;
 	uint64_t asked;      /* batch that asks for it */
 	uint32_t number;     /* of CACHE_ANSWER: which of the batch's */
 	uint64_t change;     /* another number for each value it has had */

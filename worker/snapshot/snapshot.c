@@ -1,16 +1,22 @@
-#include "worker/snapshot/snapshot.h"
+#include "worker/snapshot/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/memory.h"
-#include "schemas/keyspace.h"
 #include "schemas/stored/catalogue.h"
-#include "worker/snapshot/internal.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 #define ARENA_KEPT ((size_t)4 * 1024 * 1024)
 #define ATTEMPTS_MAX 8 /* applies in a row that a batch waits out */
+
+/* A question on its way: what it is answered from, in the cache. */
+struct asked {
+	struct question question;
+	struct cache_entry *memory;   /* CACHE_ANSWER: its parsed value */
+	struct cache_entry *schedule; /* see schedule_of */
+};
 
 static const char *const kind_names[CACHE_KINDS] = {
 	[CACHE_SCHEDULE] = "schedules",
@@ -76,25 +82,15 @@ snapshot_destroy(struct snapshot *snapshot)
 
 	if (snapshot == NULL)
 		return;
-	for (i = 0; i < CACHE_KINDS; i++)
-		fetch_list_finish(&snapshot->lists[i]);
-	free(snapshot->plans);
-	free(snapshot->schedules);
+	for (i = 0; i < CACHE_ANSWER; i++)
+		free(snapshot->lists[i].entries);
+	free(snapshot->asked);
 	world_destroy(snapshot->world);
 	cache_destroy(snapshot->cache);
 	keyspace_destroy(snapshot->keyspace);
 	arena_destroy(snapshot->arena);
+	buffer_finish(&snapshot->key);
 	free(snapshot);
-}
-
-static void
-count_entries(struct snapshot *snapshot)
-{
-	size_t i;
-
-	for (i = 0; i < CACHE_KINDS && snapshot->entries[i] != NULL; i++)
-		metric_set(snapshot->entries[i],
-		    (double)cache_count(snapshot->cache, (enum cache_kind)i));
 }
 
 void
@@ -106,25 +102,33 @@ snapshot_forget(struct snapshot *snapshot)
 void
 snapshot_begin(struct snapshot *snapshot)
 {
+	struct cache *cache = snapshot->cache;
 	size_t i;
 
-	count_entries(snapshot);
-	for (i = 0; i < CACHE_KINDS; i++)
-		fetch_list_reset(&snapshot->lists[i]);
+	for (i = 0; i < CACHE_KINDS && snapshot->entries[i] != NULL; i++)
+		metric_set(snapshot->entries[i],
+		    (double)cache_count(cache, (enum cache_kind)i));
+	/* Answers of one batch only go now, as they may be large. */
+	for (i = 0; i < snapshot->n; i++)
+		if (snapshot->asked[i].memory->parsed != NULL &&
+		    snapshot->asked[i].memory->epoch == 0)
+			cache_drop(cache, snapshot->asked[i].memory);
+	for (i = 0; i < CACHE_ANSWER; i++)
+		snapshot->lists[i].n = snapshot->lists[i].asked = 0;
 	world_reset(snapshot->world);
 	arena_reset(snapshot->arena, ARENA_KEPT);
-	cache_begin(snapshot->cache);
+	cache_begin(cache);
 	if (snapshot->is_stale) {
-		cache_forget(snapshot->cache, CACHE_SCHEDULE);
+		cache_forget(cache, CACHE_SCHEDULE);
 		snapshot->cached_generation = 0;
 		snapshot->is_stale = false;
 	}
-	snapshot->n_plans = 0;
+	snapshot->n = 0;
 	snapshot->generation = 0;
 }
 
-void
-snapshot_count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
+static void
+count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 {
 	struct metric *metric =
 	    hit ? snapshot->hits[kind] : snapshot->misses[kind];
@@ -133,42 +137,74 @@ snapshot_count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 		metric_add(metric, 1);
 }
 
-void
-snapshot_want(struct snapshot *snapshot, struct cache_entry *entry)
+/* Puts an entry on its list of what is read next, until it has been read. */
+static void
+want(struct snapshot *snapshot, struct cache_entry *entry)
 {
+	struct fetch_list *list = &snapshot->lists[entry->kind];
+
 	if (entry->asked == cache_batch(snapshot->cache))
 		return;
 	entry->asked = cache_batch(snapshot->cache);
-	fetch_list_add(&snapshot->lists[entry->kind], entry);
+	if (list->n == list->capacity) {
+		list->capacity = list->capacity * 2 + 64;
+		list->entries = memory_resize(
+		    list->entries, list->capacity, sizeof *list->entries);
+	}
+	list->entries[list->n++] = entry;
 }
 
-void
-snapshot_want_fresh(struct snapshot *snapshot, struct cache_entry *entry)
+/* The parts are free of line breaks, which therefore divide them. */
+static struct cache_entry *
+memory_of(struct snapshot *snapshot, const struct run_request *request)
+{
+	struct buffer *key = &snapshot->key;
+
+	buffer_reset(key);
+	buffer_append(key, request->schedule_rid);
+	buffer_byte(key, '\n');
+	buffer_append(key, request->schedule_version_rid);
+	buffer_byte(key, '\n');
+	buffer_append(key, request->created_by);
+	return cache_entry(snapshot->cache, CACHE_ANSWER, buffer_text(key));
+}
+
+uint32_t
+snapshot_ask(struct snapshot *snapshot, const struct run_request *request)
+{
+	struct cache_entry *memory = memory_of(snapshot, request);
+
+	if (memory->asked == cache_batch(snapshot->cache))
+		return memory->number;
+	if (snapshot->n == snapshot->capacity) {
+		snapshot->capacity = snapshot->capacity * 2 + 256;
+		snapshot->asked = memory_resize(snapshot->asked,
+		    snapshot->capacity, sizeof *snapshot->asked);
+	}
+	memory->asked = cache_batch(snapshot->cache);
+	memory->number = (uint32_t)snapshot->n;
+	snapshot->asked[snapshot->n++] = (struct asked){
+		.question = { .request = request },
+		.memory = memory,
+	};
+	return memory->number;
+}
+
+/* Looked up when it is needed: to most questions the answer is remembered. */
+static struct cache_entry *
+schedule_of(struct snapshot *snapshot, struct asked *asked)
+{
+	if (asked->schedule == NULL)
+		asked->schedule = cache_entry(snapshot->cache, CACHE_SCHEDULE,
+		    asked->question.request->schedule_rid);
+	return asked->schedule;
+}
+
+static void
+want_fresh(struct snapshot *snapshot, struct cache_entry *entry)
 {
 	if (!cache_is_fresh(snapshot->cache, entry))
-		snapshot_want(snapshot, entry);
-}
-
-size_t
-snapshot_add(
-    struct snapshot *snapshot, struct text schedule_rid, struct text pin)
-{
-	size_t n = snapshot->n_plans;
-
-	if (n == snapshot->capacity) {
-		snapshot->capacity = snapshot->capacity * 2 + 1024;
-		snapshot->plans = memory_resize(snapshot->plans,
-		    snapshot->capacity, sizeof *snapshot->plans);
-		snapshot->schedules = memory_resize(snapshot->schedules,
-		    snapshot->capacity, sizeof(struct cache_entry *));
-	}
-	snapshot->plans[n] = (struct snapshot_plan){
-		.schedule_rid = schedule_rid,
-		.pin = pin,
-	};
-	snapshot->schedules[n] =
-	    cache_entry(snapshot->cache, CACHE_SCHEDULE, schedule_rid);
-	return snapshot->n_plans++;
+		want(snapshot, entry);
 }
 
 /* One limit of hash `l`; false: it is there and no number. */
@@ -176,20 +212,14 @@ static bool
 read_limit(const struct redis_reply *list, size_t i, int32_t *limit)
 {
 	struct text text = redis_reply_text(redis_reply_at(list, i));
-	int64_t value = 0;
-	size_t digit;
+	int64_t value;
 
 	if (text.at == NULL)
 		return true;
-	if (text.size == 0 || text.size > 10)
+	if (!text_to_number(text, INT32_MAX, &value))
 		return false;
-	for (digit = 0; digit < text.size; digit++) {
-		if (text.at[digit] < '0' || text.at[digit] > '9')
-			return false;
-		value = value * 10 + (text.at[digit] - '0');
-	}
 	*limit = (int32_t)value;
-	return value <= INT32_MAX;
+	return true;
 }
 
 /* The generation's limits.  What can't be read must not be guessed. */
@@ -226,7 +256,7 @@ static int
 follow_generation(struct snapshot *snapshot, struct error *err)
 {
 	struct buffer key = { 0 };
-	int rc = 0;
+	int rc;
 
 	if (snapshot->generation != snapshot->cached_generation) {
 		rc = read_limits(snapshot,
@@ -234,38 +264,33 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 			PART_LIMITS, &key),
 		    err);
 		buffer_finish(&key);
-	}
-	if (rc != 0)
-		return -1;
-	if (snapshot->generation != snapshot->cached_generation)
+		if (rc != 0)
+			return -1;
 		cache_forget(snapshot->cache, CACHE_DATASET);
-	snapshot->cached_generation = snapshot->generation;
+		snapshot->cached_generation = snapshot->generation;
+	}
 	world_set_limits(snapshot->world, snapshot->limits);
 	return 0;
 }
 
-/* A field's parts are divided by a line break, shown as people write it. */
-static void
-put_field(struct buffer *out, struct text field)
-{
-	size_t i;
-
-	for (i = 0; i < field.size; i++)
-		if (field.at[i] == '\n')
-			buffer_append(out, TEXT("\\n"));
-		else
-			buffer_byte(out, field.at[i]);
-}
-
-struct text
-snapshot_damage_of(struct snapshot *snapshot, enum cache_kind kind,
+/*
+ * For people: which stored entry can't be read; in the batch's arena.  A
+ * field's parts are divided by a line break, shown as people write it.
+ */
+static struct text
+describe_damage(struct snapshot *snapshot, enum cache_kind kind,
     struct text field, const char *why)
 {
 	struct buffer message = { 0 };
 	struct text text, reason = text_cut(text_from(why), 300);
+	size_t i;
 
 	buffer_append(&message, TEXT("The stored entry "));
-	put_field(&message, field);
+	for (i = 0; i < field.size; i++)
+		if (field.at[i] == '\n')
+			buffer_append(&message, TEXT("\\n"));
+		else
+			buffer_byte(&message, field.at[i]);
 	buffer_append(&message, TEXT(" of "));
 	snapshot_key(snapshot, kind, &message);
 	buffer_format(&message, " is unreadable: %.*s.", TEXT_ARG(reason));
@@ -275,39 +300,125 @@ snapshot_damage_of(struct snapshot *snapshot, enum cache_kind kind,
 }
 
 static void
-damage_plan(struct snapshot *snapshot, struct snapshot_plan *plan,
+damage(struct snapshot *snapshot, struct question *question,
     enum cache_kind kind, struct text field, const char *why)
 {
-	plan->damage = "versionUnreadable";
-	plan->damage_message = snapshot_damage_of(snapshot, kind, field, why);
+	question->damage = "versionUnreadable";
+	question->damage_message = describe_damage(snapshot, kind, field, why);
+}
+
+/*
+ * Wants what tells whether remembered answers still stand, and the schedules of
+ * the other questions.  Of an answer that was found to stand in this epoch
+ * nothing can have changed.
+ */
+static void
+want_grounds(struct snapshot *snapshot)
+{
+	uint64_t epoch = cache_epoch(snapshot->cache);
+	size_t i, j;
+
+	for (i = 0; i < snapshot->n; i++) {
+		struct asked *asked = &snapshot->asked[i];
+		const struct cache_entry *memory = asked->memory;
+
+		if (memory->parsed == NULL)
+			want_fresh(snapshot, schedule_of(snapshot, asked));
+		else if (memory->epoch != epoch)
+			for (j = 0; j < memory->n_grounds; j++)
+				want_fresh(snapshot, memory->grounds[j].entry);
+	}
+}
+
+/*
+ * The first look of a batch: its generation, and the schedules as they were at
+ * it.  Of an older generation nothing is cached after it.  The first round may
+ * show that more is stale than was thought, by a new edition or another store;
+ * that is read in a second one.
+ */
+static int
+settle(struct snapshot *snapshot, struct error *err)
+{
+	int attempts;
+
+	snapshot_age(snapshot);
+	for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+		snapshot->generation = 0;
+		want_grounds(snapshot);
+		if (snapshot_round(snapshot, err) != 0)
+			return -1;
+		want_grounds(snapshot);
+		if (snapshot_has_wants(snapshot) &&
+		    snapshot_round(snapshot, err) != 0)
+			return -1;
+		if (!snapshot->moved)
+			return follow_generation(snapshot, err);
+	}
+	return error_set(
+	    err, ERROR_RETRY, "the catalogue is replaced again and again");
+}
+
+/* Takes the answer that is remembered, if all its grounds are as they were. */
+static bool
+recall(struct snapshot *snapshot, struct asked *asked)
+{
+	struct cache_entry *memory = asked->memory;
+
+	if (memory->parsed != NULL && !cache_stands(memory))
+		cache_drop(snapshot->cache, memory);
+	count_lookup(snapshot, CACHE_ANSWER, memory->parsed != NULL);
+	if (memory->parsed == NULL)
+		return false;
+	memory->epoch = cache_epoch(snapshot->cache);
+	asked->question.answer = memory->parsed;
+	return true;
 }
 
 /* Which version a plan is for, by its schedule's head as read now. */
 static void
-choose_version(struct snapshot *snapshot, size_t number)
+choose_version(struct snapshot *snapshot, struct asked *asked)
 {
-	struct snapshot_plan *plan = &snapshot->plans[number];
-	struct cache_entry *entry = snapshot->schedules[number];
+	struct question *question = &asked->question;
+	struct cache_entry *entry = schedule_of(snapshot, asked);
 	struct schedule_head head = { 0 };
 	struct error err;
 
-	plan->planned_rid = plan->pin;
-	plan->has_schedule =
+	question->planned_rid = question->request->schedule_version_rid;
+	question->has_schedule =
 	    entry->bytes.at != NULL || entry->damage.at != NULL;
-	if (!plan->has_schedule)
+	if (!question->has_schedule)
 		return;
 	if (entry->damage.at == NULL &&
 	    schedule_head_parse(entry->bytes, &head, &err) != 0)
 		cache_spoil(snapshot->cache, entry, err.message);
 	if (entry->damage.at != NULL) {
-		damage_plan(snapshot, plan, CACHE_SCHEDULE, plan->schedule_rid,
-		    entry->damage.at);
+		damage(snapshot, question, CACHE_SCHEDULE,
+		    question->request->schedule_rid, entry->damage.at);
 		return;
 	}
-	plan->paused = head.paused;
-	plan->deleted = head.deleted;
-	if (plan->pin.at == NULL)
-		plan->planned_rid = head.current_version_rid;
+	question->paused = head.paused;
+	question->deleted = head.deleted;
+	if (question->planned_rid.at == NULL)
+		question->planned_rid = head.current_version_rid;
+}
+
+/* Immutable: one that is there and can be read is known for good. */
+static void
+want_version(struct snapshot *snapshot, const struct question *question)
+{
+	struct cache_entry *entry;
+	bool known;
+
+	if (question->planned_rid.at == NULL || question->damage != NULL)
+		return;
+	entry =
+	    cache_entry(snapshot->cache, CACHE_VERSION, question->planned_rid);
+	known = cache_is_settled(snapshot->cache, entry) &&
+	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
+		cache_is_fresh(snapshot->cache, entry));
+	count_lookup(snapshot, CACHE_VERSION, known);
+	if (!known)
+		want(snapshot, entry);
 }
 
 static void
@@ -330,99 +441,46 @@ parse_version(struct snapshot *snapshot, struct cache_entry *entry)
 	cache_drop_bytes(snapshot->cache, entry);
 }
 
-/* Immutable: one that is there and can be read is known for good. */
 static void
-want_version(struct snapshot *snapshot, const struct snapshot_plan *plan)
-{
-	struct cache_entry *entry;
-	bool known;
-
-	if (plan->planned_rid.at == NULL || plan->damage != NULL)
-		return;
-	entry = cache_entry(snapshot->cache, CACHE_VERSION, plan->planned_rid);
-	known = cache_is_settled(snapshot->cache, entry) &&
-	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
-		cache_is_fresh(snapshot->cache, entry));
-	snapshot_count_lookup(snapshot, CACHE_VERSION, known);
-	if (!known)
-		snapshot_want(snapshot, entry);
-}
-
-static void
-take_version(struct snapshot *snapshot, struct snapshot_plan *plan)
+take_version(struct snapshot *snapshot, struct question *question)
 {
 	struct cache_entry *entry;
 
-	if (plan->planned_rid.at == NULL || plan->damage != NULL)
+	if (question->planned_rid.at == NULL || question->damage != NULL)
 		return;
-	entry = cache_entry(snapshot->cache, CACHE_VERSION, plan->planned_rid);
+	entry =
+	    cache_entry(snapshot->cache, CACHE_VERSION, question->planned_rid);
 	if (entry->bytes.at != NULL)
 		parse_version(snapshot, entry);
 	if (entry->damage.at != NULL)
-		damage_plan(snapshot, plan, CACHE_VERSION, plan->planned_rid,
+		damage(snapshot, question, CACHE_VERSION, question->planned_rid,
 		    entry->damage.at);
 	else if (entry->bytes.at != NULL)
-		plan->version = entry->parsed;
-	else if (plan->pin.at == NULL)
-		damage_plan(snapshot, plan, CACHE_VERSION, plan->planned_rid,
+		question->version = entry->parsed;
+	else if (question->request->schedule_version_rid.at == NULL)
+		damage(snapshot, question, CACHE_VERSION, question->planned_rid,
 		    "the schedule's current version is missing");
-}
-
-int
-snapshot_settle(struct snapshot *snapshot, void (*want)(void *opaque),
-    void *opaque, struct error *err)
-{
-	int attempts;
-
-	snapshot_age(snapshot);
-	for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-		snapshot->generation = 0;
-		want(opaque);
-		if (snapshot_round(snapshot, err) != 0)
-			return -1;
-		want(opaque); /* what the round has shown to be stale */
-		if (snapshot_has_wants(snapshot) &&
-		    snapshot_round(snapshot, err) != 0)
-			return -1;
-		if (!snapshot->moved)
-			return follow_generation(snapshot, err);
-	}
-	return error_set(
-	    err, ERROR_RETRY, "the catalogue is replaced again and again");
-}
-
-int
-snapshot_choose(struct snapshot *snapshot, struct error *err)
-{
-	size_t i;
-
-	for (i = 0; i < snapshot->n_plans; i++) {
-		choose_version(snapshot, i);
-		want_version(snapshot, &snapshot->plans[i]);
-	}
-	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
-		return -1;
-	for (i = 0; i < snapshot->n_plans; i++)
-		take_version(snapshot, &snapshot->plans[i]);
-	return 0;
-}
-
-static void
-want_schedules(void *opaque)
-{
-	struct snapshot *snapshot = opaque;
-	size_t i;
-
-	for (i = 0; i < snapshot->n_plans; i++)
-		snapshot_want_fresh(snapshot, snapshot->schedules[i]);
 }
 
 int
 snapshot_read(struct snapshot *snapshot, struct error *err)
 {
-	if (snapshot_settle(snapshot, want_schedules, snapshot, err) != 0)
+	size_t i;
+
+	if (settle(snapshot, err) != 0)
 		return -1;
-	return snapshot_choose(snapshot, err);
+	for (i = 0; i < snapshot->n; i++) {
+		if (recall(snapshot, &snapshot->asked[i]))
+			continue;
+		choose_version(snapshot, &snapshot->asked[i]);
+		want_version(snapshot, &snapshot->asked[i].question);
+	}
+	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
+		return -1;
+	for (i = 0; i < snapshot->n; i++)
+		if (snapshot->asked[i].question.answer == NULL)
+			take_version(snapshot, &snapshot->asked[i].question);
+	return 0;
 }
 
 int64_t
@@ -431,16 +489,333 @@ snapshot_generation(const struct snapshot *snapshot)
 	return snapshot->generation;
 }
 
-const struct snapshot_plan *
-snapshot_plan(const struct snapshot *snapshot, size_t number)
+size_t
+snapshot_questions(const struct snapshot *snapshot)
 {
-	return &snapshot->plans[number];
+	return snapshot->n;
+}
+
+const struct question *
+snapshot_question(const struct snapshot *snapshot, size_t number)
+{
+	assert(number < snapshot->n);
+	return &snapshot->asked[number].question;
 }
 
 struct world *
 snapshot_world(struct snapshot *snapshot)
 {
 	return snapshot->world;
+}
+
+/*
+ * An entry of the structure: read again only for a new generation, or if it
+ * could not be read: somebody may have mended it.
+ */
+static bool
+has_structure(struct snapshot *snapshot, struct cache_entry *entry)
+{
+	bool known = cache_is_settled(snapshot->cache, entry);
+
+	count_lookup(snapshot, entry->kind, known);
+	if (known)
+		return true;
+	want(snapshot, entry);
+	return false;
+}
+
+/* "a⏎b" in the batch's arena. */
+static struct text
+joined(struct snapshot *snapshot, struct text a, struct text b)
+{
+	char *at = arena_alloc(snapshot->arena, a.size + b.size + 1);
+
+	assert(a.at != NULL && b.at != NULL);
+	memcpy(at, a.at, a.size);
+	at[a.size] = '\n';
+	memcpy(at + a.size + 1, b.at, b.size);
+	return (struct text){ at, a.size + b.size + 1 };
+}
+
+static void
+parse_branches(struct snapshot *snapshot, struct cache_entry *entry)
+{
+	struct branch_list *branches;
+	struct arena *arena;
+	struct error err;
+
+	if (entry->bytes.at == NULL || entry->parsed != NULL ||
+	    entry->damage.at != NULL)
+		return;
+	arena = cache_parsing(entry);
+	branches = arena_alloc(arena, sizeof *branches);
+	if (branches_parse(entry->bytes, arena, branches, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	else
+		cache_parsed(snapshot->cache, entry, branches);
+}
+
+/* Whether the entry can be read; else the need is answered by its damage. */
+static bool
+is_sound(struct snapshot *snapshot, const struct need *need,
+    const struct cache_entry *entry, struct text field)
+{
+	if (entry->damage.at == NULL)
+		return true;
+	world_put_damage(snapshot->world, need,
+	    describe_damage(snapshot, entry->kind, field, entry->damage.at));
+	return false;
+}
+
+static void
+put_dataset(struct snapshot *snapshot, const struct need *need,
+    struct cache_entry *entry, struct cache_entry *head)
+{
+	struct world_dataset *dataset = need->dataset;
+	struct error err;
+
+	dataset->known = KNOWN_PRESENT;
+	if (entry->damage.at == NULL &&
+	    dataset_parse(
+		entry->bytes, &dataset->trashed, &dataset->project, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	if (!is_sound(snapshot, need, entry, entry->key))
+		return;
+	parse_branches(snapshot, head);
+	if (is_sound(snapshot, need, head, head->key) && head->parsed != NULL)
+		dataset->branches = *(struct branch_list *)head->parsed;
+}
+
+/* Whether the need is satisfied; else what it lacks is wanted; as below. */
+static bool
+satisfy_dataset(struct snapshot *snapshot, const struct need *need)
+{
+	struct cache_entry *entry =
+	    cache_entry(snapshot->cache, CACHE_DATASET, need->dataset->rid);
+	struct cache_entry *head =
+	    cache_entry(snapshot->cache, CACHE_HEAD, need->dataset->rid);
+	bool known = has_structure(snapshot, entry);
+
+	want_fresh(snapshot, head);
+	if (!known || !cache_is_fresh(snapshot->cache, head))
+		return false;
+	if (entry->bytes.at == NULL && entry->damage.at == NULL)
+		need->dataset->known = KNOWN_ABSENT;
+	else
+		put_dataset(snapshot, need, entry, head);
+	return true;
+}
+
+static void
+parse_spec(struct snapshot *snapshot, struct cache_entry *entry)
+{
+	struct job_spec *spec;
+	struct arena *arena;
+	struct error err;
+
+	if (entry->bytes.at == NULL || entry->parsed != NULL ||
+	    entry->damage.at != NULL)
+		return;
+	arena = cache_parsing(entry);
+	spec = arena_alloc(arena, sizeof *spec);
+	if (job_spec_parse(entry->bytes, arena, spec, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	else
+		cache_parsed(snapshot->cache, entry, spec);
+}
+
+/* Whether the entry holds the job spec that writes the needed dataset. */
+static bool
+is_writer(const struct need *need, const struct cache_entry *entry)
+{
+	const struct job_spec *spec = entry->parsed;
+	struct text_list outputs;
+
+	if (spec == NULL || !text_equal(spec->branch, need->spec->branch))
+		return false;
+	outputs = (struct text_list){ spec->outputs, spec->n_outputs };
+	return text_list_has(&outputs, need->dataset->rid);
+}
+
+/*
+ * The spec of `entry`, which `origin` leads to or is.  If it is none, both are
+ * read again next time: either may have been mended.
+ */
+static void
+put_spec(struct snapshot *snapshot, const struct need *need,
+    struct cache_entry *origin, struct cache_entry *entry)
+{
+	static const char none[] =
+	    "it leads to no job spec that writes the dataset";
+
+	parse_spec(snapshot, entry);
+	if (entry->damage.at == NULL && !is_writer(need, entry))
+		cache_spoil(snapshot->cache, entry, none);
+	if (entry->damage.at != NULL && origin->damage.at == NULL)
+		cache_spoil(snapshot->cache, origin, none);
+	if (!is_sound(snapshot, need, entry, origin->key))
+		return;
+	need->spec->known = KNOWN_PRESENT;
+	need->spec->spec = entry->parsed;
+}
+
+static bool
+satisfy_spec(struct snapshot *snapshot, const struct need *need)
+{
+	struct text smallest;
+	struct cache_entry *origin = cache_entry(snapshot->cache, CACHE_SPEC,
+	    joined(snapshot, need->dataset->rid, need->spec->branch));
+	struct cache_entry *entry = origin;
+
+	if (!has_structure(snapshot, origin))
+		return false;
+	if (origin->bytes.at == NULL && origin->damage.at == NULL) {
+		need->spec->known = KNOWN_ABSENT;
+		return true;
+	}
+	if (text_starts_with(origin->bytes, TEXT("="))) {
+		smallest = (struct text){ origin->bytes.at + 1,
+			origin->bytes.size - 1 };
+		entry = cache_entry(snapshot->cache, CACHE_SPEC,
+		    joined(snapshot, smallest, need->spec->branch));
+		if (!has_structure(snapshot, entry))
+			return false;
+	}
+	put_spec(snapshot, need, origin, entry);
+	return true;
+}
+
+static bool
+satisfy_user(struct snapshot *snapshot, const struct need *need)
+{
+	struct world_user *user = need->user;
+	struct cache_entry *entry =
+	    cache_entry(snapshot->cache, CACHE_USER, user->name);
+
+	if (!has_structure(snapshot, entry))
+		return false;
+	user->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
+	user->active = text_equal(entry->bytes, TEXT("1"));
+	if (entry->bytes.at != NULL && !user->active &&
+	    !text_equal(entry->bytes, TEXT("0")))
+		cache_spoil(snapshot->cache, entry, "it is neither 1 nor 0");
+	is_sound(snapshot, need, entry, entry->key);
+	return true;
+}
+
+static bool
+satisfy_grant(struct snapshot *snapshot, const struct need *need)
+{
+	struct cache_entry *entry = cache_entry(
+	    snapshot->cache, CACHE_USER, joined(snapshot, need->a, need->b));
+	enum role role = ROLE_NONE;
+	struct error err;
+
+	if (!has_structure(snapshot, entry))
+		return false;
+	if (entry->bytes.at != NULL && entry->damage.at == NULL &&
+	    role_parse(entry->bytes, &role, &err) != 0)
+		cache_spoil(snapshot->cache, entry, err.message);
+	if (is_sound(snapshot, need, entry, entry->key))
+		world_put_role(snapshot->world, need->a, need->b, role);
+	return true;
+}
+
+static bool
+satisfy_project(struct snapshot *snapshot, const struct need *need)
+{
+	struct cache_entry *entry =
+	    cache_entry(snapshot->cache, CACHE_PROJECT, need->a);
+
+	if (!has_structure(snapshot, entry))
+		return false;
+	world_put_project(snapshot->world, need->a, entry->bytes.at != NULL);
+	return true;
+}
+
+static bool
+satisfy_reference(struct snapshot *snapshot, const struct need *need)
+{
+	struct cache_entry *entry = cache_entry(
+	    snapshot->cache, CACHE_PROJECT, joined(snapshot, need->a, need->b));
+
+	if (!has_structure(snapshot, entry))
+		return false;
+	world_put_reference(
+	    snapshot->world, need->a, need->b, entry->bytes.at != NULL);
+	return true;
+}
+
+static bool
+satisfy(struct snapshot *snapshot, const struct need *need)
+{
+	switch (need->kind) {
+	case NEED_DATASET:
+		return satisfy_dataset(snapshot, need);
+	case NEED_SPEC:
+		return satisfy_spec(snapshot, need);
+	case NEED_USER:
+		return satisfy_user(snapshot, need);
+	case NEED_GRANT:
+		return satisfy_grant(snapshot, need);
+	case NEED_PROJECT:
+		return satisfy_project(snapshot, need);
+	case NEED_REFERENCE:
+		break;
+	}
+	return satisfy_reference(snapshot, need);
+}
+
+int
+snapshot_fetch(struct snapshot *snapshot, struct error *err)
+{
+	const struct need *needs;
+	size_t n, i, left;
+
+	needs = world_needs(snapshot->world, &n);
+	do {
+		left = 0;
+		for (i = 0; i < n; i++)
+			if (!satisfy(snapshot, &needs[i]))
+				left++;
+		if (left > 0 && snapshot_round(snapshot, err) != 0)
+			return -1;
+	} while (left > 0);
+	world_needs_taken(snapshot->world);
+	return 0;
+}
+
+struct arena *
+snapshot_memory(struct snapshot *snapshot, size_t number)
+{
+	return cache_parsing(snapshot->asked[number].memory);
+}
+
+/*
+ * What an answer rests on: the schedule's head and the branches of the
+ * datasets; versions never change, and all else is forgotten with its
+ * generation.
+ */
+void
+snapshot_remember(struct snapshot *snapshot, size_t number, void *answer,
+    const struct text *datasets, size_t n)
+{
+	struct cache_entry *grounds[1 + SNAPSHOT_GROUNDS_MAX];
+	struct asked *asked = &snapshot->asked[number];
+	size_t i;
+
+	assert(n <= SNAPSHOT_GROUNDS_MAX);
+	asked->memory->epoch = 0;
+	if (datasets != NULL) {
+		grounds[0] = schedule_of(snapshot, asked);
+		for (i = 0; i < n; i++)
+			grounds[1 + i] = cache_entry(
+			    snapshot->cache, CACHE_HEAD, datasets[i]);
+		cache_build_on(asked->memory, grounds, 1 + n);
+		asked->memory->epoch = cache_epoch(snapshot->cache);
+	}
+	cache_parsed(snapshot->cache, asked->memory, answer);
+	asked->question.answer = answer;
 }
 
 size_t
