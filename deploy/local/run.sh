@@ -2,17 +2,23 @@
 # The whole system on this machine: a real Kafka and Redis in .run/, the sample
 # catalogue, a worker and the adapter; one run over HTTP, one over Kafka.
 #   run.sh run    stays up until ^C       run.sh demo    ends after the two runs
+# Ports are the usual ones where they are free (Kafka 9092, Redis 6379, the API
+# 8080, metrics 9464 and 9465), else any.  RUN_DIR=DIR keeps its files elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mode=${1:-run}
-directory=$PWD/.run
+directory=${RUN_DIR:-$PWD/.run}
 jars=$PWD/.cache/kafka/libs
 user=f05f8da4-b84c-4fca-9c77-8af0b13d11de
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 started=$(date +%s%N)
 pids=()
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	bold=$'\033[1m' plain=$'\033[0m'
+fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 step() {
 	local now
 	now=$(date +%s%N)
@@ -39,13 +45,15 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-free_port() { # one that nobody listens on now, below those of connections
-	local port last
+in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+free_port() { # the wanted one, else one that nobody listens on, below those of connections
+	local port=$1 last
 	read -r last _ </proc/sys/net/ipv4/ip_local_port_range
-	while :; do
+	while in_use "$port"; do
 		port=$((10000 + RANDOM % (last - 10000)))
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
 	done
+	echo "$port"
 }
 
 wait_until() { # seconds, log, pid, command...
@@ -58,9 +66,13 @@ wait_until() { # seconds, log, pid, command...
 	done
 }
 
+# A folder given by RUN_DIR is emptied only if it was ours before.
+[ ! -e "$directory" ] || [ -z "$(ls -A "$directory")" ] || [ -e "$directory/server.properties" ] ||
+	fail "$directory is not empty and was not made by this script: give RUN_DIR another folder"
 rm -rf "$directory"
 mkdir -p "$directory"
-broker=$(free_port) controller=$(free_port) redis=$(free_port) http=$(free_port) admin=$(free_port)
+broker=$(free_port 9092) controller=$(free_port 9093) redis=$(free_port 6379)
+http=$(free_port 8080) admin=$(free_port 9464) http_admin=$(free_port 9465)
 cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
 java=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*")
 cat >"$directory/server.properties" <<EOF
@@ -103,7 +115,6 @@ step "sample catalogue loaded (schedrun apply deploy/local/catalogue.json)"
 build/schedrun-worker -s worker.id=local -s "admin.listen=127.0.0.1:$admin" >"$directory/worker.log" 2>&1 &
 pids+=($!)
 worker_pid=$!
-http_admin=$(free_port)
 build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s http.drain=0 \
 	-s "http.token.file=$directory/tokens" -s "admin.listen=127.0.0.1:$http_admin" >"$directory/http.log" 2>&1 &
 pids+=($!)
@@ -113,11 +124,11 @@ wait_until 30 "$directory/http.log" "$http_pid" curl -fs "http://127.0.0.1:$http
 step "worker and adapter are ready"
 
 schedule=ri.scheduler.main.schedule.orders-hourly
-url="http://127.0.0.1:$http/api/v2/orchestration/schedules/$schedule/run?preview=true"
+api=http://127.0.0.1:$http/api/v2/orchestration
 say "A run over HTTP"
 echo "curl -X POST -H \"Authorization: Bearer \$TOKEN\" -H 'Prefer: wait=30' \\"
-echo "  \"$url\""
-curl -fsS -X POST -H "Authorization: Bearer $token" -H 'Prefer: wait=30' "$url"
+echo "  \"\$API/schedules/$schedule/run?preview=true\""
+curl -fsS -X POST -H "Authorization: Bearer $token" -H 'Prefer: wait=30' "$api/schedules/$schedule/run?preview=true"
 echo
 
 say "A run over Kafka"
@@ -138,10 +149,18 @@ done
 
 total=$((($(date +%s%N) - started) / 100000000))
 say "up in $((total / 10)).$((total % 10)) s"
-echo "API    http://127.0.0.1:$http/api/v2/orchestration   token $token"
-echo "admin  http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
-echo "Kafka  127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
-echo "shell  export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=$SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS SCHEDRUN_REDIS_URL=$SCHEDRUN_REDIS_URL"
+echo "API     $api"
+echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
+echo "Kafka   127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
+(umask 077 && cat >"$directory/env") <<EOF
+export PATH=$PWD/build:\$PATH
+export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=$SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS
+export SCHEDRUN_REDIS_URL=$SCHEDRUN_REDIS_URL
+export API=$api
+export TOKEN=$token
+EOF
+say "For another shell (. ${directory#"$PWD/"}/env)"
+cat "$directory/env"
 [ "$mode" = demo ] && exit 0
 echo "stays up until ^C"
 wait "$kafka_pid" || true

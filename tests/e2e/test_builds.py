@@ -208,33 +208,3 @@ def test_an_output_that_the_catalogue_lost_is_named(shop):
     assert branches(shop, "report-log") is None
     assert branches(shop, "report")["master"]["head"] == \
         new_transaction(build, dataset("report"), dataset("report"))
-
-
-def loop_of_the_readme():
-    """The commands of README's loop, each with what README says it prints."""
-    text = (programs.ROOT / "README.md").read_text()
-    section = text.split("## Commit, run, finish, run again\n")[1].split("\n## ")[0]
-    block = "\n".join(line for line in section.splitlines() if line.startswith("    "))
-    for step in block.split("    $ schedrun ")[1:]:
-        command, said = step.split("\n", 1)
-        yield command.split("    #")[0].split(), said
-
-
-def says(said, printed):
-    """Whether it is the same text; an ellipsis stands for anything, spaces don't count."""
-    pattern = re.escape(re.sub(r"\s", "", said)).replace("…", ".*")
-    return re.fullmatch(pattern, re.sub(r"\s", "", printed))
-
-
-def test_the_readme_prints_what_it_shows(shop):
-    sample = json.loads((programs.ROOT / "deploy/local/catalogue.json").read_text())
-    shop.apply(sample, "--prune")
-    steps, build = list(loop_of_the_readme()), None
-    assert len(steps) == 5
-    for command, said in steps:
-        if command[0] == "build":
-            wait_folded(shop, build)
-            command = [*command[:-1], build]
-        printed = shop.must(*command)
-        assert says(said, printed), f"{command}: README has\n{said}\nbut it prints\n{printed}"
-        build = (re.findall(r"ri\.foundry\.main\.build\.[0-9a-f-]{36}", printed) or [build])[-1]
