@@ -20,7 +20,7 @@ store_run(struct http_call *call, struct work_redis *redis)
 	struct run_lookup *lookup = call->state;
 	struct access access = http_call_access(call, redis);
 	struct schedule_access schedule;
-	struct run_record existing;
+	struct schedule_run existing;
 
 	if (access_read(&access, &call->rids[0], 1, false, &schedule,
 		&call->error) != 0)
@@ -83,7 +83,7 @@ static void
 hear_stored(struct http_call *call, struct work_redis *redis)
 {
 	struct run_lookup *lookup = call->state;
-	struct run_record existing;
+	struct schedule_run existing;
 	int rc;
 
 	if (!lookup->asked_view) {

@@ -5,7 +5,7 @@
 
 #include "producer/auth/access_round.h"
 #include "producer/http/call.h"
-#include "producer/runs/record.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * A run in Redis, and whether the caller may have it: the part of asking for
@@ -21,7 +21,7 @@ struct run_lookup {
 	 * In: id; to store also request_id, schedule_rid and created_by.  Out:
 	 * the run as it is in the view.
 	 */
-	struct run_record record;
+	struct schedule_run record;
 	enum run_finding finding;
 	bool stored; /* by us, just now */
 	/* The rounds' own: */

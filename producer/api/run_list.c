@@ -99,8 +99,8 @@ write_page(struct http_call *call, const struct run_page *page,
 	json_name(&call->body, "data");
 	json_open(&call->body, '[');
 	for (i = 0; i < page->n; i++)
-		run_record_write_api(
-		    &page->records[i], call->profile, &call->body);
+		http_profile_put_run(
+		    call->profile, &page->records[i], &call->body);
 	json_close(&call->body, ']');
 	if (page->more) {
 		page_token_write(key, call->rids[0], page->last, &token);

@@ -73,7 +73,7 @@ answer_run(struct run_call *run)
 		http_call_field(call, "Preference-Applied",
 		    (struct text){ applied, (size_t)n });
 	}
-	run_record_write_api(&run->at.record, call->profile, &body);
+	http_profile_put_run(call->profile, &run->at.record, &body);
 	result_events_free(run->news);
 	http_call_json(call, 200, &body);
 	buffer_finish(&body);
@@ -125,7 +125,7 @@ finish(struct run_call *run)
 }
 
 static void
-on_found(struct run_waiter *waiter, const struct run_record *record)
+on_found(struct run_waiter *waiter, const struct schedule_run *record)
 {
 	struct run_call *run = (struct run_call *)(void *)((char *)waiter -
 	    offsetof(struct run_call, waiter));
@@ -191,7 +191,7 @@ static void
 read_again(struct http_call *call, struct work_redis *redis)
 {
 	struct run_call *run = call->state;
-	struct run_record found;
+	struct schedule_run found;
 
 	if (run_view_get(&redis->view, &run->at.record.id, call->arena, &found,
 		&call->error) == 1 &&

@@ -6,8 +6,8 @@
 
 #include "producer/http/rate_limit.h"
 #include "producer/runs/publisher.h"
-#include "producer/runs/record.h"
 #include "producer/runs/waiters.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Runs: asking for one, reading one, waiting for its result (docs/http.md,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "schemas/message/run_json.h"
+
 #define PYTHON "python-foundry-platform-sdk/"
 
 static const struct {
@@ -114,17 +116,21 @@ http_profile_takes_no_content(const struct http_head *head)
 	    profile != PROFILE_DOC;
 }
 
-size_t
-http_profile_error_name(
-    enum http_profile profile, struct text name, char out[64])
+void
+http_profile_put_run(enum http_profile profile, const struct schedule_run *run,
+    struct buffer *out)
 {
-	size_t i, n = name.size < 64 ? name.size : 64;
+	const char *name = run_error_name(run->error);
+	char capitals[64];
+	size_t i;
 
-	memcpy(out, name.at, n);
-	for (i = 0; profile == PROFILE_GA_UPPER && i < n; i++)
-		if (out[i] >= 'a' && out[i] <= 'z')
-			out[i] = (char)(out[i] - 'a' + 'A');
-	return n;
+	for (i = 0; name[i] != '\0' && i < sizeof capitals; i++)
+		capitals[i] = name[i] >= 'a' && name[i] <= 'z'
+		    ? (char)(name[i] - 'a' + 'A')
+		    : name[i];
+	run_json_show(run,
+	    (struct text){ profile == PROFILE_GA_UPPER ? capitals : name, i },
+	    profile == PROFILE_DOC, out);
 }
 
 bool

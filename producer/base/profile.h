@@ -3,8 +3,10 @@
 
 #include <stdbool.h>
 
+#include "common/base/buffer.h"
 #include "common/base/text.h"
 #include "common/http/head.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Contract profiles: which generation of the published clients an answer is for
@@ -33,9 +35,12 @@ bool http_profile_choose(const struct http_head *head, const char *configured,
  */
 bool http_profile_takes_no_content(const struct http_head *head);
 
-/* "CyclicDependency" -> "CYCLICDEPENDENCY" for ga-upper, else as it is. */
-size_t http_profile_error_name(
-    enum http_profile profile, struct text name, char out[64]);
+/*
+ * Appends a run as this profile's clients know it (docs/http.md, section 4):
+ * error names in capitals for ga-upper, the result in both forms for doc.
+ */
+void http_profile_put_run(enum http_profile profile,
+    const struct schedule_run *run, struct buffer *out);
 
 /* Whether this profile's clients can decode a trigger of this type. */
 bool http_profile_knows_trigger(enum http_profile profile, struct text type);

@@ -185,10 +185,10 @@ answer_lines(struct command *command, struct plan_case *plan_case)
 	return command_fail(command, &err);
 }
 
-/* An outcome with the request that it is of, in the form that is asked for. */
+/* An outcome in the form that is asked for. */
 static void
 print(const struct plan_flags *flags, const struct outcome *outcome,
-    const struct run_request *request, struct text created_time)
+    struct text created_time)
 {
 	struct buffer out = { 0 };
 
@@ -197,7 +197,7 @@ print(const struct plan_flags *flags, const struct outcome *outcome,
 	} else if (flags->dot) {
 		plan_draw(outcome, &out);
 	} else {
-		outcome_write_json(outcome, request, created_time, &out);
+		outcome_write_json(outcome, created_time, &out);
 		buffer_byte(&out, '\n');
 	}
 	fwrite(out.at, 1, out.size, stdout);
@@ -222,8 +222,7 @@ plan_files(struct command *command, const struct plan_flags *flags,
 		json_root(request), &err) != 0)
 		code = command_fail(command, &err);
 	else
-		print(flags, plan_case->outcome, &plan_case->request,
-		    plan_case->created_time);
+		print(flags, plan_case->outcome, plan_case->created_time);
 	json_destroy(world);
 	json_destroy(version);
 	json_destroy(request);
@@ -272,8 +271,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 		    "list",
 		    flags->schedule, redis_url(redis));
 	else
-		print(
-		    flags, outcome, request, (struct text){ now, sizeof now });
+		print(flags, outcome, (struct text){ now, sizeof now });
 	live_plan_destroy(live);
 	redis_destroy(redis);
 	return code;

@@ -7,6 +7,7 @@
 #include "producer/dryrun/view.h"
 #include "producer/runs/build_event.h"
 #include "producer/runs/view.h"
+#include "schemas/message/run_json.h"
 
 enum { OPTION_DOT = 512 };
 
@@ -18,7 +19,7 @@ struct explain {
 	struct keyspace *keyspace;
 	struct arena *arena;
 	struct run_view view;
-	struct run_record run;
+	struct schedule_run run;
 	struct build_requested build;
 };
 
@@ -71,34 +72,21 @@ read_build(struct explain *explain, struct error *err)
 }
 
 static void
-write_json(const struct explain *explain, const struct outcome *outcome,
-    struct buffer *out)
-{
-	const struct run_record *run = &explain->run;
-	const struct run_request request = {
-		.request_id = run->request_id,
-		.schedule_rid = run->schedule_rid,
-		.created_by = run->created_by,
-	};
-	char time[CLOCK_TEXT_SIZE];
-
-	clock_format(run->created_time_ms, time);
-	outcome_write_json(
-	    outcome, &request, (struct text){ time, sizeof time }, out);
-	buffer_byte(out, '\n');
-}
-
-static void
 print(const struct explain *explain, const struct outcome *outcome)
 {
 	struct buffer out = { 0 };
+	char time[CLOCK_TEXT_SIZE];
 
-	if (explain->dot)
+	if (explain->dot) {
 		plan_draw(outcome, &out);
-	else if (command_output(explain->command) == OUTPUT_TABLE)
+	} else if (command_output(explain->command) == OUTPUT_TABLE) {
 		plan_explain(outcome, command_has_colour(), &out);
-	else
-		write_json(explain, outcome, &out);
+	} else {
+		clock_format(outcome->run.created_time_ms, time);
+		outcome_write_json(
+		    outcome, (struct text){ time, sizeof time }, &out);
+		buffer_byte(&out, '\n');
+	}
 	fwrite(out.at, 1, out.size, stdout);
 	buffer_finish(&out);
 }
@@ -112,7 +100,7 @@ say_without_jobs(const struct explain *explain)
 	command_say(explain->command, 0,
 	    "the build's event has left the run view (view.ttl), or is not "
 	    "folded yet: its jobs can't be shown");
-	run_record_write(&explain->run, &out);
+	run_json_store(&explain->run, &out);
 	buffer_byte(&out, '\n');
 	fwrite(out.at, 1, out.size, stdout);
 	buffer_finish(&out);
@@ -125,10 +113,10 @@ explain_run(struct explain *explain)
 	struct error err = { 0 };
 	int build = read_build(explain, &err);
 
-	if (build < 0 ||
-	    run_outcome(&explain->run, build > 0 ? &explain->build : NULL,
-		explain->arena, &outcome, &err) != 0)
+	if (build < 0)
 		return command_fail(explain->command, &err);
+	outcome = run_outcome(
+	    &explain->run, build > 0 ? &explain->build : NULL, explain->arena);
 	if (build == 0 && explain->run.state == RUN_SUBMITTED)
 		say_without_jobs(explain);
 	else

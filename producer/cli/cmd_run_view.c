@@ -8,6 +8,7 @@
 #include "producer/cli/command.h"
 #include "producer/cli/table.h"
 #include "producer/runs/view.h"
+#include "schemas/message/run_json.h"
 
 #define RUNS_DEFAULT 100
 #define PAGE_SIZE 500
@@ -43,11 +44,41 @@ close_view(struct viewer *viewer)
 }
 
 static struct text
-rid_text(const struct uuid *id, struct arena *arena)
+rid_text(struct text prefix, const struct uuid *id, struct arena *arena)
 {
 	char *rid = arena_alloc(arena, RID_SIZE_MAX);
 
-	return (struct text){ rid, rid_format(TEXT(RID_RUN_PREFIX), id, rid) };
+	return (struct text){ rid, rid_format(prefix, id, rid) };
+}
+
+static struct text
+build_text(const struct schedule_run *run, struct arena *arena)
+{
+	return run->state == RUN_SUBMITTED
+	    ? rid_text(TEXT(RID_BUILD_PREFIX), &run->build_id, arena)
+	    : TEXT_NONE;
+}
+
+static struct text
+error_text(const struct schedule_run *run)
+{
+	return run->state == RUN_FAILED ? text_from(run_error_name(run->error))
+					: TEXT_NONE;
+}
+
+/* As it is stored; none where it isn't known. */
+static struct text
+why_text(const struct schedule_run *run, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct text why = TEXT_NONE;
+
+	if (run->why.cause.at != NULL) {
+		run_json_why(&run->why, &out);
+		why = text_copy(arena, buffer_text(&out));
+	}
+	buffer_finish(&out);
+	return why;
 }
 
 static struct text
@@ -57,22 +88,6 @@ time_text(int64_t ms, struct arena *arena)
 
 	clock_format(ms, text);
 	return (struct text){ text, CLOCK_TEXT_SIZE };
-}
-
-static const char *
-outcome_of(const struct run_record *run)
-{
-	switch (run->state) {
-	case RUN_PENDING:
-		return "pending";
-	case RUN_IGNORED:
-		return "ignored";
-	case RUN_SUBMITTED:
-		return "submitted";
-	case RUN_FAILED:
-		break;
-	}
-	return "error";
 }
 
 /* What a person reads line by line: a name, and what the run has under it. */
@@ -86,7 +101,7 @@ put_line(struct table *table, const char *name, struct text value)
 }
 
 static void
-print_run(const struct run_record *run, struct arena *arena)
+print_run(const struct schedule_run *run, struct arena *arena)
 {
 	static const struct column columns[] = {
 		{ "FIELD", "field" },
@@ -95,30 +110,30 @@ print_run(const struct run_record *run, struct arena *arena)
 	};
 	struct table *table = table_create(OUTPUT_TABLE, columns);
 
-	put_line(table, "run", rid_text(&run->id, arena));
+	put_line(table, "run", rid_text(TEXT(RID_RUN_PREFIX), &run->id, arena));
 	put_line(table, "request", run->request_id);
 	put_line(table, "schedule", run->schedule_rid);
 	put_line(table, "version", run->schedule_version_rid);
 	put_line(table, "created", time_text(run->created_time_ms, arena));
 	put_line(table, "by", run->created_by);
-	put_line(table, "outcome", text_from(outcome_of(run)));
+	put_line(table, "outcome", text_from(run_state_name(run->state)));
 	if (run->state != RUN_PENDING)
 		put_line(
 		    table, "finished", time_text(run->finished_time_ms, arena));
-	put_line(table, "build", run->build_rid);
-	put_line(table, "error", run->error_name);
+	put_line(table, "build", build_text(run, arena));
+	put_line(table, "error", error_text(run));
 	put_line(table, "description", run->description);
-	put_line(table, "why", run->why);
+	put_line(table, "why", why_text(run, arena));
 	table_print(table, stdout);
 	table_destroy(table);
 }
 
 static void
-print_run_json(const struct run_record *run)
+print_run_json(const struct schedule_run *run)
 {
 	struct buffer out = { 0 };
 
-	run_record_write(run, &out);
+	run_json_store(run, &out);
 	buffer_byte(&out, '\n');
 	fwrite(out.at, 1, out.size, stdout);
 	buffer_finish(&out);
@@ -128,7 +143,7 @@ static int
 get_run(struct command *command, const char *rid, const struct uuid *id)
 {
 	struct viewer viewer = { 0 };
-	struct run_record run;
+	struct schedule_run run;
 	struct error err = { 0 };
 	int found = -1, code = EXIT_DONE;
 
@@ -207,13 +222,14 @@ take_list(int key, char *argument, struct argp_state *state)
 }
 
 static void
-add_run(struct table *table, const struct run_record *run, struct arena *arena)
+add_run(
+    struct table *table, const struct schedule_run *run, struct arena *arena)
 {
 	table_text(table, time_text(run->created_time_ms, arena));
-	table_text(table, rid_text(&run->id, arena));
-	table_string(table, outcome_of(run));
-	table_text(table, run->build_rid);
-	table_text(table, run->error_name);
+	table_text(table, rid_text(TEXT(RID_RUN_PREFIX), &run->id, arena));
+	table_string(table, run_state_name(run->state));
+	table_text(table, build_text(run, arena));
+	table_text(table, error_text(run));
 	table_text(table, run->description);
 	table_text(table, run->request_id);
 }

@@ -6,6 +6,7 @@
 #include "producer/cli/submission.h"
 #include "producer/cli/submitter.h"
 #include "producer/runs/results.h"
+#include "schemas/message/run_json.h"
 
 #define POLL_MS 100
 
@@ -126,11 +127,11 @@ wait_for_result(struct submit *submit, struct results *results,
 		    !text_equal(run.request_id, request->request_id) ||
 		    !text_equal(run.schedule_rid, request->schedule_rid))
 			continue;
-		result_write_json(&run, &out);
+		run_json_tell(&run, &out);
 		buffer_byte(&out, '\n');
 		fwrite(out.at, 1, out.size, stdout);
 		buffer_finish(&out);
-		return run.result == RESULT_ERROR ? EXIT_NO : EXIT_DONE;
+		return run.state == RUN_FAILED ? EXIT_NO : EXIT_DONE;
 	}
 	return command_say(submit->command, EXIT_NO_RESULT,
 	    "accepted, but no result came in time; asking again with "

@@ -7,6 +7,7 @@
 #include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "producer/runs/results.h"
+#include "schemas/message/run_json.h"
 
 #define POLL_MS 200
 
@@ -102,17 +103,11 @@ take(int key, char *argument, struct argp_state *state)
 static bool
 is_wanted(const struct watch *watch, const struct schedule_run *run)
 {
-	static const char *const outcomes[] = {
-		[RESULT_IGNORED] = "ignored",
-		[RESULT_SUBMITTED] = "submitted",
-		[RESULT_ERROR] = "error",
-	};
-
 	if (watch->schedule != NULL &&
 	    !text_equal(run->schedule_rid, text_from(watch->schedule)))
 		return false;
 	return watch->outcome == NULL ||
-	    strcmp(watch->outcome, outcomes[run->result]) == 0;
+	    strcmp(watch->outcome, run_state_name(run->state)) == 0;
 }
 
 static void
@@ -120,7 +115,7 @@ print(const struct schedule_run *run)
 {
 	struct buffer out = { 0 };
 
-	result_write_json(run, &out);
+	run_json_tell(run, &out);
 	buffer_byte(&out, '\n');
 	fwrite(out.at, 1, out.size, stdout);
 	fflush(stdout);

@@ -51,7 +51,7 @@ affected_find(struct live_plan *planner, struct text schedule_rid,
 		return error_fatal(err, 70,
 		    "schedule %.*s: its version can't be read",
 		    TEXT_ARG(schedule_rid));
-	if (outcome->type == OUTCOME_SUBMITTED)
+	if (outcome->run.state == RUN_SUBMITTED)
 		list_outputs(&outcome->build, arena, datasets);
 	else
 		list_targets(version, arena, datasets);

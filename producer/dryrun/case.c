@@ -99,8 +99,8 @@ plan_case_answer(
 		json_put_string(out, err.message);
 		json_close(out, '}');
 	} else {
-		outcome_write_json(plan_case->outcome, &plan_case->request,
-		    plan_case->created_time, out);
+		outcome_write_json(
+		    plan_case->outcome, plan_case->created_time, out);
 	}
 	buffer_byte(out, '\n');
 	json_destroy(document);

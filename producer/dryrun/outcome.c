@@ -1,30 +1,5 @@
 #include "producer/dryrun/outcome.h"
 
-#include <string.h>
-
-#include "common/json/node.h"
-
-#define DEPTH_MAX 16
-
-static const enum outcome_type types[] = {
-	[RUN_PENDING] = OUTCOME_IGNORED, /* callers have a finished run */
-	[RUN_IGNORED] = OUTCOME_IGNORED,
-	[RUN_SUBMITTED] = OUTCOME_SUBMITTED,
-	[RUN_FAILED] = OUTCOME_ERROR,
-};
-
-static enum error_name
-error_of(struct text name)
-{
-	int i;
-
-	for (i = TARGET_RESOLUTION_FAILURE; i < INTERNAL; i++)
-		if (text_equal(
-			name, text_from(error_name_text((enum error_name)i))))
-			break;
-	return (enum error_name)i;
-}
-
 static enum reason_cause
 reason_of(struct text cause)
 {
@@ -35,82 +10,6 @@ reason_of(struct text cause)
 			text_from(reason_cause_text((enum reason_cause)i))))
 			break;
 	return (enum reason_cause)i;
-}
-
-static int32_t
-number_of(const struct json *object, const char *name)
-{
-	const struct json *node = json_get(object, name);
-	int64_t value;
-
-	if (node == NULL || json_type_of(node) != JSON_TYPE_INTEGER)
-		return 0;
-	value = json_int(node);
-	return value >= 0 && value <= INT32_MAX ? (int32_t)value : 0;
-}
-
-/* What a listing names can't be more than it counts. */
-static struct listing
-listing_of(const struct text *first, size_t n, int32_t count)
-{
-	if (count < 0 || (size_t)count < n)
-		count = (int32_t)n;
-	if (n < LISTING_FIRST && (size_t)count > n)
-		count = (int32_t)n;
-	return (struct listing){ count, first };
-}
-
-static struct listing
-read_listing(const struct json *why, const char *name, struct arena *arena)
-{
-	const struct json *node = json_get(why, name), *list;
-	struct text *first;
-	size_t n, i;
-
-	if (node == NULL || json_type_of(node) != JSON_TYPE_OBJECT)
-		return (struct listing){ 0 };
-	list = json_get(node, "first");
-	if (list == NULL || json_type_of(list) != JSON_TYPE_ARRAY)
-		return (struct listing){ 0 };
-	n = json_size(list) < LISTING_FIRST ? json_size(list) : LISTING_FIRST;
-	first = arena_zalloc(arena, n, sizeof *first);
-	for (i = 0; i < n; i++)
-		if (json_type_of(json_at(list, i)) == JSON_TYPE_STRING)
-			first[i] =
-			    text_copy(arena, json_text(json_at(list, i)));
-	return listing_of(first, n, number_of(node, "count"));
-}
-
-static int
-read_why(
-    struct text stored, struct arena *arena, struct why *why, struct error *err)
-{
-	struct json_document *document =
-	    json_parse(stored.at != NULL ? stored : TEXT("{}"), DEPTH_MAX, err);
-	const struct json *root, *cause;
-
-	if (document == NULL)
-		return -1;
-	root = json_root(document);
-	cause = json_get(root, "cause");
-	*why = (struct why){
-		.phase = number_of(root, "phase"),
-		.cause = "unknown",
-		.selected = number_of(root, "selected"),
-		.running = number_of(root, "running"),
-		.up_to_date = number_of(root, "upToDate"),
-		.blocked = number_of(root, "blocked"),
-		.offenders = read_listing(root, "offenders", arena),
-		.up_to_date_targets =
-		    read_listing(root, "upToDateTargets", arena),
-		.dropped_targets = read_listing(root, "droppedTargets", arena),
-		.out_of_scope = read_listing(root, "outOfScope", arena),
-	};
-	why->has_offenders = why->offenders.count > 0;
-	if (cause != NULL && json_type_of(cause) == JSON_TYPE_STRING)
-		why->cause = text_copy(arena, json_text(cause)).at;
-	json_destroy(document);
-	return 0;
 }
 
 static struct schedule_version *
@@ -210,10 +109,8 @@ read_job(const struct build_job *event, struct arena *arena, struct job *job)
 		.reason_output = if_any(&reason->output),
 		.reason_from = if_any(&reason->from),
 	};
-	job->reason_inputs = listing_of(reason->inputs_first.at,
-	    reason->inputs_first.n < LISTING_FIRST ? reason->inputs_first.n
-						   : LISTING_FIRST,
-	    reason->inputs_count);
+	job->reason_inputs = (struct listing){ reason->inputs_count,
+		(uint32_t)reason->inputs_first.n, reason->inputs_first.at };
 }
 
 static void
@@ -233,23 +130,15 @@ read_build(const struct build_requested *event, struct arena *arena,
 	};
 }
 
-int
-run_outcome(const struct run_record *record,
-    const struct build_requested *build, struct arena *arena,
-    struct outcome *outcome, struct error *err)
+struct outcome
+run_outcome(const struct schedule_run *run, const struct build_requested *build,
+    struct arena *arena)
 {
-	*outcome = (struct outcome){
-		.run_id = record->id,
-		.schedule_version_rid = record->schedule_version_rid,
-		.type = types[record->state],
-		.error_name = error_of(record->error_name),
-		.description = record->description,
-	};
-	outcome->build_id = rid_build(&record->id);
+	struct outcome outcome = { .run = *run };
+
+	if (run->why.cause.at == NULL)
+		outcome.run.why.cause = TEXT("unknown");
 	if (build != NULL)
-		read_build(build, arena, &outcome->build);
-	if (read_why(record->why, arena, &outcome->why, err) == 0)
-		return 0;
-	error_prefix(err, "the run's record in the run view");
-	return -1;
+		read_build(build, arena, &outcome.build);
+	return outcome;
 }

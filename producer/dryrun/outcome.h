@@ -2,9 +2,8 @@
 #define SCHEDRUN_PRODUCER_DRYRUN_OUTCOME_H
 
 #include "common/base/arena.h"
-#include "common/base/error.h"
-#include "producer/runs/record.h"
 #include "schemas/message/build_requested.h"
+#include "schemas/message/schedule_run.h"
 #include "worker/plan/planner.h"
 
 /*
@@ -13,10 +12,9 @@
  *
  * `build` is the run's event, NULL if there is none or if it has left the view:
  * then a submitted outcome has no jobs.  Texts are borrowed from both and from
- * `arena`.  ERROR_INPUT: the record's `why` is not of our form.
+ * `arena`.
  */
-int run_outcome(const struct run_record *record,
-    const struct build_requested *build, struct arena *arena,
-    struct outcome *outcome, struct error *err);
+struct outcome run_outcome(const struct schedule_run *run,
+    const struct build_requested *build, struct arena *arena);
 
 #endif

@@ -27,8 +27,7 @@ put_text(
 static void
 put_listing(struct buffer *out, const char *what, const struct listing *listing)
 {
-	int32_t i,
-	    n = listing->count < LISTING_FIRST ? listing->count : LISTING_FIRST;
+	int32_t n = (int32_t)listing->n_first, i;
 
 	if (listing->count == 0)
 		return;
@@ -44,7 +43,8 @@ put_listing(struct buffer *out, const char *what, const struct listing *listing)
 static void
 put_some(struct buffer *out, const struct listing *listing)
 {
-	int32_t i, n = listing->count < SOME ? listing->count : SOME;
+	int32_t n = listing->n_first < SOME ? (int32_t)listing->n_first : SOME;
+	int32_t i;
 
 	for (i = 0; i < n; i++)
 		put_text(out, i > 0 ? ", " : "", listing->first[i], "");
@@ -147,10 +147,11 @@ put_build(struct buffer *out, const struct outcome *outcome, bool colour)
 void
 plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 {
-	const struct why *why = &outcome->why;
+	const struct schedule_run *run = &outcome->run;
+	const struct run_why *why = &run->why;
 
-	switch (outcome->type) {
-	case OUTCOME_SUBMITTED:
+	switch (run->state) {
+	case RUN_SUBMITTED:
 		put_coloured(out, colour, GREEN, "submitted");
 		buffer_format(out, ": %d of %d %s, %d up to date\n",
 		    (int)why->running, (int)why->selected,
@@ -158,27 +159,30 @@ plan_explain(const struct outcome *outcome, bool colour, struct buffer *out)
 		    (int)why->up_to_date);
 		put_build(out, outcome, colour);
 		break;
-	case OUTCOME_IGNORED:
+	case RUN_PENDING: /* callers have a finished one */
+	case RUN_IGNORED:
 		put_coloured(out, colour, BOLD, "ignored");
-		buffer_format(out, " (%s)", why->cause);
+		put_text(out, " (", why->cause, ")");
 		if (why->phase == PHASE_STALENESS)
 			buffer_format(out, ": %d %s up to date",
 			    (int)why->up_to_date,
 			    why->up_to_date == 1 ? "job is" : "jobs are");
 		buffer_byte(out, '\n');
 		break;
-	case OUTCOME_ERROR:
+	case RUN_FAILED:
 		put_coloured(out, colour, RED, "error");
-		buffer_format(out, " %s (%s, phase %d)",
-		    error_name_text(outcome->error_name), why->cause,
-		    (int)why->phase);
-		put_text(out, "\n", outcome->description, "\n");
+		buffer_format(out, " %s", run_error_name(run->error));
+		put_text(out, " (", why->cause, "");
+		buffer_format(out, ", phase %d)", (int)why->phase);
+		put_text(out, "\n", run->description, "\n");
 		break;
 	}
-	put_listing(out, "offenders", &why->offenders);
-	put_listing(out, "targets up to date", &why->up_to_date_targets);
-	put_listing(out, "targets dropped", &why->dropped_targets);
-	put_listing(out, "kept out by the scope", &why->out_of_scope);
+	put_listing(out, "offenders", &why->lists[LIST_OFFENDERS]);
+	put_listing(
+	    out, "targets up to date", &why->lists[LIST_UP_TO_DATE_TARGETS]);
+	put_listing(out, "targets dropped", &why->lists[LIST_DROPPED_TARGETS]);
+	put_listing(
+	    out, "kept out by the scope", &why->lists[LIST_OUT_OF_SCOPE]);
 }
 
 /* A text within quotes: nothing in it ends them or is an escape. */
@@ -222,7 +226,7 @@ static void
 draw_cycle(struct buffer *out, const struct listing *cycle)
 {
 	int32_t i, n = cycle->count;
-	int32_t shown = n < LISTING_FIRST ? n : LISTING_FIRST;
+	int32_t shown = (int32_t)cycle->n_first;
 
 	for (i = 0; i < shown; i++) {
 		buffer_format(out, "  j%d [label=\"", (int)i);
@@ -240,15 +244,14 @@ draw_cycle(struct buffer *out, const struct listing *cycle)
 
 /* Without a build the graph says why there is none. */
 static void
-draw_end(struct buffer *out, const struct outcome *outcome)
+draw_end(struct buffer *out, const struct schedule_run *run)
 {
-	if (outcome->type == OUTCOME_ERROR &&
-	    outcome->error_name == CYCLIC_DEPENDENCY)
-		draw_cycle(out, &outcome->why.offenders);
+	if (run->state == RUN_FAILED && run->error == CYCLIC_DEPENDENCY)
+		draw_cycle(out, &run->why.lists[LIST_OFFENDERS]);
 	buffer_format(out, "  label=\"");
 	put_label(out,
-	    outcome->type == OUTCOME_ERROR ? outcome->description
-					   : text_from("nothing to do"));
+	    run->state == RUN_FAILED ? run->description
+				     : TEXT("nothing to do"));
 	buffer_format(out, "\";\n");
 }
 
@@ -260,8 +263,8 @@ plan_draw(const struct outcome *outcome, struct buffer *out)
 	buffer_format(out,
 	    "digraph build {\n  rankdir=LR;\n"
 	    "  node [shape=box];\n");
-	if (outcome->type != OUTCOME_SUBMITTED)
-		draw_end(out, outcome);
+	if (outcome->run.state != RUN_SUBMITTED)
+		draw_end(out, &outcome->run);
 	for (i = 0; i < outcome->build.n_jobs; i++)
 		draw_job(out, &outcome->build.jobs[i], i);
 	buffer_format(out, "}\n");

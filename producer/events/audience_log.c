@@ -78,7 +78,7 @@ send_slice(struct audience *audience)
 	size_t most = audience_chunk(audience), n = 0;
 
 	while ((event = slice->events) != NULL && out.size < most) {
-		const struct run_record *record = &event->record;
+		const struct schedule_run *record = &event->record;
 
 		right = audience_look(audience, event);
 		if (right == EVENT_UNKNOWN)

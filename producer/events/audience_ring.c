@@ -15,7 +15,7 @@ static bool
 is_passed(const struct audience *audience, const struct result_event *event)
 {
 	const struct event_position *position = &audience->position;
-	const struct run_record *record = &event->record;
+	const struct schedule_run *record = &event->record;
 
 	return audience->stage == STAGE_CATCH_UP &&
 	    record->partition < position->n &&
@@ -124,7 +124,7 @@ pass_stretch(struct audience *audience, const struct stretch *stretch)
 
 	for (i = stretch->from;
 	     audience->stage == STAGE_CATCH_UP && i < stretch->to; i++) {
-		const struct run_record *record =
+		const struct schedule_run *record =
 		    &event_ring_at(ring, i)->record;
 
 		event_position_pass(

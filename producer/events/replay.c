@@ -195,7 +195,6 @@ take_record(
 	struct replay_slice *slice = reader->slice;
 	struct result_event *event;
 	struct schedule_run run;
-	struct run_record found;
 
 	if (record->offset >= until_of(slice, record->partition)) {
 		finish_partition(reader, record->partition);
@@ -203,12 +202,11 @@ take_record(
 	}
 	arena_reset(reader->arena, 65536);
 	if (result_decoder_read(
-		reader->decoder, record, reader->arena, &run, err) != 0 ||
-	    result_record(&run, record, &found, err) != 0) {
+		reader->decoder, record, reader->arena, &run, err) != 0) {
 		if (err->kind == ERROR_RETRY)
 			return -1;
 	} else {
-		event = result_event_create(&found);
+		event = result_event_create(&run);
 		reader->bytes += event->size;
 		*reader->last = event;
 		reader->last = &event->next;

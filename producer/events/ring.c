@@ -65,7 +65,7 @@ static void
 drop_first(struct event_ring *ring)
 {
 	struct entry *entry = entry_at(ring, ring->first++);
-	const struct run_record *record = &entry->event->record;
+	const struct schedule_run *record = &entry->event->record;
 	size_t i;
 
 	ring->bytes -= entry_size(entry);
@@ -133,7 +133,7 @@ grow(struct event_ring *ring)
 void
 event_ring_append(struct event_ring *ring, struct result_event *event)
 {
-	const struct run_record *record = &event->record;
+	const struct schedule_run *record = &event->record;
 	struct entry *entry;
 
 	if (ring->end - ring->first == ring->capacity)
@@ -206,12 +206,12 @@ event_ring_bytes(const struct event_ring *ring, uint64_t number)
 }
 
 static void
-write_event(const struct run_record *record, struct text id,
+write_event(const struct schedule_run *record, struct text id,
     enum http_profile profile, struct buffer *out)
 {
 	struct buffer json = { 0 };
 
-	run_record_write_api(record, profile, &json);
+	http_profile_put_run(profile, record, &json);
 	buffer_append(out, TEXT("id: "));
 	buffer_append(out, id);
 	buffer_append(out, TEXT("\nevent: scheduleRun\ndata: "));
@@ -237,7 +237,7 @@ event_ring_text(
 }
 
 void
-event_write(const struct run_record *record,
+event_write(const struct schedule_run *record,
     const struct event_position *position, enum http_profile profile,
     struct buffer *out)
 {

@@ -58,7 +58,7 @@ struct text event_ring_text(
     struct event_ring *ring, uint64_t number, enum http_profile profile);
 
 /* The same for an event that is not in a ring. */
-void event_write(const struct run_record *record,
+void event_write(const struct schedule_run *record,
     const struct event_position *position, enum http_profile profile,
     struct buffer *out);
 

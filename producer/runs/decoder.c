@@ -82,8 +82,11 @@ result_decoder_read(struct result_decoder *decoder,
     const struct kafka_record *record, struct arena *arena,
     struct schedule_run *run, struct error *err)
 {
-	if (decode(decoder, record->value, arena, run, err) == 0)
+	if (decode(decoder, record->value, arena, run, err) == 0) {
+		run->partition = record->partition;
+		run->offset = record->offset;
 		return 0;
+	}
 	error_prefix(err, "result %s [%d] at %lld", record->topic,
 	    (int)record->partition, (long long)record->offset);
 	return -1;

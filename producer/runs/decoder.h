@@ -19,7 +19,7 @@ struct result_decoder *result_decoder_create(
 void result_decoder_destroy(struct result_decoder *decoder); /* NULL is fine */
 
 /*
- * Decodes a record; texts are copied to `arena`.
+ * Decodes a record; texts are copied to `arena`, its place is set.
  *   ERROR_INPUT  it is no ScheduleRun; the message says where it stands
  *   ERROR_RETRY  the schema registry does not answer; try this one again
  */

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#include "common/kafka/consumer.h"
-#include "producer/runs/record.h"
 #include "schemas/message/schedule_run.h"
 
 /*
@@ -12,23 +10,15 @@
  * piece of memory that holds the run and its texts.
  */
 struct result_event {
-	struct result_event *next; /* of a list; the owner's to use */
-	size_t size;               /* bytes of this allocation */
-	size_t hash;               /* text_hash of the scheduleRid */
-	struct run_record record;  /* without its `why` */
+	struct result_event *next;  /* of a list; the owner's to use */
+	size_t size;                /* bytes of this allocation */
+	size_t hash;                /* text_hash of the scheduleRid */
+	struct schedule_run record; /* without `why` and `trigger` */
 	char bytes[];
 };
 
-/*
- * The run that a result tells of; texts are borrowed from `run`, `why` is left
- * out.  -1 with ERROR_INPUT: its rid is no run's.
- */
-int result_record(const struct schedule_run *run,
-    const struct kafka_record *place, struct run_record *record,
-    struct error *err);
-
-/* A copy of the record and its texts; to be freed by free(3). */
-struct result_event *result_event_create(const struct run_record *record);
+/* A copy of the run and its texts; to be freed by result_events_free. */
+struct result_event *result_event_create(const struct schedule_run *run);
 
 /* Frees a whole list. */
 void result_events_free(struct result_event *first);

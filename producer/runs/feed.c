@@ -255,7 +255,6 @@ read_record(struct result_feed *feed, const struct kafka_record *record)
 {
 	struct error err = { 0 };
 	struct schedule_run run;
-	struct run_record found;
 	int rc;
 
 	arena_reset(feed->arena, 65536);
@@ -263,8 +262,8 @@ read_record(struct result_feed *feed, const struct kafka_record *record)
 		    feed->decoder, record, feed->arena, &run, &err)) != 0 &&
 	    err.kind == ERROR_RETRY && !atomic_load(&feed->stop))
 		rest();
-	if (rc == 0 && result_record(&run, record, &found, &err) == 0)
-		return result_event_create(&found);
+	if (rc == 0)
+		return result_event_create(&run);
 	log_event(LOG_WARN, "http", "result_not_read", err.message, LOG_END);
 	return NULL;
 }

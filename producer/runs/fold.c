@@ -11,11 +11,8 @@
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
 #include "producer/runs/decoder.h"
-#include "producer/runs/event.h"
 #include "producer/runs/fold_places.h"
-#include "producer/runs/results.h"
 #include "producer/runs/view.h"
-#include "schemas/message/build_requested.h"
 
 #define RECORDS 500 /* of one script */
 #define POLL_MS 500
@@ -56,19 +53,13 @@ static int
 take_result(struct view_fold *fold, const struct kafka_record *kafka,
     struct fold_item *item, struct error *err)
 {
-	struct run_record *record = arena_alloc(fold->arena, sizeof *record);
-	struct schedule_run run;
-	struct buffer why = { 0 };
+	struct schedule_run *run = arena_alloc(fold->arena, sizeof *run);
 
-	if (result_decoder_read(fold->decoder, kafka, fold->arena, &run, err) !=
-		0 ||
-	    result_record(&run, kafka, record, err) != 0)
+	if (result_decoder_read(fold->decoder, kafka, fold->arena, run, err) !=
+	    0)
 		return -1;
-	result_write_why(&run, &why);
-	record->why = text_copy(fold->arena, buffer_text(&why));
-	buffer_finish(&why);
-	item->run = record;
-	item->ttl_ms = ttl_left(fold, run.finished_time_ms);
+	item->run = run;
+	item->ttl_ms = ttl_left(fold, run->finished_time_ms);
 	return 0;
 }
 

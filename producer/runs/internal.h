@@ -16,9 +16,9 @@ struct text run_view_text_key(struct run_view *view, const char *kind,
     struct text name, struct arena *arena);
 struct text run_view_number(int64_t value, struct arena *arena);
 struct text run_view_place(
-    const struct run_record *record, struct arena *arena);
+    const struct schedule_run *record, struct arena *arena);
 struct text run_view_stored(
-    const struct run_record *record, struct arena *arena);
+    const struct schedule_run *record, struct arena *arena);
 
 /* One command or script; the reply is the caller's unless it is an error. */
 struct redis_reply *run_view_command(struct run_view *view,

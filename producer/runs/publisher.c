@@ -125,7 +125,7 @@ run_publisher_ready(struct run_publisher *publisher, struct error *err)
 }
 
 static struct run_request
-request_of(const struct run_record *run, char *rid)
+request_of(const struct schedule_run *run, char *rid)
 {
 	return (struct run_request){
 		.request_id = run->request_id,

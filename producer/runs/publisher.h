@@ -9,7 +9,7 @@
 #include "common/config/config.h"
 #include "common/http/loop.h"
 #include "common/kafka/client.h"
-#include "producer/runs/record.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Publishes run requests on the event loop: a send does not block, and the
@@ -54,7 +54,7 @@ int run_publisher_ready(struct run_publisher *publisher, struct error *err);
  * -1: nothing was published and `done` isn't called.
  */
 struct publish {
-	const struct run_record *run;
+	const struct schedule_run *run;
 	const struct trace_header *headers;
 	size_t n_headers;
 	void (*done)(

@@ -4,7 +4,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
-#include "common/json/write.h"
 #include "producer/runs/decoder.h"
 
 #define CALL_MS 5000
@@ -107,107 +106,4 @@ results_next(struct results *results, int timeout_ms, struct schedule_run *run,
 		n = -1;
 	kafka_records_release(&record, 1);
 	return n;
-}
-
-static void
-put_time(struct buffer *out, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	clock_format(ms, text);
-	json_name(out, name);
-	json_put_text(out, (struct text){ text, sizeof text });
-}
-
-static void
-put_text(struct buffer *out, const char *name, struct text text)
-{
-	if (text.at == NULL)
-		return;
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
-static void
-put_result(struct buffer *out, const struct schedule_run *run)
-{
-	json_name(out, "result");
-	json_open(out, '{');
-	switch (run->result) {
-	case RESULT_IGNORED:
-		put_text(out, "type", TEXT("ignored"));
-		break;
-	case RESULT_SUBMITTED:
-		put_text(out, "type", TEXT("submitted"));
-		put_text(out, "buildRid", run->build_rid);
-		break;
-	case RESULT_ERROR:
-		put_text(out, "type", TEXT("error"));
-		put_text(out, "errorName",
-		    text_from(run_error_name(run->error_name)));
-		put_text(out, "description", run->description);
-		break;
-	}
-	json_close(out, '}');
-}
-
-static void
-put_list(struct buffer *out, const char *name, const struct run_listing *list)
-{
-	size_t i;
-
-	json_name(out, name);
-	json_open(out, '{');
-	json_name(out, "count");
-	json_put_integer(out, list->count);
-	json_name(out, "first");
-	json_open(out, '[');
-	for (i = 0; i < list->n_first; i++)
-		json_put_text(out, list->first[i]);
-	json_close(out, ']');
-	json_close(out, '}');
-}
-
-void
-result_write_why(const struct schedule_run *run, struct buffer *out)
-{
-	int i;
-
-	json_open(out, '{');
-	json_name(out, "phase");
-	json_put_integer(out, run->phase);
-	put_text(out, "cause", run->cause);
-	json_name(out, "selected");
-	json_put_integer(out, run->selected);
-	json_name(out, "running");
-	json_put_integer(out, run->running);
-	json_name(out, "upToDate");
-	json_put_integer(out, run->up_to_date);
-	if (run->blocked > 0) {
-		json_name(out, "blocked");
-		json_put_integer(out, run->blocked);
-	}
-	for (i = 0; i < RUN_LISTS; i++)
-		if (run->lists[i].count > 0)
-			put_list(out, run_list_name((enum run_list)i),
-			    &run->lists[i]);
-	json_close(out, '}');
-}
-
-void
-result_write_json(const struct schedule_run *run, struct buffer *out)
-{
-	json_open(out, '{');
-	put_text(out, "rid", run->rid);
-	put_text(out, "requestId", run->request_id);
-	put_text(out, "scheduleRid", run->schedule_rid);
-	put_text(out, "scheduleVersionRid", run->schedule_version_rid);
-	put_time(out, "createdTime", run->created_time_ms);
-	put_text(out, "createdBy", run->created_by);
-	put_text(out, "trigger", run->trigger);
-	put_time(out, "finishedTime", run->finished_time_ms);
-	put_result(out, run);
-	json_name(out, "why");
-	result_write_why(run, out);
-	json_close(out, '}');
 }

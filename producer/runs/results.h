@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
-#include "common/base/buffer.h"
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/kafka/consumer.h"
@@ -28,11 +27,5 @@ void results_close(struct results *results); /* NULL is fine */
  */
 int results_next(struct results *results, int timeout_ms,
     struct schedule_run *run, struct error *err);
-
-/* One result as a JSON object without a line break. */
-void result_write_json(const struct schedule_run *run, struct buffer *out);
-
-/* Its `why` alone, as an object. */
-void result_write_why(const struct schedule_run *run, struct buffer *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
 #include "producer/runs/internal.h"
+#include "schemas/message/run_json.h"
 
 #define NUMBER_SIZE 24
 #define PAGE_MAX 1000
@@ -93,7 +94,7 @@ run_place_write(
 }
 
 struct text
-run_view_place(const struct run_record *record, struct arena *arena)
+run_view_place(const struct schedule_run *record, struct arena *arena)
 {
 	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
 
@@ -102,12 +103,12 @@ run_view_place(const struct run_record *record, struct arena *arena)
 }
 
 struct text
-run_view_stored(const struct run_record *record, struct arena *arena)
+run_view_stored(const struct schedule_run *record, struct arena *arena)
 {
 	struct buffer out = { 0 };
 	struct text text;
 
-	run_record_write(record, &out);
+	run_json_store(record, &out);
 	text = text_copy(arena, buffer_text(&out));
 	buffer_finish(&out);
 	return text;
@@ -153,8 +154,8 @@ struct pending_question {
 };
 
 static struct pending_question
-pending_question(
-    struct run_view *view, const struct run_record *record, struct arena *arena)
+pending_question(struct run_view *view, const struct schedule_run *record,
+    struct arena *arena)
 {
 	return (struct pending_question){
 		.keys = { run_view_run_key(view, "r:", &record->id, arena),
@@ -168,17 +169,17 @@ pending_question(
 
 static int
 take_pending(const struct redis_reply *reply, struct arena *arena, bool *stored,
-    struct run_record *existing, struct error *err)
+    struct schedule_run *existing, struct error *err)
 {
 	*stored = redis_reply_type(reply) == REDIS_NIL;
 	return *stored
 	    ? 0
-	    : run_record_parse(redis_reply_text(reply), arena, existing, err);
+	    : run_json_parse(redis_reply_text(reply), arena, existing, err);
 }
 
 int
-run_view_store_pending(struct run_view *view, const struct run_record *record,
-    struct arena *arena, bool *stored, struct run_record *existing,
+run_view_store_pending(struct run_view *view, const struct schedule_run *record,
+    struct arena *arena, bool *stored, struct schedule_run *existing,
     struct error *err)
 {
 	struct pending_question asked = pending_question(view, record, arena);
@@ -202,8 +203,8 @@ run_view_load(struct run_view *view, struct error *err)
 }
 
 void
-run_view_ask_pending(
-    struct run_view *view, const struct run_record *record, struct arena *arena)
+run_view_ask_pending(struct run_view *view, const struct schedule_run *record,
+    struct arena *arena)
 {
 	struct pending_question asked = pending_question(view, record, arena);
 
@@ -213,7 +214,7 @@ run_view_ask_pending(
 
 int
 run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
-    struct run_record *existing, struct error *err)
+    struct schedule_run *existing, struct error *err)
 {
 	struct redis_reply *reply = redis_receive(view->redis, err);
 	int rc = -1;
@@ -231,7 +232,7 @@ run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
 
 int
 run_view_drop_pending(
-    struct run_view *view, const struct run_record *record, struct error *err)
+    struct run_view *view, const struct schedule_run *record, struct error *err)
 {
 	struct arena *arena = arena_create(4096);
 	struct text keys[] = {
@@ -251,19 +252,18 @@ run_view_drop_pending(
 
 static int
 take_run(const struct redis_reply *reply, struct arena *arena,
-    struct run_record *record, struct error *err)
+    struct schedule_run *record, struct error *err)
 {
 	if (redis_reply_type(reply) == REDIS_NIL)
 		return 0;
-	return run_record_parse(redis_reply_text(reply), arena, record, err) ==
-		0
+	return run_json_parse(redis_reply_text(reply), arena, record, err) == 0
 	    ? 1
 	    : -1;
 }
 
 int
 run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
-    struct run_record *record, struct error *err)
+    struct schedule_run *record, struct error *err)
 {
 	struct text argv[] = { TEXT("GET"),
 		run_view_run_key(view, "r:", id, arena) };
@@ -288,7 +288,7 @@ run_view_ask(struct run_view *view, const struct uuid *id, struct arena *arena)
 
 int
 run_view_hear(struct run_view *view, struct arena *arena,
-    struct run_record *record, struct error *err)
+    struct schedule_run *record, struct error *err)
 {
 	struct redis_reply *reply = redis_receive(view->redis, err);
 	int rc = -1;
@@ -380,7 +380,7 @@ fill_page(struct run_view *view, struct text schedule_rid,
 		if (run.at == NULL)
 			gone[n_gone++] = place;
 		else
-			rc = run_record_parse(
+			rc = run_json_parse(
 			    run, arena, &page->records[page->n++], err);
 	}
 	redis_reply_destroy(runs);

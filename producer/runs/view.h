@@ -8,7 +8,7 @@
 #include "common/base/text.h"
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
-#include "producer/runs/record.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * The run view in Redis: runs with or without a result, each schedule's list of
@@ -32,8 +32,8 @@ void run_view_init(struct run_view *view, struct redis *redis,
  * `existing` is what is there, in `arena`.
  */
 int run_view_store_pending(struct run_view *view,
-    const struct run_record *record, struct arena *arena, bool *stored,
-    struct run_record *existing, struct error *err);
+    const struct schedule_run *record, struct arena *arena, bool *stored,
+    struct schedule_run *existing, struct error *err);
 
 /*
  * The same in two steps, for many at once: run_view_load before, on a connected
@@ -42,23 +42,23 @@ int run_view_store_pending(struct run_view *view,
  */
 int run_view_load(struct run_view *view, struct error *err);
 void run_view_ask_pending(struct run_view *view,
-    const struct run_record *record, struct arena *arena);
+    const struct schedule_run *record, struct arena *arena);
 int run_view_hear_pending(struct run_view *view, struct arena *arena,
-    bool *stored, struct run_record *existing, struct error *err);
+    bool *stored, struct schedule_run *existing, struct error *err);
 
 /* Takes a pending run back, if it is still as it was stored. */
-int run_view_drop_pending(
-    struct run_view *view, const struct run_record *record, struct error *err);
+int run_view_drop_pending(struct run_view *view,
+    const struct schedule_run *record, struct error *err);
 
 /* 1: it is there; 0: it isn't. */
 int run_view_get(struct run_view *view, const struct uuid *id,
-    struct arena *arena, struct run_record *record, struct error *err);
+    struct arena *arena, struct schedule_run *record, struct error *err);
 
 /* The same in two steps. */
 void run_view_ask(
     struct run_view *view, const struct uuid *id, struct arena *arena);
 int run_view_hear(struct run_view *view, struct arena *arena,
-    struct run_record *record, struct error *err);
+    struct schedule_run *record, struct error *err);
 
 /* A place in a schedule's list: createdTime, big-endian, and the run's UUID. */
 #define RUN_PLACE_SIZE 24
@@ -71,7 +71,7 @@ void run_place_write(
  * `*more`: there are more behind the last one.
  */
 struct run_page {
-	struct run_record *records; /* in the arena */
+	struct schedule_run *records; /* in the arena */
 	size_t n;
 	bool more;
 	char last[RUN_PLACE_SIZE]; /* of the last record */
@@ -109,8 +109,8 @@ int run_view_set_position(struct run_view *view,
  */
 struct fold_item {
 	int64_t ttl_ms;
-	const struct run_record *run; /* of a result, or NULL */
-	struct uuid build_id;         /* of a build event */
+	const struct schedule_run *run; /* of a result, or NULL */
+	struct uuid build_id;           /* of a build event */
 	struct text build_event;
 };
 #define FOLD_MAX 500 /* items of a step */
@@ -130,8 +130,8 @@ int run_view_fold(
     struct run_view *view, const struct fold_step *step, struct error *err);
 
 /* Stores one result like the fold, which may not have come to it. */
-int run_view_keep(
-    struct run_view *view, const struct run_record *record, struct error *err);
+int run_view_keep(struct run_view *view, const struct schedule_run *record,
+    struct error *err);
 
 /* The key of the page tokens, made by whoever comes first. */
 #define PAGE_KEY_SIZE 32

@@ -124,7 +124,7 @@ static void
 fold_run(struct run_view *view, const struct fold_item *item,
     struct arena *arena, struct fold *fold)
 {
-	const struct run_record *run = item->run;
+	const struct schedule_run *run = item->run;
 
 	fold->keys[fold->n_keys++] =
 	    run_view_run_key(view, "r:", &run->id, arena);
@@ -200,7 +200,7 @@ run_view_fold(
 /* A step that goes nowhere: no topic has an empty name. */
 int
 run_view_keep(
-    struct run_view *view, const struct run_record *record, struct error *err)
+    struct run_view *view, const struct schedule_run *record, struct error *err)
 {
 	const struct fold_item item = { .ttl_ms = view->ttl_ms, .run = record };
 	const struct fold_step step = {

@@ -116,7 +116,7 @@ find_run(struct run_waiter *waiter, const struct uuid *run)
 }
 
 void
-run_waiters_tell(struct run_waiters *waiters, const struct run_record *record)
+run_waiters_tell(struct run_waiters *waiters, const struct schedule_run *record)
 {
 	struct run_waiter **slot = slot_of(waiters, &record->id), *waiter;
 

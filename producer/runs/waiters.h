@@ -5,7 +5,7 @@
 
 #include "common/crypto/rid.h"
 #include "common/http/loop.h"
-#include "producer/runs/record.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Who waits for the result of which run (Prefer: wait).  A table on the loop: a
@@ -18,7 +18,7 @@ struct run_waiter { /* the owner's memory while it waits */
 	int64_t until_ms; /* monotonic */
 	/* The result came.  The waiter has left the table. */
 	void (*found)(
-	    struct run_waiter *waiter, const struct run_record *record);
+	    struct run_waiter *waiter, const struct schedule_run *record);
 	/* Time is up, or the table ends.  The waiter has left the table. */
 	void (*expired)(struct run_waiter *waiter);
 	struct run_waiter *next, **slot; /* the table's; slot NULL: not in it */
@@ -34,7 +34,7 @@ size_t run_waiters_count(const struct run_waiters *waiters);
 
 /* A result has come: its waiters hear of it. */
 void run_waiters_tell(
-    struct run_waiters *waiters, const struct run_record *record);
+    struct run_waiters *waiters, const struct schedule_run *record);
 
 /* All waiters expire now: the process drains. */
 void run_waiters_release(struct run_waiters *waiters);

@@ -160,6 +160,17 @@ value_text_or_none(
 	return copy_text(reader, &field, name);
 }
 
+struct uuid
+value_rid(struct message_reader *reader, const avro_value_t *record,
+    const char *name, struct text prefix)
+{
+	struct uuid uuid = { { 0 } };
+
+	if (!rid_parse(value_text(reader, record, name), prefix, &uuid))
+		value_unfit(reader, name);
+	return uuid;
+}
+
 static int32_t
 int_of(
     struct message_reader *reader, const avro_value_t *value, const char *name)

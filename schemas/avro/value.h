@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
+#include "common/crypto/rid.h"
 #include "schemas/avro/layout.h"
 #include "schemas/avro/reader.h"
 
@@ -46,6 +47,9 @@ struct text value_text(struct message_reader *reader,
     const avro_value_t *record, const char *name);
 struct text value_text_or_none(struct message_reader *reader,
     const avro_value_t *record, const char *name);
+/* The UUID of a RID that begins with `prefix`; any other one is unfit. */
+struct uuid value_rid(struct message_reader *reader, const avro_value_t *record,
+    const char *name, struct text prefix);
 int64_t value_long(struct message_reader *reader, const avro_value_t *record,
     const char *name);
 int32_t value_int(struct message_reader *reader, const avro_value_t *record,

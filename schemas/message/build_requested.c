@@ -84,13 +84,13 @@ build_put_form(struct buffer *out, const struct build_head *head, size_t n_jobs,
 
 size_t
 build_put_own(struct buffer *out, uint32_t schema_id, const char *block,
-    const struct build_form *form, const struct build_own *own)
+    const struct build_form *form, const struct run_own *own)
 {
 	size_t rest;
 
 	framing_write(schema_id, out);
-	avro_put_rid(out, TEXT(RID_BUILD_PREFIX), own->build);
-	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->run);
+	avro_put_rid(out, TEXT(RID_BUILD_PREFIX), &own->build_id);
+	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->id);
 	avro_put_text(out, own->request_id);
 	avro_put_raw(out, block, form->schedule, form->rest);
 	avro_put_long(out, own->created_time_ms);

@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/crypto/rid.h"
 #include "schemas/avro/reject.h"
+#include "schemas/message/schedule_run.h"
 #include "schemas/stored/schedule.h"
 
 /*
@@ -91,11 +92,6 @@ void build_put_reason(struct buffer *out, const struct build_reason *reason);
 struct build_form {
 	size_t schedule, rest, end; /* `end` is set by who has put the jobs */
 };
-struct build_own {
-	const struct uuid *build, *run;
-	struct text request_id;
-	int64_t created_time_ms;
-};
 void build_put_form(struct buffer *out, const struct build_head *head,
     size_t n_jobs, struct build_form *form);
 
@@ -104,7 +100,7 @@ void build_put_form(struct buffer *out, const struct build_head *head,
  * for the ids of the jobs.
  */
 size_t build_put_own(struct buffer *out, uint32_t schema_id, const char *block,
-    const struct build_form *form, const struct build_own *own);
+    const struct build_form *form, const struct run_own *own);
 
 /* The same as a tree, after decoding. */
 struct build_job {

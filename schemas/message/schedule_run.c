@@ -1,31 +1,27 @@
 #include "schemas/message/schedule_run.h"
 
+#include <string.h>
+
 #include "schemas/avro/bytes.h"
 #include "schemas/avro/framing.h"
+#include "schemas/avro/value.h"
 
-static const char *const error_names[] = { "TargetResolutionFailure",
-	"CyclicDependency", "IncompatibleTargets", "PermissionDenied",
-	"JobSpecNotFound", "ScheduleOwnerNotFound", "Internal" };
-#define ERROR_NAMES (sizeof error_names / sizeof error_names[0])
+static const char *const state_names[] = {
+	[RUN_PENDING] = "pending",
+	[RUN_IGNORED] = "ignored",
+	[RUN_SUBMITTED] = "submitted",
+	[RUN_FAILED] = "error",
+};
 
-const char *
-run_error_name(int32_t index)
-{
-	if (index < 0 || (size_t)index >= ERROR_NAMES)
-		return NULL;
-	return error_names[index];
-}
-
-int32_t
-run_error_index(struct text name)
-{
-	int32_t i;
-
-	for (i = 0; i < (int32_t)ERROR_NAMES; i++)
-		if (text_equal(text_from(error_names[i]), name))
-			return i;
-	return -1;
-}
+static const char *const error_names[RUN_ERRORS] = {
+	[TARGET_RESOLUTION_FAILURE] = "TargetResolutionFailure",
+	[CYCLIC_DEPENDENCY] = "CyclicDependency",
+	[INCOMPATIBLE_TARGETS] = "IncompatibleTargets",
+	[PERMISSION_DENIED] = "PermissionDenied",
+	[JOB_SPEC_NOT_FOUND] = "JobSpecNotFound",
+	[SCHEDULE_OWNER_NOT_FOUND] = "ScheduleOwnerNotFound",
+	[INTERNAL] = "Internal",
+};
 
 static const struct text list_names[RUN_LISTS] = {
 	[LIST_OFFENDERS] = { "offenders", 9 },
@@ -35,30 +31,34 @@ static const struct text list_names[RUN_LISTS] = {
 };
 
 const char *
-run_list_name(enum run_list list)
+run_state_name(enum run_state state)
 {
-	return list_names[list].at;
+	return state_names[state];
 }
 
-static void
-put_result(const struct schedule_run *run, struct buffer *out)
+const char *
+run_error_name(enum run_error error)
 {
-	avro_put_long(out, (int64_t)run->result);
-	switch (run->result) {
-	case RESULT_IGNORED:
-		break;
-	case RESULT_SUBMITTED:
-		avro_put_text(out, run->build_rid);
-		break;
-	case RESULT_ERROR:
-		avro_put_long(out, run->error_name);
-		avro_put_text(out, run->description);
-		break;
-	}
+	return error_names[error];
 }
 
+bool
+run_error_find(struct text name, enum run_error *error)
+{
+	int i;
+
+	for (i = 0; i < RUN_ERRORS; i++)
+		if (text_equal(text_from(error_names[i]), name)) {
+			*error = (enum run_error)i;
+			return true;
+		}
+	return false;
+}
+
+/* Writing ---------------------------------------------------------------- */
+
 static void
-put_lists(const struct run_listing *lists, struct buffer *out)
+put_lists(const struct listing *lists, struct buffer *out)
 {
 	size_t n = 0, i, j;
 
@@ -79,65 +79,48 @@ put_lists(const struct run_listing *lists, struct buffer *out)
 }
 
 static void
-put_schedule(const struct schedule_run *run, struct buffer *out)
+put_why(const struct run_why *why, struct buffer *out)
 {
-	avro_put_text(out, run->schedule_rid);
-	avro_put_optional(out, run->schedule_version_rid);
-}
-
-static void
-put_outcome(const struct schedule_run *run, struct buffer *out)
-{
-	put_result(run, out);
-	avro_put_long(out, run->phase);
-	avro_put_text(out, run->cause);
-	avro_put_long(out, run->selected);
-	avro_put_long(out, run->running);
-	avro_put_long(out, run->up_to_date);
-	avro_put_long(out, run->blocked);
-	put_lists(run->lists, out);
+	avro_put_long(out, why->phase);
+	avro_put_text(out, why->cause);
+	avro_put_long(out, why->selected);
+	avro_put_long(out, why->running);
+	avro_put_long(out, why->up_to_date);
+	avro_put_long(out, why->blocked);
+	put_lists(why->lists, out);
 }
 
 void
-schedule_run_encode(
-    const struct schedule_run *run, uint32_t schema_id, struct buffer *out)
-{
-	framing_write(schema_id, out);
-	avro_put_text(out, run->rid);
-	avro_put_text(out, run->request_id);
-	put_schedule(run, out);
-	avro_put_long(out, run->created_time_ms);
-	avro_put_optional(out, run->created_by);
-	avro_put_optional(out, run->trigger);
-	avro_put_long(out, run->finished_time_ms);
-	put_outcome(run, out);
-}
-
-void
-schedule_run_encode_form(
+schedule_run_put_form(
     const struct schedule_run *run, struct buffer *out, struct run_form *form)
 {
 	form->schedule = out->size;
-	put_schedule(run, out);
+	avro_put_text(out, run->schedule_rid);
+	avro_put_optional(out, run->schedule_version_rid);
 	form->created_by = out->size;
 	avro_put_optional(out, run->created_by);
 	form->outcome = out->size;
-	put_outcome(run, out);
-	form->end = out->size;
 	form->build = 0;
-	if (run->result == RESULT_SUBMITTED)
-		/* The union's branch and the text's size are a byte each. */
-		form->build = form->outcome + 2 + sizeof RID_BUILD_PREFIX - 1;
+	avro_put_long(out, run->state - RUN_IGNORED);
+	if (run->state == RUN_SUBMITTED) {
+		avro_put_rid(out, TEXT(RID_BUILD_PREFIX), &run->build_id);
+		form->build = out->size - UUID_TEXT_SIZE;
+	} else if (run->state == RUN_FAILED) {
+		avro_put_long(out, run->error);
+		avro_put_text(out, run->description);
+	}
+	put_why(&run->why, out);
+	form->end = out->size;
 }
 
 void
-schedule_run_encode_own(const char *block, const struct run_form *form,
-    const struct run_own *own, uint32_t schema_id, struct buffer *out)
+schedule_run_put_own(struct buffer *out, uint32_t schema_id, const char *block,
+    const struct run_form *form, const struct run_own *own)
 {
 	size_t outcome;
 
 	framing_write(schema_id, out);
-	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->run);
+	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->id);
 	avro_put_text(out, own->request_id);
 	avro_put_raw(out, block, form->schedule, form->created_by);
 	avro_put_long(out, own->created_time_ms);
@@ -147,6 +130,107 @@ schedule_run_encode_own(const char *block, const struct run_form *form,
 	outcome = out->size;
 	avro_put_raw(out, block, form->outcome, form->end);
 	if (form->build > 0)
-		uuid_format(own->build,
+		uuid_format(&own->build_id,
 		    out->at + outcome + form->build - form->outcome);
+}
+
+/* Reading ---------------------------------------------------------------- */
+
+static void
+read_result(struct message_reader *reader, struct schedule_run *run)
+{
+	avro_value_t result;
+
+	if (!value_needed(reader, &reader->value, "result", &result))
+		return;
+	if (value_is_record(&result, "Ignored")) {
+		run->state = RUN_IGNORED;
+	} else if (value_is_record(&result, "Submitted")) {
+		run->state = RUN_SUBMITTED;
+		run->build_id = value_rid(
+		    reader, &result, "buildRid", TEXT(RID_BUILD_PREFIX));
+	} else if (value_is_record(&result, "RunError")) {
+		run->state = RUN_FAILED;
+		if (!run_error_find(value_symbol(reader, &result, "errorName"),
+			&run->error))
+			value_unfit(reader, "errorName");
+		run->description = value_text(reader, &result, "description");
+	} else {
+		value_unfit(reader, "result");
+	}
+}
+
+static void
+read_listing(struct message_reader *reader, const avro_value_t *value,
+    struct listing *listing)
+{
+	avro_value_t first;
+	struct text *texts;
+	size_t n, i;
+
+	listing->count = value_int(reader, value, "count");
+	n = value_size(reader, value, "first", &first);
+	texts = arena_zalloc(reader->arena, n, sizeof *texts);
+	for (i = 0; i < n; i++)
+		texts[i] = value_text_at(reader, &first, i);
+	listing->first = texts;
+	listing->n_first = (uint32_t)n;
+}
+
+/* A list of a name that a later version may have is passed over. */
+static void
+read_lists(struct message_reader *reader, const avro_value_t *why,
+    struct listing *lists)
+{
+	avro_value_t map, value;
+	const char *key = NULL;
+	size_t n = value_size_or_none(reader, why, "lists", &map), i;
+	int list;
+
+	for (i = 0; i < n; i++) {
+		if (!value_at(reader, &map, i, &key, &value))
+			continue;
+		for (list = 0; list < RUN_LISTS; list++)
+			if (strcmp(list_names[list].at, key) == 0)
+				read_listing(reader, &value, &lists[list]);
+	}
+}
+
+static void
+read_why(struct message_reader *reader, struct run_why *out)
+{
+	avro_value_t why;
+
+	if (!value_needed(reader, &reader->value, "why", &why))
+		return;
+	out->phase = value_int(reader, &why, "phase");
+	out->cause = value_text(reader, &why, "cause");
+	out->selected = value_int_or(reader, &why, "selected", 0);
+	out->running = value_int_or(reader, &why, "running", 0);
+	out->up_to_date = value_int_or(reader, &why, "upToDate", 0);
+	out->blocked = value_int_or(reader, &why, "blocked", 0);
+	read_lists(reader, &why, out->lists);
+}
+
+int
+schedule_run_decode(struct message_reader *reader, struct text body,
+    struct arena *arena, struct schedule_run *run, struct rejection *rejection)
+{
+	const avro_value_t *root = &reader->value;
+
+	*run = (struct schedule_run){ 0 };
+	if (message_read(reader, body, arena, rejection) != 0)
+		return -1;
+	run->id = value_rid(reader, root, "rid", TEXT(RID_RUN_PREFIX));
+	run->request_id = value_text(reader, root, "requestId");
+	run->schedule_rid = value_text(reader, root, "scheduleRid");
+	run->schedule_version_rid =
+	    value_text_or_none(reader, root, "scheduleVersionRid");
+	run->created_time_ms = value_long(reader, root, "createdTime");
+	run->created_by = value_text_or_none(reader, root, "createdBy");
+	run->trigger = value_text_or_none(reader, root, "trigger");
+	run->finished_time_ms = value_long(reader, root, "finishedTime");
+	read_result(reader, run);
+	read_why(reader, &run->why);
+	return message_result(reader, rejection);
 }

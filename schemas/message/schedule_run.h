@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_SCHEMAS_MESSAGE_SCHEDULE_RUN_H
 #define SCHEDRUN_SCHEMAS_MESSAGE_SCHEDULE_RUN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,12 +12,35 @@
 #include "schemas/avro/reject.h"
 
 /*
- * ScheduleRun: the one result of a run request (schedule_run.avsc).  Texts are
- * borrowed when encoding, in the arena after decoding.
+ * A run: what was asked and what came of it.  One shape for all who have one:
+ * the planner fills it, ScheduleRun (schedule_run.avsc) carries it, the run
+ * view keeps it, the adapter and the command line show it.
  */
-enum run_result { RESULT_IGNORED, RESULT_SUBMITTED, RESULT_ERROR };
+enum run_state {
+	RUN_PENDING, /* no result yet: in the run view only, never a message */
+	RUN_IGNORED, /* from here on in the order of the message's union */
+	RUN_SUBMITTED,
+	RUN_FAILED,
+};
+/* "pending", "ignored", "submitted", "error"; never NULL. */
+const char *run_state_name(enum run_state state);
 
-/* The lists of `why`, in the order in which they are written. */
+enum run_error { /* in the order of RunErrorName's symbols */
+	TARGET_RESOLUTION_FAILURE,
+	CYCLIC_DEPENDENCY,
+	INCOMPATIBLE_TARGETS,
+	PERMISSION_DENIED,
+	JOB_SPEC_NOT_FOUND,
+	SCHEDULE_OWNER_NOT_FOUND,
+	INTERNAL,
+	RUN_ERRORS,
+};
+/* "CyclicDependency"; never NULL for one of them. */
+const char *run_error_name(enum run_error error);
+/* The error of that name; false, and nothing is set: there is none. */
+bool run_error_find(struct text name, enum run_error *error);
+
+/* The lists of `why`, in the order in which a message has them. */
 enum run_list {
 	LIST_OFFENDERS,
 	LIST_UP_TO_DATE_TARGETS,
@@ -24,38 +48,38 @@ enum run_list {
 	LIST_OUT_OF_SCOPE,
 	RUN_LISTS,
 };
-const char *run_list_name(enum run_list list); /* "upToDateTargets" */
 
-#define RUN_LIST_FIRST 20
-struct run_listing {
-	int32_t count;            /* 0: the list is left out */
-	const struct text *first; /* min(count, 20) of them */
-	size_t n_first;
+#define LISTING_FIRST 20
+struct listing {
+	int32_t count; /* 0: a message leaves it out */
+	/* The first LISTING_FIRST, or all: ascending, a cycle in its order. */
+	uint32_t n_first;
+	const struct text *first;
+};
+
+struct run_why {
+	int32_t phase;
+	struct text cause; /* none: not known */
+	int32_t selected, running, up_to_date, blocked;
+	struct listing lists[RUN_LISTS];
 };
 
 struct schedule_run {
-	struct text rid, request_id, schedule_rid;
+	struct uuid id; /* of its rid */
+	struct text request_id, schedule_rid;
 	struct text schedule_version_rid; /* may be none */
 	int64_t created_time_ms;
 	struct text created_by, trigger; /* may be none */
+	enum run_state state;
+	/* From here on: of a run that isn't pending. */
 	int64_t finished_time_ms;
-	enum run_result result;
-	struct text build_rid;   /* of RESULT_SUBMITTED */
-	int32_t error_name;      /* of RESULT_ERROR: index of RunErrorName */
-	struct text description; /* of RESULT_ERROR */
-	int32_t phase;
-	struct text cause;
-	int32_t selected, running, up_to_date, blocked;
-	struct run_listing lists[RUN_LISTS];
+	struct uuid build_id;    /* RUN_SUBMITTED */
+	enum run_error error;    /* RUN_FAILED */
+	struct text description; /* RUN_FAILED */
+	struct run_why why;
+	int32_t partition; /* where its record stands, if it was read */
+	int64_t offset;
 };
-
-/* "CyclicDependency" of RunErrorName's index; NULL if there is none. */
-const char *run_error_name(int32_t index);
-int32_t run_error_index(struct text name); /* -1: none of them */
-
-/* Appends the framed record.  No allocation but the buffer's growth. */
-void schedule_run_encode(
-    const struct schedule_run *run, uint32_t schema_id, struct buffer *out);
 
 /*
  * Many runs may share one outcome.  Their common bytes stand in one block, and
@@ -70,27 +94,30 @@ struct run_form {
 	size_t schedule, created_by, outcome, end;
 	size_t build; /* where the UUID of buildRid begins; 0: there is none */
 };
+
+/* Appends the block of `run`, which isn't pending; texts are copied. */
+void schedule_run_put_form(
+    const struct schedule_run *run, struct buffer *out, struct run_form *form);
+
+/* What a run and its build have of their own among those of one outcome. */
 struct run_own {
-	const struct uuid *run, *build; /* build: if the form has one */
+	const struct uuid *id;
+	struct uuid build_id; /* rid_build(id), of RUN_SUBMITTED */
 	struct text request_id, trigger;
 	int64_t created_time_ms, finished_time_ms;
 };
 
 /*
- * Appends the block of `run`, whose buildRid, if any, is RID_BUILD_PREFIX and
- * any UUID; its own fields are not looked at.
+ * Appends a run's framed record.  No allocation but the buffer's growth; the
+ * block must not stand in `out`.
  */
-void schedule_run_encode_form(
-    const struct schedule_run *run, struct buffer *out, struct run_form *form);
-
-/* What schedule_run_encode appends for the whole. */
-void schedule_run_encode_own(const char *block, const struct run_form *form,
-    const struct run_own *own, uint32_t schema_id, struct buffer *out);
+void schedule_run_put_own(struct buffer *out, uint32_t schema_id,
+    const char *block, const struct run_form *form, const struct run_own *own);
 
 /*
- * Reads the body of a record written by `schema` (a ScheduleRun of any
- * version), defaults filled in; texts are copied to `arena`.  0, or -1 with a
- * rejection.
+ * Reads the body of a record by a reader of MESSAGE_SCHEDULE_RUN, written by
+ * any version of it, defaults filled in; texts are copied to `arena`, the
+ * record's place is the caller's to set.  0, or -1 with a rejection.
  */
 struct message_reader;
 int schedule_run_decode(struct message_reader *reader, struct text body,

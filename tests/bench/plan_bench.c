@@ -211,8 +211,8 @@ run_plan(struct bench *bench, struct arena *arena, const struct row *row,
 
 	result->right = plan_step(plan) == PLAN_DONE;
 	outcome = plan_outcome(plan);
-	if (strcmp(outcome->why.cause, row->cause) != 0 ||
-	    (outcome->type == OUTCOME_SUBMITTED &&
+	if (!text_equal(outcome->run.why.cause, text_from(row->cause)) ||
+	    (outcome->run.state == RUN_SUBMITTED &&
 		outcome->build.n_jobs != row->jobs))
 		result->right = false;
 }

@@ -22,9 +22,8 @@ read_run(struct message_reader *reader, struct text body, struct arena *arena)
 
 	if (schedule_run_decode(reader, body, arena, &run, &rejection) != 0)
 		return;
-	assert(run.rid.at != NULL && run.cause.at != NULL);
-	assert(run.result != RESULT_ERROR ||
-	    run_error_name(run.error_name) != NULL);
+	assert(run.state != RUN_PENDING && run.why.cause.at != NULL);
+	assert(run.state != RUN_FAILED || run.error < RUN_ERRORS);
 }
 
 int

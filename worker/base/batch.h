@@ -68,7 +68,7 @@ enum batch_topic { BATCH_RESULTS, BATCH_BUILDS, BATCH_DEAD, BATCH_TOPICS };
 
 /* What the batch adds to the counters once it is committed. */
 struct batch_counts {
-	uint32_t submitted, ignored, errors[INTERNAL + 1];
+	uint32_t submitted, ignored, errors[RUN_ERRORS];
 	uint64_t planned_jobs;
 	uint32_t same_partition, cross_partition;
 	uint32_t key_mismatches;

@@ -14,7 +14,7 @@
 
 struct telemetry {
 	struct metrics *metrics;
-	struct metric *submitted, *ignored, *errors[INTERNAL + 1];
+	struct metric *submitted, *ignored, *errors[RUN_ERRORS];
 	struct metric *same_partition, *cross_partition;
 	struct metric *planned_jobs, *key_mismatches, *overwritten, *repairs;
 	struct metric *rebuilds;
@@ -63,10 +63,10 @@ register_runs(struct telemetry *t)
 	    counter(t, name, "outcome=\"submitted\",error_name=\"\"", help);
 	t->ignored =
 	    counter(t, name, "outcome=\"ignored\",error_name=\"\"", help);
-	for (error = 0; error <= INTERNAL; error++) {
+	for (error = 0; error < RUN_ERRORS; error++) {
 		snprintf(labels, sizeof(labels),
 		    "outcome=\"error\",error_name=\"%s\"",
-		    error_name_text((enum error_name)error));
+		    run_error_name((enum run_error)error));
 		t->errors[error] = counter(t, name, labels, help);
 	}
 	t->same_partition =
@@ -250,7 +250,7 @@ telemetry_batch(struct telemetry *telemetry, const struct batch *batch,
 	count_consumed(telemetry, batch);
 	metric_add(telemetry->submitted, counts->submitted);
 	metric_add(telemetry->ignored, counts->ignored);
-	for (i = 0; i <= INTERNAL; i++)
+	for (i = 0; i < RUN_ERRORS; i++)
 		metric_add(telemetry->errors[i], counts->errors[i]);
 	metric_add(telemetry->planned_jobs, counts->planned_jobs);
 	metric_add(telemetry->same_partition, counts->same_partition);

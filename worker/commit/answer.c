@@ -2,9 +2,6 @@
 
 #include <string.h>
 
-_Static_assert((int)OUTCOME_SUBMITTED == (int)RESULT_SUBMITTED, "same order");
-_Static_assert((int)OUTCOME_ERROR == (int)RESULT_ERROR, "same order");
-
 /* A RID whose UUID does not matter: it is overwritten in each record. */
 static struct text
 any_rid(struct text prefix, char out[RID_SIZE_MAX])
@@ -67,10 +64,8 @@ put_job(struct buffer *out, const struct job *job)
 	};
 	size_t uuid, i;
 
-	reason.inputs_first.at = job->reason_inputs.first;
-	reason.inputs_first.n =
-	    (size_t)(reason.inputs_count < LISTING_FIRST ? reason.inputs_count
-							 : LISTING_FIRST);
+	reason.inputs_first = (struct text_list){ job->reason_inputs.first,
+		job->reason_inputs.n_first };
 	uuid = build_put_job(out, &head);
 	build_put_items(out, spec->n_outputs);
 	for (i = 0; i < spec->n_outputs; i++)
@@ -86,16 +81,16 @@ put_job(struct buffer *out, const struct job *job)
 }
 
 static struct build_head
-head_of(const struct run_request *request, const struct outcome *outcome)
+head_of(const struct outcome *outcome)
 {
 	const struct schedule_version *version = outcome->build.version;
 	bool notifies =
 	    version->notifications_enabled && version->scope == SCOPE_USER;
 
 	return (struct build_head){
-		.schedule_rid = request->schedule_rid,
-		.schedule_version_rid = outcome->schedule_version_rid,
-		.created_by = request->created_by,
+		.schedule_rid = outcome->run.schedule_rid,
+		.schedule_version_rid = outcome->run.schedule_version_rid,
+		.created_by = outcome->run.created_by,
 		.branch = version->branch_name,
 		.fallback_branches = version->fallback_branches,
 		.force_build = version->force_build,
@@ -111,9 +106,9 @@ head_of(const struct run_request *request, const struct outcome *outcome)
 
 static void
 encode_build(struct answer *answer, struct arena *arena, struct buffer *out,
-    const struct run_request *request, const struct outcome *outcome)
+    const struct outcome *outcome)
 {
-	struct build_head head = head_of(request, outcome);
+	struct build_head head = head_of(outcome);
 	struct answer_job *jobs;
 	size_t i;
 
@@ -132,86 +127,34 @@ encode_build(struct answer *answer, struct arena *arena, struct buffer *out,
 	answer->jobs = jobs;
 }
 
-static struct run_listing
-listing_of(const struct listing *listing)
-{
-	return (struct run_listing){ listing->count, listing->first,
-		(size_t)(listing->count < LISTING_FIRST ? listing->count
-							: LISTING_FIRST) };
-}
-
-static void
-encode_run(struct answer *answer, struct buffer *out,
-    const struct run_request *request, const struct outcome *outcome)
-{
-	const struct why *why = &outcome->why;
-	char any[RID_SIZE_MAX];
-	struct schedule_run run = {
-		.schedule_rid = request->schedule_rid,
-		.schedule_version_rid = outcome->schedule_version_rid,
-		.created_by = request->created_by,
-		.result = (enum run_result)outcome->type,
-		.error_name = (int32_t)outcome->error_name,
-		.description = outcome->description,
-		.phase = why->phase,
-		.cause = text_from(why->cause),
-		.selected = why->selected,
-		.running = why->running,
-		.up_to_date = why->up_to_date,
-		.blocked = why->blocked,
-	};
-
-	if (outcome->type == OUTCOME_SUBMITTED)
-		run.build_rid = any_rid(TEXT(RID_BUILD_PREFIX), any);
-	run.lists[LIST_OFFENDERS] = listing_of(&why->offenders);
-	run.lists[LIST_UP_TO_DATE_TARGETS] =
-	    listing_of(&why->up_to_date_targets);
-	run.lists[LIST_DROPPED_TARGETS] = listing_of(&why->dropped_targets);
-	run.lists[LIST_OUT_OF_SCOPE] = listing_of(&why->out_of_scope);
-	schedule_run_encode_form(&run, out, &answer->run);
-}
-
 struct answer *
-answer_make(struct arena *arena, struct buffer *scratch,
-    const struct run_request *request, const struct outcome *outcome)
+answer_make(
+    struct arena *arena, struct buffer *scratch, const struct outcome *outcome)
 {
 	struct answer *answer = arena_zalloc(arena, 1, sizeof *answer);
 
-	answer->type = outcome->type;
-	answer->error_name = outcome->error_name;
+	answer->state = outcome->run.state;
+	answer->error = outcome->run.error;
 	answer->schedule_version_rid =
-	    text_copy(arena, outcome->schedule_version_rid);
+	    text_copy(arena, outcome->run.schedule_version_rid);
 	buffer_reset(scratch);
-	encode_run(answer, scratch, request, outcome);
-	if (outcome->type == OUTCOME_SUBMITTED)
-		encode_build(answer, arena, scratch, request, outcome);
+	schedule_run_put_form(&outcome->run, scratch, &answer->run);
+	if (answer->state == RUN_SUBMITTED)
+		encode_build(answer, arena, scratch, outcome);
 	answer->block = text_copy(arena, buffer_text(scratch)).at;
 	return answer;
 }
 
 void
-answer_put_run(const struct answer *answer, const struct answer_own *own,
+answer_put_build(const struct answer *answer, const struct run_own *own,
     uint32_t schema_id, struct buffer *out)
 {
-	const struct run_own run = { own->run, &own->build, own->request_id,
-		own->trigger, own->created_time_ms, own->finished_time_ms };
-
-	schedule_run_encode_own(
-	    answer->block, &answer->run, &run, schema_id, out);
-}
-
-void
-answer_put_build(const struct answer *answer, const struct answer_own *own,
-    uint32_t schema_id, struct buffer *out)
-{
-	const struct build_own build = { &own->build, own->run, own->request_id,
-		own->created_time_ms };
-	size_t rest = build_put_own(
-	    out, schema_id, answer->block, &answer->build, &build);
+	size_t rest =
+	    build_put_own(out, schema_id, answer->block, &answer->build, own);
 	size_t i;
 
 	for (i = 0; i < answer->n_jobs; i++) {
-		struct uuid job = rid_job(&own->build, answer->jobs[i].key);
+		struct uuid job = rid_job(&own->build_id, answer->jobs[i].key);
 
 		uuid_format(&job, out->at + rest + answer->jobs[i].uuid);
 	}

@@ -21,35 +21,29 @@ struct answer_job {
 };
 
 struct answer {
-	enum outcome_type type;
-	enum error_name error_name;       /* of OUTCOME_ERROR */
+	enum run_state state;
+	enum run_error error;             /* of RUN_FAILED */
 	struct text schedule_version_rid; /* may be none */
 	const char *block;
 	struct run_form run;
-	struct build_form build; /* of OUTCOME_SUBMITTED */
+	struct build_form build; /* of RUN_SUBMITTED */
 	const struct answer_job *jobs;
 	size_t n_jobs;
 };
 
 /*
- * `request` is one that the outcome is for; of it the answer keeps what all
- * who ask the same have in common.  `scratch` is the caller's for the while.
+ * The answer of a run that has its result, in `arena`; of that run it keeps
+ * what all who ask the same have in common.  `scratch` is emptied, and holds
+ * the answer's bytes afterwards.  Never NULL.  Thread: stage A.
  */
-struct answer *answer_make(struct arena *arena, struct buffer *scratch,
-    const struct run_request *request, const struct outcome *outcome);
+struct answer *answer_make(
+    struct arena *arena, struct buffer *scratch, const struct outcome *outcome);
 
-/* What one request's records have of their own. */
-struct answer_own {
-	const struct uuid *run;
-	struct uuid build; /* rid_build(run), of OUTCOME_SUBMITTED */
-	struct text request_id, trigger;
-	int64_t created_time_ms, finished_time_ms;
-};
-
-/* Append one framed record.  answer_put_build: of OUTCOME_SUBMITTED. */
-void answer_put_run(const struct answer *answer, const struct answer_own *own,
-    uint32_t schema_id, struct buffer *out);
-void answer_put_build(const struct answer *answer, const struct answer_own *own,
+/*
+ * Appends the framed record of one run's build, of RUN_SUBMITTED.  The run's
+ * own record is schedule_run_put_own over `block` and `run`.
+ */
+void answer_put_build(const struct answer *answer, const struct run_own *own,
     uint32_t schema_id, struct buffer *out);
 
 #endif

@@ -55,13 +55,13 @@ add_message(const struct publish_settings *settings, struct batch *batch,
 		copy_trace(batch, i, message);
 }
 
-static struct answer_own
+static struct run_own
 own_of(const struct batch *batch, size_t i, int64_t now_ms)
 {
 	const struct batch_record *record = &batch->records[i];
 
-	return (struct answer_own){
-		.run = &record->run,
+	return (struct run_own){
+		.id = &record->run,
 		.request_id = record->request.request_id,
 		.trigger = record->request.trigger,
 		.created_time_ms = record->request.created_time_ms,
@@ -72,7 +72,7 @@ own_of(const struct batch *batch, size_t i, int64_t now_ms)
 /* Encodes the build; false: it is over its topic's limit, and not written. */
 static bool
 publish_build(const struct publish_settings *settings, struct batch *batch,
-    size_t i, const struct answer *answer, const struct answer_own *own)
+    size_t i, const struct answer *answer, const struct run_own *own)
 {
 	size_t start = batch->out.size;
 
@@ -89,16 +89,17 @@ publish_build(const struct publish_settings *settings, struct batch *batch,
 static void
 count_answer(struct batch *batch, const struct answer *answer)
 {
-	switch (answer->type) {
-	case OUTCOME_SUBMITTED:
+	switch (answer->state) {
+	case RUN_SUBMITTED:
 		batch->counts.submitted++;
 		batch->counts.planned_jobs += answer->n_jobs;
 		break;
-	case OUTCOME_IGNORED:
+	case RUN_PENDING: /* no answer is */
+	case RUN_IGNORED:
 		batch->counts.ignored++;
 		break;
-	case OUTCOME_ERROR:
-		batch->counts.errors[answer->error_name]++;
+	case RUN_FAILED:
+		batch->counts.errors[answer->error]++;
 		break;
 	}
 }
@@ -115,7 +116,7 @@ too_large(struct batch *batch, size_t i, const struct answer *answer)
 		 "limit."));
 	struct buffer scratch = { 0 };
 
-	answer = answer_make(batch->arena, &scratch, request, outcome);
+	answer = answer_make(batch->arena, &scratch, outcome);
 	buffer_finish(&scratch);
 	return answer;
 }
@@ -124,16 +125,17 @@ void
 publish_answer(const struct publish_settings *settings, struct batch *batch,
     size_t i, const struct answer *answer, int64_t now_ms)
 {
-	struct answer_own own = own_of(batch, i, now_ms);
+	struct run_own own = own_of(batch, i, now_ms);
 	size_t start;
 
-	if (answer->type == OUTCOME_SUBMITTED) {
-		own.build = rid_build(own.run);
+	if (answer->state == RUN_SUBMITTED) {
+		own.build_id = rid_build(own.id);
 		if (!publish_build(settings, batch, i, answer, &own))
 			answer = too_large(batch, i, answer);
 	}
 	start = batch->out.size;
-	answer_put_run(answer, &own, settings->result_schema, &batch->out);
+	schedule_run_put_own(&batch->out, settings->result_schema,
+	    answer->block, &answer->run, &own);
 	add_message(settings, batch, i, BATCH_RESULTS, start);
 	count_answer(batch, answer);
 }

@@ -81,8 +81,7 @@ crashed_answer(struct arena *arena, const struct run_request *request)
 	    TEXT("Planning this request ended workers several times; it was "
 		 "given up."));
 	struct buffer scratch = { 0 };
-	const struct answer *answer =
-	    answer_make(arena, &scratch, request, outcome);
+	const struct answer *answer = answer_make(arena, &scratch, outcome);
 
 	buffer_finish(&scratch);
 	return answer;

@@ -131,7 +131,8 @@ lasts(const struct open_question *open, const struct outcome *outcome,
 
 	if (open->plan == NULL || open->input.version == NULL ||
 	    size > ANSWER_MAX ||
-	    (outcome->type == OUTCOME_ERROR && outcome->error_name == INTERNAL))
+	    (outcome->run.state == RUN_FAILED &&
+		outcome->run.error == INTERNAL))
 		return false;
 	met = plan_datasets(open->plan);
 	if (met > SNAPSHOT_GROUNDS_MAX)
@@ -156,7 +157,7 @@ give_answer(struct questions *questions, const struct open_question *open,
 		  asked->damage, asked->damage_message);
 	struct answer *answer =
 	    answer_make(snapshot_memory(snapshot, open->number),
-		&questions->scratch, asked->request, outcome);
+		&questions->scratch, outcome);
 	struct text datasets[SNAPSHOT_GROUNDS_MAX];
 	size_t n = 0;
 	bool keep = lasts(open, outcome, questions->scratch.size, datasets, &n);

@@ -25,7 +25,8 @@ phase_cycles(struct plan *plan)
 	lister.count = (int32_t)cycle.n;
 	list = lister_finish(&lister, plan->arena);
 	filling.n = cycle.n;
-	plan->outcome.why.blocked = plan->n_selected - (int32_t)plan->order.n;
+	plan->outcome.run.why.blocked =
+	    plan->n_selected - (int32_t)plan->order.n;
 	return decide_error(plan, CAUSE_CYCLE, &filling);
 }
 
@@ -116,7 +117,7 @@ make_build(struct plan *plan)
 	struct job *jobs;
 	uint32_t i;
 
-	outcome->build_id = rid_build(&outcome->run_id);
+	outcome->run.build_id = rid_build(&outcome->run.id);
 	order_build(&plan->graph, &plan->links, &order);
 	stock = make_stock(plan);
 	jobs = arena_alloc(plan->arena, order.n * sizeof *jobs);
@@ -218,7 +219,7 @@ list_out_of_scope(struct plan *plan)
 
 	lister.count = 0;
 	if (plan->n_denied == 0)
-		return (struct listing){ 0, NULL };
+		return (struct listing){ 0 };
 	for (i = 0; i < plan->order.n; i++)
 		pile_kept_out(
 		    plan, graph_job(&plan->graph, plan->order.at[i]), &pile);
@@ -229,19 +230,20 @@ list_out_of_scope(struct plan *plan)
 static void
 explain(struct plan *plan, int32_t running)
 {
-	struct why *why = &plan->outcome.why;
+	struct run_why *why = &plan->outcome.run.why;
 
 	why->phase = 11;
-	why->cause = running > 0 ? "stale" : "upToDate";
+	why->cause = running > 0 ? TEXT("stale") : TEXT("upToDate");
 	why->selected = plan->n_selected;
 	why->running = running;
 	why->up_to_date = plan->n_selected - running;
 	if (why->up_to_date > 0)
-		why->up_to_date_targets =
+		why->lists[LIST_UP_TO_DATE_TARGETS] =
 		    list_targets(plan, JOB_SELECTED | JOB_RUNS, JOB_SELECTED);
 	if (plan->version->target_type == TARGET_CONNECTING)
-		why->dropped_targets = list_targets(plan, JOB_SELECTED, 0);
-	why->out_of_scope = list_out_of_scope(plan);
+		why->lists[LIST_DROPPED_TARGETS] =
+		    list_targets(plan, JOB_SELECTED, 0);
+	why->lists[LIST_OUT_OF_SCOPE] = list_out_of_scope(plan);
 }
 
 static uint32_t
@@ -307,7 +309,7 @@ phase_staleness(struct plan *plan)
 	}
 	if (running > 0)
 		make_build(plan);
-	plan->outcome.type = running > 0 ? OUTCOME_SUBMITTED : OUTCOME_IGNORED;
+	plan->outcome.run.state = running > 0 ? RUN_SUBMITTED : RUN_IGNORED;
 	explain(plan, running);
 	return DECIDED;
 }

@@ -8,7 +8,7 @@
 static const struct {
 	const char *cause;
 	int32_t phase;
-	enum error_name name;
+	enum run_error name;
 	const char *description;
 } errors[] = {
 	[CAUSE_SCHEDULE_NOT_FOUND] = { "scheduleNotFound", 0,
@@ -117,23 +117,7 @@ static const struct {
 	    "Job inputs without a branch to read: {list}." },
 };
 
-static const char *const error_names[] = {
-	[TARGET_RESOLUTION_FAILURE] = "TargetResolutionFailure",
-	[CYCLIC_DEPENDENCY] = "CyclicDependency",
-	[INCOMPATIBLE_TARGETS] = "IncompatibleTargets",
-	[PERMISSION_DENIED] = "PermissionDenied",
-	[JOB_SPEC_NOT_FOUND] = "JobSpecNotFound",
-	[SCHEDULE_OWNER_NOT_FOUND] = "ScheduleOwnerNotFound",
-	[INTERNAL] = "Internal",
-};
-
 #define DESCRIPTION_FIRST 5 /* entries of a listing that a description has */
-
-const char *
-error_name_text(enum error_name name)
-{
-	return error_names[name];
-}
 
 /* A text that grows in an arena. */
 struct draft {
@@ -281,20 +265,17 @@ enum verdict
 decide_error(struct plan *plan, enum cause cause, const struct filling *filling)
 {
 	static const struct filling nothing;
-	struct outcome *outcome = &plan->outcome;
+	struct schedule_run *run = &plan->outcome.run;
 
 	if (filling == NULL)
 		filling = &nothing;
-	outcome->type = OUTCOME_ERROR;
-	outcome->error_name = errors[cause].name;
-	outcome->description =
-	    describe(plan, errors[cause].description, filling);
-	outcome->why.phase = errors[cause].phase;
-	outcome->why.cause = errors[cause].cause;
-	if (filling->list != NULL) {
-		outcome->why.has_offenders = true;
-		outcome->why.offenders = *filling->list;
-	}
+	run->state = RUN_FAILED;
+	run->error = errors[cause].name;
+	run->description = describe(plan, errors[cause].description, filling);
+	run->why.phase = errors[cause].phase;
+	run->why.cause = text_from(errors[cause].cause);
+	if (filling->list != NULL)
+		run->why.lists[LIST_OFFENDERS] = *filling->list;
 	return DECIDED;
 }
 

@@ -24,10 +24,10 @@ lister_finish(const struct lister *lister, struct arena *arena)
 	struct text *first;
 
 	if (n == 0)
-		return (struct listing){ 0, NULL };
+		return (struct listing){ 0 };
 	first = arena_alloc(arena, (size_t)n * sizeof *first);
 	memcpy(first, lister->first, (size_t)n * sizeof *first);
-	return (struct listing){ lister->count, first };
+	return (struct listing){ lister->count, (uint32_t)n, first };
 }
 
 struct text

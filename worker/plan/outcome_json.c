@@ -1,5 +1,6 @@
 #include "common/crypto/rid.h"
 #include "common/json/write.h"
+#include "schemas/message/run_json.h"
 #include "worker/plan/planner.h"
 
 /*
@@ -28,14 +29,11 @@ put_texts(struct buffer *out, const struct text *texts, size_t n)
 static void
 put_listing(struct buffer *out, const struct listing *listing)
 {
-	int32_t n =
-	    listing->count < LISTING_FIRST ? listing->count : LISTING_FIRST;
-
 	json_open(out, '{');
 	json_name(out, "count");
 	json_put_integer(out, listing->count);
 	json_name(out, "first");
-	put_texts(out, listing->first, (size_t)n);
+	put_texts(out, listing->first, listing->n_first);
 	json_close(out, '}');
 }
 
@@ -189,7 +187,7 @@ put_build(struct buffer *out, const struct outcome *outcome)
 	json_name(out, "branch");
 	json_put_text(out, version->branch_name);
 	json_name(out, "buildRid");
-	put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->build_id);
+	put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->run.build_id);
 	json_name(out, "fallbackBranches");
 	put_texts(
 	    out, version->fallback_branches.at, version->fallback_branches.n);
@@ -198,7 +196,7 @@ put_build(struct buffer *out, const struct outcome *outcome)
 	json_name(out, "jobs");
 	json_open(out, '[');
 	for (i = 0; i < build->n_jobs; i++)
-		put_job(out, &outcome->build_id, &build->jobs[i]);
+		put_job(out, &outcome->run.build_id, &build->jobs[i]);
 	json_close(out, ']');
 	json_name(out, "notify");
 	json_put_text(out,
@@ -215,101 +213,49 @@ put_build(struct buffer *out, const struct outcome *outcome)
 }
 
 static void
-put_result(struct buffer *out, const struct outcome *outcome)
+put_result(struct buffer *out, const struct schedule_run *run)
 {
 	json_open(out, '{');
-	switch (outcome->type) {
-	case OUTCOME_IGNORED:
-		json_name(out, "type");
-		json_put_string(out, "ignored");
-		break;
-	case OUTCOME_SUBMITTED:
+	if (run->state == RUN_SUBMITTED) {
 		json_name(out, "buildRid");
-		put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->build_id);
-		json_name(out, "type");
-		json_put_string(out, "submitted");
-		break;
-	case OUTCOME_ERROR:
+		put_id(out, TEXT(RID_BUILD_PREFIX), &run->build_id);
+	} else if (run->state == RUN_FAILED) {
 		json_name(out, "description");
-		json_put_text(out, outcome->description);
+		json_put_text(out, run->description);
 		json_name(out, "errorName");
-		json_put_string(out, error_name_text(outcome->error_name));
-		json_name(out, "type");
-		json_put_string(out, "error");
-		break;
+		json_put_string(out, run_error_name(run->error));
 	}
-	json_close(out, '}');
-}
-
-static void
-put_named_listing(
-    struct buffer *out, const char *name, const struct listing *listing)
-{
-	json_name(out, name);
-	put_listing(out, listing);
-}
-
-static void
-put_named_integer(struct buffer *out, const char *name, int32_t value)
-{
-	json_name(out, name);
-	json_put_integer(out, value);
-}
-
-static void
-put_why(struct buffer *out, const struct outcome *outcome)
-{
-	const struct why *why = &outcome->why;
-	/* The phase that looks at staleness is the one that says how much. */
-	bool counts = why->phase == 11 && outcome->type != OUTCOME_ERROR;
-
-	json_open(out, '{');
-	if (why->blocked > 0)
-		put_named_integer(out, "blocked", why->blocked);
-	json_name(out, "cause");
-	json_put_string(out, why->cause);
-	if (counts)
-		put_named_listing(out, "droppedTargets", &why->dropped_targets);
-	if (why->has_offenders)
-		put_named_listing(out, "offenders", &why->offenders);
-	if (counts)
-		put_named_listing(out, "outOfScope", &why->out_of_scope);
-	put_named_integer(out, "phase", why->phase);
-	if (counts) {
-		put_named_integer(out, "running", why->running);
-		put_named_integer(out, "selected", why->selected);
-		put_named_integer(out, "upToDate", why->up_to_date);
-		put_named_listing(
-		    out, "upToDateTargets", &why->up_to_date_targets);
-	}
+	json_name(out, "type");
+	json_put_string(out, run_state_name(run->state));
 	json_close(out, '}');
 }
 
 void
-outcome_write_json(const struct outcome *outcome,
-    const struct run_request *request, struct text created_time,
-    struct buffer *out)
+outcome_write_json(
+    const struct outcome *outcome, struct text created_time, struct buffer *out)
 {
+	const struct schedule_run *run = &outcome->run;
+
 	json_open(out, '{');
-	if (outcome->type == OUTCOME_SUBMITTED) {
+	if (run->state == RUN_SUBMITTED) {
 		json_name(out, "build");
 		put_build(out, outcome);
 	}
 	json_name(out, "createdBy");
-	json_put_text(out, request->created_by);
+	json_put_text(out, run->created_by);
 	json_name(out, "createdTime");
 	json_put_text(out, created_time);
 	json_name(out, "requestId");
-	json_put_text(out, request->request_id);
+	json_put_text(out, run->request_id);
 	json_name(out, "result");
-	put_result(out, outcome);
+	put_result(out, run);
 	json_name(out, "runRid");
-	put_id(out, TEXT(RID_RUN_PREFIX), &outcome->run_id);
+	put_id(out, TEXT(RID_RUN_PREFIX), &run->id);
 	json_name(out, "scheduleRid");
-	json_put_text(out, request->schedule_rid);
+	json_put_text(out, run->schedule_rid);
 	json_name(out, "scheduleVersionRid");
-	json_put_text(out, outcome->schedule_version_rid);
+	json_put_text(out, run->schedule_version_rid);
 	json_name(out, "why");
-	put_why(out, outcome);
+	run_json_outcome_why(run, out);
 	json_close(out, '}');
 }

@@ -32,9 +32,9 @@ phase_paused(struct plan *plan)
 {
 	if (!plan->input.paused || plan->input.request->created_by.at != NULL)
 		return GO_ON;
-	plan->outcome.type = OUTCOME_IGNORED;
-	plan->outcome.why.phase = 1;
-	plan->outcome.why.cause = "paused";
+	plan->outcome.run.state = RUN_IGNORED;
+	plan->outcome.run.why.phase = 1;
+	plan->outcome.run.why.cause = TEXT("paused");
 	return DECIDED;
 }
 
@@ -381,6 +381,21 @@ static const struct {
 	{ 11, phase_staleness },
 };
 
+/* The run that a request asks for, without a result. */
+static struct schedule_run
+run_of(const struct run_request *request, struct text schedule_version_rid)
+{
+	return (struct schedule_run){
+		.id = rid_run(request->schedule_rid, request->request_id),
+		.request_id = request->request_id,
+		.schedule_rid = request->schedule_rid,
+		.schedule_version_rid = schedule_version_rid,
+		.created_time_ms = request->created_time_ms,
+		.created_by = request->created_by,
+		.trigger = request->trigger,
+	};
+}
+
 struct plan *
 plan_start(
     struct arena *arena, struct world *world, const struct plan_input *input)
@@ -392,31 +407,29 @@ plan_start(
 	plan->world = world;
 	plan->input = *input;
 	plan->version = input->version;
-	plan->outcome.run_id =
-	    rid_run(request->schedule_rid, request->request_id);
-	plan->outcome.schedule_version_rid = input->version != NULL
-	    ? input->version->rid
-	    : request->schedule_version_rid;
+	plan->outcome.run = run_of(request,
+	    input->version != NULL ? input->version->rid
+				   : request->schedule_version_rid);
 	return plan;
 }
 
 static void
 decide_damaged(struct plan *plan)
 {
-	struct outcome *outcome = &plan->outcome;
+	struct schedule_run *run = &plan->outcome.run;
 
-	outcome->type = OUTCOME_ERROR;
-	outcome->error_name = INTERNAL;
-	outcome->description = plan->damage;
-	outcome->why = (struct why){ .phase = phases[plan->at].number,
-		.cause = "catalogueUnreadable" };
+	run->state = RUN_FAILED;
+	run->error = INTERNAL;
+	run->description = plan->damage;
+	run->why = (struct run_why){ .phase = phases[plan->at].number,
+		.cause = TEXT("catalogueUnreadable") };
 }
 
 enum plan_state
 plan_step(struct plan *plan)
 {
 	enum verdict verdict =
-	    plan->outcome.why.cause != NULL ? DECIDED : GO_ON;
+	    plan->outcome.run.state != RUN_PENDING ? DECIDED : GO_ON;
 
 	while (verdict == GO_ON) {
 		verdict = phases[plan->at].run(plan);
@@ -460,11 +473,10 @@ plan_internal(struct arena *arena, const struct run_request *request,
 {
 	struct outcome *outcome = arena_zalloc(arena, 1, sizeof *outcome);
 
-	outcome->run_id = rid_run(request->schedule_rid, request->request_id);
-	outcome->schedule_version_rid = schedule_version_rid;
-	outcome->type = OUTCOME_ERROR;
-	outcome->error_name = INTERNAL;
-	outcome->description = text_copy(arena, description);
-	outcome->why.cause = cause;
+	outcome->run = run_of(request, schedule_version_rid);
+	outcome->run.state = RUN_FAILED;
+	outcome->run.error = INTERNAL;
+	outcome->run.description = text_copy(arena, description);
+	outcome->run.why.cause = text_from(cause);
 	return outcome;
 }

@@ -8,8 +8,8 @@
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/base/text.h"
-#include "common/crypto/rid.h"
 #include "schemas/message/run_request.h"
+#include "schemas/message/schedule_run.h"
 #include "schemas/stored/schedule.h"
 #include "schemas/stored/world.h"
 
@@ -19,35 +19,6 @@
  * memory but the arena's.  A plan over a partial world stops where it needs to
  * know more and goes on where it stopped, so its cost follows what it touches.
  */
-enum outcome_type { OUTCOME_IGNORED, OUTCOME_SUBMITTED, OUTCOME_ERROR };
-
-enum error_name { /* in the order of RunErrorName's symbols */
-	TARGET_RESOLUTION_FAILURE,
-	CYCLIC_DEPENDENCY,
-	INCOMPATIBLE_TARGETS,
-	PERMISSION_DENIED,
-	JOB_SPEC_NOT_FOUND,
-	SCHEDULE_OWNER_NOT_FOUND,
-	INTERNAL,
-};
-const char *error_name_text(enum error_name name); /* "CyclicDependency" */
-
-#define LISTING_FIRST 20
-struct listing { /* ascending (cycles: in their order) */
-	int32_t count;
-	const struct text *first; /* min(count, LISTING_FIRST) of them */
-};
-
-struct why {
-	int32_t phase;
-	const char *cause; /* a literal */
-	int32_t selected, running, up_to_date;
-	int32_t blocked;
-	bool has_offenders;
-	struct listing offenders;
-	struct listing up_to_date_targets, dropped_targets, out_of_scope;
-};
-
 /* Of the job spec's input of the same number. */
 struct job_input {
 	const struct branch *read; /* NULL: what its producer makes */
@@ -100,13 +71,9 @@ struct build {
 };
 
 struct outcome {
-	struct uuid run_id, build_id;     /* build_id only if submitted */
-	struct text schedule_version_rid; /* may be none */
-	enum outcome_type type;
-	enum error_name error_name; /* of OUTCOME_ERROR, with description */
-	struct text description;
-	struct why why;
-	struct build build; /* of OUTCOME_SUBMITTED */
+	/* What was asked, and its result, but for when it was finished. */
+	struct schedule_run run;
+	struct build build; /* of RUN_SUBMITTED */
 };
 
 struct plan_input {
@@ -148,12 +115,11 @@ const struct outcome *plan_internal(struct arena *arena,
     const char *cause, struct text description);
 
 /*
- * The outcome document of docs/semantics.md, section 5, as canonical JSON
- * without a line break.  `created_time` is echoed as the request document had
- * it.
+ * Appends the outcome document of docs/semantics.md, section 5, as canonical
+ * JSON without a line break.  `created_time` is echoed as the request document
+ * had it.
  */
-void outcome_write_json(const struct outcome *outcome,
-    const struct run_request *request, struct text created_time,
+void outcome_write_json(const struct outcome *outcome, struct text created_time,
     struct buffer *out);
 
 #endif

@@ -73,15 +73,31 @@ chooses(void)
 static void
 names_errors(void)
 {
-	char out[64];
-	size_t n;
+	static const char *const names[] = {
+		[PROFILE_DOC] = "\"TargetResolutionFailure\"",
+		[PROFILE_GA] = "\"TargetResolutionFailure\"",
+		[PROFILE_GA_UPPER] = "\"TARGETRESOLUTIONFAILURE\"",
+	};
+	const struct schedule_run run = {
+		.request_id = TEXT("r"),
+		.schedule_rid = TEXT("s"),
+		.state = RUN_FAILED,
+		.error = TARGET_RESOLUTION_FAILURE,
+		.description = TEXT("d"),
+	};
+	struct buffer out = { 0 };
+	size_t i;
 
-	n = http_profile_error_name(
-	    PROFILE_GA_UPPER, TEXT("TargetResolutionFailure"), out);
-	CHECK(text_equal(
-	    (struct text){ out, n }, TEXT("TARGETRESOLUTIONFAILURE")));
-	n = http_profile_error_name(PROFILE_GA, TEXT("Internal"), out);
-	CHECK(text_equal((struct text){ out, n }, TEXT("Internal")));
+	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+		buffer_reset(&out);
+		http_profile_put_run((enum http_profile)i, &run, &out);
+		buffer_byte(&out, '\0');
+		CHECK_ROW(names[i], strstr(out.at, names[i]) != NULL);
+		CHECK_ROW(names[i],
+		    (strstr(out.at, ",\"error\":{") != NULL) ==
+			(i == PROFILE_DOC));
+	}
+	buffer_finish(&out);
 }
 
 static void

@@ -9,12 +9,12 @@
 static struct result_event *
 make_event(int32_t partition, int64_t offset)
 {
-	struct run_record record = {
+	struct schedule_run record = {
 		.request_id = TEXT("r"),
 		.schedule_rid = TEXT("ri.scheduler.main.schedule.s"),
 		.created_by = TEXT("f05f8da4-b84c-4fca-9c77-8af0b13d11de"),
 		.state = RUN_FAILED,
-		.error_name = TEXT("CyclicDependency"),
+		.error = CYCLIC_DEPENDENCY,
 		.description = TEXT("a \"line\"\nand another"),
 		.partition = partition,
 		.offset = offset,

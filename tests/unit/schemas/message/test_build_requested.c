@@ -501,8 +501,10 @@ test_form(void)
 	for (int i = 0; i < RANDOM_VALUES; i++) {
 		struct build_requested build = random_build(&random, arena);
 		struct uuid run = uuid_random(), id = uuid_random();
-		struct build_own own = { &id, &run, build.head.request_id,
-			build.head.created_time_ms };
+		struct run_own own = { .id = &run,
+			.build_id = id,
+			.request_id = build.head.request_id,
+			.created_time_ms = build.head.created_time_ms };
 		struct build_form form;
 
 		build.head.build_rid =

@@ -234,8 +234,8 @@ write_outcome(
     const struct scene *scene, const struct plan *plan, struct buffer *out)
 {
 	buffer_reset(out);
-	outcome_write_json(plan_outcome(plan), &scene->plan_case.request,
-	    scene->plan_case.created_time, out);
+	outcome_write_json(
+	    plan_outcome(plan), scene->plan_case.created_time, out);
 }
 
 /* A scope of many projects, most of which the catalogue does not list. */

@@ -266,40 +266,42 @@ reads_from(const struct trial *trial, int spec, int producer)
 
 /* Each reads the next, the last the first, which is the smallest. */
 static const char *
-check_cycle(const struct trial *trial, const struct why *why)
+check_cycle(const struct trial *trial, const struct run_why *why)
 {
-	int n = why->offenders.count, i, at, next;
+	const struct listing *cycle = &why->lists[LIST_OFFENDERS];
+	int n = cycle->count, i, at, next;
 
 	if (why->blocked != trial->verdict.n_blocked)
 		return "another number of blocked jobs";
 	if (n < 1 || n > LISTING_FIRST)
 		return n < 1 ? "an empty cycle" : NULL;
 	for (i = 0; i < n; i++) {
-		at = blocked_of_key(trial, why->offenders.first[i]);
-		next = blocked_of_key(trial, why->offenders.first[(i + 1) % n]);
+		at = blocked_of_key(trial, cycle->first[i]);
+		next = blocked_of_key(trial, cycle->first[(i + 1) % n]);
 		if (at == TOY_NONE || next == TOY_NONE ||
 		    !reads_from(trial, at, next))
 			return "no cycle";
 		if (i > 0 &&
-		    text_compare(
-			why->offenders.first[0], why->offenders.first[i]) >= 0)
+		    text_compare(cycle->first[0], cycle->first[i]) >= 0)
 			return "the cycle does not start at its smallest job";
 	}
 	return NULL;
 }
 
 static const char *
-check_counts(const struct verdict *verdict, const struct why *why)
+check_counts(const struct verdict *verdict, const struct run_why *why)
 {
 	if (why->selected != verdict->n_selected ||
 	    why->running != verdict->n_runs ||
 	    why->up_to_date != verdict->n_selected - verdict->n_runs)
 		return "other counts";
-	if (!is_listing(&why->up_to_date_targets, &verdict->up_to_date_targets))
+	if (!is_listing(&why->lists[LIST_UP_TO_DATE_TARGETS],
+		&verdict->up_to_date_targets))
 		return "other targets up to date";
-	if (!is_listing(&why->dropped_targets, &verdict->dropped_targets))
+	if (!is_listing(
+		&why->lists[LIST_DROPPED_TARGETS], &verdict->dropped_targets))
 		return "other targets dropped";
-	if (!is_listing(&why->out_of_scope, &verdict->out_of_scope))
+	if (!is_listing(&why->lists[LIST_OUT_OF_SCOPE], &verdict->out_of_scope))
 		return "others out of scope";
 	return NULL;
 }
@@ -308,20 +310,20 @@ static const char *
 check_verdict(const struct trial *trial, const struct outcome *outcome)
 {
 	const struct verdict *verdict = &trial->verdict;
-	const struct why *why = &outcome->why;
+	const struct run_why *why = &outcome->run.why;
 	const char *wrong = NULL;
 
-	if (strcmp(why->cause, verdict->cause) != 0)
+	if (!text_equal(why->cause, text_from(verdict->cause)))
 		return "another cause";
 	if (why->phase != verdict->phase)
 		return "another phase";
 	if (verdict->n_blocked > 0)
 		return check_cycle(trial, why);
-	if (!is_listing(&why->offenders, &verdict->offenders))
+	if (!is_listing(&why->lists[LIST_OFFENDERS], &verdict->offenders))
 		return "other offenders";
 	if (why->phase == 11)
 		wrong = check_counts(verdict, why);
-	if (wrong == NULL && outcome->type == OUTCOME_SUBMITTED)
+	if (wrong == NULL && outcome->run.state == RUN_SUBMITTED)
 		wrong = check_build(trial, &outcome->build);
 	return wrong;
 }
@@ -347,7 +349,7 @@ check_force(struct trial *trial, uint64_t seed)
 	trial->other = trial->toy;
 	trial->other.force = true;
 	outcome = plan(trial, &trial->other, seed, &trial->second);
-	if (outcome->type != OUTCOME_SUBMITTED)
+	if (outcome->run.state != RUN_SUBMITTED)
 		return "forced, it fails";
 	if (outcome->build.n_jobs != (size_t)trial->verdict.n_selected)
 		return "forced, not all that is selected runs";
@@ -368,13 +370,13 @@ check_after_build(
 {
 	size_t j;
 
-	if (outcome->type != OUTCOME_SUBMITTED)
+	if (outcome->run.state != RUN_SUBMITTED)
 		return NULL;
 	trial->other = trial->toy;
 	toy_build(&trial->other, &outcome->build);
 	trial->other.force = false;
 	outcome = plan(trial, &trial->other, seed, &trial->second);
-	if (outcome == NULL || outcome->why.phase != 11)
+	if (outcome == NULL || outcome->run.why.phase != 11)
 		return "after the build it fails";
 	for (j = 0; j < outcome->build.n_jobs; j++)
 		if (!is_for_ever(&outcome->build.jobs[j]))
