@@ -8,8 +8,8 @@
 #define BATCH_MAX 1000
 #define SLICE 100 /* schedules whose versions are in memory at once */
 
-void
-http_schedules_refuse_missing(struct http_call *call)
+static void
+refuse_missing(struct http_call *call)
 {
 	http_call_refuse(call, API_SCHEDULE_NOT_FOUND, NULL,
 	    (struct api_parameter[]){
@@ -34,7 +34,7 @@ http_schedules_find(struct http_call *call, struct work_redis *redis,
 		return false;
 	if (is_visible(schedule))
 		return true;
-	http_schedules_refuse_missing(call);
+	refuse_missing(call);
 	return false;
 }
 

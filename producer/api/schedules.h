@@ -16,7 +16,6 @@
  */
 bool http_schedules_find(struct http_call *call, struct work_redis *redis,
     bool want_version, struct schedule_access *schedule);
-void http_schedules_refuse_missing(struct http_call *call);
 
 call_work_function http_schedules_get;       /* GET schedules/{rid} */
 call_work_function http_schedules_get_batch; /* POST schedules/getBatch */

@@ -15,8 +15,9 @@ static const struct {
 	{ "ga-upper", PROFILE_GA_UPPER },
 };
 
-bool
-http_profile_parse(struct text name, enum http_profile *profile)
+/* "doc", "ga", "ga-upper"; false on another name. */
+static bool
+parse_name(struct text name, enum http_profile *profile)
 {
 	size_t i;
 
@@ -92,9 +93,9 @@ http_profile_choose(const struct http_head *head, const char *configured,
 
 	if (n > 0)
 		return n == 1 &&
-		    http_profile_parse(
+		    parse_name(
 			http_head_get(head, "schedrun-contract"), profile);
-	if (http_profile_parse(text_from(configured), profile))
+	if (parse_name(text_from(configured), profile))
 		return true;
 	agent = after_product(http_head_get(head, "user-agent"), TEXT(PYTHON));
 	if (agent.at != NULL && profile_of_version(agent, profile))

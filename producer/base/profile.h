@@ -18,9 +18,6 @@ enum http_profile {
 	PROFILE_GA_UPPER, /* Python from 1.86, npm 2.78 */
 };
 
-/* "doc", "ga", "ga-upper"; false on another name. */
-bool http_profile_parse(struct text name, enum http_profile *profile);
-
 /*
  * The request's profile: its header Schedrun-Contract, `configured` (a name or
  * "auto"), User-Agent, Fetch-User-Agent, else doc.  False: the header has an

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/buffer.h"
 #include "schemas/stored/document.h"
 
 #define PIECE ((size_t)65536)
 
-int
-input_file_read(const char *path, struct buffer *content, struct error *err)
+/* Appends the whole file. */
+static int
+read_whole(const char *path, struct buffer *content, struct error *err)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	FILE *file = is_stdin ? stdin : fopen(path, "re");
@@ -41,7 +43,7 @@ input_file_parse(const char *path, struct error *err)
 	struct json_document *document = NULL;
 	struct buffer content = { 0 };
 
-	if (input_file_read(path, &content, err) == 0) {
+	if (read_whole(path, &content, err) == 0) {
 		document =
 		    json_parse(buffer_text(&content), DOCUMENT_DEPTH_MAX, err);
 		if (document == NULL)

@@ -275,7 +275,7 @@ read_rid_key(struct reader *reader, const struct place *place, struct text key)
 	return text_copy(reader->arena, key);
 }
 
-struct text
+static struct text
 read_text_node(struct reader *reader, const struct place *place,
     const struct json *node, size_t max)
 {
@@ -438,14 +438,6 @@ size_of_member(
     const struct text *texts, const struct json *object, const char *name)
 {
 	return texts != NULL ? json_size(json_get(object, name)) : 0;
-}
-
-void
-read_rid_list(struct reader *reader, const struct place *parent,
-    const struct json *object, const char *name, struct text_list *list)
-{
-	list->at = read_list_member(reader, parent, object, name, true);
-	list->n = size_of_member(list->at, object, name);
 }
 
 void

@@ -76,8 +76,6 @@ int read_choice(struct reader *reader, const struct place *parent,
     int fallback);
 
 /* The node itself, or an object's key. */
-struct text read_text_node(struct reader *reader, const struct place *place,
-    const struct json *node, size_t max);
 struct text read_rid_node(
     struct reader *reader, const struct place *place, const struct json *node);
 struct text read_key(struct reader *reader, const struct place *place,
@@ -85,10 +83,8 @@ struct text read_key(struct reader *reader, const struct place *place,
 struct text read_rid_key(
     struct reader *reader, const struct place *place, struct text key);
 
-/* A list of RIDs (or of texts) in the order and with the repeats written. */
+/* A list of texts in the order and with the repeats written. */
 struct text_list;
-void read_rid_list(struct reader *reader, const struct place *parent,
-    const struct json *object, const char *name, struct text_list *list);
 void read_text_list(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name, struct text_list *list);
 

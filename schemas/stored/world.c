@@ -341,8 +341,8 @@ world_knows_dataset(struct world *world, struct world_dataset *dataset)
 	return is_known(world, &dataset->known, &need);
 }
 
-bool
-world_knows_spec(
+static bool
+knows_spec(
     struct world *world, struct world_dataset *dataset, struct world_spec *spec)
 {
 	struct need need = {
@@ -363,7 +363,7 @@ world_knows_writer(struct world *world, struct world_dataset *dataset,
 		return true;
 	if (spec == NULL)
 		spec = world_spec(world, dataset, branch);
-	if (!world_knows_spec(world, dataset, spec))
+	if (!knows_spec(world, dataset, spec))
 		return false;
 	if (spec->known == KNOWN_PRESENT)
 		*writer = spec;

@@ -169,8 +169,6 @@ struct world_user *world_user(struct world *world, struct text name);
 bool world_knows_writer(struct world *world, struct world_dataset *dataset,
     struct text branch, const struct world_spec **writer);
 bool world_knows_dataset(struct world *world, struct world_dataset *dataset);
-bool world_knows_spec(struct world *world, struct world_dataset *dataset,
-    struct world_spec *spec);
 bool world_knows_user(struct world *world, struct world_user *user);
 bool world_knows_role(struct world *world, struct text user,
     struct text project, enum role *role);

@@ -107,8 +107,8 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 	return true;
 }
 
-bool
-plan_knows_readable(struct plan *plan, uint32_t number)
+static bool
+knows_readable(struct plan *plan, uint32_t number)
 {
 	struct graph_dataset *dataset = graph_dataset(&plan->graph, number);
 	struct text project;
@@ -301,7 +301,7 @@ survey_inputs(struct plan *plan, const struct graph_job *job)
 	uint32_t i;
 
 	for (i = 0; i < job->n_inputs; i++)
-		if (!plan_knows_readable(plan, INPUT_DATASET(job->inputs[i])))
+		if (!knows_readable(plan, INPUT_DATASET(job->inputs[i])))
 			known = false;
 		else
 			plan->issues |= input_issues(plan, job, i);

@@ -134,7 +134,6 @@ bool plan_knows_role(
 
 /* Whether the scope's answer is known; then it is in the dataset's flags. */
 bool plan_knows_buildable(struct plan *plan, uint32_t dataset);
-bool plan_knows_readable(struct plan *plan, uint32_t dataset);
 
 /* Puts the target jobs into the graph and asks for what they need. */
 void plan_start_walk(struct plan *plan);
