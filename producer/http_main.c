@@ -301,7 +301,7 @@ start_listeners(struct adapter *a, struct error *err)
 		.address = config_text(config, "http.listen"),
 		.connections_max = connections_max(config),
 		.handle = http_routes_handle,
-		.body_limit = http_body_limit,
+		.body_limit = http_routes_body_limit,
 		.refused = http_refused,
 		.context = &a->app,
 	};

@@ -40,6 +40,9 @@ struct http_route {
 
 #define API "/api/v2/orchestration"
 
+#define BODY_MAX ((size_t)1024 * 1024)
+#define NO_BODY_MAX 1024 /* where none is taken, but some is sent */
+
 static void
 answer_alive(struct http_call *call)
 {
@@ -182,16 +185,16 @@ matches(const struct http_path *path, size_t start, const char *pattern,
 
 /* The first route of the path's pattern, whatever its method. */
 static const struct http_route *
-find_pattern(struct http_call *call)
+find_pattern(const struct http_app *app, const struct http_path *path,
+    struct text rids[2])
 {
-	int start = match_prefix(&call->path, call->app->base_path);
+	int start = match_prefix(path, app->base_path);
 	size_t i;
 
 	if (start < 0)
 		return NULL;
 	for (i = 0; i < N_ROUTES; i++)
-		if (matches(&call->path, (size_t)start, routes[i].pattern,
-			call->rids))
+		if (matches(path, (size_t)start, routes[i].pattern, rids))
 			return routes[i].method != NULL ? &routes[i] : NULL;
 	return NULL;
 }
@@ -213,6 +216,28 @@ find_method(const struct http_route *first, struct text method)
 		if (text_equal(method, text_from(route->method)))
 			return route;
 	return NULL;
+}
+
+size_t
+http_routes_body_limit(void *context, const struct http_head *head)
+{
+	const struct http_route *route = NULL;
+	struct arena *arena;
+	struct http_path path;
+	struct text rids[2];
+	const char *reason;
+
+	/* Most have none: they needn't be matched twice. */
+	if (!head->chunked && head->body_size <= NO_BODY_MAX)
+		return BODY_MAX;
+	arena = arena_create(4096);
+	if (http_path_parse(head->target, arena, &path, &reason) == 0)
+		route = find_pattern(context, &path, rids);
+	if (route != NULL)
+		route = find_method(route, head->method);
+	arena_destroy(arena);
+	return route != NULL && route->body == BODY_NONE ? NO_BODY_MAX
+							 : BODY_MAX;
 }
 
 static struct text
@@ -284,7 +309,8 @@ static bool
 check_route(struct http_call *call)
 {
 	struct text method = http_request_head(call->request)->method;
-	const struct http_route *first = find_pattern(call);
+	const struct http_route *first =
+	    find_pattern(call->app, &call->path, call->rids);
 
 	if (first == NULL) {
 		http_call_empty(call, 404);

@@ -14,6 +14,12 @@ struct http_app;
 /* Takes a request of the server; `context` is the app. */
 void http_routes_handle(void *context, struct http_request *request);
 
+/*
+ * How many bytes of body a request may have whose head has come: little where
+ * its route takes none.  For the server; `context` is the app.
+ */
+size_t http_routes_body_limit(void *context, const struct http_head *head);
+
 size_t http_routes_count(void);
 /* Tells the metrics the patterns. */
 void http_routes_register(struct http_app *app);

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -17,7 +16,7 @@
 #define RECORDS 500
 #define POLL_MS 100
 #define CALL_MS 5000
-#define IDLE_S 5 /* then a reader gives its connection back */
+#define IDLE_MS 5000 /* then a reader gives its connection back */
 
 struct reader {
 	struct event_replay *replay;
@@ -290,10 +289,8 @@ static struct replay_slice *
 take_slice(struct event_replay *replay)
 {
 	struct replay_slice *slice;
-	struct timespec until;
+	struct timespec until = clock_after(IDLE_MS);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += IDLE_S;
 	pthread_mutex_lock(&replay->lock);
 	replay->n_idle++;
 	while (replay->first == NULL && !replay->stop &&
@@ -360,7 +357,7 @@ event_replay_create(
 	replay->topic = config_text(config, "topics.results");
 	replay->end = &replay->first;
 	pthread_mutex_init(&replay->lock, NULL);
-	pthread_cond_init(&replay->asked, NULL);
+	clock_condition_init(&replay->asked);
 	return replay;
 }
 

@@ -81,12 +81,6 @@ api_error_name(enum api_error error)
 	return errors[error].name;
 }
 
-const char *
-api_error_code(enum api_error error)
-{
-	return errors[error].code;
-}
-
 /* At most TEXT_MAX characters, cut between two of them. */
 static struct text
 shorten(struct text text)

@@ -53,7 +53,6 @@ enum api_error {
 
 int api_error_status(enum api_error error);
 const char *api_error_name(enum api_error error); /* its errorName */
-const char *api_error_code(enum api_error error); /* its errorCode */
 
 /* A member of `parameters`; ended by a NULL name. */
 struct api_parameter {

@@ -1,41 +1,11 @@
 #include "producer/http/limits.h"
 
 #include <stdint.h>
-#include <string.h>
 
 #include "common/base/log.h"
 #include "producer/base/metrics.h"
 #include "producer/http/app.h"
 #include "producer/http/error.h"
-
-#define BODY_MAX ((size_t)1024 * 1024)
-#define NO_BODY_MAX 1024 /* where none is taken, but some is sent */
-
-static bool
-ends_with(struct text text, const char *end)
-{
-	size_t size = strlen(end);
-
-	return text.size >= size &&
-	    memcmp(text.at + text.size - size, end, size) == 0;
-}
-
-size_t
-http_body_limit(void *context, const struct http_head *head)
-{
-	static const char *const ends[] = { "/run", "/pause", "/unpause" };
-	struct text path = head->target;
-	const char *query = memchr(path.at, '?', path.size);
-	size_t i;
-
-	(void)context;
-	if (query != NULL)
-		path.size = (size_t)(query - path.at);
-	for (i = 0; i < sizeof ends / sizeof ends[0]; i++)
-		if (ends_with(path, ends[i]))
-			return NO_BODY_MAX;
-	return BODY_MAX;
-}
 
 static const struct {
 	int status;

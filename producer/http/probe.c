@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "schemas/keyspace.h"
 
@@ -129,26 +129,13 @@ post_end(struct http_probe *probe, const struct error *fatal)
 	loop_post(probe->settings.loop, tell_end, end);
 }
 
-static void
-add_ms(struct timespec *time, long ms)
-{
-	time->tv_sec += ms / 1000;
-	time->tv_nsec += ms % 1000 * 1000000;
-	if (time->tv_nsec >= 1000000000) {
-		time->tv_sec++;
-		time->tv_nsec -= 1000000000;
-	}
-}
-
 /* Waits for the next look; true: to stop. */
 static bool
-rest(struct http_probe *probe, long ms)
+rest(struct http_probe *probe, int64_t ms)
 {
-	struct timespec until;
+	struct timespec until = clock_after(ms);
 	bool stop;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	add_ms(&until, ms);
 	pthread_mutex_lock(&probe->lock);
 	if (!probe->stop)
 		pthread_cond_timedwait(&probe->changed, &probe->lock, &until);
@@ -189,7 +176,7 @@ http_probe_start(const struct http_probe_settings *settings, struct error *err)
 	probe->settings = *settings;
 	probe->redis = redis;
 	pthread_mutex_init(&probe->lock, NULL);
-	pthread_cond_init(&probe->changed, NULL);
+	clock_condition_init(&probe->changed);
 	if (pthread_create(&probe->thread, NULL, run, probe) != 0)
 		memory_exhausted();
 	return probe;

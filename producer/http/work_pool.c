@@ -316,17 +316,6 @@ work_pool_tell(struct work_pool *pool, bool redis_is_up)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-size_t
-work_pool_waiting(struct work_pool *pool)
-{
-	size_t n;
-
-	pthread_mutex_lock(&pool->lock);
-	n = pool->jobs.n + pool->rounds.n;
-	pthread_mutex_unlock(&pool->lock);
-	return n;
-}
-
 void
 work_pool_stop(struct work_pool *pool)
 {

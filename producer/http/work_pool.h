@@ -95,7 +95,6 @@ int work_pool_submit(struct work_pool *pool, struct work_job *job);
 
 /* Whoever asks redis.url how it is says so here.  Any thread. */
 void work_pool_tell(struct work_pool *pool, bool redis_is_up);
-size_t work_pool_waiting(struct work_pool *pool);
 
 /*
  * Does what is queued, then ends the threads; from then on nothing is taken.

@@ -174,12 +174,6 @@ run_publisher_send(struct run_publisher *publisher,
 	return -1;
 }
 
-size_t
-run_publisher_pending(const struct run_publisher *publisher)
-{
-	return kafka_producer_pending(publisher->producer);
-}
-
 int
 run_publisher_probe(
     struct run_publisher *publisher, int timeout_ms, struct error *err)

@@ -64,8 +64,6 @@ struct publish {
 int run_publisher_send(struct run_publisher *publisher,
     const struct publish *publish, struct error *err);
 
-size_t run_publisher_pending(const struct run_publisher *publisher);
-
 /* Asks a broker for the topic; blocks; any thread. */
 int run_publisher_probe(
     struct run_publisher *publisher, int timeout_ms, struct error *err);

@@ -20,8 +20,6 @@ enum reject {
 	REJECT_REASONS,
 };
 
-const char *reject_text(enum reject reason); /* "too-large" */
-
 struct rejection {
 	enum reject reason;
 	char detail[160]; /* for people; no payload in it */

@@ -408,12 +408,6 @@ role_parse(struct text stored, enum role *role, struct error *err)
 	return 0;
 }
 
-char
-role_letter(enum role role)
-{
-	return role_name(role)[0];
-}
-
 const char *
 role_name(enum role role)
 {

@@ -37,7 +37,6 @@ void dataset_write(bool trashed, struct text project, struct buffer *out);
 
 /* 'v', 'e', 'o' as stored; "viewer", "editor", "owner" in documents. */
 int role_parse(struct text stored, enum role *role, struct error *err);
-char role_letter(enum role role);
 const char *role_name(enum role role);
 extern const char *const role_names[]; /* from viewer on, ended by NULL */
 

@@ -13,6 +13,7 @@
 
 #include "common/base/buffer.h"
 #include "schemas/message/run_request.h"
+#include "worker/base/batch.h"
 
 #define FIELDS 7
 #define FIELD_CREATED_TIME 4
@@ -66,7 +67,8 @@ answer(bool is_request, const char *schema, struct text body)
 
 	if (layout == NULL ||
 	    layout_walk(layout, body, values, &rejection) != 0) {
-		printf("%s\n", reject_text(rejection.reason));
+		printf("%s\n",
+		    dead_reason_text((enum dead_reason)rejection.reason));
 	} else {
 		printf("ok");
 		if (is_request)

@@ -11,6 +11,7 @@ READ, WRITE = "api:orchestration-read", "api:orchestration-write"
 SCHEDULE = catalogues.schedule_rid("stale").encode()
 BASE = b"/api/v2/orchestration/schedules/"
 RUN = BASE + SCHEDULE + b"/run?preview=true"
+AFFECTED = BASE + SCHEDULE + b"/getAffectedResources?preview=true"
 READ_RUN = BASE + SCHEDULE + b"/runs/ri.scheduler.main.run." + catalogues.OWNER.encode()
 CREATE, BATCH = BASE[:-1] + b"?preview=true", BASE + b"getBatch?preview=true"
 RUNS = BASE + SCHEDULE + b"/runs?preview=true"
@@ -200,6 +201,7 @@ CLOSING = [
     ("run with 1025 bytes", sized(b" " * 1023 + b"{}"), 413),
     ("run with 1025 bytes in chunks", chunked(b"401\r\n" + b" " * 1023 + b"{}\r\n0\r\n\r\n"), 413),
     ("run with 2 MiB announced", post(b"Content-Length: 2097152\r\n"), 413),
+    ("getAffectedResources with 1025 bytes", post(JSON + b"Content-Length: 1025\r\n", b" " * 1025, AFFECTED), 413),
     ("another with 1 MiB and a byte", b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 1048577\r\n\r\n", 413),
     ("GET with 1 MiB and a byte", get(fields=b"Content-Length: 1048577\r\n"), 413),
     ("announced and expected", post(b"Content-Length: 2097152\r\nExpect: 100-continue\r\n"), 413),

@@ -1,7 +1,10 @@
 """Kafka or Redis away: quick and honest answers, and back without a restart."""
 
 import json
+import os
+import pathlib
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -10,7 +13,7 @@ import catalogues
 import checker
 import programs
 import pytest
-from adapters import API, Adapter
+from adapters import API, Adapter, event_id
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from programs import wait_for
@@ -272,6 +275,53 @@ def test_a_view_in_a_redis_of_its_own_is_told_apart(system, tmp_path_factory):
         assert apart.daemon.stop() == 0
     finally:
         own.stop_redis()
+
+
+# The wall's clock is an hour ahead of the kernel's: who waits until a moment of
+# it waits as if it had been set back by an hour just then.
+AHEAD = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    int rc = (int)syscall(SYS_clock_gettime, id, now);
+    if (id == CLOCK_REALTIME) now->tv_sec += 3600;
+    return rc;
+}
+"""
+
+
+def kafka_clients(adapter):
+    """How many the process has: each has a thread of this name."""
+    tasks = pathlib.Path(f"/proc/{adapter.daemon.process.pid}/task")
+    return sum((task / "comm").read_text() == "rdk:main\n" for task in tasks.iterdir())
+
+
+def test_a_clock_that_is_set_back(system, servers):
+    """Readiness is looked at on, and a replay's reader gives its connection back."""
+    library = system.directory / "ahead.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o", str(library), "-"],
+                   input=AHEAD, text=True, check=True)
+    adapter = Adapter(system, "http-ahead", environment={
+        "LD_PRELOAD": str(library),
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
+    try:
+        servers.stop_redis(hard=True)
+        wait_red(adapter, "redis")
+        servers.start_redis()
+        adapter.daemon.wait_ready()
+        run = adapter.run(SCHEDULE, Prefer="wait=30").json()
+        clients = kafka_clients(adapter)
+        # Of a topic with more partitions: nobody but Kafka can say what is left.
+        stream = adapter.events(Last_Event_ID=event_id([0] * 64))
+        stream.wait(lambda s: run["rid"] in s.rids(), "the run's event")
+        wait_for("the reader's connection", lambda: kafka_clients(adapter) > clients)
+        wait_for("its end", lambda: kafka_clients(adapter) == clients)
+        stream.close()
+    finally:
+        assert adapter.daemon.stop() == 0
 
 
 @pytest.mark.parametrize("field, value, words", [

@@ -70,23 +70,8 @@ test_id(void)
 	buffer_finish(&out);
 }
 
-/* Names are what operators search the DLQ for: they never change. */
-static void
-test_names(void)
-{
-	static const char *const names[REJECT_REASONS] = { "empty", "too-large",
-		"truncated-header", "bad-magic", "unknown-schema",
-		"wrong-schema", "bad-schema", "malformed", "trailing-bytes",
-		"invalid-field" };
-
-	for (int i = 0; i < REJECT_REASONS; i++)
-		CHECK_ROW(names[i],
-		    strcmp(reject_text((enum reject)i), names[i]) == 0);
-}
-
 CU_TestInfo framing_tests[] = {
 	{ "cut", test_cut },
 	{ "id", test_id },
-	{ "names", test_names },
 	CU_TEST_INFO_NULL,
 };

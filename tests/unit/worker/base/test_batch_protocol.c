@@ -1,6 +1,10 @@
 #include "worker/base/batch_protocol.h"
 
+#include <string.h>
+
+#include "schemas/avro/reject.h"
 #include "tests/unit/check.h"
+#include "worker/base/batch.h"
 
 static void
 a_clean_batch_goes_round(void)
@@ -150,11 +154,33 @@ a_lost_batch_always_rewinds(void)
 	}
 }
 
+/*
+ * Names are what operators search the DLQ for: they never change.  The first
+ * ones are the codec's reasons, in its order.
+ */
+static void
+reasons_keep_their_names(void)
+{
+	static const char *const names[] = { "empty", "too-large",
+		"truncated-header", "bad-magic", "unknown-schema",
+		"wrong-schema", "bad-schema", "malformed", "trailing-bytes",
+		"invalid-field", "idempotency-conflict", "crashed-worker" };
+	int i;
+
+	CHECK(sizeof names / sizeof names[0] == DEAD_REASONS);
+	CHECK(REJECT_REASONS == (enum reject)DEAD_CONFLICT);
+	for (i = 0; i < DEAD_REASONS; i++)
+		CHECK_ROW(names[i],
+		    strcmp(dead_reason_text((enum dead_reason)i), names[i]) ==
+			0);
+}
+
 CU_TestInfo batch_protocol_tests[] = {
 	{ "a clean batch goes round", a_clean_batch_goes_round },
 	{ "commit rows", commit_rows },
 	{ "every failure rebuilds", every_failure_rebuilds },
 	{ "intake rows", intake_rows },
+	{ "reasons keep their names", reasons_keep_their_names },
 	{ "a lost batch always rewinds", a_lost_batch_always_rewinds },
 	CU_TEST_INFO_NULL,
 };
