@@ -159,7 +159,7 @@ fuzz: build ## any bytes into every parser (SECONDS=20 for each)
 	@tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
 	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
 
-lint: build ## arrows, doors, format, analyzers, hardening of the programs
+lint: build ## arrows, papers, shape, format, analyzers, hardening
 	@deploy/local/deps.sh lint
 	@BUILD=$(BUILD) tests/lint/run
 
