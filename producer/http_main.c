@@ -198,7 +198,8 @@ on_news(void *argument, const struct feed_news *news)
 	const struct result_event *event;
 
 	for (event = news->events; event != NULL; event = event->next)
-		run_waiters_tell(a->runs.waiters, &event->record);
+		run_waiters_tell(
+		    a->runs.waiters, &event->record, news->in_view);
 	http_events_news(a->app.events, news);
 }
 

@@ -44,7 +44,7 @@ bool
 http_batch_read(struct http_call *call, const char *member, size_t max,
     struct text_list *rids)
 {
-	const struct json *array = json_root(call->document);
+	const struct json *array = json_root(call->asked.document);
 	const struct place root = { .parent = NULL };
 	struct reader *reader = reader_create(call->arena);
 	struct draft_refusal refusal;
@@ -71,7 +71,7 @@ http_batch_read(struct http_call *call, const char *member, size_t max,
 bool
 http_batch_has_room(struct http_call *call)
 {
-	if (call->body.size <= ANSWER_MAX)
+	if (call->answer.body.size <= ANSWER_MAX)
 		return true;
 	http_call_refuse(call, API_BODY_TOO_LARGE,
 	    "The answer would be too large: ask for fewer at once.",

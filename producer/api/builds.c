@@ -96,7 +96,7 @@ find_creator(
 		return 0;
 	*creator = TEXT("00000000-0000-0000-0000-000000000000");
 	if (access_read_version(&look->access, head->schedule_version_rid,
-		&version, &look->call->error) != 0)
+		&version, &look->call->job.error) != 0)
 		return -1;
 	if (version.json.at != NULL)
 		*creator = version.version.created_by;
@@ -108,7 +108,7 @@ static int
 find_build(struct look *look, struct text rid, struct build_record *record,
     struct build_requested *build)
 {
-	struct error *err = &look->call->error;
+	struct error *err = &look->call->job.error;
 	struct schedule_access schedule;
 	struct uuid id;
 	int found;
@@ -141,8 +141,8 @@ write_build(struct look *look, struct text rid, bool named)
 	if (find_creator(look, &build.head, &creator) != 0)
 		return -1;
 	if (named)
-		json_name_text(&look->call->body, rid);
-	put_build(&look->call->body, &build, creator, record.state);
+		json_name_text(&look->call->answer.body, rid);
+	put_build(&look->call->answer.body, &build, creator, record.state);
 	return 1;
 }
 
@@ -151,10 +151,10 @@ http_builds_get(struct http_call *call, struct work_redis *redis)
 {
 	struct look look = { call, redis, http_call_access(call, redis) };
 
-	if (write_build(&look, call->rids[0], false) == 0)
+	if (write_build(&look, call->asked.rids[0], false) == 0)
 		http_call_refuse(call, API_BUILD_NOT_FOUND, NULL,
 		    (struct api_parameter[]){
-			PARAMETER_T("buildRid", call->rids[0]),
+			PARAMETER_T("buildRid", call->asked.rids[0]),
 			PARAMETER_END });
 }
 
@@ -168,15 +168,15 @@ http_builds_get_batch(struct http_call *call, struct work_redis *redis)
 	if (!http_batch_read(call, "buildRid", BATCH_MAX, &rids))
 		return;
 	look.access.arena = arena_create(0);
-	json_open(&call->body, '{');
-	json_name(&call->body, "data");
-	json_open(&call->body, '{');
+	json_open(&call->answer.body, '{');
+	json_name(&call->answer.body, "data");
+	json_open(&call->answer.body, '{');
 	for (i = 0; i < rids.n && http_batch_has_room(call); i++) {
 		arena_reset(look.access.arena, SIZE_MAX);
 		if (write_build(&look, rids.at[i], true) < 0)
 			break;
 	}
-	json_close(&call->body, '}');
-	json_close(&call->body, '}');
+	json_close(&call->answer.body, '}');
+	json_close(&call->answer.body, '}');
 	arena_destroy(look.access.arena);
 }

@@ -35,7 +35,7 @@ struct change_kind {
 static struct text
 author_of(struct http_call *call)
 {
-	struct text user = http_caller_user(&call->caller);
+	struct text user = http_caller_user(&call->asked.caller);
 
 	return user.at != NULL ? user
 			       : TEXT("00000000-0000-0000-0000-000000000000");
@@ -79,8 +79,8 @@ read_draft(struct change_call *change, struct text schedule_rid)
 	change->version_rid =
 	    new_rid(call, "ri.scheduler.main.schedule-version.");
 	ids.version_rid = change->version_rid;
-	if (schedule_draft_read(json_root(call->document), &ids, call->arena,
-		&change->draft, &refusal) == 0)
+	if (schedule_draft_read(json_root(call->asked.document), &ids,
+		call->arena, &change->draft, &refusal) == 0)
 		return true;
 	http_call_refuse(call, refusal.error, NULL, refusal.parameters);
 	return false;
@@ -92,8 +92,8 @@ refuse(struct change_call *change, enum api_error denied)
 	struct http_call *call = change->call;
 
 	http_call_refuse(call, denied, NULL,
-	    (struct api_parameter[]){ call->rids[0].at != NULL
-		    ? PARAMETER_T("scheduleRid", call->rids[0])
+	    (struct api_parameter[]){ call->asked.rids[0].at != NULL
+		    ? PARAMETER_T("scheduleRid", call->asked.rids[0])
 		    : PARAMETER_END,
 		PARAMETER_END });
 	return false;
@@ -108,7 +108,7 @@ judge_draft(struct change_call *change, enum api_error denied,
 	struct draft_access judged;
 
 	if (access_judge(&change->access, &change->draft.version, &judged,
-		&call->error) != 0)
+		&call->job.error) != 0)
 		return false;
 	if (judged.right != RIGHT_ACT)
 		return refuse(change, denied);
@@ -196,7 +196,8 @@ http_schedules_create(struct http_call *call, struct work_redis *redis)
 	if (write_change(&change, &schedule) != 1)
 		return;
 	tell(&change, &schedule, "created");
-	schedule_write_api(&schedule, call->profile, &call->body, &call->error);
+	schedule_write_api(&schedule, call->asked.profile, &call->answer.body,
+	    &call->job.error);
 }
 
 /* One attempt: 1 done or refused, 0 the schedule has moved. */
@@ -229,9 +230,9 @@ try_change(struct change_call *change, struct work_redis *redis,
 
 	while (attempts++ < ATTEMPTS_MAX)
 		if (attempt(change, redis, kind, schedule) != 0)
-			return !change->call->refused &&
-			    change->call->error.kind == ERROR_NONE;
-	error_set(&change->call->error, ERROR_RETRY,
+			return !change->call->answer.refused &&
+			    change->call->job.error.kind == ERROR_NONE;
+	error_set(&change->call->job.error, ERROR_RETRY,
 	    "schedule %.*s changes again and again", TEXT_ARG(schedule->rid));
 	return false;
 }
@@ -254,10 +255,10 @@ http_schedules_replace(struct http_call *call, struct work_redis *redis)
 	struct change_call change;
 
 	begin(&change, call, redis);
-	if (read_draft(&change, call->rids[0]) &&
+	if (read_draft(&change, call->asked.rids[0]) &&
 	    try_change(&change, redis, &kind, &schedule))
-		schedule_write_api(
-		    &schedule, call->profile, &call->body, &call->error);
+		schedule_write_api(&schedule, call->asked.profile,
+		    &call->answer.body, &call->job.error);
 }
 
 /* The changes without a body and without an answer. */

@@ -4,7 +4,7 @@
 #include "common/base/arena.h"
 #include "common/base/text.h"
 #include "common/json/node.h"
-#include "producer/http/error.h"
+#include "producer/base/error.h"
 #include "schemas/stored/schedule.h"
 
 /*

@@ -31,6 +31,7 @@ struct http_events {
 
 /* Who asks for events, in the call's arena. */
 struct event_call {
+	struct http_call *call;
 	struct http_events *events;
 	struct text schedules[SCHEDULES_MAX];
 	size_t n_schedules;
@@ -288,7 +289,7 @@ take_schedule(
 static bool
 take_schedules(struct http_call *call, struct event_call *event_call)
 {
-	const struct http_path *path = &call->path;
+	const struct http_path *path = &call->asked.path;
 	size_t i;
 
 	for (i = 0; i < path->n_parameters; i++)
@@ -301,7 +302,7 @@ take_schedules(struct http_call *call, struct event_call *event_call)
 static bool
 take_position(struct http_call *call, struct event_call *event_call)
 {
-	const struct http_head *head = http_request_head(call->request);
+	const struct http_head *head = call->asked.head;
 	size_t n = http_head_count(head, "last-event-id");
 	struct text id = http_head_get(head, "last-event-id");
 
@@ -317,16 +318,17 @@ take_position(struct http_call *call, struct event_call *event_call)
 
 /* On a pool thread: each schedule that he names he must be able to see. */
 static void
-check_schedules(struct http_call *call, struct work_redis *redis)
+check_schedules(void *owner, struct work_redis *redis)
 {
-	struct event_call *event_call = call->state;
+	struct event_call *event_call = owner;
+	struct http_call *call = event_call->call;
 	struct access access = http_call_access(call, redis);
 	size_t n = event_call->n_schedules, i;
 	struct schedule_access *found =
 	    arena_alloc(call->arena, (n + 1) * sizeof *found);
 
 	if (access_read(&access, event_call->schedules, n, false, found,
-		&call->error) != 0)
+		&call->job.error) != 0)
 		return;
 	for (i = 0; i < n; i++) {
 		if (found[i].exists && found[i].right != RIGHT_NONE)
@@ -364,23 +366,23 @@ greet(struct http_events *events, struct subscriber *subscriber, bool resumes)
 }
 
 static void
-start_stream(struct http_call *call, struct event_position *position)
+start_stream(struct event_call *event_call, struct event_position *position)
 {
-	struct event_call *event_call = call->state;
+	struct http_call *call = event_call->call;
 	struct http_events *events = event_call->events;
 	bool resumes = event_call->resumes;
 	struct subscriber *subscriber;
 	struct audience_key key;
 
-	audience_key_init(&key, call->profile, &call->caller,
+	audience_key_init(&key, call->asked.profile, &call->asked.caller,
 	    event_call->schedules, event_call->n_schedules);
 	subscriber =
 	    audience_join(&events->hub, &key, resumes ? position : NULL);
 	subscriber->events = events;
-	subscriber->expires_ms = call->caller.expires_ms;
+	subscriber->expires_ms = call->asked.caller.expires_ms;
 	subscriber->alive_ms = loop_now_ms(events->app->loop) + ALIVE_MS;
 	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
-	http_request_set_gone(call->request, NULL, NULL);
+	http_request_set_gone(call->asked.request, NULL, NULL);
 	subscriber->stream = http_call_stream(call, on_gone, subscriber);
 	greet(events, subscriber, resumes);
 	if (resumes)
@@ -411,25 +413,26 @@ answer_head(struct http_call *call)
 }
 
 static void
-answer(struct http_call *call)
+answer_events(void *owner)
 {
-	struct event_call *event_call = call->state;
+	struct event_call *event_call = owner;
+	struct http_call *call = event_call->call;
 	struct event_position position = event_call->position;
 	const char *closed = why_closed(event_call->events);
-	struct text method = http_request_head(call->request)->method;
+	struct text method = call->asked.head->method;
 
-	if (call->error.kind == ERROR_NONE && closed != NULL) {
-		error_set(&call->error, ERROR_RETRY, "%s", closed);
-		call->close = true;
+	if (call->job.error.kind == ERROR_NONE && closed != NULL) {
+		error_set(&call->job.error, ERROR_RETRY, "%s", closed);
+		call->answer.close = true;
 	}
-	if (call->error.kind != ERROR_NONE)
+	if (call->job.error.kind != ERROR_NONE)
 		http_call_failed(call);
 	else if (event_call->hidden.at != NULL)
 		refuse_schedule(call, event_call->hidden);
 	else if (event_call->gone || text_equal(method, TEXT("HEAD")))
 		answer_head(call);
 	else
-		start_stream(call, &position);
+		start_stream(event_call, &position);
 	event_position_finish(&position);
 }
 
@@ -447,15 +450,20 @@ http_events_get(struct http_call *call)
 	struct event_call *event_call =
 	    arena_zalloc(call->arena, 1, sizeof *event_call);
 
+	event_call->call = call;
 	event_call->events = call->app->events;
-	call->state = event_call;
 	if (!take_schedules(call, event_call) ||
 	    !take_position(call, event_call))
 		return;
 	if (event_call->n_schedules == 0) {
-		answer(call);
+		answer_events(event_call);
 		return;
 	}
-	http_request_set_gone(call->request, note_gone, event_call);
-	http_call_work(call, check_schedules, answer);
+	http_request_set_gone(call->asked.request, note_gone, event_call);
+	call->job = (struct work_job){
+		.owner = event_call,
+		.work = check_schedules,
+		.done = answer_events,
+	};
+	http_call_submit(call);
 }

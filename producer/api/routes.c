@@ -11,6 +11,7 @@
 #include "producer/api/run_list.h"
 #include "producer/api/runs.h"
 #include "producer/api/schedules.h"
+#include "producer/auth/refusal.h"
 #include "producer/base/metrics.h"
 #include "producer/http/call.h"
 
@@ -35,7 +36,7 @@ struct http_route {
 	enum preview preview;
 	enum body_use body;
 	call_function *handle;    /* on the loop; or NULL and */
-	call_work_function *work; /* on a pool thread, by http_call_do */
+	call_work_function *work; /* on a pool thread */
 };
 
 #define API "/api/v2/orchestration"
@@ -276,8 +277,7 @@ answer_options(struct http_call *call, const struct http_route *first)
 static void
 answer_asterisk(struct http_call *call)
 {
-	if (!text_equal(
-		http_request_head(call->request)->method, TEXT("OPTIONS"))) {
+	if (!text_equal(call->asked.head->method, TEXT("OPTIONS"))) {
 		http_call_invalid(call, "path", "not a path", TEXT_NONE);
 		return;
 	}
@@ -286,55 +286,67 @@ answer_asterisk(struct http_call *call)
 	http_call_empty(call, 204);
 }
 
-static void
-refuse_method(struct http_call *call, const struct http_route *first)
-{
-	struct text method = http_request_head(call->request)->method;
+/* The checks that all routes share: false, the call has been answered ------ */
 
-	http_call_field(call, "Allow", allowed_methods(call, first));
-	http_call_error(call, API_METHOD_NOT_ALLOWED, NULL,
-	    (struct api_parameter[]){
-		PARAMETER_T("method", method), PARAMETER_END });
+static bool
+has_path(struct http_call *call)
+{
+	struct call_request *asked = &call->asked;
+	const char *reason;
+
+	if (http_path_parse(
+		asked->head->target, call->arena, &asked->path, &reason) != 0)
+		http_call_invalid(call, "path", reason, TEXT_NONE);
+	else if (asked->path.n_segments == 0)
+		answer_asterisk(call);
+	else
+		return true;
+	return false;
 }
 
 static void
 take_route(struct http_call *call, const struct http_route *route)
 {
-	call->route = route;
-	call->route_number = (size_t)(route - routes);
-	call->pattern = route->pattern;
+	call->asked.route = route;
+	call->asked.route_number = (size_t)(route - routes);
+	call->asked.pattern = route->pattern;
 }
 
 static bool
-check_route(struct http_call *call)
+has_route(struct http_call *call)
 {
-	struct text method = http_request_head(call->request)->method;
-	const struct http_route *first =
-	    find_pattern(call->app, &call->path, call->rids);
+	struct text method = call->asked.head->method;
+	const struct http_route *route =
+	    find_pattern(call->app, &call->asked.path, call->asked.rids);
 
-	if (first == NULL) {
+	if (route == NULL) {
 		http_call_empty(call, 404);
 		return false;
 	}
-	take_route(call, first);
+	take_route(call, route);
 	if (text_equal(method, TEXT("OPTIONS"))) {
-		answer_options(call, first);
+		answer_options(call, route);
 		return false;
 	}
-	if (find_method(first, method) == NULL) {
-		refuse_method(call, first);
-		return false;
+	route = find_method(route, method);
+	if (route != NULL) {
+		take_route(call, route);
+		return true;
 	}
-	take_route(call, find_method(first, method));
-	return true;
+	http_call_field(
+	    call, "Allow", allowed_methods(call, call->asked.route));
+	http_call_error(call, API_METHOD_NOT_ALLOWED, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("method", method), PARAMETER_END });
+	return false;
 }
 
 static bool
-check_profile(struct http_call *call)
+has_profile(struct http_call *call)
 {
-	const struct http_head *head = http_request_head(call->request);
+	const struct http_head *head = call->asked.head;
 
-	if (http_profile_choose(head, call->app->profile, &call->profile))
+	if (http_profile_choose(head, call->app->profile, &call->asked.profile))
 		return true;
 	http_call_invalid(call, "Schedrun-Contract",
 	    "must be one of doc, ga, ga-upper",
@@ -342,89 +354,59 @@ check_profile(struct http_call *call)
 	return false;
 }
 
-static void go_on(void *argument);
-
-#define REALM "Bearer realm=\"schedrun\""
-
-static void
-refuse_token(struct http_call *call, const char *reason)
-{
-	char *challenge = arena_alloc(call->arena, 120);
-	int n = snprintf(challenge, 120,
-	    REALM ", error=\"invalid_token\", error_description=\"%s\"",
-	    reason);
-
-	http_counters_auth_failure(call->app->counters, reason);
-	http_call_field(
-	    call, "WWW-Authenticate", (struct text){ challenge, (size_t)n });
-	http_call_error(call, API_UNAUTHORIZED, NULL,
-	    (struct api_parameter[]){
-		PARAMETER_T("error", text_from(reason)), PARAMETER_END });
-}
-
-/* False: the call has been answered, or waits and comes back here. */
 static bool
-check_token(struct http_call *call)
+refuse_caller(struct http_call *call, const struct auth_refusal *refusal)
 {
-	const char *reason = "MALFORMED";
-
-	call->wait.again = go_on;
-	call->wait.argument = call;
-	switch (
-	    http_auth_check(call->app->auth, http_request_head(call->request),
-		&call->caller, &call->wait, &reason)) {
-	case VERDICT_OK:
-		return true;
-	case VERDICT_MISSING:
-		http_counters_auth_failure(call->app->counters, "MISSING");
-		http_call_field(call, "WWW-Authenticate", TEXT(REALM));
-		http_call_error(call, API_MISSING_CREDENTIALS, NULL, NULL);
-		break;
-	case VERDICT_REFUSED:
-		refuse_token(call, reason);
-		break;
-	case VERDICT_MALFORMED:
-		http_call_invalid(
-		    call, "Authorization", "must be given once", TEXT_NONE);
-		break;
-	case VERDICT_WAIT:
-		break;
-	case VERDICT_NO_KEYS:
-		http_call_error(call, API_UNAVAILABLE,
-		    "There are no keys to judge tokens by yet.", NULL);
-		break;
-	}
+	if (refusal->reason != NULL)
+		http_counters_auth_failure(
+		    call->app->counters, refusal->reason);
+	if (refusal->challenge[0] != '\0')
+		http_call_field(
+		    call, "WWW-Authenticate", text_from(refusal->challenge));
+	http_call_error(
+	    call, refusal->error, refusal->description, refusal->parameters);
 	return false;
 }
 
-static bool
-check_scope(struct http_call *call)
-{
-	const char *missing = http_scope_name(call->route->scope);
-	char *challenge;
-	int n;
+static void check(void *call);
 
-	if ((call->caller.scopes & call->route->scope) != 0)
-		return true;
-	challenge = arena_alloc(call->arena, 120);
-	n = snprintf(challenge, 120,
-	    REALM ", error=\"insufficient_scope\", scope=\"%s\"", missing);
-	http_counters_auth_failure(call->app->counters, "SCOPE");
-	http_call_field(
-	    call, "WWW-Authenticate", (struct text){ challenge, (size_t)n });
-	http_call_error(call, API_USAGE_DENIED, NULL,
-	    (struct api_parameter[]){
-		PARAMETER_T("missingScope", text_from(missing)),
-		PARAMETER_END });
-	return false;
+/* False also if the call waits for a key; then it comes to `check` again. */
+static bool
+has_token(struct http_call *call)
+{
+	struct call_request *asked = &call->asked;
+	const char *reason = NULL;
+	struct auth_refusal refusal;
+	enum http_verdict verdict;
+
+	asked->wait.again = check;
+	asked->wait.argument = call;
+	verdict = http_auth_check(call->app->auth, asked->head, &asked->caller,
+	    &asked->wait, &reason);
+	if (verdict == VERDICT_OK || verdict == VERDICT_WAIT)
+		return verdict == VERDICT_OK;
+	auth_refuse_token(&refusal, verdict, reason);
+	return refuse_caller(call, &refusal);
 }
 
 static bool
-check_preview(struct http_call *call)
+has_scope(struct http_call *call)
 {
-	enum preview wanted = call->route->preview;
+	enum http_scope scope = call->asked.route->scope;
+	struct auth_refusal refusal;
+
+	if ((call->asked.caller.scopes & scope) != 0)
+		return true;
+	auth_refuse_scope(&refusal, scope);
+	return refuse_caller(call, &refusal);
+}
+
+static bool
+has_preview(struct http_call *call)
+{
+	enum preview wanted = call->asked.route->preview;
 	struct text value = TEXT_NONE;
-	int n = http_path_get(&call->path, "preview", &value);
+	int n = http_path_get(&call->asked.path, "preview", &value);
 	bool is_true = n == 1 && text_equal(value, TEXT("true"));
 	bool is_false = n == 1 && text_equal(value, TEXT("false"));
 
@@ -435,7 +417,7 @@ check_preview(struct http_call *call)
 		return false;
 	}
 	if (is_true || wanted == PREVIEW_NEVER ||
-	    (wanted == PREVIEW_IN_DOC && call->profile != PROFILE_DOC))
+	    (wanted == PREVIEW_IN_DOC && call->asked.profile != PROFILE_DOC))
 		return true;
 	http_call_error(call, API_PREVIEW_ONLY,
 	    "This endpoint is in preview: add preview=true.", NULL);
@@ -447,9 +429,9 @@ check_preview(struct http_call *call)
  * for in vain like any other.
  */
 static bool
-check_rids(struct http_call *call)
+has_rids(struct http_call *call)
 {
-	const char *pattern = call->route->pattern;
+	const char *pattern = call->asked.pattern;
 	struct text segment;
 	size_t n = 0;
 
@@ -459,7 +441,7 @@ check_rids(struct http_call *call)
 
 		if (object < 0)
 			continue;
-		rid = call->rids[n++];
+		rid = call->asked.rids[n++];
 		if (rid_is_valid(rid))
 			continue;
 		http_call_invalid(call, objects[object].parameter,
@@ -470,59 +452,60 @@ check_rids(struct http_call *call)
 }
 
 static bool
-check_body(struct http_call *call)
+has_body(struct http_call *call)
 {
-	switch (call->route->body) {
+	switch (call->asked.route->body) {
 	case BODY_IGNORED:
 		return true;
 	case BODY_NONE:
 		return http_call_takes_no_body(call);
 	case BODY_JSON:
-		return http_call_body(call) != NULL;
+		return http_call_takes_body(call);
 	}
 	return false;
 }
 
-static bool
-check_access(struct http_call *call)
+/* On a pool thread. */
+static void
+do_work(void *owner, struct work_redis *redis)
 {
-	if (call->route->scope == SCOPE_NONE)
-		return true;
-	return check_token(call) && check_scope(call) && check_preview(call);
+	struct http_call *call = owner;
+
+	call->asked.route->work(call, redis);
 }
 
-/* What follows on routing; once more from the token on if its key was unknown.
+/*
+ * All that comes before a route's own part, in the contract's order
+ * (docs/http.md, section 3).  From the start again if the token's key was
+ * unknown: what has been read is read as before.
  */
 static void
-go_on(void *argument)
+check(void *argument)
 {
 	struct http_call *call = argument;
+	const struct http_route *route;
 
-	if (!check_access(call) || !check_rids(call) || !check_body(call))
+	if (!has_path(call) || !has_route(call))
 		return;
-	if (call->route->handle != NULL)
-		call->route->handle(call);
-	else
-		http_call_do(call, call->route->work);
+	route = call->asked.route;
+	if (route->scope != SCOPE_NONE &&
+	    (!has_profile(call) || !has_token(call) || !has_scope(call) ||
+		!has_preview(call)))
+		return;
+	if (!has_rids(call) || !has_body(call))
+		return;
+	if (route->handle != NULL) {
+		route->handle(call);
+		return;
+	}
+	call->job.owner = call;
+	call->job.work = do_work;
+	call->job.done = http_call_finish;
+	http_call_submit(call);
 }
 
 void
 http_routes_handle(void *context, struct http_request *request)
 {
-	struct http_call *call = http_call_create(context, request);
-	const char *reason;
-
-	if (http_path_parse(http_request_head(request)->target, call->arena,
-		&call->path, &reason) != 0) {
-		http_call_invalid(call, "path", reason, TEXT_NONE);
-		return;
-	}
-	if (call->path.n_segments == 0) {
-		answer_asterisk(call);
-		return;
-	}
-	if (!check_route(call))
-		return;
-	if (call->route->scope == SCOPE_NONE || check_profile(call))
-		go_on(call);
+	check(http_call_create(context, request));
 }

@@ -45,7 +45,7 @@ static bool
 read_size(struct http_call *call, size_t *size)
 {
 	struct text value = TEXT_NONE;
-	int given = http_path_get(&call->path, "pageSize", &value);
+	int given = http_path_get(&call->asked.path, "pageSize", &value);
 	int64_t number = PAGE_DEFAULT;
 
 	if (given < 0)
@@ -70,7 +70,7 @@ read_token(struct http_call *call, const uint8_t key[PAGE_KEY_SIZE],
     char place[RUN_PLACE_SIZE], struct text *after)
 {
 	struct text token = TEXT_NONE;
-	int given = http_path_get(&call->path, "pageToken", &token);
+	int given = http_path_get(&call->asked.path, "pageToken", &token);
 
 	*after = TEXT_NONE;
 	if (given < 0)
@@ -78,7 +78,7 @@ read_token(struct http_call *call, const uint8_t key[PAGE_KEY_SIZE],
 		    call, "pageToken", "must be given once", TEXT(""));
 	if (given == 0)
 		return true;
-	if (!page_token_read(key, call->rids[0], token, place)) {
+	if (!page_token_read(key, call->asked.rids[0], token, place)) {
 		http_call_refuse(call, API_INVALID_PAGE_TOKEN, NULL,
 		    (struct api_parameter[]){
 			PARAMETER_T("pageToken", token), PARAMETER_END });
@@ -95,19 +95,19 @@ write_page(struct http_call *call, const struct run_page *page,
 	struct buffer token = { 0 };
 	size_t i;
 
-	json_open(&call->body, '{');
-	json_name(&call->body, "data");
-	json_open(&call->body, '[');
+	json_open(&call->answer.body, '{');
+	json_name(&call->answer.body, "data");
+	json_open(&call->answer.body, '[');
 	for (i = 0; i < page->n; i++)
 		http_profile_put_run(
-		    call->profile, &page->records[i], &call->body);
-	json_close(&call->body, ']');
+		    call->asked.profile, &page->records[i], &call->answer.body);
+	json_close(&call->answer.body, ']');
 	if (page->more) {
-		page_token_write(key, call->rids[0], page->last, &token);
-		json_name(&call->body, "nextPageToken");
-		json_put_text(&call->body, buffer_text(&token));
+		page_token_write(key, call->asked.rids[0], page->last, &token);
+		json_name(&call->answer.body, "nextPageToken");
+		json_put_text(&call->answer.body, buffer_text(&token));
 	}
-	json_close(&call->body, '}');
+	json_close(&call->answer.body, '}');
 	buffer_finish(&token);
 }
 
@@ -122,11 +122,11 @@ http_run_list(struct http_call *call, struct work_redis *redis)
 	size_t size;
 
 	if (!read_size(call, &size) ||
-	    run_view_page_key(&redis->view, key, &call->error) != 0 ||
+	    run_view_page_key(&redis->view, key, &call->job.error) != 0 ||
 	    !read_token(call, key, place, &after) ||
 	    !http_schedules_find(call, redis, false, &schedule) ||
-	    run_view_list(&redis->view, call->rids[0], after, size, call->arena,
-		&page, &call->error) != 0)
+	    run_view_list(&redis->view, call->asked.rids[0], after, size,
+		call->arena, &page, &call->job.error) != 0)
 		return;
 	write_page(call, &page, key);
 }

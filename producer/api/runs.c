@@ -2,10 +2,8 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/clock.h"
-#include "producer/api/lookup.h"
 #include "producer/api/options.h"
 #include "producer/http/call.h"
 #include "producer/runs/event.h"
@@ -13,15 +11,27 @@
 
 #define LOOK_FIRST_MS 200 /* then doubled each time */
 
-/* One POST or GET of a run, in the call's arena. */
+enum finding { RUN_FOUND, RUN_MISSING, RUN_DENIED };
+
+/* One POST or GET of a run, in the call's arena; the owner of its jobs. */
 struct run_call {
-	struct run_lookup at; /* first; its record is what will be answered */
 	struct http_call *call;
 	struct http_runs *runs;
-	bool posted;   /* POST: has a Location */
-	bool keyed;    /* has an Idempotency-Key */
+	struct schedule_run record; /* what will be answered */
+	bool posted;                /* POST: has a Location */
+	bool keyed;                 /* has an Idempotency-Key */
 	bool accepted; /* the broker has it (or had it); GET: always */
-	int wait_s;    /* preferred; -1: nothing */
+	/* The look-up of the schedule, of its rights and of the run. */
+	struct access access;
+	struct schedule_access schedule;
+	enum finding finding;
+	bool asked;  /* the view, in this round */
+	bool stored; /* by us, just now */
+	bool anew;   /* the view's script was forgotten: it is asked again */
+	int in_view; /* as of run_view_get */
+	struct error *failed; /* of the view; who may not see it isn't told */
+	/* The wait for the result. */
+	int wait_s; /* preferred; -1: nothing */
 	int64_t wait_until_ms, look_ms;
 	struct run_waiter waiter;
 	/*
@@ -31,40 +41,56 @@ struct run_call {
 	bool working, hurry;
 	/* The result as the feed told it, not the view; NULL: it hasn't. */
 	struct result_event *news;
+	bool is_kept; /* the view has it as well */
 };
 
 static void look_again(struct run_call *run);
 static bool is_due(const struct run_call *run);
 static void wait_on(struct run_call *run);
 
-static void
-add_location(struct run_call *run)
-{
-	struct http_call *call = run->call;
-	struct text base = call->app->base_path;
-	char rid[RID_SIZE_MAX];
-	size_t rid_size =
-	    rid_format(TEXT(RID_RUN_PREFIX), &run->at.record.id, rid);
-	size_t size = base.size + RID_SIZE_MAX * 2 + 80;
-	char *out = arena_alloc(call->arena, size);
-	int n = snprintf(out, size,
-	    "%.*s/api/v2/orchestration/schedules/%.*s/runs/%.*s",
-	    TEXT_ARG(base), TEXT_ARG(run->at.record.schedule_rid),
-	    (int)rid_size, rid);
+/* The answer -------------------------------------------------------------- */
 
-	http_call_field(call, "Location", (struct text){ out, (size_t)n });
+static struct text
+run_rid(struct run_call *run)
+{
+	char *rid = arena_alloc(run->call->arena, RID_SIZE_MAX);
+
+	return (struct text){ rid,
+		rid_format(TEXT(RID_RUN_PREFIX), &run->record.id, rid) };
 }
 
 static void
-answer_run(struct run_call *run)
+add_location(struct run_call *run)
 {
+	struct text base = run->call->app->base_path, rid = run_rid(run);
+	size_t size = base.size + RID_SIZE_MAX * 2 + 80;
+	char *out = arena_alloc(run->call->arena, size);
+	int n = snprintf(out, size,
+	    "%.*s/api/v2/orchestration/schedules/%.*s/runs/%.*s",
+	    TEXT_ARG(base), TEXT_ARG(run->record.schedule_rid), TEXT_ARG(rid));
+
+	http_call_field(run->call, "Location", (struct text){ out, (size_t)n });
+}
+
+/* Nobody waits for it any more. */
+static void
+end_wait(struct run_call *run)
+{
+	run_waiters_remove(run->runs->waiters, &run->waiter);
+	result_events_free(run->news);
+	run->news = NULL;
+}
+
+static void
+answer_run(void *owner)
+{
+	struct run_call *run = owner;
 	struct http_call *call = run->call;
 	struct buffer body = { 0 };
 
-	run_waiters_remove(run->runs->waiters, &run->waiter);
 	if (run->posted)
 		add_location(run);
-	if (run->posted && run->keyed && !run->at.stored)
+	if (run->posted && run->keyed && !run->stored)
 		http_call_field(call, "Idempotency-Replayed", TEXT("true"));
 	if (run->wait_s >= 0) {
 		char *applied = arena_alloc(call->arena, 24);
@@ -73,68 +99,65 @@ answer_run(struct run_call *run)
 		http_call_field(call, "Preference-Applied",
 		    (struct text){ applied, (size_t)n });
 	}
-	http_profile_put_run(call->profile, &run->at.record, &body);
-	result_events_free(run->news);
+	http_profile_put_run(call->asked.profile, &run->record, &body);
+	end_wait(run);
 	http_call_json(call, 200, &body);
 	buffer_finish(&body);
 }
 
+/* On a pool thread.  If it fails: the fold comes to it sooner or later. */
 static void
-drop_wait(struct run_call *run)
+keep_result(void *owner, struct work_redis *redis)
 {
-	run_waiters_remove(run->runs->waiters, &run->waiter);
-	result_events_free(run->news);
-}
-
-static struct text
-run_rid(struct run_call *run)
-{
-	char *rid = arena_alloc(run->call->arena, RID_SIZE_MAX);
-
-	return (struct text){ rid,
-		rid_format(TEXT(RID_RUN_PREFIX), &run->at.record.id, rid) };
-}
-
-static void
-keep_result(struct http_call *call, struct work_redis *redis)
-{
-	struct run_call *run = call->state;
+	struct run_call *run = owner;
 	struct error ignored;
 
-	run_view_keep(&redis->view, &run->at.record, &ignored);
-}
-
-static void
-after_keep(struct http_call *call)
-{
-	answer_run(call->state);
+	run_view_keep(&redis->view, &run->record, &ignored);
 }
 
 /*
- * Who is told a result must find it in the view, at any replica, though the
- * fold may not have come to it.
+ * Who is told a result must find it in the view, at any replica.  The feed lets
+ * the fold go first; where it gave up waiting for that, we store it.
  */
 static void
 finish(struct run_call *run)
 {
+	struct http_call *call = run->call;
+
+	if (run->news == NULL || run->is_kept) {
+		answer_run(run);
+		return;
+	}
 	run_waiters_remove(run->runs->waiters, &run->waiter);
 	run->working = true;
-	if (run->news == NULL ||
-	    http_call_try_work(run->call, keep_result, after_keep) != 0)
+	call->job = (struct work_job){
+		.owner = run, .work = keep_result, .done = answer_run
+	};
+	if (work_pool_submit(call->app->pool, &call->job) != 0)
 		answer_run(run);
 }
 
-static void
-on_found(struct run_waiter *waiter, const struct schedule_run *record)
+/* The wait for the result ------------------------------------------------- */
+
+static struct run_call *
+run_of(struct run_waiter *waiter)
 {
-	struct run_call *run = (struct run_call *)(void *)((char *)waiter -
+	return (struct run_call *)(void *)((char *)waiter -
 	    offsetof(struct run_call, waiter));
+}
+
+static void
+on_found(
+    struct run_waiter *waiter, const struct schedule_run *record, bool in_view)
+{
+	struct run_call *run = run_of(waiter);
 
 	result_events_free(run->news);
 	run->news = result_event_create(record);
+	run->is_kept = in_view;
 	if (run->working)
 		return; /* after_look takes it over */
-	run->at.record = run->news->record;
+	run->record = run->news->record;
 	if (run->accepted)
 		finish(run);
 }
@@ -143,8 +166,7 @@ on_found(struct run_waiter *waiter, const struct schedule_run *record)
 static void
 on_expired(struct run_waiter *waiter)
 {
-	struct run_call *run = (struct run_call *)(void *)((char *)waiter -
-	    offsetof(struct run_call, waiter));
+	struct run_call *run = run_of(waiter);
 
 	if (run->working)
 		return; /* after_look sees what time it is */
@@ -188,26 +210,26 @@ wait_on(struct run_call *run)
 }
 
 static void
-read_again(struct http_call *call, struct work_redis *redis)
+read_again(void *owner, struct work_redis *redis)
 {
-	struct run_call *run = call->state;
+	struct run_call *run = owner;
 	struct schedule_run found;
 
-	if (run_view_get(&redis->view, &run->at.record.id, call->arena, &found,
-		&call->error) == 1 &&
+	if (run_view_get(&redis->view, &run->record.id, run->call->arena,
+		&found, &run->call->job.error) == 1 &&
 	    found.state != RUN_PENDING)
-		run->at.record = found;
+		run->record = found;
 }
 
 static void
-after_look(struct http_call *call)
+after_look(void *owner)
 {
-	struct run_call *run = call->state;
+	struct run_call *run = owner;
 
 	run->working = false;
 	if (run->news != NULL)
-		run->at.record = run->news->record;
-	if (run->at.record.state != RUN_PENDING || is_due(run))
+		run->record = run->news->record;
+	if (run->record.state != RUN_PENDING || is_due(run))
 		finish(run);
 	else
 		wait_on(run);
@@ -221,11 +243,16 @@ after_look(struct http_call *call)
 static void
 look_again(struct run_call *run)
 {
+	struct http_call *call = run->call;
+
 	run->working = true;
 	run->waiter.until_ms = INT64_MAX;
 	if (run->waiter.slot == NULL)
 		run_waiters_add(run->runs->waiters, &run->waiter);
-	if (http_call_try_work(run->call, read_again, after_look) == 0)
+	call->job = (struct work_job){
+		.owner = run, .work = read_again, .done = after_look
+	};
+	if (work_pool_submit(call->app->pool, &call->job) == 0)
 		return;
 	run->working = false;
 	answer_run(run); /* too busy to look: what is known must do */
@@ -237,45 +264,57 @@ begin_wait(struct run_call *run)
 	run->wait_until_ms =
 	    loop_now_ms(run->call->app->loop) + run->wait_s * INT64_C(1000);
 	run->look_ms = LOOK_FIRST_MS / 2;
-	run->waiter.run = run->at.record.id;
+	run->waiter.run = run->record.id;
 	run->waiter.found = on_found;
 	run->waiter.expired = on_expired;
 	wait_on(run);
-	http_request_set_gone(run->call->request, on_gone, run);
+	http_request_set_gone(run->call->asked.request, on_gone, run);
 }
 
 static bool
 wants_to_wait(const struct run_call *run)
 {
 	return run->wait_s > 0 && !run->call->app->draining &&
-	    run->at.record.state == RUN_PENDING;
+	    run->record.state == RUN_PENDING;
 }
 
+/* POST: from the stored run to the broker's word ------------------------- */
+
 static void
-after_drop(struct http_call *call)
+after_drop(void *owner)
 {
-	call->error = (struct error){ .kind = ERROR_RETRY };
-	http_call_failed(call);
+	struct run_call *run = owner;
+
+	run->call->job.error.kind = ERROR_RETRY;
+	http_call_failed(run->call);
 }
 
+/* On a pool thread. */
 static void
-drop_pending(struct http_call *call, struct work_redis *redis)
+drop_pending(void *owner, struct work_redis *redis)
 {
-	struct run_call *run = call->state;
+	struct run_call *run = owner;
 
-	run_view_drop_pending(&redis->view, &run->at.record, &call->error);
+	run_view_drop_pending(
+	    &redis->view, &run->record, &run->call->job.error);
 }
 
 /* Nothing was published: a run without a key must not stay pending for ever. */
 static void
-unpublished(struct run_call *run)
+undo_store(struct run_call *run)
 {
-	drop_wait(run);
-	http_request_set_gone(run->call->request, NULL, NULL);
-	if (run->at.stored && !run->keyed)
-		http_call_work(run->call, drop_pending, after_drop);
-	else
-		http_call_failed(run->call);
+	struct http_call *call = run->call;
+
+	end_wait(run);
+	http_request_set_gone(call->asked.request, NULL, NULL);
+	if (!run->stored || run->keyed) {
+		http_call_failed(call);
+		return;
+	}
+	call->job = (struct work_job){
+		.owner = run, .work = drop_pending, .done = after_drop
+	};
+	http_call_submit(call);
 }
 
 static void
@@ -284,9 +323,9 @@ fail_delivery(
 {
 	struct http_call *call = run->call;
 
-	drop_wait(run);
-	error_set(
-	    &call->error, ERROR_FATAL, "run request not delivered: %s", reason);
+	end_wait(run);
+	error_set(&call->job.error, ERROR_FATAL,
+	    "run request not delivered: %s", reason);
 	if (outcome == PUBLISH_REFUSED) {
 		http_call_error(call, API_INTERNAL, NULL, NULL);
 		return;
@@ -294,7 +333,7 @@ fail_delivery(
 	http_call_error(call, API_TIMEOUT,
 	    "The broker did not answer in time; the run may still happen.",
 	    (struct api_parameter[]){
-		PARAMETER_T("scheduleRid", run->at.record.schedule_rid),
+		PARAMETER_T("scheduleRid", run->record.schedule_rid),
 		PARAMETER_T("runRid", run_rid(run)), PARAMETER_END });
 }
 
@@ -304,11 +343,10 @@ on_delivered(void *argument, enum publish_outcome outcome, const char *reason)
 	struct run_call *run = argument;
 
 	run->accepted = true;
-	if (outcome == PUBLISH_UNSENT && run->at.record.state == RUN_PENDING) {
-		error_set(&run->call->error, ERROR_RETRY, "%s", reason);
-		unpublished(run);
-	} else if (outcome != PUBLISH_DONE &&
-	    run->at.record.state == RUN_PENDING)
+	if (outcome == PUBLISH_UNSENT && run->record.state == RUN_PENDING) {
+		error_set(&run->call->job.error, ERROR_RETRY, "%s", reason);
+		undo_store(run);
+	} else if (outcome != PUBLISH_DONE && run->record.state == RUN_PENDING)
 		fail_delivery(run, outcome, reason);
 	else if (!wants_to_wait(run) || is_due(run))
 		finish(run);
@@ -320,53 +358,122 @@ publish(struct run_call *run)
 	struct http_call *call = run->call;
 	struct trace_header trace[TRACE_HEADERS_MAX];
 	struct publish publish = {
-		.run = &run->at.record,
+		.run = &run->record,
 		.headers = trace,
 		.done = on_delivered,
 		.argument = run,
 	};
 
 	if (run->runs->forward_trace)
-		publish.n_headers =
-		    run_options_trace(http_request_head(call->request), trace);
+		publish.n_headers = run_options_trace(call->asked.head, trace);
 	if (wants_to_wait(run))
 		begin_wait(run);
-	if (run_publisher_send(run->runs->publisher, &publish, &call->error) !=
-	    0)
-		unpublished(run);
+	if (run_publisher_send(
+		run->runs->publisher, &publish, &call->job.error) != 0)
+		undo_store(run);
+}
+
+/* What Redis knows: the schedule, the caller's right to it, the run ------- */
+
+/* The first round trip is the schedule's, for both. */
+static void
+begin_access(struct run_call *run, struct work_redis *redis)
+{
+	run->schedule.rid = run->call->asked.rids[0];
+	run->access = http_call_access(run->call, redis);
+	access_begin(&run->access, &run->schedule, 1, false);
+}
+
+/* Its schedule's version is pinned, and the run stored unless it is there. */
+static bool
+ask_to_store(void *owner, struct work_redis *redis)
+{
+	struct run_call *run = owner;
+
+	if (run->access.store == NULL)
+		begin_access(run, redis);
+	if (access_ask(&run->access))
+		return true;
+	if (run->asked && !run->anew)
+		return false;
+	if (!run->schedule.exists || run->schedule.head.deleted ||
+	    run->schedule.right == RIGHT_NONE)
+		run->finding = RUN_MISSING;
+	else if (run->schedule.right != RIGHT_ACT)
+		run->finding = RUN_DENIED;
+	if (run->finding != RUN_FOUND)
+		return false;
+	run->asked = true;
+	run->record.schedule_version_rid =
+	    run->schedule.head.current_version_rid;
+	run->record.created_time_ms = clock_wall_ms();
+	run_view_ask_pending(&redis->view, &run->record, run->call->arena);
+	return true;
 }
 
 static void
-after_store(struct http_call *call)
+hear_stored(void *owner, struct work_redis *redis)
 {
-	struct run_call *run = call->state;
-	struct api_parameter parameters[] = {
-		PARAMETER_T("scheduleRid", call->rids[0]),
-		PARAMETER_END,
-	};
+	struct run_call *run = owner;
+	struct error *err = &run->call->job.error;
+	struct schedule_run existing;
+	int rc;
 
-	if (call->error.kind != ERROR_NONE)
-		http_call_failed(call);
-	else if (run->at.finding == RUN_MISSING)
-		http_call_error(call, API_SCHEDULE_NOT_FOUND, NULL, parameters);
-	else if (run->at.finding == RUN_DENIED)
-		http_call_error(call, API_RUN_DENIED, NULL, parameters);
-	else if (run->at.record.state != RUN_PENDING)
-		answer_run(run);
-	else
-		publish(run);
+	if (!run->asked) {
+		access_hear(&run->access, err);
+		return;
+	}
+	rc = run_view_hear_pending(
+	    &redis->view, run->call->arena, &run->stored, &existing, err);
+	if (rc == 0 && run->anew)
+		error_set(err, ERROR_RETRY, "redis %s forgets our scripts",
+		    redis_address(redis->runs));
+	run->anew = rc == 0;
+	if (rc == 1 && !run->stored)
+		run->record = existing;
 }
+
+/* The run is asked for with its schedule. */
+static bool
+ask_to_read(void *owner, struct work_redis *redis)
+{
+	struct run_call *run = owner;
+
+	if (run->access.store == NULL) {
+		begin_access(run, redis);
+		run->failed =
+		    arena_alloc(run->call->arena, sizeof *run->failed);
+		run_view_ask(&redis->view, &run->record.id, run->call->arena);
+		run->asked = true;
+	}
+	return access_ask(&run->access);
+}
+
+static void
+hear_read(void *owner, struct work_redis *redis)
+{
+	struct run_call *run = owner;
+	struct schedule_run found;
+
+	if (run->asked)
+		run->in_view = run_view_hear(
+		    &redis->view, run->call->arena, &found, run->failed);
+	if (run->asked && run->in_view == 1)
+		run->record = found;
+	run->asked = false;
+	access_hear(&run->access, &run->call->job.error);
+}
+
+/* The routes -------------------------------------------------------------- */
 
 static struct run_call *
 make_run(struct http_call *call)
 {
 	struct run_call *run = arena_zalloc(call->arena, 1, sizeof *run);
 
-	run->call = run->at.call = call;
+	run->call = call;
 	run->runs = call->app->runs;
-	run->wait_s = run_options_wait(
-	    http_request_head(call->request), run->runs->wait_max_s);
-	call->state = run;
+	run->wait_s = run_options_wait(call->asked.head, run->runs->wait_max_s);
 	return run;
 }
 
@@ -375,15 +482,16 @@ static bool
 is_open(struct run_call *run)
 {
 	struct http_call *call = run->call;
+	struct error *err = &call->job.error;
 
-	call->close = run->wait_s > 0 &&
+	call->answer.close = run->wait_s > 0 &&
 	    run_waiters_count(run->runs->waiters) >= WAITING_MAX;
-	if (call->close)
-		error_set(&call->error, ERROR_RETRY, "too many wait");
+	if (call->answer.close)
+		error_set(err, ERROR_RETRY, "too many wait");
 	else if (run->posted && call->app->draining)
-		error_set(&call->error, ERROR_RETRY, "the process drains");
+		error_set(err, ERROR_RETRY, "the process drains");
 	else if (!run->posted ||
-	    run_publisher_ready(run->runs->publisher, &call->error) == 0)
+	    run_publisher_ready(run->runs->publisher, err) == 0)
 		return true;
 	http_call_failed(call);
 	return false;
@@ -396,20 +504,42 @@ is_within_rate(struct run_call *run)
 
 	if (run->runs->rate == NULL ||
 	    rate_limit_take(
-		run->runs->rate, &call->caller, clock_monotonic_ms()))
+		run->runs->rate, &call->asked.caller, clock_monotonic_ms()))
 		return true;
 	http_call_error(call, API_RATE_LIMITED,
 	    "More runs a second than a caller may ask for.", NULL);
 	return false;
 }
 
+static void
+after_store(void *owner)
+{
+	struct run_call *run = owner;
+	struct http_call *call = run->call;
+	struct api_parameter parameters[] = {
+		PARAMETER_T("scheduleRid", call->asked.rids[0]),
+		PARAMETER_END,
+	};
+
+	if (call->job.error.kind != ERROR_NONE)
+		http_call_failed(call);
+	else if (run->finding == RUN_MISSING)
+		http_call_error(call, API_SCHEDULE_NOT_FOUND, NULL, parameters);
+	else if (run->finding == RUN_DENIED)
+		http_call_error(call, API_RUN_DENIED, NULL, parameters);
+	else if (run->record.state != RUN_PENDING)
+		answer_run(run);
+	else
+		publish(run);
+}
+
 void
 http_runs_post(struct http_call *call)
 {
 	struct run_call *run = make_run(call);
-	struct text key = TEXT_NONE, caller = http_caller_user(&call->caller);
-	int keyed = run_options_key(
-	    http_request_head(call->request), call->arena, &key);
+	struct text key = TEXT_NONE,
+		    caller = http_caller_user(&call->asked.caller);
+	int keyed = run_options_key(call->asked.head, call->arena, &key);
 
 	if (keyed < 0) {
 		http_call_invalid(call, "Idempotency-Key",
@@ -420,31 +550,46 @@ http_runs_post(struct http_call *call)
 	run->keyed = keyed > 0;
 	if (!is_within_rate(run) || !is_open(run))
 		return;
-	run->at.record.schedule_rid = call->rids[0];
-	run->at.record.created_by = caller;
-	run->at.record.request_id = run_options_request_id(
-	    caller, call->rids[0], run->keyed ? key : TEXT_NONE, call->arena);
-	run->at.record.id =
-	    rid_run(run->at.record.schedule_rid, run->at.record.request_id);
-	run_lookup_store(&run->at, after_store);
+	run->record.schedule_rid = call->asked.rids[0];
+	run->record.created_by = caller;
+	run->record.request_id = run_options_request_id(caller,
+	    call->asked.rids[0], run->keyed ? key : TEXT_NONE, call->arena);
+	run->record.id =
+	    rid_run(run->record.schedule_rid, run->record.request_id);
+	call->job = (struct work_job){
+		.owner = run,
+		.ask = ask_to_store,
+		.hear = hear_stored,
+		.done = after_store,
+	};
+	http_call_submit(call);
 }
 
 static void
 refuse_run(struct http_call *call)
 {
 	http_call_error(call, API_RUN_NOT_FOUND, NULL,
-	    (struct api_parameter[]){ PARAMETER_T("scheduleRid", call->rids[0]),
-		PARAMETER_T("scheduleRunRid", call->rids[1]), PARAMETER_END });
+	    (struct api_parameter[]){
+		PARAMETER_T("scheduleRid", call->asked.rids[0]),
+		PARAMETER_T("scheduleRunRid", call->asked.rids[1]),
+		PARAMETER_END });
 }
 
+/* A run is seen with its schedule, also after that was deleted. */
 static void
-after_read(struct http_call *call)
+after_read(void *owner)
 {
-	struct run_call *run = call->state;
+	struct run_call *run = owner;
+	struct http_call *call = run->call;
+	bool visible =
+	    run->schedule.exists && run->schedule.right != RIGHT_NONE;
 
-	if (call->error.kind != ERROR_NONE)
+	if (call->job.error.kind == ERROR_NONE && visible && run->in_view < 0)
+		call->job.error = *run->failed;
+	if (call->job.error.kind != ERROR_NONE)
 		http_call_failed(call);
-	else if (run->at.finding != RUN_FOUND)
+	else if (!visible || run->in_view != 1 ||
+	    !text_equal(run->record.schedule_rid, call->asked.rids[0]))
 		refuse_run(call);
 	else if (wants_to_wait(run))
 		begin_wait(run);
@@ -459,10 +604,17 @@ http_runs_get(struct http_call *call)
 
 	run->accepted = true;
 	if (!rid_parse(
-		call->rids[1], TEXT(RID_RUN_PREFIX), &run->at.record.id)) {
+		call->asked.rids[1], TEXT(RID_RUN_PREFIX), &run->record.id)) {
 		refuse_run(call);
 		return;
 	}
-	if (is_open(run))
-		run_lookup_read(&run->at, after_read);
+	if (!is_open(run))
+		return;
+	call->job = (struct work_job){
+		.owner = run,
+		.ask = ask_to_read,
+		.hear = hear_read,
+		.done = after_read,
+	};
+	http_call_submit(call);
 }

@@ -13,7 +13,8 @@ refuse_missing(struct http_call *call)
 {
 	http_call_refuse(call, API_SCHEDULE_NOT_FOUND, NULL,
 	    (struct api_parameter[]){
-		PARAMETER_T("scheduleRid", call->rids[0]), PARAMETER_END });
+		PARAMETER_T("scheduleRid", call->asked.rids[0]),
+		PARAMETER_END });
 }
 
 static bool
@@ -29,8 +30,8 @@ http_schedules_find(struct http_call *call, struct work_redis *redis,
 {
 	struct access access = http_call_access(call, redis);
 
-	if (access_read(&access, &call->rids[0], 1, want_version, schedule,
-		&call->error) != 0)
+	if (access_read(&access, &call->asked.rids[0], 1, want_version,
+		schedule, &call->job.error) != 0)
 		return false;
 	if (is_visible(schedule))
 		return true;
@@ -44,8 +45,8 @@ http_schedules_get(struct http_call *call, struct work_redis *redis)
 	struct schedule_access schedule;
 
 	if (http_schedules_find(call, redis, true, &schedule))
-		schedule_write_api(
-		    &schedule, call->profile, &call->body, &call->error);
+		schedule_write_api(&schedule, call->asked.profile,
+		    &call->answer.body, &call->job.error);
 }
 
 /* A stretch of the batch; what is not there or not visible is left out. */
@@ -56,14 +57,15 @@ write_slice(struct http_call *call, struct access *access,
 	struct schedule_access schedules[SLICE];
 	size_t i;
 
-	if (access_read(access, rids, n, true, schedules, &call->error) != 0)
+	if (access_read(access, rids, n, true, schedules, &call->job.error) !=
+	    0)
 		return -1;
 	for (i = 0; i < n; i++) {
 		if (!is_visible(&schedules[i]))
 			continue;
-		json_name_text(&call->body, rids[i]);
-		if (schedule_write_api(&schedules[i], call->profile,
-			&call->body, &call->error) != 0 ||
+		json_name_text(&call->answer.body, rids[i]);
+		if (schedule_write_api(&schedules[i], call->asked.profile,
+			&call->answer.body, &call->job.error) != 0 ||
 		    !http_batch_has_room(call))
 			return -1;
 	}
@@ -81,16 +83,16 @@ http_schedules_get_batch(struct http_call *call, struct work_redis *redis)
 	if (!http_batch_read(call, "scheduleRid", BATCH_MAX, &rids))
 		return;
 	access.arena = arena_create(0);
-	json_open(&call->body, '{');
-	json_name(&call->body, "data");
-	json_open(&call->body, '{');
+	json_open(&call->answer.body, '{');
+	json_name(&call->answer.body, "data");
+	json_open(&call->answer.body, '{');
 	for (done = 0; rc == 0 && done < rids.n; done += n) {
 		n = rids.n - done < SLICE ? rids.n - done : SLICE;
 		arena_reset(access.arena, SIZE_MAX);
 		rc = write_slice(call, &access, rids.at + done, n);
 	}
-	json_close(&call->body, '}');
-	json_close(&call->body, '}');
+	json_close(&call->answer.body, '}');
+	json_close(&call->answer.body, '}');
 	arena_destroy(access.arena);
 }
 
@@ -103,15 +105,15 @@ http_schedules_affected(struct http_call *call, struct work_redis *redis)
 
 	if (!http_schedules_find(call, redis, false, &schedule) ||
 	    affected_find(redis->planner, schedule.rid, call->arena, &datasets,
-		&call->error) != 0)
+		&call->job.error) != 0)
 		return;
-	json_open(&call->body, '{');
-	json_name(&call->body, "datasets");
-	json_open(&call->body, '[');
+	json_open(&call->answer.body, '{');
+	json_name(&call->answer.body, "datasets");
+	json_open(&call->answer.body, '[');
 	for (i = 0; i < datasets.n; i++)
-		json_put_text(&call->body, datasets.at[i]);
-	json_close(&call->body, ']');
-	json_close(&call->body, '}');
+		json_put_text(&call->answer.body, datasets.at[i]);
+	json_close(&call->answer.body, ']');
+	json_close(&call->answer.body, '}');
 }
 
 /*
@@ -123,13 +125,13 @@ find_version(struct http_call *call, struct access *access,
     struct version_access *version, struct schedule_access *schedule,
     bool want_current)
 {
-	struct text rid = call->rids[0];
+	struct text rid = call->asked.rids[0];
 
-	if (access_read_version(access, rid, version, &call->error) != 0)
+	if (access_read_version(access, rid, version, &call->job.error) != 0)
 		return false;
 	if (version->json.at != NULL) {
 		if (access_read(access, &version->version.schedule_rid, 1,
-			want_current, schedule, &call->error) != 0)
+			want_current, schedule, &call->job.error) != 0)
 			return false;
 		if (schedule->exists && schedule->right != RIGHT_NONE)
 			return true;
@@ -148,8 +150,8 @@ http_versions_get(struct http_call *call, struct work_redis *redis)
 	struct schedule_access schedule;
 
 	if (find_version(call, &access, &version, &schedule, false))
-		schedule_version_write_api(
-		    &version, call->profile, &call->body, &call->error);
+		schedule_version_write_api(&version, call->asked.profile,
+		    &call->answer.body, &call->job.error);
 }
 
 void
@@ -162,9 +164,8 @@ http_versions_schedule(struct http_call *call, struct work_redis *redis)
 	if (!find_version(call, &access, &version, &schedule, true))
 		return;
 	if (!schedule.head.deleted)
-		schedule_write_api(
-		    &schedule, call->profile, &call->body, &call->error);
-	else if (!http_profile_takes_no_content(
-		     http_request_head(call->request)))
-		json_put_null(&call->body);
+		schedule_write_api(&schedule, call->asked.profile,
+		    &call->answer.body, &call->job.error);
+	else if (!http_profile_takes_no_content(call->asked.head))
+		json_put_null(&call->answer.body);
 }

@@ -1,6 +1,5 @@
 #include "producer/auth/access.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
@@ -8,27 +7,10 @@
 #include "schemas/keyspace.h"
 #include "schemas/stored/catalogue.h"
 
-/* One look-up of many schedules. */
-struct look {
-	struct access *access;
-	struct schedule_access *schedules;
-	size_t n;
-	bool want_versions;
-	/* Of those whose version is needed for their right; NULL: it isn't. */
-	struct schedule_version **versions;
-	struct text *about_seen; /* bytes, for the refresh */
-};
-
 static struct redis *
 redis_of(const struct access *access)
 {
 	return access->store->redis;
-}
-
-static struct text
-key_of(const struct access *access, enum keyspace_key key)
-{
-	return keyspace_key(access->store->keyspace, key);
 }
 
 static bool
@@ -37,393 +19,299 @@ is_anybody(const struct access *access)
 	return http_caller_user(access->caller).at == NULL;
 }
 
-static void
-ask_field(struct access *access, enum keyspace_key key, struct text field)
+/* Whether projects are looked at, which only a catalogue tells. */
+static bool
+needs_projects(const struct access *access)
 {
-	redis_append(redis_of(access),
-	    (struct text[]){ TEXT("HGET"), key_of(access, key), field }, 3);
+	return !is_anybody(access) ||
+	    (access->n > 0 && access->schedules[0].is_draft);
 }
 
 static void
-ask_generation(struct access *access)
+ask_field(const struct access *access, enum keyspace_key key, struct text field)
 {
 	redis_append(redis_of(access),
-	    (struct text[]){ TEXT("GET"), key_of(access, KEY_GENERATION) }, 2);
+	    (struct text[]){ TEXT("HGET"),
+		keyspace_key(access->store->keyspace, key), field },
+	    3);
 }
 
-/* The next answer's text; after a failure no more answers are waited for. */
-static int
+static void
+ask_generation(const struct access *access)
+{
+	redis_append(redis_of(access),
+	    (struct text[]){ TEXT("GET"),
+		keyspace_key(access->store->keyspace, KEY_GENERATION) },
+	    2);
+}
+
+/*
+ * The next answer's text.  After a failure the answers that are still to come
+ * are received all the same, since others have asked on this connection; the
+ * first failure is what is told.
+ */
+static void
 hear_text(struct access *access, struct text *text, struct error *err)
 {
-	struct redis_reply *reply = redis_receive(redis_of(access), err);
-	int rc;
+	struct error ignored;
+	struct error *told = err->kind == ERROR_NONE ? err : &ignored;
+	struct redis_reply *reply = redis_receive(redis_of(access), told);
 
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(redis_of(access), reply, "schedule", err);
-	if (rc == 0)
+	if (reply != NULL &&
+	    redis_reply_error(redis_of(access), reply, "schedule", told) == 0)
 		*text = text_copy(access->arena, redis_reply_text(reply));
-	else
-		redis_disconnect(redis_of(access));
 	redis_reply_destroy(reply);
-	return rc;
 }
 
-static int
+static void
 hear_generation(struct access *access, struct error *err)
 {
 	struct text text = TEXT_NONE;
 
-	if (hear_text(access, &text, err) != 0)
-		return -1;
+	hear_text(access, &text, err);
 	if (!text_to_number(text, INT64_MAX, &access->generation))
 		access->generation = 0; /* no catalogue is applied */
-	return 0;
 }
 
-static int
-say_no_catalogue(struct access *access, struct error *err)
+static void
+check_generation(struct access *access, struct error *err)
 {
-	return error_set(err, ERROR_RETRY,
-	    "redis %s has no catalogue: run schedrun init and apply",
-	    redis_address(redis_of(access)));
+	if (access->generation == 0)
+		error_set(err, ERROR_RETRY,
+		    "redis %s has no catalogue: run schedrun init and apply",
+		    redis_address(redis_of(access)));
 }
 
-static int
-hear_schedule(struct look *look, size_t i, struct error *err)
-{
-	struct schedule_access *schedule = &look->schedules[i];
+/* Heads ------------------------------------------------------------------- */
 
-	if (hear_text(look->access, &schedule->head_seen, err) != 0)
-		return -1;
-	return hear_text(look->access, &look->about_seen[i], err);
+void
+access_begin(struct access *access, struct schedule_access *schedules, size_t n,
+    bool want_versions)
+{
+	size_t i;
+
+	access->schedules = schedules;
+	access->n = n;
+	access->want_versions = want_versions;
+	access->step = ACCESS_HEADS;
+	for (i = 0; i < n; i++)
+		schedules[i] = (struct schedule_access){
+			.rid = schedules[i].rid,
+			.right = is_anybody(access) ? RIGHT_ACT : RIGHT_NONE,
+		};
 }
 
-static int
-judge_schedule(struct look *look, size_t i, struct error *err)
+static bool
+ask_heads(const struct access *access)
 {
-	struct schedule_access *schedule = &look->schedules[i];
-	struct access *access = look->access;
-
-	schedule->exists = schedule->head_seen.at != NULL;
-	if (!schedule->exists)
-		return access->generation > 0 ? 0
-					      : say_no_catalogue(access, err);
-	if (schedule_head_parse(schedule->head_seen, &schedule->head, err) ==
-		0 &&
-	    schedule_about_parse(
-		look->about_seen[i], access->arena, &schedule->about, err) == 0)
-		return 0;
-	error_prefix(err, "stored schedule %.*s", TEXT_ARG(schedule->rid));
-	return -1;
-}
-
-/*
- * Round 1: the catalogue's generation; head and about of each.  All answers are
- * taken before one is judged: Redis isn't to blame for what it holds, so the
- * connection stays good.
- */
-static int
-read_heads(struct look *look, struct error *err)
-{
-	struct access *access = look->access;
 	size_t i;
 
 	ask_generation(access);
-	for (i = 0; i < look->n; i++) {
-		ask_field(access, KEY_HEADS, look->schedules[i].rid);
-		ask_field(access, KEY_ABOUT, look->schedules[i].rid);
+	for (i = 0; i < access->n && !access->schedules[i].is_draft; i++) {
+		ask_field(access, KEY_HEADS, access->schedules[i].rid);
+		ask_field(access, KEY_ABOUT, access->schedules[i].rid);
 	}
-	if (hear_generation(access, err) != 0)
-		return -1;
-	for (i = 0; i < look->n; i++)
-		if (hear_schedule(look, i, err) != 0)
-			return -1;
-	for (i = 0; i < look->n; i++)
-		if (judge_schedule(look, i, err) != 0)
-			return -1;
-	return 0;
+	return true;
 }
+
+static void
+judge_head(
+    struct access *access, struct schedule_access *schedule, struct error *err)
+{
+	if (schedule->is_draft)
+		return;
+	schedule->exists = schedule->head_seen.at != NULL;
+	if (!schedule->exists)
+		check_generation(access, err);
+	else if (schedule_head_parse(
+		     schedule->head_seen, &schedule->head, err) != 0 ||
+	    schedule_about_parse(schedule->about_seen, access->arena,
+		&schedule->about, err) != 0)
+		error_prefix(
+		    err, "stored schedule %.*s", TEXT_ARG(schedule->rid));
+}
+
+/*
+ * All answers are taken before one is judged: Redis isn't to blame for what it
+ * holds, so the connection stays good.
+ */
+static void
+hear_heads(struct access *access, struct error *err)
+{
+	size_t i;
+
+	hear_generation(access, err);
+	for (i = 0; i < access->n && !access->schedules[i].is_draft; i++) {
+		hear_text(access, &access->schedules[i].head_seen, err);
+		hear_text(access, &access->schedules[i].about_seen, err);
+	}
+	for (i = 0; i < access->n && err->kind == ERROR_NONE; i++)
+		judge_head(access, &access->schedules[i], err);
+	if (err->kind == ERROR_NONE && needs_projects(access))
+		check_generation(access, err);
+}
+
+/* Versions ---------------------------------------------------------------- */
 
 /* Whether its projects were found in another catalogue than today's. */
 static bool
-is_stale(const struct look *look, const struct schedule_access *schedule)
+is_stale(const struct access *access, const struct schedule_access *schedule)
 {
-	return schedule->exists && look->access->generation > 0 &&
-	    schedule->about.projects_at != look->access->generation;
+	return schedule->exists && access->generation > 0 &&
+	    schedule->about.projects_at != access->generation;
 }
 
 /* Whether its right can't be told without its version. */
 static bool
-needs_version(const struct look *look, const struct schedule_access *schedule)
+needs_version(
+    const struct access *access, const struct schedule_access *schedule)
 {
-	return schedule->exists && !is_anybody(look->access) &&
-	    (is_stale(look, schedule) || schedule->about.projects.n == 0);
+	return schedule->exists && !is_anybody(access) && !schedule->is_draft &&
+	    (is_stale(access, schedule) || schedule->about.projects.n == 0);
 }
 
 static bool
-wants_version(const struct look *look, const struct schedule_access *schedule)
+wants_version(
+    const struct access *access, const struct schedule_access *schedule)
 {
-	return schedule->exists &&
-	    (look->want_versions || needs_version(look, schedule));
+	return schedule->exists && !schedule->is_draft &&
+	    (access->want_versions || needs_version(access, schedule));
+}
+
+/* One answer for each: they may be large. */
+static bool
+ask_versions(const struct access *access)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < access->n; i++) {
+		if (!wants_version(access, &access->schedules[i]))
+			continue;
+		ask_field(access, KEY_VERSIONS,
+		    access->schedules[i].head.current_version_rid);
+		any = true;
+	}
+	return any;
 }
 
 /*
  * A version that can't be read leaves the projects as they were found last: a
  * run of it must get its answer, and that is the worker's.
  */
-static int
-parse_version(struct look *look, size_t i, struct error *err)
+static void
+read_version(const struct access *access, struct schedule_access *schedule,
+    struct error *err)
 {
-	struct schedule_access *schedule = &look->schedules[i];
-	struct arena *arena = look->access->arena;
 	struct schedule_version *version;
 
-	if (!needs_version(look, schedule))
-		return 0;
-	version = arena_alloc(arena, sizeof *version);
+	if (!needs_version(access, schedule))
+		return;
+	version = arena_alloc(access->arena, sizeof *version);
 	if (schedule->version.at != NULL &&
 	    schedule_version_parse(schedule->version,
-		schedule->head.current_version_rid, arena, version, NULL) == 0)
-		look->versions[i] = version;
+		schedule->head.current_version_rid, access->arena, version,
+		NULL) == 0)
+		schedule->current = version;
 	else if (schedule->about.projects.n == 0)
-		return error_fatal(err, 70,
+		error_fatal(err, 70,
 		    "schedule %.*s: its version %.*s can't be read, and it has "
 		    "no projects to tell rights by",
 		    TEXT_ARG(schedule->rid),
 		    TEXT_ARG(schedule->head.current_version_rid));
-	return 0;
 }
 
-/* Round 2: the versions that are wanted, one answer each: they may be large. */
-static int
-read_versions(struct look *look, struct error *err)
+static void
+hear_versions(struct access *access, struct error *err)
 {
-	struct access *access = look->access;
 	size_t i;
 
-	for (i = 0; i < look->n; i++)
-		if (wants_version(look, &look->schedules[i]))
-			ask_field(access, KEY_VERSIONS,
-			    look->schedules[i].head.current_version_rid);
-	for (i = 0; i < look->n; i++) {
-		if (!wants_version(look, &look->schedules[i]))
-			continue;
-		if (hear_text(access, &look->schedules[i].version, err) != 0)
-			return -1;
-	}
-	for (i = 0; i < look->n; i++)
-		if (wants_version(look, &look->schedules[i]) &&
-		    parse_version(look, i, err) != 0)
-			return -1;
-	return 0;
+	for (i = 0; i < access->n; i++)
+		if (wants_version(access, &access->schedules[i]))
+			hear_text(access, &access->schedules[i].version, err);
+	for (i = 0; i < access->n && err->kind == ERROR_NONE; i++)
+		if (wants_version(access, &access->schedules[i]))
+			read_version(access, &access->schedules[i], err);
 }
 
-/* Reads of a part of the current generation; nothing if there is none. */
-static int
-read_part(struct access *access, enum catalogue_part part,
-    struct text_list names, struct fields *into, struct error *err)
-{
-	struct buffer key = { 0 };
-	int rc = 0;
-
-	if (access->generation > 0 && names.n > 0)
-		rc = fields_read_some(into, redis_of(access),
-		    keyspace_part(access->store->keyspace, access->generation,
-			part, &key),
-		    names.at, names.n, err);
-	buffer_finish(&key);
-	return rc;
-}
-
-static struct text_list
-targets_of_stale(const struct look *look)
-{
-	struct text *all;
-	size_t n = 0, i;
-
-	for (i = 0; i < look->n; i++)
-		if (look->versions[i] != NULL &&
-		    is_stale(look, &look->schedules[i]))
-			n += look->versions[i]->target_rids.n;
-	all = arena_alloc(look->access->arena, (n + 1) * sizeof *all);
-	n = 0;
-	for (i = 0; i < look->n; i++) {
-		struct text_list targets;
-
-		if (look->versions[i] == NULL ||
-		    !is_stale(look, &look->schedules[i]))
-			continue;
-		targets = look->versions[i]->target_rids;
-		if (targets.n > 0)
-			memcpy(all + n, targets.at, targets.n * sizeof *all);
-		n += targets.n;
-	}
-	return (struct text_list){ all, n };
-}
-
-/* Round 3, after the catalogue has changed: the projects of today. */
-static int
-refresh_projects(struct look *look, struct error *err)
-{
-	struct access *access = look->access;
-	struct text_list targets = targets_of_stale(look);
-	struct fields *datasets = fields_create(access->arena);
-	int rc = read_part(access, PART_DATASETS, targets, datasets, err);
-	size_t i;
-
-	for (i = 0; rc == 0 && i < look->n; i++) {
-		struct schedule_access *schedule = &look->schedules[i];
-
-		if (look->versions[i] == NULL || !is_stale(look, schedule))
-			continue;
-		schedule->about.projects = schedule_projects(
-		    datasets, look->versions[i], access->arena);
-		schedule->about.projects_at = access->generation;
-		rc = schedule_store_refresh(access->store, schedule->rid,
-		    look->about_seen[i], &schedule->about, err);
-	}
-	fields_destroy(datasets);
-	return rc;
-}
+/* Fields of the catalogue: what targets and roles are --------------------- */
 
 static struct text
-role_field(const struct access *access, struct text project)
+part_of_step(const struct access *access, struct buffer *key)
 {
-	struct buffer name = { 0 };
-	struct text field;
-
-	field = text_copy(access->arena,
-	    keyspace_field(http_caller_user(access->caller), project, &name));
-	buffer_finish(&name);
-	return field;
+	return keyspace_part(access->store->keyspace, access->generation,
+	    access->step == ACCESS_DATASETS ? PART_DATASETS : PART_USERS, key);
 }
 
-enum right
-access_right_of_role(struct text stored)
+static bool
+ask_names(const struct access *access)
 {
-	enum role role = ROLE_NONE;
+	struct buffer key = { 0 };
+	bool any = access->heard < access->n_names;
 
-	if (stored.at == NULL || role_parse(stored, &role, NULL) != 0)
-		return RIGHT_NONE;
-	return role == ROLE_VIEWER ? RIGHT_VIEW : RIGHT_ACT;
+	if (any)
+		fields_ask_some(redis_of(access), part_of_step(access, &key),
+		    access->names + access->heard,
+		    access->n_names - access->heard);
+	buffer_finish(&key);
+	return any;
 }
 
-/* The least right over the projects; with none, the creator's alone. */
-static enum right
-right_over(const struct access *access, struct fields *roles,
-    struct text_list projects, struct text creator)
+static void
+hear_names(struct access *access, struct error *err)
 {
-	enum right least = RIGHT_ACT;
-	size_t i;
+	struct buffer key = { 0 };
+	int n;
 
-	if (projects.n == 0)
-		return text_equal(http_caller_user(access->caller), creator)
-		    ? RIGHT_ACT
-		    : RIGHT_NONE;
-	for (i = 0; i < projects.n; i++) {
-		enum right right = access_right_of_role(
-		    fields_get(roles, role_field(access, projects.at[i])));
+	if (access->found == NULL)
+		access->found = fields_create(access->arena);
+	n = fields_hear_some(access->found, redis_of(access),
+	    part_of_step(access, &key), access->names + access->heard,
+	    access->n_names - access->heard, err);
+	buffer_finish(&key);
+	access->heard += n > 0 ? (size_t)n : 0;
+}
 
-		if (right < least)
-			least = right;
+static void
+want_names(struct access *access, size_t n)
+{
+	fields_destroy(access->found);
+	access->found = NULL;
+	access->heard = 0;
+	access->n_names = 0;
+	access->names = n > 0
+	    ? arena_alloc(access->arena, n * sizeof *access->names)
+	    : NULL;
+}
+
+/* Whether its projects are to be found anew. */
+static bool
+is_refreshed(
+    const struct access *access, const struct schedule_access *schedule)
+{
+	return schedule->current != NULL && is_stale(access, schedule);
+}
+
+static void
+want_targets(struct access *access)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < access->n; i++)
+		if (is_refreshed(access, &access->schedules[i]))
+			n += access->schedules[i].current->target_rids.n;
+	want_names(access, n);
+	for (i = 0; i < access->n; i++) {
+		struct text_list targets;
+
+		if (!is_refreshed(access, &access->schedules[i]))
+			continue;
+		targets = access->schedules[i].current->target_rids;
+		if (targets.n > 0)
+			memcpy(access->names + access->n_names, targets.at,
+			    targets.n * sizeof *targets.at);
+		access->n_names += targets.n;
 	}
-	return least;
-}
-
-static int
-read_roles(struct access *access, const struct text_list *lists, size_t n,
-    struct fields *roles, struct error *err)
-{
-	struct text *names;
-	size_t total = 0, i, j;
-
-	for (i = 0; i < n; i++)
-		total += lists[i].n;
-	names = arena_alloc(access->arena, (total + 1) * sizeof *names);
-	total = 0;
-	for (i = 0; i < n; i++)
-		for (j = 0; j < lists[i].n; j++)
-			names[total++] = role_field(access, lists[i].at[j]);
-	return read_part(
-	    access, PART_USERS, (struct text_list){ names, total }, roles, err);
-}
-
-/* The last round: the caller's roles on all these projects. */
-static int
-find_rights(struct look *look, struct error *err)
-{
-	struct access *access = look->access;
-	struct text_list *lists =
-	    arena_zalloc(access->arena, look->n + 1, sizeof *lists);
-	struct fields *roles = fields_create(access->arena);
-	size_t i;
-	int rc;
-
-	for (i = 0; i < look->n; i++)
-		if (look->schedules[i].exists)
-			lists[i] = look->schedules[i].about.projects;
-	rc = read_roles(access, lists, look->n, roles, err);
-	for (i = 0; rc == 0 && i < look->n; i++)
-		if (look->schedules[i].exists)
-			look->schedules[i].right =
-			    right_over(access, roles, lists[i],
-				look->versions[i] != NULL
-				    ? look->versions[i]->created_by
-				    : TEXT_NONE);
-	fields_destroy(roles);
-	return rc;
-}
-
-int
-access_read(struct access *access, const struct text *rids, size_t n,
-    bool want_versions, struct schedule_access *schedules, struct error *err)
-{
-	struct look look = {
-		.access = access,
-		.schedules = schedules,
-		.n = n,
-		.want_versions = want_versions,
-		.versions =
-		    arena_zalloc(access->arena, n + 1, sizeof *look.versions),
-		.about_seen =
-		    arena_zalloc(access->arena, n + 1, sizeof *look.about_seen),
-	};
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		schedules[i] = (struct schedule_access){ .rid = rids[i],
-			.right = is_anybody(access) ? RIGHT_ACT : RIGHT_NONE };
-	if (redis_connect(redis_of(access), err) != 0 ||
-	    read_heads(&look, err) != 0 || read_versions(&look, err) != 0)
-		return -1;
-	if (is_anybody(access))
-		return 0;
-	if (access->generation == 0)
-		return say_no_catalogue(access, err);
-	return refresh_projects(&look, err) == 0 ? find_rights(&look, err) : -1;
-}
-
-int
-access_read_version(struct access *access, struct text rid,
-    struct version_access *version, struct error *err)
-{
-	*version = (struct version_access){ 0 };
-	if (redis_connect(redis_of(access), err) != 0)
-		return -1;
-	ask_generation(access);
-	ask_field(access, KEY_VERSIONS, rid);
-	if (hear_generation(access, err) != 0 ||
-	    hear_text(access, &version->json, err) != 0)
-		return -1;
-	if (version->json.at == NULL)
-		return access->generation > 0 ? 0
-					      : say_no_catalogue(access, err);
-	if (schedule_version_parse(
-		version->json, rid, access->arena, &version->version, err) == 0)
-		return 0;
-	error_prefix(err, "stored version %.*s", TEXT_ARG(rid));
-	return -1;
 }
 
 static struct text_list
@@ -440,36 +328,297 @@ unknown_of(
 	return (struct text_list){ unknown, n };
 }
 
+/* The catalogue has changed: the projects of today, kept for who asks next. */
+static bool
+ask_refresh(struct access *access)
+{
+	size_t i;
+
+	access->due = 0;
+	for (i = 0; i < access->n; i++) {
+		struct schedule_access *schedule = &access->schedules[i];
+
+		if (!is_refreshed(access, schedule))
+			continue;
+		if (access->found == NULL) /* there is no target */
+			access->found = fields_create(access->arena);
+		schedule->about.projects = schedule_projects(
+		    access->found, schedule->current, access->arena);
+		schedule->about.projects_at = access->generation;
+		if (schedule->is_draft) {
+			schedule->unknown = unknown_of(access->found,
+			    schedule->current->target_rids, access->arena);
+			continue;
+		}
+		schedule_store_ask_refresh(access->store, schedule->rid,
+		    schedule->about_seen, &schedule->about);
+		access->due++;
+	}
+	return access->due > 0;
+}
+
+static void
+hear_refresh(struct access *access, struct error *err)
+{
+	struct text ignored;
+
+	for (; access->due > 0; access->due--)
+		hear_text(access, &ignored, err);
+}
+
+/* Rights ------------------------------------------------------------------ */
+
+/* What a role as stored allows; no text: nothing. */
+static enum right
+right_of_role(struct text stored)
+{
+	enum role role = ROLE_NONE;
+
+	if (stored.at == NULL || role_parse(stored, &role, NULL) != 0)
+		return RIGHT_NONE;
+	return role == ROLE_VIEWER ? RIGHT_VIEW : RIGHT_ACT;
+}
+
+static void
+lower_right(struct schedule_access *schedule, enum right right)
+{
+	if (right < schedule->right)
+		schedule->right = right;
+}
+
+static struct text
+role_name_of(const struct access *access, struct text project)
+{
+	struct buffer name = { 0 };
+	struct text field;
+
+	field = text_copy(access->arena,
+	    keyspace_field(http_caller_user(access->caller), project, &name));
+	buffer_finish(&name);
+	return field;
+}
+
+/*
+ * The least right over a schedule's projects, as far as the roles are
+ * remembered; the others are asked for.  Without projects it is the creator's
+ * alone.
+ */
+static void
+want_roles_of(struct access *access, size_t number)
+{
+	struct schedule_access *schedule = &access->schedules[number];
+	struct text_list projects = schedule->about.projects;
+	struct text user = http_caller_user(access->caller);
+	size_t i;
+
+	schedule->right = RIGHT_ACT;
+	if (projects.n == 0 &&
+	    (schedule->current == NULL ||
+		!text_equal(user, schedule->current->created_by)))
+		schedule->right = RIGHT_NONE;
+	for (i = 0; i < projects.n; i++) {
+		enum right right = RIGHT_ACT;
+
+		if (role_cache_get(access->roles, access->generation, user,
+			projects.at[i], &right)) {
+			lower_right(schedule, right);
+			continue;
+		}
+		access->owners[access->n_names] = number;
+		access->names[access->n_names++] =
+		    role_name_of(access, projects.at[i]);
+	}
+}
+
+static void
+want_roles(struct access *access)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < access->n; i++)
+		n += access->schedules[i].about.projects.n;
+	want_names(access, n);
+	access->owners = arena_zalloc(access->arena, n, sizeof *access->owners);
+	for (i = 0; i < access->n; i++)
+		if (access->schedules[i].exists)
+			want_roles_of(access, i);
+}
+
+static void
+take_roles(struct access *access)
+{
+	size_t i;
+
+	for (i = 0; i < access->n_names; i++) {
+		enum right right =
+		    right_of_role(fields_get(access->found, access->names[i]));
+
+		lower_right(&access->schedules[access->owners[i]], right);
+		role_cache_put(access->roles, access->generation,
+		    http_caller_user(access->caller),
+		    keyspace_field_owned(access->names[i]), right);
+	}
+}
+
+/* From step to step ------------------------------------------------------- */
+
+static void
+end_look(struct access *access)
+{
+	fields_destroy(access->found);
+	access->found = NULL;
+	access->step = ACCESS_DONE;
+}
+
+/* The step has nothing to ask any more. */
+static void
+next_step(struct access *access)
+{
+	switch (access->step++) {
+	case ACCESS_HEADS:
+	case ACCESS_DATASETS:
+		break;
+	case ACCESS_VERSIONS:
+		if (needs_projects(access))
+			want_targets(access);
+		else
+			end_look(access);
+		break;
+	case ACCESS_ABOUTS:
+		if (is_anybody(access))
+			end_look(access);
+		else
+			want_roles(access);
+		break;
+	case ACCESS_ROLES:
+		take_roles(access);
+		end_look(access);
+		break;
+	case ACCESS_DONE:
+		break;
+	}
+}
+
+bool
+access_ask(struct access *access)
+{
+	bool asked = false;
+
+	while (!asked && access->step != ACCESS_DONE) {
+		switch (access->step) {
+		case ACCESS_HEADS:
+			asked = ask_heads(access);
+			break;
+		case ACCESS_VERSIONS:
+			asked = ask_versions(access);
+			break;
+		case ACCESS_ABOUTS:
+			asked = ask_refresh(access);
+			break;
+		case ACCESS_DATASETS:
+		case ACCESS_ROLES:
+			asked = ask_names(access);
+			break;
+		case ACCESS_DONE:
+			break;
+		}
+		if (!asked)
+			next_step(access);
+	}
+	return asked;
+}
+
+int
+access_hear(struct access *access, struct error *err)
+{
+	struct error own = { 0 };
+
+	switch (access->step) {
+	case ACCESS_HEADS:
+		hear_heads(access, &own);
+		break;
+	case ACCESS_VERSIONS:
+		hear_versions(access, &own);
+		break;
+	case ACCESS_ABOUTS:
+		hear_refresh(access, &own);
+		break;
+	case ACCESS_DATASETS:
+	case ACCESS_ROLES:
+		hear_names(access, &own); /* and again for what is left */
+		break;
+	case ACCESS_DONE:
+		break;
+	}
+	if (own.kind != ERROR_NONE) {
+		end_look(access);
+		*err = own;
+		return -1;
+	}
+	if (access->step < ACCESS_DATASETS || access->step == ACCESS_ABOUTS)
+		next_step(access);
+	return 0;
+}
+
+/* Alone, from what has begun to its end. */
+static int
+look(struct access *access, struct error *err)
+{
+	int rc = redis_connect(redis_of(access), err);
+
+	while (rc == 0 && access_ask(access))
+		rc = access_hear(access, err);
+	return rc;
+}
+
+int
+access_read(struct access *access, const struct text *rids, size_t n,
+    bool want_versions, struct schedule_access *schedules, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		schedules[i].rid = rids[i];
+	access_begin(access, schedules, n, want_versions);
+	return look(access, err);
+}
+
+int
+access_read_version(struct access *access, struct text rid,
+    struct version_access *version, struct error *err)
+{
+	struct error own = { 0 };
+
+	*version = (struct version_access){ 0 };
+	if (redis_connect(redis_of(access), err) != 0)
+		return -1;
+	ask_generation(access);
+	ask_field(access, KEY_VERSIONS, rid);
+	hear_generation(access, &own);
+	hear_text(access, &version->json, &own);
+	if (own.kind == ERROR_NONE && version->json.at == NULL)
+		check_generation(access, &own);
+	else if (own.kind == ERROR_NONE &&
+	    schedule_version_parse(version->json, rid, access->arena,
+		&version->version, &own) != 0)
+		error_prefix(&own, "stored version %.*s", TEXT_ARG(rid));
+	if (own.kind != ERROR_NONE)
+		*err = own;
+	return own.kind == ERROR_NONE ? 0 : -1;
+}
+
 int
 access_judge(struct access *access, const struct schedule_version *version,
     struct draft_access *draft, struct error *err)
 {
-	struct fields *datasets = fields_create(access->arena);
-	struct fields *roles = fields_create(access->arena);
-	int rc = redis_connect(redis_of(access), err);
+	struct schedule_access sent = { .rid = TEXT("") };
 
-	if (rc == 0) {
-		ask_generation(access);
-		rc = hear_generation(access, err);
-	}
-	if (rc == 0 && access->generation == 0)
-		rc = say_no_catalogue(access, err);
-	if (rc == 0)
-		rc = read_part(
-		    access, PART_DATASETS, version->target_rids, datasets, err);
-	if (rc == 0) {
-		draft->projects =
-		    schedule_projects(datasets, version, access->arena);
-		draft->unknown =
-		    unknown_of(datasets, version->target_rids, access->arena);
-		draft->right = RIGHT_ACT;
-	}
-	if (rc == 0 && !is_anybody(access)) {
-		rc = read_roles(access, &draft->projects, 1, roles, err);
-		draft->right = right_over(
-		    access, roles, draft->projects, version->created_by);
-	}
-	fields_destroy(datasets);
-	fields_destroy(roles);
-	return rc;
+	access_begin(access, &sent, 1, false);
+	sent.exists = sent.is_draft = true;
+	sent.current = version;
+	if (look(access, err) != 0)
+		return -1;
+	*draft = (struct draft_access){ sent.right, sent.about.projects,
+		sent.unknown };
+	return 0;
 }

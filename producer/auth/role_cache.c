@@ -1,23 +1,19 @@
 #include "producer/auth/role_cache.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/base/buffer.h"
 #include "common/base/memory.h"
+#include "common/base/recent.h"
+#include "common/crypto/digest.h"
+#include "schemas/keyspace.h"
 
-#define SLOTS 1024 /* a power of two */
-#define RID_MAX 200
-
-/* One slot for each hash: a collision replaces. */
-struct slot {
-	enum right right;
-	size_t user_size, project_size; /* 0, 0: empty */
-	char user[64], project[RID_MAX];
-};
+#define PAIRS 1024 /* of user and project */
 
 struct role_cache {
 	int64_t generation;
-	struct slot *slots;
+	struct recent *rights;
+	struct buffer name; /* of the pair that is looked for; reused */
 };
 
 struct role_cache *
@@ -25,7 +21,7 @@ role_cache_create(void)
 {
 	struct role_cache *cache = memory_zalloc(1, sizeof *cache);
 
-	cache->slots = memory_zalloc(SLOTS, sizeof *cache->slots);
+	cache->rights = recent_create(PAIRS, sizeof(enum right));
 	return cache;
 }
 
@@ -34,53 +30,45 @@ role_cache_destroy(struct role_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	free(cache->slots);
+	recent_destroy(cache->rights);
+	buffer_finish(&cache->name);
 	free(cache);
 }
 
-static struct slot *
-slot_of(struct role_cache *cache, struct text user, struct text project)
-{
-	size_t hash = text_hash(user) * 31 ^ text_hash(project);
-
-	return &cache->slots[hash & (SLOTS - 1)];
-}
-
+/* The pair's key, in the cache as it is of this generation. */
 static void
-use_generation(struct role_cache *cache, int64_t generation)
+find_key(struct role_cache *cache, int64_t generation, struct text user,
+    struct text project, uint8_t key[SHA256_SIZE])
 {
 	if (cache->generation != generation)
-		memset(cache->slots, 0, SLOTS * sizeof *cache->slots);
+		recent_clear(cache->rights);
 	cache->generation = generation;
+	buffer_reset(&cache->name);
+	sha256(keyspace_field(user, project, &cache->name), key);
 }
 
 bool
 role_cache_get(struct role_cache *cache, int64_t generation, struct text user,
     struct text project, enum right *right)
 {
-	const struct slot *slot = slot_of(cache, user, project);
+	const enum right *known;
+	uint8_t key[SHA256_SIZE];
 
-	use_generation(cache, generation);
-	if (!text_equal((struct text){ slot->user, slot->user_size }, user) ||
-	    !text_equal(
-		(struct text){ slot->project, slot->project_size }, project))
-		return false;
-	*right = slot->right;
-	return true;
+	find_key(cache, generation, user, project, key);
+	known = recent_find(cache->rights, key);
+	if (known != NULL)
+		*right = *known;
+	return known != NULL;
 }
 
 void
 role_cache_put(struct role_cache *cache, int64_t generation, struct text user,
     struct text project, enum right right)
 {
-	struct slot *slot = slot_of(cache, user, project);
+	enum right *known;
+	uint8_t key[SHA256_SIZE];
 
-	use_generation(cache, generation);
-	if (user.size > sizeof slot->user || project.size > RID_MAX)
-		return;
-	memcpy(slot->user, user.at, user.size);
-	memcpy(slot->project, project.at, project.size);
-	slot->user_size = user.size;
-	slot->project_size = project.size;
-	slot->right = right;
+	find_key(cache, generation, user, project, key);
+	known = recent_put(cache->rights, key);
+	*known = right;
 }

@@ -55,4 +55,14 @@ int fields_write(struct fields *fields, struct redis *redis, struct text key,
 int fields_read_some(struct fields *fields, struct redis *redis,
     struct text key, const struct text *names, size_t n, struct error *err);
 
+/*
+ * The same in steps, for who shares his round trips: queues one command for the
+ * first of the names, as many as fit; then hears how many those were (-1:
+ * failed), to ask for the rest.
+ */
+void fields_ask_some(
+    struct redis *redis, struct text key, const struct text *names, size_t n);
+int fields_hear_some(struct fields *fields, struct redis *redis,
+    struct text key, const struct text *names, size_t n, struct error *err);
+
 #endif

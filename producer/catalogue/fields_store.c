@@ -32,9 +32,15 @@ receive(struct redis *redis, struct text key, struct error *err)
 	return NULL;
 }
 
-/* Takes as many values as the answer has; how many, or -1. */
-static int
-take_values(struct fields *fields, struct redis *redis, struct text key,
+void
+fields_ask_some(
+    struct redis *redis, struct text key, const struct text *names, size_t n)
+{
+	redis_append_fields(redis, key, names, n < PIECE ? n : PIECE);
+}
+
+int
+fields_hear_some(struct fields *fields, struct redis *redis, struct text key,
     const struct text *names, size_t n, struct error *err)
 {
 	struct redis_reply *reply = receive(redis, key, err);
@@ -75,12 +81,11 @@ fields_read_some(struct fields *fields, struct redis *redis, struct text key,
 	size_t done = 0;
 
 	while (done < n) {
-		size_t size = n - done < PIECE ? n - done : PIECE;
 		int taken;
 
-		redis_append_fields(redis, key, names + done, size);
-		taken =
-		    take_values(fields, redis, key, names + done, size, err);
+		fields_ask_some(redis, key, names + done, n - done);
+		taken = fields_hear_some(
+		    fields, redis, key, names + done, n - done, err);
 		if (taken < 0)
 			return -1;
 		done += (size_t)taken;

@@ -38,7 +38,6 @@ schedule_store_init(struct schedule_store *store, struct redis *redis,
 		.redis = redis,
 		.keyspace = keyspace,
 		.change = { .source = change_source },
-		.refresh = { .source = refresh_source },
 	};
 }
 
@@ -152,19 +151,21 @@ schedule_store_write(struct schedule_store *store,
 	return rc;
 }
 
-int
-schedule_store_refresh(struct schedule_store *store, struct text rid,
-    struct text seen, const struct schedule_about *about, struct error *err)
+/* Whole, not by its digest: a server that has forgotten it is no matter then.
+ */
+void
+schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
+    struct text seen, const struct schedule_about *about)
 {
-	const struct text key[1] = { keyspace_key(store->keyspace, KEY_ABOUT) };
 	struct buffer json = { 0 };
-	int rc;
 
 	schedule_about_write(about, &json);
-	rc = run(store, &store->refresh, key,
-	    (const struct text[]){ rid, seen, buffer_text(&json) }, 3, err);
+	redis_append(store->redis,
+	    (const struct text[]){ TEXT("EVAL"), text_from(refresh_source),
+		TEXT("1"), keyspace_key(store->keyspace, KEY_ABOUT), rid, seen,
+		buffer_text(&json) },
+	    7);
 	buffer_finish(&json);
-	return rc;
 }
 
 /* One attempt: 1 done, 0 not found, 2 the head has moved, -1 failed. */

@@ -19,7 +19,7 @@
 struct schedule_store {
 	struct redis *redis;             /* borrowed; connected by the caller */
 	const struct keyspace *keyspace; /* borrowed */
-	struct redis_script change, refresh;
+	struct redis_script change;
 };
 
 void schedule_store_init(struct schedule_store *store, struct redis *redis,
@@ -54,9 +54,12 @@ struct schedule_change {
 int schedule_store_write(struct schedule_store *store,
     const struct schedule_change *change, struct error *err);
 
-/* Replaces what is kept about a schedule, if it is still as it was seen. */
-int schedule_store_refresh(struct schedule_store *store, struct text rid,
-    struct text seen, const struct schedule_about *about, struct error *err);
+/*
+ * Queues to replace what is kept about a schedule, if it is still as it was
+ * seen; of the one answer only an error matters.
+ */
+void schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
+    struct text seen, const struct schedule_about *about);
 
 /*
  * Pauses or unpauses; *changed is false if it was so already.  `by` none: the

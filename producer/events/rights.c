@@ -24,13 +24,12 @@ struct known {
 };
 
 /* The look-ups of one job; the entries stay untouched meanwhile. */
-struct job {
-	struct work_job work; /* first */
+struct look_up {
+	struct work_job job;
 	struct event_rights *rights;
 	struct known *entries[JOB_MAX];
 	enum event_right found[JOB_MAX];
 	size_t n;
-	struct error error;
 };
 
 struct event_rights {
@@ -41,7 +40,7 @@ struct event_rights {
 	struct known *buckets[BUCKETS];
 	size_t n;
 	struct known *wanted, **wanted_end;
-	struct job job;
+	struct look_up look_up;
 	bool busy; /* the job is under way, or waits for its next try */
 	struct loop_timer *retry;
 };
@@ -56,7 +55,7 @@ event_rights_create(struct http_app *app, loop_call *changed, void *argument)
 	rights->argument = argument;
 	rights->fresh_ms = config_number(app->config, "catalogue.poll");
 	rights->wanted_end = &rights->wanted;
-	rights->job.rights = rights;
+	rights->look_up.rights = rights;
 	return rights;
 }
 
@@ -124,63 +123,64 @@ find(struct event_rights *rights, const struct http_caller *caller,
  * one of them is damaged.
  */
 static int
-look_up_range(struct job *job, size_t from, size_t to, struct work_redis *redis)
+look_up_range(
+    struct look_up *look, size_t from, size_t to, struct work_redis *redis)
 {
 	struct arena *arena = arena_create(0);
 	struct access access = { .store = &redis->store,
-		.caller = &job->entries[from]->caller,
-		.arena = arena };
+		.caller = &look->entries[from]->caller,
+		.arena = arena,
+		.roles = redis->roles };
 	size_t n = to - from, i;
 	struct text *rids = arena_alloc(arena, n * sizeof *rids);
 	struct schedule_access *found = arena_zalloc(arena, n, sizeof *found);
 	int rc;
 
 	for (i = 0; i < n; i++)
-		rids[i] = job->entries[from + i]->rid;
-	rc = access_read(&access, rids, n, false, found, &job->error);
+		rids[i] = look->entries[from + i]->rid;
+	rc = access_read(&access, rids, n, false, found, &look->job.error);
 	for (i = 0; i < n; i++)
-		job->found[from + i] =
+		look->found[from + i] =
 		    rc == 0 && found[i].exists && found[i].right != RIGHT_NONE
 		    ? EVENT_VISIBLE
 		    : EVENT_HIDDEN;
 	arena_destroy(arena);
-	if (rc == 0 || job->error.kind == ERROR_RETRY)
+	if (rc == 0 || look->job.error.kind == ERROR_RETRY)
 		return rc;
 	return 1;
 }
 
 /* One that is damaged hides itself, not its neighbours. */
 static void
-look_up_some(struct job *job, size_t from, size_t to, struct work_redis *redis)
+look_up_some(
+    struct look_up *look, size_t from, size_t to, struct work_redis *redis)
 {
 	size_t i = from;
 
-	if (look_up_range(job, from, to, redis) != 1)
+	if (look_up_range(look, from, to, redis) != 1)
 		return;
-	while (i < to && look_up_range(job, i, i + 1, redis) != -1)
+	while (i < to && look_up_range(look, i, i + 1, redis) != -1)
 		i++;
 }
 
 /* On a pool thread. */
 static void
-look_up(struct work_job *work, struct work_redis *redis)
+do_look_up(void *owner, struct work_redis *redis)
 {
-	struct job *job = (struct job *)(void *)work;
+	struct look_up *look = owner;
 	size_t from = 0, to;
 
-	if (work->late)
-		error_set(&job->error, ERROR_RETRY, "waited too long");
-	for (; from < job->n && job->error.kind != ERROR_RETRY; from = to) {
-		const char *user = job->entries[from]->caller.user;
+	for (; from < look->n && look->job.error.kind != ERROR_RETRY;
+	     from = to) {
+		const char *user = look->entries[from]->caller.user;
 
-		for (to = from + 1; to < job->n &&
-		     memcmp(job->entries[to]->caller.user, user,
+		for (to = from + 1; to < look->n &&
+		     memcmp(look->entries[to]->caller.user, user,
 			 UUID_TEXT_SIZE) == 0;
 		     to++)
 			;
-		look_up_some(job, from, to, redis);
+		look_up_some(look, from, to, redis);
 	}
-	work->failed = job->error.kind == ERROR_RETRY;
 }
 
 static void start_job(void *argument);
@@ -194,23 +194,23 @@ retry_later(struct event_rights *rights)
 }
 
 static void
-after_job(struct work_job *work)
+after_look_up(void *owner)
 {
-	struct job *job = (struct job *)(void *)work;
-	struct event_rights *rights = job->rights;
+	struct look_up *look = owner;
+	struct event_rights *rights = look->rights;
 	int64_t now = loop_now_ms(rights->app->loop);
 	size_t i;
 
-	if (job->error.kind == ERROR_RETRY) {
+	if (look->job.error.kind == ERROR_RETRY) {
 		retry_later(rights);
 		return;
 	}
-	for (i = 0; i < job->n; i++) {
-		job->entries[i]->right = job->found[i];
-		job->entries[i]->until_ms = now + rights->fresh_ms;
-		job->entries[i]->is_wanted = false;
+	for (i = 0; i < look->n; i++) {
+		look->entries[i]->right = look->found[i];
+		look->entries[i]->until_ms = now + rights->fresh_ms;
+		look->entries[i]->is_wanted = false;
 	}
-	job->n = 0;
+	look->n = 0;
 	rights->busy = false;
 	rights->changed(rights->argument);
 }
@@ -220,18 +220,18 @@ static void
 start_job(void *argument)
 {
 	struct event_rights *rights = argument;
-	struct job *job = &rights->job;
+	struct look_up *look = &rights->look_up;
 
-	while (job->n < JOB_MAX && rights->wanted != NULL) {
-		job->entries[job->n++] = rights->wanted;
+	while (look->n < JOB_MAX && rights->wanted != NULL) {
+		look->entries[look->n++] = rights->wanted;
 		rights->wanted = rights->wanted->wanted;
 	}
 	if (rights->wanted == NULL)
 		rights->wanted_end = &rights->wanted;
-	job->error = (struct error){ 0 };
-	job->work.work = look_up;
-	job->work.done = after_job;
-	if (work_pool_submit(rights->app->pool, &job->work) != 0)
+	look->job.owner = look;
+	look->job.work = do_look_up;
+	look->job.done = after_look_up;
+	if (work_pool_submit(rights->app->pool, &look->job) != 0)
 		retry_later(rights);
 }
 

@@ -1,6 +1,5 @@
 #include "producer/http/call.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,169 +21,86 @@ http_call_create(struct http_app *app, struct http_request *request)
 	struct http_call *call = memory_zalloc(1, sizeof *call);
 
 	call->app = app;
-	call->request = request;
-	call->route_number = SIZE_MAX;
-	call->pattern = "none";
 	call->arena = arena_create(ARENA_BLOCK);
-	call->started_ms = clock_monotonic_ms();
+	call->asked.request = request;
+	call->asked.head = http_request_head(request);
+	call->asked.route_number = SIZE_MAX;
+	call->asked.pattern = "none";
+	call->asked.started_ms = clock_monotonic_ms();
 	return call;
 }
 
 static void
-destroy(struct http_call *call)
+destroy_call(struct http_call *call)
 {
-	json_destroy(call->document);
-	buffer_finish(&call->body);
+	json_destroy(call->asked.document);
+	buffer_finish(&call->answer.body);
 	arena_destroy(call->arena);
 	free(call);
 }
 
-static struct http_call *
-call_of(struct work_job *job)
+void
+http_call_submit(struct http_call *call)
 {
-	return (struct http_call *)(void *)((char *)job -
-	    offsetof(struct http_call, job));
-}
-
-static void
-do_work(struct work_job *job, struct work_redis *redis)
-{
-	struct http_call *call = call_of(job);
-
-	if (job->late)
-		error_set(&call->error, ERROR_RETRY,
-		    "the request waited too long for Redis");
-	else
-		call->work(call, redis);
-	job->failed = call->error.kind == ERROR_RETRY;
-}
-
-static void
-after_work(struct work_job *job)
-{
-	struct http_call *call = call_of(job);
-
-	call->done(call);
-}
-
-static bool
-ask_round(struct work_job *job, struct work_redis *redis)
-{
-	struct http_call *call = call_of(job);
-
-	return !job->alone && call->error.kind == ERROR_NONE &&
-	    call->rounds->ask(call, redis);
-}
-
-static void
-hear_round(struct work_job *job, struct work_redis *redis)
-{
-	struct http_call *call = call_of(job);
-
-	call->rounds->hear(call, redis);
-	job->failed = call->error.kind == ERROR_RETRY;
-}
-
-static int
-submit(struct http_call *call, call_work_function *work, call_function *done)
-{
-	call->work = work;
-	call->done = done;
-	call->job.work = do_work;
-	call->job.done = after_work;
-	return work_pool_submit(call->app->pool, &call->job);
-}
-
-int
-http_call_try_work(
-    struct http_call *call, call_work_function *work, call_function *done)
-{
-	call->job.rounds = NULL;
-	return submit(call, work, done);
-}
-
-static void
-refuse_work(struct http_call *call)
-{
-	http_call_error(call, API_UNAVAILABLE,
-	    "Redis does not answer, or too many requests wait for it; "
-	    "nothing was done.",
-	    NULL);
+	if (work_pool_submit(call->app->pool, &call->job) != 0)
+		http_call_error(call, API_UNAVAILABLE,
+		    "Redis does not answer, or too many requests wait for it; "
+		    "nothing was done.",
+		    NULL);
 }
 
 void
-http_call_work(
-    struct http_call *call, call_work_function *work, call_function *done)
+http_call_finish(void *argument)
 {
-	call->error = (struct error){ 0 };
-	if (http_call_try_work(call, work, done) != 0)
-		refuse_work(call);
-}
+	struct http_call *call = argument;
+	const struct call_answer *answer = &call->answer;
 
-void
-http_call_work_in_rounds(struct http_call *call,
-    const struct call_rounds *rounds, call_function *done)
-{
-	static const struct work_rounds asking = { ask_round, hear_round };
-
-	call->error = (struct error){ 0 };
-	call->rounds = rounds;
-	call->job.rounds = &asking;
-	if (submit(call, rounds->work, done) != 0)
-		refuse_work(call);
-}
-
-static void
-finish(struct http_call *call)
-{
-	if (call->error.kind != ERROR_NONE)
+	if (call->job.error.kind != ERROR_NONE)
 		http_call_failed(call);
-	else if (call->refused)
-		http_call_error(
-		    call, call->refusal, call->description, call->parameters);
-	else if (call->body.size > 0)
-		http_call_json(call, 200, &call->body);
+	else if (answer->refused)
+		http_call_error(call, answer->refusal, answer->description,
+		    answer->parameters);
+	else if (answer->body.size > 0)
+		http_call_json(call, 200, &answer->body);
 	else
 		http_call_empty(call, 204);
-}
-
-void
-http_call_do(struct http_call *call, call_work_function *work)
-{
-	http_call_work(call, work, finish);
 }
 
 void
 http_call_refuse(struct http_call *call, enum api_error error,
     const char *description, const struct api_parameter *parameters)
 {
+	struct call_answer *answer = &call->answer;
 	size_t n = 0;
 
 	while (parameters != NULL && parameters[n].name != NULL)
 		n++;
-	call->parameters =
-	    arena_zalloc(call->arena, n + 1, sizeof *call->parameters);
+	answer->parameters =
+	    arena_zalloc(call->arena, n + 1, sizeof *answer->parameters);
 	if (n > 0)
-		memcpy(
-		    call->parameters, parameters, n * sizeof *call->parameters);
-	call->refused = true;
-	call->refusal = error;
-	call->description = description;
+		memcpy(answer->parameters, parameters,
+		    n * sizeof *answer->parameters);
+	answer->refused = true;
+	answer->refusal = error;
+	answer->description = description;
 }
 
 struct access
 http_call_access(struct http_call *call, struct work_redis *redis)
 {
 	return (struct access){ .store = &redis->store,
-		.caller = &call->caller,
-		.arena = call->arena };
+		.caller = &call->asked.caller,
+		.arena = call->arena,
+		.roles = redis->roles };
 }
 
 void
 http_call_field(struct http_call *call, const char *name, struct text value)
 {
-	if (call->n_fields < CALL_FIELDS_MAX)
-		call->fields[call->n_fields++] =
+	struct call_answer *answer = &call->answer;
+
+	if (answer->n_fields < CALL_FIELDS_MAX)
+		answer->fields[answer->n_fields++] =
 		    (struct http_field){ text_from(name), value };
 }
 
@@ -192,8 +108,7 @@ http_call_field(struct http_call *call, const char *name, struct text value)
 static void
 add_cors(struct http_call *call)
 {
-	const struct http_head *head = http_request_head(call->request);
-	struct text origin = http_head_get(head, "origin");
+	struct text origin = http_head_get(call->asked.head, "origin");
 	const char *at = call->app->cors_origins;
 	size_t n;
 
@@ -221,19 +136,29 @@ add_vary(struct http_call *call)
 }
 
 static void
-count(struct http_call *call, int status)
+count_answer(struct http_call *call, int status)
 {
-	const struct http_head *head = http_request_head(call->request);
-	double seconds =
-	    (double)(clock_monotonic_ms() - call->started_ms) / 1000.0;
+	const struct call_request *asked = &call->asked;
+	int64_t ms = clock_monotonic_ms() - asked->started_ms;
 
-	http_counters_answer(call->app->counters, call->route_number,
-	    head->method, status, seconds);
+	http_counters_answer(call->app->counters, asked->route_number,
+	    asked->head->method, status, (double)ms / 1000.0);
 	log_event(LOG_DEBUG, "http", "request_answered", "request answered",
-	    LOG_S("route", call->pattern), LOG_T("method", head->method),
-	    LOG_I("status", status),
-	    LOG_I("duration_ms", clock_monotonic_ms() - call->started_ms),
-	    LOG_END);
+	    LOG_S("route", asked->pattern),
+	    LOG_T("method", asked->head->method), LOG_I("status", status),
+	    LOG_I("duration_ms", ms), LOG_END);
+}
+
+/* What all answers have, and the headers that were added. */
+static void
+complete_answer(struct http_call *call, struct http_answer *answer)
+{
+	add_cors(call);
+	add_vary(call);
+	answer->fields = call->answer.fields;
+	answer->n_fields = call->answer.n_fields;
+	answer->close |= call->answer.close;
+	count_answer(call, answer->status);
 }
 
 void
@@ -241,14 +166,9 @@ http_call_answer(struct http_call *call, const struct http_answer *answer)
 {
 	struct http_answer whole = *answer;
 
-	add_cors(call);
-	add_vary(call);
-	whole.fields = call->fields;
-	whole.n_fields = call->n_fields;
-	whole.close |= call->close;
-	count(call, answer->status);
-	http_respond(call->request, &whole);
-	destroy(call);
+	complete_answer(call, &whole);
+	http_respond(call->asked.request, &whole);
+	destroy_call(call);
 }
 
 struct http_stream *
@@ -258,13 +178,10 @@ http_call_stream(struct http_call *call, loop_call *gone, void *argument)
 		.content_type = "text/event-stream" };
 	struct http_stream *stream;
 
-	add_cors(call);
-	add_vary(call);
-	answer.fields = call->fields;
-	answer.n_fields = call->n_fields;
-	count(call, 200);
-	stream = http_stream_start(call->request, &answer, gone, argument);
-	destroy(call);
+	complete_answer(call, &answer);
+	stream =
+	    http_stream_start(call->asked.request, &answer, gone, argument);
+	destroy_call(call);
 	return stream;
 }
 
@@ -297,9 +214,9 @@ log_error(
 	uuid_format(instance, id);
 	log_event(status >= 500 ? LOG_WARN : LOG_DEBUG, "http",
 	    status >= 500 ? "request_failed" : "request_refused",
-	    call->error.kind != ERROR_NONE ? call->error.message
-					   : "request refused",
-	    LOG_S("route", call->pattern),
+	    call->job.error.kind != ERROR_NONE ? call->job.error.message
+					       : "request refused",
+	    LOG_S("route", call->asked.pattern),
 	    LOG_S("error_name", api_error_name(error)),
 	    LOG_T("error_instance_id", ((struct text){ id, sizeof id })),
 	    LOG_END);
@@ -339,7 +256,7 @@ http_call_invalid(struct http_call *call, const char *parameter,
 void
 http_call_failed(struct http_call *call)
 {
-	if (call->error.kind == ERROR_RETRY)
+	if (call->job.error.kind == ERROR_RETRY)
 		http_call_error(call, API_UNAVAILABLE,
 		    "A dependency does not answer; nothing was done.", NULL);
 	else
@@ -360,7 +277,7 @@ is_json(struct text type)
 static bool
 parse_body(struct http_call *call)
 {
-	const struct http_head *head = http_request_head(call->request);
+	const struct http_head *head = call->asked.head;
 	struct text type = http_head_get(head, "content-type");
 	struct error err = { 0 };
 
@@ -375,27 +292,21 @@ parse_body(struct http_call *call)
 		http_call_error(call, API_MEDIA_TYPE, NULL, parameters);
 		return false;
 	}
-	call->document =
-	    json_parse(http_request_body(call->request), JSON_DEPTH_MAX, &err);
-	if (call->document != NULL)
+	call->asked.document = json_parse(
+	    http_request_body(call->asked.request), JSON_DEPTH_MAX, &err);
+	if (call->asked.document != NULL)
 		return true;
 	http_call_invalid(call, "body", err.message, TEXT_NONE);
 	return false;
 }
 
-const struct json *
-http_call_body(struct http_call *call)
+bool
+http_call_takes_body(struct http_call *call)
 {
-	const struct json *root;
-
-	if (http_request_body(call->request).size == 0) {
-		http_call_error(call, API_MISSING_POST_BODY, NULL, NULL);
-		return NULL;
-	}
-	if (!parse_body(call))
-		return NULL;
-	root = json_root(call->document);
-	return root;
+	if (http_request_body(call->asked.request).size > 0)
+		return parse_body(call);
+	http_call_error(call, API_MISSING_POST_BODY, NULL, NULL);
+	return false;
 }
 
 bool
@@ -403,11 +314,11 @@ http_call_takes_no_body(struct http_call *call)
 {
 	const struct json *root;
 
-	if (http_request_body(call->request).size == 0)
+	if (http_request_body(call->asked.request).size == 0)
 		return true;
 	if (!parse_body(call))
 		return false;
-	root = json_root(call->document);
+	root = json_root(call->asked.document);
 	if (json_type_of(root) == JSON_TYPE_NULL ||
 	    (json_type_of(root) == JSON_TYPE_OBJECT && json_size(root) == 0))
 		return true;

@@ -3,9 +3,9 @@
 #include <stdint.h>
 
 #include "common/base/log.h"
+#include "producer/base/error.h"
 #include "producer/base/metrics.h"
 #include "producer/http/app.h"
-#include "producer/http/error.h"
 
 static const struct {
 	int status;

@@ -12,7 +12,8 @@
 #include "producer/runs/build_event.h"
 
 #define THREADS_MAX 16
-#define BATCH_MAX 256 /* jobs that share their rounds */
+#define BATCH_MAX 256 /* jobs that share their round trips */
+#define WAIT_MS 1000  /* in the queue; then a job is late */
 #define TRY_MS 250    /* between tries while Redis does not answer */
 #define PLANNER_CACHE ((size_t)4 * 1024 * 1024) /* bytes, of each thread */
 
@@ -32,8 +33,8 @@ struct worker {
 struct work_pool {
 	struct loop *loop;
 	pthread_mutex_t lock; /* of what follows */
-	pthread_cond_t filled, filled_rounds;
-	struct job_list jobs, rounds; /* by one, many at a time */
+	pthread_cond_t filled, filled_shared;
+	struct job_list jobs, shared; /* taken one, and many at a time */
 	size_t queue_max;
 	bool ending;
 	bool down;         /* as we were told */
@@ -64,7 +65,17 @@ list_take(struct job_list *list)
 	return job;
 }
 
-/* Waits for jobs, then takes up to `max`; none: the end. */
+static bool
+shares_rounds(const struct worker *worker)
+{
+	return worker->queue == &worker->pool->shared;
+}
+
+/*
+ * Waits for jobs, then takes up to `max`; none: the end.  One that has waited
+ * for long is told so instead of trying: Redis hangs, and if each tried, each
+ * would wait for all before it.
+ */
 static struct job_list
 take_jobs(struct worker *worker, size_t max)
 {
@@ -74,15 +85,17 @@ take_jobs(struct worker *worker, size_t max)
 
 	pthread_mutex_lock(&pool->lock);
 	while (queue->n == 0 && !pool->ending)
-		pthread_cond_wait(queue == &pool->rounds ? &pool->filled_rounds
-							 : &pool->filled,
+		pthread_cond_wait(shares_rounds(worker) ? &pool->filled_shared
+							: &pool->filled,
 		    &pool->lock);
 	now = clock_monotonic_ms();
 	while (queue->n > 0 && taken.n < max) {
 		struct work_job *job = list_take(queue);
 
-		job->late = now - job->since_ms > WORK_WAIT_MS;
-		job->failed = job->alone = false;
+		job->late = now - job->since_ms > WAIT_MS;
+		if (job->late)
+			error_set(&job->error, ERROR_RETRY,
+			    "the request waited too long for Redis");
 		list_add(&taken, job);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -97,7 +110,7 @@ finish_jobs(void *argument)
 
 	for (; job != NULL; job = next) {
 		next = job->next;
-		job->done(job);
+		job->done(job->owner);
 	}
 }
 
@@ -108,7 +121,10 @@ is_redis_away(const struct worker *worker)
 	    redis_is_away(worker->redis.runs);
 }
 
-/* Whether Redis answers is seen by who asks it. */
+/*
+ * Whether Redis answers is seen by who asks it.  A job's failure alone says
+ * little (there may be no catalogue): the connection must be away as well.
+ */
 static void
 note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 {
@@ -117,7 +133,7 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 	bool failed = false, tried = false;
 
 	for (job = jobs->first; job != NULL; job = job->next) {
-		failed |= job->failed;
+		failed |= job->error.kind == ERROR_RETRY;
 		tried |= !job->late;
 	}
 	failed = failed && is_redis_away(worker);
@@ -132,7 +148,7 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 		metric_add(pool->counters->errors, 1);
 }
 
-/* One round for all that have something to ask; false: nobody has. */
+/* One round trip for all that have something to ask; false: nobody has. */
 static bool
 make_round(struct worker *worker, struct work_job **asking, size_t *n)
 {
@@ -140,86 +156,69 @@ make_round(struct worker *worker, struct work_job **asking, size_t *n)
 	struct error ignored;
 	size_t i, left = 0;
 
+	/* While no answer is awaited; what fails here fails in `hear`, too. */
+	if (redis_is_connected(redis->runs))
+		run_view_load(&redis->view, &ignored);
 	for (i = 0; i < *n; i++)
-		if (asking[i]->rounds->ask(asking[i], redis))
+		if (asking[i]->error.kind == ERROR_NONE &&
+		    asking[i]->ask(asking[i]->owner, redis))
 			asking[left++] = asking[i];
 	*n = left;
-	/* Both are under way before either is waited for; a failure is heard.
-	 */
+	/* Both are under way before either is waited for. */
 	redis_send(redis->schedules, &ignored);
 	redis_send(redis->runs, &ignored);
 	for (i = 0; i < left; i++)
-		asking[i]->rounds->hear(asking[i], redis);
+		asking[i]->hear(asking[i]->owner, redis);
 	return left > 0;
 }
 
-/* Without a connection `work` says what is wrong. */
-static bool
-may_ask(struct worker *worker, const struct work_job *job)
-{
-	struct error ignored;
-
-	return !job->late &&
-	    redis_connect(worker->redis.schedules, &ignored) == 0 &&
-	    redis_connect(worker->redis.runs, &ignored) == 0 &&
-	    run_view_load(&worker->redis.view, &ignored) == 0;
-}
-
-/* Once Redis has not answered one, the others needn't wait for that as well. */
+/*
+ * Without schedules there is nothing to ask.  Without the view there is: who
+ * may not have it hears that, and not that the view is away.
+ */
 static void
-work_alone(struct worker *worker, struct job_list *jobs)
-{
-	struct work_job *job;
-	bool away = false;
-
-	for (job = jobs->first; job != NULL; job = job->next) {
-		if (!job->alone)
-			continue;
-		job->late |= away;
-		job->work(job, &worker->redis);
-		away |= job->failed && is_redis_away(worker);
-	}
-}
-
-static void
-work_in_rounds(struct worker *worker, struct job_list *jobs)
+share_rounds(struct worker *worker, struct job_list *jobs)
 {
 	struct work_job *asking[BATCH_MAX], *job;
-	bool may = may_ask(worker, jobs->first);
-	size_t n = 0;
+	struct error away, ignored;
+	size_t n = 0, i;
 
-	for (job = jobs->first; job != NULL; job = job->next) {
-		job->alone = !may || job->late;
-		if (!job->alone)
+	for (job = jobs->first; job != NULL; job = job->next)
+		if (!job->late)
 			asking[n++] = job;
+	if (n == 0)
+		return;
+	if (redis_connect(worker->redis.schedules, &away) != 0) {
+		for (i = 0; i < n; i++)
+			asking[i]->error = away;
+		return;
 	}
+	redis_connect(worker->redis.runs, &ignored);
 	while (make_round(worker, asking, &n))
 		;
-	work_alone(worker, jobs);
 }
 
 static void *
-run(void *argument)
+run_worker(void *argument)
 {
 	struct worker *worker = argument;
-	struct work_pool *pool = worker->pool;
-	bool rounds = worker->queue == &pool->rounds;
+	size_t max = shares_rounds(worker) ? BATCH_MAX : 1;
 	struct job_list jobs;
 	sigset_t all;
 
 	sigfillset(&all); /* signals are the main thread's */
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	while ((jobs = take_jobs(worker, rounds ? BATCH_MAX : 1)).n > 0) {
+	while ((jobs = take_jobs(worker, max)).n > 0) {
 		int64_t started_ms = clock_monotonic_ms();
 
 		redis_drop_closed(worker->redis.schedules);
 		redis_drop_closed(worker->redis.runs);
-		if (rounds)
-			work_in_rounds(worker, &jobs);
-		else
-			jobs.first->work(jobs.first, &worker->redis);
+		if (shares_rounds(worker))
+			share_rounds(worker, &jobs);
+		else if (!jobs.first->late)
+			jobs.first->work(jobs.first->owner, &worker->redis);
 		note_end(worker, &jobs, started_ms);
-		loop_post(pool->loop, finish_jobs, jobs.first);
+		loop_post(worker->pool->loop, finish_jobs, jobs.first);
 	}
 	return NULL;
 }
@@ -231,9 +230,8 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	struct worker *worker = &pool->workers[pool->n_workers++];
 
 	worker->pool = pool;
-	worker->queue = pool->n_workers == 1 ? &pool->rounds : &pool->jobs;
-	if (worker->queue == &pool->rounds)
-		worker->redis.roles = role_cache_create();
+	worker->queue = pool->n_workers == 1 ? &pool->shared : &pool->jobs;
+	worker->redis.roles = role_cache_create();
 	worker->redis.schedules = redis_create(&settings->schedules, err);
 	if (worker->redis.schedules == NULL)
 		return -1;
@@ -249,7 +247,7 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	worker->redis.builds = build_reader_create(settings->config, err);
 	if (worker->redis.builds == NULL)
 		return -1;
-	if (pthread_create(&worker->thread, NULL, run, worker) != 0)
+	if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
 		return error_fatal(err, 71, "no thread for Redis");
 	worker->started = true;
 	return 0;
@@ -266,7 +264,7 @@ work_pool_create(const struct work_pool_settings *settings, struct error *err)
 	pool->counters = settings->counters;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->filled, NULL);
-	pthread_cond_init(&pool->filled_rounds, NULL);
+	pthread_cond_init(&pool->filled_shared, NULL);
 	for (i = 0; i <= settings->n_threads && i <= THREADS_MAX; i++)
 		if (start_worker(pool, settings, err) != 0) {
 			work_pool_destroy(pool);
@@ -280,7 +278,7 @@ static bool
 is_open(struct work_pool *pool, int64_t now)
 {
 	if (pool->ending || pool->down ||
-	    pool->jobs.n + pool->rounds.n >= pool->queue_max)
+	    pool->jobs.n + pool->shared.n >= pool->queue_max)
 		return false;
 	if (!pool->failed)
 		return true;
@@ -293,15 +291,16 @@ is_open(struct work_pool *pool, int64_t now)
 int
 work_pool_submit(struct work_pool *pool, struct work_job *job)
 {
-	bool rounds = job->rounds != NULL;
+	bool shares = job->ask != NULL;
 	int rc = -1;
 
+	job->error.kind = ERROR_NONE;
 	job->since_ms = clock_monotonic_ms();
 	pthread_mutex_lock(&pool->lock);
 	if (is_open(pool, job->since_ms)) {
-		list_add(rounds ? &pool->rounds : &pool->jobs, job);
+		list_add(shares ? &pool->shared : &pool->jobs, job);
 		pthread_cond_signal(
-		    rounds ? &pool->filled_rounds : &pool->filled);
+		    shares ? &pool->filled_shared : &pool->filled);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -326,7 +325,7 @@ work_pool_stop(struct work_pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->filled);
-	pthread_cond_broadcast(&pool->filled_rounds);
+	pthread_cond_broadcast(&pool->filled_shared);
 	pthread_mutex_unlock(&pool->lock);
 	for (i = 0; i < pool->n_workers; i++) {
 		if (pool->workers[i].started)
@@ -353,7 +352,7 @@ work_pool_destroy(struct work_pool *pool)
 		redis_destroy(redis->runs);
 	}
 	pthread_cond_destroy(&pool->filled);
-	pthread_cond_destroy(&pool->filled_rounds);
+	pthread_cond_destroy(&pool->filled_shared);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 }

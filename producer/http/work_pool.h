@@ -16,20 +16,22 @@
 /*
  * The adapter's way to Redis.  hiredis blocks and the event loop must not, so a
  * few threads, each with connections of its own, take jobs from one queue; a
- * job's end comes back to the loop.  A job is a function that may block for the
- * command time-out; what it works on is its own until then.
+ * job's end comes back to the loop.
  *
  *     loop: handler -> work_pool_submit ... done -> answer
  *                           │                 ^
  *     thread:               └─> work(redis) ──┘ loop_post
+ *
+ * Small questions that many jobs have at once are asked together: one more
+ * thread takes all such jobs that have come by then, lets each queue its
+ * commands, sends them as one round trip, and lets each hear its answers.
  */
 struct work_pool;
 struct live_plan;
 struct build_reader;
 struct role_cache;
-struct work_job;
 
-/* What a job gets: the thread's connections, connected when used. */
+/* What a job gets: its thread's connections. */
 struct work_redis {
 	struct redis *schedules; /* redis.url: schedules, catalogue, rights */
 	struct redis *runs;      /* view.redis.url; often the same server */
@@ -37,44 +39,40 @@ struct work_redis {
 	struct schedule_store store; /* on `schedules` */
 	struct live_plan *planner;   /* on `schedules` */
 	struct build_reader *builds;
-	struct role_cache *roles; /* of the thread that works in rounds */
+	struct role_cache *roles;
 };
 
 /*
- * Small questions that many jobs have at once: one thread asks for all of them
- * together, so a round of Redis is shared by whatever has come by then.  Both
- * functions run on that thread, in turns, until `ask` has nothing more.
+ * A job: either `work`, or `ask` and `hear`.  From the submit to `done` the
+ * owner is the job's alone.
  */
-struct work_rounds {
-	/* Queues commands, receives nothing.  False: the job is done. */
-	bool (*ask)(struct work_job *job, struct work_redis *redis);
-	/* Receives the answers to exactly these commands. */
-	void (*hear)(struct work_job *job, struct work_redis *redis);
-};
-
 struct work_job {
-	/* NULL: `work` does it all; else only what has set `alone`. */
-	const struct work_rounds *rounds;
-	bool alone; /* by `ask` or `hear`: `work` is to do it anew, by itself */
-	/* On a pool thread.  What failed is kept by the job itself. */
-	void (*work)(struct work_job *job, struct work_redis *redis);
-	/* On the loop's thread, afterwards. */
-	void (*done)(struct work_job *job);
+	void *owner; /* what all slots take */
+	/* All of it, blocking for as long as Redis takes. */
+	void (*work)(void *owner, struct work_redis *redis);
 	/*
-	 * It has waited too long, since Redis hangs: `work` is to say so at
-	 * once instead of trying, or all would wait for all.
+	 * Queues commands on connections of `redis`, receives nothing.  False:
+	 * the job is done.  Else `hear` receives the answers to exactly these
+	 * commands, and it goes on, until there is nothing to ask or an error.
 	 */
+	bool (*ask)(void *owner, struct work_redis *redis);
+	void (*hear)(void *owner, struct work_redis *redis);
+	loop_call *done; /* on the loop's thread, afterwards */
+	/*
+	 * Set by the slots, or by the pool instead of calling them; ERROR_RETRY
+	 * is what Redis is to blame for.
+	 */
+	struct error error;
+	/* The pool's: */
 	bool late;
-	bool failed;           /* out: `work` had no answer from Redis */
-	int64_t since_ms;      /* the pool's */
-	struct work_job *next; /* the pool's */
+	int64_t since_ms;
+	struct work_job *next;
 };
-#define WORK_WAIT_MS 1000 /* in the queue; then it is late */
 
 struct work_pool_settings {
 	struct loop *loop;
 	const struct config *config; /* borrowed */
-	size_t n_threads; /* for jobs without rounds; one more does those */
+	size_t n_threads; /* for jobs by `work`; one more does the others */
 	size_t queue_max; /* jobs that wait; over it submit refuses */
 	struct redis_settings schedules, runs;
 	const struct keyspace *keyspace; /* borrowed */
@@ -87,9 +85,9 @@ struct work_pool *work_pool_create(
     const struct work_pool_settings *settings, struct error *err);
 
 /*
- * Hands a job over; on the loop's thread.  -1: the queue is full or Redis is
- * known to be away; nothing will happen.  After a failure one job at a time is
- * let through to try.
+ * Hands a job over, its error cleared; on the loop's thread.  -1: the queue is
+ * full or Redis is known to be away; nothing will happen.  After a failure one
+ * job at a time is let through to try.
  */
 int work_pool_submit(struct work_pool *pool, struct work_job *job);
 
@@ -98,9 +96,9 @@ void work_pool_tell(struct work_pool *pool, bool redis_is_up);
 
 /*
  * Does what is queued, then ends the threads; from then on nothing is taken.
- * Jobs' ends are left on the loop.  NULL is fine.
+ * Jobs' ends are left on the loop.  Blocks; NULL is fine.
  */
 void work_pool_stop(struct work_pool *pool);
-void work_pool_destroy(struct work_pool *pool);
+void work_pool_destroy(struct work_pool *pool); /* stops it; NULL is fine */
 
 #endif

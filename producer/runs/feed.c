@@ -269,13 +269,14 @@ read_record(struct result_feed *feed, const struct kafka_record *record)
 }
 
 static void
-post_records(
-    struct result_feed *feed, const struct kafka_record *records, size_t n)
+post_records(struct result_feed *feed, const struct kafka_record *records,
+    size_t n, bool in_view)
 {
 	struct post *post = make_post(feed);
 	struct result_event **last = &post->news.events;
 	size_t i;
 
+	post->news.in_view = in_view;
 	for (i = 0; i < n; i++) {
 		struct result_event *event = read_record(feed, &records[i]);
 
@@ -291,7 +292,7 @@ post_records(
 }
 
 /* Until the view holds them too, as far as one can wait for that. */
-static void
+static bool
 follow_fold(
     struct result_feed *feed, const struct kafka_record *records, size_t n)
 {
@@ -307,7 +308,7 @@ follow_fold(
 		places[j] = (struct fold_position){ feed->topic,
 			records[i].partition, records[i].offset + 1 };
 	}
-	view_follow_wait(feed->follow, places, n_places);
+	return view_follow_wait(feed->follow, places, n_places);
 }
 
 static void
@@ -317,6 +318,7 @@ read_once(struct result_feed *feed)
 	struct error err = { 0 };
 	int n = kafka_consumer_poll(
 	    feed->consumer, records, RECORDS, POLL_MS, &err);
+	bool in_view = false;
 
 	if (n < 0 && err.kind == ERROR_FATAL) {
 		log_event(
@@ -328,9 +330,9 @@ read_once(struct result_feed *feed)
 	if (feed->lost)
 		post_restart(feed);
 	if (n > 0)
-		follow_fold(feed, records, (size_t)n);
+		in_view = follow_fold(feed, records, (size_t)n);
 	if (n > 0 || feed->passed)
-		post_records(feed, records, n > 0 ? (size_t)n : 0);
+		post_records(feed, records, n > 0 ? (size_t)n : 0, in_view);
 	feed->passed = false;
 	if (n > 0)
 		kafka_records_release(records, (size_t)n);

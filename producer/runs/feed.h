@@ -30,6 +30,7 @@ struct feed_news {
 	/* It has caught up with what the topic held when it was opened. */
 	bool ready;
 	struct result_event *events; /* a list; whoever hears owns it */
+	bool in_view; /* the fold has these events, so all replicas do */
 };
 
 struct result_feed_settings {

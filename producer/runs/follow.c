@@ -62,7 +62,7 @@ look(struct view_follow *follow, const struct fold_position *places, size_t n,
 	return rc;
 }
 
-void
+bool
 view_follow_wait(
     struct view_follow *follow, const struct fold_position *places, size_t n)
 {
@@ -72,7 +72,7 @@ view_follow_wait(
 	int rc;
 
 	if (n == 0 || started_ms < follow->again_ms)
-		return;
+		return n == 0;
 	while ((rc = look(follow, places, n, &ignored)) == 0 &&
 	    clock_monotonic_ms() - started_ms < WAIT_MS) {
 		nanosleep(&(struct timespec){ 0, pause_ms * 1000000 }, NULL);
@@ -81,4 +81,5 @@ view_follow_wait(
 	}
 	if (rc != 1)
 		follow->again_ms = clock_monotonic_ms() + GIVEN_UP_MS;
+	return rc == 1;
 }

@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_RUNS_FOLLOW_H
 #define SCHEDRUN_PRODUCER_RUNS_FOLLOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/error.h"
@@ -21,11 +22,12 @@ struct view_follow *view_follow_create(const struct config *config,
 void view_follow_destroy(struct view_follow *follow); /* NULL is fine */
 
 /*
- * Returns when these places have been folded: usually after a millisecond or
- * two.  When Redis doesn't answer or the fold is behind it gives up after a
- * second, and doesn't try again for five: news that is late helps nobody.
+ * Returns true when these places have been folded: usually after a millisecond
+ * or two.  When Redis doesn't answer or the fold is behind it gives up after a
+ * second (false), and doesn't try again for five: news that is late helps
+ * nobody.
  */
-void view_follow_wait(
+bool view_follow_wait(
     struct view_follow *follow, const struct fold_position *places, size_t n);
 
 #endif

@@ -178,23 +178,6 @@ take_pending(const struct redis_reply *reply, struct arena *arena, bool *stored,
 }
 
 int
-run_view_store_pending(struct run_view *view, const struct schedule_run *record,
-    struct arena *arena, bool *stored, struct schedule_run *existing,
-    struct error *err)
-{
-	struct pending_question asked = pending_question(view, record, arena);
-	struct redis_reply *reply = run_view_script(
-	    view, &view->pending, asked.keys, 2, asked.args, 3, err);
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = take_pending(reply, arena, stored, existing, err);
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-int
 run_view_load(struct run_view *view, struct error *err)
 {
 	return view->pending.sha1[0] != '\0'
@@ -221,9 +204,11 @@ run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
 
 	if (reply == NULL)
 		return -1;
-	if (redis_reply_is_noscript(reply))
+	if (redis_reply_is_noscript(reply)) {
+		view->pending.sha1[0] = '\0';
 		rc = 0;
-	else if (redis_reply_error(view->redis, reply, "run view", err) == 0 &&
+	} else if (redis_reply_error(view->redis, reply, "run view", err) ==
+		0 &&
 	    take_pending(reply, arena, stored, existing, err) == 0)
 		rc = 1;
 	redis_reply_destroy(reply);

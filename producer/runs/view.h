@@ -29,16 +29,10 @@ void run_view_init(struct run_view *view, struct redis *redis,
 
 /*
  * Stores a pending run, unless the run is there: then `*stored` is false and
- * `existing` is what is there, in `arena`.
- */
-int run_view_store_pending(struct run_view *view,
-    const struct schedule_run *record, struct arena *arena, bool *stored,
-    struct schedule_run *existing, struct error *err);
-
-/*
- * The same in two steps, for many at once: run_view_load before, on a connected
- * Redis with no answer outstanding; then queue all, then hear all.  0:
- * NOSCRIPT, nothing was done; 1: done.
+ * `existing` is what is there, in `arena`.  In two steps, for many at once:
+ * run_view_load before, on a connected Redis with no answer outstanding; then
+ * queue all, then hear all.  1: done; 0: the server has forgotten the script
+ * and nothing was done, so load and ask again.
  */
 int run_view_load(struct run_view *view, struct error *err);
 void run_view_ask_pending(struct run_view *view,

@@ -116,13 +116,14 @@ find_run(struct run_waiter *waiter, const struct uuid *run)
 }
 
 void
-run_waiters_tell(struct run_waiters *waiters, const struct schedule_run *record)
+run_waiters_tell(struct run_waiters *waiters, const struct schedule_run *record,
+    bool in_view)
 {
 	struct run_waiter **slot = slot_of(waiters, &record->id), *waiter;
 
 	while ((waiter = find_run(*slot, &record->id)) != NULL) {
 		run_waiters_remove(waiters, waiter);
-		waiter->found(waiter, record);
+		waiter->found(waiter, record, in_view);
 	}
 }
 

@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_RUNS_WAITERS_H
 #define SCHEDRUN_PRODUCER_RUNS_WAITERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/crypto/rid.h"
@@ -16,9 +17,12 @@ struct run_waiters;
 struct run_waiter { /* the owner's memory while it waits */
 	struct uuid run;
 	int64_t until_ms; /* monotonic */
-	/* The result came.  The waiter has left the table. */
-	void (*found)(
-	    struct run_waiter *waiter, const struct schedule_run *record);
+	/*
+	 * The result came, and the view has it or not.  The waiter has left the
+	 * table; the record is the caller's.
+	 */
+	void (*found)(struct run_waiter *waiter,
+	    const struct schedule_run *record, bool in_view);
 	/* Time is up, or the table ends.  The waiter has left the table. */
 	void (*expired)(struct run_waiter *waiter);
 	struct run_waiter *next, **slot; /* the table's; slot NULL: not in it */
@@ -32,9 +36,9 @@ void run_waiters_add(struct run_waiters *waiters, struct run_waiter *waiter);
 void run_waiters_remove(struct run_waiters *waiters, struct run_waiter *waiter);
 size_t run_waiters_count(const struct run_waiters *waiters);
 
-/* A result has come: its waiters hear of it. */
-void run_waiters_tell(
-    struct run_waiters *waiters, const struct schedule_run *record);
+/* A result has come: its waiters hear of it, from within. */
+void run_waiters_tell(struct run_waiters *waiters,
+    const struct schedule_run *record, bool in_view);
 
 /* All waiters expire now: the process drains. */
 void run_waiters_release(struct run_waiters *waiters);

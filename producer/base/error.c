@@ -1,4 +1,4 @@
-#include "producer/http/error.h"
+#include "producer/base/error.h"
 
 #include "common/json/write.h"
 

@@ -1,5 +1,5 @@
-#ifndef SCHEDRUN_PRODUCER_HTTP_ERROR_H
-#define SCHEDRUN_PRODUCER_HTTP_ERROR_H
+#ifndef SCHEDRUN_PRODUCER_BASE_ERROR_H
+#define SCHEDRUN_PRODUCER_BASE_ERROR_H
 
 #include <stddef.h>
 #include <stdint.h>
