@@ -22,80 +22,90 @@ put_text(struct buffer *out, const char *name, struct text text)
 }
 
 static void
-put_branches(struct buffer *out, const struct build_head *head)
+put_rid(struct buffer *out, struct text prefix, const struct uuid *id)
+{
+	char rid[RID_SIZE_MAX];
+
+	json_put_text(out, (struct text){ rid, rid_format(prefix, id, rid) });
+}
+
+static void
+put_branches(struct buffer *out, const struct schedule_version *version)
 {
 	size_t i;
 
-	put_text(out, "branchName", head->branch);
+	put_text(out, "branchName", version->branch_name);
 	json_name(out, "fallbackBranches");
 	json_open(out, '[');
-	for (i = 0; i < head->fallback_branches.n; i++)
-		json_put_text(out, head->fallback_branches.at[i]);
+	for (i = 0; i < version->fallback_branches.n; i++)
+		json_put_text(out, version->fallback_branches.at[i]);
 	json_close(out, ']');
 }
 
 static void
-put_jobs(struct buffer *out, const struct build_requested *build)
+put_jobs(struct buffer *out, const struct build_requested *event)
 {
 	size_t i;
 
 	json_name(out, "jobRids");
 	json_open(out, '[');
-	for (i = 0; i < build->n_jobs; i++)
-		json_put_text(out, build->jobs[i].head.job_rid);
+	for (i = 0; i < event->build.n_jobs; i++)
+		put_rid(out, TEXT(RID_JOB_PREFIX), &event->job_ids[i]);
 	json_close(out, ']');
 }
 
 /* Clients demand a duration: without a policy it is none at all. */
 static void
-put_retries(struct buffer *out, const struct build_head *head)
+put_retries(struct buffer *out, const struct build *build)
 {
-	bool given = head->retry_backoff.unit.at != NULL;
+	const struct duration *backoff = &build->version->retry_backoff;
+	bool given = backoff->unit.at != NULL;
 
 	json_name(out, "retryCount");
-	json_put_integer(out, head->retry_count);
+	json_put_integer(out, build->retry_count);
 	json_name(out, "retryBackoffDuration");
 	json_open(out, '{');
 	json_name(out, "value");
-	json_put_integer(out, given ? head->retry_backoff.value : 0);
-	put_text(
-	    out, "unit", given ? head->retry_backoff.unit : TEXT("SECONDS"));
+	json_put_integer(out, given ? backoff->value : 0);
+	put_text(out, "unit", given ? backoff->unit : TEXT("SECONDS"));
 	json_close(out, '}');
 }
 
 static void
-put_build(struct buffer *out, const struct build_requested *build,
+put_build(struct buffer *out, const struct build_requested *event,
     struct text created_by, struct text state)
 {
+	const struct schedule_version *version = event->build.version;
 	char time[CLOCK_TEXT_SIZE];
 
-	clock_format(build->head.created_time_ms, time);
+	clock_format(event->run.created_time_ms, time);
 	json_open(out, '{');
-	put_text(out, "rid", build->head.build_rid);
-	put_branches(out, &build->head);
+	json_name(out, "rid");
+	put_rid(out, TEXT(RID_BUILD_PREFIX), &event->run.build_id);
+	put_branches(out, version);
 	put_text(out, "createdTime", (struct text){ time, sizeof time });
 	put_text(out, "createdBy", created_by);
-	put_jobs(out, build);
-	put_retries(out, &build->head);
+	put_jobs(out, event);
+	put_retries(out, &event->build);
 	json_name(out, "abortOnFailure");
-	json_put_bool(out, build->head.abort_on_failure);
+	json_put_bool(out, version->abort_on_failure);
 	put_text(out, "status", state.at != NULL ? state : TEXT("RUNNING"));
-	put_text(out, "scheduleRid", build->head.schedule_rid);
+	put_text(out, "scheduleRid", event->run.schedule_rid);
 	json_close(out, '}');
 }
 
 /* Nobody asked for an automatic run: its build is by the version's creator. */
 static int
 find_creator(
-    struct look *look, const struct build_head *head, struct text *creator)
+    struct look *look, const struct schedule_run *run, struct text *creator)
 {
 	struct version_access version;
 
-	*creator = head->created_by;
+	*creator = run->created_by;
 	if (creator->at != NULL)
 		return 0;
 	*creator = TEXT("00000000-0000-0000-0000-000000000000");
-	if (access_read_version(&look->access, head->schedule_version_rid,
+	if (access_read_version(&look->access, run->schedule_version_rid,
 		&version, &look->call->job.error) != 0)
 		return -1;
 	if (version.json.at != NULL)
@@ -121,7 +131,7 @@ find_build(struct look *look, struct text rid, struct build_record *record,
 		return found;
 	if (build_reader_read(look->redis->builds, record->event, &id,
 		look->access.arena, build, err) != 0 ||
-	    access_read(&look->access, &build->head.schedule_rid, 1, false,
+	    access_read(&look->access, &build->run.schedule_rid, 1, false,
 		&schedule, err) != 0)
 		return -1;
 	return schedule.exists && schedule.right != RIGHT_NONE;
@@ -138,7 +148,7 @@ write_build(struct look *look, struct text rid, bool named)
 
 	if (found != 1)
 		return found;
-	if (find_creator(look, &build.head, &creator) != 0)
+	if (find_creator(look, &build.run, &creator) != 0)
 		return -1;
 	if (named)
 		json_name_text(&look->call->answer.body, rid);

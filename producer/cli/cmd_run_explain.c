@@ -3,7 +3,6 @@
 #include "common/base/clock.h"
 #include "common/config/usage.h"
 #include "producer/cli/command.h"
-#include "producer/dryrun/outcome.h"
 #include "producer/dryrun/view.h"
 #include "producer/runs/build_event.h"
 #include "producer/runs/view.h"
@@ -109,14 +108,17 @@ say_without_jobs(const struct explain *explain)
 static int
 explain_run(struct explain *explain)
 {
-	struct outcome outcome;
+	struct outcome outcome = { .run = explain->run };
 	struct error err = { 0 };
 	int build = read_build(explain, &err);
 
 	if (build < 0)
 		return command_fail(explain->command, &err);
-	outcome = run_outcome(
-	    &explain->run, build > 0 ? &explain->build : NULL, explain->arena);
+	if (build > 0)
+		outcome.build = explain->build.build;
+	/* Told by the feed, and not folded since. */
+	if (outcome.run.why.cause.at == NULL)
+		outcome.run.why.cause = TEXT("unknown");
 	if (build == 0 && explain->run.state == RUN_SUBMITTED)
 		say_without_jobs(explain);
 	else

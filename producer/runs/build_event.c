@@ -11,42 +11,34 @@
 #define EVENT_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
 static int
-check_job(const struct build_requested *build, const struct build_job *job,
-    struct error *err)
+check_job(const struct build *build, size_t i, struct error *err)
 {
-	struct uuid id;
-	size_t i;
+	const struct job *job = &build->jobs[i];
+	size_t k;
 
-	if (!rid_parse(job->head.job_rid, TEXT(RID_JOB_PREFIX), &id))
-		return error_set(err, ERROR_INPUT, "\"%.*s\" is no job's RID",
-		    TEXT_ARG(job->head.job_rid));
-	if (job->n_outputs == 0)
-		return error_set(err, ERROR_INPUT, "job %.*s has no output",
-		    TEXT_ARG(job->head.job_rid));
-	for (i = 0; i < job->n_inputs; i++)
-		if (job->inputs[i].job < -1 ||
-		    (job->inputs[i].job >= 0 &&
-			(size_t)job->inputs[i].job >= build->n_jobs))
+	if (job->spec->n_outputs == 0)
+		return error_set(
+		    err, ERROR_INPUT, "its job %zu has no output", i);
+	for (k = 0; k < job->spec->n_inputs; k++)
+		if (job->inputs[k].job < -1 ||
+		    (job->inputs[k].job >= 0 &&
+			(size_t)job->inputs[k].job >= build->n_jobs))
 			return error_set(err, ERROR_INPUT,
-			    "job %.*s reads from job %d of %zu",
-			    TEXT_ARG(job->head.job_rid),
-			    (int)job->inputs[i].job, build->n_jobs);
+			    "its job %zu reads from job %d of %zu", i,
+			    (int)job->inputs[k].job, build->n_jobs);
 	return 0;
 }
 
 static int
-check(const struct build_requested *build, const struct uuid *id,
+check(const struct build_requested *event, const struct uuid *id,
     struct error *err)
 {
-	struct uuid own;
 	size_t i;
 
-	if (!rid_parse(build->head.build_rid, TEXT(RID_BUILD_PREFIX), &own) ||
-	    memcmp(own.bytes, id->bytes, sizeof own.bytes) != 0)
-		return error_set(err, ERROR_INPUT, "it is of %.*s",
-		    TEXT_ARG(build->head.build_rid));
-	for (i = 0; i < build->n_jobs; i++)
-		if (check_job(build, &build->jobs[i], err) != 0)
+	if (memcmp(&event->run.build_id, id, sizeof *id) != 0)
+		return error_set(err, ERROR_INPUT, "it is of another build");
+	for (i = 0; i < event->build.n_jobs; i++)
+		if (check_job(&event->build, i, err) != 0)
 			return -1;
 	return 0;
 }

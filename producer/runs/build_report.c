@@ -25,14 +25,14 @@ static struct redis_script mark_build = {
 
 /* One output of the build, with its place in the list of changes. */
 struct output {
-	const struct build_job *job;
-	const struct build_output *output;
-	struct uuid job_id;
+	struct text rid;
+	const struct text *parent; /* of its new branch; NULL: it has one */
+	size_t job;
 };
 
 struct work {
 	struct build_report *report;
-	const struct build_requested *build;
+	const struct build_requested *event;
 	struct output *outputs; /* ascending by RID */
 	struct branch_view view;
 };
@@ -84,54 +84,44 @@ transaction_of(struct arena *arena, const struct uuid *job, struct text output)
 		rid_format(TEXT(RID_TRANSACTION_PREFIX), &id, rid) };
 }
 
-/* build_event_read has seen that it is one. */
-static struct uuid
-id_of(const struct build_job *job)
-{
-	struct uuid id = { { 0 } };
-
-	rid_parse(job->head.job_rid, TEXT(RID_JOB_PREFIX), &id);
-	return id;
-}
-
 static int
 compare_outputs(const void *a, const void *b)
 {
 	const struct output *x = a, *y = b;
 
-	return text_compare(x->output->rid, y->output->rid);
+	return text_compare(x->rid, y->rid);
 }
 
 /* All outputs in ascending order; each may be written once. */
 static int
 list_outputs(struct work *work, struct error *err)
 {
-	const struct build_requested *build = work->build;
+	const struct build *build = &work->event->build;
 	struct arena *arena = work->report->arena;
-	size_t n = 0, i, j;
+	size_t n = 0, i, k;
 
 	for (i = 0; i < build->n_jobs; i++)
-		n += build->jobs[i].n_outputs;
+		n += build->jobs[i].spec->n_outputs;
 	work->outputs = arena_zalloc(arena, n, sizeof *work->outputs);
 	work->view.changes = arena_zalloc(arena, n, sizeof *work->view.changes);
 	work->view.n = n;
 	for (i = n = 0; i < build->n_jobs; i++)
-		for (j = 0; j < build->jobs[i].n_outputs; j++)
+		for (k = 0; k < build->jobs[i].spec->n_outputs; k++)
 			work->outputs[n++] = (struct output){
-				&build->jobs[i],
-				&build->jobs[i].outputs[j],
-				id_of(&build->jobs[i]),
+				build->jobs[i].spec->outputs[k],
+				job_new_branch(&build->jobs[i], k),
+				i,
 			};
 	if (n > 0)
 		qsort(work->outputs, n, sizeof *work->outputs, compare_outputs);
 	for (i = 0; i < n; i++)
-		work->view.changes[i].dataset = work->outputs[i].output->rid;
+		work->view.changes[i].dataset = work->outputs[i].rid;
 	for (i = 1; i < n; i++)
 		if (compare_outputs(&work->outputs[i - 1], &work->outputs[i]) ==
 		    0)
 			return error_set(err, ERROR_INPUT,
 			    "the build event names the output %.*s twice",
-			    TEXT_ARG(work->outputs[i].output->rid));
+			    TEXT_ARG(work->outputs[i].rid));
 	return 0;
 }
 
@@ -145,49 +135,43 @@ compare_inputs(const void *a, const void *b)
 
 /* "rid", or "rid@branch" of a pinned one. */
 static struct text
-input_key(const struct work *work, const struct build_input *input)
+input_key(const struct spec_input *input, struct arena *arena)
 {
-	struct text branch = input->branch;
 	struct buffer key = { 0 };
 	struct text copy;
 
-	if (!input->pinned)
+	if (input->branch.at == NULL)
 		return input->rid;
-	/* A producer in this build writes the build's branch. */
-	if (input->job >= 0)
-		branch = work->build->head.branch;
 	buffer_format(
-	    &key, "%.*s@%.*s", TEXT_ARG(input->rid), TEXT_ARG(branch));
-	copy = text_copy(work->report->arena, buffer_text(&key));
+	    &key, "%.*s@%.*s", TEXT_ARG(input->rid), TEXT_ARG(input->branch));
+	copy = text_copy(arena, buffer_text(&key));
 	buffer_finish(&key);
 	return copy;
 }
 
 /* What the job read: of a producer in this build, what that has written. */
 static const struct built *
-built_of(const struct work *work, const struct build_job *job)
+built_of(const struct work *work, const struct job *job)
 {
+	const struct job_spec *spec = job->spec;
 	struct arena *arena = work->report->arena;
 	struct built *built = arena_zalloc(arena, 1, sizeof *built);
 	struct built_input *inputs =
-	    arena_zalloc(arena, job->n_inputs, sizeof *inputs);
+	    arena_zalloc(arena, spec->n_inputs, sizeof *inputs);
 	size_t i;
 
-	for (i = 0; i < job->n_inputs; i++) {
-		const struct build_input *input = &job->inputs[i];
+	for (i = 0; i < spec->n_inputs; i++) {
+		const struct job_input *input = &job->inputs[i];
 
-		inputs[i].key = input_key(work, input);
-		inputs[i].transaction = input->transaction;
-		if (input->job >= 0) {
-			struct uuid id = id_of(&work->build->jobs[input->job]);
-
-			inputs[i].transaction =
-			    transaction_of(arena, &id, input->rid);
-		}
+		inputs[i].key = input_key(&spec->inputs[i], arena);
+		inputs[i].transaction = input->job >= 0
+		    ? transaction_of(arena, &work->event->job_ids[input->job],
+			  spec->inputs[i].rid)
+		    : input->read->head;
 	}
-	if (job->n_inputs > 0)
-		qsort(inputs, job->n_inputs, sizeof *inputs, compare_inputs);
-	*built = (struct built){ job->head.logic, inputs, job->n_inputs };
+	if (spec->n_inputs > 0)
+		qsort(inputs, spec->n_inputs, sizeof *inputs, compare_inputs);
+	*built = (struct built){ spec->logic, inputs, spec->n_inputs };
 	return built;
 }
 
@@ -198,12 +182,14 @@ change_output(const struct work *work, size_t i, struct error *err)
 	const struct output *output = &work->outputs[i];
 	struct branch_change *change = &work->view.changes[i];
 	struct arena *arena = work->report->arena;
+	const struct build *build = &work->event->build;
 	const struct branch *old;
 	struct branch branch = {
-		.name = work->build->head.branch,
-		.head = transaction_of(arena, &output->job_id, change->dataset),
-		.parent = output->output->parent,
-		.built = built_of(work, output->job),
+		.name = build->version->branch_name,
+		.head = transaction_of(
+		    arena, &work->event->job_ids[output->job], change->dataset),
+		.parent = output->parent != NULL ? *output->parent : TEXT_NONE,
+		.built = built_of(work, &build->jobs[output->job]),
 	};
 
 	if (branch_value_get(change->seen, branch.name, arena, &old, err) != 0)
@@ -265,12 +251,12 @@ attempt(struct work *work, const struct build_mark *build_mark,
 
 int
 build_report_finish(struct build_report *report, const struct uuid *id,
-    const struct build_requested *build, struct report_result *result,
+    const struct build_requested *event, struct report_result *result,
     struct error *err)
 {
 	const struct build_mark build_mark = { id, SUCCEEDED,
 		report->view->ttl_ms };
-	struct work work = { .report = report, .build = build };
+	struct work work = { .report = report, .event = event };
 	int attempts = 0, rc;
 
 	*result = (struct report_result){ 0 };

@@ -39,7 +39,7 @@ struct report_result {
  *   ERROR_RETRY, ERROR_FATAL  as of redis_reply_error
  */
 int build_report_finish(struct build_report *report, const struct uuid *id,
-    const struct build_requested *build, struct report_result *result,
+    const struct build_requested *event, struct report_result *result,
     struct error *err);
 
 /* 1: it is marked; 0: it has finished, which stays. */

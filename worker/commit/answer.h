@@ -1,11 +1,8 @@
 #ifndef SCHEDRUN_WORKER_COMMIT_ANSWER_H
 #define SCHEDRUN_WORKER_COMMIT_ANSWER_H
 
-#include <stdint.h>
-
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
-#include "common/crypto/rid.h"
 #include "schemas/message/build_requested.h"
 #include "schemas/message/schedule_run.h"
 #include "worker/plan/planner.h"
@@ -15,11 +12,6 @@
  * own: requests that ask the same get the same answer, with ids and times of
  * their own.  One block of memory, which borrows nothing.
  */
-struct answer_job {
-	uint32_t uuid; /* where its id begins, from the build form's `rest` */
-	struct text key;
-};
-
 struct answer {
 	enum run_state state;
 	enum run_error error;             /* of RUN_FAILED */
@@ -27,8 +19,6 @@ struct answer {
 	const char *block;
 	struct run_form run;
 	struct build_form build; /* of RUN_SUBMITTED */
-	const struct answer_job *jobs;
-	size_t n_jobs;
 };
 
 /*
@@ -38,12 +28,5 @@ struct answer {
  */
 struct answer *answer_make(
     struct arena *arena, struct buffer *scratch, const struct outcome *outcome);
-
-/*
- * Appends the framed record of one run's build, of RUN_SUBMITTED.  The run's
- * own record is schedule_run_put_own over `block` and `run`.
- */
-void answer_put_build(const struct answer *answer, const struct run_own *own,
-    uint32_t schema_id, struct buffer *out);
 
 #endif

@@ -76,7 +76,8 @@ publish_build(const struct publish_settings *settings, struct batch *batch,
 {
 	size_t start = batch->out.size;
 
-	answer_put_build(answer, own, settings->build_schema, &batch->out);
+	build_requested_put_own(&batch->out, settings->build_schema,
+	    answer->block, &answer->build, own);
 	if ((int64_t)(batch->out.size - start + RECORD_OVERHEAD) >
 	    settings->build_max) {
 		batch->out.size = start;
@@ -92,7 +93,7 @@ count_answer(struct batch *batch, const struct answer *answer)
 	switch (answer->state) {
 	case RUN_SUBMITTED:
 		batch->counts.submitted++;
-		batch->counts.planned_jobs += answer->n_jobs;
+		batch->counts.planned_jobs += answer->build.n_jobs;
 		break;
 	case RUN_PENDING: /* no answer is */
 	case RUN_IGNORED:

@@ -199,10 +199,7 @@ put_build(struct buffer *out, const struct outcome *outcome)
 		put_job(out, &outcome->run.build_id, &build->jobs[i]);
 	json_close(out, ']');
 	json_name(out, "notify");
-	json_put_text(out,
-	    version->notifications_enabled && version->scope == SCOPE_USER
-		? version->created_by
-		: TEXT_NONE);
+	json_put_text(out, build_notifies(build));
 	json_name(out, "retryBackoffDuration");
 	put_duration(out, &version->retry_backoff);
 	json_name(out, "retryCount");

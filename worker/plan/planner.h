@@ -8,6 +8,7 @@
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/base/text.h"
+#include "schemas/message/build_requested.h"
 #include "schemas/message/run_request.h"
 #include "schemas/message/schedule_run.h"
 #include "schemas/stored/schedule.h"
@@ -19,57 +20,6 @@
  * memory but the arena's.  A plan over a partial world stops where it needs to
  * know more and goes on where it stopped, so its cost follows what it touches.
  */
-/* Of the job spec's input of the same number. */
-struct job_input {
-	const struct branch *read; /* NULL: what its producer makes */
-	int32_t job; /* position of its producer in this build; -1: none */
-};
-
-enum reason_cause {
-	REASON_FORCED,
-	REASON_NEVER_BUILT,
-	REASON_NEW_LOGIC,
-	REASON_INPUTS_CHANGED,
-	REASON_UPSTREAM,
-	REASON_ALWAYS_STALE,
-};
-const char *reason_cause_text(enum reason_cause cause); /* "neverBuilt" */
-
-/*
- * What the spec doesn't say already.  Its id is rid_job of the build's and its
- * key, the spec's first output.
- */
-struct job {
-	const struct job_spec *spec;
-	/* Of each output, NULL for all: see job_new_branch. */
-	const struct text *const *new_branches;
-	const struct job_input *inputs;
-	const int32_t *depends_on; /* ascending positions */
-	uint32_t n_depends_on;
-	enum reason_cause reason;
-	const struct text *reason_output; /* NULL: the cause has none */
-	const struct text *reason_from;   /* the logic that was; so here */
-	struct listing reason_inputs;
-};
-
-/*
- * The parent of the branch that an output gets, no text for a root; NULL if it
- * has the build branch already.
- */
-static inline const struct text *
-job_new_branch(const struct job *job, size_t output)
-{
-	return job->new_branches != NULL ? job->new_branches[output] : NULL;
-}
-
-struct build {
-	const struct schedule_version
-	    *version;           /* branch, flags, scope, notify */
-	int32_t retry_count;    /* capped by maxRetries */
-	const struct job *jobs; /* in build order */
-	size_t n_jobs;
-};
-
 struct outcome {
 	/* What was asked, and its result, but for when it was finished. */
 	struct schedule_run run;

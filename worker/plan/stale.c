@@ -8,21 +8,6 @@
  * worked out when the build's jobs are written; only lists of changed inputs
  * are kept from when they were found.
  */
-static const char *const reason_causes[] = {
-	[REASON_FORCED] = "forced",
-	[REASON_NEVER_BUILT] = "neverBuilt",
-	[REASON_NEW_LOGIC] = "newLogic",
-	[REASON_INPUTS_CHANGED] = "inputsChanged",
-	[REASON_UPSTREAM] = "upstream",
-	[REASON_ALWAYS_STALE] = "alwaysStale",
-};
-
-const char *
-reason_cause_text(enum reason_cause cause)
-{
-	return reason_causes[cause];
-}
-
 /* The last build of an output on the build branch; NULL: none. */
 static const struct built *
 last_built(

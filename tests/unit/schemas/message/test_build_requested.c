@@ -25,177 +25,220 @@ random_texts(struct random *random, struct arena *arena)
 	return (struct text_list){ texts, n };
 }
 
-static struct build_head
-random_head(struct random *random, struct arena *arena)
+static struct uuid
+random_uuid(struct random *random)
 {
-	struct build_head head = {
-		.build_rid = random_text(random, arena, 40),
-		.run_rid = random_text(random, arena, 40),
+	uint64_t bits[2] = { random_next(random), random_next(random) };
+	struct uuid uuid;
+
+	memcpy(uuid.bytes, bits, sizeof uuid.bytes);
+	return uuid;
+}
+
+static struct schedule_run
+random_run(struct random *random, struct arena *arena)
+{
+	return (struct schedule_run){
+		.id = random_uuid(random),
 		.request_id = random_text(random, arena, 40),
 		.schedule_rid = random_text(random, arena, 40),
 		.schedule_version_rid = random_text(random, arena, 40),
 		.created_time_ms = random_long(random),
 		.created_by = random_text_or_none(random, arena, 40),
-		.branch = random_text(random, arena, 20),
-		.fallback_branches = random_texts(random, arena),
-		.force_build = random_bool(random),
-		.abort_on_failure = random_bool(random),
-		.retry_count = random_int(random),
-		.run_as = random_bool(random) ? SCOPE_USER : SCOPE_PROJECT,
-		.notify = random_text_or_none(random, arena, 40),
+		.state = RUN_SUBMITTED,
+		.build_id = random_uuid(random),
 	};
+}
 
+static const struct schedule_version *
+random_version(struct random *random, struct arena *arena)
+{
+	struct schedule_version *version =
+	    arena_zalloc(arena, 1, sizeof *version);
+
+	version->branch_name = random_text(random, arena, 20);
+	version->fallback_branches = random_texts(random, arena);
+	version->force_build = random_bool(random);
+	version->abort_on_failure = random_bool(random);
+	version->notifications_enabled = random_bool(random);
+	version->scope = random_bool(random) ? SCOPE_USER : SCOPE_PROJECT;
 	if (random_bool(random)) {
-		head.retry_backoff.unit =
+		version->retry_backoff.unit =
 		    time_unit_text((int64_t)random_below(random, 8));
-		head.retry_backoff.value = random_int(random);
+		version->retry_backoff.value = random_int(random);
 	}
-	if (head.run_as == SCOPE_USER)
-		head.user_id = random_text(random, arena, 40);
-	else
-		head.project_rids = random_texts(random, arena);
-	return head;
+	version->created_by = random_text(random, arena, 40);
+	if (version->scope == SCOPE_PROJECT)
+		version->project_rids = random_texts(random, arena);
+	return version;
+}
+
+static const struct text *
+copy_text(struct arena *arena, struct text text)
+{
+	struct text *copy = arena_alloc(arena, sizeof *copy);
+
+	*copy = text;
+	return copy;
 }
 
 static void
-random_outputs(
-    struct random *random, struct arena *arena, struct build_job *job)
+random_outputs(struct random *random, struct arena *arena,
+    struct job_spec *spec, struct job *job)
 {
-	struct build_output *outputs;
-	size_t i;
+	size_t n = random_below(random, 3) + 1, i;
+	struct text *outputs = arena_zalloc(arena, n, sizeof *outputs);
+	const struct text **parents = arena_zalloc(arena, n, sizeof *parents);
 
-	job->n_outputs = random_below(random, 3);
-	outputs = arena_zalloc(arena, job->n_outputs, sizeof *outputs);
-	for (i = 0; i < job->n_outputs; i++) {
-		outputs[i].rid = random_text(random, arena, 20);
-		outputs[i].new_branch = random_bool(random);
-		if (outputs[i].new_branch)
-			outputs[i].parent =
-			    random_text_or_none(random, arena, 10);
+	for (i = 0; i < n; i++) {
+		outputs[i] = random_text(random, arena, 20);
+		if (random_bool(random))
+			parents[i] = copy_text(
+			    arena, random_text_or_none(random, arena, 10));
 	}
-	job->outputs = outputs;
+	spec->outputs = outputs;
+	spec->n_outputs = n;
+	job->new_branches = random_below(random, 4) > 0 ? parents : NULL;
 }
 
+/* What a job of this build makes is pinned to the build's `branch`, or not. */
 static void
-random_inputs(struct random *random, struct arena *arena, struct build_job *job)
+random_inputs(struct random *random, struct arena *arena, struct text branch,
+    struct job_spec *spec, struct job *job)
 {
-	struct build_input *inputs;
-	size_t i;
+	size_t n = random_below(random, 3), i;
+	struct spec_input *specs = arena_zalloc(arena, n, sizeof *specs);
+	struct job_input *inputs = arena_zalloc(arena, n, sizeof *inputs);
+	struct branch *read = arena_zalloc(arena, n, sizeof *read);
 
-	job->n_inputs = random_below(random, 3);
-	inputs = arena_zalloc(arena, job->n_inputs, sizeof *inputs);
-	for (i = 0; i < job->n_inputs; i++)
-		inputs[i] = (struct build_input){
-			.rid = random_text(random, arena, 20),
-			.job = (int32_t)random_below(random, 1000) - 1,
-			.pinned = random_bool(random),
-			.branch = random_text_or_none(random, arena, 10),
-			.transaction = random_text_or_none(random, arena, 20),
-		};
+	for (i = 0; i < n; i++) {
+		specs[i].rid = random_text(random, arena, 20);
+		inputs[i].job = (int32_t)random_below(random, 1000) - 1;
+		if (random_bool(random))
+			inputs[i].job = -1;
+		if (inputs[i].job < 0) {
+			read[i].name = random_text(random, arena, 10);
+			read[i].head = random_text_or_none(random, arena, 20);
+			inputs[i].read = &read[i];
+		}
+		if (random_bool(random))
+			specs[i].branch =
+			    inputs[i].job < 0 ? read[i].name : branch;
+	}
+	spec->inputs = specs;
+	spec->n_inputs = n;
 	job->inputs = inputs;
 }
 
 static void
-random_reason(
-    struct random *random, struct arena *arena, struct build_reason *reason)
+random_reason(struct random *random, struct arena *arena, struct job *job)
 {
-	*reason = (struct build_reason){
-		.cause = random_text(random, arena, 20),
-		.output = random_text_or_none(random, arena, 20),
-		.from = random_text_or_none(random, arena, 20),
-		.to = random_text_or_none(random, arena, 20),
-		.has_inputs = random_bool(random),
-	};
-	if (!reason->has_inputs)
-		return;
-	reason->inputs_count = random_int(random);
-	reason->inputs_first = random_texts(random, arena);
+	struct text_list first = random_texts(random, arena);
+
+	job->reason = (enum reason_cause)random_below(random, REASON_CAUSES);
+	if (random_bool(random))
+		job->reason_output =
+		    copy_text(arena, random_text(random, arena, 20));
+	if (random_bool(random))
+		job->reason_from =
+		    copy_text(arena, random_text(random, arena, 20));
+	if (job->reason == REASON_INPUTS_CHANGED ||
+	    job->reason == REASON_UPSTREAM)
+		job->reason_inputs = (struct listing){ random_int(random),
+			(uint32_t)first.n, first.at };
 }
 
-static void
-random_job(struct random *random, struct arena *arena, struct build_job *job)
+static struct job
+random_job(struct random *random, struct arena *arena, struct text branch)
 {
+	struct job_spec *spec = arena_zalloc(arena, 1, sizeof *spec);
+	struct job job = { .spec = spec };
 	int32_t *positions;
-	size_t i;
+	uint32_t i;
 
-	job->head = (struct build_job_head){
-		.job_rid = random_text(random, arena, 20),
-		.job_spec_rid = random_text(random, arena, 20),
-		.spec_branch = random_text(random, arena, 20),
-		.logic = random_text(random, arena, 20),
-	};
-	random_outputs(random, arena, job);
-	random_inputs(random, arena, job);
-	job->n_depends_on = random_below(random, 3);
-	positions = arena_zalloc(arena, job->n_depends_on, sizeof *positions);
-	for (i = 0; i < job->n_depends_on; i++)
+	spec->rid = random_text(random, arena, 20);
+	spec->branch = random_text(random, arena, 20);
+	spec->logic = random_text(random, arena, 20);
+	random_outputs(random, arena, spec, &job);
+	random_inputs(random, arena, branch, spec, &job);
+	job.n_depends_on = (uint32_t)random_below(random, 3);
+	positions = arena_zalloc(arena, job.n_depends_on, sizeof *positions);
+	for (i = 0; i < job.n_depends_on; i++)
 		positions[i] = random_int(random);
-	job->depends_on = positions;
-	random_reason(random, arena, &job->reason);
+	job.depends_on = positions;
+	random_reason(random, arena, &job);
+	return job;
 }
 
-static struct build_requested
+static struct build
 random_build(struct random *random, struct arena *arena)
 {
-	struct build_requested build = {
-		.head = random_head(random, arena),
-		.n_jobs = random_below(random, 4),
-	};
-	struct build_job *jobs =
-	    arena_zalloc(arena, build.n_jobs, sizeof *jobs);
-	size_t i;
+	size_t n = random_below(random, 4), i;
+	struct job *jobs = arena_zalloc(arena, n, sizeof *jobs);
+	const struct schedule_version *version = random_version(random, arena);
 
-	for (i = 0; i < build.n_jobs; i++)
-		random_job(random, arena, &jobs[i]);
-	build.jobs = jobs;
-	return build;
+	for (i = 0; i < n; i++)
+		jobs[i] = random_job(random, arena, version->branch_name);
+	return (struct build){ version, random_int(random), jobs, n };
 }
 
 /* ------------------------------------------------ ours */
 
+/*
+ * A build's own fields put into the form of another run with the same build;
+ * all that is its own differs in that one.
+ */
 static void
-write_jobs(struct buffer *out, const struct build_requested *build)
+write_build(struct buffer *out, const struct schedule_run *run,
+    const struct build *build, struct arena *arena)
 {
-	size_t i, j;
+	const struct run_own own = { .id = &run->id,
+		.build_id = run->build_id,
+		.request_id = run->request_id,
+		.created_time_ms = run->created_time_ms };
+	struct schedule_run other = *run;
+	struct buffer block = { 0 };
+	struct build_form form;
 
-	for (i = 0; i < build->n_jobs; i++) {
-		const struct build_job *job = &build->jobs[i];
-
-		build_put_job(out, &job->head);
-		build_put_items(out, job->n_outputs);
-		for (j = 0; j < job->n_outputs; j++)
-			build_put_output(out, &job->outputs[j]);
-		build_put_end(out);
-		build_put_items(out, job->n_inputs);
-		for (j = 0; j < job->n_inputs; j++)
-			build_put_input(out, &job->inputs[j]);
-		build_put_end(out);
-		build_put_depends_on(out, job->depends_on, job->n_depends_on);
-		build_put_reason(out, &job->reason);
-	}
-	build_put_end(out);
+	other.id = other.build_id = uuid_random();
+	other.request_id = TEXT("other");
+	other.created_time_ms = 1;
+	buffer_append(&block, TEXT("what stands before it"));
+	build_requested_put_form(&other, build, arena, &block, &form);
+	build_requested_put_own(out, 3, block.at, &form, &own);
+	buffer_finish(&block);
 }
 
-static void
-write_build(struct buffer *out, const struct build_requested *build)
+static struct text
+body_of(const struct buffer *record)
 {
-	build_put_head(out, 3, &build->head, build->n_jobs);
-	write_jobs(out, build);
+	return (struct text){ record->at + FRAMING_SIZE,
+		record->size - FRAMING_SIZE };
 }
 
 /* ------------------------------------------------ avro-c's */
 
 static void
-fill_scope(const avro_value_t *value, const struct build_head *head)
+set_rid(const avro_value_t *value, const char *name, struct text prefix,
+    const struct uuid *id)
+{
+	char rid[RID_SIZE_MAX];
+
+	avro_set_text(
+	    value, name, (struct text){ rid, rid_format(prefix, id, rid) });
+}
+
+static void
+fill_scope(const avro_value_t *value, const struct schedule_version *version)
 {
 	avro_value_t scope =
-	    avro_branch(value, "runAs", head->run_as == SCOPE_PROJECT);
+	    avro_branch(value, "runAs", version->scope == SCOPE_PROJECT);
 
-	if (head->run_as == SCOPE_USER)
-		avro_set_text(&scope, "userId", head->user_id);
+	if (version->scope == SCOPE_USER)
+		avro_set_text(&scope, "userId", version->created_by);
 	else
-		avro_set_texts(&scope, "projectRids", head->project_rids.at,
-		    head->project_rids.n);
+		avro_set_texts(&scope, "projectRids", version->project_rids.at,
+		    version->project_rids.n);
 }
 
 static void
@@ -214,91 +257,112 @@ fill_backoff(const avro_value_t *value, const struct duration *backoff)
 }
 
 static void
-fill_head(const avro_value_t *value, const struct build_head *head)
+fill_head(const avro_value_t *value, const struct schedule_run *run,
+    const struct build *build)
 {
-	avro_set_text(value, "buildRid", head->build_rid);
-	avro_set_text(value, "runRid", head->run_rid);
-	avro_set_text(value, "requestId", head->request_id);
-	avro_set_text(value, "scheduleRid", head->schedule_rid);
-	avro_set_text(value, "scheduleVersionRid", head->schedule_version_rid);
-	avro_set_long(value, "createdTime", head->created_time_ms);
-	avro_set_text_or_null(value, "createdBy", head->created_by);
-	avro_set_text(value, "branch", head->branch);
-	avro_set_texts(value, "fallbackBranches", head->fallback_branches.at,
-	    head->fallback_branches.n);
-	avro_set_bool(value, "forceBuild", head->force_build);
-	avro_set_bool(value, "abortOnFailure", head->abort_on_failure);
-	avro_set_int(value, "retryCount", head->retry_count);
-	fill_backoff(value, &head->retry_backoff);
-	fill_scope(value, head);
-	avro_set_text_or_null(value, "notify", head->notify);
+	const struct schedule_version *version = build->version;
+	bool notifies =
+	    version->notifications_enabled && version->scope == SCOPE_USER;
+
+	set_rid(value, "buildRid", TEXT(RID_BUILD_PREFIX), &run->build_id);
+	set_rid(value, "runRid", TEXT(RID_RUN_PREFIX), &run->id);
+	avro_set_text(value, "requestId", run->request_id);
+	avro_set_text(value, "scheduleRid", run->schedule_rid);
+	avro_set_text(value, "scheduleVersionRid", run->schedule_version_rid);
+	avro_set_long(value, "createdTime", run->created_time_ms);
+	avro_set_text_or_null(value, "createdBy", run->created_by);
+	avro_set_text(value, "branch", version->branch_name);
+	avro_set_texts(value, "fallbackBranches", version->fallback_branches.at,
+	    version->fallback_branches.n);
+	avro_set_bool(value, "forceBuild", version->force_build);
+	avro_set_bool(value, "abortOnFailure", version->abort_on_failure);
+	avro_set_int(value, "retryCount", build->retry_count);
+	fill_backoff(value, &version->retry_backoff);
+	fill_scope(value, version);
+	avro_set_text_or_null(
+	    value, "notify", notifies ? version->created_by : TEXT_NONE);
 }
 
 static void
-fill_outputs(const avro_value_t *value, const struct build_job *job)
+fill_outputs(const avro_value_t *value, const struct job *job)
 {
 	avro_value_t list = avro_field(value, "outputs");
 	size_t i;
 
-	for (i = 0; i < job->n_outputs; i++) {
-		const struct build_output *output = &job->outputs[i];
+	for (i = 0; i < job->spec->n_outputs; i++) {
+		const struct text *parent =
+		    job->new_branches != NULL ? job->new_branches[i] : NULL;
 		avro_value_t item = avro_append(&list), branch;
 
-		avro_set_text(&item, "rid", output->rid);
-		branch = avro_branch(&item, "newBranch", output->new_branch);
-		if (output->new_branch)
-			avro_set_text_or_null(
-			    &branch, "parent", output->parent);
+		avro_set_text(&item, "rid", job->spec->outputs[i]);
+		branch = avro_branch(&item, "newBranch", parent != NULL);
+		if (parent != NULL)
+			avro_set_text_or_null(&branch, "parent", *parent);
 	}
 }
 
 static void
-fill_inputs(const avro_value_t *value, const struct build_job *job)
+fill_inputs(const avro_value_t *value, const struct job *job)
 {
 	avro_value_t list = avro_field(value, "inputs");
 	size_t i;
 
-	for (i = 0; i < job->n_inputs; i++) {
-		const struct build_input *input = &job->inputs[i];
+	for (i = 0; i < job->spec->n_inputs; i++) {
+		const struct spec_input *spec = &job->spec->inputs[i];
+		const struct job_input *input = &job->inputs[i];
 		avro_value_t item = avro_append(&list), position;
 
-		avro_set_text(&item, "rid", input->rid);
+		avro_set_text(&item, "rid", spec->rid);
 		position = avro_branch(&item, "job", input->job >= 0);
 		if (input->job >= 0)
 			avro_value_set_int(&position, input->job);
-		avro_set_bool(&item, "pinned", input->pinned);
-		avro_set_text_or_null(&item, "branch", input->branch);
-		avro_set_text_or_null(&item, "transaction", input->transaction);
+		avro_set_bool(&item, "pinned", spec->branch.at != NULL);
+		avro_set_text_or_null(&item, "branch",
+		    input->read != NULL ? input->read->name : TEXT_NONE);
+		avro_set_text_or_null(&item, "transaction",
+		    input->read != NULL ? input->read->head : TEXT_NONE);
 	}
 }
 
 static void
-fill_reason(const avro_value_t *value, const struct build_reason *reason)
+set_if(const avro_value_t *value, const char *name, const struct text *text)
 {
-	avro_value_t record = avro_field(value, "reason"), inputs;
-
-	avro_set_text(&record, "cause", reason->cause);
-	avro_set_text_or_null(&record, "output", reason->output);
-	avro_set_text_or_null(&record, "from", reason->from);
-	avro_set_text_or_null(&record, "to", reason->to);
-	inputs = avro_branch(&record, "inputs", reason->has_inputs);
-	if (!reason->has_inputs)
-		return;
-	avro_set_int(&inputs, "count", reason->inputs_count);
-	avro_set_texts(
-	    &inputs, "first", reason->inputs_first.at, reason->inputs_first.n);
+	avro_set_text_or_null(value, name, text != NULL ? *text : TEXT_NONE);
 }
 
 static void
-fill_job(const avro_value_t *value, const struct build_job *job)
+fill_reason(const avro_value_t *value, const struct job *job)
+{
+	avro_value_t record = avro_field(value, "reason"), inputs;
+	bool has_inputs = job->reason == REASON_INPUTS_CHANGED ||
+	    job->reason == REASON_UPSTREAM;
+
+	avro_set_text(
+	    &record, "cause", text_from(reason_cause_text(job->reason)));
+	set_if(&record, "output", job->reason_output);
+	set_if(&record, "from", job->reason_from);
+	set_if(
+	    &record, "to", job->reason_from != NULL ? &job->spec->logic : NULL);
+	inputs = avro_branch(&record, "inputs", has_inputs);
+	if (!has_inputs)
+		return;
+	avro_set_int(&inputs, "count", job->reason_inputs.count);
+	avro_set_texts(&inputs, "first", job->reason_inputs.first,
+	    job->reason_inputs.n_first);
+}
+
+static void
+fill_job(
+    const avro_value_t *value, const struct uuid *build, const struct job *job)
 {
 	avro_value_t list = avro_field(value, "dependsOn");
+	struct uuid id = rid_job(build, job->spec->outputs[0]);
 	size_t i;
 
-	avro_set_text(value, "jobRid", job->head.job_rid);
-	avro_set_text(value, "jobSpecRid", job->head.job_spec_rid);
-	avro_set_text(value, "specBranch", job->head.spec_branch);
-	avro_set_text(value, "logic", job->head.logic);
+	set_rid(value, "jobRid", TEXT(RID_JOB_PREFIX), &id);
+	avro_set_text(value, "jobSpecRid", job->spec->rid);
+	avro_set_text(value, "specBranch", job->spec->branch);
+	avro_set_text(value, "logic", job->spec->logic);
 	fill_outputs(value, job);
 	fill_inputs(value, job);
 	for (i = 0; i < job->n_depends_on; i++) {
@@ -306,24 +370,30 @@ fill_job(const avro_value_t *value, const struct build_job *job)
 
 		avro_value_set_int(&item, job->depends_on[i]);
 	}
-	fill_reason(value, &job->reason);
+	fill_reason(value, job);
 }
 
 static void
-fill(const avro_value_t *value, const struct build_requested *build)
+fill(const avro_value_t *value, const struct schedule_run *run,
+    const struct build *build)
 {
 	avro_value_t jobs = avro_field(value, "jobs");
 	size_t i;
 
-	fill_head(value, &build->head);
+	fill_head(value, run, build);
 	for (i = 0; i < build->n_jobs; i++) {
 		avro_value_t job = avro_append(&jobs);
 
-		fill_job(&job, &build->jobs[i]);
+		fill_job(&job, &run->build_id, &build->jobs[i]);
 	}
 }
 
-/* A build that was read writes the bytes that it was read from. */
+/* ------------------------------------------------ tests */
+
+/*
+ * Ours and avro-c write the same bytes, and a build that was read writes the
+ * bytes that it was read from.
+ */
 static void
 test_bytes(void)
 {
@@ -336,30 +406,29 @@ test_bytes(void)
 		message_schema(MESSAGE_BUILD_REQUESTED), &rejection);
 	struct avro_message message;
 	size_t differ = 0;
+	int i;
 
 	REQUIRE(avro_message_init(
 	    &message, message_schema(MESSAGE_BUILD_REQUESTED)));
 	REQUIRE(reader != NULL);
-	for (int i = 0; i < RANDOM_VALUES; i++) {
-		struct build_requested build = random_build(&random, arena),
-				       read;
-		struct text body;
+	for (i = 0; i < RANDOM_VALUES; i++) {
+		struct schedule_run run = random_run(&random, arena);
+		struct build build = random_build(&random, arena);
+		struct build_requested read;
 
 		buffer_reset(&ours);
 		buffer_reset(&theirs);
 		buffer_reset(&again);
 		avro_value_reset(&message.value);
-		write_build(&ours, &build);
-		fill(&message.value, &build);
+		write_build(&ours, &run, &build, arena);
+		fill(&message.value, &run, &build);
 		avro_message_write(&message, &theirs);
-		body = (struct text){ ours.at + FRAMING_SIZE,
-			ours.size - FRAMING_SIZE };
-		if (!text_equal(body, buffer_text(&theirs)) ||
-		    build_requested_decode(
-			reader, body, arena, &read, &rejection) != 0) {
+		if (!text_equal(body_of(&ours), buffer_text(&theirs)) ||
+		    build_requested_decode(reader, body_of(&ours), arena, &read,
+			&rejection) != 0) {
 			differ++;
 		} else {
-			write_build(&again, &read);
+			write_build(&again, &read.run, &read.build, arena);
 			differ += !text_equal(
 			    buffer_text(&ours), buffer_text(&again));
 		}
@@ -379,74 +448,84 @@ static void
 test_fields(void)
 {
 	static const struct text projects[] = { { "p1", 2 }, { "p2", 2 } };
-	static const struct build_output outputs[] = {
-		{ { "o", 1 }, true, { "main", 4 } },
-		{ { "q", 1 }, false, { NULL, 0 } },
+	static const struct text outputs[] = { { "o", 1 }, { "q", 1 } };
+	static const struct text main_branch = { "main", 4 }, from = { "1", 1 };
+	static const struct text *const parents[] = { &main_branch, NULL };
+	static const struct spec_input spec_inputs[] = {
+		{ { "i", 1 }, { "b", 1 } },
+		{ { "j", 1 }, { "main", 4 } },
 	};
-	static const struct build_input inputs[] = {
-		{ { "i", 1 }, 3, true, { "b", 1 }, { "t", 1 } },
-	};
+	static const struct branch read_branch = { { "b", 1 }, { "t", 1 },
+		{ NULL, 0 }, NULL };
+	static const struct job_input inputs[] = { { &read_branch, -1 },
+		{ NULL, 3 } };
 	static const int32_t positions[] = { 3, 1 };
-	const struct build_job job = {
-		.head = { TEXT("j"), TEXT("s"), TEXT("main"), TEXT("l") },
-		.outputs = outputs,
+	const struct job_spec spec = { .outputs = outputs,
 		.n_outputs = 2,
+		.inputs = spec_inputs,
+		.n_inputs = 2,
+		.logic = TEXT("l"),
+		.branch = TEXT("main"),
+		.rid = TEXT("s") };
+	const struct job job = { .spec = &spec,
+		.new_branches = parents,
 		.inputs = inputs,
-		.n_inputs = 1,
 		.depends_on = positions,
 		.n_depends_on = 2,
-		.reason = { .cause = TEXT("logicChanged"),
-		    .from = TEXT("1"),
-		    .has_inputs = true,
-		    .inputs_count = 5,
-		    .inputs_first = { projects, 2 } },
-	};
-	const struct build_requested build = {
-		.head = { .build_rid = TEXT("b"),
-		    .run_rid = TEXT("r"),
-		    .request_id = TEXT("q"),
-		    .schedule_rid = TEXT("s"),
-		    .schedule_version_rid = TEXT("v"),
-		    .created_time_ms = 5,
-		    .branch = TEXT("main"),
-		    .abort_on_failure = true,
-		    .retry_count = 2,
-		    .retry_backoff = { TEXT("HOURS"), 4 },
-		    .run_as = SCOPE_PROJECT,
-		    .project_rids = { projects, 2 },
-		    .notify = TEXT("n") },
-		.jobs = &job,
-		.n_jobs = 1,
-	};
+		.reason = REASON_INPUTS_CHANGED,
+		.reason_from = &from,
+		.reason_inputs = { 5, 2, projects } };
+	const struct schedule_version version = { .branch_name = TEXT("main"),
+		.abort_on_failure = true,
+		.retry_backoff = { TEXT("HOURS"), 4 },
+		.scope = SCOPE_PROJECT,
+		.project_rids = { projects, 2 },
+		.notifications_enabled = true };
+	const struct build build = { &version, 2, &job, 1 };
+	const struct schedule_run run = { .id = uuid_random(),
+		.request_id = TEXT("q"),
+		.schedule_rid = TEXT("s"),
+		.schedule_version_rid = TEXT("v"),
+		.created_time_ms = 5,
+		.build_id = uuid_random() };
+	struct uuid job_id = rid_job(&run.build_id, TEXT("o"));
 	struct arena *arena = arena_create(0);
 	struct rejection rejection;
 	struct message_reader *reader =
 	    message_reader_create(MESSAGE_BUILD_REQUESTED,
 		message_schema(MESSAGE_BUILD_REQUESTED), &rejection);
 	struct build_requested read;
+	const struct job *first;
 	struct buffer out = { 0 };
 
 	REQUIRE(reader != NULL);
-	write_build(&out, &build);
-	REQUIRE(
-	    build_requested_decode(reader,
-		(struct text){ out.at + FRAMING_SIZE, out.size - FRAMING_SIZE },
-		arena, &read, &rejection) == 0);
-	CHECK(text_equal(read.head.build_rid, TEXT("b")));
-	CHECK(read.head.created_by.at == NULL);
-	CHECK(!read.head.force_build && read.head.abort_on_failure);
-	CHECK(text_equal(read.head.retry_backoff.unit, TEXT("HOURS")));
-	CHECK(read.head.retry_backoff.value == 4);
-	CHECK(read.head.run_as == SCOPE_PROJECT);
-	CHECK(read.head.project_rids.n == 2);
-	REQUIRE(read.n_jobs == 1);
-	CHECK(read.jobs[0].n_outputs == 2 && read.jobs[0].n_inputs == 1);
-	CHECK(text_equal(read.jobs[0].outputs[0].parent, TEXT("main")));
-	CHECK(!read.jobs[0].outputs[1].new_branch);
-	CHECK(read.jobs[0].inputs[0].job == 3);
-	CHECK(read.jobs[0].depends_on[1] == 1);
-	CHECK(read.jobs[0].reason.inputs_count == 5);
-	CHECK(read.jobs[0].reason.output.at == NULL);
+	write_build(&out, &run, &build, arena);
+	REQUIRE(build_requested_decode(
+		    reader, body_of(&out), arena, &read, &rejection) == 0);
+	CHECK(memcmp(&read.run.id, &run.id, sizeof run.id) == 0);
+	CHECK(memcmp(&read.run.build_id, &run.build_id, sizeof run.id) == 0);
+	CHECK(read.run.created_by.at == NULL);
+	CHECK(read.build.version->abort_on_failure);
+	CHECK(!read.build.version->force_build);
+	CHECK(
+	    text_equal(read.build.version->retry_backoff.unit, TEXT("HOURS")));
+	CHECK(read.build.version->retry_backoff.value == 4);
+	CHECK(read.build.version->scope == SCOPE_PROJECT);
+	CHECK(read.build.version->project_rids.n == 2);
+	CHECK(build_notifies(&read.build).at == NULL);
+	REQUIRE(read.build.n_jobs == 1);
+	CHECK(memcmp(&read.job_ids[0], &job_id, sizeof job_id) == 0);
+	first = read.build.jobs;
+	CHECK(first->spec->n_outputs == 2 && first->spec->n_inputs == 2);
+	CHECK(text_equal(*job_new_branch(first, 0), TEXT("main")));
+	CHECK(job_new_branch(first, 1) == NULL);
+	CHECK(first->inputs[0].job == -1 && first->inputs[1].job == 3);
+	CHECK(text_equal(first->spec->inputs[0].branch, TEXT("b")));
+	/* Its message says only that it is pinned. */
+	CHECK(text_equal(first->spec->inputs[1].branch, TEXT("main")));
+	CHECK(first->inputs[1].read == NULL);
+	CHECK(first->depends_on[1] == 1);
+	CHECK(first->reason_inputs.count == 5 && first->reason_output == NULL);
 	buffer_finish(&out);
 	message_reader_destroy(reader);
 	arena_destroy(arena);
@@ -455,95 +534,19 @@ test_fields(void)
 static void
 test_time_units(void)
 {
+	int i;
+
 	CHECK(time_unit_index(TEXT("MILLISECONDS")) == 0);
 	CHECK(time_unit_index(TEXT("YEARS")) == 7);
 	CHECK(time_unit_index(TEXT("years")) == -1);
 	CHECK(time_unit_index(TEXT_NONE) == -1);
 	CHECK(time_unit_text(8).at == NULL && time_unit_text(-1).at == NULL);
-	for (int i = 0; i < 8; i++)
+	for (i = 0; i < 8; i++)
 		CHECK(time_unit_index(time_unit_text(i)) == i);
-}
-
-static struct text
-rid_text(struct arena *arena, struct text prefix, const struct uuid *uuid)
-{
-	char *at = arena_alloc(arena, RID_SIZE_MAX);
-
-	return (struct text){ at, rid_format(prefix, uuid, at) };
-}
-
-/* Gives each job the id of that UUID. */
-static void
-set_job_ids(
-    struct build_requested *build, struct arena *arena, const struct uuid *uuid)
-{
-	struct build_job *jobs =
-	    arena_alloc(arena, (build->n_jobs + 1) * sizeof *jobs);
-	size_t i;
-
-	for (i = 0; i < build->n_jobs; i++) {
-		jobs[i] = build->jobs[i];
-		jobs[i].head.job_rid =
-		    rid_text(arena, TEXT(RID_JOB_PREFIX), uuid);
-	}
-	build->jobs = jobs;
-}
-
-/* A build's own fields put into the form of another one of the same plan. */
-static void
-test_form(void)
-{
-	struct random random = { 8 };
-	struct arena *arena = arena_create(0);
-	struct buffer whole = { 0 }, block = { 0 }, ours = { 0 }, job = { 0 };
-	size_t differ = 0, uuid_at;
-
-	for (int i = 0; i < RANDOM_VALUES; i++) {
-		struct build_requested build = random_build(&random, arena);
-		struct uuid run = uuid_random(), id = uuid_random();
-		struct run_own own = { .id = &run,
-			.build_id = id,
-			.request_id = build.head.request_id,
-			.created_time_ms = build.head.created_time_ms };
-		struct build_form form;
-
-		build.head.build_rid =
-		    rid_text(arena, TEXT(RID_BUILD_PREFIX), &id);
-		build.head.run_rid =
-		    rid_text(arena, TEXT(RID_RUN_PREFIX), &run);
-		set_job_ids(&build, arena, &run);
-		buffer_reset(&whole);
-		buffer_reset(&block);
-		buffer_reset(&ours);
-		write_build(&whole, &build);
-		build.head.request_id = TEXT("other");
-		build.head.created_time_ms = 1;
-		build_put_form(&block, &build.head, build.n_jobs, &form);
-		write_jobs(&block, &build);
-		form.end = block.size;
-		build_put_own(&ours, 3, block.at, &form, &own);
-		differ += !text_equal(buffer_text(&whole), buffer_text(&ours));
-		for (size_t j = 0; j < build.n_jobs; j++) {
-			buffer_reset(&job);
-			uuid_at = build_put_job(&job, &build.jobs[j].head);
-			differ += memcmp(job.at + uuid_at,
-				      build.head.run_rid.at +
-					  sizeof RID_RUN_PREFIX - 1,
-				      UUID_TEXT_SIZE) != 0;
-		}
-		arena_reset(arena, 1 << 16);
-	}
-	CHECK(differ == 0);
-	buffer_finish(&whole);
-	buffer_finish(&block);
-	buffer_finish(&ours);
-	buffer_finish(&job);
-	arena_destroy(arena);
 }
 
 CU_TestInfo build_requested_tests[] = {
 	{ "bytes as avro-c's", test_bytes },
-	{ "own fields in a form", test_form },
 	{ "fields", test_fields },
 	{ "time units", test_time_units },
 	CU_TEST_INFO_NULL,
