@@ -25,6 +25,7 @@
 #include "producer/runs/publisher.h"
 #include "producer/runs/waiters.h"
 #include "schemas/avro/registry.h"
+#include "schemas/topics.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9465"
 #define POOL_THREADS 4
@@ -160,7 +161,7 @@ create_runs(struct adapter *a, struct error *err)
 		.loop = a->app.loop,
 		.config = config,
 		.health = a->kafka,
-		.topic = config_text(config, "topics.requests"),
+		.topic = topic_name(config, TOPIC_REQUESTS),
 	};
 	struct registry *registry = registry_create(config, err);
 	int rc;

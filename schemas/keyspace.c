@@ -152,6 +152,69 @@ keyspace_fold(const struct keyspace *keyspace, const char *topic,
 	return since(out, start);
 }
 
+/* "<prefix><letter><namespace>:" and the rest. */
+static struct text
+append_space(const struct keyspace *keyspace, char letter, struct text space,
+    struct text rest, struct buffer *out)
+{
+	size_t start = out->size;
+
+	buffer_append(out, buffer_text(&keyspace->prefix));
+	buffer_byte(out, letter);
+	buffer_append(out, space);
+	buffer_byte(out, ':');
+	buffer_append(out, rest);
+	return since(out, start);
+}
+
+struct text
+keyspace_mark(const struct keyspace *keyspace, struct text space,
+    struct text topic, int32_t partition, struct buffer *out)
+{
+	size_t start = out->size;
+
+	append_space(keyspace, 'm', space, topic, out);
+	buffer_format(out, ":%d", (int)partition);
+	return since(out, start);
+}
+
+struct text
+keyspace_attempts(const struct keyspace *keyspace, struct text space,
+    struct text topic, int32_t partition, struct buffer *out)
+{
+	size_t start = out->size;
+
+	append_space(keyspace, 'a', space, topic, out);
+	buffer_format(out, ":%d", (int)partition);
+	return since(out, start);
+}
+
+struct text
+keyspace_write_check(
+    const struct keyspace *keyspace, struct text space, struct buffer *out)
+{
+	return append_space(keyspace, 'a', space, TEXT("write-check"), out);
+}
+
+struct text
+keyspace_claims(
+    const struct keyspace *keyspace, struct text space, struct buffer *out)
+{
+	return append_space(keyspace, 'c', space, TEXT(""), out);
+}
+
+struct text
+keyspace_claims_of(const struct keyspace *keyspace, struct text space,
+    int64_t bucket, struct text shard, struct buffer *out)
+{
+	size_t start = out->size;
+
+	append_space(keyspace, 'c', space, TEXT(""), out);
+	buffer_format(out, "%lld:", (long long)bucket);
+	buffer_append(out, shard);
+	return since(out, start);
+}
+
 struct text
 keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE])
 {
@@ -249,8 +312,9 @@ parse_meta(struct redis *redis, const struct keyspace *keyspace,
 	meta->created_ms = parse_decimal(fields[META_CREATED]);
 	if (meta->format != KEYSPACE_FORMAT)
 		return error_fatal(err, EX_CONFIG,
-		    "redis %s: keys under \"%.*s\" are of format %.*s, this "
-		    "program knows format %d",
+		    "redis %s: keys under \"%.*s\" are of format \"%.*s\", "
+		    "this version reads format %d: run the version that wrote "
+		    "them, or give another redis.prefix",
 		    redis_address(redis), TEXT_ARG(keyspace_prefix(keyspace)),
 		    TEXT_ARG(fields[META_FORMAT]), KEYSPACE_FORMAT);
 	if (shards < 1 || shards > KEYSPACE_SHARDS_MAX ||
@@ -324,7 +388,7 @@ keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
 	return redis_do(redis, argv, 2 + 2 * META_FIELDS, "HSET meta", err);
 }
 
-/* The value behind "name:" on a line of INFO. */
+/* The value behind "name:" on a line of INFO; none if it isn't there. */
 static struct text
 info_value(struct text info, const char *name)
 {
@@ -345,46 +409,29 @@ info_value(struct text info, const char *name)
 	return TEXT_NONE;
 }
 
-static struct redis_reply *
-ask_info(struct redis *redis, struct text section, struct error *err)
-{
-	const struct text argv[2] = { TEXT("INFO"), section };
-	struct redis_reply *reply = redis_command(redis, argv, 2, err);
-
-	if (reply == NULL || redis_reply_error(redis, reply, "INFO", err) == 0)
-		return reply;
-	redis_reply_destroy(reply);
-	return NULL;
-}
-
 int
 keyspace_check_eviction(
     struct redis *redis, int64_t *evicted, struct error *err)
 {
-	struct redis_reply *memory, *stats = NULL;
-	struct text policy;
-	int rc = -1;
+	const struct text ask[] = { TEXT("INFO"), TEXT("memory"),
+		TEXT("stats") };
+	struct redis_reply *reply = redis_command(redis, ask, 3, err);
+	struct text info, policy;
+	int rc;
 
-	*evicted = 0;
-	memory = ask_info(redis, TEXT("memory"), err);
-	if (memory == NULL)
+	*evicted = -1;
+	if (reply == NULL)
 		return -1;
-	policy = info_value(redis_reply_text(memory), "maxmemory_policy");
-	if (!text_equal(policy, TEXT("noeviction"))) {
-		error_fatal(err, EX_CONFIG,
+	info = redis_reply_text(reply);
+	policy = info_value(info, "maxmemory_policy");
+	rc = redis_reply_error(redis, reply, "INFO", err);
+	if (rc == 0)
+		*evicted = parse_decimal(info_value(info, "evicted_keys"));
+	if (rc == 0 && !text_equal(policy, TEXT("noeviction")))
+		rc = error_fatal(err, EX_CONFIG,
 		    "redis %s: maxmemory-policy is %.*s, which loses claims "
 		    "silently; CONFIG SET maxmemory-policy noeviction",
 		    redis_address(redis), TEXT_ARG(policy));
-		goto out;
-	}
-	stats = ask_info(redis, TEXT("stats"), err);
-	if (stats == NULL)
-		goto out;
-	*evicted =
-	    parse_decimal(info_value(redis_reply_text(stats), "evicted_keys"));
-	rc = 0;
-out:
-	redis_reply_destroy(memory);
-	redis_reply_destroy(stats);
+	redis_reply_destroy(reply);
 	return rc;
 }

@@ -11,8 +11,11 @@
 #include "common/redis/pipeline.h"
 
 /*
- * Redis's keys, built in this one place (docs/keyspace.md, section 1).  Claims,
- * marks and attempts are made by worker/claims from `prefix` and the namespace.
+ * Redis's keys, built in this one place (docs/keyspace.md, section 1).  Two are
+ * ended by a script: a claim's hash by its bucket, for which Redis's clock is
+ * asked, and `w:` by the schedules of an apply.  Nothing here but
+ * keyspace_meta_* and keyspace_check_eviction talks to Redis; what was created
+ * is never changed, so threads may share it.
  */
 enum keyspace_key {
 	KEY_META,        /* hash: what this Redis belongs to */
@@ -39,9 +42,11 @@ enum catalogue_part {
 
 struct keyspace;
 
+/* `prefix` is redis.prefix, copied. */
 struct keyspace *keyspace_create(const char *prefix);
 void keyspace_destroy(struct keyspace *keyspace); /* NULL is fine */
 
+/* Both are valid as long as the keyspace is. */
 struct text keyspace_prefix(const struct keyspace *keyspace);
 struct text keyspace_key(
     const struct keyspace *keyspace, enum keyspace_key key);
@@ -50,6 +55,7 @@ struct text keyspace_key(
  * The keys below are appended to `out`; the text points into it, so it is valid
  * until `out` grows: append all, then take the texts, or one buffer per key.
  */
+/* A generation's hash: g<G>:<letter>. */
 struct text keyspace_part(const struct keyspace *keyspace, int64_t generation,
     enum catalogue_part part, struct buffer *out);
 /* A stage of `apply`: g<G>:S:<letter of s, i, v, w, h>. */
@@ -67,15 +73,36 @@ struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
     int32_t partition, struct buffer *out); /* `f:` */
 
 /*
+ * The worker's own, in the claims' namespace `space`, which is meta.claims;
+ * `topic` is that of the requests.
+ */
+struct text keyspace_mark(const struct keyspace *keyspace, struct text space,
+    struct text topic, int32_t partition, struct buffer *out); /* `m` */
+struct text keyspace_attempts(const struct keyspace *keyspace,
+    struct text space, struct text topic, int32_t partition,
+    struct buffer *out); /* `a` */
+/* What a look at Redis writes, to see that it may. */
+struct text keyspace_write_check(
+    const struct keyspace *keyspace, struct text space, struct buffer *out);
+/* c<ns>: which the claims' script ends by bucket and shard ... */
+struct text keyspace_claims(
+    const struct keyspace *keyspace, struct text space, struct buffer *out);
+/* ... as here: the hash of one shard; `shard` is its bytes. */
+struct text keyspace_claims_of(const struct keyspace *keyspace,
+    struct text space, int64_t bucket, struct text shard, struct buffer *out);
+
+/*
  * A new edition: whoever changes `g`, or a field of `s` or `h`, sets `e` to one
  * in the same script.  A worker that sees the same edition again believes what
  * it has read of them before.  Random, so that a Redis that has gone back in
  * time can't come to the same one by other changes.
  */
 #define KEYSPACE_EDITION_SIZE 36
+/* The text is in `out`. */
 struct text keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE]);
 
-/* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`. */
+/* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`.  As the
+ * keys, it is appended to `out`. */
 struct text keyspace_field(struct text a, struct text b, struct buffer *out);
 /* "a" of such a field, or of one without a line break the whole. */
 struct text keyspace_field_owner(struct text field);
@@ -104,20 +131,22 @@ struct keyspace_meta {
 };
 
 /*
- * Reads `meta`.  Returns 1 if it is there, 0 if not, -1 with an error:
+ * Reads `meta`; blocks for a round trip.  Returns 1 if it is there, 0 if not,
+ * -1 with an error:
  *   ERROR_RETRY  Redis does not answer
  *   ERROR_FATAL  (exit code 78) of another format or malformed; (77) rights
  */
 int keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
     struct keyspace_meta *meta, struct error *err);
 
-/* Writes all of it.  Errors as above. */
+/* Writes all of it; blocks for a round trip.  Errors as above. */
 int keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err);
 
 /*
  * Whether Redis may hold claims: maxmemory-policy noeviction.  ERROR_FATAL (78)
- * if it evicts, ERROR_RETRY if it does not answer.  `evicted` is evicted_keys.
+ * if it evicts, ERROR_RETRY if it does not answer.  `evicted`: how many keys it
+ * has evicted since its start, -1 if it doesn't say.  Blocks for a round trip.
  */
 int keyspace_check_eviction(
     struct redis *redis, int64_t *evicted, struct error *err);

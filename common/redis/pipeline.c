@@ -11,6 +11,7 @@
 #include <hiredis/hiredis.h>
 
 #include "common/base/buffer.h"
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/redis/url.h"
 
@@ -407,6 +408,30 @@ redis_do(struct redis *redis, const struct text *argv, size_t n,
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(redis, reply, what, err);
+	redis_reply_destroy(reply);
+	return rc;
+}
+
+int
+redis_clock(struct redis *redis, int64_t *now_ms, struct error *err)
+{
+	const struct text time = TEXT("TIME");
+	struct redis_reply *reply = redis_command(redis, &time, 1, err);
+	int64_t seconds, micros;
+	int rc;
+
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(redis, reply, "TIME", err);
+	if (rc == 0 && redis_reply_size(reply) == 2 &&
+	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
+		CLOCK_MAX_MS / 1000, &seconds) &&
+	    text_to_number(
+		redis_reply_text(redis_reply_at(reply, 1)), 999999, &micros))
+		*now_ms = seconds * 1000 + micros / 1000;
+	else if (rc == 0)
+		rc = error_set(err, ERROR_RETRY, "redis %s: TIME gave no time",
+		    redis->address);
 	redis_reply_destroy(reply);
 	return rc;
 }

@@ -94,6 +94,9 @@ struct redis_reply *redis_command(
 int redis_do(struct redis *redis, const struct text *argv, size_t n,
     const char *what, struct error *err);
 
+/* Redis's clock, in milliseconds since 1970.  Blocks; errors as of redis_do. */
+int redis_clock(struct redis *redis, int64_t *now_ms, struct error *err);
+
 /*
  * A script, run by EVALSHA, and by EVAL where the server answers NOSCRIPT.
  * `script` must stay valid for the life of `redis`.  redis_append_script queues

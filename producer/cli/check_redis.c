@@ -93,36 +93,18 @@ check_catalogue(
 	redis_reply_destroy(reply);
 }
 
-/* Redis's time in ms; 0 with an error. */
-static int64_t
-read_clock(struct redis *redis, struct error *err)
-{
-	const struct text argv = TEXT("TIME");
-	struct redis_reply *reply = redis_command(redis, &argv, 1, err);
-	int64_t seconds, ms = 0;
-
-	if (reply != NULL &&
-	    redis_reply_error(redis, reply, "TIME", err) == 0 &&
-	    redis_reply_size(reply) == 2 &&
-	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
-		CLOCK_MAX_MS / 1000, &seconds))
-		ms = seconds * 1000;
-	redis_reply_destroy(reply);
-	return ms;
-}
-
 static void
 check_clock(struct check_list *list, struct redis *redis)
 {
 	struct error err = { 0 };
-	int64_t theirs = read_clock(redis, &err);
-	int64_t difference = theirs - clock_wall_ms();
+	int64_t theirs, difference;
 	char detail[128];
 
-	if (theirs == 0) {
+	if (redis_clock(redis, &theirs, &err) != 0) {
 		check_failed(list, "redis clock", &err, RIGHTS);
 		return;
 	}
+	difference = theirs - clock_wall_ms();
 	snprintf(detail, sizeof detail, "%lld s from this machine's",
 	    (long long)(difference / 1000));
 	if (llabs(difference) > CLOCK_DIFFERENCE_MAX_MS)

@@ -9,6 +9,7 @@
 #include "common/json/write.h"
 #include "common/kafka/producer.h"
 #include "schemas/avro/registry.h"
+#include "schemas/topics.h"
 
 #define POLL_MS 100
 #define CLOSE_MS 1000
@@ -105,7 +106,7 @@ submitter_create(struct command *command, bool many, struct error *err)
 	};
 
 	submitter->command = command;
-	submitter->topic = config_text(config, "topics.requests");
+	submitter->topic = topic_name(config, TOPIC_REQUESTS);
 	if (find_schema(submitter, err) == 0)
 		submitter->producer = kafka_producer_create(&options, err);
 	if (submitter->producer != NULL &&

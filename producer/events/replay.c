@@ -8,6 +8,7 @@
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
 #include "producer/runs/decoder.h"
+#include "schemas/topics.h"
 
 #define READERS_MAX 8
 #define SLICE_BYTES ((size_t)512 * 1024)
@@ -354,7 +355,7 @@ event_replay_create(
 	replay->config = config;
 	replay->kafka = kafka;
 	replay->loop = loop;
-	replay->topic = config_text(config, "topics.results");
+	replay->topic = topic_name(config, TOPIC_RESULTS);
 	replay->end = &replay->first;
 	pthread_mutex_init(&replay->lock, NULL);
 	clock_condition_init(&replay->asked);

@@ -11,6 +11,7 @@
 #include "common/kafka/consumer.h"
 #include "producer/runs/decoder.h"
 #include "producer/runs/follow.h"
+#include "schemas/topics.h"
 
 #define RECORDS 500
 #define POLL_MS 200
@@ -368,7 +369,7 @@ result_feed_start(
 	struct result_feed *feed = memory_zalloc(1, sizeof *feed);
 
 	feed->settings = *settings;
-	feed->topic = config_text(settings->config, "topics.results");
+	feed->topic = topic_name(settings->config, TOPIC_RESULTS);
 	feed->arena = arena_create(0);
 	pthread_mutex_init(&feed->lock, NULL);
 	pthread_cond_init(&feed->taken, NULL);

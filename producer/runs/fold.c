@@ -13,6 +13,7 @@
 #include "producer/runs/decoder.h"
 #include "producer/runs/fold_places.h"
 #include "producer/runs/view.h"
+#include "schemas/topics.h"
 
 #define RECORDS 500 /* of one script */
 #define POLL_MS 500
@@ -380,8 +381,8 @@ view_fold_start(const struct view_fold_settings *settings, struct error *err)
 	struct view_fold *fold = memory_zalloc(1, sizeof *fold);
 
 	fold->settings = *settings;
-	fold->results_topic = config_text(settings->config, "topics.results");
-	fold->builds_topic = config_text(settings->config, "topics.builds");
+	fold->results_topic = topic_name(settings->config, TOPIC_RESULTS);
+	fold->builds_topic = topic_name(settings->config, TOPIC_BUILDS);
 	fold->ttl_ms = config_number(settings->config, "view.ttl");
 	fold->arena = arena_create((size_t)1 << 18);
 	if (open_fold(fold, err) != 0) {

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "producer/runs/decoder.h"
+#include "schemas/topics.h"
 
 #define CALL_MS 5000
 #define ARENA_KEEP 65536
@@ -70,8 +71,8 @@ results_open(const struct config *config, int from, int64_t at_ms,
 	if (results->decoder != NULL)
 		results->consumer = kafka_consumer_create(&options, err);
 	if (results->consumer == NULL ||
-	    assign_all(results, config_text(config, "topics.results"), from,
-		at_ms, deadline_ms, err) != 0) {
+	    assign_all(results, topic_name(config, TOPIC_RESULTS), from, at_ms,
+		deadline_ms, err) != 0) {
 		results_close(results);
 		return NULL;
 	}

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/buffer.h"
+#include "common/base/memory.h"
 #include "worker/claims/blame.h"
 
 #define MARKS_MAX 1024 /* of one chunk: it has no more records than claims */
-#define ATTEMPT_TTL "3600"
 #define SETTLE_ROUNDS 8
 
 /*
@@ -109,11 +110,10 @@ struct chunk {
 };
 
 struct claims {
+	const struct marks *marks;
 	struct redis *redis;
 	struct redis_script take, overwrite;
-	struct buffer prefix, topic;
-	struct buffer claim_prefix; /* of the claims' keys, namespace and all */
-	struct buffer space;
+	struct buffer prefix; /* of the claims' keys, up to the bucket */
 	uint32_t shards;
 	int64_t ttl_ms, first_bucket;
 	bool is_loaded;         /* the script is in this server's cache */
@@ -128,19 +128,14 @@ struct claims {
 struct claims *
 claims_create(const struct claims_settings *settings)
 {
-	struct claims *claims = calloc(1, sizeof(*claims));
+	struct claims *claims = memory_zalloc(1, sizeof *claims);
 
-	if (claims == NULL)
-		return NULL;
-	claims->redis = settings->redis;
+	claims->marks = settings->marks;
+	claims->redis = settings->marks->redis;
 	claims->take.source = take_source;
 	claims->overwrite.source = overwrite_source;
 	claims->ttl_ms = settings->ttl_ms;
-	claims->expiry_bucket = -1;
-	buffer_append(&claims->prefix, text_from(settings->prefix));
-	buffer_append(&claims->topic, text_from(settings->topic));
-	claims_set_space(
-	    claims, &(struct claims_space){ TEXT(""), 1u << 16, 0 });
+	claims_set_space(claims, KEYSPACE_SHARDS_DEFAULT, 0);
 	return claims;
 }
 
@@ -150,9 +145,6 @@ claims_destroy(struct claims *claims)
 	if (claims == NULL)
 		return;
 	buffer_finish(&claims->prefix);
-	buffer_finish(&claims->topic);
-	buffer_finish(&claims->claim_prefix);
-	buffer_finish(&claims->space);
 	buffer_finish(&claims->packed);
 	buffer_finish(&claims->shard_list);
 	buffer_finish(&claims->numbers);
@@ -160,27 +152,27 @@ claims_destroy(struct claims *claims)
 	free(claims);
 }
 
+/* Of another namespace, of more shards: nothing that is known is true of it. */
 void
-claims_set_space(struct claims *claims, const struct claims_space *space)
+claims_set_space(struct claims *claims, uint32_t shards, int64_t created_ms)
 {
-	assert(space->shards > 0 && space->shards <= CLAIM_SHARDS_MAX);
-	assert((space->shards & (space->shards - 1)) == 0);
-	if (claims->shards == space->shards &&
-	    claims->first_bucket == space->created_ms / claims->ttl_ms &&
-	    text_equal(buffer_text(&claims->space), space->name))
+	struct buffer prefix = { 0 };
+
+	assert(shards > 0 && shards <= CLAIM_SHARDS_MAX);
+	assert((shards & (shards - 1)) == 0);
+	keyspace_claims(claims->marks->keyspace, claims->marks->space, &prefix);
+	if (claims->shards == shards &&
+	    claims->first_bucket == created_ms / claims->ttl_ms &&
+	    text_equal(buffer_text(&claims->prefix), buffer_text(&prefix))) {
+		buffer_finish(&prefix);
 		return;
-	buffer_reset(&claims->space);
-	buffer_append(&claims->space, space->name);
-	buffer_reset(&claims->claim_prefix);
-	buffer_append(&claims->claim_prefix, buffer_text(&claims->prefix));
-	buffer_format(&claims->claim_prefix, "c%.*s:", TEXT_ARG(space->name));
-	claims->first_bucket = space->created_ms / claims->ttl_ms;
-	if (claims->expires == NULL || claims->shards != space->shards) {
-		free(claims->expires);
-		claims->expires = calloc((space->shards + 7) / 8, 1);
-		assert(claims->expires != NULL);
 	}
-	claims->shards = space->shards;
+	buffer_finish(&claims->prefix);
+	claims->prefix = prefix;
+	claims->first_bucket = created_ms / claims->ttl_ms;
+	claims->shards = shards;
+	free(claims->expires);
+	claims->expires = memory_zalloc((shards + 7) / 8, 1);
 	claims_reset(claims);
 }
 
@@ -250,22 +242,6 @@ pack(struct claims *claims, const struct claim *items, size_t n)
 	claims->packed.size = n * CLAIM_PACKED_SIZE;
 }
 
-/* "<prefix><letter><namespace>:<topic>:<partition>" at the end of `out`. */
-static struct text
-partition_key(const struct claims *claims, char letter, int32_t partition,
-    struct buffer *out)
-{
-	size_t start = out->size;
-
-	buffer_append(out, buffer_text(&claims->prefix));
-	buffer_byte(out, letter);
-	buffer_append(out, buffer_text(&claims->space));
-	buffer_byte(out, ':');
-	buffer_append(out, buffer_text(&claims->topic));
-	buffer_format(out, ":%" PRId32, partition);
-	return (struct text){ out->at + start, out->size - start };
-}
-
 /* The number's digits at the end of `out`, which has room for them. */
 static struct text
 put_number(struct buffer *out, int64_t value)
@@ -281,8 +257,7 @@ put_number(struct buffer *out, int64_t value)
 static size_t
 key_size(const struct claims *claims)
 {
-	return claims->prefix.size + claims->space.size + claims->topic.size +
-	    NUMBER_SIZE;
+	return claims->prefix.size + claims->marks->topic.size + NUMBER_SIZE;
 }
 
 static int
@@ -309,13 +284,13 @@ append_take(struct claims *claims, const struct claim_mark *marks, size_t n)
 	buffer_reserve(
 	    out, n * (key_size(claims) + 2 * NUMBER_SIZE) + 3 * NUMBER_SIZE);
 	args[0] = put_number(out, claims->ttl_ms);
-	args[1] = buffer_text(&claims->claim_prefix);
+	args[1] = buffer_text(&claims->prefix);
 	args[2] = put_number(out, claims->expiry_bucket);
 	args[3] = put_number(out, claims->first_bucket);
 	args[4] = buffer_text(&claims->packed);
 	args[5] = buffer_text(&claims->shard_list);
 	for (i = 0; i < n; i++) {
-		keys[i] = partition_key(claims, 'm', marks[i].partition, out);
+		keys[i] = marks_key(claims->marks, marks[i].partition, out);
 		args[6 + 2 * i] = put_number(out, marks[i].expected);
 		args[7 + 2 * i] = put_number(out, marks[i].next);
 	}
@@ -430,24 +405,58 @@ hear_taken(struct claims *claims, const struct redis_reply *reply,
 	return 0;
 }
 
+/* The claims' hashes of a chunk, in the bucket of `now_ms` and that before. */
+static bool
+blame_claims(const struct claims *claims, const struct chunk *chunk,
+    int64_t now_ms, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	struct text *keys =
+	    arena_alloc(arena, (2 * chunk->n + 1) * sizeof *keys);
+	struct buffer key = { 0 };
+	bool found;
+	size_t i;
+
+	for (i = 0; i < 2 * chunk->n; i++) {
+		const struct claim *item = &chunk->items[i / 2];
+		unsigned char packed[CLAIM_PACKED_SIZE];
+
+		claim_pack(claim_shard(&item->run, claims->shards), &item->run,
+		    &item->value, packed);
+		buffer_reset(&key);
+		keys[i] = text_copy(arena,
+		    keyspace_claims_of(claims->marks->keyspace,
+			claims->marks->space,
+			now_ms / claims->ttl_ms - (int64_t)(i % 2),
+			(struct text){ (const char *)packed, CLAIM_SHARD_SIZE },
+			&key));
+	}
+	found = blame_key(claims->redis, keys, 2 * chunk->n, "hash", err);
+	buffer_finish(&key);
+	arena_destroy(arena);
+	return found;
+}
+
 /* Names the key that is of another type. */
 static void
-blame_key(struct claims *claims, const struct chunk *chunk, struct error *err)
+blame(struct claims *claims, const struct chunk *chunk, struct error *err)
 {
-	struct claims_blame blame = { claims->redis, claims->keys,
-		chunk->n_marks, buffer_text(&claims->claim_prefix),
-		claims->ttl_ms, chunk->items, chunk->n, claims->shards };
+	struct buffer *out = &claims->numbers;
+	int64_t now_ms;
 	size_t i;
 
 	claims_discard(claims); /* of no use: the batch is dropped */
 	if (!redis_is_connected(claims->redis))
 		return;
-	buffer_reset(&claims->numbers);
-	buffer_reserve(&claims->numbers, chunk->n_marks * key_size(claims));
+	buffer_reset(out);
+	buffer_reserve(out, chunk->n_marks * key_size(claims));
 	for (i = 0; i < chunk->n_marks; i++)
-		claims->keys[i] = partition_key(
-		    claims, 'm', chunk->marks[i].partition, &claims->numbers);
-	claims_blame(&blame, err);
+		claims->keys[i] =
+		    marks_key(claims->marks, chunk->marks[i].partition, out);
+	if (!blame_key(
+		claims->redis, claims->keys, chunk->n_marks, "string", err) &&
+	    redis_clock(claims->redis, &now_ms, NULL) == 0)
+		blame_claims(claims, chunk, now_ms, err);
 }
 
 static int
@@ -459,7 +468,7 @@ hear_answer(struct claims *claims, const struct redis_reply *reply,
 	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
 		claims->is_loaded = false; /* NOSCRIPT, if it was that */
 		if (strstr(err->message, "WRONGTYPE") != NULL)
-			blame_key(claims, chunk, err);
+			blame(claims, chunk, err);
 		return -1;
 	}
 	if (redis_reply_type(reply) != REDIS_ARRAY ||
@@ -516,7 +525,7 @@ overwrite(struct claims *claims, struct claim *item, struct error *err)
 	    &item->value, packed);
 	snprintf(ttl, sizeof(ttl), "%" PRId64, claims->ttl_ms);
 	args[0] = text_from(ttl);
-	args[1] = buffer_text(&claims->claim_prefix);
+	args[1] = buffer_text(&claims->prefix);
 	args[2] = (struct text){ at, CLAIM_SHARD_SIZE };
 	args[3] = (struct text){ at + CLAIM_SHARD_SIZE, 16 };
 	args[4] =

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
+#include "worker/claims/marks.h"
 #include "worker/claims/value.h"
 
 /*
@@ -28,22 +29,20 @@
 struct claims;
 
 struct claims_settings {
-	struct redis *redis; /* borrowed */
-	const char *prefix;  /* redis.prefix */
-	const char *topic;   /* of the requests; for the marks' keys */
-	int64_t ttl_ms;      /* dedup.ttl */
-};
-
-/* What Redis's `meta` says of claims; may change while the group is empty. */
-struct claims_space {
-	struct text name;   /* the namespace, at first empty; copied */
-	uint32_t shards;    /* a power of two */
-	int64_t created_ms; /* no claim is older; 0: not known */
+	const struct marks *marks; /* borrowed: whose Redis and namespace */
+	int64_t ttl_ms;            /* dedup.ttl */
 };
 
 struct claims *claims_create(const struct claims_settings *settings);
 void claims_destroy(struct claims *claims); /* NULL is fine */
-void claims_set_space(struct claims *claims, const struct claims_space *space);
+
+/*
+ * What Redis's `meta` says of claims, which changes only while the group is
+ * empty: to be called whenever the marks' namespace was set.  `shards` is a
+ * power of two; no claim is older than `created_ms` (0: not known).
+ */
+void claims_set_space(
+    struct claims *claims, uint32_t shards, int64_t created_ms);
 
 /*
  * The connection was made anew, or Redis went back: nothing is in flight, and

@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/redis/pipeline.h"
+#include "schemas/keyspace.h"
 
 /*
  * What Redis keeps per partition beside the claims: the mark ("every record
@@ -14,23 +15,26 @@
  * only looked at, and set down for a topic that was made anew.  Thread: stage A
  * only.  Source: docs/delivery.md, sections 2 and 7.
  *
- * Errors: ERROR_RETRY, Redis did not answer; ERROR_FATAL, credentials (77).
+ * All calls but marks_key block for a round trip.  Errors: ERROR_RETRY, Redis
+ * did not answer, or a key is of another type; ERROR_FATAL, credentials (77).
  */
 struct marks {
 	struct redis *redis; /* borrowed, as all of it */
-	struct text prefix;  /* redis.prefix */
-	struct text space;   /* the claims' namespace */
-	struct text topic;
+	const struct keyspace *keyspace;
+	struct text space; /* the claims' namespace: `meta.claims` */
+	struct text topic; /* of the requests */
 };
 
-/* -1: missing or unreadable. */
+/* The mark's key, appended to `out`; valid until that grows. */
+struct text marks_key(
+    const struct marks *marks, int32_t partition, struct buffer *out);
+
+/* -1: missing or unreadable, so it proves nothing. */
 int marks_read(const struct marks *marks, int32_t partition, int64_t *mark,
     struct error *err);
+/* Whatever it is: -1 is as good as none. */
 int marks_write(const struct marks *marks, int32_t partition, int64_t mark,
     struct error *err);
-
-/* Redis's clock, in milliseconds. */
-int marks_now(const struct marks *marks, int64_t *now_ms, struct error *err);
 
 /*
  * That a batch or record which starts at `offset` is being tried for the

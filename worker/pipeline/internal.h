@@ -4,12 +4,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "common/base/buffer.h"
+#include "schemas/topics.h"
 #include "worker/base/batch_protocol.h"
 #include "worker/commit/committer.h"
 #include "worker/pipeline/intake.h"
 #include "worker/pipeline/pipeline.h"
 #include "worker/pipeline/repair.h"
+#include "worker/pipeline/store_check.h"
 
 /*
  * What the pipeline's rooms share: pipeline.c makes and ends it, start.c waits
@@ -24,8 +25,6 @@
 #define FRESH_MS 10000
 #define EX_CONFIG 78
 
-enum topic { TOPIC_REQUESTS, TOPIC_RESULTS, TOPIC_BUILDS, TOPIC_DLQ, TOPICS };
-
 struct pipeline {
 	const struct config *config;
 	const char *topics[TOPICS];
@@ -33,6 +32,7 @@ struct pipeline {
 	char *transactional_id;
 	struct kafka_settings kafka;
 	struct redis *redis;
+	struct keyspace *keyspace;
 	struct registry *registry;
 	struct telemetry *telemetry;
 	struct committer *committer;
@@ -44,17 +44,13 @@ struct pipeline {
 	enum intake_phase phase;
 	int64_t phase_ms; /* when it began */
 	bool is_astray;   /* the consumer stands elsewhere than it is to read */
-	struct arena *arena; /* of what store_check finds */
 	char *cluster_id;
 	int64_t message_max, batch_max; /* bytes */
 	/* When what is due next, on clock_monotonic_ms. */
 	int64_t check_ms, report_ms, backoff_ms, retry_ms, limits_ms, alive_ms;
 	int64_t unread_ms; /* since when records wait unread, as seen; or 0 */
 	size_t looked_at;  /* partition whose end was asked for last */
-	/* What Redis said of itself at the last look. */
-	uint64_t evicted;
-	int64_t created_ms;
-	struct buffer claims_space;
+	struct store_facts store; /* as of the last look at Redis */
 	bool is_distrusted; /* keys were evicted: no mark proves anything */
 	struct error said;  /* why a dependency is away, as logged last */
 	int64_t said_ms;

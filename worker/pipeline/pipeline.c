@@ -73,16 +73,13 @@ create_redis(const struct config *config, struct error *err)
 static int
 create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 {
-	const char *prefix = config_text(p->config, "redis.prefix");
 	const struct claims_settings claims = {
-		.redis = p->redis,
-		.prefix = prefix,
-		.topic = p->topics[TOPIC_REQUESTS],
+		.marks = &p->intake.marks,
 		.ttl_ms = config_number(p->config, "dedup.ttl"),
 	};
 	const struct snapshot_settings snapshot = {
 		.redis = p->redis,
-		.prefix = prefix,
+		.prefix = config_text(p->config, "redis.prefix"),
 		.metrics = metrics,
 	};
 	struct intake *intake = &p->intake;
@@ -92,16 +89,18 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 		return -1;
 	intake->topic = p->topics[TOPIC_REQUESTS];
 	intake->redis = p->redis;
+	intake->marks = (struct marks){
+		.redis = p->redis,
+		.keyspace = p->keyspace,
+		.space = text_from(p->store.meta.claims),
+		.topic = text_from(intake->topic),
+	};
 	intake->claims = claims_create(&claims);
 	intake->decoder = decoder_create(p->registry);
 	intake->snapshot = snapshot_create(&snapshot);
 	intake->questions = questions_create(intake->snapshot, p->telemetry);
 	intake->plans = arena_create(256 * 1024);
 	intake->telemetry = p->telemetry;
-	intake->marks = (struct marks){ .redis = p->redis,
-		.prefix = text_from(prefix),
-		.space = TEXT(""),
-		.topic = text_from(intake->topic) };
 	intake->publish.forward_trace =
 	    strcmp(config_text(p->config, "trace.mode"), "forward") == 0;
 	intake->owned =
@@ -125,8 +124,6 @@ create_batches(struct pipeline *p)
 struct pipeline *
 pipeline_create(const struct pipeline_settings *settings, struct error *err)
 {
-	static const char *const keys[TOPICS] = { "topics.requests",
-		"topics.results", "topics.builds", "topics.dlq" };
 	struct pipeline *p = memory_zalloc(1, sizeof *p);
 	struct buffer id = { 0 };
 	size_t i;
@@ -135,13 +132,13 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	p->health = settings->health;
 	p->group = config_text(p->config, "worker.group");
 	for (i = 0; i < TOPICS; i++)
-		p->topics[i] = config_text(p->config, keys[i]);
+		p->topics[i] = topic_name(p->config, (enum topic)i);
 	buffer_format(&id, "%s-%s", p->group, settings->worker_id);
 	buffer_byte(&id, '\0');
 	p->transactional_id = id.at;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_condition_init(&p->woken);
-	p->arena = arena_create(0);
+	p->keyspace = keyspace_create(config_text(p->config, "redis.prefix"));
 	p->telemetry = telemetry_create(settings->metrics);
 	p->kafka = (struct kafka_settings){ .config = p->config,
 		.health = kafka_health_create(),
@@ -181,12 +178,11 @@ pipeline_destroy(struct pipeline *p)
 	redis_destroy(p->redis);
 	kafka_health_destroy(p->kafka.health);
 	telemetry_destroy(p->telemetry);
-	arena_destroy(p->arena);
+	keyspace_destroy(p->keyspace);
 	pthread_cond_destroy(&p->woken);
 	pthread_mutex_destroy(&p->lock);
 	free(p->transactional_id);
 	free(p->cluster_id);
-	buffer_finish(&p->claims_space);
 	free(p);
 }
 

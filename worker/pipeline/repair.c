@@ -87,7 +87,7 @@ find_start(struct repair *repair, struct intake *intake, int64_t *start,
 {
 	int64_t now, window;
 
-	if (marks_now(&intake->marks, &now, err) != 0)
+	if (redis_clock(intake->redis, &now, err) != 0)
 		return store_failed(err);
 	if (kafka_consumer_range(repair->consumer, intake->topic,
 		repair->partition, start, end, CALL_MS, err) != 0 ||

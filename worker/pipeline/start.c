@@ -10,7 +10,6 @@
 #include "common/base/memory.h"
 #include "common/kafka/admin.h"
 #include "schemas/avro/registry.h"
-#include "worker/pipeline/store_check.h"
 
 #define CHECK_MS 3000         /* between looks at Redis */
 #define SAY_MS 30000          /* until the same reason is logged again */
@@ -50,24 +49,21 @@ pipeline_note_store_up(struct pipeline *p)
 static void
 use_facts(struct pipeline *p, const struct store_facts *facts)
 {
-	const struct claims_space space = { facts->claims, facts->shards,
-		facts->created_ms };
+	const struct store_facts before = p->store;
 
-	claims_set_space(p->intake.claims, &space);
-	buffer_reset(&p->claims_space);
-	buffer_append(&p->claims_space, facts->claims);
-	p->intake.marks.space = buffer_text(&p->claims_space);
-	if (facts->created_ms != p->created_ms)
+	p->store = *facts;
+	p->intake.marks.space = text_from(p->store.meta.claims);
+	claims_set_space(
+	    p->intake.claims, facts->meta.shards, facts->meta.created_ms);
+	if (facts->meta.created_ms != before.meta.created_ms)
 		snapshot_forget(p->intake.snapshot);
-	p->created_ms = facts->created_ms;
-	if (facts->evicted > p->evicted) {
+	if (facts->evicted > before.evicted) {
 		p->is_distrusted = true;
 		log_event(LOG_ERROR, "redis", "keys_evicted",
 		    "this Redis has evicted keys: claims may be lost and are "
 		    "taken again; keep maxmemory-policy at noeviction",
 		    LOG_I("evicted", facts->evicted), LOG_END);
 	}
-	p->evicted = facts->evicted;
 }
 
 int
@@ -75,15 +71,14 @@ pipeline_check_store(struct pipeline *p, struct error *err)
 {
 	const struct store_check check = {
 		.redis = p->redis,
-		.prefix = text_from(config_text(p->config, "redis.prefix")),
-		.topic = text_from(p->topics[TOPIC_REQUESTS]),
-		.group = text_from(p->group),
-		.cluster_id = text_from(p->cluster_id),
+		.keyspace = p->keyspace,
+		.topic = p->topics[TOPIC_REQUESTS],
+		.group = p->group,
+		.cluster_id = p->cluster_id,
 	};
 	struct store_facts facts = { 0 };
 
-	arena_reset(p->arena, 65536);
-	if (store_check_run(&check, p->arena, &facts, err) != 0)
+	if (store_check_run(&check, &facts, err) != 0)
 		return -1;
 	use_facts(p, &facts);
 	p->check_ms = clock_monotonic_ms() + CHECK_MS;
@@ -145,6 +140,7 @@ pipeline_look_at_kafka(struct pipeline *p, struct error *err)
 {
 	struct kafka_topic topics[TOPICS] = { 0 };
 	struct kafka_admin *admin = kafka_admin_create(&p->kafka, err);
+	struct arena *arena;
 	const char *id;
 	int rc = -1;
 	size_t i;
@@ -153,7 +149,8 @@ pipeline_look_at_kafka(struct pipeline *p, struct error *err)
 		return -1;
 	for (i = 0; i < TOPICS; i++)
 		topics[i].name = p->topics[i];
-	id = kafka_admin_cluster_id(admin, p->arena, KAFKA_CALL_MS, err);
+	arena = arena_create(0);
+	id = kafka_admin_cluster_id(admin, arena, KAFKA_CALL_MS, err);
 	if (id != NULL &&
 	    kafka_admin_describe_topics(
 		admin, topics, TOPICS, true, KAFKA_CALL_MS, err) == 0) {
@@ -162,6 +159,7 @@ pipeline_look_at_kafka(struct pipeline *p, struct error *err)
 		rc = check_topics(p, topics, err);
 	}
 	kafka_admin_destroy(admin);
+	arena_destroy(arena);
 	return rc;
 }
 
