@@ -33,7 +33,7 @@ open_desk(struct command *command, struct desk *desk, struct error *err)
 	}
 	run_view_init(&desk->view,
 	    desk->view_redis != NULL ? desk->view_redis : desk->redis,
-	    keyspace_prefix(desk->keyspace), config_number(config, "view.ttl"));
+	    desk->keyspace, config_number(config, "view.ttl"));
 	return 0;
 }
 

@@ -250,6 +250,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 {
 	struct error err = { 0 };
 	struct redis *redis = command_redis(command, "redis.url", &err);
+	struct keyspace *keyspace = command_keyspace(command);
 	struct live_plan *live = NULL;
 	const struct outcome *outcome = NULL;
 	char now[CLOCK_TEXT_SIZE];
@@ -257,10 +258,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 
 	clock_format(request->created_time_ms, now);
 	if (redis != NULL) {
-		live = live_plan_create(redis,
-		    text_from(
-			config_text(command_config(command), "redis.prefix")),
-		    0);
+		live = live_plan_create(redis, keyspace, 0);
 		outcome = insist(live, request, &err);
 	}
 	if (outcome == NULL)
@@ -273,6 +271,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 	else
 		print(flags, outcome, (struct text){ now, sizeof now });
 	live_plan_destroy(live);
+	keyspace_destroy(keyspace);
 	redis_destroy(redis);
 	return code;
 }

@@ -136,8 +136,7 @@ find_and_explain(struct explain *explain, const struct uuid *id)
 	    command_redis(explain->command, "view.redis.url", &err);
 	if (explain->redis == NULL)
 		return command_fail(explain->command, &err);
-	run_view_init(&explain->view, explain->redis,
-	    keyspace_prefix(explain->keyspace),
+	run_view_init(&explain->view, explain->redis, explain->keyspace,
 	    config_number(command_config(explain->command), "view.ttl"));
 	found = run_view_get(
 	    &explain->view, id, explain->arena, &explain->run, &err);

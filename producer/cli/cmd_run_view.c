@@ -29,8 +29,7 @@ open_view(struct command *command, struct viewer *viewer, struct error *err)
 		return -1;
 	viewer->keyspace = command_keyspace(command);
 	viewer->arena = arena_create(0);
-	run_view_init(&viewer->view, viewer->redis,
-	    keyspace_prefix(viewer->keyspace),
+	run_view_init(&viewer->view, viewer->redis, viewer->keyspace,
 	    config_number(command_config(command), "view.ttl"));
 	return 0;
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "common/base/arena.h"
-#include "common/base/buffer.h"
 #include "common/base/memory.h"
 #include "worker/snapshot/snapshot.h"
 
@@ -11,22 +10,20 @@
 
 struct live_plan {
 	struct redis *redis;
-	struct buffer prefix; /* ended by a NUL */
 	struct snapshot *snapshot;
 	struct arena *arena;
 };
 
 struct live_plan *
-live_plan_create(struct redis *redis, struct text prefix, size_t cache_bytes)
+live_plan_create(
+    struct redis *redis, const struct keyspace *keyspace, size_t cache_bytes)
 {
 	struct live_plan *live = memory_zalloc(1, sizeof *live);
-	struct snapshot_settings settings = { .redis = redis,
-		.cache_bytes = cache_bytes };
+	const struct snapshot_settings settings = {
+		.redis = redis, .keyspace = keyspace, .cache_bytes = cache_bytes
+	};
 
 	live->redis = redis;
-	buffer_append(&live->prefix, prefix);
-	buffer_byte(&live->prefix, '\0');
-	settings.prefix = live->prefix.at;
 	live->snapshot = snapshot_create(&settings);
 	live->arena = arena_create(0);
 	return live;
@@ -39,7 +36,6 @@ live_plan_destroy(struct live_plan *live)
 		return;
 	snapshot_destroy(live->snapshot);
 	arena_destroy(live->arena);
-	buffer_finish(&live->prefix);
 	free(live);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/base/error.h"
 #include "common/redis/pipeline.h"
+#include "schemas/keyspace.h"
 #include "schemas/message/run_request.h"
 #include "worker/plan/planner.h"
 
@@ -13,9 +14,9 @@
  */
 struct live_plan;
 
-/* `redis` is borrowed; `prefix` is redis.prefix; `cache_bytes` 0: 64 MiB. */
+/* Both are borrowed; `cache_bytes` 0: 64 MiB. */
 struct live_plan *live_plan_create(
-    struct redis *redis, struct text prefix, size_t cache_bytes);
+    struct redis *redis, const struct keyspace *keyspace, size_t cache_bytes);
 void live_plan_destroy(struct live_plan *live); /* NULL is fine */
 
 /*

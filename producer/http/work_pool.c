@@ -239,11 +239,11 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	if (worker->redis.runs == NULL)
 		return -1;
 	run_view_init(&worker->redis.view, worker->redis.runs,
-	    keyspace_prefix(settings->keyspace), settings->view_ttl_ms);
+	    settings->keyspace, settings->view_ttl_ms);
 	schedule_store_init(
 	    &worker->redis.store, worker->redis.schedules, settings->keyspace);
-	worker->redis.planner = live_plan_create(worker->redis.schedules,
-	    keyspace_prefix(settings->keyspace), PLANNER_CACHE);
+	worker->redis.planner = live_plan_create(
+	    worker->redis.schedules, settings->keyspace, PLANNER_CACHE);
 	worker->redis.builds = build_reader_create(settings->config, err);
 	if (worker->redis.builds == NULL)
 		return -1;

@@ -375,8 +375,8 @@ result_feed_start(
 	pthread_cond_init(&feed->taken, NULL);
 	feed->decoder = result_decoder_create(settings->config, err);
 	if (feed->decoder != NULL)
-		feed->follow =
-		    view_follow_create(settings->config, &settings->redis, err);
+		feed->follow = view_follow_create(settings->config,
+		    &settings->redis, settings->keyspace, err);
 	if (feed->follow == NULL) {
 		result_feed_destroy(feed);
 		return NULL;

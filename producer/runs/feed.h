@@ -36,7 +36,8 @@ struct feed_news {
 struct result_feed_settings {
 	const struct config *config;
 	struct kafka_health *kafka;
-	struct redis_settings redis; /* of the view */
+	struct redis_settings redis;     /* of the view */
+	const struct keyspace *keyspace; /* borrowed */
 	struct loop *loop;
 	/* On the loop's thread; the news is valid during the call. */
 	void (*news)(void *argument, const struct feed_news *news);

@@ -218,8 +218,8 @@ open_fold(struct view_fold *fold, struct error *err)
 	fold->decoder = result_decoder_create(config, err);
 	if (fold->redis == NULL || fold->decoder == NULL)
 		return -1;
-	run_view_init(&fold->view, fold->redis,
-	    text_from(config_text(config, "redis.prefix")), fold->ttl_ms);
+	run_view_init(
+	    &fold->view, fold->redis, fold->settings.keyspace, fold->ttl_ms);
 	fold->consumer = kafka_consumer_create(&options, err);
 	return fold->consumer != NULL ? 0 : -1;
 }

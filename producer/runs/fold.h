@@ -8,6 +8,7 @@
 #include "common/kafka/client.h"
 #include "common/redis/pipeline.h"
 #include "producer/base/metrics.h"
+#include "schemas/keyspace.h"
 
 /*
  * A thread that folds results and builds into the run view.  Replicas share the
@@ -19,9 +20,10 @@ struct view_fold;
 struct view_fold_settings {
 	const struct config *config;
 	struct kafka_health *kafka;
-	struct redis_settings redis; /* of the view */
-	struct health_check *check;  /* "view": caught up, or why not */
-	struct metric *lag;          /* records that are not folded */
+	struct redis_settings redis;     /* of the view */
+	const struct keyspace *keyspace; /* borrowed */
+	struct health_check *check;      /* "view": caught up, or why not */
+	struct metric *lag;              /* records that are not folded */
 	const struct redis_counters *counters;
 };
 

@@ -20,7 +20,8 @@ struct view_follow {
 
 struct view_follow *
 view_follow_create(const struct config *config,
-    const struct redis_settings *settings, struct error *err)
+    const struct redis_settings *settings, const struct keyspace *keyspace,
+    struct error *err)
 {
 	struct redis *redis = redis_create(settings, err);
 	struct view_follow *follow;
@@ -29,9 +30,8 @@ view_follow_create(const struct config *config,
 		return NULL;
 	follow = memory_zalloc(1, sizeof *follow);
 	follow->redis = redis;
-	run_view_init(&follow->view, redis,
-	    text_from(config_text(config, "redis.prefix")),
-	    config_number(config, "view.ttl"));
+	run_view_init(
+	    &follow->view, redis, keyspace, config_number(config, "view.ttl"));
 	return follow;
 }
 

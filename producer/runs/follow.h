@@ -16,9 +16,10 @@
  */
 struct view_follow;
 
-/* NULL: ERROR_FATAL.  Connects later. */
+/* NULL: ERROR_FATAL.  Connects later; the keyspace is borrowed. */
 struct view_follow *view_follow_create(const struct config *config,
-    const struct redis_settings *redis, struct error *err);
+    const struct redis_settings *redis, const struct keyspace *keyspace,
+    struct error *err);
 void view_follow_destroy(struct view_follow *follow); /* NULL is fine */
 
 /*

@@ -6,11 +6,11 @@
 
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
-#include "producer/runs/internal.h"
 #include "schemas/message/run_json.h"
 
 #define NUMBER_SIZE 24
 #define PAGE_MAX 1000
+#define OFFSET_MAX INT64_C(999999999999999) /* they stay below 2^53 */
 
 /*
  * KEYS r x; ARGV json ttl member.  The run that is there wins: it is the
@@ -31,50 +31,105 @@ static const char drop_source[] =
     "redis.call('ZREM', KEYS[2], ARGV[2]) "
     "return 1";
 
+/*
+ * KEYS f, then r and x of each run, then b of each build; ARGV next offset,
+ * view.ttl, oldest member to keep, number of runs, what f was, then (json, ttl,
+ * member, partition, offset) of each run, then (value, ttl) of each build.  A
+ * result that is there with a lower place stays: the first one counts.
+ */
+static const char fold_source[] =
+    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
+    "if at < tonumber(ARGV[5]) then return 0 end "
+    "local runs = tonumber(ARGV[4]) "
+    "local a = 6 "
+    "for i = 1, runs do "
+    "  local r, x = KEYS[2 * i], KEYS[2 * i + 1] "
+    "  local old = redis.call('GET', r) "
+    "  local p, o = string.match(old or '', '^{\"at\":\"(%d+)%.(%d+)\"')"
+    "  if not p or (p == ARGV[a + 3] and tonumber(o) > "
+    "tonumber(ARGV[a + 4])) then "
+    "    redis.call('SET', r, ARGV[a], 'PX', ARGV[a + 1]) "
+    "    redis.call('ZADD', x, 0, ARGV[a + 2]) "
+    "    redis.call('PEXPIRE', x, ARGV[2]) "
+    "    redis.call('ZREMRANGEBYLEX', x, '-', '(' .. ARGV[3]) "
+    "  end "
+    "  a = a + 5 "
+    "end "
+    "for i = 2 * runs + 2, #KEYS do "
+    "  redis.call('HSET', KEYS[i], 'e', ARGV[a]) "
+    "  redis.call('PEXPIRE', KEYS[i], ARGV[a + 1]) "
+    "  a = a + 2 "
+    "end "
+    "if tonumber(ARGV[1]) > at then "
+    "  redis.call('SET', KEYS[1], ARGV[1]) "
+    "end "
+    "return 1";
+
 void
-run_view_init(struct run_view *view, struct redis *redis, struct text prefix,
-    int64_t ttl_ms)
+run_view_init(struct run_view *view, struct redis *redis,
+    const struct keyspace *keyspace, int64_t ttl_ms)
 {
 	*view = (struct run_view){
 		.redis = redis,
-		.prefix = prefix,
+		.keyspace = keyspace,
 		.ttl_ms = ttl_ms,
 		.pending = { .source = pending_source },
 		.drop = { .source = drop_source },
-		.fold = { .source = run_view_fold_source },
+		.fold = { .source = fold_source },
 	};
 }
 
-struct text
-run_view_run_key(struct run_view *view, const char *kind, const struct uuid *id,
-    struct arena *arena)
+/* What was appended, in the arena; empties `out`. */
+static struct text
+keep(struct buffer *out, struct arena *arena)
 {
-	struct text kind_text = text_from(kind);
-	size_t size = view->prefix.size + kind_text.size + sizeof id->bytes;
-	char *key = arena_alloc(arena, size);
+	struct text text = text_copy(arena, buffer_text(out));
 
-	memcpy(key, view->prefix.at, view->prefix.size);
-	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
-	memcpy(key + size - sizeof id->bytes, id->bytes, sizeof id->bytes);
-	return (struct text){ key, size };
+	buffer_finish(out);
+	return text;
 }
 
-struct text
-run_view_text_key(struct run_view *view, const char *kind, struct text name,
-    struct arena *arena)
+static struct text
+run_key(const struct run_view *view, const struct uuid *id, struct arena *arena)
 {
-	struct text kind_text = text_from(kind);
-	size_t size = view->prefix.size + kind_text.size + name.size;
-	char *key = arena_alloc(arena, size);
+	struct buffer key = { 0 };
 
-	memcpy(key, view->prefix.at, view->prefix.size);
-	memcpy(key + view->prefix.size, kind_text.at, kind_text.size);
-	memcpy(key + size - name.size, name.at, name.size);
-	return (struct text){ key, size };
+	keyspace_run(view->keyspace, id, &key);
+	return keep(&key, arena);
 }
 
-struct text
-run_view_number(int64_t value, struct arena *arena)
+static struct text
+list_key(
+    const struct run_view *view, struct text schedule_rid, struct arena *arena)
+{
+	struct buffer key = { 0 };
+
+	keyspace_runs_of(view->keyspace, schedule_rid, &key);
+	return keep(&key, arena);
+}
+
+static struct text
+build_key(
+    const struct run_view *view, const struct uuid *id, struct arena *arena)
+{
+	struct buffer key = { 0 };
+
+	keyspace_build(view->keyspace, id, &key);
+	return keep(&key, arena);
+}
+
+static struct text
+position_key(const struct run_view *view, const char *topic, int32_t partition,
+    struct arena *arena)
+{
+	struct buffer key = { 0 };
+
+	keyspace_fold(view->keyspace, topic, partition, &key);
+	return keep(&key, arena);
+}
+
+static struct text
+number_text(int64_t value, struct arena *arena)
 {
 	char *out = arena_alloc(arena, NUMBER_SIZE);
 
@@ -93,8 +148,8 @@ run_place_write(
 	memcpy(out + 8, id->bytes, sizeof id->bytes);
 }
 
-struct text
-run_view_place(const struct schedule_run *record, struct arena *arena)
+static struct text
+place_text(const struct schedule_run *record, struct arena *arena)
 {
 	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
 
@@ -102,21 +157,17 @@ run_view_place(const struct schedule_run *record, struct arena *arena)
 	return (struct text){ out, RUN_PLACE_SIZE };
 }
 
-struct text
-run_view_stored(const struct schedule_run *record, struct arena *arena)
+static struct text
+stored_text(const struct schedule_run *record, struct arena *arena)
 {
 	struct buffer out = { 0 };
-	struct text text;
 
 	run_json_store(record, &out);
-	text = text_copy(arena, buffer_text(&out));
-	buffer_finish(&out);
-	return text;
+	return keep(&out, arena);
 }
 
-struct redis_reply *
-run_view_command(
-    struct run_view *view, const struct text *argv, size_t n, struct error *err)
+static struct redis_reply *
+ask(struct run_view *view, const struct text *argv, size_t n, struct error *err)
 {
 	struct redis_reply *reply;
 
@@ -130,8 +181,8 @@ run_view_command(
 	return NULL;
 }
 
-struct redis_reply *
-run_view_script(struct run_view *view, struct redis_script *script,
+static struct redis_reply *
+run_script(struct run_view *view, struct redis_script *script,
     const struct text *keys, size_t n_keys, const struct text *args,
     size_t n_args, struct error *err)
 {
@@ -158,12 +209,11 @@ pending_question(struct run_view *view, const struct schedule_run *record,
     struct arena *arena)
 {
 	return (struct pending_question){
-		.keys = { run_view_run_key(view, "r:", &record->id, arena),
-		    run_view_text_key(
-			view, "x:", record->schedule_rid, arena) },
-		.args = { run_view_stored(record, arena),
-		    run_view_number(view->ttl_ms, arena),
-		    run_view_place(record, arena) },
+		.keys = { run_key(view, &record->id, arena),
+		    list_key(view, record->schedule_rid, arena) },
+		.args = { stored_text(record, arena),
+		    number_text(view->ttl_ms, arena),
+		    place_text(record, arena) },
 	};
 }
 
@@ -221,13 +271,13 @@ run_view_drop_pending(
 {
 	struct arena *arena = arena_create(4096);
 	struct text keys[] = {
-		run_view_run_key(view, "r:", &record->id, arena),
-		run_view_text_key(view, "x:", record->schedule_rid, arena),
+		run_key(view, &record->id, arena),
+		list_key(view, record->schedule_rid, arena),
 	};
-	struct text args[] = { run_view_stored(record, arena),
-		run_view_place(record, arena) };
+	struct text args[] = { stored_text(record, arena),
+		place_text(record, arena) };
 	struct redis_reply *reply =
-	    run_view_script(view, &view->drop, keys, 2, args, 2, err);
+	    run_script(view, &view->drop, keys, 2, args, 2, err);
 	int rc = reply != NULL ? 0 : -1;
 
 	redis_reply_destroy(reply);
@@ -250,9 +300,8 @@ int
 run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
     struct schedule_run *record, struct error *err)
 {
-	struct text argv[] = { TEXT("GET"),
-		run_view_run_key(view, "r:", id, arena) };
-	struct redis_reply *reply = run_view_command(view, argv, 2, err);
+	struct text argv[] = { TEXT("GET"), run_key(view, id, arena) };
+	struct redis_reply *reply = ask(view, argv, 2, err);
 	int rc;
 
 	if (reply == NULL)
@@ -265,8 +314,7 @@ run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
 void
 run_view_ask(struct run_view *view, const struct uuid *id, struct arena *arena)
 {
-	struct text argv[] = { TEXT("GET"),
-		run_view_run_key(view, "r:", id, arena) };
+	struct text argv[] = { TEXT("GET"), run_key(view, id, arena) };
 
 	redis_append(view->redis, argv, 2);
 }
@@ -299,11 +347,11 @@ list_places(struct run_view *view, struct text schedule_rid, struct text after,
 	} else {
 		buffer_byte(&from, '+');
 	}
-	reply = run_view_command(view,
+	reply = ask(view,
 	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
-		run_view_text_key(view, "x:", schedule_rid, arena),
-		buffer_text(&from), TEXT("-"), TEXT("LIMIT"), TEXT("0"),
-		run_view_number((int64_t)n + 1, arena) },
+		list_key(view, schedule_rid, arena), buffer_text(&from),
+		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
+		number_text((int64_t)n + 1, arena) },
 	    7, err);
 	buffer_finish(&from);
 	return reply;
@@ -326,9 +374,9 @@ fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
 			return NULL;
 		}
 		memcpy(id.bytes, place.at + 8, sizeof id.bytes);
-		argv[1 + i] = run_view_run_key(view, "r:", &id, arena);
+		argv[1 + i] = run_key(view, &id, arena);
 	}
-	return run_view_command(view, argv, n + 1, err);
+	return ask(view, argv, n + 1, err);
 }
 
 /* Runs that have expired leave the list as well. */
@@ -340,9 +388,9 @@ drop_places(struct run_view *view, struct text schedule_rid,
 	struct redis_reply *reply;
 
 	argv[0] = TEXT("ZREM");
-	argv[1] = run_view_text_key(view, "x:", schedule_rid, arena);
+	argv[1] = list_key(view, schedule_rid, arena);
 	memcpy(argv + 2, places, n * sizeof *places);
-	reply = run_view_command(view, argv, n + 2, err);
+	reply = ask(view, argv, n + 2, err);
 	redis_reply_destroy(reply);
 	return reply != NULL ? 0 : -1;
 }
@@ -405,9 +453,9 @@ int
 run_view_get_build(struct run_view *view, const struct uuid *id,
     struct arena *arena, struct build_record *build, struct error *err)
 {
-	struct text argv[] = { TEXT("HMGET"),
-		run_view_run_key(view, "b:", id, arena), TEXT("e"), TEXT("s") };
-	struct redis_reply *reply = run_view_command(view, argv, 4, err);
+	struct text argv[] = { TEXT("HMGET"), build_key(view, id, arena),
+		TEXT("e"), TEXT("s") };
+	struct redis_reply *reply = ask(view, argv, 4, err);
 	struct text event;
 
 	if (reply == NULL)
@@ -425,13 +473,13 @@ run_view_page_key(
     struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err)
 {
 	struct arena *arena = arena_create(1024);
-	struct text name = run_view_text_key(view, "k", TEXT(""), arena);
+	struct text name = keyspace_key(view->keyspace, KEY_PAGE_SECRET);
 	struct uuid random[2] = { uuid_random(), uuid_random() };
 	struct text bytes = { (const char *)random, sizeof random };
 	struct redis_reply *reply;
 	int rc = -1;
 
-	reply = run_view_command(view,
+	reply = ask(view,
 	    (struct text[]){
 		TEXT("SET"), name, bytes, TEXT("NX"), TEXT("GET") },
 	    5, err);
@@ -446,4 +494,149 @@ run_view_page_key(
 	redis_reply_destroy(reply);
 	arena_destroy(arena);
 	return rc;
+}
+
+int
+run_view_positions(struct run_view *view, struct fold_position *positions,
+    size_t n, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	size_t i;
+	int rc = redis_connect(view->redis, err);
+
+	for (i = 0; rc == 0 && i < n; i++)
+		redis_append(view->redis,
+		    (struct text[]){ TEXT("GET"),
+			position_key(view, positions[i].topic,
+			    positions[i].partition, arena) },
+		    2);
+	for (i = 0; rc == 0 && i < n; i++) {
+		struct redis_reply *reply = redis_receive(view->redis, err);
+		int64_t offset;
+
+		rc = reply == NULL
+		    ? -1
+		    : redis_reply_error(view->redis, reply, "run view", err);
+		if (rc == 0)
+			positions[i].offset =
+			    text_to_number(
+				redis_reply_text(reply), OFFSET_MAX, &offset)
+			    ? offset
+			    : -1;
+		else
+			redis_disconnect(view->redis);
+		redis_reply_destroy(reply);
+	}
+	arena_destroy(arena);
+	return rc;
+}
+
+int
+run_view_set_position(struct run_view *view,
+    const struct fold_position *position, struct error *err)
+{
+	struct arena *arena = arena_create(1024);
+	struct redis_reply *reply = ask(view,
+	    (struct text[]){ TEXT("SET"),
+		position_key(view, position->topic, position->partition, arena),
+		number_text(position->offset, arena) },
+	    3, err);
+	int rc = reply != NULL ? 0 : -1;
+
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}
+
+struct fold {
+	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 5];
+	size_t n_keys, n_args;
+};
+
+static void
+fold_run(struct run_view *view, const struct fold_item *item,
+    struct arena *arena, struct fold *fold)
+{
+	const struct schedule_run *run = item->run;
+
+	fold->keys[fold->n_keys++] = run_key(view, &run->id, arena);
+	fold->keys[fold->n_keys++] = list_key(view, run->schedule_rid, arena);
+	fold->args[fold->n_args++] = stored_text(run, arena);
+	fold->args[fold->n_args++] = number_text(item->ttl_ms, arena);
+	fold->args[fold->n_args++] = place_text(run, arena);
+	fold->args[fold->n_args++] = number_text(run->partition, arena);
+	fold->args[fold->n_args++] = number_text(run->offset, arena);
+}
+
+static struct text
+oldest_place(struct run_view *view, struct arena *arena)
+{
+	static const struct uuid lowest = { { 0 } };
+	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
+	int64_t oldest = clock_wall_ms() - view->ttl_ms;
+
+	run_place_write(oldest > 0 ? oldest : 0, &lowest, out);
+	return (struct text){ out, RUN_PLACE_SIZE };
+}
+
+static void
+fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
+    struct arena *arena, struct fold *fold)
+{
+	size_t i, runs = 0;
+
+	fold->n_args = 5;
+	for (i = 0; i < n; i++)
+		if (items[i].ttl_ms > 0 && items[i].run != NULL) {
+			fold_run(view, &items[i], arena, fold);
+			runs++;
+		}
+	fold->args[3] = number_text((int64_t)runs, arena);
+	for (i = 0; i < n; i++) {
+		if (items[i].ttl_ms <= 0 || items[i].run != NULL)
+			continue;
+		fold->keys[fold->n_keys++] =
+		    build_key(view, &items[i].build_id, arena);
+		fold->args[fold->n_args++] = items[i].build_event;
+		fold->args[fold->n_args++] =
+		    number_text(items[i].ttl_ms, arena);
+	}
+}
+
+int
+run_view_fold(
+    struct run_view *view, const struct fold_step *step, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	struct fold *fold = arena_zalloc(arena, 1, sizeof *fold);
+	struct redis_reply *reply;
+	int rc = -1;
+
+	fold->keys[fold->n_keys++] =
+	    position_key(view, step->topic, step->partition, arena);
+	fold->args[0] = number_text(step->next, arena);
+	fold->args[1] = number_text(view->ttl_ms, arena);
+	fold->args[2] = oldest_place(view, arena);
+	fold->args[4] = number_text(step->folded, arena);
+	fill_fold(view, step->items, step->n, arena, fold);
+	reply = run_script(view, &view->fold, fold->keys, fold->n_keys,
+	    fold->args, fold->n_args, err);
+	if (reply != NULL)
+		rc = redis_reply_integer(reply) == 1;
+	redis_reply_destroy(reply);
+	arena_destroy(arena);
+	return rc;
+}
+
+/* A step that goes nowhere: no topic has an empty name. */
+int
+run_view_keep(
+    struct run_view *view, const struct schedule_run *record, struct error *err)
+{
+	const struct fold_item item = { .ttl_ms = view->ttl_ms, .run = record };
+	const struct fold_step step = {
+		.topic = "", .folded = -1, .next = -1, .items = &item, .n = 1
+	};
+
+	return run_view_fold(view, &step, err) < 0 ? -1 : 0;
 }

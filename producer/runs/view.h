@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
+#include "schemas/keyspace.h"
 #include "schemas/message/schedule_run.h"
 
 /*
@@ -18,14 +19,14 @@
  * keyspace.
  */
 struct run_view {
-	struct redis *redis; /* borrowed; one thread */
-	struct text prefix;
-	int64_t ttl_ms; /* view.ttl */
+	struct redis *redis;             /* borrowed; one thread */
+	const struct keyspace *keyspace; /* borrowed */
+	int64_t ttl_ms;                  /* view.ttl */
 	struct redis_script pending, drop, fold;
 };
 
 void run_view_init(struct run_view *view, struct redis *redis,
-    struct text prefix, int64_t ttl_ms);
+    const struct keyspace *keyspace, int64_t ttl_ms);
 
 /*
  * Stores a pending run, unless the run is there: then `*stored` is false and

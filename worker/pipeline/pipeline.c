@@ -79,7 +79,7 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 	};
 	const struct snapshot_settings snapshot = {
 		.redis = p->redis,
-		.prefix = config_text(p->config, "redis.prefix"),
+		.keyspace = p->keyspace,
 		.metrics = metrics,
 	};
 	struct intake *intake = &p->intake;

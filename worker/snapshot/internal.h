@@ -27,7 +27,7 @@ struct asked; /* snapshot.c's */
 
 struct snapshot {
 	struct redis *redis;
-	struct keyspace *keyspace;
+	const struct keyspace *keyspace;
 	struct cache *cache;
 	struct world *world;
 	struct arena *arena; /* of the batch */

@@ -65,7 +65,7 @@ snapshot_create(const struct snapshot_settings *settings)
 	struct snapshot *snapshot = memory_zalloc(1, sizeof *snapshot);
 
 	snapshot->redis = settings->redis;
-	snapshot->keyspace = keyspace_create(settings->prefix);
+	snapshot->keyspace = settings->keyspace;
 	snapshot->cache =
 	    cache_create(settings->cache_bytes > 0 ? settings->cache_bytes
 						   : CACHE_BYTES_DEFAULT);
@@ -87,7 +87,6 @@ snapshot_destroy(struct snapshot *snapshot)
 	free(snapshot->asked);
 	world_destroy(snapshot->world);
 	cache_destroy(snapshot->cache);
-	keyspace_destroy(snapshot->keyspace);
 	arena_destroy(snapshot->arena);
 	buffer_finish(&snapshot->key);
 	free(snapshot);

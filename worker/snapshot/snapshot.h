@@ -10,6 +10,7 @@
 #include "common/base/metrics.h"
 #include "common/base/text.h"
 #include "common/redis/pipeline.h"
+#include "schemas/keyspace.h"
 #include "schemas/message/run_request.h"
 #include "schemas/stored/schedule.h"
 #include "schemas/stored/world.h"
@@ -35,9 +36,9 @@
 struct snapshot;
 
 struct snapshot_settings {
-	struct redis *redis;     /* borrowed; connected by the caller */
-	const char *prefix;      /* redis.prefix */
-	size_t cache_bytes;      /* 0: 64 MiB */
+	struct redis *redis;             /* borrowed; connected by the caller */
+	const struct keyspace *keyspace; /* borrowed */
+	size_t cache_bytes;              /* 0: 64 MiB */
 	struct metrics *metrics; /* borrowed; NULL: nothing is counted */
 };
 
