@@ -64,8 +64,8 @@ $(BUILD)/common/base/metrics.o $(BUILD)/lint/common/base/metrics.%: OUR_CFLAGS +
 FORCE:
 
 # The assembler reads these; the compiler's dependencies don't show it.
-$(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc) schemas/ids
-
+$(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc schemas/lua/*.lua) schemas/ids
+$(BUILD)/common/redis/bounded.o: $(wildcard common/redis/*.lua)
 $(BUILD)/producer/api/openapi.o: docs/openapi.json
 
 $(BUILD)/libschedrun.a: $(LIBRARY)

@@ -3,22 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The assembler includes the files: their bytes as they are, at no cost. */
-#define EMBED(name, file)                                                      \
-	__asm__(".section .rodata\n"                                           \
-		".global embedded_" #name "\n"                                 \
-		".global embedded_" #name "_end\n"                             \
-		"embedded_" #name ":\n"                                        \
-		".incbin \"schemas/" file "\"\n"                               \
-		"embedded_" #name "_end:\n"                                    \
-		".byte 0\n"                                                    \
-		".previous\n");                                                \
-	extern const char embedded_##name[], embedded_##name##_end[];
+#include "common/base/embed.h"
 
-EMBED(run_request, "run_request.avsc")
-EMBED(schedule_run, "schedule_run.avsc")
-EMBED(build_requested, "build_requested.avsc")
-EMBED(ids, "ids")
+EMBED(embedded_run_request, "schemas/run_request.avsc")
+EMBED(embedded_schedule_run, "schemas/schedule_run.avsc")
+EMBED(embedded_build_requested, "schemas/build_requested.avsc")
+EMBED(embedded_ids, "schemas/ids")
+
+EMBED(lua_take, "schemas/lua/take.lua")
+EMBED(lua_overwrite, "schemas/lua/overwrite.lua")
+EMBED(lua_pending, "schemas/lua/pending.lua")
+EMBED(lua_drop, "schemas/lua/drop.lua")
+EMBED(lua_fold, "schemas/lua/fold.lua")
+EMBED(lua_change, "schemas/lua/change.lua")
+EMBED(lua_refresh, "schemas/lua/refresh.lua")
+EMBED(lua_write_branches, "schemas/lua/write_branches.lua")
+EMBED(lua_mark_build, "schemas/lua/mark_build.lua")
+EMBED(lua_begin_stage, "schemas/lua/begin_stage.lua")
+EMBED(lua_next_generation, "schemas/lua/next_generation.lua")
+EMBED(lua_publish, "schemas/lua/publish.lua")
+EMBED(lua_unlock, "schemas/lua/unlock.lua")
+EMBED(lua_renew, "schemas/lua/renew.lua")
 
 static const struct shipped {
 	const char *name, *file;

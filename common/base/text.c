@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -56,6 +57,14 @@ text_to_number(struct text text, int64_t max, int64_t *number)
 	}
 	*number = value;
 	return text.size > 0;
+}
+
+struct text
+text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE])
+{
+	return (struct text){ out,
+		(size_t)snprintf(
+		    out, TEXT_NUMBER_SIZE, "%lld", (long long)number) };
 }
 
 struct text

@@ -40,6 +40,10 @@ bool text_starts_with(struct text text, struct text prefix);
  */
 bool text_to_number(struct text text, int64_t max, int64_t *number);
 
+/* The other way: its digits, in `out`. */
+#define TEXT_NUMBER_SIZE 24
+struct text text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE]);
+
 /* A copy in `arena`, followed by a NUL that `size` does not count. */
 struct text text_copy(struct arena *arena, struct text text);
 

@@ -3,33 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/embed.h"
 #include "common/base/memory.h"
 
-/* KEYS the hash   ARGV bytes of a value, and of all, then the fields */
-static const char fields_source[] =
-    "local out, max = {}, tonumber(ARGV[1]) "
-    "local left = max "
-    "for i = 2, #ARGV do "
-    "  local value = redis.call('HGET', KEYS[1], ARGV[i]) "
-    "  if value and #value > max then "
-    "    value = #value "
-    "  elseif value then "
-    "    left = left - #value "
-    "    if left < 0 and #out > 0 then break end "
-    "  end "
-    "  out[#out + 1] = value "
-    "end "
-    "return out";
-
-/* KEYS the hash   ARGV bytes of all values, cursor, count */
-static const char scan_source[] =
-    "local answer = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3]) "
-    "local list, left = answer[2], tonumber(ARGV[1]) "
-    "for i = 2, #list, 2 do "
-    "  left = left - #list[i] "
-    "  if left < 0 then list[i] = false end "
-    "end "
-    "return answer";
+EMBED(lua_fields, "common/redis/fields.lua")
+EMBED(lua_scan, "common/redis/scan.lua")
 
 #define HEAD 5 /* EVAL, source, number of keys, key, bytes */
 
@@ -53,7 +31,7 @@ redis_append_fields(
 	char max[24];
 	size_t i;
 
-	begin(argv, fields_source, key, max);
+	begin(argv, lua_fields, key, max);
 	for (i = 0; i < n; i++)
 		argv[HEAD + i] = fields[i];
 	redis_append(redis, argv, HEAD + n);
@@ -67,7 +45,7 @@ redis_append_scan(
 	struct text argv[HEAD + 2];
 	char max[24];
 
-	begin(argv, scan_source, key, max);
+	begin(argv, lua_scan, key, max);
 	argv[HEAD] = cursor;
 	argv[HEAD + 1] = count;
 	redis_append(redis, argv, HEAD + 2);

@@ -4,7 +4,7 @@
 #   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
 #   test    + a Python environment for the tests in .cache/venv, and the
 #           published SDK in .cache/sdk
-#   lint    what make lint asks: Python, formatter, analyzers, readelf
+#   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
@@ -23,7 +23,8 @@ run_packages="redis-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
 test_packages="python3 python3-venv prometheus"
 
-lint_packages="python3 clang-format-14 clang-tidy-14 cppcheck binutils"
+lint_packages="python3 clang-format-14 clang-tidy-14 cppcheck binutils lua5.1
+lua-check"
 fuzz_packages="clang-14 libclang-rt-14-dev llvm-14"
 
 fail() {

@@ -1,89 +1,48 @@
 #include "producer/catalogue/apply.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/redis/replica.h"
 #include "producer/catalogue/lock.h"
 #include "producer/catalogue/merge.h"
+#include "schemas/embedded.h"
 
 #define STAGE_MS "3600000"   /* leftovers of a killed apply */
 #define REPLACED_MS "600000" /* batches under way still read the old one */
 #define PUBLISHED_MAX 100000
 #define ATTEMPTS_MAX 100 /* against commits in between */
 
-/*
- * KEYS  lock, g, s, i, v, h, e
- * ARGV  token, which becomes the edition, generation that was read ("" =
- *       none), number of the stages, prefix, "1" if the stages' number becomes
- *       the generation, ms of the old
- * Answers "ok", "lock" (lost), "moved" (somebody wrote in between).
- */
-static struct redis_script publish = {
-	.source =
-	    "local call = redis.call\n"
-	    "if call('GET', KEYS[1]) ~= ARGV[1] then return 'lock' end\n"
-	    "if (call('GET', KEYS[2]) or '') ~= ARGV[2] then return 'moved' "
-	    "end\n"
-	    "local base = ARGV[4] .. 'g' .. ARGV[3]\n"
-	    "local function stage(name) return base .. ':S:' .. name end\n"
-	    "local function is_same(name, key)\n"
-	    "  local list = call('HGETALL', stage(name))\n"
-	    "  for i = 1, #list, 2 do\n"
-	    "    if (call('HGET', key, list[i]) or '') ~= list[i + 1] then\n"
-	    "      return false\n"
-	    "    end\n"
-	    "  end\n"
-	    "  return true\n"
-	    "end\n"
-	    "if not is_same('S', KEYS[3]) or not is_same('H', KEYS[6]) then\n"
-	    "  return 'moved'\n"
-	    "end\n"
-	    "local function move(name, key)\n"
-	    "  local list = call('HGETALL', stage(name))\n"
-	    "  for i = 1, #list, 1000 do\n"
-	    "    call('HSET', key, unpack(list, i, math.min(i + 999, "
-	    "#list)))\n"
-	    "  end\n"
-	    "end\n"
-	    "move('s', KEYS[3])\n"
-	    "move('i', KEYS[4])\n"
-	    "move('v', KEYS[5])\n"
-	    "move('h', KEYS[6])\n"
-	    "local gone = call('HKEYS', stage('D'))\n"
-	    "for i = 1, #gone do call('HDEL', KEYS[6], gone[i]) end\n"
-	    "local added = call('HGETALL', stage('w'))\n"
-	    "for i = 1, #added, 2 do\n"
-	    "  for rid in string.gmatch(added[i + 1], '[^\\n]+') do\n"
-	    "    call('RPUSH', ARGV[4] .. 'w:' .. added[i], rid)\n"
-	    "  end\n"
-	    "end\n"
-	    "for name in string.gmatch('sivwhSHD', '.') do\n"
-	    "  call('UNLINK', stage(name))\n"
-	    "end\n"
-	    "if ARGV[5] == '1' then\n"
-	    "  for part in string.gmatch('djupl', '.') do\n"
-	    "    call('PERSIST', base .. ':' .. part)\n"
-	    "    if ARGV[2] ~= '' then\n"
-	    "      call('PEXPIRE', ARGV[4] .. 'g' .. ARGV[2] .. ':' .. part, "
-	    "ARGV[6])\n"
-	    "    end\n"
-	    "  end\n"
-	    "  call('SET', KEYS[2], ARGV[3])\n"
-	    "end\n"
-	    "call('SET', KEYS[7], ARGV[1])\n"
-	    "call('DEL', KEYS[1])\n"
-	    "return 'ok'\n",
+/* Letters of the stages, in the order in which publish.lua takes them. */
+enum { STAGES = 8 };
+static const char stage_letters[STAGES] = { 's', 'i', 'v', 'h', 'w', 'S', 'H',
+	'D' };
+
+/* KEYS and ARGV of publish.lua. */
+enum {
+	PUBLISH_LOCK,
+	PUBLISH_GENERATION,
+	PUBLISH_EDITION,
+	PUBLISH_HEADS,
+	PUBLISH_ABOUT,
+	PUBLISH_VERSIONS,
+	PUBLISH_BRANCHES,
+	PUBLISH_STAGES,
+	PUBLISH_PARTS = PUBLISH_STAGES + STAGES,
+	PUBLISH_REPLACED = PUBLISH_PARTS + MERGE_PARTS,
+	PUBLISH_KEYS = PUBLISH_REPLACED + MERGE_PARTS
+};
+enum {
+	PUBLISH_TOKEN,
+	PUBLISH_SEEN,
+	PUBLISH_NEW,
+	PUBLISH_LISTS,
+	PUBLISH_STAY,
+	PUBLISH_ARGS
 };
 
-/*
- * KEYS a hash   ARGV ms, field, value.  Its first field with its expiry: killed
- * at any moment, nothing is left for good.
- */
-static struct redis_script begin_stage = {
-	.source = "redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n"
-		  "return redis.call('PEXPIRE', KEYS[1], ARGV[1])\n",
-};
+static struct redis_script publish = { .source = lua_publish };
+static struct redis_script begin_stage = { .source = lua_begin_stage };
+static struct redis_script next_generation = { .source = lua_next_generation };
 
 struct apply {
 	const struct apply_settings *settings;
@@ -92,7 +51,6 @@ struct apply {
 	struct catalogue_lock lock;
 	struct merge merge;
 	int64_t number; /* of the stages and of a new generation; 0: none yet */
-	char stages[24]; /* the same as text */
 };
 
 static struct text
@@ -124,35 +82,19 @@ read_generation(struct apply *apply, int64_t *generation, struct error *err)
 	return rc;
 }
 
-/*
- * The next number: Redis's clock in milliseconds, or one more than the last.
- * So no number is ever given out twice, not even by a Redis that was emptied or
- * went back in time: what readers cache is of one generation for good.
- */
+/* A number that none has had: of the stages, and of a new generation. */
 static int
 take_number(struct apply *apply, struct error *err)
 {
-	static struct redis_script next = {
-		.source =
-		    "local time = redis.call('TIME')\n"
-		    "local now = tonumber(time[1]) * 1000 +\n"
-		    "    math.floor(tonumber(time[2]) / 1000)\n"
-		    "local last = tonumber(redis.call('GET', KEYS[1]) or '0')\n"
-		    "if now <= (last or 0) then now = last + 1 end\n"
-		    "redis.call('SET', KEYS[1], string.format('%.0f', now))\n"
-		    "return now\n",
-	};
 	const struct text name = key(apply, KEY_GENERATIONS);
-	struct redis_reply *reply =
-	    redis_run_script(apply->redis, &next, &name, 1, NULL, 0, err);
+	struct redis_reply *reply = redis_run_script(
+	    apply->redis, &next_generation, &name, 1, NULL, 0, err);
 	int rc;
 
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(apply->redis, reply, "next generation", err);
 	apply->number = redis_reply_integer(reply);
-	snprintf(apply->stages, sizeof apply->stages, "%lld",
-	    (long long)apply->number);
 	redis_reply_destroy(reply);
 	return rc;
 }
@@ -161,6 +103,8 @@ static int
 write_expiring(struct apply *apply, struct fields *fields, struct text name,
     struct error *err)
 {
+	enum { STAGE_TTL, STAGE_FIELD, STAGE_VALUE, STAGE_ARGS };
+	struct text args[STAGE_ARGS] = { [STAGE_TTL] = TEXT(STAGE_MS) };
 	const struct field *list;
 	struct redis_reply *reply;
 	int rc;
@@ -168,9 +112,10 @@ write_expiring(struct apply *apply, struct fields *fields, struct text name,
 	if (fields_size(fields) == 0)
 		return 0;
 	list = fields_list(fields);
-	reply = redis_run_script(apply->redis, &begin_stage, &name, 1,
-	    (struct text[]){ TEXT(STAGE_MS), list[0].name, list[0].value }, 3,
-	    err);
+	args[STAGE_FIELD] = list[0].name;
+	args[STAGE_VALUE] = list[0].value;
+	reply = redis_run_script(
+	    apply->redis, &begin_stage, &name, 1, args, STAGE_ARGS, err);
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(apply->redis, reply, "stage", err);
@@ -202,24 +147,14 @@ static int
 write_stages(struct apply *apply, struct error *err)
 {
 	const struct merge_moving *moving = &apply->merge.moving;
-	const struct {
-		char letter;
-		struct fields *fields;
-	} stages[] = {
-		{ 's', moving->heads },
-		{ 'i', moving->about },
-		{ 'v', moving->versions },
-		{ 'w', moving->added_versions },
-		{ 'h', moving->branches },
-		{ 'S', moving->heads_seen },
-		{ 'H', moving->branches_seen },
-		{ 'D', moving->branches_removed },
-	};
+	struct fields *const stages[STAGES] = { moving->heads, moving->about,
+		moving->versions, moving->branches, moving->added_versions,
+		moving->heads_seen, moving->branches_seen,
+		moving->branches_removed };
 	size_t i;
 
-	for (i = 0; i < sizeof stages / sizeof stages[0]; i++)
-		if (write_stage(
-			apply, stages[i].letter, stages[i].fields, err) != 0)
+	for (i = 0; i < STAGES; i++)
+		if (write_stage(apply, stage_letters[i], stages[i], err) != 0)
 			return -1;
 	return 0;
 }
@@ -260,31 +195,64 @@ judge_publish(
 	    err, ERROR_RETRY, "the lock was lost to another apply; try again");
 }
 
+/* What the script moves and where to; the keys' bytes lie in `out`. */
+static size_t
+list_publish_keys(
+    const struct apply *apply, struct text *keys, struct buffer *out)
+{
+	const struct keyspace *keyspace = apply->keyspace;
+	const struct merge *merge = &apply->merge;
+	size_t i;
+
+	keys[PUBLISH_LOCK] = key(apply, KEY_APPLY_LOCK);
+	keys[PUBLISH_GENERATION] = key(apply, KEY_GENERATION);
+	keys[PUBLISH_EDITION] = key(apply, KEY_EDITION);
+	keys[PUBLISH_HEADS] = key(apply, KEY_HEADS);
+	keys[PUBLISH_ABOUT] = key(apply, KEY_ABOUT);
+	keys[PUBLISH_VERSIONS] = key(apply, KEY_VERSIONS);
+	keys[PUBLISH_BRANCHES] = key(apply, KEY_BRANCHES);
+	for (i = 0; i < STAGES; i++)
+		keys[PUBLISH_STAGES + i] = keyspace_stage(
+		    keyspace, apply->number, stage_letters[i], &out[i]);
+	if (!merge->world_changed)
+		return PUBLISH_PARTS;
+	for (i = 0; i < MERGE_PARTS; i++) {
+		keys[PUBLISH_PARTS + i] = keyspace_part(keyspace, apply->number,
+		    merge->parts[i].part, &out[STAGES + i]);
+		keys[PUBLISH_REPLACED + i] =
+		    keyspace_part(keyspace, merge->generation,
+			merge->parts[i].part, &out[STAGES + MERGE_PARTS + i]);
+	}
+	return merge->generation > 0 ? PUBLISH_KEYS : PUBLISH_REPLACED;
+}
+
 static int
 run_publish(struct apply *apply, struct error *err)
 {
-	const struct text keys[7] = { key(apply, KEY_APPLY_LOCK),
-		key(apply, KEY_GENERATION), key(apply, KEY_HEADS),
-		key(apply, KEY_ABOUT), key(apply, KEY_VERSIONS),
-		key(apply, KEY_BRANCHES), key(apply, KEY_EDITION) };
 	const struct merge *merge = &apply->merge;
-	char seen[24] = "";
-	struct text args[6] = { text_from(apply->lock.token), TEXT_NONE,
-		text_from(apply->stages), keyspace_prefix(apply->keyspace),
-		merge->world_changed ? TEXT("1") : TEXT("0"),
-		TEXT(REPLACED_MS) };
-	struct redis_reply *reply;
-	int rc;
+	struct buffer bytes[1 + PUBLISH_KEYS - PUBLISH_STAGES] = { 0 };
+	char seen[TEXT_NUMBER_SIZE], new[TEXT_NUMBER_SIZE];
+	const struct text args[PUBLISH_ARGS] = {
+		[PUBLISH_TOKEN] = text_from(apply->lock.token),
+		[PUBLISH_SEEN] = merge->generation > 0
+		    ? text_of_number(merge->generation, seen)
+		    : TEXT(""),
+		[PUBLISH_NEW] = merge->world_changed
+		    ? text_of_number(apply->number, new)
+		    : TEXT(""),
+		[PUBLISH_LISTS] =
+		    keyspace_versions_of(apply->keyspace, TEXT(""), &bytes[0]),
+		[PUBLISH_STAY] = TEXT(REPLACED_MS),
+	};
+	struct text keys[PUBLISH_KEYS];
+	size_t n_keys = list_publish_keys(apply, keys, bytes + 1), i;
+	struct redis_reply *reply = redis_run_script(
+	    apply->redis, &publish, keys, n_keys, args, PUBLISH_ARGS, err);
+	int rc = reply != NULL ? judge_publish(apply, reply, err) : -1;
 
-	if (merge->generation > 0)
-		snprintf(
-		    seen, sizeof seen, "%lld", (long long)merge->generation);
-	args[1] = text_from(seen);
-	reply = redis_run_script(apply->redis, &publish, keys, 7, args, 6, err);
-	if (reply == NULL)
-		return -1;
-	rc = judge_publish(apply, reply, err);
 	redis_reply_destroy(reply);
+	for (i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
+		buffer_finish(&bytes[i]);
 	return rc;
 }
 

@@ -1,43 +1,18 @@
 #include "producer/catalogue/branch_store.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
 #include "producer/catalogue/fields.h"
+#include "schemas/embedded.h"
 #include "schemas/stored/catalogue.h"
 
-/*
- * KEYS  g, h, e, and b of the build if there is one
- * ARGV  generation seen, number of datasets, edition, then (dataset, value
- *       seen, value) of each, then state and ttl of the build's mark
- * A value seen that is empty: the dataset had no entry.
- */
-static struct redis_script write_all = {
-	.source =
-	    "local call = redis.call\n"
-	    "if (call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end\n"
-	    "local last = 3 * tonumber(ARGV[2]) + 1\n"
-	    "if KEYS[4] and call('HGET', KEYS[4], 's') == ARGV[last + 3] then\n"
-	    "  return 2\n"
-	    "end\n"
-	    "for i = 4, last, 3 do\n"
-	    "  if (call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then\n"
-	    "    return 0\n"
-	    "  end\n"
-	    "end\n"
-	    "for i = 4, last, 3 do\n"
-	    "  call('HSET', KEYS[2], ARGV[i], ARGV[i + 2])\n"
-	    "end\n"
-	    "call('SET', KEYS[3], ARGV[3])\n"
-	    "if KEYS[4] then\n"
-	    "  call('HSET', KEYS[4], 's', ARGV[last + 3])\n"
-	    "  if call('PTTL', KEYS[4]) < 0 then\n"
-	    "    call('PEXPIRE', KEYS[4], ARGV[last + 4])\n"
-	    "  end\n"
-	    "end\n"
-	    "return 1\n",
-};
+/* KEYS and ARGV of write_branches.lua, then of each dataset. */
+enum { WRITE_GENERATION, WRITE_BRANCHES, WRITE_EDITION, WRITE_BUILD };
+enum { SEEN_GENERATION, NEW_EDITION, BUILD_STATE, BUILD_TTL, WRITE_ARGS };
+enum { DATASET_RID, DATASET_SEEN, DATASET_VALUE, DATASET_ARGS };
+
+static struct redis_script write_branches = { .source = lua_write_branches };
 
 /* The catalogue's generation as stored. */
 static int
@@ -119,20 +94,22 @@ branch_store_read(struct redis *redis, const struct keyspace *keyspace,
 	return rc;
 }
 
-/* Arguments of the script for all values that are to be written. */
+/* What the script takes of each value that is to be written; how many. */
 static size_t
 list_changes(const struct branch_view *view, struct text *args)
 {
-	size_t n = 3, i;
+	size_t n = 0, i;
 
 	for (i = 0; i < view->n; i++) {
 		const struct branch_change *change = &view->changes[i];
 
 		if (change->value.at == NULL)
 			continue;
-		args[n++] = change->dataset;
-		args[n++] = change->seen.at != NULL ? change->seen : TEXT("");
-		args[n++] = change->value;
+		args[n + DATASET_RID] = change->dataset;
+		args[n + DATASET_SEEN] =
+		    change->seen.at != NULL ? change->seen : TEXT("");
+		args[n + DATASET_VALUE] = change->value;
+		n += DATASET_ARGS;
 	}
 	return n;
 }
@@ -143,28 +120,30 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
     struct error *err)
 {
 	struct arena *arena = arena_create(0);
-	struct text *args =
-	    arena_alloc(arena, (3 * view->n + 5) * sizeof *args);
+	struct text *args = arena_alloc(
+	    arena, (WRITE_ARGS + DATASET_ARGS * view->n) * sizeof *args);
 	struct buffer build = { 0 };
-	struct text keys[4] = { keyspace_key(keyspace, KEY_GENERATION),
-		keyspace_key(keyspace, KEY_BRANCHES),
-		keyspace_key(keyspace, KEY_EDITION) };
-	char number[24], ttl[24], edition[KEYSPACE_EDITION_SIZE];
-	size_t n_keys = 3, n = list_changes(view, args);
+	struct text keys[] = {
+		[WRITE_GENERATION] = keyspace_key(keyspace, KEY_GENERATION),
+		[WRITE_BRANCHES] = keyspace_key(keyspace, KEY_BRANCHES),
+		[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION),
+		[WRITE_BUILD] = TEXT_NONE,
+	};
+	char ttl[TEXT_NUMBER_SIZE], edition[KEYSPACE_EDITION_SIZE];
+	size_t n_keys = WRITE_BUILD;
 	struct redis_reply *reply;
 	int rc = -1;
 
-	snprintf(number, sizeof number, "%zu", (n - 3) / 3);
-	args[0] = view->generation;
-	args[1] = text_from(number);
-	args[2] = keyspace_new_edition(edition);
+	args[SEEN_GENERATION] = view->generation;
+	args[NEW_EDITION] = keyspace_new_edition(edition);
+	args[BUILD_STATE] = TEXT("");
+	args[BUILD_TTL] = text_of_number(mark->ttl_ms, ttl);
 	if (mark->build != NULL) {
-		snprintf(ttl, sizeof ttl, "%lld", (long long)mark->ttl_ms);
 		keys[n_keys++] = keyspace_build(keyspace, mark->build, &build);
-		args[n++] = text_from(mark->state);
-		args[n++] = text_from(ttl);
+		args[BUILD_STATE] = text_from(mark->state);
 	}
-	reply = redis_run_script(redis, &write_all, keys, n_keys, args, n, err);
+	reply = redis_run_script(redis, &write_branches, keys, n_keys, args,
+	    WRITE_ARGS + list_changes(view, args + WRITE_ARGS), err);
 	if (reply != NULL &&
 	    redis_reply_error(redis, reply, "branches", err) == 0)
 		rc = (int)redis_reply_integer(reply);

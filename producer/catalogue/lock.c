@@ -4,23 +4,13 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "schemas/embedded.h"
 
 #define LOCK_MS "30000"
 #define PAUSE_NS 100000000
 
-/* Deletes the lock if it is still ours; renews it. */
-static struct redis_script unlock = {
-	.source = "if redis.call('GET', KEYS[1]) == ARGV[1] then\n"
-		  "  return redis.call('DEL', KEYS[1])\n"
-		  "end\n"
-		  "return 0\n",
-};
-static struct redis_script renew = {
-	.source = "if redis.call('GET', KEYS[1]) == ARGV[1] then\n"
-		  "  return redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
-		  "end\n"
-		  "return 0\n",
-};
+static struct redis_script unlock = { .source = lua_unlock };
+static struct redis_script renew = { .source = lua_renew };
 
 static struct text
 key_of(const struct catalogue_lock *lock)
@@ -71,9 +61,13 @@ touch(
     struct catalogue_lock *lock, struct redis_script *script, struct error *err)
 {
 	const struct text key = key_of(lock);
-	const struct text args[2] = { text_from(lock->token), TEXT(LOCK_MS) };
-	struct redis_reply *reply =
-	    redis_run_script(lock->redis, script, &key, 1, args, 2, err);
+	enum { LOCK_TOKEN, LOCK_TTL, LOCK_ARGS }; /* unlock.lua needs no ttl */
+	const struct text args[LOCK_ARGS] = {
+		[LOCK_TOKEN] = text_from(lock->token),
+		[LOCK_TTL] = TEXT(LOCK_MS),
+	};
+	struct redis_reply *reply = redis_run_script(
+	    lock->redis, script, &key, 1, args, LOCK_ARGS, err);
 	int held = -1;
 
 	if (reply != NULL &&

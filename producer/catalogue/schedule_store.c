@@ -2,33 +2,10 @@
 
 #include "common/base/clock.h"
 #include "common/redis/replica.h"
+#include "schemas/embedded.h"
 
 #define ATTEMPTS_MAX 20
 #define ARENA_KEPT 65536
-
-/*
- * KEYS s, i, v, w, e   ARGV rid, head seen ("": none), head new, about new,
- *                           edition [, version rid, version JSON]
- * 1: written, 0: the head has moved, 2: the version's rid is taken.
- */
-static const char change_source[] =
-    "local call, rid = redis.call, ARGV[1]\n"
-    "if (call('HGET', KEYS[1], rid) or '') ~= ARGV[2] then return 0 end\n"
-    "if ARGV[6] then\n"
-    "  if call('HSETNX', KEYS[3], ARGV[6], ARGV[7]) == 0 then return 2 end\n"
-    "  call('RPUSH', KEYS[4], ARGV[6])\n"
-    "end\n"
-    "call('HSET', KEYS[1], rid, ARGV[3])\n"
-    "call('HSET', KEYS[2], rid, ARGV[4])\n"
-    "call('SET', KEYS[5], ARGV[5])\n"
-    "return 1\n";
-
-/* KEYS i   ARGV rid, about seen, about new */
-static const char refresh_source[] =
-    "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then\n"
-    "  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
-    "end\n"
-    "return 0\n";
 
 void
 schedule_store_init(struct schedule_store *store, struct redis *redis,
@@ -37,7 +14,7 @@ schedule_store_init(struct schedule_store *store, struct redis *redis,
 	*store = (struct schedule_store){
 		.redis = redis,
 		.keyspace = keyspace,
-		.change = { .source = change_source },
+		.change = { .source = lua_change },
 	};
 }
 
@@ -97,15 +74,11 @@ schedule_store_read(struct schedule_store *store, struct text rid,
 	return 1;
 }
 
-/* The script's number, or -1. */
+/* What the script answered, or -1; gives the reply back. */
 static int
-run(struct schedule_store *store, struct redis_script *script,
-    const struct text *keys, const struct text *args, size_t n_args,
-    struct error *err)
+hear_number(
+    struct schedule_store *store, struct redis_reply *reply, struct error *err)
 {
-	size_t n_keys = script == &store->change ? 5 : 1;
-	struct redis_reply *reply = redis_run_script(
-	    store->redis, script, keys, n_keys, args, n_args, err);
 	int rc = -1;
 
 	if (reply != NULL &&
@@ -115,34 +88,64 @@ run(struct schedule_store *store, struct redis_script *script,
 	return rc;
 }
 
+/* KEYS and ARGV of change.lua; without a version the last two stay away. */
+enum {
+	CHANGE_HEADS,
+	CHANGE_ABOUTS,
+	CHANGE_VERSIONS,
+	CHANGE_LIST,
+	CHANGE_EDITION,
+	CHANGE_KEYS
+};
+enum {
+	CHANGE_RID,
+	CHANGE_SEEN,
+	CHANGE_HEAD,
+	CHANGE_ABOUT,
+	CHANGE_NEW_EDITION,
+	CHANGE_VERSION_RID,
+	CHANGE_VERSION,
+	CHANGE_ARGS
+};
+
 int
 schedule_store_write(struct schedule_store *store,
     const struct schedule_change *change, struct error *err)
 {
-	struct buffer head = { 0 }, about = { 0 }, versions = { 0 };
+	struct buffer head = { 0 }, about = { 0 }, list = { 0 };
+	const struct keyspace *keyspace = store->keyspace;
 	char edition[KEYSPACE_EDITION_SIZE];
-	struct text keys[5] = {
-		keyspace_key(store->keyspace, KEY_HEADS),
-		keyspace_key(store->keyspace, KEY_ABOUT),
-		keyspace_key(store->keyspace, KEY_VERSIONS),
-		keyspace_versions_of(store->keyspace, change->rid, &versions),
-		keyspace_key(store->keyspace, KEY_EDITION),
+	const struct text keys[CHANGE_KEYS] = {
+		[CHANGE_HEADS] = keyspace_key(keyspace, KEY_HEADS),
+		[CHANGE_ABOUTS] = keyspace_key(keyspace, KEY_ABOUT),
+		[CHANGE_VERSIONS] = keyspace_key(keyspace, KEY_VERSIONS),
+		[CHANGE_LIST] =
+		    keyspace_versions_of(keyspace, change->rid, &list),
+		[CHANGE_EDITION] = keyspace_key(keyspace, KEY_EDITION),
 	};
-	struct text args[7] = { change->rid,
-		change->seen.at != NULL ? change->seen : TEXT(""), TEXT_NONE,
-		TEXT_NONE, keyspace_new_edition(edition), change->version_rid,
-		change->version };
+	struct text args[CHANGE_ARGS] = {
+		[CHANGE_RID] = change->rid,
+		[CHANGE_SEEN] =
+		    change->seen.at != NULL ? change->seen : TEXT(""),
+		[CHANGE_NEW_EDITION] = keyspace_new_edition(edition),
+		[CHANGE_VERSION_RID] = change->version_rid,
+		[CHANGE_VERSION] = change->version,
+	};
 	int rc;
 
 	schedule_head_write(change->head, &head);
 	schedule_about_write(change->about, &about);
-	args[2] = buffer_text(&head);
-	args[3] = buffer_text(&about);
-	rc = run(store, &store->change, keys, args,
-	    change->version.at != NULL ? 7 : 5, err);
+	args[CHANGE_HEAD] = buffer_text(&head);
+	args[CHANGE_ABOUT] = buffer_text(&about);
+	rc = hear_number(store,
+	    redis_run_script(store->redis, &store->change, keys, CHANGE_KEYS,
+		args,
+		change->version.at != NULL ? CHANGE_ARGS : CHANGE_VERSION_RID,
+		err),
+	    err);
 	buffer_finish(&head);
 	buffer_finish(&about);
-	buffer_finish(&versions);
+	buffer_finish(&list);
 	if (rc == 2)
 		return error_fatal(err, 70, "version %.*s is there already",
 		    TEXT_ARG(change->version_rid));
@@ -161,7 +164,7 @@ schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
 
 	schedule_about_write(about, &json);
 	redis_append(store->redis,
-	    (const struct text[]){ TEXT("EVAL"), text_from(refresh_source),
+	    (const struct text[]){ TEXT("EVAL"), text_from(lua_refresh),
 		TEXT("1"), keyspace_key(store->keyspace, KEY_ABOUT), rid, seen,
 		buffer_text(&json) },
 	    7);

@@ -1,27 +1,17 @@
 #include "producer/runs/build_report.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "producer/catalogue/branch_store.h"
 #include "producer/catalogue/fields.h"
+#include "schemas/embedded.h"
 
 #define ATTEMPTS_MAX 20
 #define SUCCEEDED "SUCCEEDED"
 #define FAILED "FAILED"
 
-/* KEYS b   ARGV state, ttl.  Answers the state before, if it stays so. */
-static struct redis_script mark_build = {
-	.source =
-	    "local was = redis.call('HGET', KEYS[1], 's')\n"
-	    "if was == 'SUCCEEDED' or was == ARGV[1] then return was end\n"
-	    "redis.call('HSET', KEYS[1], 's', ARGV[1])\n"
-	    "if redis.call('PTTL', KEYS[1]) < 0 then\n"
-	    "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
-	    "end\n"
-	    "return ''\n",
-};
+static struct redis_script mark_build = { .source = lua_mark_build };
 
 /* One output of the build, with its place in the list of changes. */
 struct output {
@@ -42,23 +32,25 @@ static int
 mark(struct build_report *report, struct redis *redis, const struct uuid *id,
     const char *state, struct text *was, struct error *err)
 {
-	struct buffer key = { 0 };
-	char ttl[24];
-	struct text keys = keyspace_build(report->keyspace, id, &key);
-	struct text args[2] = { text_from(state) };
-	struct redis_reply *reply;
+	enum { MARK_STATE, MARK_TTL, MARK_ARGS };
+	struct buffer out = { 0 };
+	char ttl[TEXT_NUMBER_SIZE];
+	const struct text key = keyspace_build(report->keyspace, id, &out);
+	const struct text args[MARK_ARGS] = {
+		[MARK_STATE] = text_from(state),
+		[MARK_TTL] = text_of_number(report->view->ttl_ms, ttl),
+	};
+	struct redis_reply *reply =
+	    redis_run_script(redis, &mark_build, &key, 1, args, MARK_ARGS, err);
 	int rc = -1;
 
-	snprintf(ttl, sizeof ttl, "%lld", (long long)report->view->ttl_ms);
-	args[1] = text_from(ttl);
-	reply = redis_run_script(redis, &mark_build, &keys, 1, args, 2, err);
 	if (reply != NULL &&
 	    redis_reply_error(redis, reply, "build's state", err) == 0) {
 		*was = text_copy(report->arena, redis_reply_text(reply));
 		rc = 0;
 	}
 	redis_reply_destroy(reply);
-	buffer_finish(&key);
+	buffer_finish(&out);
 	return rc;
 }
 

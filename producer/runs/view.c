@@ -1,69 +1,16 @@
 #include "producer/runs/view.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
+#include "schemas/embedded.h"
 #include "schemas/message/run_json.h"
 
-#define NUMBER_SIZE 24
 #define PAGE_MAX 1000
 #define OFFSET_MAX INT64_C(999999999999999) /* they stay below 2^53 */
-
-/*
- * KEYS r x; ARGV json ttl member.  The run that is there wins: it is the
- * idempotency record.
- */
-static const char pending_source[] =
-    "local old = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET',"
-    " 'PX', ARGV[2]) "
-    "if old then return old end "
-    "redis.call('ZADD', KEYS[2], 0, ARGV[3]) "
-    "redis.call('PEXPIRE', KEYS[2], ARGV[2]) "
-    "return false";
-
-/* KEYS r x; ARGV json member */
-static const char drop_source[] =
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
-    "redis.call('DEL', KEYS[1]) "
-    "redis.call('ZREM', KEYS[2], ARGV[2]) "
-    "return 1";
-
-/*
- * KEYS f, then r and x of each run, then b of each build; ARGV next offset,
- * view.ttl, oldest member to keep, number of runs, what f was, then (json, ttl,
- * member, partition, offset) of each run, then (value, ttl) of each build.  A
- * result that is there with a lower place stays: the first one counts.
- */
-static const char fold_source[] =
-    "local at = tonumber(redis.call('GET', KEYS[1]) or '-1') or -1 "
-    "if at < tonumber(ARGV[5]) then return 0 end "
-    "local runs = tonumber(ARGV[4]) "
-    "local a = 6 "
-    "for i = 1, runs do "
-    "  local r, x = KEYS[2 * i], KEYS[2 * i + 1] "
-    "  local old = redis.call('GET', r) "
-    "  local p, o = string.match(old or '', '^{\"at\":\"(%d+)%.(%d+)\"')"
-    "  if not p or (p == ARGV[a + 3] and tonumber(o) > "
-    "tonumber(ARGV[a + 4])) then "
-    "    redis.call('SET', r, ARGV[a], 'PX', ARGV[a + 1]) "
-    "    redis.call('ZADD', x, 0, ARGV[a + 2]) "
-    "    redis.call('PEXPIRE', x, ARGV[2]) "
-    "    redis.call('ZREMRANGEBYLEX', x, '-', '(' .. ARGV[3]) "
-    "  end "
-    "  a = a + 5 "
-    "end "
-    "for i = 2 * runs + 2, #KEYS do "
-    "  redis.call('HSET', KEYS[i], 'e', ARGV[a]) "
-    "  redis.call('PEXPIRE', KEYS[i], ARGV[a + 1]) "
-    "  a = a + 2 "
-    "end "
-    "if tonumber(ARGV[1]) > at then "
-    "  redis.call('SET', KEYS[1], ARGV[1]) "
-    "end "
-    "return 1";
 
 void
 run_view_init(struct run_view *view, struct redis *redis,
@@ -73,9 +20,9 @@ run_view_init(struct run_view *view, struct redis *redis,
 		.redis = redis,
 		.keyspace = keyspace,
 		.ttl_ms = ttl_ms,
-		.pending = { .source = pending_source },
-		.drop = { .source = drop_source },
-		.fold = { .source = fold_source },
+		.pending = { .source = lua_pending },
+		.drop = { .source = lua_drop },
+		.fold = { .source = lua_fold },
 	};
 }
 
@@ -131,10 +78,7 @@ position_key(const struct run_view *view, const char *topic, int32_t partition,
 static struct text
 number_text(int64_t value, struct arena *arena)
 {
-	char *out = arena_alloc(arena, NUMBER_SIZE);
-
-	return (struct text){ out,
-		(size_t)snprintf(out, NUMBER_SIZE, "%lld", (long long)value) };
+	return text_of_number(value, arena_alloc(arena, TEXT_NUMBER_SIZE));
 }
 
 void
@@ -200,8 +144,10 @@ run_script(struct run_view *view, struct redis_script *script,
 }
 
 /* What is asked to store a pending run. */
+enum { VIEW_RUN, VIEW_LIST, VIEW_KEYS }; /* pending.lua and drop.lua */
+enum { PENDING_JSON, PENDING_TTL, PENDING_MEMBER, PENDING_ARGS };
 struct pending_question {
-	struct text keys[2], args[3];
+	struct text keys[VIEW_KEYS], args[PENDING_ARGS];
 };
 
 static struct pending_question
@@ -209,11 +155,15 @@ pending_question(struct run_view *view, const struct schedule_run *record,
     struct arena *arena)
 {
 	return (struct pending_question){
-		.keys = { run_key(view, &record->id, arena),
-		    list_key(view, record->schedule_rid, arena) },
-		.args = { stored_text(record, arena),
-		    number_text(view->ttl_ms, arena),
-		    place_text(record, arena) },
+		.keys = {
+		    [VIEW_RUN] = run_key(view, &record->id, arena),
+		    [VIEW_LIST] = list_key(view, record->schedule_rid, arena),
+		},
+		.args = {
+		    [PENDING_JSON] = stored_text(record, arena),
+		    [PENDING_TTL] = number_text(view->ttl_ms, arena),
+		    [PENDING_MEMBER] = place_text(record, arena),
+		},
 	};
 }
 
@@ -241,8 +191,8 @@ run_view_ask_pending(struct run_view *view, const struct schedule_run *record,
 {
 	struct pending_question asked = pending_question(view, record, arena);
 
-	redis_append_script(
-	    view->redis, &view->pending, asked.keys, 2, asked.args, 3);
+	redis_append_script(view->redis, &view->pending, asked.keys, VIEW_KEYS,
+	    asked.args, PENDING_ARGS);
 }
 
 int
@@ -269,15 +219,18 @@ int
 run_view_drop_pending(
     struct run_view *view, const struct schedule_run *record, struct error *err)
 {
+	enum { DROP_JSON, DROP_MEMBER, DROP_ARGS };
 	struct arena *arena = arena_create(4096);
-	struct text keys[] = {
-		run_key(view, &record->id, arena),
-		list_key(view, record->schedule_rid, arena),
+	const struct text keys[VIEW_KEYS] = {
+		[VIEW_RUN] = run_key(view, &record->id, arena),
+		[VIEW_LIST] = list_key(view, record->schedule_rid, arena),
 	};
-	struct text args[] = { stored_text(record, arena),
-		place_text(record, arena) };
-	struct redis_reply *reply =
-	    run_script(view, &view->drop, keys, 2, args, 2, err);
+	const struct text args[DROP_ARGS] = {
+		[DROP_JSON] = stored_text(record, arena),
+		[DROP_MEMBER] = place_text(record, arena),
+	};
+	struct redis_reply *reply = run_script(
+	    view, &view->drop, keys, VIEW_KEYS, args, DROP_ARGS, err);
 	int rc = reply != NULL ? 0 : -1;
 
 	redis_reply_destroy(reply);
@@ -548,8 +501,13 @@ run_view_set_position(struct run_view *view,
 	return rc;
 }
 
+/* What fold.lua takes: of the step, of each run, of each build. */
+enum { FOLD_NEXT, FOLD_KNOWN, FOLD_TTL, FOLD_OLDEST, FOLD_RUNS, FOLD_ARGS };
+enum { RUN_JSON, RUN_TTL, RUN_MEMBER, RUN_PARTITION, RUN_OFFSET, RUN_ARGS };
+enum { BUILD_EVENT, BUILD_TTL, BUILD_ARGS };
 struct fold {
-	struct text keys[2 * FOLD_MAX + 1], args[5 * FOLD_MAX + 5];
+	struct text keys[1 + VIEW_KEYS * FOLD_MAX];
+	struct text args[FOLD_ARGS + RUN_ARGS * FOLD_MAX];
 	size_t n_keys, n_args;
 };
 
@@ -558,14 +516,30 @@ fold_run(struct run_view *view, const struct fold_item *item,
     struct arena *arena, struct fold *fold)
 {
 	const struct schedule_run *run = item->run;
+	struct text *keys = fold->keys + fold->n_keys;
+	struct text *args = fold->args + fold->n_args;
 
-	fold->keys[fold->n_keys++] = run_key(view, &run->id, arena);
-	fold->keys[fold->n_keys++] = list_key(view, run->schedule_rid, arena);
-	fold->args[fold->n_args++] = stored_text(run, arena);
-	fold->args[fold->n_args++] = number_text(item->ttl_ms, arena);
-	fold->args[fold->n_args++] = place_text(run, arena);
-	fold->args[fold->n_args++] = number_text(run->partition, arena);
-	fold->args[fold->n_args++] = number_text(run->offset, arena);
+	keys[VIEW_RUN] = run_key(view, &run->id, arena);
+	keys[VIEW_LIST] = list_key(view, run->schedule_rid, arena);
+	fold->n_keys += VIEW_KEYS;
+	args[RUN_JSON] = stored_text(run, arena);
+	args[RUN_TTL] = number_text(item->ttl_ms, arena);
+	args[RUN_MEMBER] = place_text(run, arena);
+	args[RUN_PARTITION] = number_text(run->partition, arena);
+	args[RUN_OFFSET] = number_text(run->offset, arena);
+	fold->n_args += RUN_ARGS;
+}
+
+static void
+fold_build(struct run_view *view, const struct fold_item *item,
+    struct arena *arena, struct fold *fold)
+{
+	struct text *args = fold->args + fold->n_args;
+
+	fold->keys[fold->n_keys++] = build_key(view, &item->build_id, arena);
+	args[BUILD_EVENT] = item->build_event;
+	args[BUILD_TTL] = number_text(item->ttl_ms, arena);
+	fold->n_args += BUILD_ARGS;
 }
 
 static struct text
@@ -579,28 +553,29 @@ oldest_place(struct run_view *view, struct arena *arena)
 	return (struct text){ out, RUN_PLACE_SIZE };
 }
 
+/* Runs first, then builds: the script counts. */
 static void
-fill_fold(struct run_view *view, const struct fold_item *items, size_t n,
+fill_fold(struct run_view *view, const struct fold_step *step,
     struct arena *arena, struct fold *fold)
 {
 	size_t i, runs = 0;
 
-	fold->n_args = 5;
-	for (i = 0; i < n; i++)
-		if (items[i].ttl_ms > 0 && items[i].run != NULL) {
-			fold_run(view, &items[i], arena, fold);
+	fold->keys[fold->n_keys++] =
+	    position_key(view, step->topic, step->partition, arena);
+	fold->n_args = FOLD_ARGS;
+	for (i = 0; i < step->n; i++)
+		if (step->items[i].ttl_ms > 0 && step->items[i].run != NULL) {
+			fold_run(view, &step->items[i], arena, fold);
 			runs++;
 		}
-	fold->args[3] = number_text((int64_t)runs, arena);
-	for (i = 0; i < n; i++) {
-		if (items[i].ttl_ms <= 0 || items[i].run != NULL)
-			continue;
-		fold->keys[fold->n_keys++] =
-		    build_key(view, &items[i].build_id, arena);
-		fold->args[fold->n_args++] = items[i].build_event;
-		fold->args[fold->n_args++] =
-		    number_text(items[i].ttl_ms, arena);
-	}
+	for (i = 0; i < step->n; i++)
+		if (step->items[i].ttl_ms > 0 && step->items[i].run == NULL)
+			fold_build(view, &step->items[i], arena, fold);
+	fold->args[FOLD_NEXT] = number_text(step->next, arena);
+	fold->args[FOLD_KNOWN] = number_text(step->folded, arena);
+	fold->args[FOLD_TTL] = number_text(view->ttl_ms, arena);
+	fold->args[FOLD_OLDEST] = oldest_place(view, arena);
+	fold->args[FOLD_RUNS] = number_text((int64_t)runs, arena);
 }
 
 int
@@ -612,13 +587,8 @@ run_view_fold(
 	struct redis_reply *reply;
 	int rc = -1;
 
-	fold->keys[fold->n_keys++] =
-	    position_key(view, step->topic, step->partition, arena);
-	fold->args[0] = number_text(step->next, arena);
-	fold->args[1] = number_text(view->ttl_ms, arena);
-	fold->args[2] = oldest_place(view, arena);
-	fold->args[4] = number_text(step->folded, arena);
-	fill_fold(view, step->items, step->n, arena, fold);
+	assert(step->n <= FOLD_MAX);
+	fill_fold(view, step, arena, fold);
 	reply = run_script(view, &view->fold, fold->keys, fold->n_keys,
 	    fold->args, fold->n_args, err);
 	if (reply != NULL)

@@ -1,107 +1,43 @@
 #include "worker/claims/claims.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/base/memory.h"
+#include "schemas/embedded.h"
 #include "worker/claims/blame.h"
 
 #define MARKS_MAX 1024 /* of one chunk: it has no more records than claims */
 #define SETTLE_ROUNDS 8
+#define ARENA_KEPT ((size_t)256 * 1024)
 
-/*
- * KEYS  the marks
- * ARGV  ttl in ms, prefix of the claims' keys, bucket that the expiry bits are
- *       for, first bucket with claims, packed claims, packed shards to expire,
- *       then expected and next of each mark
- * Says  {-1, mark's number from 1, its value, now} and writes nothing, or
- *       {bucket, now, index from 0, occupant, index, occupant, ...}
- *
- * An occupant is cut after one byte too many, so that a foreign value can't
- * blow the answer up.  Offsets stay below 2^53.  Where the bucket isn't the one
- * that the expiry bits are for, every hash that is touched gets its expiry.
- */
-static const char take_source[] =
-    "local call, sub = redis.call, string.sub\n"
-    "local time = call('TIME')\n"
-    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
-    "local ttl = tonumber(ARGV[1])\n"
-    "local current = {}\n"
-    "for i = 1, #KEYS do\n"
-    "  local s = call('GET', KEYS[i])\n"
-    "  local mark = -1\n"
-    "  if s and #s <= 15 and string.match(s, '^%d+$') then\n"
-    "    mark = tonumber(s)\n"
-    "  end\n"
-    "  if mark < tonumber(ARGV[5 + 2 * i]) then return {-1, i, mark, now} end\n"
-    "  current[i] = mark\n"
-    "end\n"
-    "local bucket = math.floor(now / ttl)\n"
-    "local key = ARGV[2] .. string.format('%.0f:', bucket)\n"
-    "local before = ARGV[2] .. string.format('%.0f:', bucket - 1)\n"
-    "local look = bucket > tonumber(ARGV[4])\n"
-    "local all = bucket ~= tonumber(ARGV[3])\n"
-    "local ends = string.format('%.0f', (bucket + 2) * ttl)\n"
-    "local claims, answer, n = ARGV[5], {bucket, now}, 2\n"
-    "for at = 0, #claims - 37, 37 do\n"
-    "  local shard = sub(claims, at + 1, at + 3)\n"
-    "  local id = sub(claims, at + 4, at + 19)\n"
-    "  local v = look and call('HGET', before .. shard, id)\n"
-    "  if not v then\n"
-    "    local hash = key .. shard\n"
-    "    if call('HSETNX', hash, id, sub(claims, at + 20, at + 37)) == 0 then\n"
-    "      v = call('HGET', hash, id)\n"
-    "    elseif all then\n"
-    "      call('PEXPIREAT', hash, ends)\n"
-    "    end\n"
-    "  end\n"
-    "  if v then\n"
-    "    answer[n + 1] = at / 37\n"
-    "    answer[n + 2] = sub(v, 1, 19)\n"
-    "    n = n + 2\n"
-    "  end\n"
-    "end\n"
-    "if not all then\n"
-    "  local shards = ARGV[6]\n"
-    "  for at = 1, #shards - 2, 3 do\n"
-    "    call('PEXPIREAT', key .. sub(shards, at, at + 2), ends)\n"
-    "  end\n"
-    "end\n"
-    "for i = 1, #KEYS do\n"
-    "  if tonumber(ARGV[6 + 2 * i]) > current[i] then\n"
-    "    call('SET', KEYS[i], ARGV[6 + 2 * i])\n"
-    "  end\n"
-    "end\n"
-    "return answer\n";
+/* ARGV of take.lua, then of each mark; and what it answers. */
+enum {
+	TAKE_TTL,
+	TAKE_PREFIX,
+	TAKE_EXPIRY_BUCKET,
+	TAKE_FIRST_BUCKET,
+	TAKE_CLAIMS,
+	TAKE_SHARDS,
+	TAKE_ARGS
+};
+enum { MARK_EXPECTED, MARK_NEXT, MARK_ARGS };
+enum { TAKEN_BUCKET, TAKEN_NOW, TAKEN_HOLDERS };
+enum { BEHIND_FLAG, BEHIND_MARK, BEHIND_VALUE, BEHIND_NOW, BEHIND_SIZE };
 
-/*
- * ARGV  ttl in ms, prefix of the claims' keys, then shard, id, occupant seen,
- *       new value.  Says the occupant if it is another by now, else 1.
- */
-static const char overwrite_source[] =
-    "local time = redis.call('TIME')\n"
-    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
-    "local ttl = tonumber(ARGV[1])\n"
-    "local bucket = math.floor(now / ttl)\n"
-    "for b = bucket - 1, bucket do\n"
-    "  local key = ARGV[2] .. string.format('%.0f:', b) .. ARGV[3]\n"
-    "  local v = redis.call('HGET', key, ARGV[4])\n"
-    "  if v then\n"
-    "    v = string.sub(v, 1, 19)\n"
-    "    if v ~= ARGV[5] then return v end\n"
-    "    redis.call('HSET', key, ARGV[4], ARGV[6])\n"
-    "    return 1\n"
-    "  end\n"
-    "end\n"
-    "local key = ARGV[2] .. string.format('%.0f:', bucket) .. ARGV[3]\n"
-    "redis.call('HSET', key, ARGV[4], ARGV[6])\n"
-    "redis.call('PEXPIREAT', key, string.format('%.0f', (bucket + 2) * ttl))\n"
-    "return 1\n";
+/* ARGV of overwrite.lua. */
+enum {
+	OVERWRITE_TTL,
+	OVERWRITE_PREFIX,
+	OVERWRITE_SHARD,
+	OVERWRITE_RUN,
+	OVERWRITE_SEEN,
+	OVERWRITE_VALUE,
+	OVERWRITE_ARGS
+};
 
 struct chunk {
 	struct claim *items;
@@ -116,13 +52,20 @@ struct claims {
 	struct buffer prefix; /* of the claims' keys, up to the bucket */
 	uint32_t shards;
 	int64_t ttl_ms, first_bucket;
-	bool is_loaded;         /* the script is in this server's cache */
-	int64_t expiry_bucket;  /* what the bits below are for; -1: nothing */
+	bool is_loaded; /* the script is in this server's cache */
+	/*
+	 * A hash gets its expiry with its first claim.  Which hashes have it is
+	 * remembered here: a PEXPIREAT for each claim would be a third command
+	 * of the script's two.
+	 */
+	int64_t expiry_bucket;  /* what the bits are for; -1: nothing */
 	unsigned char *expires; /* a bit per shard: its hash has an expiry */
 	struct chunk chunks[CLAIMS_IN_FLIGHT];
 	size_t oldest, n_chunks;
-	struct buffer packed, shard_list, numbers;
-	struct text keys[MARKS_MAX], args[6 + 2 * MARKS_MAX];
+	/* What the chunk that is sent now is made of. */
+	struct arena *arena;
+	struct buffer packed, shard_list;
+	struct text keys[MARKS_MAX], args[TAKE_ARGS + MARK_ARGS * MARKS_MAX];
 };
 
 struct claims *
@@ -132,9 +75,10 @@ claims_create(const struct claims_settings *settings)
 
 	claims->marks = settings->marks;
 	claims->redis = settings->marks->redis;
-	claims->take.source = take_source;
-	claims->overwrite.source = overwrite_source;
+	claims->take.source = lua_take;
+	claims->overwrite.source = lua_overwrite;
 	claims->ttl_ms = settings->ttl_ms;
+	claims->arena = arena_create(0);
 	claims_set_space(claims, KEYSPACE_SHARDS_DEFAULT, 0);
 	return claims;
 }
@@ -147,9 +91,24 @@ claims_destroy(struct claims *claims)
 	buffer_finish(&claims->prefix);
 	buffer_finish(&claims->packed);
 	buffer_finish(&claims->shard_list);
-	buffer_finish(&claims->numbers);
+	arena_destroy(claims->arena);
 	free(claims->expires);
 	free(claims);
+}
+
+static void
+forget_expiries(struct claims *claims, int64_t bucket)
+{
+	memset(claims->expires, 0, (claims->shards + 7) / 8);
+	claims->expiry_bucket = bucket;
+}
+
+void
+claims_reset(struct claims *claims)
+{
+	claims->oldest = claims->n_chunks = 0;
+	claims->is_loaded = false;
+	forget_expiries(claims, -1);
 }
 
 /* Of another namespace, of more shards: nothing that is known is true of it. */
@@ -176,33 +135,16 @@ claims_set_space(struct claims *claims, uint32_t shards, int64_t created_ms)
 	claims_reset(claims);
 }
 
-static void
-forget_expiries(struct claims *claims, int64_t bucket)
-{
-	memset(claims->expires, 0, (claims->shards + 7) / 8);
-	claims->expiry_bucket = bucket;
-}
-
-void
-claims_reset(struct claims *claims)
-{
-	claims->oldest = claims->n_chunks = 0;
-	claims->is_loaded = false;
-	forget_expiries(claims, -1);
-}
-
 void
 claims_discard(struct claims *claims)
 {
-	struct redis_reply *reply = NULL;
+	for (; claims->n_chunks > 0; claims->n_chunks--) {
+		struct redis_reply *reply = redis_receive(claims->redis, NULL);
 
-	while (claims->n_chunks > 0) {
-		reply = redis_receive(claims->redis, NULL);
 		if (reply == NULL)
 			break; /* the connection is closed: nothing comes */
 		redis_reply_destroy(reply);
 		claims->oldest = (claims->oldest + 1) % CLAIMS_IN_FLIGHT;
-		claims->n_chunks--;
 	}
 	claims->n_chunks = 0;
 }
@@ -213,18 +155,11 @@ has_expiry(const struct claims *claims, uint32_t shard)
 	return (claims->expires[shard / 8] >> (shard % 8) & 1) != 0;
 }
 
-static void
-note_expiry(struct claims *claims, uint32_t shard)
-{
-	claims->expires[shard / 8] |= (unsigned char)(1u << (shard % 8));
-}
-
 /* Packs the claims, and the shards whose hash may lack its expiry. */
 static void
 pack(struct claims *claims, const struct claim *items, size_t n)
 {
 	unsigned char *at;
-	uint32_t shard;
 	size_t i;
 
 	buffer_reset(&claims->packed);
@@ -232,7 +167,8 @@ pack(struct claims *claims, const struct claim *items, size_t n)
 	at = (unsigned char *)buffer_reserve(
 	    &claims->packed, n * CLAIM_PACKED_SIZE + 1);
 	for (i = 0; i < n; i++, at += CLAIM_PACKED_SIZE) {
-		shard = claim_shard(&items[i].run, claims->shards);
+		uint32_t shard = claim_shard(&items[i].run, claims->shards);
+
 		claim_pack(shard, &items[i].run, &items[i].value, at);
 		if (!has_expiry(claims, shard))
 			buffer_append(&claims->shard_list,
@@ -242,84 +178,62 @@ pack(struct claims *claims, const struct claim *items, size_t n)
 	claims->packed.size = n * CLAIM_PACKED_SIZE;
 }
 
-/* The number's digits at the end of `out`, which has room for them. */
 static struct text
-put_number(struct buffer *out, int64_t value)
+number_text(struct claims *claims, int64_t number)
 {
-	size_t start = out->size;
-
-	buffer_format(out, "%" PRId64, value);
-	return (struct text){ out->at + start, out->size - start };
+	return text_of_number(
+	    number, arena_alloc(claims->arena, TEXT_NUMBER_SIZE));
 }
 
-#define NUMBER_SIZE 24
-
-static size_t
-key_size(const struct claims *claims)
-{
-	return claims->prefix.size + claims->marks->topic.size + NUMBER_SIZE;
-}
-
-static int
-load_scripts(struct claims *claims, struct error *err)
-{
-	if (claims->is_loaded)
-		return 0;
-	assert(claims->n_chunks == 0);
-	if (redis_load_script(claims->redis, &claims->take, err) != 0)
-		return -1;
-	claims->is_loaded = true;
-	return 0;
-}
-
-/* Keys and arguments of the script; `claims->numbers` holds their bytes. */
+/* The marks' keys, in claims->keys. */
 static void
-append_take(struct claims *claims, const struct claim_mark *marks, size_t n)
+list_keys(struct claims *claims, const struct claim_mark *marks, size_t n)
 {
-	struct buffer *out = &claims->numbers;
-	struct text *keys = claims->keys, *args = claims->args;
+	struct buffer key = { 0 };
 	size_t i;
 
-	buffer_reset(out);
-	buffer_reserve(
-	    out, n * (key_size(claims) + 2 * NUMBER_SIZE) + 3 * NUMBER_SIZE);
-	args[0] = put_number(out, claims->ttl_ms);
-	args[1] = buffer_text(&claims->prefix);
-	args[2] = put_number(out, claims->expiry_bucket);
-	args[3] = put_number(out, claims->first_bucket);
-	args[4] = buffer_text(&claims->packed);
-	args[5] = buffer_text(&claims->shard_list);
 	for (i = 0; i < n; i++) {
-		keys[i] = marks_key(claims->marks, marks[i].partition, out);
-		args[6 + 2 * i] = put_number(out, marks[i].expected);
-		args[7 + 2 * i] = put_number(out, marks[i].next);
+		buffer_reset(&key);
+		claims->keys[i] = text_copy(claims->arena,
+		    marks_key(claims->marks, marks[i].partition, &key));
 	}
-	redis_append_script(
-	    claims->redis, &claims->take, keys, n, args, 6 + 2 * n);
+	buffer_finish(&key);
 }
 
 int
 claims_send(struct claims *claims, const struct claim_mark *marks,
     size_t n_marks, struct claim *items, size_t n, struct error *err)
 {
-	struct chunk *chunk;
+	struct text *args = claims->args;
+	size_t i;
 
 	assert(n <= CLAIMS_CHUNK && n_marks <= MARKS_MAX);
 	assert(claims->n_chunks < CLAIMS_IN_FLIGHT);
-	if (load_scripts(claims, err) != 0)
-		return -1;
+	if (!claims->is_loaded) {
+		assert(claims->n_chunks == 0);
+		if (redis_load_script(claims->redis, &claims->take, err) != 0)
+			return -1;
+		claims->is_loaded = true;
+	}
+	arena_reset(claims->arena, ARENA_KEPT);
 	pack(claims, items, n);
-	append_take(claims, marks, n_marks);
-	chunk = &claims->chunks[(claims->oldest + claims->n_chunks++) %
-	    CLAIMS_IN_FLIGHT];
-	*chunk = (struct chunk){ items, marks, n, n_marks };
+	list_keys(claims, marks, n_marks);
+	args[TAKE_TTL] = number_text(claims, claims->ttl_ms);
+	args[TAKE_PREFIX] = buffer_text(&claims->prefix);
+	args[TAKE_EXPIRY_BUCKET] = number_text(claims, claims->expiry_bucket);
+	args[TAKE_FIRST_BUCKET] = number_text(claims, claims->first_bucket);
+	args[TAKE_CLAIMS] = buffer_text(&claims->packed);
+	args[TAKE_SHARDS] = buffer_text(&claims->shard_list);
+	for (i = 0, args += TAKE_ARGS; i < n_marks; i++, args += MARK_ARGS) {
+		args[MARK_EXPECTED] = number_text(claims, marks[i].expected);
+		args[MARK_NEXT] = number_text(claims, marks[i].next);
+	}
+	redis_append_script(claims->redis, &claims->take, claims->keys, n_marks,
+	    claims->args, TAKE_ARGS + MARK_ARGS * n_marks);
+	claims
+	    ->chunks[(claims->oldest + claims->n_chunks++) % CLAIMS_IN_FLIGHT] =
+	    (struct chunk){ items, marks, n, n_marks };
 	return redis_send(claims->redis, err);
-}
-
-size_t
-claims_in_flight(const struct claims *claims)
-{
-	return claims->n_chunks;
 }
 
 static int
@@ -329,130 +243,115 @@ refuse_answer(struct error *err)
 	    "Redis gave the claim script's caller an answer of another form");
 }
 
+static int64_t
+integer_at(const struct redis_reply *reply, size_t i)
+{
+	return redis_reply_integer(redis_reply_at(reply, i));
+}
+
 static int
 hear_behind(const struct redis_reply *reply, const struct chunk *chunk,
     struct claims_answer *answer, struct error *err)
 {
 	int64_t mark;
 
-	if (redis_reply_size(reply) != 4)
+	if (redis_reply_size(reply) != BEHIND_SIZE)
 		return refuse_answer(err);
-	mark = redis_reply_integer(redis_reply_at(reply, 1));
+	mark = integer_at(reply, BEHIND_MARK);
 	if (mark < 1 || (size_t)mark > chunk->n_marks)
 		return refuse_answer(err);
 	answer->behind = true;
 	answer->mark = (size_t)mark - 1;
-	answer->mark_value = redis_reply_integer(redis_reply_at(reply, 2));
-	answer->store_now_ms = redis_reply_integer(redis_reply_at(reply, 3));
+	answer->mark_value = integer_at(reply, BEHIND_VALUE);
+	answer->store_now_ms = integer_at(reply, BEHIND_NOW);
 	return 0;
 }
 
-static int
-hear_occupants(const struct redis_reply *reply, const struct chunk *chunk,
-    struct claims_answer *answer, struct error *err)
+/* Who has a claim, by what is stored; false: no answer of the scripts'. */
+static bool
+judge(struct claim *item, const struct redis_reply *holder)
 {
-	const struct redis_reply *occupant;
-	struct claim *item;
-	struct text bytes;
-	size_t i, n = redis_reply_size(reply);
-	int64_t index;
+	struct text bytes = redis_reply_text(holder);
 
-	for (i = 2; i + 1 < n; i += 2) {
-		index = redis_reply_integer(redis_reply_at(reply, i));
-		occupant = redis_reply_at(reply, i + 1);
-		if (index < 0 || (size_t)index >= chunk->n ||
-		    redis_reply_type(occupant) != REDIS_STRING)
-			return refuse_answer(err);
-		item = &chunk->items[index];
-		bytes = redis_reply_text(occupant);
-		if (bytes.size > sizeof(item->occupant))
-			return refuse_answer(err);
-		memcpy(item->occupant, bytes.at, bytes.size);
-		item->occupant_size = (uint8_t)bytes.size;
-		item->verdict = claim_judge(&item->value, bytes);
-		answer->n_own += item->verdict == CLAIM_OWN;
-	}
-	return 0;
+	if (redis_reply_type(holder) != REDIS_STRING ||
+	    bytes.size > sizeof item->occupant)
+		return false;
+	memcpy(item->occupant, bytes.at, bytes.size);
+	item->occupant_size = (uint8_t)bytes.size;
+	item->verdict = claim_judge(&item->value, bytes);
+	return true;
 }
 
-/* Those that were taken just now made their hash, and gave it its expiry. */
-static void
-note_expiries(struct claims *claims, const struct chunk *chunk, int64_t bucket)
-{
-	size_t i;
-
-	if (bucket != claims->expiry_bucket)
-		forget_expiries(claims, bucket);
-	for (i = 0; i < chunk->n; i++)
-		if (chunk->items[i].verdict == CLAIM_TAKEN)
-			note_expiry(claims,
-			    claim_shard(&chunk->items[i].run, claims->shards));
-}
-
+/* All are ours but those that somebody has. */
 static int
 hear_taken(struct claims *claims, const struct redis_reply *reply,
     const struct chunk *chunk, struct claims_answer *answer, struct error *err)
 {
-	size_t i;
+	int64_t bucket = integer_at(reply, TAKEN_BUCKET);
+	size_t i, n = redis_reply_size(reply);
 
 	for (i = 0; i < chunk->n; i++)
 		chunk->items[i].verdict = CLAIM_TAKEN;
-	answer->store_now_ms = redis_reply_integer(redis_reply_at(reply, 1));
-	if (hear_occupants(reply, chunk, answer, err) != 0)
-		return -1;
-	note_expiries(
-	    claims, chunk, redis_reply_integer(redis_reply_at(reply, 0)));
+	answer->store_now_ms = integer_at(reply, TAKEN_NOW);
+	for (i = TAKEN_HOLDERS; i + 1 < n; i += 2) {
+		int64_t index = integer_at(reply, i);
+
+		if (index < 0 || (size_t)index >= chunk->n ||
+		    !judge(&chunk->items[index], redis_reply_at(reply, i + 1)))
+			return refuse_answer(err);
+		answer->n_own += chunk->items[index].verdict == CLAIM_OWN;
+	}
+	if (bucket != claims->expiry_bucket)
+		forget_expiries(claims, bucket);
+	for (i = 0; i < chunk->n; i++) {
+		uint32_t shard =
+		    claim_shard(&chunk->items[i].run, claims->shards);
+
+		/* What was taken now has given its hash an expiry. */
+		if (chunk->items[i].verdict == CLAIM_TAKEN)
+			claims->expires[shard / 8] |=
+			    (unsigned char)(1u << (shard % 8));
+	}
 	return 0;
 }
 
 /* The claims' hashes of a chunk, in the bucket of `now_ms` and that before. */
-static bool
-blame_claims(const struct claims *claims, const struct chunk *chunk,
-    int64_t now_ms, struct error *err)
+static void
+blame_claims(struct claims *claims, const struct chunk *chunk, int64_t now_ms,
+    struct error *err)
 {
-	struct arena *arena = arena_create(0);
 	struct text *keys =
-	    arena_alloc(arena, (2 * chunk->n + 1) * sizeof *keys);
+	    arena_alloc(claims->arena, (2 * chunk->n + 1) * sizeof *keys);
 	struct buffer key = { 0 };
-	bool found;
 	size_t i;
 
+	pack(claims, chunk->items, chunk->n);
 	for (i = 0; i < 2 * chunk->n; i++) {
-		const struct claim *item = &chunk->items[i / 2];
-		unsigned char packed[CLAIM_PACKED_SIZE];
+		const char *packed =
+		    claims->packed.at + i / 2 * CLAIM_PACKED_SIZE;
 
-		claim_pack(claim_shard(&item->run, claims->shards), &item->run,
-		    &item->value, packed);
 		buffer_reset(&key);
-		keys[i] = text_copy(arena,
+		keys[i] = text_copy(claims->arena,
 		    keyspace_claims_of(claims->marks->keyspace,
 			claims->marks->space,
 			now_ms / claims->ttl_ms - (int64_t)(i % 2),
-			(struct text){ (const char *)packed, CLAIM_SHARD_SIZE },
-			&key));
+			(struct text){ packed, CLAIM_SHARD_SIZE }, &key));
 	}
-	found = blame_key(claims->redis, keys, 2 * chunk->n, "hash", err);
 	buffer_finish(&key);
-	arena_destroy(arena);
-	return found;
+	blame_key(claims->redis, keys, 2 * chunk->n, "hash", err);
 }
 
 /* Names the key that is of another type. */
 static void
 blame(struct claims *claims, const struct chunk *chunk, struct error *err)
 {
-	struct buffer *out = &claims->numbers;
 	int64_t now_ms;
-	size_t i;
 
 	claims_discard(claims); /* of no use: the batch is dropped */
 	if (!redis_is_connected(claims->redis))
 		return;
-	buffer_reset(out);
-	buffer_reserve(out, chunk->n_marks * key_size(claims));
-	for (i = 0; i < chunk->n_marks; i++)
-		claims->keys[i] =
-		    marks_key(claims->marks, chunk->marks[i].partition, out);
+	arena_reset(claims->arena, ARENA_KEPT);
+	list_keys(claims, chunk->marks, chunk->n_marks);
 	if (!blame_key(
 		claims->redis, claims->keys, chunk->n_marks, "string", err) &&
 	    redis_clock(claims->redis, &now_ms, NULL) == 0)
@@ -463,23 +362,18 @@ static int
 hear_answer(struct claims *claims, const struct redis_reply *reply,
     const struct chunk *chunk, struct claims_answer *answer, struct error *err)
 {
-	const struct redis_reply *first;
-
 	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
 		claims->is_loaded = false; /* NOSCRIPT, if it was that */
 		if (strstr(err->message, "WRONGTYPE") != NULL)
 			blame(claims, chunk, err);
 		return -1;
 	}
-	if (redis_reply_type(reply) != REDIS_ARRAY ||
-	    redis_reply_size(reply) < 2)
+	if (redis_reply_size(reply) < TAKEN_HOLDERS ||
+	    redis_reply_type(redis_reply_at(reply, 0)) != REDIS_INTEGER)
 		return refuse_answer(err);
-	first = redis_reply_at(reply, 0);
-	if (redis_reply_type(first) != REDIS_INTEGER)
-		return refuse_answer(err);
-	if (redis_reply_integer(first) == -1)
-		return hear_behind(reply, chunk, answer, err);
-	return hear_taken(claims, reply, chunk, answer, err);
+	return integer_at(reply, BEHIND_FLAG) == -1
+	    ? hear_behind(reply, chunk, answer, err)
+	    : hear_taken(claims, reply, chunk, answer, err);
 }
 
 int
@@ -514,36 +408,34 @@ must_overwrite(const struct claim *item)
 static int
 overwrite(struct claims *claims, struct claim *item, struct error *err)
 {
-	unsigned char packed[CLAIM_PACKED_SIZE];
-	char ttl[NUMBER_SIZE];
-	const char *at = (const char *)packed;
+	const size_t run_size = sizeof item->run.bytes;
+	char ttl[TEXT_NUMBER_SIZE];
+	const char *packed;
+	struct text args[OVERWRITE_ARGS];
 	struct redis_reply *reply;
-	struct text args[6], now;
 	int rc;
 
-	claim_pack(claim_shard(&item->run, claims->shards), &item->run,
-	    &item->value, packed);
-	snprintf(ttl, sizeof(ttl), "%" PRId64, claims->ttl_ms);
-	args[0] = text_from(ttl);
-	args[1] = buffer_text(&claims->prefix);
-	args[2] = (struct text){ at, CLAIM_SHARD_SIZE };
-	args[3] = (struct text){ at + CLAIM_SHARD_SIZE, 16 };
-	args[4] =
+	pack(claims, item, 1);
+	packed = claims->packed.at;
+	args[OVERWRITE_TTL] = text_of_number(claims->ttl_ms, ttl);
+	args[OVERWRITE_PREFIX] = buffer_text(&claims->prefix);
+	args[OVERWRITE_SHARD] = (struct text){ packed, CLAIM_SHARD_SIZE };
+	args[OVERWRITE_RUN] =
+	    (struct text){ packed + CLAIM_SHARD_SIZE, run_size };
+	args[OVERWRITE_SEEN] =
 	    (struct text){ (const char *)item->occupant, item->occupant_size };
-	args[5] = (struct text){ at + CLAIM_SHARD_SIZE + 16, CLAIM_VALUE_SIZE };
-	reply = redis_run_script(
-	    claims->redis, &claims->overwrite, NULL, 0, args, 6, err);
+	args[OVERWRITE_VALUE] =
+	    (struct text){ packed + CLAIM_SHARD_SIZE + run_size,
+		    CLAIM_VALUE_SIZE };
+	reply = redis_run_script(claims->redis, &claims->overwrite, NULL, 0,
+	    args, OVERWRITE_ARGS, err);
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(claims->redis, reply, "claim overwrite", err);
-	now = redis_reply_text(reply);
-	if (rc == 0 && redis_reply_type(reply) == REDIS_INTEGER) {
+	if (rc == 0 && redis_reply_type(reply) == REDIS_INTEGER)
 		item->verdict = CLAIM_TAKEN;
-	} else if (rc == 0 && now.size <= sizeof(item->occupant)) {
-		memcpy(item->occupant, now.at, now.size);
-		item->occupant_size = (uint8_t)now.size;
-		item->verdict = claim_judge(&item->value, now);
-	}
+	else if (rc == 0 && !judge(item, reply))
+		rc = refuse_answer(err);
 	redis_reply_destroy(reply);
 	return rc;
 }

@@ -89,7 +89,6 @@ struct claims_answer {
  */
 int claims_send(struct claims *claims, const struct claim_mark *marks,
     size_t n_marks, struct claim *items, size_t n, struct error *err);
-size_t claims_in_flight(const struct claims *claims);
 
 /* The oldest unanswered chunk's verdicts.  Blocks. */
 int claims_receive(

@@ -1,0 +1,11 @@
+-- Sets a build's state, unless it has succeeded already.
+-- KEYS     `b` of the build
+-- ARGV     the state; ttl in ms, if the build has none
+-- Answers  the state before if that stays, else an empty text
+local was = redis.call('HGET', KEYS[1], 's')
+if was == 'SUCCEEDED' or was == ARGV[1] then return was end
+redis.call('HSET', KEYS[1], 's', ARGV[1])
+if redis.call('PTTL', KEYS[1]) < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return ''
