@@ -36,7 +36,7 @@ SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
 WORKER := $(sort $(wildcard worker/*/*.c))
 PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
     $(wildcard producer/*.c producer/*/*.c)))
-UNIT := $(sort $(wildcard tests/unit/*.c tests/unit/*/*/*.c))
+UNIT := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBRARY := $(call objects,$(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER))
