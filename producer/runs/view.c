@@ -81,24 +81,22 @@ number_text(int64_t value, struct arena *arena)
 	return text_of_number(value, arena_alloc(arena, TEXT_NUMBER_SIZE));
 }
 
-void
-run_place_write(
-    int64_t created_time_ms, const struct uuid *id, char out[RUN_PLACE_SIZE])
+static struct text
+write_place(int64_t created_time_ms, const struct uuid *id, struct arena *arena)
 {
+	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
 	int i;
 
 	for (i = 0; i < 8; i++)
 		out[i] = (char)(created_time_ms >> (56 - 8 * i) & 255);
 	memcpy(out + 8, id->bytes, sizeof id->bytes);
+	return (struct text){ out, RUN_PLACE_SIZE };
 }
 
 static struct text
 place_text(const struct schedule_run *record, struct arena *arena)
 {
-	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
-
-	run_place_write(record->created_time_ms, &record->id, out);
-	return (struct text){ out, RUN_PLACE_SIZE };
+	return write_place(record->created_time_ms, &record->id, arena);
 }
 
 static struct text
@@ -546,11 +544,9 @@ static struct text
 oldest_place(struct run_view *view, struct arena *arena)
 {
 	static const struct uuid lowest = { { 0 } };
-	char *out = arena_alloc(arena, RUN_PLACE_SIZE);
 	int64_t oldest = clock_wall_ms() - view->ttl_ms;
 
-	run_place_write(oldest > 0 ? oldest : 0, &lowest, out);
-	return (struct text){ out, RUN_PLACE_SIZE };
+	return write_place(oldest > 0 ? oldest : 0, &lowest, arena);
 }
 
 /* Runs first, then builds: the script counts. */

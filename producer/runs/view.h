@@ -57,8 +57,6 @@ int run_view_hear(struct run_view *view, struct arena *arena,
 
 /* A place in a schedule's list: createdTime, big-endian, and the run's UUID. */
 #define RUN_PLACE_SIZE 24
-void run_place_write(
-    int64_t created_time_ms, const struct uuid *id, char out[RUN_PLACE_SIZE]);
 
 /*
  * Up to `n` runs of a schedule behind the place `after` (none: the newest),

@@ -144,7 +144,6 @@ claims_discard(struct claims *claims)
 		if (reply == NULL)
 			break; /* the connection is closed: nothing comes */
 		redis_reply_destroy(reply);
-		claims->oldest = (claims->oldest + 1) % CLAIMS_IN_FLIGHT;
 	}
 	claims->n_chunks = 0;
 }

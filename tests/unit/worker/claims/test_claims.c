@@ -358,10 +358,15 @@ a_claim_that_changes_meanwhile_is_judged_again(void)
 	CHECK(items[0].verdict == CLAIM_DUPLICATE);
 	CHECK(items[1].verdict == CLAIM_TAKEN && overwritten == 1);
 	items[0].verdict = CLAIM_LOWER;
+	while (scripted_redis_heard(&script).n > 0)
+		;
 	for (i = 0; i < 8; i++)
 		say_value(&later);
 	CHECK(claims_settle(claims, items, 1, &overwritten, &err) == -1);
 	CHECK(err.kind == ERROR_RETRY);
+	for (i = 0; scripted_redis_heard(&script).n > 0; i++)
+		;
+	CHECK(i == 8);
 	SAY(&script, "*0\r\n");
 	CHECK(claims_settle(claims, items, 1, &overwritten, &err) == -1);
 	end();
@@ -407,6 +412,11 @@ another_namespace_begins_anew(void)
 	CHECK(text_equal(heard.args[6], TEXT("9")));
 	CHECK(answered("*2\r\n:9\r\n:9500\r\n", &said, NULL) == 0);
 	marks.space = TEXT("new");
+	claims_set_space(claims, 256, 5 * TTL_MS + 2);
+	heard = sent(true);
+	CHECK(text_equal(heard.args[5], TEXT("p:cnew:")));
+	CHECK(text_equal(heard.args[6], TEXT("-1")));
+	CHECK(answered("*2\r\n:9\r\n:9500\r\n", &said, NULL) == 0);
 	claims_set_space(claims, 1, 9 * TTL_MS);
 	heard = sent(true);
 	CHECK(text_equal(heard.args[3], TEXT("p:mnew:topic:3")));
