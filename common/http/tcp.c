@@ -1,6 +1,7 @@
 #include "common/http/tcp.h"
 
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,46 +44,60 @@ free_handle(uv_handle_t *handle)
 }
 
 /* "host:port" into its parts; the host without brackets, empty for all. */
-static int
-split_address(const char *address, char host[256], char port[8])
-{
-	const char *colon = strrchr(address, ':');
-	size_t size;
+struct address {
+	char host[256];
+	const char *port; /* within what was split */
+};
 
-	if (colon == NULL || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
-		return -1;
-	memcpy(port, colon + 1, strlen(colon + 1) + 1);
-	if (strspn(port, "0123456789") != strlen(port))
-		return -1;
-	size = (size_t)(colon - address);
-	if (size >= 2 && address[0] == '[' && colon[-1] == ']') {
-		address++;
+static int
+split_address(const char *text, struct address *out, struct error *err)
+{
+	const char *colon = strrchr(text, ':'), *host = text;
+	size_t size = colon != NULL ? (size_t)(colon - text) : 0;
+	int64_t port;
+
+	if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
+		host++;
 		size -= 2;
 	}
-	if (size >= 256)
-		return -1;
-	memcpy(host, address, size);
-	host[size] = '\0';
+	if (colon == NULL || size >= sizeof out->host || colon[1] == '\0' ||
+	    colon[1 + strspn(colon + 1, "0123456789")] != '\0')
+		return error_fatal(err, 78,
+		    "\"%s\" is no address to listen on; expected host:port",
+		    text);
+	out->port = colon + 1;
+	/* getaddrinfo takes the rest modulo 65536. */
+	if (!text_to_number(text_from(out->port), 65535, &port))
+		return error_fatal(err, 78,
+		    "listen on %s: port %s: 65535 at most", text, out->port);
+	snprintf(out->host, sizeof out->host, "%.*s", (int)size, host);
 	return 0;
 }
 
+int
+tcp_address_check(const char *address, struct error *err)
+{
+	struct address parts;
+
+	return split_address(address, &parts, err);
+}
+
 static int
-resolve(const char *address, struct sockaddr_storage *out, struct error *err)
+resolve(const char *text, struct sockaddr_storage *out, struct error *err)
 {
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
-	char host[256], port[8];
+	struct address parts;
 	int rc;
 
-	if (split_address(address, host, port) != 0)
-		return error_fatal(err, 78,
-		    "\"%s\" is no address to listen on; expected host:port",
-		    address);
-	rc = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
+	if (split_address(text, &parts, err) != 0)
+		return -1;
+	rc = getaddrinfo(parts.host[0] != '\0' ? parts.host : NULL, parts.port,
+	    &hints, &found);
 	if (rc != 0)
 		return error_fatal(
-		    err, 78, "listen on %s: %s", address, gai_strerror(rc));
+		    err, 78, "listen on %s: %s", text, gai_strerror(rc));
 	memcpy(out, found->ai_addr, found->ai_addrlen);
 	freeaddrinfo(found);
 	return 0;
