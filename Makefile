@@ -29,7 +29,7 @@ OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
     $(if $(FUZZER),-fsanitize=fuzzer)
 LIBS := -lrdkafka -lhiredis -lavro -luv \
-    -lcurl -lconfuse -lsystemd -lcrypto -lcunit -lm -lpthread
+    -lcurl -lsystemd -lcrypto -lcunit -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
@@ -112,7 +112,7 @@ deps: ## install what is missing: packages, Kafka, the tests' Python
 
 # Each library's header, so that a bare machine is noticed before the compiler.
 HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
-    uv.h confuse.h systemd/sd-daemon.h \
+    uv.h systemd/sd-daemon.h \
     openssl/evp.h
 ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
 PART := $(if $(filter test,$(MAKECMDGOALS)),test lint,$(if $(filter run demo,$(MAKECMDGOALS)),run,build))

@@ -74,27 +74,6 @@ fail(const struct error *err)
 	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
 }
 
-static void
-set_redis(struct adapter *a)
-{
-	const struct config *config = a->app.config;
-	const char *view = config_text(config, "view.redis.url");
-
-	a->redis = (struct redis_settings){
-		.url = config_text(config, "redis.url"),
-		.username = config_text(config, "redis.username"),
-		.password = config_text(config, "redis.password"),
-		.connect_timeout_ms =
-		    (int)config_number(config, "redis.timeout.connect"),
-		.command_timeout_ms =
-		    (int)config_number(config, "redis.timeout.command"),
-		.client_name = "schedrun-http",
-	};
-	a->view = a->redis;
-	if (view != NULL)
-		a->view.url = view;
-}
-
 /* "/" and "/x/" become "" and "/x". */
 static void
 set_base_path(struct adapter *a)
@@ -132,7 +111,8 @@ create_parts(struct adapter *a, struct error *err)
 		a->app.cors_origins = "";
 	a->app.keyspace = keyspace_create(config_text(config, "redis.prefix"));
 	a->app.view_ttl_ms = config_number(config, "view.ttl");
-	set_redis(a);
+	a->redis = redis_settings_of(config, "redis.url", "schedrun-http");
+	a->view = redis_settings_of(config, "view.redis.url", "schedrun-http");
 	set_base_path(a);
 	a->kafka = kafka_health_create();
 	kafka_health_on_error(

@@ -7,7 +7,6 @@
 
 #include "common/base/memory.h"
 #include "common/base/nearest.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 
 /*
@@ -342,8 +341,7 @@ main(int argc, char **argv)
 	options_init(&line.command.options);
 	sigaction(SIGINT, &action, NULL);
 	argp_err_exit_status = EXIT_WRONG_USAGE;
-	usage_check(&argp, "schedrun", argc, argv, true);
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
+	options_parse(&argp, argc, argv, ARGP_IN_ORDER, &line);
 	if (line.first > 0)
 		return end_output(run(&line, argc, argv));
 	if (line.command.options.print_config) {

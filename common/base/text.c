@@ -195,6 +195,16 @@ text_is_utf8(struct text text)
 }
 
 struct text
+text_skip_mark(struct text text)
+{
+	static const struct text mark = { "\xEF\xBB\xBF", 3 };
+
+	if (!text_starts_with(text, mark))
+		return text;
+	return (struct text){ text.at + mark.size, text.size - mark.size };
+}
+
+struct text
 text_cut(struct text text, size_t max)
 {
 	size_t n = max, back;

@@ -55,6 +55,9 @@ bool text_is_utf8(struct text text);
 /* How many bytes of its beginning are. */
 size_t text_utf8_size(struct text text);
 
+/* Without the byte order mark (U+FEFF) that some editors begin a file with. */
+struct text text_skip_mark(struct text text);
+
 /* At most `max` bytes of the text's beginning, not ending within a character.
  */
 struct text text_cut(struct text text, size_t max);

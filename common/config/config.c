@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/nearest.h"
-#include "common/config/file.h"
-#include "common/config/layers.h"
-#include "common/config/value.h"
+#include "common/config/internal.h"
 
 #define PREFIX_SIZE_MAX 64
 #define KEYS_MAX 128
@@ -22,7 +21,9 @@ struct entry {
 };
 
 struct property {
-	char *name, *value, *source;
+	char *whole;      /* "kafka.linger.ms" */
+	const char *name; /* "linger.ms", within it */
+	char *value, *source;
 	enum config_block block;
 };
 
@@ -32,42 +33,11 @@ struct config {
 	size_t n_properties;
 };
 
-static size_t
-count_keys(void)
-{
-	const struct config_key *keys = config_keys();
-	size_t n = 0;
-
-	while (keys[n].name != NULL)
-		n++;
-	return n;
-}
-
-/* Index of the key, or of the table's end. */
-static size_t
-find_key(const char *name)
-{
-	const struct config_key *keys = config_keys();
-	size_t i = 0;
-
-	while (keys[i].name != NULL && strcmp(keys[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static void
-wipe(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
 static int
 unknown_key(const char *name, const char *source, struct error *err)
 {
-	const char *near = nearest_name(
-	    name, config_keys(), count_keys(), sizeof(struct config_key));
+	const char *near = nearest_name(name, config_keys(),
+	    config_keys_count(), sizeof(struct config_key));
 
 	return error_set(err, ERROR_FATAL,
 	    "%s: unknown key \"%.100s\"%s%s%s; try: schedrun config keys",
@@ -75,61 +45,36 @@ unknown_key(const char *name, const char *source, struct error *err)
 	    near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
 
-/* "redis.password.file": the key without ".file", if that is a secret. */
-static size_t
-find_secret_of(const char *name)
+/* Cuts ".file" off a name that has it; false: it has not. */
+static bool
+cut_file(const char *name, char out[64])
 {
 	static const char suffix[] = ".file";
-	size_t size = strlen(name), i;
-	char secret[64];
+	size_t size = strlen(name), rest = size - (sizeof suffix - 1);
 
-	if (size <= sizeof suffix || size >= sizeof secret ||
-	    strcmp(name + size - (sizeof suffix - 1), suffix) != 0)
-		return count_keys();
-	snprintf(secret, sizeof secret, "%.*s",
-	    (int)(size - (sizeof suffix - 1)), name);
-	i = find_key(secret);
-	return i < count_keys() && config_keys()[i].secret ? i : count_keys();
+	if (size <= sizeof suffix || rest >= 64 ||
+	    strcmp(name + rest, suffix) != 0)
+		return false;
+	snprintf(out, 64, "%.*s", (int)rest, name);
+	return true;
 }
 
-int
-config_set(struct config *config, const char *name, const char *value,
-    const char *source, struct error *err)
+/* Keeps copies of value and source. */
+static int
+set_key(struct config *config, size_t i, const char *value, const char *source,
+    struct error *err)
 {
-	size_t i = find_key(name);
-	const struct config_key *key;
-	char *content = NULL;
+	struct entry *entry = &config->entries[i];
 	int64_t number;
 
-	if (i == count_keys()) {
-		i = find_secret_of(name);
-		if (i == count_keys())
-			return unknown_key(name, source, err);
-		content = config_read_secret(value, source, err);
-		if (content == NULL)
-			return -1;
-		value = content;
-	}
-	key = &config_keys()[i];
-	if (config_value_parse(key, value, source, &number, err) != 0) {
-		wipe(content);
+	if (config_value_parse(
+		&config_keys()[i], value, source, &number, err) != 0)
 		return -1;
-	}
-	wipe(config->entries[i].value);
-	free(config->entries[i].source);
-	config->entries[i].value =
-	    content != NULL ? content : memory_copy_string(value);
-	config->entries[i].source = memory_copy_string(source);
-	config->entries[i].number = number;
+	config_wipe(entry->value);
+	free(entry->source);
+	*entry = (struct entry){ memory_copy_string(value),
+		memory_copy_string(source), number };
 	return 0;
-}
-
-bool
-config_is_secret(const char *name)
-{
-	size_t i = find_key(name);
-
-	return i < count_keys() && config_keys()[i].secret;
 }
 
 /* What exactly-once rests on is not for the user to change. */
@@ -167,80 +112,71 @@ check_property(const char *name, const char *source, struct error *err)
 	return 0;
 }
 
+/* The property of that whole name, made if it is new. */
 static struct property *
-find_property(struct config *config, enum config_block block, const char *name)
+find_property(struct config *config, const char *whole)
 {
+	struct property *property;
 	size_t i;
 
 	for (i = 0; i < config->n_properties; i++)
-		if (config->properties[i].block == block &&
-		    strcmp(config->properties[i].name, name) == 0)
+		if (strcmp(config->properties[i].whole, whole) == 0)
 			return &config->properties[i];
 	config->properties = memory_resize(config->properties,
 	    config->n_properties + 1, sizeof *config->properties);
-	config->properties[config->n_properties] = (struct property){
-		.name = memory_copy_string(name),
-		.block = block,
-	};
-	return &config->properties[config->n_properties++];
+	property = &config->properties[config->n_properties++];
+	*property = (struct property){ .whole = memory_copy_string(whole) };
+	property->block = config_block_of(property->whole, &property->name);
+	return property;
 }
 
 static void
-keep_property(struct config *config, enum config_block block, const char *name,
-    const char *value, const char *source)
+set_property(struct config *config, const char *whole, const char *value,
+    const char *source)
 {
-	struct property *property = find_property(config, block, name);
+	struct property *property = find_property(config, whole);
 
-	wipe(property->value);
+	config_wipe(property->value);
 	free(property->source);
 	property->value = memory_copy_string(value);
 	property->source = memory_copy_string(source);
 }
 
-/* "sasl.password.file" is read here: librdkafka has no such property. */
-static bool
-names_secret_file(const char *name)
+/* Judges one name that is no KEY.file, and keeps its value. */
+static int
+set_value(struct config *config, const char *name, const char *value,
+    const char *source, struct error *err)
 {
-	return strcmp(name, "sasl.password.file") == 0 ||
-	    strcmp(name, "ssl.key.password.file") == 0 ||
-	    strcmp(name, "ssl.keystore.password.file") == 0 ||
-	    strcmp(name, "sasl.oauthbearer.client.secret.file") == 0;
-}
+	const char *property;
+	size_t i = config_keys_find(name);
 
-int
-config_add_property(struct config *config, enum config_block block,
-    const char *name, const char *value, struct config_place place)
-{
-	struct error *err = place.err;
-	char plain[64], *content;
-
-	if (check_property(name, place.source, err) != 0)
+	if (i < config_keys_count())
+		return set_key(config, i, value, source, err);
+	if (config_block_of(name, &property) == CONFIG_BLOCKS)
+		return unknown_key(name, source, err);
+	if (check_property(property, source, err) != 0)
 		return -1;
-	if (!names_secret_file(name)) {
-		keep_property(config, block, name, value, place.source);
-		return 0;
-	}
-	content = config_read_secret(value, place.source, err);
-	if (content == NULL)
-		return -1;
-	snprintf(plain, sizeof plain, "%.*s", (int)(strlen(name) - 5), name);
-	keep_property(config, block, plain, content, place.source);
-	wipe(content);
+	set_property(config, name, value, source);
 	return 0;
 }
 
-bool
-config_property_is_secret(const char *name)
+/* A secret may also be named by its file; librdkafka has no such property. */
+static int
+set_given(
+    struct config *config, const struct config_given *given, struct error *err)
 {
-	static const char *const secrets[] = { "sasl.password",
-		"ssl.key.password", "ssl.key.pem", "ssl.keystore.password",
-		"sasl.oauthbearer.client.secret", "sasl.oauthbearer.config" };
-	size_t i;
+	char name[64], *content;
+	int rc;
 
-	for (i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-		if (strcmp(secrets[i], name) == 0)
-			return true;
-	return false;
+	if (!cut_file(given->name, name) || !config_has_file(name))
+		return set_value(
+		    config, given->name, given->value, given->source, err);
+	content = config_read_secret(given->value, given->source, err);
+	if (content == NULL)
+		return -1;
+	rc = set_value(config, name, content, given->source, err);
+	config_wipe(content);
+	return rc;
 }
 
 static struct config *
@@ -250,11 +186,10 @@ create_with_defaults(void)
 	const struct config_key *keys = config_keys();
 	size_t i;
 
-	assert(count_keys() <= KEYS_MAX);
+	assert(config_keys_count() <= KEYS_MAX);
 	for (i = 0; keys[i].name != NULL; i++)
 		if (keys[i].fallback != NULL &&
-		    config_set(config, keys[i].name, keys[i].fallback,
-			"default", NULL) != 0)
+		    set_key(config, i, keys[i].fallback, "default", NULL) != 0)
 			assert(false && "a default that its own key refuses");
 	return config;
 }
@@ -307,20 +242,61 @@ check_together(const struct config *config, struct error *err)
 	return 0;
 }
 
+/* "schedrun.conf" of "schedrun.conf:12". */
+static int
+file_size(const char *source)
+{
+	return (int)(strrchr(source, ':') - source);
+}
+
+/* Once for each file that holds a secret and may be read by everybody. */
+static int
+check_exposed(const struct config *config, const struct config_layers *layers,
+    struct error *err)
+{
+	const char *last = NULL;
+	size_t i;
+
+	for (i = 0; i < layers->n; i++) {
+		const struct config_given *row = &layers->rows[i];
+		struct text file = { row->source, 0 };
+
+		if (!row->exposed || !config_is_secret(row->name))
+			continue;
+		file.size = (size_t)file_size(row->source);
+		if (last != NULL && strncmp(last, file.at, file.size + 1) == 0)
+			continue;
+		if (config_switch(config, "strict"))
+			return error_set(err, ERROR_FATAL,
+			    "%.*s: holds a secret and everybody may read it; "
+			    "chmod 0640",
+			    TEXT_ARG(file));
+		log_event(LOG_WARN, "config", "secret_exposed",
+		    "a file with a secret may be read by everybody; chmod 0640",
+		    LOG_T("file", file), LOG_END);
+		last = file.at;
+	}
+	return 0;
+}
+
 struct config *
 config_load(const char *file, const struct config_flag *flags, size_t n_flags,
     struct error *err)
 {
 	struct config *config = create_with_defaults();
+	struct config_layers layers = { 0 };
+	int rc = config_layers_read(&layers, file, flags, n_flags, err);
+	size_t i;
 
-	if (config_read_files(config, file, err) != 0 ||
-	    config_read_environment(config, err) != 0 ||
-	    config_read_flags(config, flags, n_flags, err) != 0 ||
-	    check_together(config, err) != 0) {
-		config_destroy(config);
-		return NULL;
-	}
-	return config;
+	for (i = 0; rc == 0 && i < layers.n; i++)
+		rc = set_given(config, &layers.rows[i], err);
+	if (rc == 0)
+		rc = check_exposed(config, &layers, err);
+	config_layers_finish(&layers);
+	if (rc == 0 && check_together(config, err) == 0)
+		return config;
+	config_destroy(config);
+	return NULL;
 }
 
 void
@@ -331,12 +307,12 @@ config_destroy(struct config *config)
 	if (config == NULL)
 		return;
 	for (i = 0; i < KEYS_MAX; i++) {
-		wipe(config->entries[i].value);
+		config_wipe(config->entries[i].value);
 		free(config->entries[i].source);
 	}
 	for (i = 0; i < config->n_properties; i++) {
-		wipe(config->properties[i].value);
-		free(config->properties[i].name);
+		config_wipe(config->properties[i].value);
+		free(config->properties[i].whole);
 		free(config->properties[i].source);
 	}
 	free(config->properties);
@@ -346,9 +322,9 @@ config_destroy(struct config *config)
 static const struct entry *
 entry_of(const struct config *config, const char *key)
 {
-	size_t i = find_key(key);
+	size_t i = config_keys_find(key);
 
-	assert(i < count_keys());
+	assert(i < config_keys_count());
 	return &config->entries[i];
 }
 
@@ -368,6 +344,14 @@ bool
 config_switch(const struct config *config, const char *key)
 {
 	return entry_of(config, key)->number == 1;
+}
+
+bool
+config_is_given(const struct config *config, const char *key)
+{
+	const char *source = entry_of(config, key)->source;
+
+	return source != NULL && strcmp(source, "default") != 0;
 }
 
 /* Whether a side of librdkafka takes what stands in this block. */
@@ -414,9 +398,6 @@ config_kafka(const struct config *config, const char *property)
 	return NULL;
 }
 
-static const char *const blocks[] = { "kafka", "kafka-consumer",
-	"kafka-producer" };
-
 void
 config_each(const struct config *config,
     void (*take)(void *argument, const struct config_row *row), void *argument)
@@ -427,7 +408,7 @@ config_each(const struct config *config,
 	for (i = 0; keys[i].name != NULL; i++)
 		if (config->entries[i].value != NULL)
 			take(argument,
-			    &(struct config_row){ NULL, keys[i].name,
+			    &(struct config_row){ keys[i].name,
 				config_value_shown(
 				    &keys[i], config->entries[i].value),
 				config->entries[i].source });
@@ -435,8 +416,8 @@ config_each(const struct config *config,
 		const struct property *p = &config->properties[i];
 
 		take(argument,
-		    &(struct config_row){ blocks[p->block], p->name,
-			config_property_is_secret(p->name) ? "***" : p->value,
+		    &(struct config_row){ p->whole,
+			config_is_secret(p->whole) ? "***" : p->value,
 			p->source });
 	}
 }
@@ -447,27 +428,15 @@ is_same(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* The properties of `a` that `b` has not, or with another value. */
-static void
-tell_properties(const struct config *a, const struct config *b, bool absent,
-    void (*take)(void *argument, const char *name), void *argument)
+static const char *
+property_value(const struct config *config, const char *whole)
 {
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < a->n_properties; i++) {
-		const struct property *p = &a->properties[i];
-		char name[160];
-
-		for (j = 0; j < b->n_properties; j++)
-			if (b->properties[j].block == p->block &&
-			    strcmp(b->properties[j].name, p->name) == 0)
-				break;
-		if (j < b->n_properties &&
-		    (absent || is_same(p->value, b->properties[j].value)))
-			continue;
-		snprintf(name, sizeof name, "%s.%s", blocks[p->block], p->name);
-		take(argument, name);
-	}
+	for (i = 0; i < config->n_properties; i++)
+		if (strcmp(config->properties[i].whole, whole) == 0)
+			return config->properties[i].value;
+	return NULL;
 }
 
 void
@@ -480,19 +449,20 @@ config_differences(const struct config *a, const struct config *b,
 	for (i = 0; keys[i].name != NULL; i++)
 		if (!is_same(a->entries[i].value, b->entries[i].value))
 			take(argument, keys[i].name);
-	tell_properties(a, b, false, take, argument);
-	tell_properties(b, a, true, take, argument);
+	for (i = 0; i < a->n_properties; i++)
+		if (!is_same(a->properties[i].value,
+			property_value(b, a->properties[i].whole)))
+			take(argument, a->properties[i].whole);
+	for (i = 0; i < b->n_properties; i++)
+		if (property_value(a, b->properties[i].whole) == NULL)
+			take(argument, b->properties[i].whole);
 }
 
 static void
 print_row(void *out, const struct config_row *row)
 {
-	if (row->block == NULL)
-		buffer_format(
-		    out, "%s = %s\t# %s\n", row->name, row->value, row->source);
-	else
-		buffer_format(out, "%s { %s = %s }\t# %s\n", row->block,
-		    row->name, row->value, row->source);
+	buffer_format(
+	    out, "%s = %s\t# %s\n", row->name, row->value, row->source);
 }
 
 void

@@ -62,6 +62,9 @@ const char *config_text(const struct config *config, const char *key);
 int64_t config_number(const struct config *config, const char *key);
 bool config_switch(const struct config *config, const char *key);
 
+/* Whether a layer gives it: its value is not the default. */
+bool config_is_given(const struct config *config, const char *key);
+
 /* Properties for librdkafka: the common block and that of one side. */
 enum config_side { CONFIG_CONSUMER, CONFIG_PRODUCER };
 struct config_property {
@@ -75,10 +78,10 @@ const char *config_kafka(const struct config *config, const char *property);
 /* Every key, value (secrets as ***) and source: --print-config. */
 void config_print(const struct config *config, struct buffer *out);
 
-/* The same row by row; librdkafka's properties with the name of their block. */
+/* The same row by row. */
 struct config_row {
-	const char *block; /* "kafka"; NULL: a key of ours */
-	const char *name, *value, *source;
+	const char *name; /* "redis.url", "kafka.linger.ms" */
+	const char *value, *source;
 };
 void config_each(const struct config *config,
     void (*take)(void *argument, const struct config_row *row), void *argument);

@@ -1,21 +1,29 @@
 #ifndef SCHEDRUN_COMMON_CONFIG_FILE_H
 #define SCHEDRUN_COMMON_CONFIG_FILE_H
 
-#include "common/config/config.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 
 /*
- * The configuration's files: the named one, or the first of $SCHEDRUN_CONFIG,
- * ./schedrun.conf, /etc/schedrun/schedrun.conf that is there; then
- * $CREDENTIALS_DIRECTORY/schedrun.secrets.  Syntax is libconfuse's.
+ * The form of a configuration file: plain properties, as Kafka's own clients
+ * have them (docs/operation.md, section 2).  Pure: what a key or a value means
+ * is others' business.
  */
-int config_read_files(
-    struct config *config, const char *file, struct error *err);
+struct config_line {
+	struct text key, value; /* point into the file's bytes */
+	int number;             /* from 1 */
+};
+
+/* More of them in a file are refused. */
+#define CONFIG_LINES_MAX 512
 
 /*
- * A secret's file without its last line break; the caller wipes and frees it.
- * NULL with ERROR_FATAL: missing, unreadable, a directory, over 64 KiB, empty.
+ * Finds the settings of a file, in their order.  Returns how many; or -1 with
+ * ERROR_FATAL, which names `path` and line and never shows a value: a line of
+ * another form, bytes that are no UTF-8, a control character, a line over 64
+ * KiB, a key that stands twice, also as KEY and KEY.file.
  */
-char *config_read_secret(
-    const char *path, const char *source, struct error *err);
+int config_file_parse(const char *path, struct text bytes,
+    struct config_line lines[CONFIG_LINES_MAX], struct error *err);
 
 #endif

@@ -1,4 +1,6 @@
-#include "common/config/config.h"
+#include "common/config/internal.h"
+
+#include <string.h>
 
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)
@@ -126,4 +128,76 @@ const struct config_key *
 config_keys(void)
 {
 	return keys;
+}
+
+size_t
+config_keys_count(void)
+{
+	return sizeof keys / sizeof keys[0] - 1;
+}
+
+size_t
+config_keys_find(const char *name)
+{
+	size_t i = 0;
+
+	while (keys[i].name != NULL && strcmp(keys[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+enum config_block
+config_block_of(const char *name, const char **property)
+{
+	static const char *const prefixes[CONFIG_BLOCKS] = {
+		[CONFIG_BLOCK_BOTH] = "kafka.",
+		[CONFIG_BLOCK_CONSUMER] = "kafka-consumer.",
+		[CONFIG_BLOCK_PRODUCER] = "kafka-producer.",
+	};
+	int block;
+
+	for (block = 0; block < CONFIG_BLOCKS; block++) {
+		size_t size = strlen(prefixes[block]);
+
+		if (strncmp(name, prefixes[block], size) == 0) {
+			*property = name + size;
+			break;
+		}
+	}
+	return (enum config_block)block;
+}
+
+/* librdkafka's secrets; those of one line may stand in a file of their own. */
+static const char *const secrets[] = { "sasl.password", "ssl.key.password",
+	"ssl.keystore.password", "sasl.oauthbearer.client.secret",
+	"ssl.key.pem", "sasl.oauthbearer.config" };
+#define SECRETS (sizeof secrets / sizeof secrets[0])
+#define SECRETS_OF_ONE_LINE 4
+
+static bool
+is_among(const char *name, size_t n_secrets)
+{
+	const char *property;
+	size_t i;
+
+	if (config_block_of(name, &property) == CONFIG_BLOCKS) {
+		i = config_keys_find(name);
+		return i < config_keys_count() && keys[i].secret;
+	}
+	for (i = 0; i < n_secrets; i++)
+		if (strcmp(secrets[i], property) == 0)
+			return true;
+	return false;
+}
+
+bool
+config_is_secret(const char *name)
+{
+	return is_among(name, SECRETS);
+}
+
+bool
+config_has_file(const char *name)
+{
+	return is_among(name, SECRETS_OF_ONE_LINE);
 }

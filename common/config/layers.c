@@ -1,16 +1,167 @@
-#include "common/config/layers.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/base/buffer.h"
 #include "common/base/memory.h"
+#include "common/base/small_file.h"
+#include "common/config/file.h"
+#include "common/config/internal.h"
 
+#define FILE_SIZE_MAX ((size_t)1024 * 1024)
+#define SECRET_SIZE_MAX ((size_t)64 * 1024)
 #define NAME_SIZE_MAX 128
 #define PREFIX "SCHEDRUN_"
-#define KAFKA_PREFIX "KAFKA_"
+#define KAFKA_PREFIX "SCHEDRUN_KAFKA_"
 
 extern char **environ;
+
+void
+config_wipe(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+void
+config_layers_finish(struct config_layers *layers)
+{
+	size_t i;
+
+	for (i = 0; i < layers->n; i++) {
+		free(layers->rows[i].name);
+		config_wipe(layers->rows[i].value);
+		free(layers->rows[i].source);
+	}
+	free(layers->rows);
+	*layers = (struct config_layers){ 0 };
+}
+
+static char *
+copy(struct text text)
+{
+	char *string = memory_zalloc(text.size + 1, 1);
+
+	memcpy(string, text.at, text.size);
+	return string;
+}
+
+/* Adds a row; its name is `prefix` and `name`. */
+static struct config_given *
+add(struct config_layers *layers, const char *prefix, struct text name,
+    struct text value, const char *source)
+{
+	struct config_given *row;
+	struct buffer whole = { 0 };
+
+	layers->rows =
+	    memory_resize(layers->rows, layers->n + 1, sizeof *layers->rows);
+	row = &layers->rows[layers->n++];
+	buffer_format(&whole, "%s%.*s", prefix, TEXT_ARG(name));
+	buffer_byte(&whole, '\0');
+	*row = (struct config_given){ whole.at, copy(value),
+		memory_copy_string(source), false };
+	return row;
+}
+
+/* A file's fault is the whole configuration's. */
+static int
+read_whole(const char *path, size_t max, struct buffer *out, bool *exposed,
+    struct error *err)
+{
+	if (small_file_read(path, max, out, exposed, err) == 0)
+		return 0;
+	if (err != NULL)
+		err->kind = ERROR_FATAL;
+	return -1;
+}
+
+static void
+wipe_buffer(struct buffer *buffer)
+{
+	if (buffer->at != NULL)
+		explicit_bzero(buffer->at, buffer->capacity);
+	buffer_finish(buffer);
+}
+
+char *
+config_read_secret(const char *path, const char *source, struct error *err)
+{
+	struct buffer content = { 0 };
+	char *secret = NULL;
+	struct text text;
+	bool exposed;
+
+	if (read_whole(path, SECRET_SIZE_MAX, &content, &exposed, err) != 0) {
+		error_prefix(err, "%s", source);
+		goto out;
+	}
+	text = text_skip_mark(buffer_text(&content));
+	secret = copy(text);
+	secret[strcspn(secret, "\r\n")] = '\0';
+	if (secret[0] != '\0')
+		goto out;
+	free(secret);
+	secret = NULL;
+	error_set(
+	    err, ERROR_FATAL, "%s: %s: is empty, not a secret", source, path);
+out:
+	wipe_buffer(&content);
+	return secret;
+}
+
+static int
+read_file(struct config_layers *layers, const char *path, struct error *err)
+{
+	struct config_line lines[CONFIG_LINES_MAX];
+	struct buffer content = { 0 };
+	char source[300];
+	bool exposed = false;
+	int n = -1, i;
+
+	if (read_whole(path, FILE_SIZE_MAX, &content, &exposed, err) == 0)
+		n = config_file_parse(path, buffer_text(&content), lines, err);
+	for (i = 0; i < n; i++) {
+		snprintf(source, sizeof source, "%s:%d", path, lines[i].number);
+		add(layers, "", lines[i].key, lines[i].value, source)->exposed =
+		    exposed;
+	}
+	wipe_buffer(&content);
+	return n < 0 ? -1 : 0;
+}
+
+/* A variable that is set to nothing is not set: compose files have such. */
+static const char *
+variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static int
+read_files(struct config_layers *layers, const char *file, struct error *err)
+{
+	static const char *const usual[] = { "./schedrun.conf",
+		"/etc/schedrun/schedrun.conf" };
+	const char *credentials = variable("CREDENTIALS_DIRECTORY");
+	char secrets[4096];
+	size_t i;
+
+	if (file == NULL)
+		file = variable("SCHEDRUN_CONFIG");
+	for (i = 0; file == NULL && i < sizeof usual / sizeof usual[0]; i++)
+		if (access(usual[i], F_OK) == 0)
+			file = usual[i];
+	if (file != NULL && read_file(layers, file, err) != 0)
+		return -1;
+	if (credentials == NULL)
+		return 0;
+	snprintf(secrets, sizeof secrets, "%s/schedrun.secrets", credentials);
+	return access(secrets, F_OK) == 0 ? read_file(layers, secrets, err) : 0;
+}
 
 /* Variables that are read elsewhere. */
 static bool
@@ -34,110 +185,81 @@ is_reserved(const char *name)
 	return false;
 }
 
-static char
-name_char(char c)
-{
-	if (c == '_')
-		return '.';
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* REDIS_URL -> redis.url */
 static void
 lower_name(const char *upper, char out[NAME_SIZE_MAX])
 {
 	size_t i;
 
-	for (i = 0; i < NAME_SIZE_MAX - 1 && upper[i] != '\0'; i++)
-		out[i] = name_char(upper[i]);
+	for (i = 0; i < NAME_SIZE_MAX - 1 && upper[i] != '\0'; i++) {
+		out[i] = upper[i] == '_' ? '.' : upper[i];
+		if (out[i] >= 'A' && out[i] <= 'Z')
+			out[i] = (char)(out[i] - 'A' + 'a');
+	}
 	out[i] = '\0';
 }
 
-static int
-read_variable(struct config *config, const char *name, const char *value,
-    struct error *err)
+static void
+read_environment(struct config_layers *layers)
 {
 	static const size_t prefix = sizeof PREFIX - 1;
 	static const size_t kafka = sizeof KAFKA_PREFIX - 1;
-	char key[NAME_SIZE_MAX], source[NAME_SIZE_MAX + 8];
+	char name[NAME_SIZE_MAX], key[NAME_SIZE_MAX];
+	char source[NAME_SIZE_MAX + 8];
+	char **at;
 
-	snprintf(source, sizeof source, "env %s", name);
-	if (strncmp(name + prefix, KAFKA_PREFIX, kafka) == 0) {
-		lower_name(name + prefix + kafka, key);
-		return config_add_property(config, CONFIG_BLOCK_BOTH, key,
-		    value, (struct config_place){ source, err });
-	}
-	lower_name(name + prefix, key);
-	return config_set(config, key, value, source, err);
-}
+	for (at = environ; *at != NULL; at++) {
+		const char *equals = strchr(*at, '=');
+		bool is_kafka = strncmp(*at, KAFKA_PREFIX, kafka) == 0;
 
-int
-config_read_environment(struct config *config, struct error *err)
-{
-	char **variable;
-
-	for (variable = environ; *variable != NULL; variable++) {
-		const char *equals = strchr(*variable, '=');
-		char name[NAME_SIZE_MAX];
-
-		if (equals == NULL ||
-		    strncmp(*variable, PREFIX, sizeof PREFIX - 1) != 0)
+		if (equals == NULL || strncmp(*at, PREFIX, prefix) != 0)
 			continue;
-		snprintf(name, sizeof name, "%.*s", (int)(equals - *variable),
-		    *variable);
-		/* Empty is how compose files and units say "not set". */
+		snprintf(name, sizeof name, "%.*s", (int)(equals - *at), *at);
 		if (is_reserved(name) || equals[1] == '\0')
 			continue;
-		if (read_variable(config, name, equals + 1, err) != 0)
-			return -1;
+		snprintf(source, sizeof source, "env %s", name);
+		lower_name(name + (is_kafka ? kafka : prefix), key);
+		add(layers, is_kafka ? "kafka." : "", text_from(key),
+		    text_from(equals + 1), source);
 	}
-	return 0;
 }
 
 static int
-refuse_secret(const char *flag, const char *name, struct error *err)
+read_flag(struct config_layers *layers, const struct config_flag *flag,
+    struct error *err)
 {
-	return error_set(err, ERROR_FATAL,
-	    "%s %s: a secret can't be an argument, everybody can read those; "
-	    "put it into a file and give %s.file",
-	    flag, name, name);
-}
-
-static int
-read_flag(
-    struct config *config, const struct config_flag *flag, struct error *err)
-{
-	const char *letter = flag->kind == CONFIG_FLAG_KEY ? "-s" : "-X";
+	bool is_key = flag->kind == CONFIG_FLAG_KEY;
+	const char *letter = is_key ? "-s" : "-X";
 	const char *equals = strchr(flag->text, '=');
-	char name[NAME_SIZE_MAX], source[16];
-	bool secret;
+	struct text name = { flag->text, 0 };
+	const struct config_given *row;
 
 	if (equals == NULL || equals == flag->text ||
-	    (size_t)(equals - flag->text) >= sizeof name)
+	    equals - flag->text >= NAME_SIZE_MAX)
 		return error_set(err, ERROR_FATAL,
 		    "%s %.100s: not of the form key=value", letter, flag->text);
-	snprintf(
-	    name, sizeof name, "%.*s", (int)(equals - flag->text), flag->text);
-	secret = flag->kind == CONFIG_FLAG_KEY
-	    ? config_is_secret(name)
-	    : config_property_is_secret(name);
-	if (secret)
-		return refuse_secret(letter, name, err);
-	snprintf(source, sizeof source, "flag %s", letter);
-	if (flag->kind == CONFIG_FLAG_KEY)
-		return config_set(config, name, equals + 1, source, err);
-	return config_add_property(config, CONFIG_BLOCK_BOTH, name, equals + 1,
-	    (struct config_place){ source, err });
+	name.size = (size_t)(equals - flag->text);
+	row = add(layers, is_key ? "" : "kafka.", name, text_from(equals + 1),
+	    is_key ? "flag -s" : "flag -X");
+	if (!config_is_secret(row->name))
+		return 0;
+	return error_set(err, ERROR_FATAL,
+	    "%s %.*s: a secret can't be an argument, everybody can read those; "
+	    "put it into a file and give %.*s.file",
+	    letter, TEXT_ARG(name), TEXT_ARG(name));
 }
 
 int
-config_read_flags(struct config *config, const struct config_flag *flags,
-    size_t n_flags, struct error *err)
+config_layers_read(struct config_layers *layers, const char *file,
+    const struct config_flag *flags, size_t n_flags, struct error *err)
 {
 	size_t i;
 
+	if (read_files(layers, file, err) != 0)
+		return -1;
+	read_environment(layers);
 	for (i = 0; i < n_flags; i++)
-		if (read_flag(config, &flags[i], err) != 0)
+		if (read_flag(layers, &flags[i], err) != 0)
 			return -1;
 	return 0;
 }

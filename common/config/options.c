@@ -1,5 +1,7 @@
 #include "common/config/options.h"
 
+#include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +9,10 @@
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
-#include "common/config/usage.h"
+#include "common/base/nearest.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
+#define FLAGS_MAX 64
 #define EX_USAGE 64
 #define EX_CONFIG 78
 
@@ -19,6 +22,7 @@ enum long_option {
 	OPTION_TIMEOUT,
 	OPTION_PRINT_CONFIG,
 	OPTION_CHECK,
+	OPTION_USAGE,
 };
 
 static const struct argp_option table[] = {
@@ -43,6 +47,210 @@ static const struct argp_option daemon_table[] = {
 	    "Validate the configuration, connect once, exit", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
+
+/* Wrong usage ------------------------------------------------------------ */
+
+void
+usage_error(const struct argp_state *state, const char *format, ...)
+{
+	const char *space = strchr(state->name, ' ');
+	va_list args;
+
+	if (space != NULL)
+		fprintf(stderr, "%.*s: %s: ", (int)(space - state->name),
+		    state->name, space + 1);
+	else
+		fprintf(stderr, "%s: ", state->name);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "; try: %s --help\n", state->name);
+	exit(argp_err_exit_status);
+}
+
+/* All rows of an argp and its children that have a name. */
+struct rows {
+	const struct argp_option *at[FLAGS_MAX];
+	const char *names[FLAGS_MAX];
+	size_t n;
+};
+
+/* NOLINTBEGIN(misc-no-recursion): as deep as our own tables */
+static void
+collect(struct rows *rows, const struct argp *argp)
+{
+	const struct argp_option *option = argp->options;
+	const struct argp_child *child = argp->children;
+
+	for (; option != NULL && option->name != NULL; option++) {
+		if (rows->n == FLAGS_MAX)
+			return;
+		rows->names[rows->n] = option->name;
+		rows->at[rows->n++] = option;
+	}
+	for (; child != NULL && child->argp != NULL; child++)
+		collect(rows, child->argp);
+}
+/* NOLINTEND(misc-no-recursion) */
+
+static const struct argp_option *
+find_letter(const struct rows *rows, char letter)
+{
+	size_t i;
+
+	for (i = 0; i < rows->n; i++)
+		if (rows->at[i]->key == letter)
+			return rows->at[i];
+	return NULL;
+}
+
+/* The row of the name or of its only beginning, as getopt has it. */
+static const struct argp_option *
+find_long(const struct rows *rows, const char *name)
+{
+	const struct argp_option *found = NULL;
+	size_t size = strlen(name), i, n = 0;
+
+	for (i = 0; i < rows->n; i++) {
+		if (strncmp(rows->names[i], name, size) != 0)
+			continue;
+		if (rows->names[i][size] == '\0')
+			return rows->at[i];
+		found = rows->at[i];
+		n++;
+	}
+	return n == 1 ? found : NULL;
+}
+
+/* Ends the process if a long flag, with or without "=value", is what is wrong.
+ */
+static void
+judge_long(const struct argp_state *state, const struct rows *rows,
+    const char *word, bool is_last)
+{
+	size_t size = strcspn(word + 2, "=");
+	const struct argp_option *row;
+	const char *near;
+	char name[128];
+
+	snprintf(name, sizeof name, "%.*s", (int)size, word + 2);
+	row = find_long(rows, name);
+	if (row != NULL && row->arg == NULL && word[2 + size] == '=')
+		usage_error(state, "--%s takes no value", row->name);
+	if (row != NULL && row->arg != NULL && word[2 + size] != '=' && is_last)
+		usage_error(state, "%s needs a value", word);
+	if (row != NULL)
+		return;
+	near = nearest_name(name, rows->names, rows->n, sizeof rows->names[0]);
+	if (near != NULL)
+		usage_error(state,
+		    "unknown flag \"--%s\", did you mean \"--%s\"?", name,
+		    near);
+	usage_error(state, "unknown flag \"--%s\"", name);
+}
+
+/* The same of a cluster, "-qv" or "-bBROKERS". */
+static void
+judge_letters(const struct argp_state *state, const struct rows *rows,
+    const char *word, bool is_last)
+{
+	const char *at;
+
+	for (at = word + 1; *at != '\0'; at++) {
+		const struct argp_option *row = find_letter(rows, *at);
+
+		if (row == NULL)
+			usage_error(state, "unknown flag \"-%c\"",
+			    isprint((unsigned char)*at) ? *at : '?');
+		if (row->arg != NULL && at[1] == '\0' && is_last)
+			usage_error(state, "%s needs a value", word);
+		if (row->arg != NULL)
+			return;
+	}
+}
+
+static void
+judge_word(const struct argp_state *state, const struct rows *rows, int i)
+{
+	const char *word = i < state->argc ? state->argv[i] : "";
+
+	if (strncmp(word, "--", 2) == 0)
+		judge_long(state, rows, word, i + 1 == state->argc);
+	else if (word[0] == '-')
+		judge_letters(state, rows, word, i + 1 == state->argc);
+}
+
+/*
+ * getopt has refused a word.  It stands behind that word, but before one whose
+ * letters it is still in, and tells neither which it was nor why.
+ */
+static _Noreturn void
+say_fault(const struct argp_state *state)
+{
+	struct rows rows = { .n = 0 };
+
+	collect(&rows, state->root_argp);
+	judge_word(state, &rows, state->next - 1);
+	judge_word(state, &rows, state->next);
+	usage_error(state, "wrong usage");
+}
+
+static _Noreturn void
+tell(const struct argp_state *state, unsigned what)
+{
+	if (what == 0)
+		printf("%s\n", argp_program_version);
+	else
+		argp_help(state->root_argp, stdout, what, state->name);
+	exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+/* Group -1, as argp has its own: they stand behind all others. */
+static const struct argp_option help_table[] = {
+	{ "help", '?', NULL, 0, "Give this help list", -1 },
+	{ "usage", OPTION_USAGE, NULL, 0, "Give a short usage message", -1 },
+	{ "version", 'V', NULL, 0, "Print program version", -1 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take_help(int key, char *argument, struct argp_state *state)
+{
+	(void)argument;
+	switch (key) {
+	case '?':
+		tell(state, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
+	case OPTION_USAGE:
+		tell(state, ARGP_HELP_USAGE);
+	case 'V':
+		tell(state, 0);
+	case ARGP_KEY_ERROR:
+		say_fault(state);
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+void
+options_parse(
+    const struct argp *argp, int argc, char **argv, unsigned flags, void *input)
+{
+	static const struct argp help = { help_table, take_help, NULL, NULL,
+		NULL, NULL, NULL };
+	const struct argp_child children[] = {
+		{ argp, 0, NULL, 0 },
+		{ &help, 0, NULL, 0 },
+		{ NULL, 0, NULL, 0 },
+	};
+	/* Without a parser: argp hands the input to its first child. */
+	const struct argp whole = { NULL, NULL, NULL, NULL, children, NULL,
+		NULL };
+
+	argp_parse(&whole, argc, argv, flags | ARGP_NO_ERRS | ARGP_NO_HELP,
+	    NULL, input);
+}
+
+/* The flags --------------------------------------------------------------- */
 
 /* Keeps "text", or "name=text" of a short form. */
 static void
@@ -256,8 +464,7 @@ options_daemon(
 
 	options_init(options);
 	argp_err_exit_status = EX_USAGE;
-	usage_check(&argp, program_name(argv[0]), argc, argv, false);
-	argp_parse(&argp, argc, argv, 0, NULL, options);
+	options_parse(&argp, argc, argv, 0, options);
 	config = options_load(options, &err);
 	if (config == NULL) {
 		fprintf(stderr, "%s: %s\n", program_name(argv[0]), err.message);

@@ -24,12 +24,25 @@ struct options {
 	bool check;          /* --check; daemons only */
 };
 
-/* For argp_parse, or as a child; its input is a struct options. */
+/* For options_parse, or as a child; its input is a struct options. */
 extern const struct argp options_argp;
 /* Only --check: a second child for the daemons, same input. */
 extern const struct argp options_daemon_argp;
 
-/* Defaults before argp_parse. */
+/*
+ * argp_parse with `flags` (0 or ARGP_IN_ORDER), --help, --usage and --version.
+ * Wrong usage is said in one line with the way out and the nearest flag's name,
+ * and ends the process by argp_err_exit_status: argp alone says it in two, and
+ * names nothing.
+ */
+void options_parse(const struct argp *argp, int argc, char **argv,
+    unsigned flags, void *input);
+
+/* For parsers, instead of argp_error: the same line, the same end. */
+_Noreturn void usage_error(const struct argp_state *state, const char *format,
+    ...) __attribute__((format(printf, 2, 3)));
+
+/* Defaults before options_parse. */
 void options_init(struct options *options);
 void options_finish(struct options *options);
 

@@ -1,4 +1,4 @@
-#include "common/config/value.h"
+#include "common/config/internal.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -411,6 +411,25 @@ kafka_client_conf(struct kafka_client *client,
 	return conf;
 }
 
+int
+kafka_settings_check(const struct config *config, struct error *err)
+{
+	static const enum config_side sides[] = { CONFIG_CONSUMER,
+		CONFIG_PRODUCER };
+	const struct kafka_settings settings = { .config = config };
+	size_t i;
+
+	for (i = 0; i < COUNT(sides); i++) {
+		rd_kafka_conf_t *conf = rd_kafka_conf_new();
+		int rc = configure(conf, &settings, sides[i], NULL, 0, err);
+
+		rd_kafka_conf_destroy(conf);
+		if (rc != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Failed calls ----------------------------------------------------------- */
 
 int

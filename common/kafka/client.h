@@ -109,6 +109,12 @@ int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
     struct config_property *out, size_t *n_out, struct error *err);
 
 /*
+ * Whether librdkafka takes each property, on the sides that it is for.  No
+ * connection is made.  -1 with ERROR_FATAL (78).
+ */
+int kafka_settings_check(const struct config *config, struct error *err);
+
+/*
  * librdkafka's configuration with log and error callbacks in place; `client`
  * must be the first thing that rd_kafka_conf_set_opaque's pointer points to.
  * NULL with ERROR_FATAL (78).  The caller owns it until rd_kafka_new.

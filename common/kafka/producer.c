@@ -170,12 +170,6 @@ kafka_producer_notify(struct kafka_producer *producer, int fd)
 		return; /* full: told already */
 }
 
-size_t
-kafka_producer_pending(const struct kafka_producer *producer)
-{
-	return producer->pending;
-}
-
 int
 kafka_producer_flush(
     struct kafka_producer *producer, int timeout_ms, struct error *err)

@@ -70,9 +70,6 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
  */
 void kafka_producer_notify(struct kafka_producer *producer, int fd);
 
-/* Accepted and not yet reported. */
-size_t kafka_producer_pending(const struct kafka_producer *producer);
-
 /* Waits until all is reported.  -1 with ERROR_RETRY after `timeout_ms`. */
 int kafka_producer_flush(
     struct kafka_producer *producer, int timeout_ms, struct error *err);

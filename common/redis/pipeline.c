@@ -37,6 +37,24 @@ timeval_of(int ms)
 	return (struct timeval){ ms / 1000, (ms % 1000) * 1000 };
 }
 
+struct redis_settings
+redis_settings_of(
+    const struct config *config, const char *url_key, const char *client_name)
+{
+	const char *url = config_text(config, url_key);
+
+	return (struct redis_settings){
+		.url = url != NULL ? url : config_text(config, "redis.url"),
+		.username = config_text(config, "redis.username"),
+		.password = config_text(config, "redis.password"),
+		.connect_timeout_ms =
+		    (int)config_number(config, "redis.timeout.connect"),
+		.command_timeout_ms =
+		    (int)config_number(config, "redis.timeout.command"),
+		.client_name = client_name,
+	};
+}
+
 struct redis *
 redis_create(const struct redis_settings *settings, struct error *err)
 {

@@ -7,6 +7,7 @@
 
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/config/config.h"
 
 /*
  * Redis, pipelined: commands are queued, sent in one write and answered in
@@ -29,7 +30,17 @@ struct redis_settings {
 	const char *client_name; /* for CLIENT SETNAME; NULL: none */
 };
 
-/* Checks the URL, opens nothing.  Copies the settings.  NULL: ERROR_FATAL. */
+/*
+ * The configuration's settings; `url_key` is "redis.url" or "view.redis.url",
+ * which is the former unless it is given.  Everything is borrowed of `config`.
+ */
+struct redis_settings redis_settings_of(
+    const struct config *config, const char *url_key, const char *client_name);
+
+/*
+ * Checks the URL, opens nothing.  Copies the settings.  NULL: ERROR_FATAL,
+ * 78.
+ */
 struct redis *redis_create(
     const struct redis_settings *settings, struct error *err);
 void redis_destroy(struct redis *redis); /* NULL is fine */

@@ -116,7 +116,7 @@ redis_url_parse(const char *text, struct error *err)
 	if (valid)
 		return url;
 	redis_url_destroy(url);
-	error_set(err, ERROR_FATAL,
+	error_fatal(err, 78,
 	    "\"%s\" is not redis://host:port,host:port/database or "
 	    "unix:///path?db=number (user and password are redis.username and "
 	    "redis.password)",

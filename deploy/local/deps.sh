@@ -14,11 +14,10 @@ mkdir -p "$cache"
 
 # Compiler, and the libraries: Kafka, Avro, Redis, unit tests;
 # event loop of the HTTP server; key sets and the registry over TLS
-# (curl), signatures and digests (crypto); configuration files (confuse);
-# readiness for systemd.
+# (curl), signatures and digests (crypto); readiness for systemd.
 build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
 libhiredis-dev libcunit1-dev libuv1-dev
-libcurl4-openssl-dev libconfuse-dev libsystemd-dev libssl-dev"
+libcurl4-openssl-dev libsystemd-dev libssl-dev"
 run_packages="redis-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
 test_packages="python3 python3-venv prometheus"

@@ -38,36 +38,46 @@ is_loopback(const char *address)
 }
 
 static int
-open_none(
-    struct http_auth *auth, const struct config *config, struct error *err)
+check_none(const struct config *config, struct error *err)
 {
 	const char *listen = config_text(config, "http.listen");
 
-	(void)auth;
-	if (!is_loopback(listen))
-		return error_fatal(err, 78,
-		    "http.auth=none lets everybody in and so serves loopback "
-		    "only, not %s; set http.auth=jwt or token-file",
-		    listen);
-	log_event(LOG_WARN, "http", "auth_off",
-	    "http.auth=none: everybody on this machine may do everything",
-	    LOG_S("address", listen), LOG_END);
-	return 0;
+	if (is_loopback(listen))
+		return 0;
+	return error_fatal(err, 78,
+	    "http.auth=none lets everybody in and so serves loopback "
+	    "only, not %s; set http.auth=jwt or token-file",
+	    listen);
 }
 
-static int
-open_tokens(
-    struct http_auth *auth, const struct config *config, struct error *err)
+/* NULL: ERROR_FATAL. */
+static struct token_file *
+open_tokens(const struct config *config, struct error *err)
 {
 	const char *path = config_text(config, "http.token.file");
 
-	if (path == NULL || path[0] == '\0')
-		return error_fatal(err, 78,
-		    "http.auth=token-file needs http.token.file, a file with a "
-		    "line per token: TOKEN USER-UUID SCOPE…");
-	auth->tokens =
-	    token_file_create(path, config_switch(config, "strict"), err);
-	return auth->tokens != NULL ? 0 : -1;
+	if (path != NULL && path[0] != '\0')
+		return token_file_create(
+		    path, config_switch(config, "strict"), err);
+	error_fatal(err, 78,
+	    "http.auth=token-file needs http.token.file, a file with a "
+	    "line per token: TOKEN USER-UUID SCOPE…");
+	return NULL;
+}
+
+int
+http_auth_check_settings(const struct config *config, struct error *err)
+{
+	const char *mode = config_text(config, "http.auth");
+	struct token_file *tokens;
+
+	if (strcmp(mode, "jwt") == 0)
+		return jwt_auth_check_settings(config, err);
+	if (strcmp(mode, "none") == 0)
+		return check_none(config, err);
+	tokens = open_tokens(config, err);
+	token_file_destroy(tokens);
+	return tokens != NULL ? 0 : -1;
 }
 
 struct http_auth *
@@ -81,9 +91,19 @@ http_auth_create(const struct config *config, struct loop *loop,
 	if (strcmp(mode, "jwt") == 0) {
 		auth->jwt = jwt_auth_create(config, loop, check, err);
 		rc = auth->jwt != NULL ? 0 : -1;
+	} else if (strcmp(mode, "none") == 0) {
+		rc = check_none(config, err);
+		if (rc == 0)
+			log_event(LOG_WARN, "http", "auth_off",
+			    "http.auth=none: everybody on this machine may do "
+			    "everything",
+			    LOG_S(
+				"address", config_text(config, "http.listen")),
+			    LOG_END);
+		health_ok(check);
 	} else {
-		rc = strcmp(mode, "none") == 0 ? open_none(auth, config, err)
-					       : open_tokens(auth, config, err);
+		auth->tokens = open_tokens(config, err);
+		rc = auth->tokens != NULL ? 0 : -1;
 		health_ok(check);
 	}
 	if (rc == 0)

@@ -22,6 +22,12 @@ struct http_auth;
  */
 struct http_auth *http_auth_create(const struct config *config,
     struct loop *loop, struct health_check *check, struct error *err);
+/*
+ * Whether http_auth_create would take the settings, but for a key set, which
+ * may come later.  -1: its ERROR_FATAL.  Reads http.token.file.
+ */
+int http_auth_check_settings(const struct config *config, struct error *err);
+
 void http_auth_stop(struct http_auth *auth); /* before the loop is destroyed */
 void http_auth_destroy(struct http_auth *auth); /* both: NULL is fine */
 

@@ -1,11 +1,13 @@
 #include "producer/auth/jwt_auth.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/recent.h"
+#include "common/http/fetch.h"
 #include "producer/auth/key_source.h"
 
 #define VERIFIED_MAX 10000 /* tokens that are remembered */
@@ -83,12 +85,12 @@ on_looked(void *argument, struct key_set *set, const char *failure, bool asked)
 		release_waiting(auth);
 }
 
-static int
-read_settings(
-    struct jwt_auth *auth, const struct config *config, struct error *err)
+int
+jwt_auth_check_settings(const struct config *config, struct error *err)
 {
 	static const char *const wanted[] = { "http.jwks", "http.issuer",
 		"http.audience" };
+	const char *location;
 	size_t i;
 
 	for (i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -100,11 +102,12 @@ read_settings(
 			    "token-file, none)",
 			    wanted[i]);
 	}
-	auth->location = config_text(config, "http.jwks");
-	auth->rules.issuer = config_text(config, "http.issuer");
-	auth->rules.audience = config_text(config, "http.audience");
-	auth->rules.leeway_ms = config_number(config, "http.auth.leeway");
-	return 0;
+	location = config_text(config, "http.jwks");
+	if (strstr(location, "://") == NULL ||
+	    fetch_check_url(location, err) == 0)
+		return 0;
+	error_prefix(err, "http.jwks");
+	return -1;
 }
 
 struct jwt_auth *
@@ -121,7 +124,12 @@ jwt_auth_create(const struct config *config, struct loop *loop,
 
 	auth->check = check;
 	auth->verified = recent_create(VERIFIED_MAX, sizeof(struct verified));
-	if (read_settings(auth, config, err) == 0) {
+	if (jwt_auth_check_settings(config, err) == 0) {
+		auth->location = config_text(config, "http.jwks");
+		auth->rules.issuer = config_text(config, "http.issuer");
+		auth->rules.audience = config_text(config, "http.audience");
+		auth->rules.leeway_ms =
+		    config_number(config, "http.auth.leeway");
 		source.location = auth->location;
 		auth->source = key_source_start(&source, err);
 		if (auth->source != NULL)

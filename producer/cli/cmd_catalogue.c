@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/export.h"
 #include "producer/cli/command.h"

@@ -1,17 +1,17 @@
 #include <stdio.h>
 
+#include "common/http/tcp.h"
+#include "common/kafka/client.h"
+#include "common/redis/url.h"
+#include "producer/auth/auth.h"
 #include "producer/cli/command.h"
 #include "producer/cli/table.h"
+#include "schemas/avro/registry.h"
 
 static void
 add_row(void *table, const struct config_row *row)
 {
-	char name[200];
-
-	snprintf(name, sizeof name, "%s%s%s",
-	    row->block != NULL ? row->block : "", row->block != NULL ? "." : "",
-	    row->name);
-	table_string(table, name);
+	table_string(table, row->name);
 	table_string(table, row->value);
 	table_string(table, row->source);
 }
@@ -79,14 +79,67 @@ cmd_config_keys(struct command *command, int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/* Whether the file says how callers are let in: else it may be a worker's. */
+static bool
+is_adapters(const struct config *config)
+{
+	static const char *const keys[] = { "http.auth", "http.token.file",
+		"http.jwks", "http.issuer", "http.audience" };
+	size_t i;
+
+	for (i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (config_is_given(config, keys[i]))
+			return true;
+	return false;
+}
+
+static int
+check_redis_url(const struct config *config, const char *key, struct error *err)
+{
+	const char *text = config_text(config, key);
+	struct redis_url *url;
+
+	if (text == NULL)
+		return 0;
+	url = redis_url_parse(text, err);
+	redis_url_destroy(url);
+	return url != NULL ? 0 : -1;
+}
+
+/* What the programs would refuse at their start, in their own words. */
+static int
+check_parts(const struct config *config, struct error *err)
+{
+	const char *admin = config_text(config, "admin.listen");
+	struct registry *registry;
+
+	if (admin != NULL && tcp_address_check(admin, err) != 0) {
+		error_prefix(err, "admin.listen");
+		return -1;
+	}
+	if (kafka_settings_check(config, err) != 0 ||
+	    check_redis_url(config, "redis.url", err) != 0 ||
+	    check_redis_url(config, "view.redis.url", err) != 0 ||
+	    tcp_address_check(config_text(config, "http.listen"), err) != 0 ||
+	    (is_adapters(config) && http_auth_check_settings(config, err) != 0))
+		return -1;
+	registry = registry_create(config, err);
+	registry_destroy(registry);
+	return registry != NULL ? 0 : -1;
+}
+
 int
 cmd_config_check(struct command *command, int argc, char **argv)
 {
 	const char *file = NULL;
+	struct error err = { 0 };
 
 	command_arguments(command, argc, argv, &file, 1, 1);
 	command->options.file = file;
-	command_config(command);
+	if (check_parts(command_config(command), &err) != 0) {
+		command_fail(command, &err);
+		return EXIT_WRONG_USAGE;
+	}
 	printf("%s: fine\n", file);
 	return EXIT_DONE;
 }

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/config/usage.h"
 #include "common/crypto/rid.h"
 #include "producer/catalogue/branch_store.h"
 #include "producer/cli/command.h"

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
 #include "producer/cli/table.h"

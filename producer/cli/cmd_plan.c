@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "producer/cli/input_file.h"
 #include "producer/cli/line_reader.h"

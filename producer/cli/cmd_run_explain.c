@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "producer/dryrun/view.h"
 #include "producer/runs/build_event.h"

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "common/json/write.h"
 #include "producer/cli/command.h"
 #include "producer/cli/table.h"

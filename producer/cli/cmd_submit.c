@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "producer/cli/submission.h"
 #include "producer/cli/submitter.h"

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/config/usage.h"
 #include "producer/cli/command.h"
 #include "producer/runs/results.h"
 #include "schemas/message/run_json.h"

@@ -9,7 +9,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
-#include "common/config/usage.h"
 
 #define PAUSE_MS 100
 
@@ -97,8 +96,7 @@ command_parse(struct command *command, const struct argp *argp, int argc,
 	whole.doc = command->documentation;
 	snprintf(name, sizeof name, "schedrun %s", command->row->name);
 	argv[0] = name;
-	usage_check(&whole, name, argc, argv, false);
-	argp_parse(&whole, argc, argv, 0, NULL, &inputs);
+	options_parse(&whole, argc, argv, 0, &inputs);
 }
 
 struct arguments {
@@ -235,26 +233,13 @@ pause_ms(int64_t ms)
 struct redis *
 command_redis(struct command *command, const char *url_key, struct error *err)
 {
-	const struct config *config = command_config(command);
-	const char *url = config_text(config, url_key);
-	const struct redis_settings settings = {
-		.url = url != NULL ? url : config_text(config, "redis.url"),
-		.username = config_text(config, "redis.username"),
-		.password = config_text(config, "redis.password"),
-		.connect_timeout_ms =
-		    (int)config_number(config, "redis.timeout.connect"),
-		.command_timeout_ms =
-		    (int)config_number(config, "redis.timeout.command"),
-		.client_name = "schedrun",
-	};
+	const struct redis_settings settings =
+	    redis_settings_of(command_config(command), url_key, "schedrun");
 	struct redis *redis = redis_create(&settings, err);
 	int64_t deadline = command_deadline(command);
 
-	if (redis == NULL) {
-		if (err->exit_code == 0)
-			err->exit_code = 78;
+	if (redis == NULL)
 		return NULL;
-	}
 	while (redis_connect(redis, err) != 0) {
 		if (err->kind != ERROR_RETRY ||
 		    clock_monotonic_ms() >= deadline) {

@@ -139,13 +139,16 @@ def shown(*flags, cwd="/", env=None):
 
 def test_flags_before_environment_before_file_before_default(tmp_path):
     (tmp_path / "schedrun.conf").write_text(
-        'redis.url = "redis://file:1/0"\ndedup.ttl = 2h # two\n'
-        'kafka {\n  bootstrap.servers = "a:1,b:2"\n  client.rack = r1\n}\n')
+        "\ufeffredis.url = redis://file:1/0\r\ndedup.ttl = 2h\n# two\n"
+        "kafka.bootstrap.servers = a:1,b:2\nkafka.client.rack = #1 \"${r}\"\n"
+        "kafka-producer.linger.ms = 3\n")
     (tmp_path / "other.conf").write_text("dedup.ttl = 3h\n")
     env = {"SCHEDRUN_REDIS_URL": "redis://env:1/0", "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": "e:1"}
     keys = shown(cwd=tmp_path)
     assert keys["redis.url"] == ("redis://file:1/0", "./schedrun.conf:1")
-    assert keys["kafka.client.rack"] == ("r1", "./schedrun.conf:5")
+    assert keys["kafka.client.rack"] == ('#1 "${r}"', "./schedrun.conf:5")
+    assert keys["kafka.bootstrap.servers"] == ("a:1,b:2", "./schedrun.conf:4")
+    assert keys["kafka-producer.linger.ms"] == ("3", "./schedrun.conf:6")
     assert keys["view.ttl"] == ("7d", "default")
     keys = shown(cwd=tmp_path, env=env)
     assert keys["redis.url"] == ("redis://env:1/0", "env SCHEDRUN_REDIS_URL")
@@ -156,28 +159,42 @@ def test_flags_before_environment_before_file_before_default(tmp_path):
     assert shown("-c", "other.conf", cwd=tmp_path)["dedup.ttl"] == ("3h", "other.conf:1")
     named = shown(cwd=tmp_path, env={"SCHEDRUN_CONFIG": str(tmp_path / "other.conf")})
     assert named["dedup.ttl"][0] == "3h"
+    for empty in ("", str(tmp_path / "other.conf")):
+        named = shown(cwd=tmp_path, env={"SCHEDRUN_CONFIG": empty})
+        assert named["dedup.ttl"][0] == ("3h" if empty else "2h"), "empty means not set"
+    assert shown("-s", "kafka-consumer.fetch.wait.max.ms=7", "-X", "linger.ms=8",
+                 cwd=tmp_path)["kafka-consumer.fetch.wait.max.ms"] == ("7", "flag -s")
     assert shown(cwd=tmp_path, env={"SCHEDRUN_REDIS_USERNAME": ""}).get("redis.username") is None
     printed = call("--print-config", "lag", cwd=tmp_path)
     assert printed.returncode == 0 and "dedup.ttl = 2h\t# ./schedrun.conf:2" in printed.stdout
+    assert "\nkafka-producer.linger.ms = 3\t# ./schedrun.conf:6\n" in printed.stdout
 
 
 BAD_FILES = {
     "unknown": ("redis.ulr = x\n", 'x.conf:1: unknown key "redis.ulr", did you mean "redis.url"?'),
     "twice": ('a = 1\n'.replace("a", "dedup.ttl").replace("1", "1h") * 2,
               "x.conf:2: dedup.ttl: set twice, first in line 1"),
-    "twice in a block": ("kafka {\n x = 1\n\n x = 2\n}\n", "x.conf:4: kafka { x }: set twice"),
-    "twice in two blocks": ("kafka { x = 1 }\nkafka { x = 2 }\n", "x.conf:2: kafka { x }"),
+    "a property twice": ("kafka.x = 1\n\nkafka.x = 2\n",
+                         "x.conf:3: kafka.x: set twice, first in line 1"),
+    "a property's secret twice": ("kafka.sasl.password = x\nkafka.sasl.password.file = y\n",
+                                  "x.conf:2: kafka.sasl.password.file: set twice, first in line 1"),
     "a secret twice": ("redis.password = x\nredis.password.file = y\n", "set twice"),
     "out of range": ("dedup.ttl = 5s\n", "(allowed: 1m to 366d)"),
     "no number": ("http.rate = many\n", "(allowed: a whole number)"),
     "no choice": ("log.level = loud\n", "(allowed: debug|info|warn|error)"),
-    "not set": ('redis.url = "${NOT_SET_AT_ALL}"\n', "not empty"),
-    "not closed": ("kafka {\n x = 1\n", "not closed"),
-    "a protected property": ("kafka {\n\n enable.idempotence = false\n}\n",
+    "empty": ("redis.url =\n", "not empty"),
+    "quotes": ('log.level = info\nredis.url = "redis://h:1/0"\n',
+               "x.conf:2: redis.url: a value stands without quotes; write KEY = VALUE"),
+    "a comment behind": ("dedup.ttl = 2h # two\n", '"2h # two" is not allowed'),
+    "a block": ("kafka {\n x = 1\n", "x.conf:1: there are no blocks; write kafka.NAME = VALUE"),
+    "a line that goes on": ("redis.url = redis://h:1,\\\n h:2/0\n", "x.conf:1: redis.url: "),
+    "no setting": ("redis.url\n", "x.conf:1: not of the form KEY = VALUE"),
+    "a property without name": ("kafka. = x\n", "x.conf:1: a librdkafka property without a name"),
+    "a protected property": ("kafka-producer.linger.ms = 1\n\nkafka.enable.idempotence = false\n",
                              "x.conf:3: enable.idempotence is set by schedrun"),
     "not UTF-8": (b"log.level = \xff\n", "not UTF-8"),
     "a line of 1 MiB": ("redis.url = " + "x" * 1048560, "x.conf:1: a line of"),
-    "time-outs that don't fit": ("kafka { message.timeout.ms = 30000 }\n",
+    "time-outs that don't fit": ("kafka.message.timeout.ms = 30000\n",
                                  "transaction.timeout.ms (20000)"),
     "view shorter than dedup": ("view.ttl = 1h\n", "dedup.ttl (24h)"),
 }
@@ -194,6 +211,61 @@ def test_bad_configuration_is_named(what, tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+JWT = "http.jwks = k.json\nhttp.issuer = i\nhttp.audience = a\n"
+REFUSED_AT_START = {
+    "an unknown property": ("kafka.bootstrap.server = a:9092", "worker",
+                            "kafka property bootstrap.server: No such configuration property"),
+    "one of a side": ("kafka-producer.linger.ms = soon", "worker", "kafka property linger.ms: "),
+    "no host": (JWT + "http.listen = 8080", "http", '"8080" is no address to listen on'),
+    "too high a port": (JWT + "http.listen = 127.0.0.1:99999", "http", "port 99999: 65535 at most"),
+    "a higher one": ("admin.listen = 127.0.0.1:94610", "worker", "port 94610: 65535 at most"),
+    "no URL of Redis": ("redis.url = http://x", "worker", '"http://x" is not redis://'),
+    "none of the view": (JWT + "view.redis.url = x", "http", '"x" is not redis://'),
+    "none of a registry": ("schema.registry.url = x", "worker", '"x" is not http://'),
+    "no key set": ("http.auth = jwt", "http", "http.auth=jwt needs http.jwks"),
+    "a key set in clear": ("http.jwks = http://x/k\nhttp.issuer = i\nhttp.audience = a", "http",
+                           "http.jwks: "),
+    "no issuer": ("http.jwks = k.json", "http", "http.auth=jwt needs http.issuer"),
+    "everybody from anywhere": ("http.auth = none\nhttp.listen = 0.0.0.0:8080", "http",
+                                "serves loopback only, not 0.0.0.0:8080"),
+    "no token file": ("http.auth = token-file", "http", "needs http.token.file"),
+    "one that isn't there": ("http.auth = token-file\nhttp.token.file = /nowhere/tokens", "http",
+                             "/nowhere/tokens: No such file"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_AT_START)
+def test_config_check_says_what_the_daemon_says(what, tmp_path):
+    content, daemon, says = REFUSED_AT_START[what]
+    path = tmp_path / "x.conf"
+    path.write_text(content + "\n")
+    done = call("config", "check", str(path))
+    assert done.returncode == 2 and says in done.stderr and not done.stdout, done
+    assert len(done.stderr.splitlines()) == 1
+    sentence = done.stderr.removeprefix("schedrun: config check: ").strip()
+    started = subprocess.run(
+        [str(BUILD / f"schedrun-{daemon}"), "-c", str(path), "--log-format", "json", "-X",
+         "log_level=0"], capture_output=True, text=True, timeout=30, cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "SCHEDRUN_START_TIMEOUT": "1s"})
+    assert started.returncode == 78, started
+    assert sentence in [json.loads(line)["msg"] for line in started.stderr.splitlines()]
+
+
+def test_config_check_of_what_the_programs_take(tmp_path):
+    """A worker's file need not say how callers are let in; the shipped one is in order."""
+    path = tmp_path / "x.conf"
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
+    tokens.chmod(0o600)
+    shipped = (programs.ROOT / "deploy/schedrun.conf").read_text()
+    for content in ("", "admin.listen = :0\nkafka.client.rack = r\n", "http.listen = [::1]:65535\n",
+                    JWT,
+                    shipped.replace("/etc/schedrun/tokens", str(tokens))):
+        path.write_text(content)
+        done = call("config", "check", str(path))
+        assert done.returncode == 0 and done.stdout == f"{path}: fine\n", done.stderr
+
+
 @pytest.mark.parametrize("flags, env, says", [
     (["-c", "/nowhere.conf"], {}, "/nowhere.conf: No such file"),
     (["-c", "/tmp"], {}, "not a regular file"),
@@ -204,6 +276,8 @@ def test_bad_configuration_is_named(what, tmp_path):
     (["-s", "redis"], {}, "not of the form key=value"),
     (["-s", "redis.ulr=x"], {}, 'did you mean "redis.url"?'),
     (["-s", "redis.password=x"], {}, "give redis.password.file"),
+    (["-s", "kafka.sasl.password=x"], {}, "give kafka.sasl.password.file"),
+    (["-X", "ssl.key.pem.file=/nowhere"], {}, "ssl.key.pem.file"),
     (["-X", "sasl.password=x"], {}, "give sasl.password.file"),
     (["-X", "sasl.password.file=/nowhere"], {}, "/nowhere: No such file"),
     (["-X", "isolation.level=read_uncommitted"], {}, "set by schedrun"),
@@ -229,7 +303,7 @@ def test_secrets_come_from_files_and_are_never_shown(tmp_path):
     secret.write_text(CANARY + "\n")
     credentials = tmp_path / "credentials"
     credentials.mkdir()
-    (credentials / "schedrun.secrets").write_text(f'schema.registry.auth = "user:{CANARY}"\n')
+    (credentials / "schedrun.secrets").write_text(f"schema.registry.auth = user:{CANARY}\n")
     (credentials / "schedrun.secrets").chmod(0o600)
     env = {"SCHEDRUN_REDIS_PASSWORD_FILE": str(secret), "CREDENTIALS_DIRECTORY": str(credentials),
            "SCHEDRUN_KAFKA_SASL_PASSWORD_FILE": str(secret)}

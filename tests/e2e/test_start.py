@@ -116,7 +116,7 @@ def test_a_hangup_takes_the_level_and_names_the_rest(system, program):
     path.write_text("")
     daemon.signal(signal.SIGHUP)
     wait_for("the level to be taken back", lambda: "log_level=info" in daemon.log().splitlines()[-1])
-    hang_up(daemon, path, "log.level = warn", "redis.timeout.command = 3s", "kafka { linger.ms = 7 }")
+    hang_up(daemon, path, "log.level = warn", "redis.timeout.command = 3s", "kafka.linger.ms = 7")
     wait_for("what needs a restart", lambda: "restart_needed" in daemon.log(), 10)
     told, = [line for line in daemon.log().splitlines() if "restart_needed" in line]
     assert 'keys="redis.timeout.command, kafka.linger.ms"' in told and "log.level," not in told

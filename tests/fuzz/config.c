@@ -1,41 +1,26 @@
-/* A configuration file. */
-#include <stdlib.h>
-#include <unistd.h>
+/* A configuration file: its form. */
+#include <string.h>
 
-#include "common/base/buffer.h"
-#include "common/config/config.h"
+#include "common/config/file.h"
 #include "tests/fuzz/fuzz.h"
-
-static char path[] = "/tmp/schedrun-fuzz-config-XXXXXX";
-
-static void
-remove_file(void)
-{
-	unlink(path);
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	static int fd = -1;
-	struct buffer out = { 0 };
+	static struct config_line lines[CONFIG_LINES_MAX];
+	struct text text = { (const char *)bytes, size };
 	struct error err = { 0 };
-	struct config *config;
+	int n = config_file_parse("f", text, lines, &err), i;
 
-	if (fd < 0) {
-		fd = mkstemp(path);
-		atexit(remove_file);
+	assert(n >= 0 ? n <= CONFIG_LINES_MAX : err.message[0] != '\0');
+	for (i = 0; i < n; i++) {
+		assert(lines[i].key.size > 0);
+		assert(memchr(lines[i].key.at, '=', lines[i].key.size) == NULL);
+		assert(memchr(lines[i].value.at, '\n', lines[i].value.size) ==
+		    NULL);
+		assert(lines[i].key.at >= text.at &&
+		    lines[i].value.at + lines[i].value.size <=
+			text.at + text.size);
 	}
-	assert(fd >= 0);
-	if (ftruncate(fd, 0) != 0 ||
-	    pwrite(fd, bytes, size, 0) != (ssize_t)size)
-		return 0;
-	config = config_load(path, NULL, 0, &err);
-	if (config != NULL)
-		config_print(config, &out);
-	else
-		assert(err.kind == ERROR_FATAL && err.message[0] != '\0');
-	buffer_finish(&out);
-	config_destroy(config);
 	return 0;
 }

@@ -50,26 +50,6 @@ pipeline_wait(struct pipeline *p, int64_t ms)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static struct redis *
-create_redis(const struct config *config, struct error *err)
-{
-	const struct redis_settings settings = {
-		.url = config_text(config, "redis.url"),
-		.username = config_text(config, "redis.username"),
-		.password = config_text(config, "redis.password"),
-		.connect_timeout_ms =
-		    (int)config_number(config, "redis.timeout.connect"),
-		.command_timeout_ms =
-		    (int)config_number(config, "redis.timeout.command"),
-		.client_name = "schedrun-worker",
-	};
-	struct redis *redis = redis_create(&settings, err);
-
-	if (redis == NULL)
-		err->exit_code = EX_CONFIG;
-	return redis;
-}
-
 static int
 create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 {
@@ -125,6 +105,7 @@ struct pipeline *
 pipeline_create(const struct pipeline_settings *settings, struct error *err)
 {
 	struct pipeline *p = memory_zalloc(1, sizeof *p);
+	struct redis_settings redis;
 	struct buffer id = { 0 };
 	size_t i;
 
@@ -149,7 +130,8 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	p->redis_check = health_check(p->health, "redis", FRESH_MS);
 	p->beat = health_beat_start(p->health, "intake", BEAT_MS);
 	p->backoff_ms = BACKOFF_MIN_MS;
-	p->redis = create_redis(p->config, err);
+	redis = redis_settings_of(p->config, "redis.url", "schedrun-worker");
+	p->redis = redis_create(&redis, err);
 	if (p->redis == NULL || create_intake(p, settings->metrics, err) != 0) {
 		pipeline_destroy(p);
 		return NULL;

@@ -31,8 +31,7 @@ load(const char *url)
 	struct config *config;
 
 	if (url != NULL)
-		snprintf(
-		    text, sizeof text, "schema.registry.url = \"%s\"\n", url);
+		snprintf(text, sizeof text, "schema.registry.url = %s\n", url);
 	config = settings_load(text, &err);
 	CHECK_ROW(err.message, config != NULL);
 	return config;
