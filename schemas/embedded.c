@@ -59,12 +59,12 @@ message_shipped_id(enum message message)
 	size_t size = strlen(shipped[message].file);
 
 	while (*line != '\0') {
-		char *end;
-		unsigned long id = strtoul(line, &end, 10);
+		struct text rest = text_from(line);
+		int64_t id;
 
-		if (end != line && *end == ' ' &&
-		    strncmp(end + 1, shipped[message].file, size) == 0 &&
-		    end[1 + size] == ' ')
+		if (text_take_number(&rest, 10, &id) && rest.at[0] == ' ' &&
+		    strncmp(rest.at + 1, shipped[message].file, size) == 0 &&
+		    rest.at[1 + size] == ' ')
 			return (uint32_t)id;
 		line = strchr(line, '\n');
 		if (line == NULL)

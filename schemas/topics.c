@@ -66,9 +66,9 @@ static void
 compare_number(const struct kafka_topic *topic,
     const struct config_property *wanted, struct buffer *out)
 {
-	int64_t least = strtoll(wanted->value, NULL, 10);
-	int64_t is;
+	int64_t least = 0, is;
 
+	text_to_number(text_from(wanted->value), INT64_MAX, &least);
 	if (strcmp(wanted->name, "min.insync.replicas") == 0)
 		is = topic->min_insync_replicas;
 	else if (strcmp(wanted->name, "max.message.bytes") == 0)

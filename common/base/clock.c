@@ -52,6 +52,14 @@ clock_after(int64_t ms)
 	return at;
 }
 
+void
+clock_wait(int64_t ms)
+{
+	const struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
 /* Days since 1970 to a date; eras of 400 years, years beginning in March. */
 static void
 civil_from_days(int64_t days, int date[3])
@@ -114,51 +122,46 @@ clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
 	put_digits(out + 20, ms % 1000, 3);
 }
 
-/* Digits and the characters between them, as in `pattern` ('0': a digit). */
+/* A number of exactly `digits` digits, and the sign behind it unless it is 0.
+ */
 static bool
-fits(struct text text, const char *pattern)
+take_field(struct text *rest, size_t digits, char sign, int *value)
 {
-	size_t i;
+	size_t before = rest->size;
+	int64_t number;
 
-	if (text.size < strlen(pattern))
+	if (!text_take_number(rest, digits, &number) ||
+	    before - rest->size != digits)
 		return false;
-	for (i = 0; pattern[i] != '\0'; i++) {
-		char c = text.at[i];
-
-		if (pattern[i] == '0' ? c < '0' || c > '9' : c != pattern[i])
-			return false;
-	}
+	*value = (int)number;
+	if (sign == 0)
+		return true;
+	if (rest->size == 0 || rest->at[0] != sign)
+		return false;
+	rest->at++;
+	rest->size--;
 	return true;
 }
 
-static int
-get_digits(const char *at, int n)
-{
-	int value = 0;
-
-	while (n-- > 0)
-		value = value * 10 + (*at++ - '0');
-	return value;
-}
-
-/* ".042Z" or "Z" */
+/* ".042Z" or "Z"; digits behind the third count for nothing. */
 static bool
-parse_fraction(struct text rest, int *ms)
+take_fraction(struct text rest, int *ms)
 {
-	size_t i, digits;
+	int64_t digits, scale = 1;
+	size_t n = rest.size;
 
 	*ms = 0;
 	if (text_equal(rest, TEXT("Z")))
 		return true;
-	if (rest.size < 3 || rest.size > 11 || rest.at[0] != '.' ||
-	    rest.at[rest.size - 1] != 'Z')
+	if (n < 3 || n > 11 || rest.at[0] != '.' || rest.at[n - 1] != 'Z' ||
+	    !text_to_number(
+		(struct text){ rest.at + 1, n - 2 }, INT64_MAX, &digits))
 		return false;
-	digits = rest.size - 2;
-	for (i = 0; i < digits; i++)
-		if (rest.at[1 + i] < '0' || rest.at[1 + i] > '9')
-			return false;
-	for (i = 0; i < 3; i++)
-		*ms = *ms * 10 + (i < digits ? rest.at[1 + i] - '0' : 0);
+	for (n -= 2; n < 3; n++)
+		digits *= 10;
+	for (; n > 3; n--)
+		scale *= 10;
+	*ms = (int)(digits / scale);
 	return true;
 }
 
@@ -172,26 +175,41 @@ month_days(int year, int month)
 	return days[month - 1] + (month == 2 && leap);
 }
 
+struct moment {
+	int year, month, day, hour, minute, second, ms;
+};
+
+static bool
+read_moment(struct text text, struct moment *m)
+{
+	return take_field(&text, 4, '-', &m->year) &&
+	    take_field(&text, 2, '-', &m->month) &&
+	    take_field(&text, 2, 'T', &m->day) &&
+	    take_field(&text, 2, ':', &m->hour) &&
+	    take_field(&text, 2, ':', &m->minute) &&
+	    take_field(&text, 2, 0, &m->second) &&
+	    take_fraction(text, &m->ms) && m->year >= 1 && m->month >= 1 &&
+	    m->month <= 12 && m->day >= 1 &&
+	    m->day <= month_days(m->year, m->month) && m->hour <= 23 &&
+	    m->minute <= 59 && m->second <= 59;
+}
+
+bool
+clock_is_time(struct text text)
+{
+	struct moment moment;
+
+	return read_moment(text, &moment);
+}
+
 bool
 clock_parse(struct text text, int64_t *wall_ms)
 {
-	int year, month, day, hour, minute, second, ms;
+	struct moment m;
 
-	if (!fits(text, "0000-00-00T00:00:00"))
+	if (!read_moment(text, &m) || m.year < 1970)
 		return false;
-	year = get_digits(text.at, 4);
-	month = get_digits(text.at + 5, 2);
-	day = get_digits(text.at + 8, 2);
-	hour = get_digits(text.at + 11, 2);
-	minute = get_digits(text.at + 14, 2);
-	second = get_digits(text.at + 17, 2);
-	if (year < 1970 || month < 1 || month > 12 || day < 1 ||
-	    day > month_days(year, month))
-		return false;
-	if (hour > 23 || minute > 59 || second > 59 ||
-	    !parse_fraction((struct text){ text.at + 19, text.size - 19 }, &ms))
-		return false;
-	*wall_ms = days_from_civil(year, month, day) * DAY_MS +
-	    ((hour * 60 + minute) * 60 + second) * INT64_C(1000) + ms;
+	*wall_ms = days_from_civil(m.year, m.month, m.day) * DAY_MS +
+	    ((m.hour * 60 + m.minute) * 60 + m.second) * INT64_C(1000) + m.ms;
 	return true;
 }

@@ -25,6 +25,9 @@ int64_t clock_monotonic_ms(void); /* for durations and deadlines only */
 void clock_condition_init(pthread_cond_t *condition);
 struct timespec clock_after(int64_t ms);
 
+/* Blocks for `ms`; a signal that has a handler ends it early. */
+void clock_wait(int64_t ms);
+
 /*
  * Writes 24 characters and no NUL, always three digits of fraction.  Times
  * outside 0 to CLOCK_MAX_MS are clamped.
@@ -36,5 +39,7 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
  * milliseconds), UTC only, years 1970 to 9999.  False on anything else.
  */
 bool clock_parse(struct text text, int64_t *wall_ms);
+/* Whether it has that form and is in the calendar, from the year 1 on. */
+bool clock_is_time(struct text text);
 
 #endif

@@ -297,15 +297,14 @@ resident_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
 	char line[128] = "";
-	const char *second;
-	long pages = 0;
+	struct text second = TEXT_NONE;
+	int64_t pages = 0;
 
 	if (file == NULL)
 		return 0;
-	second =
-	    fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
-	if (second != NULL)
-		pages = strtol(second, NULL, 10);
+	if (fgets(line, sizeof line, file) != NULL && strchr(line, ' ') != NULL)
+		second = text_from(strchr(line, ' ') + 1);
+	text_take_number(&second, 15, &pages);
 	fclose(file);
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }

@@ -43,6 +43,23 @@ text_starts_with(struct text text, struct text prefix)
 }
 
 bool
+text_to_bounded(struct text text, int64_t max, int64_t *number)
+{
+	int64_t value = 0;
+	size_t i;
+
+	for (i = 0; i < text.size; i++) {
+		int digit = text.at[i] - '0';
+
+		if (digit < 0 || digit > 9)
+			return false;
+		value = value > (max - digit) / 10 ? max : value * 10 + digit;
+	}
+	*number = value;
+	return text.size > 0;
+}
+
+bool
 text_to_number(struct text text, int64_t max, int64_t *number)
 {
 	int64_t value = 0;
@@ -57,6 +74,19 @@ text_to_number(struct text text, int64_t max, int64_t *number)
 	}
 	*number = value;
 	return text.size > 0;
+}
+
+bool
+text_take_number(struct text *rest, size_t digits, int64_t *number)
+{
+	struct text head = { rest->at, 0 };
+
+	while (head.size < rest->size && head.size < digits &&
+	    head.at[head.size] >= '0' && head.at[head.size] <= '9')
+		head.size++;
+	rest->at += head.size;
+	rest->size -= head.size;
+	return text_to_number(head, INT64_MAX, number);
 }
 
 struct text

@@ -39,6 +39,13 @@ bool text_starts_with(struct text text, struct text prefix);
  * False on anything else, and of no text.
  */
 bool text_to_number(struct text text, int64_t max, int64_t *number);
+/* The same, but more than `max` is `max`. */
+bool text_to_bounded(struct text text, int64_t max, int64_t *number);
+/*
+ * Cuts the number off that `rest` begins with, of at most `digits` (up to 18)
+ * digits.  False: it begins with none.
+ */
+bool text_take_number(struct text *rest, size_t digits, int64_t *number);
 
 /* The other way: its digits, in `out`. */
 #define TEXT_NUMBER_SIZE 24

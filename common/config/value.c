@@ -1,6 +1,5 @@
 #include "common/config/internal.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,23 +27,26 @@ static const struct unit {
 	  { NULL, 0 },
   };
 
-/* A number of at most 15 digits and 3 decimals, then one of the units. */
+/* A number of at most 12 digits, perhaps decimals, then one of the units. */
 static bool
 parse_unit(const char *text, const struct unit *units, int64_t *value)
 {
-	int64_t whole = 0, thousandths = 0, scale = 100;
-	size_t digits = strspn(text, "0123456789");
-	const char *at = text;
+	struct text rest = text_from(text);
+	int64_t whole, thousandths = 0, ignored;
+	size_t digits;
 
-	if (digits == 0 || digits > 12)
+	if (!text_take_number(&rest, 12, &whole))
 		return false;
-	for (; isdigit((unsigned char)*at); at++)
-		whole = whole * 10 + (*at - '0');
-	if (*at == '.')
-		for (at++; isdigit((unsigned char)*at); at++, scale /= 10)
-			thousandths += (*at - '0') * scale;
+	if (text_starts_with(rest, TEXT("."))) {
+		rest.at++;
+		digits = --rest.size;
+		text_take_number(&rest, 3, &thousandths);
+		for (digits -= rest.size; digits < 3; digits++)
+			thousandths *= 10;
+		text_take_number(&rest, 18, &ignored);
+	}
 	for (; units->name != NULL; units++) {
-		if (strcmp(at, units->name) != 0)
+		if (!text_equal(rest, text_from(units->name)))
 			continue;
 		if (whole > INT64_MAX / 2 / units->factor)
 			return false;

@@ -190,22 +190,10 @@ check_host(const struct http_head *head)
 static int
 read_length(struct text value, int64_t *size)
 {
-	size_t i;
-
-	if (value.size < 1 || value.size > 19)
-		return 400;
-	*size = 0;
-	for (i = 0; i < value.size; i++) {
-		int digit = value.at[i] - '0';
-
-		if (digit < 0 || digit > 9)
-			return 400;
-		if (*size > (INT64_MAX - digit) / 10)
-			*size = INT64_MAX; /* too large anyhow */
-		else
-			*size = *size * 10 + digit;
-	}
-	return 0;
+	/* INT64_MAX is too large anyhow. */
+	return value.size <= 19 && text_to_bounded(value, INT64_MAX, size)
+	    ? 0
+	    : 400;
 }
 
 /* How the body is framed: what smuggling is made of. */

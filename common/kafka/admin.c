@@ -137,17 +137,27 @@ describe_partitions(struct kafka_admin *admin, struct kafka_topic *topic,
 	return rc;
 }
 
+/* -1: none, or one below 0. */
+static int64_t
+number_of(const char *value)
+{
+	int64_t number;
+
+	return text_to_number(text_from(value), INT64_MAX, &number) ? number
+								    : -1;
+}
+
 static void
 note_config(struct kafka_topic *topic, const char *name, const char *value)
 {
 	if (value == NULL)
 		return;
 	if (strcmp(name, "max.message.bytes") == 0)
-		topic->max_message_bytes = strtoll(value, NULL, 10);
+		topic->max_message_bytes = number_of(value);
 	else if (strcmp(name, "min.insync.replicas") == 0)
-		topic->min_insync_replicas = strtoll(value, NULL, 10);
+		topic->min_insync_replicas = number_of(value);
 	else if (strcmp(name, "retention.ms") == 0)
-		topic->retention_ms = strtoll(value, NULL, 10);
+		topic->retention_ms = number_of(value);
 	else if (strcmp(name, "cleanup.policy") == 0)
 		snprintf(topic->cleanup_policy, sizeof topic->cleanup_policy,
 		    "%s", value);

@@ -2,7 +2,6 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -120,7 +119,7 @@ seek_until(struct kafka_assignment *assignment, const char *topic,
 			code != RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) ||
 		    left <= 0)
 			break;
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+		clock_wait(5);
 	}
 	rd_kafka_topic_destroy(handle);
 	return code;

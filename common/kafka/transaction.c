@@ -93,9 +93,11 @@ number_of(const rd_kafka_conf_t *conf, const char *name)
 {
 	char value[32] = "";
 	size_t size = sizeof value;
+	int64_t number = 0;
 
 	rd_kafka_conf_get(conf, name, value, &size);
-	return strtoll(value, NULL, 10);
+	text_to_number(text_from(value), INT64_MAX, &number);
+	return number;
 }
 
 static rd_kafka_conf_t *

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "common/base/text.h"
 
 #define PORT_DEFAULT 6379
 #define DATABASE_MAX 1000000
@@ -21,13 +22,9 @@ struct redis_url {
 static int
 parse_number(const char *text, int max)
 {
-	long number;
-	char *end;
+	int64_t number;
 
-	if (*text < '0' || *text > '9')
-		return -1;
-	number = strtol(text, &end, 10);
-	return *end == '\0' && number <= max ? (int)number : -1;
+	return text_to_number(text_from(text), max, &number) ? (int)number : -1;
 }
 
 /* One "host", "host:port" or "[address]:port", cut in place. */

@@ -107,8 +107,7 @@ read_wait(struct text preference, int max)
 	const char *end = memchr(preference.at, ';', preference.size);
 	const char *equals;
 	struct text name, value;
-	int seconds = 0;
-	size_t i;
+	int64_t seconds;
 
 	if (end != NULL)
 		preference.size = (size_t)(end - preference.at);
@@ -120,16 +119,9 @@ read_wait(struct text preference, int max)
 	value = trim((struct text){ equals + 1,
 	    preference.size - (size_t)(equals - preference.at) - 1 });
 	if (name.size != 4 || strncasecmp(name.at, "wait", 4) != 0 ||
-	    value.size == 0)
+	    !text_to_bounded(value, max, &seconds))
 		return -1;
-	for (i = 0; i < value.size; i++) {
-		if (value.at[i] < '0' || value.at[i] > '9')
-			return -1;
-		seconds = seconds * 10 + (value.at[i] - '0');
-		if (seconds > max)
-			seconds = max;
-	}
-	return seconds;
+	return (int)seconds;
 }
 
 static int

@@ -13,17 +13,11 @@ static bool
 parse_number(struct text text, int64_t *number)
 {
 	bool negative = text.size > 0 && text.at[0] == '-';
-	size_t i = negative;
 
-	*number = 0;
-	if (i == text.size)
+	text.at += negative;
+	text.size -= negative;
+	if (!text_to_bounded(text, NUMBER_MAX, number))
 		return false;
-	for (; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			return false;
-		if (*number < NUMBER_MAX)
-			*number = *number * 10 + (text.at[i] - '0');
-	}
 	if (negative)
 		*number = -*number;
 	return true;

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
@@ -146,16 +145,9 @@ look(struct key_source *source, bool asked, bool *well)
 static bool
 wait_turn(struct key_source *source, int64_t ms, bool *asked)
 {
-	struct timespec until;
+	struct timespec until = clock_after(ms);
 	int rc = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&source->lock);
 	while (!source->asked && !source->stop && rc == 0)
 		rc = pthread_cond_timedwait(
@@ -199,7 +191,6 @@ static struct key_source *
 make_source(const struct key_source_settings *settings, bool is_url)
 {
 	struct key_source *source = memory_zalloc(1, sizeof *source);
-	pthread_condattr_t attributes;
 
 	source->settings = *settings;
 	source->is_url = is_url;
@@ -207,10 +198,7 @@ make_source(const struct key_source_settings *settings, bool is_url)
 	source->asked_ms = -source->pace->asked;
 	atomic_init(&source->stop, false);
 	pthread_mutex_init(&source->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&source->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&source->changed);
 	return source;
 }
 

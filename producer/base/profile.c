@@ -33,15 +33,9 @@ parse_name(struct text name, enum http_profile *profile)
 static int
 take_number(struct text *rest)
 {
-	int value = -1;
+	int64_t value;
 
-	while (rest->size > 0 && rest->at[0] >= '0' && rest->at[0] <= '9' &&
-	    value < 100000) {
-		value = (value < 0 ? 0 : value) * 10 + (rest->at[0] - '0');
-		rest->at++;
-		rest->size--;
-	}
-	return value;
+	return text_take_number(rest, 6, &value) ? (int)value : -1;
 }
 
 /* What follows `product` in a list of products; none if it isn't there. */

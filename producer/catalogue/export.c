@@ -134,9 +134,11 @@ put_limits(struct export *export)
 	json_name(export->out, "limits");
 	json_open(export->out, '{');
 	for (i = 0; i < n; i++) {
+		int64_t limit = 0;
+
+		text_to_number(sorted[i].value, INT64_MAX, &limit);
 		json_name_text(export->out, sorted[i].name);
-		json_put_integer(
-		    export->out, strtoll(sorted[i].value.at, NULL, 10));
+		json_put_integer(export->out, limit);
 	}
 	json_close(export->out, '}');
 }
@@ -314,9 +316,9 @@ put_schedules(struct export *export, struct error *err)
 	return 0;
 }
 
-/* The current generation's number as text; none if there is no catalogue. */
+/* The current generation's number; ERROR_RETRY if there is no catalogue. */
 static int
-read_generation(struct export *export, char out[24], struct error *err)
+read_generation(struct export *export, int64_t *out, struct error *err)
 {
 	const struct text get[2] = { TEXT("GET"),
 		keyspace_key(export->keyspace, KEY_GENERATION) };
@@ -331,20 +333,18 @@ read_generation(struct export *export, char out[24], struct error *err)
 		    "redis %s has no catalogue; run schedrun apply",
 		    redis_address(export->redis));
 	if (rc == 0)
-		snprintf(out, 24, "%.*s", TEXT_ARG(redis_reply_text(reply)));
+		text_to_number(redis_reply_text(reply), INT64_MAX, out);
 	redis_reply_destroy(reply);
 	return rc;
 }
 
 static int
-read_part(struct export *export, const char *generation,
-    enum catalogue_part part, struct fields *into, struct error *err)
+read_part(struct export *export, int64_t generation, enum catalogue_part part,
+    struct fields *into, struct error *err)
 {
 	struct buffer key = { 0 };
 	int rc = fields_read(into, export->redis,
-	    keyspace_part(
-		export->keyspace, strtoll(generation, NULL, 10), part, &key),
-	    err);
+	    keyspace_part(export->keyspace, generation, part, &key), err);
 
 	buffer_finish(&key);
 	return rc;
@@ -380,9 +380,9 @@ read_lists(struct export *export, struct error *err)
 static int
 read_once(struct export *export, struct error *err)
 {
-	char before[24], after[24];
+	int64_t before = 0, after = 0;
 
-	if (read_generation(export, before, err) != 0 ||
+	if (read_generation(export, &before, err) != 0 ||
 	    read_part(export, before, PART_DATASETS, export->datasets, err) !=
 		0 ||
 	    read_part(export, before, PART_JOB_SPECS, export->specs, err) !=
@@ -396,9 +396,9 @@ read_once(struct export *export, struct error *err)
 	    read_hash(export, KEY_ABOUT, export->about, err) != 0 ||
 	    read_lists(export, err) != 0 ||
 	    read_hash(export, KEY_VERSIONS, export->versions, err) != 0 ||
-	    read_generation(export, after, err) != 0)
+	    read_generation(export, &after, err) != 0)
 		return -1;
-	return strcmp(before, after) == 0;
+	return before == after;
 }
 
 static int

@@ -1,13 +1,12 @@
 #include "producer/catalogue/lock.h"
 
 #include <stdbool.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "schemas/embedded.h"
 
 #define LOCK_MS "30000"
-#define PAUSE_NS 100000000
+#define PAUSE_MS 100
 
 static struct redis_script unlock = { .source = lua_unlock };
 static struct redis_script renew = { .source = lua_renew };
@@ -38,7 +37,6 @@ int
 catalogue_lock_take(
     struct catalogue_lock *lock, int64_t deadline_ms, struct error *err)
 {
-	const struct timespec pause = { 0, PAUSE_NS };
 	struct uuid token = uuid_random();
 	int taken;
 
@@ -50,7 +48,7 @@ catalogue_lock_take(
 			    "another apply is under way (%.*s); one that was "
 			    "killed holds it up for 30 s: try again",
 			    TEXT_ARG(key_of(lock)));
-		nanosleep(&pause, NULL);
+		clock_wait(PAUSE_MS);
 	}
 	return taken > 0 ? 0 : -1;
 }

@@ -53,13 +53,12 @@ static const struct argp_option options[] = {
 static long
 number(struct argp_state *state, const char *name, const char *text, long max)
 {
-	char *end;
-	long value = strtol(text, &end, 10);
+	int64_t value;
 
-	if (end == text || *end != '\0' || value < 1 || value > max)
+	if (!text_to_number(text_from(text), max, &value) || value < 1)
 		usage_error(state, "--%s %s: is not a number of 1 to %ld", name,
 		    text, max);
-	return value;
+	return (long)value;
 }
 
 static error_t

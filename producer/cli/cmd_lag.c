@@ -11,6 +11,7 @@
 #include "producer/cli/table.h"
 #include "schemas/topics.h"
 
+#define PAUSE_MS 100
 #define CLEAR_SCREEN "\033[H\033[J"
 
 enum { OPTION_WATCH = 512 };
@@ -236,14 +237,13 @@ print_lag(const struct lag *lag, enum output output)
 static int
 measure_in_time(struct lag *lag, struct error *err)
 {
-	const struct timespec pause = { 0, 100 * 1000000 };
 	int64_t deadline = command_deadline(lag->command);
 
 	while (measure(lag, err) != 0) {
 		if (err->kind != ERROR_RETRY || interrupted ||
 		    clock_monotonic_ms() >= deadline)
 			return -1;
-		nanosleep(&pause, NULL);
+		clock_wait(PAUSE_MS);
 	}
 	return 0;
 }
@@ -268,8 +268,6 @@ static int
 follow(struct lag *lag)
 {
 	const struct sigaction action = { .sa_handler = interrupt };
-	const struct timespec pause = { lag->watch_ms / 1000,
-		lag->watch_ms % 1000 * 1000000 };
 	int code = EXIT_DONE;
 
 	sigaction(SIGINT, &action, NULL);
@@ -278,7 +276,7 @@ follow(struct lag *lag)
 		code = show(lag);
 		if (code != EXIT_DONE && code != EXIT_UNREACHABLE)
 			return code;
-		nanosleep(&pause, NULL);
+		clock_wait(lag->watch_ms);
 	}
 	return EXIT_INTERRUPTED;
 }

@@ -195,17 +195,18 @@ static error_t
 take_list(int key, char *argument, struct argp_state *state)
 {
 	struct list *list = state->input;
-	char *end;
+	int64_t limit;
 
 	switch (key) {
 	case OPTION_SCHEDULE:
 		list->schedule = argument;
 		return 0;
 	case OPTION_LIMIT:
-		list->limit = strtoul(argument, &end, 10);
-		if (argument[0] < '1' || argument[0] > '9' || *end != '\0')
+		if (!text_to_bounded(text_from(argument), INT32_MAX, &limit) ||
+		    limit < 1)
 			usage_error(
 			    state, "--limit %s: is no number", argument);
+		list->limit = (size_t)limit;
 		return 0;
 	case ARGP_KEY_ARG:
 		usage_error(state, "too many arguments: %s", argument);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -222,14 +221,6 @@ command_deadline(const struct command *command)
 	return clock_monotonic_ms() + command->options.timeout_ms;
 }
 
-static void
-pause_ms(int64_t ms)
-{
-	struct timespec time = { ms / 1000, (ms % 1000) * 1000000 };
-
-	nanosleep(&time, NULL);
-}
-
 struct redis *
 command_redis(struct command *command, const char *url_key, struct error *err)
 {
@@ -246,7 +237,7 @@ command_redis(struct command *command, const char *url_key, struct error *err)
 			redis_destroy(redis);
 			return NULL;
 		}
-		pause_ms(PAUSE_MS);
+		clock_wait(PAUSE_MS);
 	}
 	return redis;
 }

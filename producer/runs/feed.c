@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -56,7 +55,7 @@ struct post {
 static void
 rest(void)
 {
-	nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000 }, NULL);
+	clock_wait(RETRY_MS);
 }
 
 static void

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -346,7 +345,7 @@ join(struct view_fold *fold, struct error *err)
 static void
 rest(void)
 {
-	nanosleep(&(struct timespec){ 0, RETRY_MS * 1000000 }, NULL);
+	clock_wait(RETRY_MS);
 }
 
 static void *

@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
@@ -75,7 +74,7 @@ view_follow_wait(
 		return n == 0;
 	while ((rc = look(follow, places, n, &ignored)) == 0 &&
 	    clock_monotonic_ms() - started_ms < WAIT_MS) {
-		nanosleep(&(struct timespec){ 0, pause_ms * 1000000 }, NULL);
+		clock_wait(pause_ms);
 		if (pause_ms < PAUSE_MAX_MS)
 			pause_ms *= 2;
 	}

@@ -36,15 +36,9 @@ take_byte(struct text *rest, char byte)
 static int
 take_number(struct text *rest)
 {
-	int value = -1;
+	int64_t value;
 
-	while (rest->size > 0 && rest->at[0] >= '0' && rest->at[0] <= '9' &&
-	    value < 100) {
-		value = (value < 0 ? 0 : value) * 10 + (rest->at[0] - '0');
-		rest->at++;
-		rest->size--;
-	}
-	return value;
+	return text_take_number(rest, 3, &value) ? (int)value : -1;
 }
 
 static int

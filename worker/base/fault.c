@@ -6,8 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/base/clock.h"
 
 static void
 crash(void)
@@ -23,11 +24,13 @@ fault_point(const char *point)
 	static atomic_long passed;
 	const char *wanted = getenv("SCHEDRUN_CRASH_AT");
 	size_t size = strlen(point);
+	int64_t time;
 
 	if (wanted == NULL || strncmp(wanted, point, size) != 0 ||
 	    wanted[size] != ':')
 		return;
-	if (atomic_fetch_add(&passed, 1) + 1 == atol(wanted + size + 1))
+	if (text_to_number(text_from(wanted + size + 1), INT64_MAX, &time) &&
+	    atomic_fetch_add(&passed, 1) + 1 == time)
 		crash();
 }
 
@@ -44,12 +47,10 @@ fault_record(struct text request_id)
 static void
 rest(const char *variable)
 {
-	const char *wanted = getenv(variable);
-	long ms = wanted != NULL ? atol(wanted) : 0;
-	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+	int64_t ms = 0;
 
-	if (ms > 0)
-		nanosleep(&time, NULL);
+	if (text_to_number(text_from(getenv(variable)), INT64_MAX, &ms))
+		clock_wait(ms);
 }
 
 void
