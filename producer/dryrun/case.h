@@ -28,20 +28,23 @@ struct plan_case {
 	const struct outcome *outcome;
 };
 
+/* Makes an arena and a world; plan_case_finish gives them back. */
 void plan_case_init(struct plan_case *plan_case);
+/* Nothing that was read or planned is valid after it. */
 void plan_case_finish(struct plan_case *plan_case);
 
 /*
  * Reads the documents and plans; what was there before is forgotten.  A node of
- * null as `version` is a store without one.  Returns 0, or -1 with ERROR_INPUT
- * "<place>: <what>" if a document is malformed.
+ * null as `version` is a store without one.  The documents are needed no longer
+ * afterwards, the outcome lives until the next case.  Returns 0, or -1 with
+ * ERROR_INPUT "<place>: <what>" if a document is malformed.
  */
 int plan_case_run(struct plan_case *plan_case, const struct json *world,
     const struct json *version, const struct json *request, struct error *err);
 
 /*
  * Answers one line of `plan --jsonl`, {"world":…,"version":…,"request":…}, with
- * one line into `out`: the outcome, or {"invalid":"<place>: <what>"}.
+ * one line appended to `out`: the outcome, or {"invalid":"<place>: <what>"}.
  */
 void plan_case_answer(
     struct plan_case *plan_case, struct text line, struct buffer *out);

@@ -6,14 +6,17 @@
 #include "common/base/buffer.h"
 #include "worker/plan/planner.h"
 
-/* A plan for people: what becomes of the run, and its jobs with their reasons.
+/*
+ * Appends a plan for people: what becomes of the run, and its jobs with their
+ * reasons.  `colour`: with a terminal's escapes, which nothing that was stored
+ * can bring in.  Callers have an outcome that isn't pending.
  */
 void plan_explain(
     const struct outcome *outcome, bool colour, struct buffer *out);
 
 /*
- * The build as a Graphviz graph: jobs, and what each reads from which.  Without
- * a build the graph's label says why; a cycle is drawn.
+ * Appends the build as a Graphviz graph: jobs, and what each reads from which.
+ * Without a build the graph's label says why; a cycle is drawn.
  */
 void plan_draw(const struct outcome *outcome, struct buffer *out);
 

@@ -27,6 +27,7 @@ int build_reader_read(struct build_reader *reader, struct text event,
     const struct uuid *build, struct arena *arena, struct build_requested *out,
     struct error *err);
 
+/* One event: makes a reader for it. */
 int build_event_read(const struct config *config, struct text event,
     const struct uuid *build, struct arena *arena, struct build_requested *out,
     struct error *err);

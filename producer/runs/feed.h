@@ -44,13 +44,19 @@ struct result_feed_settings {
 	void *argument;
 };
 
-/* Starts the thread.  NULL: ERROR_FATAL. */
+/*
+ * Starts the thread, which opens the topic and tries again until it can.  The
+ * settings are copied, what they point to is not.  NULL: ERROR_FATAL.
+ */
 struct result_feed *result_feed_start(
     const struct result_feed_settings *settings, struct error *err);
 
-/* Ends the thread; news may be left on the loop, which result_feed_destroy
- * wants to have been run (loop_flush).  NULL is fine. */
+/* Ends the thread and waits for it.  NULL is fine. */
 void result_feed_stop(struct result_feed *feed);
+/*
+ * After result_feed_stop, and after the news that was left on the loop has been
+ * run (loop_flush).  NULL is fine.
+ */
 void result_feed_destroy(struct result_feed *feed);
 
 #endif

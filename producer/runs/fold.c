@@ -40,6 +40,10 @@ struct view_fold {
 	struct arena *arena;
 };
 
+/*
+ * A run stays for view.ttl after its end, not after it was folded: to fold a
+ * topic anew doesn't make old runs young.
+ */
 static int64_t
 ttl_left(const struct view_fold *fold, int64_t since_ms)
 {
@@ -63,7 +67,10 @@ take_result(struct view_fold *fold, const struct kafka_record *kafka,
 	return 0;
 }
 
-/* A build's item: its key names it, its value is kept as it is. */
+/*
+ * A build's item: its key names it, its value is kept as it is.  It isn't
+ * decoded here: a build may have 100,000 jobs, and few are ever looked at.
+ */
 static int
 take_build(struct view_fold *fold, const struct kafka_record *kafka,
     struct fold_item *item, struct error *err)
@@ -88,7 +95,9 @@ take_record(struct view_fold *fold, const struct kafka_record *kafka,
 
 /*
  * Folds a stretch of one partition.  1: done; 0: the view has lost what was
- * folded before.
+ * folded before.  Items and the offset behind them go in one script, so that a
+ * crash between two stretches loses and doubles nothing.  A record that is none
+ * of ours is passed over for good: waiting for it would stop the view for all.
  */
 static int
 fold_stretch(struct view_fold *fold, struct fold_place *place,
@@ -120,6 +129,7 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 	metric_observe(fold->settings.counters->seconds[REDIS_OP_FOLD],
 	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, 1);
 	if (rc == 1) {
+		/* Only now: until Redis says so, `f` may not have moved. */
 		place->folded = step.next;
 		place->last_ms = records[n - 1].timestamp_ms;
 	}
@@ -132,7 +142,11 @@ is_same_partition(const struct kafka_record *a, const struct kafka_record *b)
 	return a->partition == b->partition && strcmp(a->topic, b->topic) == 0;
 }
 
-/* Stops at the first stretch that can't be folded: 0 or -1 as above. */
+/*
+ * Stops at the first stretch that can't be folded: 0 or -1 as above.  What was
+ * polled behind it is dropped, and read again once the places are settled.
+ * Records of a partition that was taken away meanwhile are another replica's.
+ */
 static int
 fold_records(struct view_fold *fold, const struct kafka_record *records,
     size_t n, struct error *err)
@@ -158,6 +172,7 @@ fold_records(struct view_fold *fold, const struct kafka_record *records,
 
 /* The group and the log -------------------------------------------------- */
 
+/* Fails the assignment: without an `f` nobody knows where to begin. */
 static int
 on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 {
@@ -171,6 +186,11 @@ on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 	return -1;
 }
 
+/*
+ * The log ends before, or begins behind, where we wanted to read.  A lower
+ * offset means another topic of the same name: `f` must be taken back, or the
+ * fold would wait for offsets that are long to come.
+ */
 static void
 on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
 {
@@ -272,7 +292,11 @@ is_settled(struct view_fold *fold, struct error *err)
 	return kafka_consumer_resume(fold->consumer, err) == 0;
 }
 
-/* Nothing can be folded now; meanwhile the membership is kept. */
+/*
+ * Nothing can be folded now; meanwhile the membership is kept, by polling with
+ * all partitions paused: to leave would move them to a replica that can't
+ * either.  What was read and not folded is read again, hence `unsettled`.
+ */
 static void
 wait_for_view(struct view_fold *fold, const struct error *cause)
 {
@@ -290,6 +314,10 @@ wait_for_view(struct view_fold *fold, const struct error *cause)
 		kafka_records_release(&record, 1);
 }
 
+/*
+ * First it is made sure that reading goes on behind `f`, then a poll, then its
+ * fold: no record is folded that does not follow what Redis has.
+ */
 static void
 fold_once(struct view_fold *fold)
 {

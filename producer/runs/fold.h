@@ -27,9 +27,13 @@ struct view_fold_settings {
 	const struct redis_counters *counters;
 };
 
-/* Starts the thread.  NULL: ERROR_FATAL. */
+/*
+ * Starts the thread, which joins the group once both topics are there.  The
+ * settings are copied, what they point to is not.  NULL: ERROR_FATAL.
+ */
 struct view_fold *view_fold_start(
     const struct view_fold_settings *settings, struct error *err);
-void view_fold_stop(struct view_fold *fold); /* NULL is fine */
+/* Ends the thread, waits for it and leaves the group.  NULL is fine. */
+void view_fold_stop(struct view_fold *fold);
 
 #endif

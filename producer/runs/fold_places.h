@@ -33,15 +33,18 @@ struct fold_places {
 	bool unsettled;
 };
 
+/* Frees all places; `{0}` after it, and before the first use. */
 void fold_places_finish(struct fold_places *places);
 
-/* NULL: it is not one of ours. */
+/* The partition's place, valid until the next assignment; NULL: not ours. */
 struct fold_place *fold_places_find(
     struct fold_places *places, const char *topic, int32_t partition);
 
 /*
- * The group's assignment: takes the partitions over and says where to read.
- * -1: Redis or Kafka does not answer, nothing has changed.
+ * The group's assignment: takes the partitions over and says where to read, in
+ * `positions`.  Blocks for a round trip to Redis, and one to Kafka for each
+ * partition without an `f`.  -1: one of them does not answer, nothing has
+ * changed.
  */
 int fold_places_assign(struct fold_places *places, struct run_view *view,
     struct kafka_consumer *consumer, struct kafka_position *positions, size_t n,
@@ -61,7 +64,10 @@ fold_place_is_at_end(const struct fold_place *place)
 	return place->end >= 0 && place->end >= place->folded;
 }
 
-/* Whether an `f` has gone back, or away: sets `unsettled`. */
+/*
+ * Looks whether an `f` has gone back, or away: sets `unsettled`.  Blocks for a
+ * round trip.  -1: Redis does not answer, nothing has changed.
+ */
 int fold_places_look(
     struct fold_places *places, struct run_view *view, struct error *err);
 

@@ -16,7 +16,10 @@
  */
 struct view_follow;
 
-/* NULL: ERROR_FATAL.  Connects later; the keyspace is borrowed. */
+/*
+ * Over a connection of its own, made when it is needed.  `redis` is copied, the
+ * keyspace is borrowed.  NULL: ERROR_FATAL, the URL is none.
+ */
 struct view_follow *view_follow_create(const struct config *config,
     const struct redis_settings *redis, const struct keyspace *keyspace,
     struct error *err);

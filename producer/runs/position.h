@@ -20,10 +20,12 @@ struct event_position {
 	int32_t n;
 };
 
+/* Frees its offsets; `{0}` after it. */
 void event_position_finish(struct event_position *position);
 
 /* More partitions begin at 0; fewer: the last ones are dropped. */
 void event_position_resize(struct event_position *position, int32_t n);
+/* `to` gets offsets of its own, in place of those that it had. */
 void event_position_copy(
     struct event_position *to, const struct event_position *from);
 

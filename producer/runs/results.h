@@ -15,7 +15,12 @@
  */
 struct results;
 
-/* Reads all partitions from `from` (and time `at_ms` for KAFKA_FROM_TIME). */
+/*
+ * Reads all partitions from `from`, an enum kafka_from, and time `at_ms` for
+ * KAFKA_FROM_TIME.  Blocks until the broker has said which there are, or the
+ * monotonic `deadline_ms`.  NULL: ERROR_RETRY it does not answer; ERROR_FATAL
+ * (3) there is no such topic.
+ */
 struct results *results_open(const struct config *config, int from,
     int64_t at_ms, int64_t deadline_ms, struct error *err);
 void results_close(struct results *results); /* NULL is fine */

@@ -25,6 +25,7 @@ struct run_view {
 	struct redis_script pending, drop, fold;
 };
 
+/* Borrows both; `ttl_ms` is view.ttl.  Nothing is to be given back. */
 void run_view_init(struct run_view *view, struct redis *redis,
     const struct keyspace *keyspace, int64_t ttl_ms);
 
@@ -128,6 +129,7 @@ int run_view_keep(struct run_view *view, const struct schedule_run *record,
 
 /* The key of the page tokens, made by whoever comes first. */
 #define PAGE_KEY_SIZE 32
+/* 0, and `key` is what all replicas have; -1: Redis does not answer. */
 int run_view_page_key(
     struct run_view *view, uint8_t key[PAGE_KEY_SIZE], struct error *err);
 

@@ -28,9 +28,17 @@ struct run_waiter { /* the owner's memory while it waits */
 	struct run_waiter *next, **slot; /* the table's; slot NULL: not in it */
 };
 
+/*
+ * An empty table on `loop`, which looks every 50 ms whose time is up.  This and
+ * all below: the loop's thread.  Never NULL.
+ */
 struct run_waiters *run_waiters_create(struct loop *loop);
 void run_waiters_destroy(struct run_waiters *waiters); /* nobody is told */
 
+/*
+ * Puts a waiter that isn't in the table there; it stays the owner's, who fills
+ * run, until_ms and both calls, and may change until_ms while it waits.
+ */
 void run_waiters_add(struct run_waiters *waiters, struct run_waiter *waiter);
 /* Harmless if it isn't in the table. */
 void run_waiters_remove(struct run_waiters *waiters, struct run_waiter *waiter);

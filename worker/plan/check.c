@@ -5,6 +5,11 @@
  * and inputs.  One survey asks for all of it and notes which issues there are;
  * a phase then lists the offenders of the first that it is about, if any.
  */
+
+/*
+ * The smallest message, not the first: which entry is met first depends on what
+ * was cached, and the same request must get the same description anywhere.
+ */
 void
 plan_note_damage(struct plan *plan, struct text message)
 {
@@ -59,7 +64,11 @@ is_absent(const struct graph_dataset *dataset)
 	return (dataset->flags & DATASET_PRESENT) == 0;
 }
 
-/* The owner's role; most plans stay within one project. */
+/*
+ * The owner's role; most plans stay within one project.  An unreadable one is
+ * not remembered: it was perhaps met while looking ahead, where damage doesn't
+ * count, and must be noted again where it does.
+ */
 static bool
 knows_owner_role(struct plan *plan, struct text project, enum role *role)
 {
@@ -92,7 +101,7 @@ plan_knows_buildable(struct plan *plan, uint32_t number)
 	if (dataset->world->damaged) {
 		buildable = false; /* nothing may be walked to through it */
 	} else if (is_absent(dataset)) {
-		buildable = true;
+		buildable = true; /* P10 says so, and P9 comes before it */
 	} else if (plan->version->scope == SCOPE_PROJECT) {
 		buildable =
 		    text_list_has(&plan->version->project_rids, project);
@@ -121,9 +130,10 @@ knows_readable(struct plan *plan, uint32_t number)
 		return false;
 	project = dataset->world->project;
 	if (is_absent(dataset)) {
-		readable = true;
+		readable = true; /* P10's, as above */
 	} else if (plan->version->scope == SCOPE_PROJECT) {
 		readable = text_list_has(&plan->version->project_rids, project);
+		/* Asked only where it decides: it may be a need per project. */
 		if (!readable &&
 		    !world_knows_reference(plan->world,
 			&plan->version->project_rids, dataset->world,
@@ -183,6 +193,11 @@ contradicts_ancestry(
 	return false;
 }
 
+/*
+ * Of an output all of whose needs are met.  What isn't there has no ancestry,
+ * project or trash.  Rights matter to target jobs alone: the walk has kept any
+ * other job out that the scope may not build.
+ */
 static uint32_t
 output_issues(const struct plan *plan, uint32_t number, uint32_t output)
 {
@@ -220,6 +235,7 @@ is_made(const struct plan *plan, uint32_t input)
 	    (graph_job(&plan->graph, producer)->flags & JOB_STANDS) == 0;
 }
 
+/* Of an input that is known and whose scope's answer stands in its flags. */
 static uint32_t
 input_issues(const struct plan *plan, const struct graph_job *job, uint32_t i)
 {
@@ -256,7 +272,11 @@ is_consistent(const struct plan *plan, uint32_t number, uint32_t output)
 	    chain_place(graph, graph_job(graph, number)->spec->branch);
 }
 
-/* Whether all that the checks need of a job's outputs is known; marks them. */
+/*
+ * Whether all that the checks need of a job's outputs is known; marks them.  It
+ * goes on after what isn't known, since a lone need costs a round trip as a
+ * thousand do.  Issues that it sees then are seen again the next time.
+ */
 static bool
 survey_outputs(struct plan *plan, uint32_t number)
 {
@@ -285,6 +305,7 @@ survey_outputs(struct plan *plan, uint32_t number)
 		if ((job->flags & JOB_TARGET) != 0 &&
 		    !plan_knows_buildable(plan, output))
 			known = false;
+		/* What is_made and order_edge_selected go by afterwards. */
 		dataset->flags |= DATASET_WRITTEN;
 		if (known)
 			plan->issues |= output_issues(plan, number, output);
@@ -325,6 +346,11 @@ survey_branches(struct plan *plan)
 	}
 }
 
+/*
+ * After a wait it looks at every selected job again.  That stays cheap: all is
+ * asked for in the first pass, so there are as many passes as there are levels
+ * of need (dataset, then role, then reference), never as many as jobs.
+ */
 enum verdict
 phase_survey(struct plan *plan)
 {
@@ -344,12 +370,17 @@ phase_survey(struct plan *plan)
 	}
 	if (!known)
 		return WAIT;
+	/* From here on all that selected jobs write is marked as written. */
 	plan->is_surveyed = true;
 	if ((plan->issues & ISSUE_INPUT_NO_BRANCH) != 0)
 		survey_branches(plan);
 	return GO_ON;
 }
 
+/*
+ * Once each.  The flag is never taken back: a check that lists anything ends
+ * the plan, so that no later one finds it set.
+ */
 static void
 list_dataset(struct plan *plan, uint32_t number, struct lister *lister)
 {
@@ -361,7 +392,10 @@ list_dataset(struct plan *plan, uint32_t number, struct lister *lister)
 	lister_add(lister, dataset->world->rid);
 }
 
-/* Ends the plan if the survey has found `issue` among the outputs. */
+/*
+ * Ends the plan if the survey has found `issue` among the outputs.  Offenders
+ * are looked for only then: most plans have none, and pay for a bit each.
+ */
 static enum verdict
 check_outputs(struct plan *plan, uint32_t issue, enum cause cause)
 {
@@ -443,6 +477,7 @@ check_input_branches(struct plan *plan)
 	return decide_listed(plan, CAUSE_INPUT_NO_BRANCH, &offenders);
 }
 
+/* In the order of docs/semantics.md, section 4: the first that holds ends. */
 enum verdict
 phase_compatibility(struct plan *plan)
 {

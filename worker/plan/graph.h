@@ -21,7 +21,6 @@
  * copied.  Only the planner's own files use this.
  */
 #define GRAPH_NONE UINT32_MAX
-#define CHAIN_MAX 17 /* the branch and at most 16 fallbacks */
 
 enum dataset_flag {
 	DATASET_KNOWN =

@@ -138,11 +138,12 @@ bool plan_knows_buildable(struct plan *plan, uint32_t dataset);
 /* Puts the target jobs into the graph and asks for what they need. */
 void plan_start_walk(struct plan *plan);
 
+#define REASON_NONE (-1) /* it is up to date */
 /*
- * The first reason for which a selected job runs, given for how many producers
- * that run it waits; REASON_NONE: it is up to date.
+ * The first reason for which a selected job runs, an enum reason_cause or
+ * REASON_NONE, given for how many producers that run it waits.  Keeps the list
+ * of changed inputs for plan_fill_reason.
  */
-#define REASON_NONE (-1)
 int plan_decide_reason(struct plan *plan, struct graph_job *job);
 /* Writes the reason of a job that runs in full. */
 void plan_fill_reason(
@@ -158,13 +159,21 @@ plan_producer_runs(
 	    (graph_job(&plan->graph, producer)->flags & JOB_RUNS) != 0;
 }
 
-enum verdict phase_walk(struct plan *plan);   /* P6: reach and count */
-enum verdict phase_select(struct plan *plan); /* P6: select */
-enum verdict phase_survey(struct plan *plan); /* asks all that P7 to P11 need */
+/* P6: reaches the jobs and counts them against the limits. */
+enum verdict phase_walk(struct plan *plan);
+/* P6: selects those that the plan is about; nothing connected is an error. */
+enum verdict phase_select(struct plan *plan);
+/* Asks for all that P7 to P11 need to know; the later phases never wait. */
+enum verdict phase_survey(struct plan *plan);
+/* P7: ignored outputs, conflicting specs, the chain against ancestry. */
 enum verdict phase_compatibility(struct plan *plan);
+/* P8: puts producers first, or names the cycle. */
 enum verdict phase_cycles(struct plan *plan);
+/* P9: what the scope may not build or read. */
 enum verdict phase_permissions(struct plan *plan);
+/* P10: what is missing, trashed, or has no branch to read. */
 enum verdict phase_datasets(struct plan *plan);
+/* P11: which jobs run, and why; always DECIDED. */
 enum verdict phase_staleness(struct plan *plan);
 
 #endif

@@ -8,7 +8,10 @@
  * worked out when the build's jobs are written; only lists of changed inputs
  * are kept from when they were found.
  */
-/* The last build of an output on the build branch; NULL: none. */
+/*
+ * The last build of an output on the build branch; NULL: none.  A build on a
+ * fallback says nothing of this branch, which a run would make.
+ */
 static const struct built *
 last_built(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
@@ -30,6 +33,11 @@ known_build(
 	return built;
 }
 
+/*
+ * What is never stale (a sync) is filled from outside: it was perhaps never
+ * built by a run, and still has data.  Only where no branch of the chain is
+ * there must it run, or its readers would have nothing to read.
+ */
 static bool
 is_never_built(
     const struct plan *plan, const struct graph_job *job, uint32_t output)
@@ -62,6 +70,7 @@ find_output(const struct plan *plan, const struct graph_job *job,
 	return i;
 }
 
+/* By the order of keys as they would be written, without writing the key. */
 static const struct built_input *
 find_built_input(const struct built *built, const struct spec_input *input)
 {
@@ -83,7 +92,9 @@ find_built_input(const struct built *built, const struct spec_input *input)
 
 /*
  * The usual case, in one pass: same keys in the same order, same data.  What
- * else there may be, only listing the changes tells.
+ * else there may be, only listing the changes tells.  The order of keys and
+ * that of inputs differ where a branch is pinned ("a@b" sorts behind "a.c", but
+ * its dataset before), so false may still mean that nothing has changed.
  */
 static bool
 is_plainly_same(const struct plan *plan, const struct graph_job *job,
@@ -105,6 +116,10 @@ is_plainly_same(const struct plan *plan, const struct graph_job *job,
 	return true;
 }
 
+/*
+ * Transactions alone are compared, not branches: the same data under another
+ * name is no change.
+ */
 static bool
 differs(const struct plan *plan, const struct graph_job *job, uint32_t i,
     const struct built *built)
@@ -130,7 +145,10 @@ differs_for_an_output(
 	return false;
 }
 
-/* The order of an input against a key, for inputs sorted by rid, branch. */
+/*
+ * Whether a key is an input's.  Inputs are sorted by rid, then branch, unpinned
+ * first; no rid has an "@", so a key's first one ends its rid.
+ */
 static bool
 is_input(const struct job_spec *spec, struct text key)
 {
@@ -189,6 +207,10 @@ list_changes(
 	pile_list(&removed, changes);
 }
 
+/*
+ * One list for each job that has one, found by its number: a pointer in every
+ * graph_job would cost 8 bytes for each of 100,000 jobs that have none.
+ */
 static void
 keep_changes(
     struct plan *plan, struct graph_job *job, const struct lister *changes)
@@ -208,7 +230,10 @@ keep_changes(
 	plan->changes[plan->n_changes++] = lister_finish(changes, plan->arena);
 }
 
-/* Keeps what has changed for the reason, while all of it is in the cache. */
+/*
+ * Keeps what has changed for the reason, while all of it is in the processor's
+ * cache.  Most jobs of most plans end at the first loop.
+ */
 static bool
 has_changed_inputs(struct plan *plan, struct graph_job *job)
 {
@@ -237,8 +262,10 @@ plan_decide_reason(struct plan *plan, struct graph_job *job)
 		return REASON_FORCED;
 	if (find_output(plan, job, is_never_built) < n)
 		return REASON_NEVER_BUILT;
+	/* Nor does it run because its producers do: it stops propagation. */
 	if (job->staleness == STALE_NEVER)
 		return REASON_NONE;
+	/* From here on each output has a last build, as known_build wants. */
 	if (find_output(plan, job, has_new_logic) < n)
 		return REASON_NEW_LOGIC;
 	if (has_changed_inputs(plan, job))
@@ -250,6 +277,7 @@ plan_decide_reason(struct plan *plan, struct graph_job *job)
 	return REASON_NONE;
 }
 
+/* The keys of inputs that this build makes anew; only they are why it runs. */
 static void
 fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 {
