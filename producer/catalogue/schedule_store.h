@@ -22,6 +22,7 @@ struct schedule_store {
 	struct redis_script change;
 };
 
+/* Asks nothing of Redis; there is nothing to be given back. */
 void schedule_store_init(struct schedule_store *store, struct redis *redis,
     const struct keyspace *keyspace);
 

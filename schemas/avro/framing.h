@@ -21,6 +21,7 @@
 int framing_read(struct text value, size_t max, uint32_t *schema_id,
     struct text *body, struct rejection *rejection);
 
+/* Appends the five bytes; the body follows. */
 void framing_write(uint32_t schema_id, struct buffer *out);
 
 #endif

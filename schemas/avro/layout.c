@@ -6,7 +6,15 @@
 #include "common/json/node.h"
 #include "schemas/avro/internal.h"
 
-#define VALUE_WEIGHT 64
+/*
+ * From avro-c's tree to a table, in three steps: number what is met, breadth
+ * first and a named type once (node_of, expand); find heights, sizes and
+ * weights from the leaves up (measure_all); keep the root's names, by which a
+ * reader finds his fields (layout_want).  Named types make it a graph: ten
+ * records of two fields, each of the type before, are a dozen nodes here and
+ * would be a thousand and more as a tree.
+ */
+#define VALUE_WEIGHT 64 /* of a value itself, whatever it holds */
 #define NODES_FIRST 32
 
 /* Schemas met and the nodes made of them: a named type is one node. */
@@ -39,7 +47,11 @@ is_named(avro_schema_t schema)
 	    is_avro_fixed(schema);
 }
 
-/* The node of a schema, made if it is not a named type seen before; -1. */
+/*
+ * The node of a schema, made if it is not a named type seen before; -1.  The
+ * search is linear: a schema is compiled once, and has a bound.  Nodes may move
+ * by this: whoever goes on has their numbers, not their places.
+ */
 static int64_t
 node_of(struct compiler *compiler, avro_schema_t schema)
 {
@@ -64,6 +76,10 @@ node_of(struct compiler *compiler, avro_schema_t schema)
 	return (int64_t)layout->n_nodes++;
 }
 
+/*
+ * A node's children lie side by side, so that a range names them: a node gets
+ * all of its own before the next one is expanded.
+ */
 static int
 add_child(struct compiler *compiler, size_t parent, avro_schema_t schema)
 {
@@ -120,6 +136,7 @@ type_of(avro_schema_t schema)
 	return NODE_NULL;
 }
 
+/* No index could name a branch of an empty one. */
 static int
 expand_union(struct compiler *compiler, size_t node, avro_schema_t schema)
 {
@@ -145,6 +162,7 @@ expand_record(struct compiler *compiler, size_t node, avro_schema_t schema)
 	return 0;
 }
 
+/* avro-c hands on whatever number the schema says. */
 static int
 set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
 {
@@ -154,6 +172,7 @@ set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
 	return 0;
 }
 
+/* Type and children of a node that was only numbered so far. */
 static int
 expand(struct compiler *compiler, size_t node)
 {
@@ -207,13 +226,18 @@ child_of(const struct layout *layout, const struct node *node, uint32_t i)
 	return &layout->nodes[layout->children[node->first + i]];
 }
 
+/* Sums are cut where they are over any cap: none can overflow. */
 static int64_t
 at_most(int64_t value, int64_t max)
 {
 	return value < max ? value : max;
 }
 
-/* Bytes of the smallest value, the children's being known. */
+/*
+ * Bytes of the smallest value, the children's being known.  What is counted or
+ * numbered takes a byte at least: a length, a union's or enum's index, the zero
+ * that ends a list.
+ */
 static int64_t
 least_size(const struct layout *layout, const struct node *node)
 {
@@ -315,8 +339,11 @@ measure(struct layout *layout, struct node *node)
 }
 
 /*
- * Heights from the leaves up, one level a round.  What is left without one is
- * recursive: such a schema is refused, so a walk's depth has a bound.
+ * Heights from the leaves up.  Children have higher numbers than their parents,
+ * but for named types that were met before, so the first round from the end
+ * measures nearly all, and each one a level at least.  What is left without a
+ * height is recursive: such a schema is refused, so a walk's depth has a bound
+ * and its frames a place on the stack.
  */
 static int
 measure_all(struct compiler *compiler)
@@ -337,6 +364,7 @@ measure_all(struct compiler *compiler)
 	return 0;
 }
 
+/* Only the root's: a reader wants fields of the record itself. */
 static void
 keep_names(struct layout *layout, avro_schema_t schema)
 {
@@ -351,6 +379,7 @@ keep_names(struct layout *layout, avro_schema_t schema)
 	}
 }
 
+/* "namespace.Name": avro-c keeps the two apart. */
 static int
 check_name(
     struct compiler *compiler, avro_schema_t schema, const char *full_name)
@@ -378,6 +407,7 @@ compile(struct compiler *compiler, avro_schema_t schema, const char *full_name)
 	if (check_name(compiler, schema, full_name) != 0 ||
 	    node_of(compiler, schema) < 0)
 		return -1;
+	/* Each may number more, behind it. */
 	for (i = 0; i < compiler->layout->n_nodes; i++)
 		if (expand(compiler, i) != 0)
 			return -1;
@@ -387,7 +417,10 @@ compile(struct compiler *compiler, avro_schema_t schema, const char *full_name)
 	return 0;
 }
 
-/* avro-c parses recursively: the nesting is bounded before it does. */
+/*
+ * avro-c parses recursively: the nesting is bounded before it does.  A level of
+ * Avro's takes four of JSON's: type, list of fields, field, its type.
+ */
 static int
 check_text(struct text schema, struct rejection *rejection)
 {
@@ -479,6 +512,10 @@ can_become(enum node_type type, enum wanted wanted)
 	    (type == NODE_NULL && wanted == WANTED_TEXT_OR_NULL);
 }
 
+/*
+ * A field that the writer hasn't got gets no slot: its value stays zero, which
+ * is the reader's default, null.
+ */
 static int
 map_field(struct layout *layout, size_t slot, struct rejection *rejection)
 {

@@ -43,13 +43,16 @@ bool value_field(
 bool value_needed(struct message_reader *reader, const avro_value_t *record,
     const char *name, avro_value_t *out);
 
+/* A string; its text is in the arena of message_read. */
 struct text value_text(struct message_reader *reader,
     const avro_value_t *record, const char *name);
+/* The same, or no text where it is missing or null. */
 struct text value_text_or_none(struct message_reader *reader,
     const avro_value_t *record, const char *name);
 /* The UUID of a RID that begins with `prefix`; any other one is unfit. */
 struct uuid value_rid(struct message_reader *reader, const avro_value_t *record,
     const char *name, struct text prefix);
+/* Numbers and switches; `_or` of a field that may be missing. */
 int64_t value_long(struct message_reader *reader, const avro_value_t *record,
     const char *name);
 int32_t value_int(struct message_reader *reader, const avro_value_t *record,
@@ -75,6 +78,7 @@ size_t value_size_or_none(struct message_reader *reader,
 /* The i-th, its union seen through; `key` of a map, else NULL. */
 bool value_at(struct message_reader *reader, const avro_value_t *list, size_t i,
     const char **key, avro_value_t *out);
+/* The i-th of a list of strings or numbers; unfit if it is none. */
 struct text value_text_at(
     struct message_reader *reader, const avro_value_t *list, size_t i);
 int32_t value_int_at(

@@ -2,6 +2,12 @@
 
 #include "schemas/avro/internal.h"
 
+/*
+ * The bytes are anybody's.  Lengths and counts are held against what is left
+ * before anything is done by them; each step passes a byte at least (see
+ * layout.c, compact), but for the items that have a cap below, so the time is
+ * linear in the bytes; and depth is the schema's, so the stack is bounded.
+ */
 #define LONG_SIZE_MAX 10
 #define INT_SIZE_MAX 5
 /* Items that take no byte: more of them in one block is an attack. */
@@ -43,6 +49,7 @@ read_varint(struct walk *walk, unsigned size_max, int64_t *value)
 	for (i = 0; i < size_max && walk->at < walk->end; i++) {
 		uint64_t byte = *walk->at++;
 
+		/* Of the tenth byte one bit is left. */
 		if (i == LONG_SIZE_MAX - 1 && byte > 1)
 			return false;
 		bits |= (byte & 0x7F) << (7 * i);
@@ -77,6 +84,7 @@ skip(struct walk *walk, int64_t size)
 	return true;
 }
 
+/* Borrowed from the body. */
 static bool
 read_bytes(struct walk *walk, struct text *text)
 {
@@ -95,6 +103,7 @@ read_index(struct walk *walk, uint32_t n, int64_t *index)
 	return read_int(walk, index) && *index >= 0 && *index < n;
 }
 
+/* Avro has 0 and 1; avro-c is content with any byte. */
 static bool
 skip_boolean(struct walk *walk)
 {
@@ -154,7 +163,10 @@ read_branch(struct walk *walk, const struct node *node)
 	return child(walk->layout, node, (uint32_t)index);
 }
 
-/* Whether `count` items can still follow, and be held in memory. */
+/*
+ * Whether `count` items can still follow, and be held in memory: a few bytes
+ * can promise 2^60 of them.  A key of a map takes a byte for its length.
+ */
 static bool
 take_items(struct walk *walk, const struct node *node, int64_t count)
 {
@@ -170,7 +182,11 @@ take_items(struct walk *walk, const struct node *node, int64_t count)
 	return walk->weight <= WEIGHT_MAX;
 }
 
-/* One block's head: how many items, and where they end if it says so. */
+/*
+ * One block's head: how many items, and where they end if it says so, which is
+ * a negative count and a size.  That must be right: one reader passes a block
+ * by its size and another by its items, and both must see the same message.
+ */
 static bool
 read_block_head(struct walk *walk, struct frame *frame)
 {
@@ -182,6 +198,7 @@ read_block_head(struct walk *walk, struct frame *frame)
 	if (!read_long(walk, &count))
 		return false;
 	if (count < 0) {
+		/* Which has no opposite. */
 		if (count == INT64_MIN || !read_long(walk, &size) || size < 0 ||
 		    size > walk->end - walk->at)
 			return false;
@@ -192,7 +209,10 @@ read_block_head(struct walk *walk, struct frame *frame)
 	return take_items(walk, frame->node, count);
 }
 
-/* The next block that has items to walk; left = 0 at the value's end. */
+/*
+ * The next block that has items to walk; left = 0 at the value's end.  Items
+ * that take no byte were counted with their block: nothing of them is walked.
+ */
 static bool
 read_block(struct walk *walk, struct frame *frame)
 {
@@ -253,7 +273,11 @@ resolve(struct walk *walk, const struct node *node)
 	return node;
 }
 
-/* Passes one value of any type, without recursion. */
+/*
+ * Passes one value of any type, without recursion: down into a composite one,
+ * and up again from each that has nothing more.  A union takes no frame, so
+ * there are never more frames than the schema is high.
+ */
 static bool
 skip_value(struct walk *walk, const struct node *node)
 {

@@ -34,10 +34,15 @@ struct reader {
 	size_t n_faults;     /* all, kept or not */
 };
 
+/* In the arena, without faults. */
 struct reader *reader_create(struct arena *arena);
+
+/* Where a member or an element is; `parent` and `name` are borrowed. */
 struct place place_member(const struct place *parent, struct text name);
+/* The same of an element, counted from 0. */
 struct place place_index(const struct place *parent, size_t index);
 
+/* Notes one, with its path; of the 1,001st on they are only counted. */
 void reader_fault(struct reader *reader, const struct place *place,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -50,6 +55,7 @@ int reader_result(const struct reader *reader, struct error *err);
  */
 bool read_object(struct reader *reader, const struct place *place,
     const struct json *node, const char *const *known);
+/* Whether it is of this type; a fault if not. */
 bool read_is(struct reader *reader, const struct place *place,
     const struct json *node, enum json_type type);
 

@@ -6,12 +6,23 @@
 #include "common/base/arena.h"
 #include "common/base/entry_table.h"
 
+/*
+ * A place for each thing that was asked for, and what is known of it.  Who asks
+ * for what isn't known leaves a need and goes on, so that all needs of a level
+ * of all plans are read together.  Places never move while the world lasts:
+ * plans hold pointers to them, and so do needs on their way to Redis and back.
+ * Nothing is given back singly; a reset forgets all, and keeps the memory warm.
+ */
+
 /* Beyond so many branches with a place, a dataset's specs are found by hash. */
 #define SPECS_IN_LIST 8
 /* So many projects are each asked whether they reference a dataset at once. */
 #define FEW_PROJECTS 4
 
-/* A grant (user, project) or a reference (project, dataset). */
+/*
+ * A grant (user, project) or a reference (project, dataset); with an empty
+ * second text whether a project is listed.
+ */
 struct pair {
 	struct text a, b;
 	enum known known;
@@ -25,11 +36,13 @@ struct spec_place {
 	struct world_spec *spec;
 };
 
+/* In a complete world's list of a dataset, the newest first. */
 struct world_referrer {
 	struct world_referrer *next;
 	struct text project;
 };
 
+/* Rare, so it stands beside what it is of, not in it. */
 struct damage {
 	const void *thing; /* a dataset, spec, user or pair */
 	struct text message;
@@ -48,6 +61,7 @@ struct world {
 static const struct world_limits default_limits = { WORLD_MAX_JOBS,
 	WORLD_MAX_INPUTS, INT32_MAX };
 
+/* Texts of one document are often the same bytes. */
 static inline bool
 same_text(struct text a, struct text b)
 {
@@ -55,12 +69,17 @@ same_text(struct text a, struct text b)
 	    (a.at == b.at || memcmp(a.at, b.at, a.size) == 0);
 }
 
+/* Both count, and which of them is the first. */
 static inline size_t
 mix(size_t a, size_t b)
 {
 	return (a ^ (a >> 29)) * (size_t)0x9e3779b97f4a7c15u + b;
 }
 
+/*
+ * An arena's pointers differ in few bits, none of them among the lowest four; a
+ * table looks at the lowest of a hash.  So the upper ones are moved there.
+ */
 static inline size_t
 hash_pointer(const void *pointer)
 {
@@ -109,6 +128,7 @@ is_damage(const void *entry, const void *key)
 struct world *
 world_create(bool complete)
 {
+	/* Apart from what a reset forgets. */
 	struct arena *home = arena_create(sizeof(struct world) + 64);
 	struct world *world = arena_zalloc(home, 1, sizeof *world);
 
@@ -145,6 +165,7 @@ world_reset(struct world *world)
 	world->limits = default_limits;
 }
 
+/* A table's slot is valid until it is filled, so both are done here. */
 static struct world_dataset *
 find_dataset(struct world *world, struct text rid, size_t hash)
 {
@@ -176,12 +197,18 @@ world_inputs(struct world *world, const struct spec_input *inputs, size_t n,
 	size_t hashes[WORLD_LOOKUPS], i;
 
 	assert(n <= WORLD_LOOKUPS);
+	/*
+	 * Of a large catalogue nothing is in the processor's caches, and each
+	 * step below waits for the one before: name, slot, dataset, its lists,
+	 * spec, outputs.  Each pass fetches for all inputs what the next needs.
+	 */
 	for (i = 0; i < n; i++)
 		__builtin_prefetch(inputs[i].rid.at);
 	for (i = 0; i < n; i++) {
 		hashes[i] = text_hash(inputs[i].rid);
 		__builtin_prefetch(&table->slots[hashes[i] & table->mask]);
 	}
+	/* The right one, unless hashes collide. */
 	for (i = 0; i < n; i++)
 		__builtin_prefetch(table->slots[hashes[i] & table->mask].entry);
 	for (i = 0; i < n; i++)
@@ -223,6 +250,10 @@ hash_spec_place(const struct world_dataset *dataset, struct text branch)
 	return mix(text_hash(branch), hash_pointer(dataset));
 }
 
+/*
+ * In the list, which is short for nearly all datasets and whose head
+ * world_inputs has fetched; only where it is long also by hash.
+ */
 static struct world_spec *
 find_spec(const struct world *world, const struct world_dataset *dataset,
     struct text branch)
@@ -246,6 +277,7 @@ find_spec(const struct world *world, const struct world_dataset *dataset,
 	return place != NULL ? place->spec : NULL;
 }
 
+/* It isn't there yet: each place is made once, by world_spec. */
 static void
 index_spec(struct world *world, const struct world_dataset *dataset,
     struct world_spec *spec)
@@ -272,6 +304,7 @@ world_spec(
 	spec->next = dataset->specs;
 	dataset->specs = spec;
 	dataset->n_specs++;
+	/* The list has become long: all of it goes into the table. */
 	if (dataset->n_specs == SPECS_IN_LIST + 1)
 		for (each = spec; each != NULL; each = each->next)
 			index_spec(world, dataset, each);
@@ -280,6 +313,7 @@ world_spec(
 	return spec;
 }
 
+/* The pair's place, made if need be: nobody has asked for it then. */
 static struct pair *
 find_pair(struct world *world, struct entry_table *table, struct text a,
     struct text b)
@@ -296,6 +330,10 @@ find_pair(struct world *world, struct entry_table *table, struct text a,
 	return pair;
 }
 
+/*
+ * The list that was too short stays behind in the arena: all of them together
+ * are no longer than the last.
+ */
 static void
 add_need(struct world *world, const struct need *need)
 {
@@ -314,7 +352,10 @@ add_need(struct world *world, const struct need *need)
 	world->needs[world->n_needs++] = *need;
 }
 
-/* Whether it is known; else it becomes a need, or absent if all is known. */
+/*
+ * Whether it is known; else it becomes a need, or absent if all is known.  A
+ * need stays one until it is answered, however many plans wait for it.
+ */
 static bool
 is_known(struct world *world, enum known *known, const struct need *need)
 {
@@ -336,6 +377,7 @@ world_knows_dataset(struct world *world, struct world_dataset *dataset)
 {
 	struct need need = { .kind = NEED_DATASET, .dataset = dataset };
 
+	/* Asked most of all: a need is only made for what isn't known. */
 	if (dataset->known >= KNOWN_ABSENT)
 		return true;
 	return is_known(world, &dataset->known, &need);
@@ -359,6 +401,8 @@ world_knows_writer(struct world *world, struct world_dataset *dataset,
 	struct world_spec *spec = find_spec(world, dataset, branch);
 
 	*writer = NULL;
+	/* Places for all that nobody writes would make a document's world
+	 * grow with each plan. */
 	if (spec == NULL && world->complete)
 		return true;
 	if (spec == NULL)
@@ -393,7 +437,10 @@ world_knows_role(
 	return true;
 }
 
-/* In a complete world: by the projects that reference it. */
+/*
+ * In a complete world: by the projects that reference it, each looked for in
+ * the scope, which ascends.
+ */
 static bool
 is_referenced(
     const struct world_dataset *dataset, const struct text_list *projects)
@@ -445,6 +492,10 @@ world_knows_reference(struct world *world, const struct text_list *projects,
 	size_t i;
 
 	*references = world->complete && is_referenced(dataset, projects);
+	/*
+	 * All are asked for before one is waited for; but one that references
+	 * it is enough, whatever the others say.
+	 */
 	for (i = 0; i < projects->n && !world->complete; i++) {
 		known &= knows_reference_of(world, projects->at[i],
 		    projects->n > FEW_PROJECTS, dataset, references);
@@ -473,6 +524,7 @@ world_put_role(
 {
 	struct pair *pair = find_pair(world, &world->roles, user, project);
 
+	/* No role is an answer, too. */
 	pair->role = role;
 	pair->known = role == ROLE_NONE ? KNOWN_ABSENT : KNOWN_PRESENT;
 }
@@ -485,6 +537,7 @@ world_put_reference(
 	struct world_referrer *referrer;
 	struct pair *pair;
 
+	/* By dataset: a scope of thousands meets a list of a few. */
 	if (world->complete && references) {
 		dataset = world_dataset(world, rid);
 		referrer = arena_alloc(world->arena, sizeof *referrer);
@@ -498,6 +551,7 @@ world_put_reference(
 	pair->known = references ? KNOWN_PRESENT : KNOWN_ABSENT;
 }
 
+/* By halves: they ascend, and a dataset may have thousands. */
 const struct branch *
 branch_list_find(const struct branch_list *branches, struct text name)
 {
@@ -527,11 +581,14 @@ world_put_project(struct world *world, struct text project, bool listed)
 	pair->known = listed ? KNOWN_PRESENT : KNOWN_ABSENT;
 }
 
-/* Marks what a need is about as damaged, and known. */
+/*
+ * Marks what a need is about as damaged, and known: as present, so that a plan
+ * comes to where it looks for damage instead of calling it not found.
+ */
 static const void *
 mark_damaged(const struct need *need)
 {
-	struct pair *pair = need->slot;
+	struct pair *pair = need->slot; /* of the last three kinds */
 
 	switch (need->kind) {
 	case NEED_DATASET:

@@ -143,18 +143,19 @@ void world_reset(struct world *world);   /* forgets everything */
 
 /* The dataset's place, made if it isn't there; never NULL. */
 struct world_dataset *world_dataset(struct world *world, struct text rid);
+#define WORLD_LOOKUPS 16
 /*
  * As world_dataset for `n` inputs of a job, at most WORLD_LOOKUPS: datasets[i]
  * is that of inputs[i].  They are looked up side by side, and what a plan asks
  * of them next is fetched, so that the cache misses of one hide behind those of
  * the others.
  */
-#define WORLD_LOOKUPS 16
 void world_inputs(struct world *world, const struct spec_input *inputs,
     size_t n, struct world_dataset **datasets);
 /* The place for who writes `dataset` on `branch`, made if need be. */
 struct world_spec *world_spec(
     struct world *world, struct world_dataset *dataset, struct text branch);
+/* The user's place, made likewise. */
 struct world_user *world_user(struct world *world, struct text name);
 
 /*
@@ -184,6 +185,7 @@ bool world_knows_reference(struct world *world,
 
 /* What is wanted since the last world_needs_taken, in the order of asking. */
 const struct need *world_needs(const struct world *world, size_t *n);
+/* They are on their way: what is asked for again is no second need. */
 void world_needs_taken(struct world *world);
 
 /* Answers, for needs and for loading a document alike. */
@@ -209,7 +211,9 @@ struct text world_damage(const struct world *world, const void *thing);
 struct text world_role_damage(
     struct world *world, struct text user, struct text project);
 
+/* Those of the hard limits until others are set. */
 struct world_limits world_limits(const struct world *world);
+/* By whoever fills the world, capped by him; until the next reset. */
 void world_set_limits(struct world *world, struct world_limits limits);
 
 #endif

@@ -10,6 +10,21 @@
 #include "schemas/embedded.h"
 #include "worker/claims/blame.h"
 
+/*
+ * A chunk on its way (docs/delivery.md, section 3):
+ *
+ *     claims_send      pack, list_keys ──EVALSHA──> take.lua, whole or not
+ *         at most 3 unanswered, in order: each one's expected marks are the
+ *         ends of those before, so what goes on from a refused one is refused
+ *     claims_receive   hear_answer <───────────────  holders, or a low mark
+ *                        hear_taken    a verdict for each claim
+ *                        hear_behind   the caller repairs
+ *                        blame         a key is of another type
+ *     claims_settle    overwrite ──EVALSHA──> overwrite.lua, claim by claim
+ *
+ * Whatever fails, nothing is undone: the same records come again, and find
+ * their own claims.
+ */
 #define MARKS_MAX 1024 /* of one chunk: it has no more records than claims */
 #define SETTLE_ROUNDS 8
 #define ARENA_KEPT ((size_t)256 * 1024)
@@ -108,6 +123,7 @@ claims_reset(struct claims *claims)
 {
 	claims->oldest = claims->n_chunks = 0;
 	claims->is_loaded = false;
+	/* Without its claims a Redis that went back has no expiries either. */
 	forget_expiries(claims, -1);
 }
 
@@ -208,12 +224,17 @@ claims_send(struct claims *claims, const struct claim_mark *marks,
 
 	assert(n <= CLAIMS_CHUNK && n_marks <= MARKS_MAX);
 	assert(claims->n_chunks < CLAIMS_IN_FLIGHT);
+	/*
+	 * By its digest only: an EVAL in the place of one that is not known
+	 * would come behind chunks that are out already.
+	 */
 	if (!claims->is_loaded) {
 		assert(claims->n_chunks == 0);
 		if (redis_load_script(claims->redis, &claims->take, err) != 0)
 			return -1;
 		claims->is_loaded = true;
 	}
+	/* What was sent before is copied: redis_append takes the bytes. */
 	arena_reset(claims->arena, ARENA_KEPT);
 	pack(claims, items, n);
 	list_keys(claims, marks, n_marks);
@@ -248,6 +269,7 @@ integer_at(const struct redis_reply *reply, size_t i)
 	return redis_reply_integer(redis_reply_at(reply, i));
 }
 
+/* Nothing was written: the script looks at all marks first. */
 static int
 hear_behind(const struct redis_reply *reply, const struct chunk *chunk,
     struct claims_answer *answer, struct error *err)
@@ -300,6 +322,7 @@ hear_taken(struct claims *claims, const struct redis_reply *reply,
 			return refuse_answer(err);
 		answer->n_own += chunk->items[index].verdict == CLAIM_OWN;
 	}
+	/* Redis's clock has passed into another bucket, with other hashes. */
 	if (bucket != claims->expiry_bucket)
 		forget_expiries(claims, bucket);
 	for (i = 0; i < chunk->n; i++) {
@@ -340,7 +363,7 @@ blame_claims(struct claims *claims, const struct chunk *chunk, int64_t now_ms,
 	blame_key(claims->redis, keys, 2 * chunk->n, "hash", err);
 }
 
-/* Names the key that is of another type. */
+/* Names the key that is of another type; marks first, as they are few. */
 static void
 blame(struct claims *claims, const struct chunk *chunk, struct error *err)
 {
@@ -439,6 +462,10 @@ overwrite(struct claims *claims, struct claim *item, struct error *err)
 	return rc;
 }
 
+/*
+ * One by one: a repeat that stands before its claim's holder is as rare as a
+ * topic made anew or a repair.
+ */
 int
 claims_settle(struct claims *claims, struct claim *items, size_t n,
     size_t *overwritten, struct error *err)

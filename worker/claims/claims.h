@@ -33,6 +33,7 @@ struct claims_settings {
 	int64_t ttl_ms;            /* dedup.ttl */
 };
 
+/* In the marks' namespace as it is; asks nothing of Redis. */
 struct claims *claims_create(const struct claims_settings *settings);
 void claims_destroy(struct claims *claims); /* NULL is fine */
 

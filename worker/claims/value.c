@@ -85,8 +85,8 @@ claim_pack(uint32_t shard, const struct uuid *run,
     const struct claim_value *value, unsigned char out[CLAIM_PACKED_SIZE])
 {
 	put_big_endian(out, shard, CLAIM_SHARD_SIZE);
-	memcpy(out + CLAIM_SHARD_SIZE, run->bytes, sizeof(run->bytes));
-	claim_value_write(value, out + CLAIM_SHARD_SIZE + sizeof(run->bytes));
+	memcpy(out + CLAIM_SHARD_SIZE, run->bytes, sizeof run->bytes);
+	claim_value_write(value, out + CLAIM_SHARD_SIZE + sizeof run->bytes);
 }
 
 /* 4 bytes of length and the bytes; an absent part is FF FF FF FF. */

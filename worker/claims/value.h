@@ -27,6 +27,7 @@ struct claim_value {
 	uint32_t fingerprint; /* of what a repeated request must repeat */
 };
 
+/* As it is stored: big-endian, without gaps. */
 void claim_value_write(
     const struct claim_value *value, unsigned char out[CLAIM_VALUE_SIZE]);
 /* False: not of our form. */
@@ -54,11 +55,11 @@ uint32_t claim_shard(const struct uuid *run, uint32_t shards);
 void claim_pack(uint32_t shard, const struct uuid *run,
     const struct claim_value *value, unsigned char out[CLAIM_PACKED_SIZE]);
 
+#define CLAIM_FINGERPRINT_NONE 0xbe673e8au /* neither: nearly all */
 /*
  * First 4 bytes of SHA-1 over length-prefixed (createdBy, the version that the
  * client pinned, only if the request came without a runRid).
  */
-#define CLAIM_FINGERPRINT_NONE 0xbe673e8au /* neither: nearly all */
 uint32_t claim_fingerprint(
     struct text created_by, struct text version_rid, bool has_run_rid);
 
