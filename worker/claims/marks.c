@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/buffer.h"
 
 #define OFFSET_MAX INT64_C(999999999999999) /* they stay below 2^53 */
+#define OFFSET_DIGITS 15
 #define ENTRIES_MAX 1000
 /* Longer than a worker takes to be started again, shorter than a memory. */
 #define ATTEMPT_TTL_S "3600"
@@ -78,19 +78,14 @@ marks_write(const struct marks *marks, int32_t partition, int64_t mark,
 static struct attempt
 parse_attempt(struct text text)
 {
-	const char *colon =
-	    text.size > 0 ? memchr(text.at, ':', text.size) : NULL;
 	struct attempt attempt = { 0, 0 };
-	struct text offset, rest;
-	int64_t entries;
+	int64_t offset, entries;
 
-	if (colon == NULL)
-		return attempt;
-	offset = (struct text){ text.at, (size_t)(colon - text.at) };
-	rest = (struct text){ colon + 1, text.size - offset.size - 1 };
-	if (text_to_number(offset, OFFSET_MAX, &attempt.offset) &&
-	    text_to_number(rest, ENTRIES_MAX, &entries))
-		attempt.entries = (int32_t)entries;
+	if (text_take_number(&text, OFFSET_DIGITS, &offset) &&
+	    text_starts_with(text, TEXT(":")) &&
+	    text_to_number((struct text){ text.at + 1, text.size - 1 },
+		ENTRIES_MAX, &entries))
+		attempt = (struct attempt){ offset, (int32_t)entries };
 	return attempt;
 }
 
