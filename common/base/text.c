@@ -84,6 +84,8 @@ text_take_number(struct text *rest, size_t digits, int64_t *number)
 	while (head.size < rest->size && head.size < digits &&
 	    head.at[head.size] >= '0' && head.at[head.size] <= '9')
 		head.size++;
+	if (head.size == 0)
+		return false;
 	rest->at += head.size;
 	rest->size -= head.size;
 	return text_to_number(head, INT64_MAX, number);
