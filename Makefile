@@ -6,20 +6,45 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 .DEFAULT_GOAL := build
 
-CC = gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# clang and its tools: Debian 12 has 14, Debian 13 has 19.
+export CLANG ?= $(if $(findstring VERSION_ID="12",$(file </etc/os-release)),14,19)
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
 comma := ,
 BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(FAULTS),/faults)$(if $(FUZZER),/fuzzer)
 
+# The libraries; CUnit is for the unit tests alone.
+PACKAGES := rdkafka hiredis avro-c libuv libcurl libsystemd libcrypto
+missing_libraries = $(shell for p in $(PACKAGES); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
+MISSING := $(missing_libraries)
+# Nothing is installed by reading this file but for these targets.
+ifneq ($(MISSING),)
+ifneq ($(filter run demo test,$(MAKECMDGOALS)),)
+$(info make: libraries are missing, installing them)
+$(if $(filter 0,$(shell deploy/local/deps.sh build 1>&2; echo $$?)),,$(error the libraries could not be installed))
+MISSING := $(missing_libraries)
+endif
+endif
+
+# Warnings are errors in a clone, where its compilers are known; not in a tarball.
+WERROR ?= $(if $(wildcard .git),1,0)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
     -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings \
     -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wdouble-promotion \
     -Wimplicit-fallthrough $(if $(filter 0,$(WERROR)),,-Werror)
+MACHINE := $(shell $(CC) -dumpmachine)
 HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection \
-    -fcf-protection $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
-OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I$(BUILD)/gen \
+    $(if $(filter x86_64% i%86-%,$(MACHINE)),-fcf-protection) \
+    $(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard) \
+    -U_FORTIFY_SOURCE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=3)
+# No path of this machine gets into an object: a build in another folder is the same.
+OUR_CFLAGS := -std=c11 -ffile-prefix-map=$(CURDIR)=. \
+    -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I$(BUILD)/gen \
+    $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) \
     $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
     -Wno-format-truncation -Wno-format-overflow) \
@@ -28,8 +53,7 @@ OUR_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I
 OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
     $(if $(FUZZER),-fsanitize=fuzzer)
-LIBS := -lrdkafka -lhiredis -lavro -luv \
-    -lcurl -lsystemd -lcrypto -lcunit -lm -lpthread
+LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
 COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
@@ -49,10 +73,10 @@ Q := $(if $(V),,@)
 
 build: $(PROGRAMS) ## compile the three programs into build/
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile | $(if $(MISSING),libraries)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The revision stands in one object, made again when it has changed.
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
@@ -82,6 +106,7 @@ $(BUILD)/schedrun-http: $(BUILD)/producer/http_main.o $(BUILD)/libschedrun.a
 	$(link)
 $(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
 	$(link)
+$(BUILD)/unit: private LIBS += -lcunit
 $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 	$(link)
 
@@ -110,15 +135,10 @@ unit: $(BUILD)/unit ## the CUnit tests of each module
 deps: ## install what is missing: packages, Kafka, the tests' Python
 	@deploy/local/deps.sh test
 
-# Each library's header, so that a bare machine is noticed before the compiler.
-HEADERS := librdkafka/rdkafka.h avro.h hiredis/hiredis.h CUnit/CUnit.h \
-    uv.h systemd/sd-daemon.h \
-    openssl/evp.h
-ifneq ($(words $(HEADERS)),$(words $(wildcard $(addprefix /usr/include/,$(HEADERS)))))
-PART := $(if $(filter test,$(MAKECMDGOALS)),test lint,$(if $(filter run demo,$(MAKECMDGOALS)),run,build))
-$(info make: libraries are missing, installing them)
-$(if $(filter 0,$(shell deploy/local/deps.sh $(PART) 1>&2; echo $$?)),,$(error the libraries could not be installed))
-endif
+libraries:
+	@echo 'make: libraries are missing: $(MISSING)' >&2
+	@echo 'make: on Debian 12 or 13 run: make deps' >&2
+	@exit 1
 
 run: build ## the whole system here, until ^C: Kafka, Redis, worker, adapter
 	@deploy/local/deps.sh run
@@ -155,7 +175,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_SHARED) $(BUILD)/libschedrun.a
 
 fuzz: build ## any bytes into every parser (SECONDS=20 for each)
 	@deploy/local/deps.sh test fuzz
-	@$(MAKE) CC=clang-14 FUZZER=1 SANITIZE=address,undefined targets
+	@$(MAKE) CC=clang-$(CLANG) FUZZER=1 SANITIZE=address,undefined targets
 	@tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
 	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
 
@@ -171,18 +191,18 @@ analysis: $(ANALYSED:%.c=$(BUILD)/lint/%.tidy) \
     $(ANALYSED:%.c=$(BUILD)/lint/%.gcc)
 $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/.clang-tidy
 	@mkdir -p $(@D)
-	$(Q)clang-tidy-14 --quiet $< -- $(OUR_CFLAGS) -Wno-everything \
+	$(Q)clang-tidy-$(CLANG) --quiet $< -- $(CPPFLAGS) $(OUR_CFLAGS) -Wno-everything \
 	    -Xclang -analyzer-config -Xclang max-nodes=40000 2>$@.log || \
 	    { cat $@.log >&2; exit 1; }
 	@touch $@
 $(BUILD)/lint/%.gcc: %.c $(BUILD)/%.o
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OUR_CFLAGS) -fanalyzer -c -o /dev/null $<
+	$(Q)$(CC) $(CPPFLAGS) $(OUR_CFLAGS) -fanalyzer -c -o /dev/null $<
 	@touch $@
 
 compile_commands.json: Makefile ## for editors and clang's tools
 	@echo "  JSON  $@"
-	$(file >$@,[$(subst } {,}$(comma) {,$(foreach f,$(ANALYSED),{"directory": "$(CURDIR)"$(comma) "file": "$(f)"$(comma) "command": "$(subst ",\",$(CC) $(OUR_CFLAGS) $(CFLAGS)) -c $(f)"}))])
+	$(file >$@,[$(subst } {,}$(comma) {,$(foreach f,$(ANALYSED),{"directory": "$(CURDIR)"$(comma) "file": "$(f)"$(comma) "command": "$(subst ",\",$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS)) -c $(f)"}))])
 
 openapi: ## docs/openapi.json from docs/openapi.yaml, after it was changed
 	.cache/venv/bin/python docs/openapi-json >docs/openapi.json.new
@@ -198,5 +218,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build unit run demo e2e bench targets fuzz test deps lint analysis install clean help openapi
+.PHONY: FORCE build libraries unit run demo e2e bench targets fuzz test deps lint analysis install clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Brings what is missing on a Debian 12 machine.  Usage: deps.sh PART...
+# Brings what is missing on a Debian 12 or 13 machine.  Usage: deps.sh PART...
 #   build   compiler and libraries
 #   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
 #   test    + a Python environment for the tests in .cache/venv, and the
 #           published SDK in .cache/sdk
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
+# Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -22,9 +23,11 @@ run_packages="redis-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
 test_packages="python3 python3-venv prometheus"
 
-lint_packages="python3 clang-format-14 clang-tidy-14 cppcheck binutils lua5.1
-lua-check"
-fuzz_packages="clang-14 libclang-rt-14-dev llvm-14"
+clang=${CLANG:-14}
+lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
+# One version alone formats; elsewhere lint says that it was not asked.
+[ "$clang" != 14 ] || lint_packages="$lint_packages clang-format-14"
+fuzz_packages="clang-$clang libclang-rt-$clang-dev llvm-$clang"
 
 fail() {
 	echo "deps: $1" >&2
