@@ -18,6 +18,7 @@
 #define REPLY_SIZE_MAX ((size_t)12 * 1024 * 1024)
 /* Each element of an answer takes 4 bytes or more of it. */
 #define REPLY_ELEMENTS_MAX (REPLY_SIZE_MAX / 4)
+#define REPLY_DEPTH_MAX 8
 
 struct redis {
 	struct redis_url *url;
@@ -151,18 +152,62 @@ fail(struct redis *redis, struct error *err, const char *doing)
 	return -1;
 }
 
-/* hiredis's own makers of replies, but for arrays larger than an answer. */
+/* What hiredis 1.0 has changed. */
+#if HIREDIS_MAJOR > 0
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+/*
+ * hiredis's own makers of replies, but for what no answer of RESP2 within the
+ * caps is: it would allocate what a length says, and since 1.0 it nests without
+ * an end, which overflows the stack when the reply is freed, and takes types
+ * that nobody here asks for.
+ */
 static redisReplyObjectFunctions reply_makers;
-static void *(*make_array)(const redisReadTask *, int);
+static void *(*make_array)(const redisReadTask *, array_size);
+static void *(*make_string)(const redisReadTask *, char *, size_t);
 static pthread_once_t makers_copied = PTHREAD_ONCE_INIT;
 
 static void *
-make_bounded_array(const redisReadTask *task, int elements)
+make_bounded_array(const redisReadTask *task, array_size elements)
 {
-	if (elements < 0 || (size_t)elements > REPLY_ELEMENTS_MAX)
+	const redisReadTask *outer = task->parent;
+	size_t depth = 1;
+
+	for (; outer != NULL && depth <= REPLY_DEPTH_MAX; outer = outer->parent)
+		depth++;
+	if (task->type != REDIS_REPLY_ARRAY || depth > REPLY_DEPTH_MAX ||
+	    (size_t)elements > REPLY_ELEMENTS_MAX)
 		return NULL;
 	return make_array(task, elements);
 }
+
+static void *
+make_plain_string(const redisReadTask *task, char *at, size_t size)
+{
+	if (task->type != REDIS_REPLY_STRING &&
+	    task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_ERROR)
+		return NULL;
+	return make_string(task, at, size);
+}
+
+#if HIREDIS_MAJOR > 0
+static void *
+refuse_double(const redisReadTask *task, double value, char *at, size_t size)
+{
+	(void)task, (void)value, (void)at, (void)size;
+	return NULL;
+}
+
+static void *
+refuse_boolean(const redisReadTask *task, int value)
+{
+	(void)task, (void)value;
+	return NULL;
+}
+#endif
 
 static void
 copy_makers(void)
@@ -173,11 +218,16 @@ copy_makers(void)
 		memory_exhausted();
 	reply_makers = *maker_source->fn;
 	make_array = reply_makers.createArray;
+	make_string = reply_makers.createString;
 	reply_makers.createArray = make_bounded_array;
+	reply_makers.createString = make_plain_string;
+#if HIREDIS_MAJOR > 0
+	reply_makers.createDouble = refuse_double;
+	reply_makers.createBool = refuse_boolean;
+#endif
 	redisReaderFree(maker_source);
 }
 
-/* A hostile length must not make hiredis allocate for it (it checks no cap). */
 static void
 guard_reader(redisReader *reader)
 {
@@ -362,6 +412,15 @@ unread(const redisReader *reader)
 	return reader->len - reader->pos;
 }
 
+/* hiredis takes what a maker refuses for a lack of memory. */
+static const char *
+why_refused(const redisReader *reader)
+{
+	return reader->err == REDIS_ERR_OOM
+	    ? "not of RESP2, or over the caps on elements and depth"
+	    : reader->errstr;
+}
+
 struct redis_reply *
 redis_receive(struct redis *redis, struct error *err)
 {
@@ -378,7 +437,8 @@ redis_receive(struct redis *redis, struct error *err)
 		if (redisReaderGetReply(redis->context->reader, &reply) !=
 		    REDIS_OK) {
 			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
-			    redis->address, redis->context->reader->errstr);
+			    redis->address,
+			    why_refused(redis->context->reader));
 			redis_disconnect(redis);
 			redis->away = true;
 			return NULL;

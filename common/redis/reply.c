@@ -28,10 +28,10 @@ redis_reply_type(const struct redis_reply *reply)
 		return REDIS_INTEGER;
 	case REDIS_REPLY_ARRAY:
 		return REDIS_ARRAY;
-	case REDIS_REPLY_ERROR:
-		return REDIS_ERROR;
-	default: /* hiredis's numbers, of which NIL is left */
+	case REDIS_REPLY_NIL:
 		return REDIS_NIL;
+	default: /* REDIS_REPLY_ERROR; no other type gets past the reader */
+		return REDIS_ERROR;
 	}
 }
 

@@ -102,7 +102,8 @@ add_child(struct compiler *compiler, size_t parent, avro_schema_t schema)
 static enum node_type
 type_of(avro_schema_t schema)
 {
-	switch (avro_typeof(schema)) {
+	switch (
+	    (int)avro_typeof(schema)) { /* 1.12 has one more, AVRO_INVALID */
 	case AVRO_STRING:
 		return NODE_STRING;
 	case AVRO_BYTES:
@@ -131,6 +132,7 @@ type_of(avro_schema_t schema)
 		return NODE_UNION;
 	case AVRO_NULL:
 	case AVRO_LINK: /* followed before */
+	default:
 		break;
 	}
 	return NODE_NULL;
