@@ -4,51 +4,65 @@
 
 /*
  * LOST may come in any phase: stage B works while A does.  A batch of A's is
- * dropped then, since its records come again after those of B's batch.
+ * dropped then, since its records come again after those of B's batch.  What a
+ * phase does until something comes of it stands in its row of NOTHING.
  */
 static const struct intake_rule intake_rules[INTAKE_PHASES][INTAKE_EVENTS] = {
 	[INTAKE_PAUSED] = {
+		[INTAKE_NOTHING] = { INTAKE_LOOK, INTAKE_PAUSED },
 		[INTAKE_STORE_UP] = { INTAKE_FILL, INTAKE_FILLING },
 		[INTAKE_STORE_DOWN] = { INTAKE_DROP_PAUSE, INTAKE_PAUSED },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_PAUSED },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_FILLING] = {
+		[INTAKE_NOTHING] = { INTAKE_FILL, INTAKE_FILLING },
 		[INTAKE_CUT] = { INTAKE_CLAIM, INTAKE_CLAIMING },
 		[INTAKE_BEHIND] = { INTAKE_DROP_REPAIR, INTAKE_REPAIRING },
 		[INTAKE_STORE_DOWN] = { INTAKE_DROP_PAUSE, INTAKE_PAUSED },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_FILLING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_CLAIMING] = {
 		[INTAKE_CLAIMED] = { INTAKE_PLAN, INTAKE_PLANNING },
 		[INTAKE_BEHIND] = { INTAKE_DROP_REPAIR, INTAKE_REPAIRING },
 		[INTAKE_STORE_DOWN] = { INTAKE_DROP_PAUSE, INTAKE_PAUSED },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
-		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_FILLING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_PLANNING] = {
+		/* entered again: it waits for stage B before it is planned */
+		[INTAKE_NOTHING] = { INTAKE_PLAN, INTAKE_PLANNING },
 		[INTAKE_PLANNED] = { INTAKE_HAND_OVER, INTAKE_PREPARED },
 		[INTAKE_STORE_DOWN] = { INTAKE_DROP_PAUSE, INTAKE_PAUSED },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_FILLING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_PREPARED] = {
+		[INTAKE_NOTHING] = { INTAKE_HAND_OVER, INTAKE_PREPARED },
 		[INTAKE_TAKEN] = { INTAKE_FILL, INTAKE_FILLING },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_FILLING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_REPAIRING] = {
+		[INTAKE_NOTHING] = { INTAKE_REPAIR, INTAKE_REPAIRING },
 		[INTAKE_REPAIRED] = { INTAKE_FILL, INTAKE_FILLING },
 		[INTAKE_STORE_DOWN] = { INTAKE_DROP_PAUSE, INTAKE_PAUSED },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_FILLING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 	[INTAKE_REWINDING] = {
+		[INTAKE_NOTHING] = { INTAKE_REWIND, INTAKE_REWINDING },
 		[INTAKE_REWOUND] = { INTAKE_FILL, INTAKE_FILLING },
 		[INTAKE_LOST] = { INTAKE_DROP_REWIND, INTAKE_REWINDING },
 		/* the next owner starts at the committed offsets anyway */
 		[INTAKE_REVOKED] = { INTAKE_DROP, INTAKE_REWINDING },
+		[INTAKE_FATAL] = { INTAKE_EXIT, INTAKE_DEAD },
 	},
 };
 
@@ -139,7 +153,8 @@ const char *
 intake_phase_name(enum intake_phase phase)
 {
 	static const char *const names[INTAKE_PHASES] = { "paused", "filling",
-		"claiming", "planning", "prepared", "repairing", "rewinding" };
+		"claiming", "planning", "prepared", "repairing", "rewinding",
+		"dead" };
 
 	return names[phase];
 }

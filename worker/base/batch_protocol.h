@@ -5,9 +5,9 @@
 
 /*
  * The batch protocol as two tables, phase x event -> action and next phase, and
- * nothing else: no I/O, no clock.  The pipeline carries the actions out and
- * tells what came of them as the next event; a simulator can do the same under
- * faults.  Source: docs/delivery.md, sections 4, 5 and 9.
+ * nothing else: no I/O, no clock.  Whoever has a stage carries its action out
+ * and tells what came of it as the next event (`act` in pipeline/loop.c and in
+ * commit/committer.c).  Source: docs/delivery.md, sections 4, 5 and 9.
  *
  * Stage A, the intake, fills a batch, claims, plans and hands it over:
  *
@@ -16,18 +16,20 @@
  *                 +- REPAIRING +
  */
 enum intake_phase {
-	INTAKE_PAUSED,   /* Redis or its keys are not usable: nothing is read */
-	INTAKE_FILLING,  /* polling, decoding, claiming chunk by chunk */
-	INTAKE_CLAIMING, /* the batch is cut, claims are out */
-	INTAKE_PLANNING, /* claims are judged: read, plan, encode */
-	INTAKE_PREPARED, /* waits until stage B is free */
+	INTAKE_PAUSED,    /* Redis is not usable: nothing is read */
+	INTAKE_FILLING,   /* polling, decoding, claiming chunk by chunk */
+	INTAKE_CLAIMING,  /* the batch is cut, claims are out */
+	INTAKE_PLANNING,  /* claims are judged: read, plan, encode */
+	INTAKE_PREPARED,  /* waits until stage B is free */
 	INTAKE_REPAIRING, /* claims below a mark are being taken again */
 	INTAKE_REWINDING, /* stage B lost its batch: back to what is committed
 			   */
+	INTAKE_DEAD,
 	INTAKE_PHASES
 };
 
 enum intake_event {
+	INTAKE_NOTHING, /* yet: the phase goes on with what it does */
 	INTAKE_CUT,     /* the batch is full, or stage B is free */
 	INTAKE_CLAIMED, /* all claims are judged */
 	INTAKE_BEHIND,  /* Redis went back in time: a mark is too low */
@@ -36,22 +38,27 @@ enum intake_event {
 	INTAKE_TAKEN,      /* stage B has the batch */
 	INTAKE_STORE_DOWN, /* Redis failed, or its keys are missing */
 	INTAKE_STORE_UP,
-	INTAKE_LOST,    /* stage B failed with its batch */
+	INTAKE_LOST,    /* stage B failed with its batch, or membership went */
 	INTAKE_REWOUND, /* reading goes on at the committed offsets */
 	INTAKE_REVOKED, /* the partitions are gone */
+	INTAKE_FATAL,   /* leave the process */
 	INTAKE_EVENTS
 };
 
 enum intake_action {
 	INTAKE_REFUSE = 0,  /* an event that cannot come: a bug */
-	INTAKE_FILL,        /* poll records into the batch */
-	INTAKE_CLAIM,       /* take group metadata, send and judge the claims */
+	INTAKE_FILL,        /* poll records into the batch, send their claims */
+	INTAKE_CLAIM,       /* take the group's metadata, judge the claims */
 	INTAKE_PLAN,        /* read the world, plan, encode */
-	INTAKE_HAND_OVER,   /* wait for stage B */
-	INTAKE_DROP_REPAIR, /* drop the batch, read it again after the repair */
-	INTAKE_DROP_PAUSE,  /* drop the batch, pause, look for Redis */
-	INTAKE_DROP_REWIND, /* drop the batch, wait for B, seek to committed */
-	INTAKE_DROP,        /* drop the batch, poll */
+	INTAKE_HAND_OVER,   /* to stage B, once it is free */
+	INTAKE_DROP_REPAIR, /* drop the batch, begin a repair */
+	INTAKE_REPAIR,      /* a piece of it */
+	INTAKE_DROP_PAUSE,  /* drop the batch, let go of Redis */
+	INTAKE_LOOK,        /* whether Redis is there again */
+	INTAKE_DROP_REWIND, /* drop the batch */
+	INTAKE_REWIND,      /* once B has none: seek to what is committed */
+	INTAKE_DROP,        /* drop the batch, read on where it began */
+	INTAKE_EXIT,
 };
 
 struct intake_rule {

@@ -197,11 +197,7 @@ put_back(struct pipeline *p, struct kafka_record *record, struct error *err)
 	return -1;
 }
 
-/*
- * Polls while nothing may be read: membership and assignments are served.
- * Returns -1 only for what ends the process.
- */
-int
+enum intake_event
 pipeline_poll_paused(struct pipeline *p, int timeout_ms, struct error *err)
 {
 	struct kafka_record record;
@@ -209,13 +205,15 @@ pipeline_poll_paused(struct pipeline *p, int timeout_ms, struct error *err)
 
 	if (!kafka_consumer_is_paused(p->intake.consumer) &&
 	    kafka_consumer_pause(p->intake.consumer, err) != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
+		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
 	p->intake.revoked = false;
 	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
 	n = kafka_consumer_poll(
 	    p->intake.consumer, &record, 1, timeout_ms, err);
 	watchdog_leave(WATCHDOG_INTAKE);
-	if (n > 0 && put_back(p, &record, err) != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
-	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
+	if (n > 0)
+		n = put_back(p, &record, err);
+	if (n < 0 && err->kind == ERROR_FATAL)
+		return INTAKE_FATAL;
+	return p->intake.revoked ? INTAKE_REVOKED : INTAKE_NOTHING;
 }

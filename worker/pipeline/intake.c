@@ -43,7 +43,7 @@ intake_add_claim(struct batch *batch, size_t i)
 }
 
 /* Decodes the records that came; a dead one takes no claim. */
-static enum intake_result
+static int
 decode_new(struct intake *intake, size_t from, struct error *err)
 {
 	struct batch *batch = intake->batch;
@@ -56,7 +56,7 @@ decode_new(struct intake *intake, size_t from, struct error *err)
 		    batch_span(batch, kafka->partition, kafka->offset);
 
 		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return INTAKE_STORE_AWAY;
+			return -1;
 		span->next = kafka->offset + 1;
 		span->n_records++;
 		if (batch->records[i].fate == FATE_CLAIMED)
@@ -64,7 +64,7 @@ decode_new(struct intake *intake, size_t from, struct error *err)
 	}
 	telemetry_stage(
 	    intake->telemetry, STAGE_DECODE, telemetry_clock() - start);
-	return INTAKE_FINE;
+	return 0;
 }
 
 /* The marks that a chunk moves: of all partitions that went on since. */
@@ -93,19 +93,8 @@ collect_marks(struct intake *intake, struct claim_mark *marks)
 	return n;
 }
 
-/* Notes which mark is too low; 1 if one is. */
-static bool
-note_behind(struct intake *intake, const struct claims_answer *answer,
-    const struct claim_mark *marks)
-{
-	if (!answer->behind)
-		return false;
-	intake->behind_partition = marks[answer->mark].partition;
-	intake->behind_mark = answer->mark_value;
-	return true;
-}
-
-static enum intake_result
+/* Hears the oldest chunk that is out; INTAKE_NOTHING: it is fine. */
+static enum intake_event
 receive_chunk(struct intake *intake, struct error *err)
 {
 	struct claims_answer answer;
@@ -113,38 +102,50 @@ receive_chunk(struct intake *intake, struct error *err)
 	const struct claim_mark *marks = intake->sent_marks[intake->sent_first];
 
 	if (claims_receive(intake->claims, &answer, err) != 0)
-		return INTAKE_STORE_AWAY;
+		return INTAKE_STORE_DOWN;
 	telemetry_redis(
 	    intake->telemetry, REDIS_OP_CLAIMS, telemetry_clock() - start);
 	intake->sent_first = (intake->sent_first + 1) % CLAIMS_IN_FLIGHT;
 	intake->sent_n--;
 	if (answer.n_own > 0)
 		intake->batch->entered_again = true;
-	return note_behind(intake, &answer, marks) ? INTAKE_BEHIND_HERE
-						   : INTAKE_FINE;
+	if (!answer.behind)
+		return INTAKE_NOTHING;
+	intake->behind_partition = marks[answer.mark].partition;
+	intake->behind_mark = answer.mark_value;
+	return INTAKE_BEHIND;
 }
 
-/* Sends claims [from, to) with the marks of everything decoded so far. */
-static enum intake_result
-send_chunk(struct intake *intake, size_t from, size_t to, struct error *err)
+/* Sends claims from the `from`-th on with the marks of all that is decoded. */
+static enum intake_event
+send_chunk(struct intake *intake, size_t from, struct error *err)
 {
+	struct batch *batch = intake->batch;
+	enum intake_event event = INTAKE_NOTHING;
 	size_t at, n;
 
-	if (intake->sent_n == CLAIMS_IN_FLIGHT) {
-		enum intake_result result = receive_chunk(intake, err);
-
-		if (result != INTAKE_FINE)
-			return result;
-	}
+	if (intake->sent_n == CLAIMS_IN_FLIGHT)
+		event = receive_chunk(intake, err);
+	if (event != INTAKE_NOTHING)
+		return event;
 	at = (intake->sent_first + intake->sent_n) % CLAIMS_IN_FLIGHT;
 	n = collect_marks(intake, intake->sent_marks[at]);
-	if (n == 0 && from == to)
-		return INTAKE_FINE;
+	if (n == 0 && from == batch->n_claims)
+		return INTAKE_NOTHING;
 	if (claims_send(intake->claims, intake->sent_marks[at], n,
-		intake->batch->claims + from, to - from, err) != 0)
-		return INTAKE_STORE_AWAY;
+		batch->claims + from, batch->n_claims - from, err) != 0)
+		return INTAKE_STORE_DOWN;
 	intake->sent_n++;
-	return INTAKE_FINE;
+	return INTAKE_NOTHING;
+}
+
+enum intake_event
+intake_broken(const struct error *err)
+{
+	if (err->kind == ERROR_FATAL)
+		return INTAKE_FATAL;
+	log_event(LOG_WARN, "kafka", "membership_lost", err->message, LOG_END);
+	return INTAKE_LOST;
 }
 
 /*
@@ -152,14 +153,13 @@ send_chunk(struct intake *intake, size_t from, size_t to, struct error *err)
  * mark covers what was decoded with it: chunks of one poll must not move it
  * beyond claims that are not sent, so each poll is at most one chunk.
  */
-enum intake_result
+enum intake_event
 intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	size_t room, before = batch->n, claims = batch->n_claims;
 	struct kafka_record *place = batch_room(batch, &room);
 	double start = telemetry_clock();
-	enum intake_result result;
 	int n;
 
 	if (room > CLAIMS_CHUNK)
@@ -168,95 +168,94 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
 	n = kafka_consumer_poll(intake->consumer, place, room, timeout_ms, err);
 	watchdog_leave(WATCHDOG_INTAKE);
-	if (n > 0 && intake->revoked) {
+	/*
+	 * What was read or prepared is the next owner's.  The same poll may
+	 * have brought a new assignment and its first records, which are let go
+	 * with the rest: reading begins anew where it is expected to.
+	 */
+	if (n > 0 && intake->revoked)
 		kafka_records_release(place, (size_t)n);
-		return INTAKE_FINE;
-	}
-	if (n < 0)
-		return err->kind == ERROR_RETRY ? INTAKE_FINE : INTAKE_BROKEN;
-	if (n == 0)
-		return INTAKE_FINE;
+	if (n < 0 && err->kind != ERROR_RETRY)
+		return intake_broken(err);
+	if (intake->revoked)
+		return INTAKE_REVOKED;
+	if (n <= 0)
+		return INTAKE_NOTHING;
 	telemetry_stage(
 	    intake->telemetry, STAGE_POLL, telemetry_clock() - start);
 	batch_take(batch, (size_t)n);
 	fault_point("A1");
-	result = decode_new(intake, before, err);
-	if (result != INTAKE_FINE)
-		return result;
+	if (decode_new(intake, before, err) != 0)
+		return INTAKE_STORE_DOWN;
 	fault_point("A2");
-	return send_chunk(intake, claims, batch->n_claims, err);
+	return send_chunk(intake, claims, err);
 }
 
-/* What a claim's verdict means for its record. */
-static void
-decide(struct batch *batch, const struct claim *claim)
+void
+intake_decide(struct batch *batch)
 {
-	struct batch_record *record = &batch->records[claim->record];
+	static const enum batch_fate fates[CLAIM_VERDICTS] = {
+		[CLAIM_TAKEN] = FATE_PLAN,
+		[CLAIM_OWN] = FATE_PLAN,
+		[CLAIM_CONFLICT] = FATE_DEAD,
+		[CLAIM_DUPLICATE] = FATE_DROP,
+		[CLAIM_CROSS] = FATE_DROP,
+	};
+	size_t i;
 
-	switch (claim->verdict) {
-	case CLAIM_TAKEN:
-	case CLAIM_OWN:
-		record->fate = FATE_PLAN;
-		break;
-	case CLAIM_CONFLICT:
-		record->fate = FATE_DEAD;
+	for (i = 0; i < batch->n_claims; i++) {
+		const struct claim *claim = &batch->claims[i];
+		struct batch_record *record = &batch->records[claim->record];
+
+		assert(fates[claim->verdict] != FATE_NONE); /* it is settled */
+		record->fate = fates[claim->verdict];
+		if (claim->verdict == CLAIM_DUPLICATE)
+			batch->counts.same_partition++;
+		if (claim->verdict == CLAIM_CROSS)
+			batch->counts.cross_partition++;
+		if (claim->verdict != CLAIM_CONFLICT)
+			continue;
 		record->reason = DEAD_CONFLICT;
 		record->detail = TEXT(
 		    "the requestId was used before with another createdBy or "
 		    "another pinned version");
-		break;
-	case CLAIM_DUPLICATE:
-		record->fate = FATE_DROP;
-		batch->counts.same_partition++;
-		break;
-	case CLAIM_CROSS:
-		record->fate = FATE_DROP;
-		batch->counts.cross_partition++;
-		break;
-	case CLAIM_LOWER:
-	case CLAIM_UNREADABLE:
-	case CLAIM_VERDICTS:
-		assert(false && "claims_settle leaves none of these");
 	}
 }
 
-static void
-warn_of_cross(const struct batch *batch)
+enum intake_event
+intake_claim(struct intake *intake, struct error *err)
 {
+	struct batch *batch = intake->batch;
+	enum intake_event event = INTAKE_NOTHING;
+	double start = telemetry_clock();
+	size_t overwritten = 0;
+
+	fault_slow_cut();
+	/*
+	 * Now, never when the offsets are sent: a later generation would let
+	 * them in for a partition that has moved meanwhile.
+	 */
+	batch->group = kafka_consumer_group(intake->consumer, err);
+	if (batch->group == NULL)
+		return intake_broken(err);
+	while (event == INTAKE_NOTHING && intake->sent_n > 0)
+		event = receive_chunk(intake, err);
+	if (event != INTAKE_NOTHING)
+		return event;
+	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
+		&overwritten, err) != 0)
+		return INTAKE_STORE_DOWN;
+	telemetry_overwritten(intake->telemetry, overwritten);
+	intake_decide(batch);
 	if (batch->counts.cross_partition > 0)
 		log_event(LOG_WARN, "worker", "cross_partition_duplicates",
 		    "requests came again in another partition: producers "
 		    "should use murmur2 as the Java client does",
 		    LOG_I("records", batch->counts.cross_partition), LOG_END);
-}
-
-enum intake_result
-intake_claim(struct intake *intake, struct error *err)
-{
-	struct batch *batch = intake->batch;
-	enum intake_result result = INTAKE_FINE;
-	double start = telemetry_clock();
-	size_t overwritten = 0, i;
-
-	fault_slow_cut();
-	batch->group = kafka_consumer_group(intake->consumer, err);
-	if (batch->group == NULL)
-		return INTAKE_BROKEN;
-	while (result == INTAKE_FINE && intake->sent_n > 0)
-		result = receive_chunk(intake, err);
-	if (result != INTAKE_FINE)
-		return result;
-	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
-		&overwritten, err) != 0)
-		return INTAKE_STORE_AWAY;
-	telemetry_overwritten(intake->telemetry, overwritten);
-	for (i = 0; i < batch->n_claims; i++)
-		decide(batch, &batch->claims[i]);
-	warn_of_cross(batch);
 	telemetry_stage(
 	    intake->telemetry, STAGE_REDIS, telemetry_clock() - start);
 	fault_point("A3");
-	return INTAKE_FINE;
+	return INTAKE_CLAIMED;
 }
 
 void

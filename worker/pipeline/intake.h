@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/kafka/consumer.h"
 #include "worker/base/batch.h"
+#include "worker/base/batch_protocol.h"
 #include "worker/base/metrics.h"
 #include "worker/claims/claims.h"
 #include "worker/claims/marks.h"
@@ -56,43 +57,65 @@ struct intake {
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
 	size_t sent_first, sent_n;
 	bool revoked;             /* an assignment went during the last poll */
-	int32_t behind_partition; /* after INTAKE_BEHIND_HERE */
+	int32_t behind_partition; /* after INTAKE_BEHIND */
 	int64_t behind_mark;
 };
 
-enum intake_result {
-	INTAKE_FINE,
-	INTAKE_STORE_AWAY,  /* Redis or the registry, whatever they say */
-	INTAKE_BEHIND_HERE, /* a mark is too low: repair */
-	INTAKE_BROKEN, /* Kafka, ERROR_FATAL or ERROR_ABORT: see the error */
-};
-
+/* An assigned partition; NULL: it is not. */
 struct owned *intake_owned(struct intake *intake, int32_t partition);
 
-/* Polls up to `timeout_ms`, decodes, sends claims for what came. */
-enum intake_result intake_fill(
+/*
+ * What a step came to, as an event of the batch protocol:
+ *   INTAKE_STORE_DOWN  Redis or the registry, whatever they say
+ *   INTAKE_BEHIND      a mark is too low: behind_partition, behind_mark
+ *   INTAKE_LOST        the membership, or a seek: logged
+ *   INTAKE_FATAL       Kafka's ERROR_FATAL
+ * with `err` set, but for BEHIND.  All three block.
+ */
+
+/*
+ * Polls up to `timeout_ms`, decodes, sends claims for what came.
+ * INTAKE_NOTHING, or INTAKE_REVOKED: the partitions went during the poll.
+ */
+enum intake_event intake_fill(
     struct intake *intake, int timeout_ms, struct error *err);
+
+/*
+ * The batch is cut: takes the group's generation, hears and judges all claims.
+ * INTAKE_CLAIMED.
+ */
+enum intake_event intake_claim(struct intake *intake, struct error *err);
+
+/*
+ * Reads what the plans need, plans, encodes.  The batch may end earlier than it
+ * was cut; what is behind it is read again.  INTAKE_PLANNED.
+ */
+enum intake_event intake_plan(struct intake *intake, struct error *err);
+
+/* The event that a failure of Kafka's is, logged if it is not fatal. */
+enum intake_event intake_broken(const struct error *err);
 
 /* The claim of record `i`, FATE_CLAIMED, behind those the batch has. */
 void intake_add_claim(struct batch *batch, size_t i);
 
-/* The batch is cut: takes the group's generation, judges all claims. */
-enum intake_result intake_claim(struct intake *intake, struct error *err);
-
 /*
- * Reads what the plans need, plans, encodes.  The batch may end earlier than it
- * was cut; what is behind it is read again.
+ * Decides each record that has a claim by the claim's verdict, which is none
+ * that must be overwritten first.  Pure but for the batch.
  */
-enum intake_result intake_plan(struct intake *intake, struct error *err);
+void intake_decide(struct batch *batch);
 
 /* The batch is handed over: the next one is expected to begin at its end. */
 void intake_advance(struct intake *intake);
 
-/* Forgets the batch in work; its records are read again after a rewind. */
+/*
+ * Forgets the batch in work, if there is one; its records are read again after
+ * a rewind.  Blocks for answers that are under way.
+ */
 void intake_drop(struct intake *intake);
 
 /*
- * Reading goes on at the group's committed offsets.  ERROR_RETRY: not yet.
+ * Reading goes on at the group's committed offsets; -1 with ERROR_RETRY: not
+ * yet.  Blocks.
  */
 int intake_rewind(struct intake *intake, struct error *err);
 

@@ -13,7 +13,7 @@
 #define SEEK_MS 5000
 
 /* Ends the batch before record `n`; what follows is read again. */
-static enum intake_result
+static enum intake_event
 cut_before(struct intake *intake, size_t n, struct error *err)
 {
 	struct batch *batch = intake->batch;
@@ -26,9 +26,9 @@ cut_before(struct intake *intake, size_t n, struct error *err)
 
 		if (kafka_consumer_seek(intake->consumer, intake->topic, place,
 			SEEK_MS, err) != 0)
-			return INTAKE_BROKEN;
+			return intake_broken(err);
 	}
-	return INTAKE_FINE;
+	return INTAKE_PLANNED;
 }
 
 /* Records `from` to before `to` of the batch, on their way to their answers. */
@@ -36,11 +36,15 @@ struct stretch {
 	size_t from, to;
 };
 
-static void
-ask_questions(struct intake *intake, struct stretch stretch)
+/* Reads and plans; `too_much`: more than a batch may hold, and not answered. */
+static enum intake_event
+read_and_plan(struct intake *intake, struct stretch stretch, bool *too_much,
+    struct error *err)
 {
 	size_t i;
+	int rc;
 
+	arena_reset(intake->plans, PLANS_KEPT);
 	snapshot_begin(intake->snapshot);
 	for (i = stretch.from; i < stretch.to; i++) {
 		struct batch_record *record = &intake->batch->records[i];
@@ -51,26 +55,15 @@ ask_questions(struct intake *intake, struct stretch stretch)
 		record->question =
 		    snapshot_ask(intake->snapshot, &record->request);
 	}
-}
-
-/* Reads and plans; `too_much`: more than a batch may hold, and not answered. */
-static enum intake_result
-read_and_plan(struct intake *intake, struct stretch stretch, bool *too_much,
-    struct error *err)
-{
-	int rc;
-
-	arena_reset(intake->plans, PLANS_KEPT);
-	ask_questions(intake, stretch);
 	fault_slow_plan();
 	rc = questions_answer(
 	    intake->questions, intake->plans, SNAPSHOT_MAX, err);
 	if (rc < 0)
-		return INTAKE_STORE_AWAY;
+		return INTAKE_STORE_DOWN;
 	*too_much = rc == 1;
 	telemetry_generation(
 	    intake->telemetry, snapshot_generation(intake->snapshot));
-	return INTAKE_FINE;
+	return INTAKE_PLANNED;
 }
 
 static const struct answer *
@@ -87,16 +80,8 @@ crashed_answer(struct arena *arena, const struct run_request *request)
 	return answer;
 }
 
-static const struct answer *
-answer_of(struct intake *intake, const struct batch_record *record)
-{
-	if (record->fate == FATE_CRASHED)
-		return crashed_answer(intake->plans, &record->request);
-	return snapshot_question(intake->snapshot, record->question)->answer;
-}
-
 /* Writes what became of each record, in their order. */
-static enum intake_result
+static enum intake_event
 encode(struct intake *intake, struct stretch stretch, struct error *err)
 {
 	struct batch *batch = intake->batch;
@@ -106,10 +91,17 @@ encode(struct intake *intake, struct stretch stretch, struct error *err)
 
 	for (i = stretch.from; i < stretch.to; i++) {
 		const struct batch_record *record = &batch->records[i];
+		const struct answer *answer = NULL;
 
-		if (record->fate == FATE_PLAN || record->fate == FATE_CRASHED)
-			publish_answer(&intake->publish, batch, i,
-			    answer_of(intake, record), now);
+		if (record->fate == FATE_PLAN)
+			answer = snapshot_question(
+			    intake->snapshot, record->question)
+				     ->answer;
+		if (record->fate == FATE_CRASHED)
+			answer =
+			    crashed_answer(intake->plans, &record->request);
+		if (answer != NULL)
+			publish_answer(&intake->publish, batch, i, answer, now);
 		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED)
 			dead_letter_add(batch, i, now);
 		if (batch->out.size > OUTPUT_MAX && i + 1 < batch->n)
@@ -117,31 +109,31 @@ encode(struct intake *intake, struct stretch stretch, struct error *err)
 	}
 	telemetry_stage(
 	    intake->telemetry, STAGE_ENCODE, telemetry_clock() - start);
-	return INTAKE_FINE;
+	return INTAKE_PLANNED;
 }
 
 /*
  * All records at once.  Where what is read for them is too much, the batch is
  * cut in halves until it is not.
  */
-static enum intake_result
+static enum intake_event
 plan_together(struct intake *intake, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	double start = telemetry_clock();
 	struct stretch all = { 0, batch->n };
-	enum intake_result result;
+	enum intake_event event;
 	bool too_much;
 
 	for (;;) {
-		result = read_and_plan(intake, all, &too_much, err);
-		if (result != INTAKE_FINE)
-			return result;
+		event = read_and_plan(intake, all, &too_much, err);
+		if (event != INTAKE_PLANNED)
+			return event;
 		if (!too_much)
 			break;
-		result = cut_before(intake, batch->n / 2, err);
-		if (result != INTAKE_FINE)
-			return result;
+		event = cut_before(intake, batch->n / 2, err);
+		if (event != INTAKE_PLANNED)
+			return event;
 		all.to = batch->n;
 	}
 	telemetry_stage(
@@ -159,49 +151,49 @@ give_up(struct batch_record *record)
 }
 
 /* Notes the record before it is looked at, or gives it up. */
-static enum intake_result
+static enum intake_event
 plan_alone(struct intake *intake, struct attempts *attempts, struct stretch one,
     struct error *err)
 {
 	struct batch *batch = intake->batch;
 	bool is_killer = false, too_much;
-	enum intake_result result;
+	enum intake_event event;
 
 	if (batch->records[one.from].fate == FATE_PLAN &&
 	    attempts_note(attempts, &batch->kafka[one.from], &is_killer, err) !=
 		0)
-		return INTAKE_STORE_AWAY;
+		return INTAKE_STORE_DOWN;
 	if (is_killer)
 		give_up(&batch->records[one.from]);
-	result = read_and_plan(intake, one, &too_much, err);
-	if (result == INTAKE_FINE)
-		result = encode(intake, one, err);
-	if (result == INTAKE_FINE && is_killer && batch->n > one.to)
-		result = cut_before(intake, one.to, err);
-	return result;
+	event = read_and_plan(intake, one, &too_much, err);
+	if (event == INTAKE_PLANNED)
+		event = encode(intake, one, err);
+	if (event == INTAKE_PLANNED && is_killer && batch->n > one.to)
+		event = cut_before(intake, one.to, err);
+	return event;
 }
 
-static enum intake_result
+static enum intake_event
 plan_one_by_one(
     struct intake *intake, struct attempts *attempts, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	int64_t until = clock_monotonic_ms() + CAREFUL_MS;
-	enum intake_result result = INTAKE_FINE;
+	enum intake_event event = INTAKE_PLANNED;
 	struct stretch one;
 
 	if (batch->n > CAREFUL_MAX)
-		result = cut_before(intake, CAREFUL_MAX, err);
+		event = cut_before(intake, CAREFUL_MAX, err);
 	for (one.from = 0; one.from < batch->n; one.from++) {
-		if (result != INTAKE_FINE)
-			return result;
+		if (event != INTAKE_PLANNED)
+			return event;
 		one.to = one.from + 1;
-		result = plan_alone(intake, attempts, one, err);
-		if (result == INTAKE_FINE && batch->n > one.to &&
+		event = plan_alone(intake, attempts, one, err);
+		if (event == INTAKE_PLANNED && batch->n > one.to &&
 		    clock_monotonic_ms() >= until)
-			result = cut_before(intake, one.to, err);
+			event = cut_before(intake, one.to, err);
 	}
-	return result;
+	return event;
 }
 
 /*
@@ -209,35 +201,35 @@ plan_one_by_one(
  * may fail in the midst and leave a note that tells of no crash: the next try
  * is the same one.
  */
-static enum intake_result
+static enum intake_event
 plan_again(struct intake *intake, struct error *err)
 {
 	struct attempts *attempts = attempts_begin(
 	    &intake->marks, intake->batch, intake->was_interrupted, err);
-	enum intake_result result;
+	enum intake_event event;
 
 	intake->was_interrupted = true;
 	if (attempts == NULL)
-		return INTAKE_STORE_AWAY;
-	result = attempts_are_many(attempts)
+		return INTAKE_STORE_DOWN;
+	event = attempts_are_many(attempts)
 	    ? plan_one_by_one(intake, attempts, err)
 	    : plan_together(intake, err);
-	if (result == INTAKE_FINE && attempts_end(attempts, err) != 0)
-		return INTAKE_STORE_AWAY;
-	intake->was_interrupted = result == INTAKE_STORE_AWAY;
-	return result;
+	if (event == INTAKE_PLANNED && attempts_end(attempts, err) != 0)
+		return INTAKE_STORE_DOWN;
+	intake->was_interrupted = event == INTAKE_STORE_DOWN;
+	return event;
 }
 
-enum intake_result
+enum intake_event
 intake_plan(struct intake *intake, struct error *err)
 {
-	enum intake_result result = intake->batch->entered_again
+	enum intake_event event = intake->batch->entered_again
 	    ? plan_again(intake, err)
 	    : plan_together(intake, err);
 
-	if (result != INTAKE_FINE)
-		return result;
+	if (event != INTAKE_PLANNED)
+		return event;
 	publish_finish(intake->batch);
 	fault_point("A4");
-	return INTAKE_FINE;
+	return INTAKE_PLANNED;
 }

@@ -119,9 +119,9 @@ int pipeline_resume(struct pipeline *pipeline, struct error *err);
 
 /*
  * Polls while nothing may be read: membership and assignments are served.
- * Returns -1 only for what ends the process.
+ * INTAKE_NOTHING, INTAKE_REVOKED, or INTAKE_FATAL with `err`.
  */
-int pipeline_poll_paused(
+enum intake_event pipeline_poll_paused(
     struct pipeline *pipeline, int timeout_ms, struct error *err);
 
 /* Works until it is to stop; -1 with ERROR_FATAL. */

@@ -15,20 +15,9 @@
 #define REPORT_MS 1000
 #define END_MS 500 /* to ask for a log's end */
 
+/* The batch goes; everything of Redis's is to be looked at again. */
 static void
-take_event(struct pipeline *p, enum intake_event event)
-{
-	enum intake_phase before = p->phase;
-	enum intake_action action = intake_step(&p->phase, event);
-
-	assert(action != INTAKE_REFUSE);
-	if (p->phase != before)
-		p->phase_ms = clock_monotonic_ms();
-}
-
-/* Everything of Redis's is to be looked at again before work goes on. */
-static void
-drop_and_pause(struct pipeline *p, struct error *err)
+let_go_of_store(struct pipeline *p, struct error *err)
 {
 	pipeline_say_away(p, p->redis_check, "redis", err);
 	telemetry_redis_error(p->telemetry);
@@ -48,167 +37,110 @@ drop_and_pause(struct pipeline *p, struct error *err)
  * Whatever Redis says while we work, wrong credentials or a policy that evicts
  * included: it may be mended, so it is waited for.
  */
-static int
-lose_store(struct pipeline *p, struct error *err)
+static enum intake_event
+look(struct pipeline *p, struct error *err)
 {
-	take_event(p, INTAKE_STORE_DOWN);
-	drop_and_pause(p, err);
-	return 0;
+	enum intake_event event = pipeline_poll_paused(p, WAIT_MS, err);
+
+	if (event != INTAKE_NOTHING || clock_monotonic_ms() < p->retry_ms)
+		return event;
+	if (pipeline_check_store(p, err) != 0)
+		return INTAKE_STORE_DOWN;
+	p->is_astray = true;
+	if (pipeline_resume(p, err) != 0)
+		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
+	p->backoff_ms = BACKOFF_MIN_MS;
+	log_event(LOG_INFO, "redis", "redis_ready", "Redis is there again",
+	    LOG_S("address", redis_address(p->redis)), LOG_END);
+	return INTAKE_STORE_UP;
 }
 
 /* Claims are lost.  An empty Redis has lost the catalogue too: look first. */
-static int
+static enum intake_event
 begin_repair(struct pipeline *p, struct error *err)
 {
 	intake_drop(&p->intake);
 	claims_reset(p->intake.claims);
 	snapshot_forget(p->intake.snapshot);
 	if (pipeline_check_store(p, err) != 0)
-		return lose_store(p, err);
-	take_event(p, INTAKE_BEHIND);
+		return INTAKE_STORE_DOWN;
 	if (repair_start(p->repair, &p->intake, p->intake.behind_partition,
 		p->intake.behind_mark, err) == 0)
-		return 0;
-	return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
+		return INTAKE_NOTHING;
+	return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_STORE_DOWN;
 }
 
-/* What a failed step of the intake means. */
-static int
-handle(struct pipeline *p, enum intake_result result, struct error *err)
+static enum intake_event
+repair(struct pipeline *p, struct error *err)
 {
-	switch (result) {
-	case INTAKE_FINE:
-		return 0;
-	case INTAKE_STORE_AWAY:
-		return lose_store(p, err);
-	case INTAKE_BEHIND_HERE:
-		return begin_repair(p, err);
-	case INTAKE_BROKEN:
-		break;
-	}
-	if (err->kind == ERROR_FATAL)
-		return -1;
-	log_event(LOG_WARN, "kafka", "membership_lost", err->message, LOG_END);
-	take_event(p, INTAKE_LOST);
-	intake_drop(&p->intake);
-	return 0;
+	enum intake_event event = pipeline_poll_paused(p, 0, err);
+	int rc;
+
+	if (event != INTAKE_NOTHING)
+		return event;
+	watchdog_enter(WATCHDOG_INTAKE, "repair", INTAKE_GUARD_MS);
+	rc = repair_step(p->repair, &p->intake, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc < 0)
+		return err->kind == ERROR_FATAL ? INTAKE_FATAL
+						: INTAKE_STORE_DOWN;
+	if (rc == 0)
+		return INTAKE_NOTHING;
+	p->is_astray = true;
+	return INTAKE_REPAIRED;
 }
 
-/*
- * Revoked during a poll: what was read or prepared is the next owner's.  The
- * same poll may have brought a new assignment and its first records, which
- * were let go with the rest: reading begins anew where it is expected to.
- */
-static void
+/* The partitions went: reading goes on where the new ones are expected to. */
+static enum intake_event
 drop_revoked(struct pipeline *p)
 {
 	struct error err = { 0 };
 
-	if (!p->intake.revoked)
-		return;
-	p->intake.revoked = false;
-	take_event(p, INTAKE_REVOKED);
 	intake_drop(&p->intake);
-	if (pipeline_reread(p, &err) != 0) {
-		log_event(
-		    LOG_WARN, "kafka", "seek_failed", err.message, LOG_END);
-		take_event(p, INTAKE_LOST);
-	}
-}
-
-static int
-step_paused(struct pipeline *p, struct error *err)
-{
-	if (pipeline_poll_paused(p, WAIT_MS, err) != 0)
-		return -1;
-	drop_revoked(p);
-	if (p->phase != INTAKE_PAUSED || clock_monotonic_ms() < p->retry_ms)
-		return 0;
-	if (pipeline_check_store(p, err) != 0) {
-		drop_and_pause(p, err);
-		return 0;
-	}
-	p->is_astray = true;
-	if (pipeline_resume(p, err) != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
-	p->backoff_ms = BACKOFF_MIN_MS;
-	take_event(p, INTAKE_STORE_UP);
-	log_event(LOG_INFO, "redis", "redis_ready", "Redis is there again",
-	    LOG_S("address", redis_address(p->redis)), LOG_END);
-	return 0;
-}
-
-static struct batch *
-next_batch(struct pipeline *p)
-{
-	assert(p->n_spare > 0);
-	return p->spare[--p->n_spare];
+	if (pipeline_reread(p, &err) == 0)
+		return INTAKE_NOTHING;
+	log_event(LOG_WARN, "kafka", "seek_failed", err.message, LOG_END);
+	return INTAKE_LOST;
 }
 
 /* Looks at Redis between batches, idle or not: its policy may have changed. */
 static int
 look_at_store(struct pipeline *p, struct error *err)
 {
-	if (p->intake.batch->n > 0)
-		return 0;
 	if (clock_monotonic_ms() >= p->check_ms &&
 	    pipeline_check_store(p, err) != 0)
-		return lose_store(p, err);
-	if (pipeline_check_marks(p, err) != 0)
-		return lose_store(p, err);
-	return 0;
+		return -1;
+	return pipeline_check_marks(p, err);
 }
 
-static int
-step_filling(struct pipeline *p, struct error *err)
+/*
+ * One poll's records.  The batch is cut when stage B is free: an idle system
+ * answers one request in one commit's time, a busy one amortises it.
+ */
+static enum intake_event
+fill(struct pipeline *p, struct error *err)
 {
-	enum committer_state state;
-	enum intake_result result;
+	struct intake *intake = &p->intake;
+	enum intake_event event;
 
-	if (p->intake.batch == NULL)
-		p->intake.batch = next_batch(p);
-	if (kafka_consumer_is_paused(p->intake.consumer) &&
+	if (intake->batch == NULL) {
+		assert(p->n_spare > 0);
+		intake->batch = p->spare[--p->n_spare];
+	}
+	if (kafka_consumer_is_paused(intake->consumer) &&
 	    pipeline_resume(p, err) != 0)
 		return err->kind == ERROR_FATAL
-		    ? -1
+		    ? INTAKE_FATAL
 		    : pipeline_poll_paused(p, POLL_MS, err);
-	if (look_at_store(p, err) != 0)
-		return -1;
-	if (p->phase != INTAKE_FILLING)
-		return 0;
-	result =
-	    intake_fill(&p->intake, p->intake.batch->n > 0 ? 1 : POLL_MS, err);
-	if (result != INTAKE_FINE)
-		return handle(p, result, err);
-	drop_revoked(p);
-	if (p->phase != INTAKE_FILLING)
-		return 0;
-	state = committer_state(p->committer);
-	if (p->intake.batch->n == 0)
-		return 0;
-	if (batch_is_full(p->intake.batch) || state == COMMITTER_READY)
-		take_event(p, INTAKE_CUT);
-	return 0;
-}
-
-static int
-step_claiming(struct pipeline *p, struct error *err)
-{
-	enum intake_result result = intake_claim(&p->intake, err);
-
-	if (result != INTAKE_FINE)
-		return handle(p, result, err);
-	pipeline_note_store_up(p);
-	take_event(p, INTAKE_CLAIMED);
-	return 0;
-}
-
-/* Stage B lost its batch: what was prepared behind it is worth nothing. */
-static void
-lose_batch(struct pipeline *p)
-{
-	take_event(p, INTAKE_LOST);
-	intake_drop(&p->intake);
+	if (intake->batch->n == 0 && look_at_store(p, err) != 0)
+		return INTAKE_STORE_DOWN;
+	event = intake_fill(intake, intake->batch->n > 0 ? 1 : POLL_MS, err);
+	if (event != INTAKE_NOTHING || intake->batch->n == 0)
+		return event;
+	return batch_is_full(intake->batch) ||
+		committer_state(p->committer) == COMMITTER_READY
+	    ? INTAKE_CUT
+	    : INTAKE_NOTHING;
 }
 
 /*
@@ -216,119 +148,115 @@ lose_batch(struct pipeline *p)
  * not, waits for news, a moment at most, and polls meanwhile if it takes long:
  * the loop has more to do than this, some of which stage B may wait for.
  */
-static bool
-await_stage_b(struct pipeline *p, struct error *err)
+static enum intake_event
+await_stage_b(struct pipeline *p, bool *is_free, struct error *err)
 {
 	enum committer_state state = committer_state(p->committer);
 
 	/* In this order: who is ready has handed back what it had. */
-	if (pipeline_collect(p)) {
-		lose_batch(p);
-		return false;
-	}
+	if (pipeline_collect(p))
+		return INTAKE_LOST;
+	*is_free = state == COMMITTER_READY;
 	if (state == COMMITTER_READY || state == COMMITTER_FAILED)
-		return state == COMMITTER_READY;
-	if (clock_monotonic_ms() - p->phase_ms < PAUSE_AFTER_MS)
-		pipeline_wait(p, WAIT_MS);
-	else if (pipeline_poll_paused(p, WAIT_MS, err) == 0)
-		drop_revoked(p);
-	return false;
+		return INTAKE_NOTHING;
+	if (clock_monotonic_ms() - p->phase_ms >= PAUSE_AFTER_MS)
+		return pipeline_poll_paused(p, WAIT_MS, err);
+	pipeline_wait(p, WAIT_MS);
+	return INTAKE_NOTHING;
 }
 
-static int
-step_planning(struct pipeline *p, struct error *err)
+/* What was entered before is planned only when stage B has nothing: see
+ * attempts.h. */
+static enum intake_event
+plan(struct pipeline *p, struct error *err)
 {
-	enum intake_result result;
+	bool is_free = !p->intake.batch->entered_again;
+	enum intake_event event = INTAKE_NOTHING;
 
-	if (p->intake.batch->entered_again && !await_stage_b(p, err))
-		return err->kind == ERROR_FATAL ? -1 : 0;
-	result = intake_plan(&p->intake, err);
-	if (result != INTAKE_FINE)
-		return handle(p, result, err);
-	take_event(p, INTAKE_PLANNED);
-	return 0;
+	if (!is_free)
+		event = await_stage_b(p, &is_free, err);
+	return is_free ? intake_plan(&p->intake, err) : event;
 }
 
-static int
-step_prepared(struct pipeline *p, struct error *err)
+static enum intake_event
+hand_over(struct pipeline *p, struct error *err)
 {
-	if (!await_stage_b(p, err))
-		return err->kind == ERROR_FATAL ? -1 : 0;
+	bool is_free = false;
+	enum intake_event event = await_stage_b(p, &is_free, err);
+
+	if (!is_free)
+		return event;
 	intake_advance(&p->intake);
 	p->intake.given_ms = p->intake.batch->oldest_ms;
 	committer_give(p->committer, p->intake.batch);
 	p->intake.batch = NULL;
-	take_event(p, INTAKE_TAKEN);
-	return 0;
-}
-
-static int
-step_repairing(struct pipeline *p, struct error *err)
-{
-	int rc;
-
-	if (pipeline_poll_paused(p, 0, err) != 0)
-		return -1;
-	if (p->intake.revoked) {
-		drop_revoked(p);
-		return 0;
-	}
-	watchdog_enter(WATCHDOG_INTAKE, "repair", INTAKE_GUARD_MS);
-	rc = repair_step(p->repair, &p->intake, err);
-	watchdog_leave(WATCHDOG_INTAKE);
-	if (rc < 0)
-		return err->kind == ERROR_FATAL ? -1 : lose_store(p, err);
-	if (rc == 0)
-		return 0;
-	p->is_astray = true;
-	take_event(p, INTAKE_REPAIRED);
-	return 0;
+	return INTAKE_TAKEN;
 }
 
 /* Back to what is committed, once stage B has nothing under way. */
-static int
-step_rewinding(struct pipeline *p, struct error *err)
+static enum intake_event
+rewind_intake(struct pipeline *p, struct error *err)
 {
 	enum committer_state state = committer_state(p->committer);
+	enum intake_event event = pipeline_poll_paused(p, POLL_MS, err);
 	int rc;
 
-	if (pipeline_poll_paused(p, POLL_MS, err) != 0)
-		return -1;
-	drop_revoked(p);
 	pipeline_collect(p);
-	if (state == COMMITTER_BUSY || state == COMMITTER_OPENING)
-		return 0;
+	if (event != INTAKE_NOTHING || state == COMMITTER_BUSY ||
+	    state == COMMITTER_OPENING)
+		return event;
 	watchdog_enter(WATCHDOG_INTAKE, "rewind", INTAKE_GUARD_MS);
 	rc = intake_rewind(&p->intake, err);
 	watchdog_leave(WATCHDOG_INTAKE);
 	if (rc != 0)
-		return err->kind == ERROR_FATAL ? -1 : 0;
+		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
 	p->is_astray = false;
-	take_event(p, INTAKE_REWOUND);
-	return 0;
+	return INTAKE_REWOUND;
 }
 
-static int
-step(struct pipeline *p, struct error *err)
+/*
+ * Carries one action out; says the event that came of it.  `err` says why the
+ * action before failed, if it did, and then why this one does.
+ */
+static enum intake_event
+act(struct pipeline *p, enum intake_action action, struct error *err)
 {
-	switch (p->phase) {
-	case INTAKE_PAUSED:
-		return step_paused(p, err);
-	case INTAKE_FILLING:
-		return step_filling(p, err);
-	case INTAKE_CLAIMING:
-		return step_claiming(p, err);
-	case INTAKE_PLANNING:
-		return step_planning(p, err);
-	case INTAKE_PREPARED:
-		return step_prepared(p, err);
-	case INTAKE_REPAIRING:
-		return step_repairing(p, err);
-	case INTAKE_REWINDING:
-	case INTAKE_PHASES:
+	enum intake_event event;
+
+	switch (action) {
+	case INTAKE_FILL:
+		return fill(p, err);
+	case INTAKE_CLAIM:
+		event = intake_claim(&p->intake, err);
+		if (event == INTAKE_CLAIMED)
+			pipeline_note_store_up(p);
+		return event;
+	case INTAKE_PLAN:
+		return plan(p, err);
+	case INTAKE_HAND_OVER:
+		return hand_over(p, err);
+	case INTAKE_DROP_REPAIR:
+		return begin_repair(p, err);
+	case INTAKE_REPAIR:
+		return repair(p, err);
+	case INTAKE_DROP_PAUSE:
+		let_go_of_store(p, err);
+		return INTAKE_NOTHING;
+	case INTAKE_LOOK:
+		return look(p, err);
+	case INTAKE_DROP_REWIND:
+		intake_drop(&p->intake);
+		return INTAKE_NOTHING;
+	case INTAKE_REWIND:
+		return rewind_intake(p, err);
+	case INTAKE_DROP:
+		return drop_revoked(p);
+	case INTAKE_EXIT:
+	case INTAKE_REFUSE:
 		break;
 	}
-	return step_rewinding(p, err);
+	assert(false && "the loop ends before");
+	return INTAKE_FATAL;
 }
 
 static void
@@ -450,22 +378,39 @@ look_at_limits(struct pipeline *p)
 	committer_set_limits(p->committer, p->message_max, p->batch_max);
 }
 
+/* What stage B has to say while nothing else came. */
+static enum intake_event
+hear_stage_b(struct pipeline *p, struct error *err)
+{
+	if (committer_state(p->committer) == COMMITTER_FAILED) {
+		committer_error(p->committer, err);
+		return INTAKE_FATAL;
+	}
+	/* What was prepared behind a lost batch is worth nothing. */
+	return pipeline_collect(p) ? INTAKE_LOST : INTAKE_NOTHING;
+}
+
 int
 pipeline_work(struct pipeline *p, struct error *err)
 {
+	enum intake_action action = INTAKE_FILL;
+	enum intake_phase before;
+	enum intake_event event;
+
 	while (!pipeline_is_stopping(p)) {
 		pipeline_turn(p);
 		report(p);
 		look_at_limits(p);
-		if (committer_state(p->committer) == COMMITTER_FAILED) {
-			committer_error(p->committer, err);
+		event = act(p, action, err);
+		if (event == INTAKE_NOTHING)
+			event = hear_stage_b(p, err);
+		before = p->phase;
+		action = intake_step(&p->phase, event);
+		if (action == INTAKE_EXIT)
 			return -1;
-		}
-		if (pipeline_collect(p))
-			lose_batch(p);
-		err->kind = ERROR_NONE; /* what a store said, and was heard */
-		if (step(p, err) != 0)
-			return -1;
+		assert(action != INTAKE_REFUSE);
+		if (p->phase != before)
+			p->phase_ms = clock_monotonic_ms();
 	}
 	return 0;
 }

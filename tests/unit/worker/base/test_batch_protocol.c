@@ -147,10 +147,48 @@ a_lost_batch_always_rewinds(void)
 {
 	enum intake_phase from, phase;
 
-	for (from = INTAKE_PAUSED; from < INTAKE_PHASES; from++) {
+	for (from = INTAKE_PAUSED; from < INTAKE_DEAD; from++) {
 		phase = from;
 		CHECK(intake_step(&phase, INTAKE_LOST) == INTAKE_DROP_REWIND);
 		CHECK(phase == INTAKE_REWINDING);
+	}
+}
+
+static void
+what_is_fatal_ends_every_phase(void)
+{
+	enum intake_phase from, phase;
+
+	for (from = INTAKE_PAUSED; from < INTAKE_DEAD; from++) {
+		phase = from;
+		CHECK(intake_step(&phase, INTAKE_FATAL) == INTAKE_EXIT);
+		CHECK(phase == INTAKE_DEAD);
+	}
+	CHECK(intake_step(&phase, INTAKE_NOTHING) == INTAKE_REFUSE);
+}
+
+/* Whoever drops a batch does so once, then goes on with the phase's work. */
+static void
+a_phase_goes_on_until_something_comes(void)
+{
+	static const struct {
+		enum intake_phase phase;
+		enum intake_action action;
+	} rows[] = {
+		{ INTAKE_PAUSED, INTAKE_LOOK },
+		{ INTAKE_FILLING, INTAKE_FILL },
+		{ INTAKE_PLANNING, INTAKE_PLAN },
+		{ INTAKE_PREPARED, INTAKE_HAND_OVER },
+		{ INTAKE_REPAIRING, INTAKE_REPAIR },
+		{ INTAKE_REWINDING, INTAKE_REWIND },
+	};
+	enum intake_phase phase;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		phase = rows[i].phase;
+		CHECK(intake_step(&phase, INTAKE_NOTHING) == rows[i].action);
+		CHECK(phase == rows[i].phase);
 	}
 }
 
@@ -182,5 +220,7 @@ CU_TestInfo batch_protocol_tests[] = {
 	{ "intake rows", intake_rows },
 	{ "reasons keep their names", reasons_keep_their_names },
 	{ "a lost batch always rewinds", a_lost_batch_always_rewinds },
+	{ "what is fatal ends it", what_is_fatal_ends_every_phase },
+	{ "a phase goes on", a_phase_goes_on_until_something_comes },
 	CU_TEST_INFO_NULL,
 };

@@ -1,0 +1,133 @@
+#include "worker/pipeline/intake.h"
+
+#include <string.h>
+
+#include "tests/unit/check.h"
+
+/* Its records are not librdkafka's, which therefore gets none back. */
+static void
+discard(struct batch *batch)
+{
+	batch->n = 0;
+	batch_destroy(batch);
+}
+
+/* A batch of `n` records, each of which has a claim with this verdict. */
+static struct batch *
+batch_of(const enum claim_verdict *verdicts, size_t n)
+{
+	struct batch *batch = batch_create(16, 1 << 20);
+	size_t i;
+
+	memset(batch->kafka, 0, n * sizeof *batch->kafka);
+	for (i = 0; i < n; i++) {
+		batch->kafka[i].partition = 3;
+		batch->kafka[i].offset = 100 + (int64_t)i;
+		batch->kafka[i].timestamp_ms = i == 1 ? 990 : 1000;
+	}
+	batch_take(batch, n);
+	for (i = 0; i < n; i++) {
+		batch->records[i].fate = FATE_CLAIMED;
+		intake_add_claim(batch, i);
+		batch->claims[i].verdict = verdicts[i];
+	}
+	return batch;
+}
+
+static void
+a_claim_names_its_record(void)
+{
+	static const enum claim_verdict verdicts[2] = { CLAIM_TAKEN };
+	struct batch *batch = batch_of(verdicts, 2);
+	const struct claim *claim = &batch->claims[1];
+
+	CHECK(batch->n_claims == 2 && claim->record == 1);
+	CHECK(claim->value.partition == 3 && claim->value.offset == 101);
+	CHECK(claim->value.timestamp_ms == 990);
+	CHECK(claim->value.fingerprint == CLAIM_FINGERPRINT_NONE);
+	discard(batch);
+}
+
+static void
+each_verdict_has_its_fate(void)
+{
+	static const struct {
+		const char *name;
+		enum claim_verdict verdict;
+		enum batch_fate fate;
+		uint32_t same, cross;
+	} rows[] = {
+		{ "taken", CLAIM_TAKEN, FATE_PLAN, 0, 0 },
+		{ "own, entered again", CLAIM_OWN, FATE_PLAN, 0, 0 },
+		{ "another payload", CLAIM_CONFLICT, FATE_DEAD, 0, 0 },
+		{ "decided earlier", CLAIM_DUPLICATE, FATE_DROP, 1, 0 },
+		{ "another owner's", CLAIM_CROSS, FATE_DROP, 0, 1 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct batch *batch = batch_of(&rows[i].verdict, 1);
+
+		intake_decide(batch);
+		CHECK_ROW(rows[i].name, batch->records[0].fate == rows[i].fate);
+		CHECK_ROW(rows[i].name,
+		    batch->counts.same_partition == rows[i].same &&
+			batch->counts.cross_partition == rows[i].cross);
+		CHECK_ROW(rows[i].name,
+		    (batch->records[0].detail.at != NULL) ==
+			(rows[i].fate == FATE_DEAD));
+		CHECK_ROW(rows[i].name,
+		    rows[i].fate != FATE_DEAD ||
+			batch->records[0].reason == DEAD_CONFLICT);
+		discard(batch);
+	}
+}
+
+/* A dead letter took no claim; the verdicts must not slip to its neighbours. */
+static void
+a_record_without_a_claim_keeps_its_fate(void)
+{
+	struct batch *batch = batch_create(4, 1 << 20);
+
+	memset(batch->kafka, 0, 3 * sizeof *batch->kafka);
+	batch_take(batch, 3);
+	batch->records[0].fate = batch->records[2].fate = FATE_CLAIMED;
+	batch->records[1].fate = FATE_DEAD;
+	batch->records[1].reason = DEAD_EMPTY;
+	intake_add_claim(batch, 0);
+	intake_add_claim(batch, 2);
+	batch->claims[0].verdict = CLAIM_DUPLICATE;
+	batch->claims[1].verdict = CLAIM_TAKEN;
+	intake_decide(batch);
+	CHECK(batch->records[0].fate == FATE_DROP);
+	CHECK(batch->records[1].fate == FATE_DEAD);
+	CHECK(batch->records[1].reason == DEAD_EMPTY);
+	CHECK(batch->records[2].fate == FATE_PLAN);
+	discard(batch);
+}
+
+static void
+the_oldest_record_gives_the_age(void)
+{
+	static const enum claim_verdict verdicts[3] = { CLAIM_TAKEN };
+	struct batch *batch = batch_of(verdicts, 3);
+
+	CHECK(batch->oldest_ms == 990);
+	batch->kafka[3] = (struct kafka_record){ .timestamp_ms = -1 };
+	batch_take(batch, 1);
+	CHECK(batch->oldest_ms == 990);
+	batch->n = 0;
+	batch_reset(batch);
+	CHECK(batch->oldest_ms == 0);
+	CHECK(batch_earlier(0, 7) == 7 && batch_earlier(7, 0) == 7);
+	CHECK(batch_earlier(7, 5) == 5 && batch_earlier(5, 7) == 5);
+	discard(batch);
+}
+
+CU_TestInfo intake_tests[] = {
+	{ "a claim names its record", a_claim_names_its_record },
+	{ "each verdict has its fate", each_verdict_has_its_fate },
+	{ "without a claim", a_record_without_a_claim_keeps_its_fate },
+	{ "the oldest record", the_oldest_record_gives_the_age },
+	CU_TEST_INFO_NULL,
+};
