@@ -2,26 +2,68 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/memory.h"
+#include "worker/base/batch_protocol.h"
+#include "worker/base/fault.h"
 #include "worker/base/watchdog.h"
-#include "worker/commit/internal.h"
+#include "worker/commit/fenced.h"
 
 #define PROBE_EACH_MS 3000
+#define BACKOFF_MIN_MS 100
+#define SLICE_MS 5000  /* of a blocking call */
+#define GUARD_MS 10000 /* beyond its time-out: the watchdog's */
+/*
+ * send_offsets looks at its own time-out between requests only, to the one
+ * coordinator and then the other, and each may take socket.timeout.ms: seen
+ * with a broker that is killed and comes back.
+ */
+#define OFFSETS_MS 25000
+#define DESTROY_MS 3000
+#define PROBE_MS 1000
+#define LIMITS_MS 100
+#define BACKOFF_MAX_MS 5000
+#define LOST_MAX 10 /* batches lost in a row by a record that is too large */
 
-void
-committer_set_reason(struct committer *c, const char *reason)
+struct committer {
+	struct committer_settings settings;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	/* Under the lock: */
+	enum committer_state state;
+	struct batch *given;   /* in work, or waiting for the thread */
+	struct batch *through; /* for committer_take */
+	bool through_lost, wants_limits;
+	bool is_revoked, is_stopping, is_ended;
+	int64_t message_max_bytes, batch_max_bytes;
+	char reason[256];
+	struct error error; /* of COMMITTER_FAILED */
+	/* The thread's own: */
+	enum commit_phase phase;
+	struct kafka_transaction *transaction;
+	struct batch *batch;
+	int64_t begun_ms, backoff_ms;
+	double clock;
+	struct fenced fenced;
+	unsigned n_lost, n_too_large; /* batches in a row */
+};
+
+static void
+set_reason(struct committer *c, const char *reason)
 {
 	pthread_mutex_lock(&c->lock);
-	snprintf(c->reason, sizeof(c->reason), "%.255s", reason);
+	snprintf(c->reason, sizeof c->reason, "%.255s", reason);
 	pthread_mutex_unlock(&c->lock);
 }
 
-void
-committer_set_state(struct committer *c, enum committer_state state)
+static void
+set_state(struct committer *c, enum committer_state state)
 {
 	pthread_mutex_lock(&c->lock);
 	c->state = state;
@@ -30,6 +72,33 @@ committer_set_state(struct committer *c, enum committer_state state)
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 	c->settings.wake(c->settings.opaque);
+}
+
+/* Waits for `ms`, or less if the committer is to stop. */
+static void
+rest(struct committer *c, int64_t ms)
+{
+	struct timespec until = clock_after(ms);
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->is_stopping &&
+	    pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* The batch goes back to stage A. */
+static void
+hand_back(struct committer *c, bool lost)
+{
+	pthread_mutex_lock(&c->lock);
+	c->through = c->batch;
+	c->through_lost = lost;
+	c->given = NULL;
+	c->is_revoked = false;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+	c->batch = NULL;
 }
 
 static bool
@@ -43,33 +112,261 @@ is_revoked(struct committer *c)
 	return revoked;
 }
 
-/* Waits for `ms`, or less if the committer is to stop. */
-void
-committer_rest(struct committer *c, int64_t ms)
+/* The event that a failed call is. */
+static enum commit_event
+event_of(const struct committer *c, const struct error *err)
 {
-	struct timespec until = clock_after(ms);
-
-	pthread_mutex_lock(&c->lock);
-	while (!c->is_stopping &&
-	    pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&c->lock);
+	switch (err->kind) {
+	case ERROR_RETRY:
+		if (c->phase != COMMIT_CLOSED &&
+		    clock_monotonic_ms() - c->begun_ms >
+			c->settings.deadline_ms)
+			return COMMIT_DEADLINE;
+		return COMMIT_RETRY;
+	case ERROR_FATAL:
+		return COMMIT_FATAL;
+	case ERROR_NONE:
+	case ERROR_INPUT:
+	case ERROR_ABORT:
+		break;
+	}
+	return COMMIT_LOST;
 }
 
-/* The batch goes back to stage A. */
-void
-committer_hand_back(struct committer *c, bool lost)
+/* Longer each time, until a batch is committed. */
+static void
+rest_longer(struct committer *c)
 {
-	pthread_mutex_lock(&c->lock);
-	c->through = c->batch;
-	c->through_lost = lost;
-	c->given = NULL;
-	c->is_revoked = false;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
-	c->batch = NULL;
+	rest(c, c->backoff_ms);
+	c->backoff_ms *= 2;
+	if (c->backoff_ms > BACKOFF_MAX_MS)
+		c->backoff_ms = BACKOFF_MAX_MS;
 }
 
+static int
+create_producer(struct committer *c, struct error *err)
+{
+	struct kafka_transaction_options options = c->settings.transaction;
+
+	/* What is lost again and again is not worth all haste. */
+	if (c->n_lost > 1)
+		rest_longer(c);
+	pthread_mutex_lock(&c->lock);
+	options.message_max_bytes = c->message_max_bytes;
+	options.batch_max_bytes = c->batch_max_bytes;
+	pthread_mutex_unlock(&c->lock);
+	c->transaction = kafka_transaction_create(&options, err);
+	return c->transaction != NULL ? 0 : -1;
+}
+
+static void
+destroy_producer(struct committer *c)
+{
+	int rc;
+
+	if (c->transaction == NULL)
+		return;
+	watchdog_enter(
+	    WATCHDOG_COMMIT, "producer close", DESTROY_MS + GUARD_MS);
+	rc = kafka_transaction_destroy(c->transaction, DESTROY_MS);
+	watchdog_leave(WATCHDOG_COMMIT);
+	c->transaction = NULL;
+	if (rc != 0) {
+		log_event(LOG_ERROR, "kafka", "producer_hangs",
+		    "the producer does not close: ending the process, the "
+		    "restart is safe",
+		    LOG_END);
+		_Exit(75);
+	}
+}
+
+static enum commit_event
+open_producer(struct committer *c, struct error *err)
+{
+	int rc;
+
+	if (c->transaction == NULL && committer_wants_limits(c)) {
+		rest(c, LIMITS_MS);
+		return COMMIT_RETRY;
+	}
+	if (c->transaction == NULL && create_producer(c, err) != 0)
+		return COMMIT_FATAL;
+	watchdog_enter(
+	    WATCHDOG_COMMIT, "init_transactions", SLICE_MS + GUARD_MS);
+	rc = kafka_transaction_open(c->transaction, SLICE_MS, err);
+	watchdog_leave(WATCHDOG_COMMIT);
+	if (rc == 0)
+		return COMMIT_OK;
+	set_reason(c, err->message);
+	log_event(LOG_WARN, "kafka", "transactions_not_ready", err->message,
+	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
+	    LOG_END);
+	if (err->kind == ERROR_ABORT) /* fenced, say: the handle is dead */
+		destroy_producer(c);
+	rest_longer(c);
+	return event_of(c, err);
+}
+
+static enum commit_event
+begin(struct committer *c, struct error *err)
+{
+	c->begun_ms = clock_monotonic_ms();
+	c->clock = telemetry_clock();
+	if (kafka_transaction_begin(c->transaction, err) != 0)
+		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
+							: COMMIT_LOST;
+	fault_point("B1");
+	return COMMIT_OK;
+}
+
+/* Results, builds, dead letters: each topic in the order of the records. */
+static enum commit_event
+produce(struct committer *c, struct error *err)
+{
+	size_t topic;
+	int rc = 0;
+
+	for (topic = 0; topic < BATCH_TOPICS && rc == 0; topic++) {
+		const struct batch_messages *messages =
+		    &c->batch->messages[topic];
+
+		if (messages->n == 0)
+			continue;
+		watchdog_enter(WATCHDOG_COMMIT, "produce",
+		    (int)c->settings.deadline_ms + GUARD_MS);
+		rc = kafka_transaction_produce(c->transaction, topic,
+		    messages->at, messages->n, (int)c->settings.deadline_ms,
+		    err);
+		watchdog_leave(WATCHDOG_COMMIT);
+	}
+	if (rc != 0)
+		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
+							: COMMIT_LOST;
+	fault_point("B2");
+	telemetry_stage(
+	    c->settings.telemetry, STAGE_PRODUCE, telemetry_clock() - c->clock);
+	return COMMIT_OK;
+}
+
+static enum commit_event
+send_offsets(struct committer *c, struct error *err)
+{
+	const struct batch *batch = c->batch;
+	struct kafka_offset *offsets;
+	size_t i, n = 0;
+	int rc;
+
+	offsets =
+	    arena_alloc(batch->arena, (batch->n_spans + 1) * sizeof *offsets);
+	for (i = 0; i < batch->n_spans; i++)
+		if (batch->spans[i].next > batch->spans[i].first)
+			offsets[n++] =
+			    (struct kafka_offset){ batch->spans[i].partition,
+				    batch->spans[i].next };
+	watchdog_enter(WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
+	rc = kafka_transaction_send_offsets(c->transaction, batch->group,
+	    c->settings.requests_topic, offsets, n, SLICE_MS, err);
+	watchdog_leave(WATCHDOG_COMMIT);
+	if (rc != 0)
+		return event_of(c, err);
+	fault_point("B3");
+	return COMMIT_OK;
+}
+
+static enum commit_event
+commit(struct committer *c, struct error *err)
+{
+	int rc;
+
+	watchdog_enter(WATCHDOG_COMMIT, "commit", SLICE_MS + GUARD_MS);
+	rc = kafka_transaction_commit(c->transaction, SLICE_MS, err);
+	watchdog_leave(WATCHDOG_COMMIT);
+	if (rc != 0)
+		return event_of(c, err);
+	fault_point("B4");
+	return commit_verdict(
+	    kafka_transaction_is_suspect(c->transaction), fault_keep_suspect());
+}
+
+static void
+finish(struct committer *c)
+{
+	telemetry_stage(
+	    c->settings.telemetry, STAGE_COMMIT, telemetry_clock() - c->clock);
+	telemetry_transaction(c->settings.telemetry, TXN_COMMITTED);
+	telemetry_batch(c->settings.telemetry, c->batch, clock_wall_ms());
+	c->n_lost = c->n_too_large = 0;
+	c->backoff_ms = BACKOFF_MIN_MS;
+	hand_back(c, false);
+	fault_point("B5");
+}
+
+static void
+probe(struct committer *c)
+{
+	struct error ignored;
+
+	watchdog_enter(WATCHDOG_COMMIT, "metadata", PROBE_MS + GUARD_MS);
+	kafka_transaction_probe(c->transaction, PROBE_MS, &ignored);
+	watchdog_leave(WATCHDOG_COMMIT);
+}
+
+/*
+ * What a lost transaction means beyond the rebuild: a twin, or topics whose
+ * limits have changed.
+ */
+static enum commit_event
+look_into_loss(struct committer *c, struct error *err)
+{
+	struct kafka_delivery_counts counts;
+
+	kafka_transaction_counts(c->transaction, &counts);
+	if (counts.too_large > 0) {
+		pthread_mutex_lock(&c->lock);
+		c->wants_limits = true;
+		pthread_mutex_unlock(&c->lock);
+		if (++c->n_too_large == LOST_MAX) {
+			error_fatal(err, 70,
+			    "records are refused as too large although they "
+			    "fit the topics' max.message.bytes: %s",
+			    counts.reason);
+			return COMMIT_FATAL;
+		}
+	}
+	if (!kafka_transaction_is_fenced(c->transaction)) {
+		telemetry_transaction(c->settings.telemetry, TXN_ABORTED);
+		return COMMIT_LOST;
+	}
+	telemetry_transaction(c->settings.telemetry, TXN_FENCED);
+	return fenced_note(&c->fenced, clock_monotonic_ms(),
+		   c->settings.transaction.transactional_id, err) == 0
+	    ? COMMIT_LOST
+	    : COMMIT_FATAL;
+}
+
+static enum commit_event
+give_up(struct committer *c, bool abort_it, struct error *err)
+{
+	struct error ignored = { 0 };
+	enum commit_event event = look_into_loss(c, err);
+
+	log_event(LOG_WARN, "kafka", "transaction_lost", err->message,
+	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
+	    LOG_I("records", c->batch->n),
+	    LOG_I("duration_ms", clock_monotonic_ms() - c->begun_ms), LOG_END);
+	if (abort_it) {
+		watchdog_enter(WATCHDOG_COMMIT, "abort", SLICE_MS + GUARD_MS);
+		kafka_transaction_abort(c->transaction, SLICE_MS, &ignored);
+		watchdog_leave(WATCHDOG_COMMIT);
+	}
+	destroy_producer(c);
+	telemetry_rebuild(c->settings.telemetry);
+	c->n_lost++;
+	set_reason(c, err->message);
+	hand_back(c, true);
+	set_state(c, COMMITTER_OPENING);
+	return event;
+}
 /* Waits for a batch or the end, `ms` at most; true if one of them is there. */
 static bool
 has_news(struct committer *c, int64_t ms)
@@ -92,9 +389,9 @@ has_news(struct committer *c, int64_t ms)
 static enum commit_event
 await_batch(struct committer *c)
 {
-	committer_set_state(c, COMMITTER_READY);
+	set_state(c, COMMITTER_READY);
 	while (!has_news(c, PROBE_EACH_MS))
-		committer_probe(c);
+		probe(c);
 	return c->batch != NULL ? COMMIT_BATCH : COMMIT_EVENTS;
 }
 
@@ -108,32 +405,32 @@ act(struct committer *c, enum commit_action action, struct error *err)
 {
 	switch (action) {
 	case COMMIT_OPEN:
-		return committer_open_producer(c, err);
+		return open_producer(c, err);
 	case COMMIT_WAIT:
 		return await_batch(c);
 	case COMMIT_BEGIN:
-		return committer_begin(c, err);
+		return begin(c, err);
 	case COMMIT_PRODUCE:
-		return committer_produce(c, err);
+		return produce(c, err);
 	case COMMIT_SEND_OFFSETS:
-		return committer_send_offsets(c, err);
+		return send_offsets(c, err);
 	case COMMIT_COMMIT:
-		return committer_commit(c, err);
+		return commit(c, err);
 	case COMMIT_DONE:
-		committer_finish(c);
+		finish(c);
 		return await_batch(c);
 	case COMMIT_DONE_REBUILD:
-		committer_finish(c);
-		committer_set_state(c, COMMITTER_OPENING);
-		committer_destroy_producer(c);
+		finish(c);
+		set_state(c, COMMITTER_OPENING);
+		destroy_producer(c);
 		telemetry_rebuild(c->settings.telemetry);
-		return committer_open_producer(c, err);
+		return open_producer(c, err);
 	case COMMIT_ABORT_REWIND:
 	case COMMIT_DESTROY_REWIND:
-		if (committer_give_up(c, action == COMMIT_ABORT_REWIND, err) ==
+		if (give_up(c, action == COMMIT_ABORT_REWIND, err) ==
 		    COMMIT_FATAL)
 			return COMMIT_FATAL;
-		return committer_open_producer(c, err);
+		return open_producer(c, err);
 	case COMMIT_EXIT:
 	case COMMIT_REFUSE:
 		break;
@@ -160,11 +457,11 @@ fail(struct committer *c, const struct error *err)
 	if (c->error.kind != ERROR_FATAL)
 		error_fatal(&c->error, 70, "the commit table has no rule");
 	pthread_mutex_unlock(&c->lock);
-	committer_set_state(c, COMMITTER_FAILED);
+	set_state(c, COMMITTER_FAILED);
 }
 
 static void *
-run(void *argument)
+commit_batches(void *argument)
 {
 	struct committer *c = argument;
 	struct error err = { 0 };
@@ -188,9 +485,9 @@ run(void *argument)
 			break;
 		}
 	}
-	committer_destroy_producer(c);
+	destroy_producer(c);
 	if (c->batch != NULL)
-		committer_hand_back(c, true);
+		hand_back(c, true);
 	pthread_mutex_lock(&c->lock);
 	c->is_ended = true;
 	pthread_cond_broadcast(&c->changed);
@@ -201,7 +498,7 @@ run(void *argument)
 struct committer *
 committer_start(const struct committer_settings *settings, struct error *err)
 {
-	struct committer *c = memory_zalloc(1, sizeof(*c));
+	struct committer *c = memory_zalloc(1, sizeof *c);
 
 	c->settings = *settings;
 	c->message_max_bytes = settings->transaction.message_max_bytes;
@@ -209,7 +506,7 @@ committer_start(const struct committer_settings *settings, struct error *err)
 	c->backoff_ms = BACKOFF_MIN_MS;
 	pthread_mutex_init(&c->lock, NULL);
 	clock_condition_init(&c->changed);
-	if (pthread_create(&c->thread, NULL, run, c) != 0) {
+	if (pthread_create(&c->thread, NULL, commit_batches, c) != 0) {
 		error_fatal(err, 71, "no thread for the commit stage");
 		free(c);
 		return NULL;
