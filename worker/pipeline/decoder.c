@@ -112,47 +112,55 @@ find_writer(struct decoder *decoder, uint32_t id, struct writer **writer,
 	return 0;
 }
 
-static void
-bury(struct batch *batch, size_t i, const struct rejection *rejection)
-{
-	struct batch_record *record = &batch->records[i];
-
-	record->fate = FATE_DEAD;
-	record->reason = (enum dead_reason)rejection->reason;
-	record->detail = text_copy(batch->arena, text_from(rejection->detail));
-}
-
 int
 decoder_decode(
     struct decoder *decoder, struct batch *batch, size_t i, struct error *err)
 {
 	const struct kafka_record *kafka = &batch->kafka[i];
 	struct batch_record *record = &batch->records[i];
+	const struct run_request *request = &record->request;
 	struct rejection rejection;
-	struct writer *writer;
+	struct writer *writer = NULL;
 	struct text body;
 	uint32_t id;
+	int rc;
 
-	if (framing_read(
-		kafka->value, MESSAGE_SIZE_MAX, &id, &body, &rejection) != 0) {
-		bury(batch, i, &rejection);
-		return 0;
-	}
-	if (find_writer(decoder, id, &writer, err) != 0)
+	rc = framing_read(
+	    kafka->value, MESSAGE_SIZE_MAX, &id, &body, &rejection);
+	if (rc == 0 && find_writer(decoder, id, &writer, err) != 0)
 		return -1;
-	if (writer == NULL) {
+	if (rc == 0 && writer == NULL) {
+		rc = -1;
 		reject(&rejection, REJECT_UNKNOWN_SCHEMA,
 		    "no schema has the id %u", (unsigned)id);
-		bury(batch, i, &rejection);
-	} else if (writer->layout == NULL) {
-		bury(batch, i, &writer->rejection);
-	} else if (run_request_decode(writer->layout, body, &record->request,
-		       &record->run, &rejection) != 0) {
-		bury(batch, i, &rejection);
-	} else {
-		record->fate = FATE_CLAIMED;
-		if (!text_equal(kafka->key, record->request.schedule_rid))
-			batch->counts.key_mismatches++;
+	} else if (rc == 0 && writer->layout == NULL) {
+		rc = -1;
+		rejection = writer->rejection;
+	} else if (rc == 0) {
+		rc = run_request_decode(writer->layout, body, &record->request,
+		    &record->run, &rejection);
 	}
+	if (rc != 0) {
+		record->fate = FATE_DEAD;
+		record->reason = (enum dead_reason)rejection.reason;
+		record->detail =
+		    text_copy(batch->arena, text_from(rejection.detail));
+		return 0;
+	}
+	if (!text_equal(kafka->key, request->schedule_rid))
+		batch->counts.key_mismatches++;
+	record->fate = FATE_CLAIMED;
+	batch->claims[batch->n_claims++] = (struct claim){
+		.run = record->run,
+		.value = {
+			.partition = (uint32_t)kafka->partition,
+			.offset = kafka->offset,
+			.timestamp_ms = kafka->timestamp_ms,
+			.fingerprint = claim_fingerprint(request->created_by,
+			    request->schedule_version_rid,
+			    request->run_rid.at != NULL),
+		},
+		.record = (uint32_t)i,
+	};
 	return 0;
 }

@@ -11,13 +11,16 @@
  */
 struct decoder;
 
-struct decoder *decoder_create(struct registry *registry); /* borrowed */
-void decoder_destroy(struct decoder *decoder);             /* NULL is fine */
+/* Never NULL; the registry is borrowed. */
+struct decoder *decoder_create(struct registry *registry);
+void decoder_destroy(struct decoder *decoder); /* NULL is fine */
 
 /*
- * Decides record `i` of the batch: FATE_CLAIMED with its run's id, or
- * FATE_DEAD with reason and detail.  -1 with ERROR_RETRY: the registry does not
- * say what its schema is; nothing is decided.
+ * Decides record `i` of the batch: FATE_CLAIMED with its run's id, and its
+ * claim, to be taken, behind those the batch has; or FATE_DEAD with reason and
+ * detail.  The request borrows from the record.  -1 with ERROR_RETRY: the
+ * registry does not say what its schema is; nothing is decided.  Blocks for the
+ * registry only.
  */
 int decoder_decode(
     struct decoder *decoder, struct batch *batch, size_t i, struct error *err);

@@ -21,52 +21,6 @@ intake_owned(struct intake *intake, int32_t partition)
 	return NULL;
 }
 
-void
-intake_add_claim(struct batch *batch, size_t i)
-{
-	const struct kafka_record *kafka = &batch->kafka[i];
-	const struct run_request *request = &batch->records[i].request;
-	struct claim *claim = &batch->claims[batch->n_claims++];
-
-	*claim = (struct claim){
-		.run = batch->records[i].run,
-		.value = {
-			.partition = (uint32_t)kafka->partition,
-			.offset = kafka->offset,
-			.timestamp_ms = kafka->timestamp_ms,
-			.fingerprint = claim_fingerprint(request->created_by,
-			    request->schedule_version_rid,
-			    request->run_rid.at != NULL),
-		},
-		.record = (uint32_t)i,
-	};
-}
-
-/* Decodes the records that came; a dead one takes no claim. */
-static int
-decode_new(struct intake *intake, size_t from, struct error *err)
-{
-	struct batch *batch = intake->batch;
-	double start = telemetry_clock();
-	size_t i;
-
-	for (i = from; i < batch->n; i++) {
-		const struct kafka_record *kafka = &batch->kafka[i];
-		struct batch_span *span =
-		    batch_span(batch, kafka->partition, kafka->offset);
-
-		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return -1;
-		span->next = kafka->offset + 1;
-		span->n_records++;
-		if (batch->records[i].fate == FATE_CLAIMED)
-			intake_add_claim(batch, i);
-	}
-	telemetry_stage(
-	    intake->telemetry, STAGE_DECODE, telemetry_clock() - start);
-	return 0;
-}
-
 /* The marks that a chunk moves: of all partitions that went on since. */
 static size_t
 collect_marks(struct intake *intake, struct claim_mark *marks)
@@ -157,7 +111,7 @@ enum intake_event
 intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	size_t room, before = batch->n, claims = batch->n_claims;
+	size_t room, i = batch->n, claims = batch->n_claims;
 	struct kafka_record *place = batch_room(batch, &room);
 	double start = telemetry_clock();
 	int n;
@@ -185,8 +139,18 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	    intake->telemetry, STAGE_POLL, telemetry_clock() - start);
 	batch_take(batch, (size_t)n);
 	fault_point("A1");
-	if (decode_new(intake, before, err) != 0)
-		return INTAKE_STORE_DOWN;
+	start = telemetry_clock();
+	for (; i < batch->n; i++) {
+		struct batch_span *span = batch_span(
+		    batch, batch->kafka[i].partition, batch->kafka[i].offset);
+
+		if (decoder_decode(intake->decoder, batch, i, err) != 0)
+			return INTAKE_STORE_DOWN;
+		span->next = batch->kafka[i].offset + 1;
+		span->n_records++;
+	}
+	telemetry_stage(
+	    intake->telemetry, STAGE_DECODE, telemetry_clock() - start);
 	fault_point("A2");
 	return send_chunk(intake, claims, err);
 }

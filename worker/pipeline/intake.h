@@ -46,7 +46,6 @@ struct intake {
 	struct owned *owned;
 	size_t n_owned;
 	struct batch *batch;  /* in work; NULL: none */
-	struct arena *plans;  /* of the batch; given back once it is encoded */
 	bool was_interrupted; /* by Redis, while a batch was planned again */
 	/*
 	 * When the oldest record came that waits for an answer though it is not
@@ -94,9 +93,6 @@ enum intake_event intake_plan(struct intake *intake, struct error *err);
 
 /* The event that a failure of Kafka's is, logged if it is not fatal. */
 enum intake_event intake_broken(const struct error *err);
-
-/* The claim of record `i`, FATE_CLAIMED, behind those the batch has. */
-void intake_add_claim(struct batch *batch, size_t i);
 
 /*
  * Decides each record that has a claim by the claim's verdict, which is none

@@ -7,7 +7,6 @@
 
 #define OUTPUT_MAX ((size_t)32 * 1024 * 1024)
 #define SNAPSHOT_MAX ((size_t)64 * 1024 * 1024)
-#define PLANS_KEPT ((size_t)8 * 1024 * 1024)
 #define CAREFUL_MAX 500 /* records of a batch that is planned one by one */
 #define CAREFUL_MS 5000 /* then it ends: membership must be served */
 #define SEEK_MS 5000
@@ -31,41 +30,6 @@ cut_before(struct intake *intake, size_t n, struct error *err)
 	return INTAKE_PLANNED;
 }
 
-/* Records `from` to before `to` of the batch, on their way to their answers. */
-struct stretch {
-	size_t from, to;
-};
-
-/* Reads and plans; `too_much`: more than a batch may hold, and not answered. */
-static enum intake_event
-read_and_plan(struct intake *intake, struct stretch stretch, bool *too_much,
-    struct error *err)
-{
-	size_t i;
-	int rc;
-
-	arena_reset(intake->plans, PLANS_KEPT);
-	snapshot_begin(intake->snapshot);
-	for (i = stretch.from; i < stretch.to; i++) {
-		struct batch_record *record = &intake->batch->records[i];
-
-		if (record->fate != FATE_PLAN)
-			continue;
-		fault_record(record->request.request_id);
-		record->question =
-		    snapshot_ask(intake->snapshot, &record->request);
-	}
-	fault_slow_plan();
-	rc = questions_answer(
-	    intake->questions, intake->plans, SNAPSHOT_MAX, err);
-	if (rc < 0)
-		return INTAKE_STORE_DOWN;
-	*too_much = rc == 1;
-	telemetry_generation(
-	    intake->telemetry, snapshot_generation(intake->snapshot));
-	return INTAKE_PLANNED;
-}
-
 static const struct answer *
 crashed_answer(struct arena *arena, const struct run_request *request)
 {
@@ -82,14 +46,14 @@ crashed_answer(struct arena *arena, const struct run_request *request)
 
 /* Writes what became of each record, in their order. */
 static enum intake_event
-encode(struct intake *intake, struct stretch stretch, struct error *err)
+encode(struct intake *intake, size_t from, size_t to, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	double start = telemetry_clock();
 	int64_t now = clock_wall_ms();
 	size_t i;
 
-	for (i = stretch.from; i < stretch.to; i++) {
+	for (i = from; i < to; i++) {
 		const struct batch_record *record = &batch->records[i];
 		const struct answer *answer = NULL;
 
@@ -98,8 +62,7 @@ encode(struct intake *intake, struct stretch stretch, struct error *err)
 			    intake->snapshot, record->question)
 				     ->answer;
 		if (record->fate == FATE_CRASHED)
-			answer =
-			    crashed_answer(intake->plans, &record->request);
+			answer = crashed_answer(batch->arena, &record->request);
 		if (answer != NULL)
 			publish_answer(&intake->publish, batch, i, answer, now);
 		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED)
@@ -113,63 +76,61 @@ encode(struct intake *intake, struct stretch stretch, struct error *err)
 }
 
 /*
- * All records at once.  Where what is read for them is too much, the batch is
- * cut in halves until it is not.
+ * Reads what the records ask, plans and encodes.  Where several hold more than
+ * a batch may, the batch is cut in halves until they don't.
  */
 static enum intake_event
-plan_together(struct intake *intake, struct error *err)
+plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	double start = telemetry_clock();
-	struct stretch all = { 0, batch->n };
 	enum intake_event event;
-	bool too_much;
+	int rc;
 
 	for (;;) {
-		event = read_and_plan(intake, all, &too_much, err);
-		if (event != INTAKE_PLANNED)
-			return event;
-		if (!too_much)
+		rc = questions_answer(
+		    intake->questions, batch, from, to, SNAPSHOT_MAX, err);
+		if (rc < 0)
+			return INTAKE_STORE_DOWN;
+		telemetry_generation(
+		    intake->telemetry, snapshot_generation(intake->snapshot));
+		if (rc == 0)
 			break;
-		event = cut_before(intake, batch->n / 2, err);
+		to = batch->n / 2;
+		event = cut_before(intake, to, err);
 		if (event != INTAKE_PLANNED)
 			return event;
-		all.to = batch->n;
 	}
 	telemetry_stage(
 	    intake->telemetry, STAGE_PLAN, telemetry_clock() - start);
-	return encode(intake, all, err);
+	return encode(intake, from, to, err);
 }
 
-/* Marks a record as one that is not planned any more. */
-static void
-give_up(struct batch_record *record)
-{
-	record->fate = FATE_CRASHED;
-	record->reason = DEAD_CRASHED_WORKER;
-	record->detail = TEXT("planning it ended workers several times");
-}
-
-/* Notes the record before it is looked at, or gives it up. */
+/*
+ * Notes the record before it is looked at, so that a crash names it, or gives
+ * it up.  Its note stays until it is committed, so it ends the batch.
+ */
 static enum intake_event
-plan_alone(struct intake *intake, struct attempts *attempts, struct stretch one,
+plan_alone(struct intake *intake, struct attempts *attempts, size_t i,
     struct error *err)
 {
 	struct batch *batch = intake->batch;
-	bool is_killer = false, too_much;
+	struct batch_record *record = &batch->records[i];
+	bool is_killer = false;
 	enum intake_event event;
 
-	if (batch->records[one.from].fate == FATE_PLAN &&
-	    attempts_note(attempts, &batch->kafka[one.from], &is_killer, err) !=
-		0)
+	if (record->fate == FATE_PLAN &&
+	    attempts_note(attempts, &batch->kafka[i], &is_killer, err) != 0)
 		return INTAKE_STORE_DOWN;
-	if (is_killer)
-		give_up(&batch->records[one.from]);
-	event = read_and_plan(intake, one, &too_much, err);
-	if (event == INTAKE_PLANNED)
-		event = encode(intake, one, err);
-	if (event == INTAKE_PLANNED && is_killer && batch->n > one.to)
-		event = cut_before(intake, one.to, err);
+	if (is_killer) {
+		record->fate = FATE_CRASHED;
+		record->reason = DEAD_CRASHED_WORKER;
+		record->detail =
+		    TEXT("planning it ended workers several times");
+	}
+	event = plan_records(intake, i, i + 1, err);
+	if (event == INTAKE_PLANNED && is_killer && batch->n > i + 1)
+		event = cut_before(intake, i + 1, err);
 	return event;
 }
 
@@ -180,18 +141,15 @@ plan_one_by_one(
 	struct batch *batch = intake->batch;
 	int64_t until = clock_monotonic_ms() + CAREFUL_MS;
 	enum intake_event event = INTAKE_PLANNED;
-	struct stretch one;
+	size_t i;
 
 	if (batch->n > CAREFUL_MAX)
 		event = cut_before(intake, CAREFUL_MAX, err);
-	for (one.from = 0; one.from < batch->n; one.from++) {
-		if (event != INTAKE_PLANNED)
-			return event;
-		one.to = one.from + 1;
-		event = plan_alone(intake, attempts, one, err);
-		if (event == INTAKE_PLANNED && batch->n > one.to &&
+	for (i = 0; event == INTAKE_PLANNED && i < batch->n; i++) {
+		event = plan_alone(intake, attempts, i, err);
+		if (event == INTAKE_PLANNED && batch->n > i + 1 &&
 		    clock_monotonic_ms() >= until)
-			event = cut_before(intake, one.to, err);
+			event = cut_before(intake, i + 1, err);
 	}
 	return event;
 }
@@ -213,7 +171,7 @@ plan_again(struct intake *intake, struct error *err)
 		return INTAKE_STORE_DOWN;
 	event = attempts_are_many(attempts)
 	    ? plan_one_by_one(intake, attempts, err)
-	    : plan_together(intake, err);
+	    : plan_records(intake, 0, intake->batch->n, err);
 	if (event == INTAKE_PLANNED && attempts_end(attempts, err) != 0)
 		return INTAKE_STORE_DOWN;
 	intake->was_interrupted = event == INTAKE_STORE_DOWN;
@@ -225,7 +183,7 @@ intake_plan(struct intake *intake, struct error *err)
 {
 	enum intake_event event = intake->batch->entered_again
 	    ? plan_again(intake, err)
-	    : plan_together(intake, err);
+	    : plan_records(intake, 0, intake->batch->n, err);
 
 	if (event != INTAKE_PLANNED)
 		return event;

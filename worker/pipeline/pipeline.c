@@ -79,7 +79,6 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 	intake->decoder = decoder_create(p->registry);
 	intake->snapshot = snapshot_create(&snapshot);
 	intake->questions = questions_create(intake->snapshot, p->telemetry);
-	intake->plans = arena_create(256 * 1024);
 	intake->telemetry = p->telemetry;
 	intake->publish.forward_trace =
 	    strcmp(config_text(p->config, "trace.mode"), "forward") == 0;
@@ -154,7 +153,6 @@ pipeline_destroy(struct pipeline *p)
 	decoder_destroy(p->intake.decoder);
 	questions_destroy(p->intake.questions);
 	snapshot_destroy(p->intake.snapshot);
-	arena_destroy(p->intake.plans);
 	free(p->intake.owned);
 	registry_destroy(p->registry);
 	redis_destroy(p->redis);

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 
 #include "common/base/memory.h"
+#include "worker/base/fault.h"
 
 /* Dearer answers are not remembered: a few would fill the cache. */
 #define ANSWER_MAX 65536
+#define PLANS_KEPT ((size_t)8 * 1024 * 1024)
 
 /* A question that a plan is made for. */
 struct open_question {
@@ -17,6 +19,7 @@ struct open_question {
 struct questions {
 	struct snapshot *snapshot;
 	struct telemetry *telemetry;
+	struct arena *plans; /* of the last call */
 	struct open_question *open;
 	size_t n, capacity;
 	uint32_t *waiting; /* of those, whose plans need to know more */
@@ -30,6 +33,7 @@ questions_create(struct snapshot *snapshot, struct telemetry *telemetry)
 
 	questions->snapshot = snapshot;
 	questions->telemetry = telemetry;
+	questions->plans = arena_create((size_t)256 * 1024);
 	return questions;
 }
 
@@ -38,6 +42,7 @@ questions_destroy(struct questions *questions)
 {
 	if (questions == NULL)
 		return;
+	arena_destroy(questions->plans);
 	free(questions->open);
 	free(questions->waiting);
 	buffer_finish(&questions->scratch);
@@ -46,7 +51,7 @@ questions_destroy(struct questions *questions)
 
 /* A plan for each question to which no answer is remembered. */
 static void
-start_plans(struct questions *questions, struct arena *arena)
+start_plans(struct questions *questions)
 {
 	struct snapshot *snapshot = questions->snapshot;
 	size_t n = snapshot_questions(snapshot), i;
@@ -65,18 +70,18 @@ start_plans(struct questions *questions, struct arena *arena)
 
 		if (asked->answer != NULL)
 			continue;
+		questions->waiting[questions->n] = (uint32_t)questions->n;
 		questions->n++;
-		*open = (struct open_question){ .number = (uint32_t)i };
-		if (asked->damage != NULL)
-			continue;
-		open->input = (struct plan_input){
-			.request = asked->request,
-			.version = asked->version,
-			.paused = asked->paused,
-			.deleted = asked->deleted,
+		*open = (struct open_question){
+			.number = (uint32_t)i,
+			.input = { .request = asked->request,
+			    .version = asked->version,
+			    .paused = asked->paused,
+			    .deleted = asked->deleted },
 		};
-		open->plan =
-		    plan_start(arena, snapshot_world(snapshot), &open->input);
+		if (asked->damage == NULL)
+			open->plan = plan_start(questions->plans,
+			    snapshot_world(snapshot), &open->input);
 	}
 }
 
@@ -86,8 +91,7 @@ start_plans(struct questions *questions, struct arena *arena)
  * the deepest plan, not of all.  1: what they hold becomes too much.
  */
 static int
-run_plans(struct questions *questions, struct arena *arena, size_t max_bytes,
-    struct error *err)
+run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 {
 	struct snapshot *snapshot = questions->snapshot;
 	uint32_t *waiting = questions->waiting;
@@ -95,8 +99,6 @@ run_plans(struct questions *questions, struct arena *arena, size_t max_bytes,
 	double start;
 	int rc;
 
-	for (i = 0; i < n; i++)
-		waiting[i] = (uint32_t)i;
 	for (;; n = left) {
 		for (left = i = 0; i < n; i++) {
 			struct plan *plan = questions->open[waiting[i]].plan;
@@ -105,7 +107,8 @@ run_plans(struct questions *questions, struct arena *arena, size_t max_bytes,
 				waiting[left++] = waiting[i];
 		}
 		if (snapshot_questions(snapshot) > 1 &&
-		    snapshot_used(snapshot) + arena_used(arena) >= max_bytes)
+		    snapshot_used(snapshot) + arena_used(questions->plans) >=
+			max_bytes)
 			return 1;
 		if (left == 0)
 			return 0;
@@ -145,16 +148,15 @@ lasts(const struct open_question *open, const struct outcome *outcome,
 }
 
 static void
-give_answer(struct questions *questions, const struct open_question *open,
-    struct arena *arena)
+give_answer(struct questions *questions, const struct open_question *open)
 {
 	struct snapshot *snapshot = questions->snapshot;
 	const struct question *asked =
 	    snapshot_question(snapshot, open->number);
 	const struct outcome *outcome = open->plan != NULL
 	    ? plan_outcome(open->plan)
-	    : plan_internal(arena, asked->request, asked->planned_rid,
-		  asked->damage, asked->damage_message);
+	    : plan_internal(questions->plans, asked->request,
+		  asked->planned_rid, asked->damage, asked->damage_message);
 	struct answer *answer =
 	    answer_make(snapshot_memory(snapshot, open->number),
 		&questions->scratch, outcome);
@@ -167,17 +169,29 @@ give_answer(struct questions *questions, const struct open_question *open,
 }
 
 int
-questions_answer(struct questions *questions, struct arena *arena,
-    size_t max_bytes, struct error *err)
+questions_answer(struct questions *questions, struct batch *batch, size_t from,
+    size_t to, size_t max_bytes, struct error *err)
 {
 	size_t i;
 	int rc;
 
+	arena_reset(questions->plans, PLANS_KEPT);
+	snapshot_begin(questions->snapshot);
+	for (i = from; i < to; i++) {
+		struct batch_record *record = &batch->records[i];
+
+		if (record->fate != FATE_PLAN)
+			continue;
+		fault_record(record->request.request_id);
+		record->question =
+		    snapshot_ask(questions->snapshot, &record->request);
+	}
+	fault_slow_plan();
 	if (snapshot_read(questions->snapshot, err) != 0)
 		return -1;
-	start_plans(questions, arena);
-	rc = run_plans(questions, arena, max_bytes, err);
+	start_plans(questions);
+	rc = run_plans(questions, max_bytes, err);
 	for (i = 0; rc == 0 && i < questions->n; i++)
-		give_answer(questions, &questions->open[i], arena);
+		give_answer(questions, &questions->open[i]);
 	return rc;
 }

@@ -184,8 +184,6 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 		*next = kafka->offset + 1;
 		if (decoder_decode(intake->decoder, batch, i, err) != 0)
 			return store_failed(err); /* the registry */
-		if (batch->records[i].fate == FATE_CLAIMED)
-			intake_add_claim(batch, i);
 	}
 	return 0;
 }

@@ -357,22 +357,6 @@ settle(struct snapshot *snapshot, struct error *err)
 	    err, ERROR_RETRY, "the catalogue is replaced again and again");
 }
 
-/* Takes the answer that is remembered, if all its grounds are as they were. */
-static bool
-recall(struct snapshot *snapshot, struct asked *asked)
-{
-	struct cache_entry *memory = asked->memory;
-
-	if (memory->parsed != NULL && !cache_stands(memory))
-		cache_drop(snapshot->cache, memory);
-	count_lookup(snapshot, CACHE_ANSWER, memory->parsed != NULL);
-	if (memory->parsed == NULL)
-		return false;
-	memory->epoch = cache_epoch(snapshot->cache);
-	asked->question.answer = memory->parsed;
-	return true;
-}
-
 /* Which version a plan is for, by its schedule's head as read now. */
 static void
 choose_version(struct snapshot *snapshot, struct asked *asked)
@@ -469,10 +453,20 @@ snapshot_read(struct snapshot *snapshot, struct error *err)
 	if (settle(snapshot, err) != 0)
 		return -1;
 	for (i = 0; i < snapshot->n; i++) {
-		if (recall(snapshot, &snapshot->asked[i]))
+		struct asked *asked = &snapshot->asked[i];
+		struct cache_entry *memory = asked->memory;
+
+		/* All its grounds are fresh: it stands, or it never will. */
+		if (memory->parsed != NULL && !cache_stands(memory))
+			cache_drop(snapshot->cache, memory);
+		count_lookup(snapshot, CACHE_ANSWER, memory->parsed != NULL);
+		if (memory->parsed != NULL) {
+			memory->epoch = cache_epoch(snapshot->cache);
+			asked->question.answer = memory->parsed;
 			continue;
-		choose_version(snapshot, &snapshot->asked[i]);
-		want_version(snapshot, &snapshot->asked[i].question);
+		}
+		choose_version(snapshot, asked);
+		want_version(snapshot, &asked->question);
 	}
 	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
 		return -1;
