@@ -37,11 +37,10 @@ batch_create(size_t max_records, size_t max_bytes)
 
 	*batch = (struct batch){ .max_records = max_records,
 		.max_bytes = max_bytes };
-	batch->kafka = memory_resize(NULL, max_records, sizeof(*batch->kafka));
+	batch->kafka = memory_resize(NULL, max_records, sizeof *batch->kafka);
 	batch->records =
-	    memory_resize(NULL, max_records, sizeof(*batch->records));
-	batch->claims =
-	    memory_resize(NULL, max_records, sizeof(*batch->claims));
+	    memory_resize(NULL, max_records, sizeof *batch->records);
+	batch->claims = memory_resize(NULL, max_records, sizeof *batch->claims);
 	batch->arena = arena_create(256 * 1024);
 	return batch;
 }
@@ -77,7 +76,7 @@ batch_reset(struct batch *batch)
 	batch->oldest_ms = 0;
 	batch->n_claims = batch->n_spans = 0;
 	batch->entered_again = false;
-	memset(&batch->counts, 0, sizeof(batch->counts));
+	memset(&batch->counts, 0, sizeof batch->counts);
 	for (topic = 0; topic < BATCH_TOPICS; topic++)
 		batch->messages[topic].n = 0;
 	arena_reset(batch->arena, ARENA_KEEP);
@@ -113,7 +112,7 @@ batch_take(struct batch *batch, size_t n)
 			batch->oldest_ms = batch_earlier(
 			    batch->oldest_ms, batch->kafka[i].timestamp_ms);
 	}
-	memset(batch->records + batch->n, 0, n * sizeof(*batch->records));
+	memset(batch->records + batch->n, 0, n * sizeof *batch->records);
 	batch->n += n;
 }
 
@@ -129,7 +128,7 @@ batch_span(struct batch *batch, int32_t partition, int64_t offset)
 	if (batch->n_spans == batch->spans_capacity) {
 		batch->spans_capacity = batch->spans_capacity * 2 + 16;
 		batch->spans = memory_resize(
-		    batch->spans, batch->spans_capacity, sizeof(*batch->spans));
+		    batch->spans, batch->spans_capacity, sizeof *batch->spans);
 	}
 	span = &batch->spans[batch->n_spans++];
 	*span = (struct batch_span){ .partition = partition,
@@ -174,7 +173,7 @@ batch_message(struct batch *batch, enum batch_topic topic)
 	if (messages->n == messages->capacity) {
 		messages->capacity = messages->capacity * 2 + 256;
 		messages->at = memory_resize(
-		    messages->at, messages->capacity, sizeof(*messages->at));
+		    messages->at, messages->capacity, sizeof *messages->at);
 	}
 	message = &messages->at[messages->n++];
 	*message = (struct kafka_message){ 0 };

@@ -98,12 +98,17 @@ struct batch {
 	struct batch_counts counts;
 };
 
+/*
+ * Of at most `max_records`; it is full from `max_bytes` of keys and values on,
+ * which a poll may exceed.  Never NULL.
+ */
 struct batch *batch_create(size_t max_records, size_t max_bytes);
 void batch_destroy(struct batch *batch); /* NULL is fine */
 
 /* Releases its records and group and empties it; the memory is kept. */
 void batch_reset(struct batch *batch);
 
+/* Whether nothing more is to be polled into it. */
 bool batch_is_full(const struct batch *batch);
 
 /* Where poll may put records, and how many at most. */

@@ -132,6 +132,7 @@ enum commit_action commit_step(
  */
 enum commit_event commit_verdict(bool suspect, bool keep_suspect);
 
+/* "filling": for people, as systemd's status shows it. */
 const char *intake_phase_name(enum intake_phase phase);
 
 #endif

@@ -16,10 +16,14 @@
 #include "common/base/text.h"
 
 #ifdef SCHEDRUN_FAULTS
+/* `point` is a literal: A1 to A4, B1 to B5 (docs/delivery.md, section 6). */
 void fault_point(const char *point);
+/* A request is planned next: CRASH_ON's, by the start of its requestId. */
 void fault_record(struct text request_id);
+/* Sleep here, as SLOW_PLAN and SLOW_CUT say. */
 void fault_slow_plan(void);
 void fault_slow_cut(void);
+/* For commit_verdict. */
 bool fault_keep_suspect(void);
 #else
 static inline void

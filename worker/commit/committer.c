@@ -14,6 +14,17 @@
 #include "worker/base/watchdog.h"
 #include "worker/commit/fenced.h"
 
+/*
+ * Stage B.  The thread carries out one action after the other (`act`); what
+ * came of it leads to the next by the table of batch_protocol.c.  Stage A's
+ * thread calls the functions at the end.  They meet under the lock, at three
+ * places: `given` (a batch comes), `through` (it goes back) and `is_revoked`
+ * (its partitions are about to go).  librdkafka is never called under it.
+ *
+ * librdkafka's calls block in this thread, in slices: between two of them it
+ * sees that partitions are revoked or that the time is up.  As they have been
+ * seen to overrun their time-outs, the watchdog bounds each from outside.
+ */
 #define PROBE_EACH_MS 3000
 #define BACKOFF_MIN_MS 100
 #define SLICE_MS 5000  /* of a blocking call */
@@ -54,6 +65,7 @@ struct committer {
 	unsigned n_lost, n_too_large; /* batches in a row */
 };
 
+/* Why it isn't ready, for readyz; it goes when it is. */
 static void
 set_reason(struct committer *c, const char *reason)
 {
@@ -62,6 +74,7 @@ set_reason(struct committer *c, const char *reason)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Wakes whoever waits for it: committer_revoke, and stage A's loop. */
 static void
 set_state(struct committer *c, enum committer_state state)
 {
@@ -87,7 +100,10 @@ rest(struct committer *c, int64_t ms)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* The batch goes back to stage A. */
+/*
+ * The batch goes back to stage A, before READY is told: who sees READY finds it
+ * in `through`.  A revocation was of its partitions and is over with it.
+ */
 static void
 hand_back(struct committer *c, bool lost)
 {
@@ -112,7 +128,11 @@ is_revoked(struct committer *c)
 	return revoked;
 }
 
-/* The event that a failed call is. */
+/*
+ * The event that a failed call is.  The deadline, from begin on, is below
+ * transaction.timeout.ms: past that the broker would fence us for being slow,
+ * and say no more than it says of a twin.  Opening a producer has none.
+ */
 static enum commit_event
 event_of(const struct committer *c, const struct error *err)
 {
@@ -143,6 +163,11 @@ rest_longer(struct committer *c)
 		c->backoff_ms = BACKOFF_MAX_MS;
 }
 
+/*
+ * A new handle for each: what the old one still has under way, a commit held up
+ * in the network say, is fenced by init_transactions of the new one (the
+ * rebuild rule of docs/delivery.md, section 5).
+ */
 static int
 create_producer(struct committer *c, struct error *err)
 {
@@ -159,6 +184,11 @@ create_producer(struct committer *c, struct error *err)
 	return c->transaction != NULL ? 0 : -1;
 }
 
+/*
+ * A handle that does not close may still send what it has: its values can't be
+ * given back, so the process ends instead.  _Exit, as atexit's functions might
+ * hang on the same thing.
+ */
 static void
 destroy_producer(struct committer *c)
 {
@@ -180,6 +210,10 @@ destroy_producer(struct committer *c)
 	}
 }
 
+/*
+ * Where a record was too large, no producer is made before the limits have been
+ * read again: the same batch would fail the same way.
+ */
 static enum commit_event
 open_producer(struct committer *c, struct error *err)
 {
@@ -207,6 +241,7 @@ open_producer(struct committer *c, struct error *err)
 	return event_of(c, err);
 }
 
+/* Nothing is open yet, so nothing can be repeated: RETRY is lost as well. */
 static enum commit_event
 begin(struct committer *c, struct error *err)
 {
@@ -219,7 +254,11 @@ begin(struct committer *c, struct error *err)
 	return COMMIT_OK;
 }
 
-/* Results, builds, dead letters: each topic in the order of the records. */
+/*
+ * Results, builds, dead letters: each topic in the order of the records, so
+ * that a schedule's results stand in the order of its requests (G5).  A part of
+ * it may be queued when it fails: it is lost, never begun again in place.
+ */
 static enum commit_event
 produce(struct committer *c, struct error *err)
 {
@@ -248,6 +287,12 @@ produce(struct committer *c, struct error *err)
 	return COMMIT_OK;
 }
 
+/*
+ * The next offset to be read of each partition, under the generation of the
+ * cut: if the partitions have moved since, the broker refuses them, and with
+ * them the transaction.  A partition of which a cut has left nothing has none
+ * to send.  Repeating it is safe.
+ */
 static enum commit_event
 send_offsets(struct committer *c, struct error *err)
 {
@@ -273,6 +318,7 @@ send_offsets(struct committer *c, struct error *err)
 	return COMMIT_OK;
 }
 
+/* Its outcome is unknown until it says so: RETRY repeats the call itself. */
 static enum commit_event
 commit(struct committer *c, struct error *err)
 {
@@ -288,6 +334,7 @@ commit(struct committer *c, struct error *err)
 	    kafka_transaction_is_suspect(c->transaction), fault_keep_suspect());
 }
 
+/* Committed: only now do counters move, so that they count each record once. */
 static void
 finish(struct committer *c)
 {
@@ -301,6 +348,7 @@ finish(struct committer *c)
 	fault_point("B5");
 }
 
+/* Asks whether Kafka is there: kafka/client's health hears the answer. */
 static void
 probe(struct committer *c)
 {
@@ -313,7 +361,8 @@ probe(struct committer *c)
 
 /*
  * What a lost transaction means beyond the rebuild: a twin, or topics whose
- * limits have changed.
+ * limits have changed.  Messages that are refused though they fit the limits
+ * would be lost for ever, batch after batch: the process says so and ends.
  */
 static enum commit_event
 look_into_loss(struct committer *c, struct error *err)
@@ -344,6 +393,13 @@ look_into_loss(struct committer *c, struct error *err)
 	    : COMMIT_FATAL;
 }
 
+/*
+ * Gives the transaction up; `err` says why.  COMMIT_FATAL and another `err` if
+ * that must end the process.  An abort is a courtesy to readers, who wait
+ * behind what is open until transaction.timeout.ms: the rebuild fences it
+ * anyway, so its result doesn't matter.  Where the commit's outcome is unknown
+ * none is sent: it may have happened, and the committed offset tells.
+ */
 static enum commit_event
 give_up(struct committer *c, bool abort_it, struct error *err)
 {
@@ -359,7 +415,7 @@ give_up(struct committer *c, bool abort_it, struct error *err)
 		kafka_transaction_abort(c->transaction, SLICE_MS, &ignored);
 		watchdog_leave(WATCHDOG_COMMIT);
 	}
-	destroy_producer(c);
+	destroy_producer(c); /* before the batch goes: it may still read it */
 	telemetry_rebuild(c->settings.telemetry);
 	c->n_lost++;
 	set_reason(c, err->message);
@@ -438,6 +494,7 @@ act(struct committer *c, enum commit_action action, struct error *err)
 	return COMMIT_EVENTS;
 }
 
+/* It ends between batches only: what was given is brought to an end first. */
 static bool
 is_stopping(struct committer *c)
 {
@@ -460,6 +517,11 @@ fail(struct committer *c, const struct error *err)
 	set_state(c, COMMITTER_FAILED);
 }
 
+/*
+ * The thread.  A revocation is heard between two actions, and only before the
+ * offsets are in; what the action has come to doesn't matter then, unless it
+ * ends the process.
+ */
 static void *
 commit_batches(void *argument)
 {
@@ -485,6 +547,7 @@ commit_batches(void *argument)
 			break;
 		}
 	}
+	/* First the producer: until it is gone it may read the batch. */
 	destroy_producer(c);
 	if (c->batch != NULL)
 		hand_back(c, true);
@@ -601,6 +664,12 @@ await_through(struct committer *c, int64_t timeout_ms)
 	return true;
 }
 
+/*
+ * Half of the time for the batch to end by itself, which takes 7 ms and more
+ * where Kafka is well; half for the abort, which is heard at the end of the
+ * slice at most. Lost: the partitions are another's already, so it is aborted
+ * at once.
+ */
 bool
 committer_revoke(struct committer *committer, bool lost, int64_t timeout_ms)
 {

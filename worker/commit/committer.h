@@ -39,7 +39,9 @@ enum committer_state {
 	COMMITTER_BUSY,
 	COMMITTER_FAILED, /* committer_error says by what; the process ends */
 };
+/* READY is told only after what it had was handed back. */
 enum committer_state committer_state(struct committer *committer);
+/* Of FAILED: ERROR_FATAL with the exit code. */
 void committer_error(struct committer *committer, struct error *err);
 
 /* Why it is not READY: "transaction: …"; "" if it is. */

@@ -117,7 +117,7 @@ dead_letter_add(struct batch *batch, size_t i, int64_t now_ms)
 	n = count_headers(kafka, &fits);
 	if (!fits)
 		n = 0;
-	headers = arena_alloc(batch->arena, (n + OURS) * sizeof(*headers));
+	headers = arena_alloc(batch->arena, (n + OURS) * sizeof *headers);
 	for (at = 0; at < n; at++)
 		kafka_record_header(kafka, at, &headers[at]);
 	n += put_ours(headers + n, batch, i, now_ms, fits);

@@ -21,7 +21,14 @@ intake_owned(struct intake *intake, int32_t partition)
 	return NULL;
 }
 
-/* The marks that a chunk moves: of all partitions that went on since. */
+/*
+ * The marks that a chunk moves: of all partitions that went on since the chunk
+ * before.  The first chunk of a batch expects what the batch before it has
+ * moved the mark to, or, after an assignment, what is committed; the next ones
+ * what the one before them will.  So a Redis that lost anything in between is
+ * found out by the first chunk that it can't carry on from, and as it writes
+ * nothing then, so does every chunk that is out behind it.
+ */
 static size_t
 collect_marks(struct intake *intake, struct claim_mark *marks)
 {
@@ -47,7 +54,11 @@ collect_marks(struct intake *intake, struct claim_mark *marks)
 	return n;
 }
 
-/* Hears the oldest chunk that is out; INTAKE_NOTHING: it is fine. */
+/*
+ * Hears the oldest chunk that is out; INTAKE_NOTHING: it is fine.  A claim that
+ * its own record holds already was taken before a crash, an abort or a
+ * rebalance: the batch may hold what ended the process, see attempts.h.
+ */
 static enum intake_event
 receive_chunk(struct intake *intake, struct error *err)
 {
@@ -70,7 +81,12 @@ receive_chunk(struct intake *intake, struct error *err)
 	return INTAKE_BEHIND;
 }
 
-/* Sends claims from the `from`-th on with the marks of all that is decoded. */
+/*
+ * Sends claims from the `from`-th on with the marks of all that is decoded.
+ * Dead letters move the mark too, though they take no claim: it says that
+ * everything below it is dealt with.  The marks stay where they are until the
+ * chunk is answered, as a `behind` names one by its number.
+ */
 static enum intake_event
 send_chunk(struct intake *intake, size_t from, struct error *err)
 {
@@ -222,6 +238,11 @@ intake_claim(struct intake *intake, struct error *err)
 	return INTAKE_CLAIMED;
 }
 
+/*
+ * What the next batch expects of the marks.  Not earlier: a batch that is
+ * dropped before it is given comes again, and its marks are ahead then, which
+ * is fine.
+ */
 void
 intake_advance(struct intake *intake)
 {
@@ -249,6 +270,10 @@ intake_drop(struct intake *intake)
 	intake->sent_n = 0;
 }
 
+/*
+ * After a commit whose outcome is unknown only Kafka can say where to go on;
+ * asking waits for a transaction of the group that is undecided.
+ */
 int
 intake_rewind(struct intake *intake, struct error *err)
 {

@@ -11,7 +11,10 @@
 #define CAREFUL_MS 5000 /* then it ends: membership must be served */
 #define SEEK_MS 5000
 
-/* Ends the batch before record `n`; what follows is read again. */
+/*
+ * Ends the batch before record `n`; what follows is read again.  Its claims are
+ * taken, so it finds itself in them then.
+ */
 static enum intake_event
 cut_before(struct intake *intake, size_t n, struct error *err)
 {

@@ -9,6 +9,11 @@
 #define ANSWER_MAX 65536
 #define PLANS_KEPT ((size_t)8 * 1024 * 1024)
 
+/*
+ * Requests -> questions -> answers.  Of a busy batch most requests ask what
+ * another of it asks, and of the rest most were answered in an earlier one: a
+ * plan and its reads are the exception, and are worth it to be shared.
+ */
 /* A question that a plan is made for. */
 struct open_question {
 	uint32_t number; /* in the snapshot */
@@ -49,7 +54,10 @@ questions_destroy(struct questions *questions)
 	free(questions);
 }
 
-/* A plan for each question to which no answer is remembered. */
+/*
+ * A plan for each question to which no answer is remembered.  Where schedule or
+ * version is unreadable there is nothing to plan: the answer says so.
+ */
 static void
 start_plans(struct questions *questions)
 {

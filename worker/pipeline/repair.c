@@ -11,6 +11,17 @@
 #define CALL_MS 5000
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024)
 
+/*
+ * Reads with a consumer of its own, outside the group, from where claims are
+ * missing up to where the owner's next batch begins; each poll's records become
+ * one script, whose mark is what the one before has moved it to.  So a crash
+ * resumes at the mark, and a Redis that goes back once more is heard as
+ * `behind` and begun anew from where it stands then.
+ *
+ * What is claimed here was mostly answered long ago: nothing is produced, and
+ * nothing is committed.  What was not is read by the group afterwards and finds
+ * its own claim.
+ */
 struct repair {
 	struct repair_settings settings;
 	struct kafka_consumer *consumer;
@@ -66,7 +77,7 @@ repair_destroy(struct repair *repair)
 	free(repair);
 }
 
-/* Whatever Redis says, it is waited for. */
+/* Whatever Redis says, even what is fatal at start, it is waited for. */
 static int
 store_failed(struct error *err)
 {
@@ -80,7 +91,11 @@ larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* Where claims can still matter: not below the mark, the log, the window. */
+/*
+ * Where claims can still matter: not below the mark, the log, the window.  A
+ * claim is looked up for at most 2 x dedup.ttl, but is promised for one; a
+ * tenth more, as records have their times from other clocks than Redis's.
+ */
 static int
 find_start(struct repair *repair, struct intake *intake, int64_t *start,
     int64_t *end, struct error *err)
@@ -188,7 +203,10 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 	return 0;
 }
 
-/* Takes one poll's records. */
+/*
+ * Takes one poll's records.  Their end is moved to although it may be below
+ * `expected`: the mark then says how far the repair has come.
+ */
 static int
 take_records(struct repair *repair, struct intake *intake, struct error *err)
 {
@@ -211,7 +229,11 @@ take_records(struct repair *repair, struct intake *intake, struct error *err)
 	return rc;
 }
 
-/* Begins with another partition whose mark is too low; 1: there is none. */
+/*
+ * Begins with another partition whose mark is too low; 1: there is none.  They
+ * are all looked at, as a Redis that went back did so for all of them, and a
+ * batch would find out one at a time, each time losing what it has read.
+ */
 static int
 go_on(struct repair *repair, struct intake *intake, struct error *err)
 {

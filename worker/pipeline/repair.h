@@ -21,13 +21,15 @@ struct repair_settings {
 	int64_t ttl_ms; /* dedup.ttl */
 };
 
+/* Connects in the background.  NULL with ERROR_FATAL: Kafka's settings. */
 struct repair *repair_create(
     const struct repair_settings *settings, struct error *err);
 void repair_destroy(struct repair *repair); /* NULL is fine */
 
 /*
  * Begins with a partition whose mark says `mark` (-1: missing) where the
- * owner's `expected` was expected.
+ * owner's `expected` was expected.  -1: as repair_step, and ERROR_ABORT, the
+ * partition is not assigned any more.  Blocks for Kafka and Redis.
  */
 int repair_start(struct repair *repair, struct intake *intake,
     int32_t partition, int64_t mark, struct error *err);

@@ -7,6 +7,18 @@
 
 #define SLOTS_MIN 1024
 
+/*
+ * A hash table over kind and key, and a queue of all entries in which the
+ * oldest goes first.  Three things keep an entry: that this batch has found it
+ * (pointers to it are everywhere until the next begins), that it was used since
+ * it was queued (a second round, so that one sweep through many schedules
+ * doesn't drive out what each batch needs), and that another's value is built
+ * on it (`grounds` points at it).
+ *
+ * `change` is how a ground is told to have changed: not by its bytes, as those
+ * may be dropped, and may come back to what they were while the answer was
+ * looking elsewhere.  Each new value has a number that none had before.
+ */
 struct cache {
 	struct cache_entry **slots;
 	size_t n_slots; /* a power of two */
@@ -20,7 +32,7 @@ struct cache {
 struct cache *
 cache_create(size_t max_bytes)
 {
-	struct cache *cache = memory_zalloc(1, sizeof(*cache));
+	struct cache *cache = memory_zalloc(1, sizeof *cache);
 
 	cache->max_bytes = max_bytes;
 	cache->n_slots = SLOTS_MIN;
@@ -29,10 +41,14 @@ cache_create(size_t max_bytes)
 	return cache;
 }
 
+/*
+ * Nothing is known of it any more, as if it had just been made; what was built
+ * on it doesn't stand any more, and what it was built on may go.
+ */
 static void
 forget_value(struct cache *cache, struct cache_entry *entry)
 {
-	size_t own = sizeof(*entry) + entry->key.size, i;
+	size_t own = sizeof *entry + entry->key.size, i;
 
 	for (i = 0; i < entry->n_grounds; i++)
 		entry->grounds[i].entry->n_built--;
@@ -49,6 +65,7 @@ forget_value(struct cache *cache, struct cache_entry *entry)
 	entry->cost = own;
 }
 
+/* `used` only grows in a batch: it bounds what the batch has touched. */
 static void
 charge(struct cache *cache, struct cache_entry *entry, size_t bytes)
 {
@@ -107,6 +124,7 @@ cache_destroy(struct cache *cache)
 
 	if (cache == NULL)
 		return;
+	/* First all values: grounds must outlive what is built on them. */
 	for (entry = cache->oldest; entry != NULL; entry = entry->newer)
 		forget_value(cache, entry);
 	while (cache->oldest != NULL)
@@ -172,6 +190,7 @@ cache_is_fresh(const struct cache *cache, const struct cache_entry *entry)
 	return cache_is_settled(cache, entry) && entry->epoch == cache->epoch;
 }
 
+/* Entries stay where they are; only their chains are made anew. */
 static void
 grow(struct cache *cache)
 {
@@ -200,7 +219,7 @@ add_entry(
 
 	if (cache->n >= cache->n_slots)
 		grow(cache);
-	entry = memory_alloc(sizeof(*entry) + key.size);
+	entry = memory_alloc(sizeof *entry + key.size);
 	bytes = (char *)(entry + 1);
 	memcpy(bytes, key.at, key.size);
 	*entry = (struct cache_entry){ .hash = hash,
@@ -213,7 +232,7 @@ add_entry(
 	queue_entry(cache, entry);
 	cache->n++;
 	cache->counts[kind]++;
-	charge(cache, entry, sizeof(*entry) + key.size);
+	charge(cache, entry, sizeof *entry + key.size);
 	return entry;
 }
 
@@ -244,6 +263,7 @@ note_read(const struct cache *cache, struct cache_entry *entry)
 	entry->epoch = cache->epoch;
 }
 
+/* The same bytes again leave what was parsed of them, and what rests on it. */
 bool
 cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 {
@@ -337,6 +357,7 @@ cache_drop(struct cache *cache, struct cache_entry *entry)
 	forget_value(cache, entry);
 }
 
+/* An empty text, not none: Redis has something, and it was parsed. */
 void
 cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
 {
@@ -348,6 +369,10 @@ cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
 	entry->bytes = (struct text){ empty, 0 };
 }
 
+/*
+ * Those that this batch points to, or that are built upon, only lose what is
+ * known of them.
+ */
 void
 cache_forget(struct cache *cache, enum cache_kind first)
 {

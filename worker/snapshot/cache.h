@@ -58,6 +58,7 @@ struct cache_entry {
 	uint32_t n_built; /* entries that this one is a ground of: it stays */
 };
 
+/* `max_bytes` is the bound when a batch begins; never NULL. */
 struct cache *cache_create(size_t max_bytes);
 void cache_destroy(struct cache *cache); /* NULL is fine */
 
@@ -120,6 +121,7 @@ void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
  */
 void cache_forget(struct cache *cache, enum cache_kind first);
 
+/* What all entries hold, and how many of a kind there are. */
 size_t cache_bytes(const struct cache *cache);
 size_t cache_count(const struct cache *cache, enum cache_kind kind);
 /* Bytes of the entries that this batch uses. */

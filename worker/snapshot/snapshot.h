@@ -113,14 +113,15 @@ struct world *snapshot_world(struct snapshot *snapshot);
  */
 int snapshot_fetch(struct snapshot *snapshot, struct error *err);
 
+/* Where the answer of a question is made that had none. */
+struct arena *snapshot_memory(struct snapshot *snapshot, size_t number);
+
 /*
- * Where the answer of a question is made that had none; then snapshot_remember
- * takes it, once.  It stays for this batch, and, if `datasets` says what it
- * rests on, until the schedule's head, one of their branches or the generation
- * changes.  NULL: it is of this batch only.
+ * Takes the answer that was made there, once.  It stays for this batch, and, if
+ * `datasets` says what it rests on, until the schedule's head, one of their
+ * branches or the generation changes.  NULL: it is of this batch only.
  */
 #define SNAPSHOT_GROUNDS_MAX 63 /* datasets that an answer may rest on */
-struct arena *snapshot_memory(struct snapshot *snapshot, size_t number);
 void snapshot_remember(struct snapshot *snapshot, size_t number, void *answer,
     const struct text *datasets, size_t n);
 
