@@ -64,7 +64,7 @@ keyspace_key(const struct keyspace *keyspace, enum keyspace_key key)
 }
 
 static struct text
-since(const struct buffer *out, size_t start)
+text_since(const struct buffer *out, size_t start)
 {
 	return (struct text){ out->at + start, out->size - start };
 }
@@ -79,7 +79,7 @@ append_key(const struct keyspace *keyspace, const char *kind, struct text rest,
 	buffer_append(out, buffer_text(&keyspace->prefix));
 	buffer_append(out, text_from(kind));
 	buffer_append(out, rest);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 static struct text
@@ -99,7 +99,7 @@ keyspace_part(const struct keyspace *keyspace, int64_t generation,
 
 	buffer_append(out, buffer_text(&keyspace->prefix));
 	buffer_format(out, "g%lld:%c", (long long)generation, (char)part);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -110,7 +110,7 @@ keyspace_stage(const struct keyspace *keyspace, int64_t generation, char letter,
 
 	buffer_append(out, buffer_text(&keyspace->prefix));
 	buffer_format(out, "g%lld:S:%c", (long long)generation, letter);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -149,7 +149,7 @@ keyspace_fold(const struct keyspace *keyspace, const char *topic,
 
 	append_key(keyspace, "f:", text_from(topic), out);
 	buffer_format(out, ":%d", (int)partition);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 /* "<prefix><letter><namespace>:" and the rest. */
@@ -164,7 +164,7 @@ append_space(const struct keyspace *keyspace, char letter, struct text space,
 	buffer_append(out, space);
 	buffer_byte(out, ':');
 	buffer_append(out, rest);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -175,7 +175,7 @@ keyspace_mark(const struct keyspace *keyspace, struct text space,
 
 	append_space(keyspace, 'm', space, topic, out);
 	buffer_format(out, ":%d", (int)partition);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -186,7 +186,7 @@ keyspace_attempts(const struct keyspace *keyspace, struct text space,
 
 	append_space(keyspace, 'a', space, topic, out);
 	buffer_format(out, ":%d", (int)partition);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -212,7 +212,7 @@ keyspace_claims_of(const struct keyspace *keyspace, struct text space,
 	append_space(keyspace, 'c', space, TEXT(""), out);
 	buffer_format(out, "%lld:", (long long)bucket);
 	buffer_append(out, shard);
-	return since(out, start);
+	return text_since(out, start);
 }
 
 struct text
@@ -225,14 +225,14 @@ keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE])
 }
 
 struct text
-keyspace_field(struct text a, struct text b, struct buffer *out)
+keyspace_field(struct text owner, struct text owned, struct buffer *out)
 {
 	size_t start = out->size;
 
-	buffer_append(out, a);
+	buffer_append(out, owner);
 	buffer_byte(out, '\n');
-	buffer_append(out, b);
-	return since(out, start);
+	buffer_append(out, owned);
+	return text_since(out, start);
 }
 
 struct text
@@ -291,7 +291,7 @@ copy_name(char out[KEYSPACE_NAME_MAX], struct text text)
 }
 
 static int
-malformed(struct redis *redis, const struct keyspace *keyspace,
+refuse_meta(struct redis *redis, const struct keyspace *keyspace,
     const char *field, struct error *err)
 {
 	return error_fatal(err, EX_CONFIG,
@@ -319,15 +319,15 @@ parse_meta(struct redis *redis, const struct keyspace *keyspace,
 		    TEXT_ARG(fields[META_FORMAT]), KEYSPACE_FORMAT);
 	if (shards < 1 || shards > KEYSPACE_SHARDS_MAX ||
 	    (shards & (shards - 1)) != 0)
-		return malformed(redis, keyspace, "shards", err);
+		return refuse_meta(redis, keyspace, "shards", err);
 	meta->shards = (uint32_t)shards;
 	if (meta->created_ms < 0)
-		return malformed(redis, keyspace, "created", err);
+		return refuse_meta(redis, keyspace, "created", err);
 	if (!copy_name(meta->cluster, fields[META_CLUSTER]) ||
 	    !copy_name(meta->topic, fields[META_TOPIC]) ||
 	    !copy_name(meta->group, fields[META_GROUP]) ||
 	    !copy_name(meta->claims, fields[META_CLAIMS]))
-		return malformed(redis, keyspace, "cluster", err);
+		return refuse_meta(redis, keyspace, "cluster", err);
 	return 1;
 }
 
@@ -351,7 +351,7 @@ keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
 	if (redis_reply_error(redis, reply, "HMGET meta", err) != 0)
 		goto out;
 	if (redis_reply_size(reply) != META_FIELDS) {
-		malformed(redis, keyspace, "answer", err);
+		refuse_meta(redis, keyspace, "answer", err);
 		goto out;
 	}
 	for (i = 0; i < META_FIELDS; i++) {

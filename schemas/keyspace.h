@@ -101,12 +101,15 @@ struct text keyspace_claims_of(const struct keyspace *keyspace,
 /* The text is in `out`. */
 struct text keyspace_new_edition(char out[KEYSPACE_EDITION_SIZE]);
 
-/* "a⏎b": a field of `j` (output, branch), `u` (user, project), `p`.  As the
- * keys, it is appended to `out`. */
-struct text keyspace_field(struct text a, struct text b, struct buffer *out);
-/* "a" of such a field, or of one without a line break the whole. */
+/*
+ * "owner⏎owned": a field of `j` (output, branch), `u` (user, project), `p`
+ * (project, dataset).  As the keys, it is appended to `out`.
+ */
+struct text keyspace_field(
+    struct text owner, struct text owned, struct buffer *out);
+/* The first of such a field, or of one without a line break the whole. */
 struct text keyspace_field_owner(struct text field);
-/* "b" of such a field; no text of one without a line break. */
+/* The second of such a field; no text of one without a line break. */
 struct text keyspace_field_owned(struct text field);
 
 /* What `meta` says: which Kafka and which format this Redis belongs to. */

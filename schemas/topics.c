@@ -16,7 +16,7 @@ topic_name(const struct config *config, enum topic topic)
 }
 
 static void
-add(struct topic_plan *plan, enum topic topic, const char *name,
+add_setting(struct topic_plan *plan, enum topic topic, const char *name,
     const char *value)
 {
 	struct kafka_topic_spec *spec = &plan->specs[topic];
@@ -44,18 +44,20 @@ topics_plan(const struct config *config, int32_t partitions, int replication,
 		plan->specs[i].name = topic_name(config, (enum topic)i);
 		plan->specs[i].partitions = partitions;
 		plan->specs[i].replication = replication;
-		add(plan, (enum topic)i, "min.insync.replicas",
+		add_setting(plan, (enum topic)i, "min.insync.replicas",
 		    plan->min_insync);
-		add(plan, (enum topic)i, "cleanup.policy", "delete");
+		add_setting(plan, (enum topic)i, "cleanup.policy", "delete");
 	}
-	add(plan, TOPIC_REQUESTS, "retention.ms", plan->requests_retention);
-	add(plan, TOPIC_BUILDS, "max.message.bytes", "10485760");
-	add(plan, TOPIC_DLQ, "retention.ms", "1209600000");
-	add(plan, TOPIC_DLQ, "max.message.bytes", "1179648");
+	add_setting(
+	    plan, TOPIC_REQUESTS, "retention.ms", plan->requests_retention);
+	add_setting(plan, TOPIC_BUILDS, "max.message.bytes", "10485760");
+	add_setting(plan, TOPIC_DLQ, "retention.ms", "1209600000");
+	add_setting(plan, TOPIC_DLQ, "max.message.bytes", "1179648");
 }
 
 static void
-differ(struct buffer *out, const char *name, long long is, const char *wanted)
+put_difference(
+    struct buffer *out, const char *name, long long is, const char *wanted)
 {
 	buffer_format(out, "%s%s is %lld, wanted %s", out->size > 0 ? "; " : "",
 	    name, is, wanted);
@@ -78,7 +80,7 @@ compare_number(const struct kafka_topic *topic,
 	else
 		is = topic->retention_ms;
 	if (is < least)
-		differ(out, wanted->name, (long long)is, wanted->value);
+		put_difference(out, wanted->name, (long long)is, wanted->value);
 }
 
 void
@@ -91,7 +93,7 @@ topic_differences(const struct kafka_topic *topic,
 		char wanted[16];
 
 		snprintf(wanted, sizeof wanted, "%d", spec->partitions);
-		differ(out, "partitions", topic->partitions, wanted);
+		put_difference(out, "partitions", topic->partitions, wanted);
 	}
 	for (i = 0; topic->configs_known && i < spec->n_configs; i++) {
 		const struct config_property *wanted = &spec->configs[i];

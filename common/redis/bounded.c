@@ -13,7 +13,7 @@ EMBED(lua_scan, "common/redis/scan.lua")
 
 /* What all commands begin with; `max` holds the number's text. */
 static void
-begin(struct text *argv, const char *source, struct text key, char max[24])
+begin_eval(struct text *argv, const char *source, struct text key, char max[24])
 {
 	snprintf(max, 24, "%d", REDIS_VALUE_MAX);
 	argv[0] = TEXT("EVAL_RO"); /* a reader may: EVAL asks for writing */
@@ -31,7 +31,7 @@ redis_append_fields(
 	char max[24];
 	size_t i;
 
-	begin(argv, lua_fields, key, max);
+	begin_eval(argv, lua_fields, key, max);
 	for (i = 0; i < n; i++)
 		argv[HEAD + i] = fields[i];
 	redis_append(redis, argv, HEAD + n);
@@ -45,7 +45,7 @@ redis_append_scan(
 	struct text argv[HEAD + 2];
 	char max[24];
 
-	begin(argv, lua_scan, key, max);
+	begin_eval(argv, lua_scan, key, max);
 	argv[HEAD] = cursor;
 	argv[HEAD + 1] = count;
 	redis_append(redis, argv, HEAD + 2);

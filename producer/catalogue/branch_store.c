@@ -154,7 +154,7 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 }
 
 static int
-parse(struct text stored, struct arena *arena, struct branch_list *list,
+parse_list(struct text stored, struct arena *arena, struct branch_list *list,
     struct error *err)
 {
 	*list = (struct branch_list){ NULL, 0 };
@@ -170,7 +170,7 @@ branch_value_set(struct text stored, const struct branch *branch,
 	struct buffer out = { 0 };
 	size_t n = 0, i;
 
-	if (parse(stored, arena, &list, err) != 0)
+	if (parse_list(stored, arena, &list, err) != 0)
 		return -1;
 	merged = arena_alloc(arena, (list.n + 1) * sizeof *merged);
 	for (i = 0;
@@ -195,7 +195,7 @@ branch_value_get(struct text stored, struct text name, struct arena *arena,
 	struct branch_list *list = arena_alloc(arena, sizeof *list);
 
 	*branch = NULL;
-	if (parse(stored, arena, list, err) != 0)
+	if (parse_list(stored, arena, list, err) != 0)
 		return -1;
 	*branch = branch_list_find(list, name);
 	return 0;

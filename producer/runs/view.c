@@ -28,7 +28,7 @@ run_view_init(struct run_view *view, struct redis *redis,
 
 /* What was appended, in the arena; empties `out`. */
 static struct text
-keep(struct buffer *out, struct arena *arena)
+keep_text(struct buffer *out, struct arena *arena)
 {
 	struct text text = text_copy(arena, buffer_text(out));
 
@@ -42,7 +42,7 @@ run_key(const struct run_view *view, const struct uuid *id, struct arena *arena)
 	struct buffer key = { 0 };
 
 	keyspace_run(view->keyspace, id, &key);
-	return keep(&key, arena);
+	return keep_text(&key, arena);
 }
 
 static struct text
@@ -52,7 +52,7 @@ list_key(
 	struct buffer key = { 0 };
 
 	keyspace_runs_of(view->keyspace, schedule_rid, &key);
-	return keep(&key, arena);
+	return keep_text(&key, arena);
 }
 
 static struct text
@@ -62,7 +62,7 @@ build_key(
 	struct buffer key = { 0 };
 
 	keyspace_build(view->keyspace, id, &key);
-	return keep(&key, arena);
+	return keep_text(&key, arena);
 }
 
 static struct text
@@ -72,7 +72,7 @@ position_key(const struct run_view *view, const char *topic, int32_t partition,
 	struct buffer key = { 0 };
 
 	keyspace_fold(view->keyspace, topic, partition, &key);
-	return keep(&key, arena);
+	return keep_text(&key, arena);
 }
 
 static struct text
@@ -105,11 +105,12 @@ stored_text(const struct schedule_run *record, struct arena *arena)
 	struct buffer out = { 0 };
 
 	run_json_store(record, &out);
-	return keep(&out, arena);
+	return keep_text(&out, arena);
 }
 
 static struct redis_reply *
-ask(struct run_view *view, const struct text *argv, size_t n, struct error *err)
+ask_view(
+    struct run_view *view, const struct text *argv, size_t n, struct error *err)
 {
 	struct redis_reply *reply;
 
@@ -252,7 +253,7 @@ run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
     struct schedule_run *record, struct error *err)
 {
 	struct text argv[] = { TEXT("GET"), run_key(view, id, arena) };
-	struct redis_reply *reply = ask(view, argv, 2, err);
+	struct redis_reply *reply = ask_view(view, argv, 2, err);
 	int rc;
 
 	if (reply == NULL)
@@ -298,7 +299,7 @@ list_places(struct run_view *view, struct text schedule_rid, struct text after,
 	} else {
 		buffer_byte(&from, '+');
 	}
-	reply = ask(view,
+	reply = ask_view(view,
 	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
 		list_key(view, schedule_rid, arena), buffer_text(&from),
 		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
@@ -327,7 +328,7 @@ fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
 		memcpy(id.bytes, place.at + 8, sizeof id.bytes);
 		argv[1 + i] = run_key(view, &id, arena);
 	}
-	return ask(view, argv, n + 1, err);
+	return ask_view(view, argv, n + 1, err);
 }
 
 /* Runs that have expired leave the list as well. */
@@ -341,7 +342,7 @@ drop_places(struct run_view *view, struct text schedule_rid,
 	argv[0] = TEXT("ZREM");
 	argv[1] = list_key(view, schedule_rid, arena);
 	memcpy(argv + 2, places, n * sizeof *places);
-	reply = ask(view, argv, n + 2, err);
+	reply = ask_view(view, argv, n + 2, err);
 	redis_reply_destroy(reply);
 	return reply != NULL ? 0 : -1;
 }
@@ -406,7 +407,7 @@ run_view_get_build(struct run_view *view, const struct uuid *id,
 {
 	struct text argv[] = { TEXT("HMGET"), build_key(view, id, arena),
 		TEXT("e"), TEXT("s") };
-	struct redis_reply *reply = ask(view, argv, 4, err);
+	struct redis_reply *reply = ask_view(view, argv, 4, err);
 	struct text event;
 
 	if (reply == NULL)
@@ -430,7 +431,7 @@ run_view_page_key(
 	struct redis_reply *reply;
 	int rc = -1;
 
-	reply = ask(view,
+	reply = ask_view(view,
 	    (struct text[]){
 		TEXT("SET"), name, bytes, TEXT("NX"), TEXT("GET") },
 	    5, err);
@@ -487,7 +488,7 @@ run_view_set_position(struct run_view *view,
     const struct fold_position *position, struct error *err)
 {
 	struct arena *arena = arena_create(1024);
-	struct redis_reply *reply = ask(view,
+	struct redis_reply *reply = ask_view(view,
 	    (struct text[]){ TEXT("SET"),
 		position_key(view, position->topic, position->partition, arena),
 		number_text(position->offset, arena) },

@@ -42,4 +42,11 @@ struct layout {
 	size_t n_wanted;
 };
 
+/* The i-th child of a node that has so many. */
+static inline struct node *
+layout_child(const struct layout *layout, const struct node *node, uint32_t i)
+{
+	return &layout->nodes[layout->children[node->first + i]];
+}
+
 #endif

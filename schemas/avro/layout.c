@@ -8,7 +8,7 @@
 
 /*
  * From avro-c's tree to a table, in three steps: number what is met, breadth
- * first and a named type once (node_of, expand); find heights, sizes and
+ * first and a named type once (node_of, expand_node); find heights, sizes and
  * weights from the leaves up (measure_all); keep the root's names, by which a
  * reader finds his fields (layout_want).  Named types make it a graph: ten
  * records of two fields, each of the type before, are a dozen nodes here and
@@ -26,14 +26,14 @@ struct compiler {
 };
 
 static int
-refuse(struct compiler *compiler, const char *why)
+refuse_schema(struct compiler *compiler, const char *why)
 {
 	return reject(compiler->rejection, REJECT_BAD_SCHEMA, "%s", why);
 }
 
 /* avro-c keeps a use of a named type as a link to it. */
 static avro_schema_t
-follow(avro_schema_t schema)
+follow_link(avro_schema_t schema)
 {
 	while (is_avro_link(schema))
 		schema = avro_schema_link_target(schema);
@@ -58,12 +58,12 @@ node_of(struct compiler *compiler, avro_schema_t schema)
 	struct layout *layout = compiler->layout;
 	size_t i;
 
-	schema = follow(schema);
+	schema = follow_link(schema);
 	for (i = 0; is_named(schema) && i < layout->n_nodes; i++)
 		if (compiler->schemas[i] == schema)
 			return (int64_t)i;
 	if (layout->n_nodes == SCHEMA_NODES_MAX)
-		return refuse(compiler, "the schema has too many parts");
+		return refuse_schema(compiler, "the schema has too many parts");
 	if (layout->n_nodes == compiler->capacity) {
 		compiler->capacity *= 2;
 		layout->nodes = memory_resize(
@@ -148,7 +148,7 @@ expand_union(struct compiler *compiler, size_t node, avro_schema_t schema)
 		if (add_child(compiler, node,
 			avro_schema_union_branch(schema, (int)i)) != 0)
 			return -1;
-	return n > 0 ? 0 : refuse(compiler, "a union without branches");
+	return n > 0 ? 0 : refuse_schema(compiler, "a union without branches");
 }
 
 static int
@@ -169,14 +169,15 @@ static int
 set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
 {
 	if (size < 0 || size > INT32_MAX)
-		return refuse(compiler, "a fixed of a size that none can have");
+		return refuse_schema(
+		    compiler, "a fixed of a size that none can have");
 	compiler->layout->nodes[node].size = size;
 	return 0;
 }
 
 /* Type and children of a node that was only numbered so far. */
 static int
-expand(struct compiler *compiler, size_t node)
+expand_node(struct compiler *compiler, size_t node)
 {
 	struct layout *layout = compiler->layout;
 	avro_schema_t schema = compiler->schemas[node];
@@ -222,12 +223,6 @@ has_children(const struct node *node)
 	    node->type == NODE_ARRAY || node->type == NODE_MAP;
 }
 
-static struct node *
-child_of(const struct layout *layout, const struct node *node, uint32_t i)
-{
-	return &layout->nodes[layout->children[node->first + i]];
-}
-
 /* Sums are cut where they are over any cap: none can overflow. */
 static int64_t
 at_most(int64_t value, int64_t max)
@@ -257,7 +252,7 @@ least_size(const struct layout *layout, const struct node *node)
 		return node->size;
 	case NODE_RECORD:
 		for (i = 0; i < node->n; i++)
-			sum += child_of(layout, node, i)->least;
+			sum += layout_child(layout, node, i)->least;
 		return at_most(sum, INT32_MAX);
 	case NODE_BOOLEAN:
 	case NODE_INT:
@@ -278,16 +273,16 @@ least_size(const struct layout *layout, const struct node *node)
  * room for its largest branch, and what is in a list comes on top.
  */
 static int64_t
-weigh(const struct layout *layout, const struct node *node)
+weigh_node(const struct layout *layout, const struct node *node)
 {
 	int64_t sum = 0, most = 0;
 	uint32_t i;
 
 	for (i = 0; node->type == NODE_RECORD && i < node->n; i++)
-		sum += child_of(layout, node, i)->weight;
+		sum += layout_child(layout, node, i)->weight;
 	for (i = 0; node->type == NODE_UNION && i < node->n; i++)
-		if (child_of(layout, node, i)->weight > most)
-			most = child_of(layout, node, i)->weight;
+		if (layout_child(layout, node, i)->weight > most)
+			most = layout_child(layout, node, i)->weight;
 	return at_most(VALUE_WEIGHT + node->size + sum + most, INT32_MAX);
 }
 
@@ -298,7 +293,7 @@ weigh(const struct layout *layout, const struct node *node)
  * union its branches, because a reader asks for their types.
  */
 static void
-compact(struct layout *layout, struct node *node)
+compact_node(struct layout *layout, struct node *node)
 {
 	uint32_t *children, kept = 0, i;
 
@@ -307,7 +302,7 @@ compact(struct layout *layout, struct node *node)
 		return;
 	children = layout->children + node->first;
 	for (i = 0; i < node->n; i++) {
-		const struct node *child = child_of(layout, node, i);
+		const struct node *child = layout_child(layout, node, i);
 
 		if (node->type == NODE_RECORD && child->least == 0)
 			continue;
@@ -320,12 +315,12 @@ compact(struct layout *layout, struct node *node)
 
 /* Gives a node its height once all its children have theirs. */
 static bool
-measure(struct layout *layout, struct node *node)
+measure_node(struct layout *layout, struct node *node)
 {
 	uint32_t height = 0, i;
 
 	for (i = 0; has_children(node) && i < node->n; i++) {
-		const struct node *child = child_of(layout, node, i);
+		const struct node *child = layout_child(layout, node, i);
 
 		if (child->height == 0)
 			return false;
@@ -334,9 +329,9 @@ measure(struct layout *layout, struct node *node)
 	}
 	node->height = height + 1;
 	node->least = least_size(layout, node);
-	node->weight = weigh(layout, node);
+	node->weight = weigh_node(layout, node);
 	if (has_children(node))
-		compact(layout, node);
+		compact_node(layout, node);
 	return true;
 }
 
@@ -356,12 +351,12 @@ measure_all(struct compiler *compiler)
 	for (round = 0; round < SCHEMA_DEPTH_MAX && left > 0; round++)
 		for (i = layout->n_nodes; i-- > 0;)
 			if (layout->nodes[i].height == 0 &&
-			    measure(layout, &layout->nodes[i]))
+			    measure_node(layout, &layout->nodes[i]))
 				left--;
 	for (i = 0; i < layout->n_nodes; i++)
 		if (layout->nodes[i].height == 0 ||
 		    layout->nodes[i].height > SCHEMA_DEPTH_MAX)
-			return refuse(compiler,
+			return refuse_schema(compiler,
 			    "the schema is recursive or nested too deep");
 	return 0;
 }
@@ -402,7 +397,8 @@ check_name(
 }
 
 static int
-compile(struct compiler *compiler, avro_schema_t schema, const char *full_name)
+compile_schema(
+    struct compiler *compiler, avro_schema_t schema, const char *full_name)
 {
 	size_t i;
 
@@ -411,7 +407,7 @@ compile(struct compiler *compiler, avro_schema_t schema, const char *full_name)
 		return -1;
 	/* Each may number more, behind it. */
 	for (i = 0; i < compiler->layout->n_nodes; i++)
-		if (expand(compiler, i) != 0)
+		if (expand_node(compiler, i) != 0)
 			return -1;
 	if (measure_all(compiler) != 0)
 		return -1;
@@ -463,7 +459,7 @@ layout_compile(
 	    memory_zalloc(compiler.capacity, sizeof(struct node));
 	compiler.schemas =
 	    memory_zalloc(compiler.capacity, sizeof(avro_schema_t));
-	rc = compile(&compiler, schema, full_name);
+	rc = compile_schema(&compiler, schema, full_name);
 	free(compiler.schemas);
 	avro_schema_decref(schema);
 	if (rc == 0)

@@ -100,7 +100,7 @@ registry_is_remote(const struct registry *registry)
 }
 
 static struct cached *
-find(struct registry *registry, uint32_t id)
+find_cached(struct registry *registry, uint32_t id)
 {
 	size_t i;
 
@@ -111,7 +111,7 @@ find(struct registry *registry, uint32_t id)
 }
 
 static void
-forget(struct registry *registry, struct cached *cached)
+forget_cached(struct registry *registry, struct cached *cached)
 {
 	struct cached *last = &registry->cache[--registry->n_cached];
 
@@ -134,12 +134,12 @@ make_room(struct registry *registry, size_t size)
 		for (i = 1; i < registry->n_cached; i++)
 			if (registry->cache[i].used < oldest->used)
 				oldest = &registry->cache[i];
-		forget(registry, oldest);
+		forget_cached(registry, oldest);
 	}
 }
 
 static void
-remember(struct registry *registry, uint32_t id, struct text schema)
+remember_schema(struct registry *registry, uint32_t id, struct text schema)
 {
 	struct cached *cached;
 
@@ -162,8 +162,8 @@ remember(struct registry *registry, uint32_t id, struct text schema)
 
 /* Asks the registry; `path` is what follows the URL, `body` NULL for a GET. */
 static int
-ask(const struct registry *registry, const char *path, const char *body,
-    long *status, struct buffer *answer, struct error *err)
+ask_registry(const struct registry *registry, const char *path,
+    const char *body, long *status, struct buffer *answer, struct error *err)
 {
 	struct buffer url = { 0 };
 	struct fetch_request request = {
@@ -222,15 +222,15 @@ take_schema(struct registry *registry, uint32_t id, struct text answer,
 	}
 	if (type != NULL && json_type_of(type) == JSON_TYPE_STRING &&
 	    !text_equal(json_text(type), TEXT("AVRO")))
-		remember(registry, id, NO_SCHEMA);
+		remember_schema(registry, id, NO_SCHEMA);
 	else
-		remember(registry, id, json_text(schema));
+		remember_schema(registry, id, json_text(schema));
 	json_destroy(document);
 	return 0;
 }
 
 static int
-load(struct registry *registry, uint32_t id, struct error *err)
+load_schema(struct registry *registry, uint32_t id, struct error *err)
 {
 	struct buffer answer = { 0 }, path = { 0 };
 	long status = 0;
@@ -238,13 +238,13 @@ load(struct registry *registry, uint32_t id, struct error *err)
 
 	buffer_format(&path, "/schemas/ids/%u", (unsigned)id);
 	buffer_byte(&path, '\0');
-	rc = ask(registry, path.at, NULL, &status, &answer, err);
+	rc = ask_registry(registry, path.at, NULL, &status, &answer, err);
 	if (rc != 0 && err->kind == ERROR_INPUT) {
 		/* Too large to be a schema of ours: waiting won't help. */
-		remember(registry, id, NO_SCHEMA);
+		remember_schema(registry, id, NO_SCHEMA);
 		rc = 0;
 	} else if (rc == 0 && status == 404)
-		remember(registry, id, TEXT_NONE);
+		remember_schema(registry, id, TEXT_NONE);
 	else if (rc == 0 && status == 200)
 		rc = take_schema(registry, id, buffer_text(&answer), err);
 	else if (rc == 0)
@@ -275,16 +275,16 @@ registry_schema(struct registry *registry, uint32_t id, struct text *schema,
 		*schema = shipped_schema(id);
 		return 0;
 	}
-	cached = find(registry, id);
+	cached = find_cached(registry, id);
 	if (cached != NULL && cached->schema == NULL &&
 	    registry->now() - cached->asked_ms > UNKNOWN_MS) {
-		forget(registry, cached);
+		forget_cached(registry, cached);
 		cached = NULL;
 	}
 	if (cached == NULL) {
-		if (load(registry, id, err) != 0)
+		if (load_schema(registry, id, err) != 0)
 			return -1;
-		cached = find(registry, id);
+		cached = find_cached(registry, id);
 		assert(cached != NULL); /* load has remembered it */
 	}
 	cached->used = ++registry->uses;
@@ -334,7 +334,7 @@ post(struct registry *registry, enum message message, const char *topic,
 	json_put_text(&body, message_schema(message));
 	json_close(&body, '}');
 	buffer_byte(&body, '\0');
-	rc = ask(registry, path.at, body.at, &status, &answer, err);
+	rc = ask_registry(registry, path.at, body.at, &status, &answer, err);
 	if (rc == 0 && status == 200)
 		rc = take_id(registry, buffer_text(&answer), id, err);
 	else if (rc == 0 && status == 404)

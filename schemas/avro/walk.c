@@ -5,8 +5,8 @@
 /*
  * The bytes are anybody's.  Lengths and counts are held against what is left
  * before anything is done by them; each step passes a byte at least (see
- * layout.c, compact), but for the items that have a cap below, so the time is
- * linear in the bytes; and depth is the schema's, so the stack is bounded.
+ * layout.c, compact_node), but for the items that have a cap below, so the time
+ * is linear in the bytes; and depth is the schema's, so the stack is bounded.
  */
 #define LONG_SIZE_MAX 10
 #define INT_SIZE_MAX 5
@@ -76,7 +76,7 @@ read_int(struct walk *walk, int64_t *value)
 }
 
 static bool
-skip(struct walk *walk, int64_t size)
+skip_bytes(struct walk *walk, int64_t size)
 {
 	if (size < 0 || size > walk->end - walk->at)
 		return false;
@@ -93,7 +93,7 @@ read_bytes(struct walk *walk, struct text *text)
 	if (!read_long(walk, &size))
 		return false;
 	*text = (struct text){ (const char *)walk->at, (size_t)size };
-	return skip(walk, size);
+	return skip_bytes(walk, size);
 }
 
 /* An index of `n` things. */
@@ -127,14 +127,14 @@ skip_leaf(struct walk *walk, const struct node *node)
 	case NODE_LONG:
 		return read_long(walk, &value);
 	case NODE_FLOAT:
-		return skip(walk, 4);
+		return skip_bytes(walk, 4);
 	case NODE_DOUBLE:
-		return skip(walk, 8);
+		return skip_bytes(walk, 8);
 	case NODE_BYTES:
 	case NODE_STRING:
 		return read_bytes(walk, &text);
 	case NODE_FIXED:
-		return skip(walk, node->size);
+		return skip_bytes(walk, node->size);
 	case NODE_ENUM:
 		return read_index(walk, node->n, &value);
 	case NODE_ARRAY:
@@ -146,12 +146,6 @@ skip_leaf(struct walk *walk, const struct node *node)
 	return false;
 }
 
-static const struct node *
-child(const struct layout *layout, const struct node *node, uint32_t i)
-{
-	return &layout->nodes[layout->children[node->first + i]];
-}
-
 /* The branch that a union's index names; NULL if it names none. */
 static const struct node *
 read_branch(struct walk *walk, const struct node *node)
@@ -160,7 +154,7 @@ read_branch(struct walk *walk, const struct node *node)
 
 	if (!read_index(walk, node->n, &index))
 		return NULL;
-	return child(walk->layout, node, (uint32_t)index);
+	return layout_child(walk->layout, node, (uint32_t)index);
 }
 
 /*
@@ -170,7 +164,7 @@ read_branch(struct walk *walk, const struct node *node)
 static bool
 take_items(struct walk *walk, const struct node *node, int64_t count)
 {
-	const struct node *item = child(walk->layout, node, 0);
+	const struct node *item = layout_child(walk->layout, node, 0);
 	int64_t least = item->least + (node->type == NODE_MAP);
 	int64_t max = EMPTY_ITEMS_MAX;
 
@@ -217,7 +211,7 @@ static bool
 read_block(struct walk *walk, struct frame *frame)
 {
 	bool are_empty = frame->node->type == NODE_ARRAY &&
-	    child(walk->layout, frame->node, 0)->least == 0;
+	    layout_child(walk->layout, frame->node, 0)->least == 0;
 
 	do {
 		if (!read_block_head(walk, frame))
@@ -241,7 +235,8 @@ next_value(struct walk *walk, struct frame *frame, bool *done)
 	*done = false;
 	if (node->type == NODE_RECORD) {
 		*done = frame->next == node->n;
-		return *done ? NULL : child(walk->layout, node, frame->next++);
+		return *done ? NULL
+			     : layout_child(walk->layout, node, frame->next++);
 	}
 	if (frame->left == 0) {
 		if (!read_block(walk, frame))
@@ -254,7 +249,7 @@ next_value(struct walk *walk, struct frame *frame, bool *done)
 	frame->left--;
 	if (node->type == NODE_MAP && !read_bytes(walk, &key))
 		return NULL;
-	return child(walk->layout, node, 0);
+	return layout_child(walk->layout, node, 0);
 }
 
 static bool
@@ -266,7 +261,7 @@ is_composite(const struct node *node)
 
 /* Through unions to the value's own type; NULL: malformed. */
 static const struct node *
-resolve(struct walk *walk, const struct node *node)
+read_branches(struct walk *walk, const struct node *node)
 {
 	while (node != NULL && node->type == NODE_UNION)
 		node = read_branch(walk, node);
@@ -285,7 +280,7 @@ skip_value(struct walk *walk, const struct node *node)
 	size_t depth = 0;
 	bool done;
 
-	node = resolve(walk, node);
+	node = read_branches(walk, node);
 	for (;;) {
 		if (node == NULL)
 			return false;
@@ -300,12 +295,12 @@ skip_value(struct walk *walk, const struct node *node)
 			if (done)
 				depth--;
 		} while (done);
-		node = resolve(walk, node);
+		node = read_branches(walk, node);
 	}
 }
 
 static int
-malformed(
+refuse_field(
     const struct layout *layout, uint32_t field, struct rejection *rejection)
 {
 	return reject(rejection, REJECT_MALFORMED, "field %.60s is malformed",
@@ -321,11 +316,11 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 	const struct wanted_field *wanted =
 	    &layout->wanted[layout->slots[field]];
 	const struct node *node =
-	    resolve(walk, child(layout, &layout->nodes[0], field));
+	    read_branches(walk, layout_child(layout, &layout->nodes[0], field));
 	bool is_text = wanted->wanted != WANTED_LONG;
 
 	if (node == NULL)
-		return malformed(layout, field, rejection);
+		return refuse_field(layout, field, rejection);
 	switch (node->type) {
 	case NODE_NULL:
 		if (wanted->wanted != WANTED_TEXT_OR_NULL)
@@ -338,7 +333,7 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 			break;
 		return read_bytes(walk, &value->text)
 		    ? 0
-		    : malformed(layout, field, rejection);
+		    : refuse_field(layout, field, rejection);
 	case NODE_INT:
 	case NODE_LONG:
 		if (is_text)
@@ -347,7 +342,7 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 			       ? read_int(walk, &value->number)
 			       : read_long(walk, &value->number))
 		    ? 0
-		    : malformed(layout, field, rejection);
+		    : refuse_field(layout, field, rejection);
 	case NODE_BOOLEAN:
 	case NODE_FLOAT:
 	case NODE_DOUBLE:
@@ -379,8 +374,8 @@ layout_walk(const struct layout *layout, struct text body,
 			if (take_value(&walk, i, &values[layout->slots[i]],
 				rejection) != 0)
 				return -1;
-		} else if (!skip_value(&walk, child(layout, root, i))) {
-			return malformed(layout, i, rejection);
+		} else if (!skip_value(&walk, layout_child(layout, root, i))) {
+			return refuse_field(layout, i, rejection);
 		}
 	}
 	if (walk.at != walk.end)

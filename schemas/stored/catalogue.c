@@ -11,9 +11,9 @@ static const char *const staleness_names[] = { "inputs", "always", "never",
 	NULL };
 
 static int
-compare_inputs(const void *a, const void *b)
+compare_inputs(const void *left, const void *right)
 {
-	const struct built_input *x = a, *y = b;
+	const struct built_input *x = left, *y = right;
 
 	return text_compare(x->key, y->key);
 }
@@ -80,9 +80,9 @@ read_built(
 }
 
 static int
-compare_branches(const void *a, const void *b)
+compare_branches(const void *left, const void *right)
 {
-	const struct branch *x = a, *y = b;
+	const struct branch *x = left, *y = right;
 
 	return text_compare(x->name, y->name);
 }
@@ -224,9 +224,9 @@ branches_write(const struct branch_list *branches, struct buffer *out)
 }
 
 static int
-compare_spec_inputs(const void *a, const void *b)
+compare_spec_inputs(const void *left, const void *right)
 {
-	const struct spec_input *x = a, *y = b;
+	const struct spec_input *x = left, *y = right;
 	int order = text_compare(x->rid, y->rid);
 
 	if (order != 0)

@@ -117,7 +117,7 @@ is_item(struct text item, const struct field *field)
 
 /* Cuts what stands before `separator`, or all that is left. */
 static struct text
-cut(struct text *rest, char separator)
+cut_part(struct text *rest, char separator)
 {
 	const char *end =
 	    rest->size > 0 ? memchr(rest->at, separator, rest->size) : NULL;
@@ -133,7 +133,7 @@ static bool
 is_field(struct text list, const struct field *field)
 {
 	do {
-		if (!is_item(cut(&list, ','), field))
+		if (!is_item(cut_part(&list, ','), field))
 			return false;
 	} while (take_byte(&list, ','));
 	return true;
@@ -149,7 +149,7 @@ cron_is_valid(struct text expression)
 	while (take_byte(&expression, ' '))
 		;
 	for (i = 0; i < N_FIELDS; i++) {
-		if (!is_field(cut(&expression, ' '), &fields[i]))
+		if (!is_field(cut_part(&expression, ' '), &fields[i]))
 			return false;
 		while (take_byte(&expression, ' '))
 			;

@@ -295,7 +295,7 @@ read_rid_node(
 
 /* The member, NULL if it isn't there, or null where that means the same. */
 static const struct json *
-find(const struct json *object, const char *name, bool null_is_none)
+find_member(const struct json *object, const char *name, bool null_is_none)
 {
 	const struct json *node = json_get(object, name);
 
@@ -322,7 +322,7 @@ read_text(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
 	return read_member(
-	    reader, parent, find(object, name, false), name, false);
+	    reader, parent, find_member(object, name, false), name, false);
 }
 
 struct text
@@ -330,7 +330,7 @@ read_text_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
 	return read_member(
-	    reader, parent, find(object, name, true), name, false);
+	    reader, parent, find_member(object, name, true), name, false);
 }
 
 struct text
@@ -338,7 +338,7 @@ read_rid(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
 	return read_member(
-	    reader, parent, find(object, name, false), name, true);
+	    reader, parent, find_member(object, name, false), name, true);
 }
 
 struct text
@@ -346,7 +346,7 @@ read_rid_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
 	return read_member(
-	    reader, parent, find(object, name, true), name, true);
+	    reader, parent, find_member(object, name, true), name, true);
 }
 
 bool
@@ -461,9 +461,10 @@ read_rid_set(struct reader *reader, const struct place *parent,
 }
 
 static int
-compare(const void *a, const void *b)
+compare_texts(const void *left, const void *right)
 {
-	return text_compare(*(const struct text *)a, *(const struct text *)b);
+	return text_compare(
+	    *(const struct text *)left, *(const struct text *)right);
 }
 
 size_t
@@ -473,7 +474,7 @@ text_sort_unique(struct text *texts, size_t n)
 
 	if (n == 0)
 		return 0;
-	qsort(texts, n, sizeof *texts, compare);
+	qsort(texts, n, sizeof *texts, compare_texts);
 	for (i = 1; i < n; i++)
 		if (text_compare(texts[kept], texts[i]) != 0)
 			texts[++kept] = texts[i];

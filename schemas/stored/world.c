@@ -63,17 +63,17 @@ static const struct world_limits default_limits = { WORLD_MAX_JOBS,
 
 /* Texts of one document are often the same bytes. */
 static inline bool
-same_text(struct text a, struct text b)
+same_text(struct text left, struct text right)
 {
-	return a.size == b.size &&
-	    (a.at == b.at || memcmp(a.at, b.at, a.size) == 0);
+	return left.size == right.size &&
+	    (left.at == right.at || memcmp(left.at, right.at, left.size) == 0);
 }
 
 /* Both count, and which of them is the first. */
 static inline size_t
-mix(size_t a, size_t b)
+mix_hashes(size_t first, size_t second)
 {
-	return (a ^ (a >> 29)) * (size_t)0x9e3779b97f4a7c15u + b;
+	return (first ^ (first >> 29)) * (size_t)0x9e3779b97f4a7c15u + second;
 }
 
 /*
@@ -83,7 +83,7 @@ mix(size_t a, size_t b)
 static inline size_t
 hash_pointer(const void *pointer)
 {
-	return mix((size_t)(uintptr_t)pointer, 0) >> 20;
+	return mix_hashes((size_t)(uintptr_t)pointer, 0) >> 20;
 }
 
 static bool
@@ -247,7 +247,7 @@ world_user(struct world *world, struct text name)
 static size_t
 hash_spec_place(const struct world_dataset *dataset, struct text branch)
 {
-	return mix(text_hash(branch), hash_pointer(dataset));
+	return mix_hashes(text_hash(branch), hash_pointer(dataset));
 }
 
 /*
@@ -315,11 +315,11 @@ world_spec(
 
 /* The pair's place, made if need be: nobody has asked for it then. */
 static struct pair *
-find_pair(struct world *world, struct entry_table *table, struct text a,
-    struct text b)
+find_pair(struct world *world, struct entry_table *table, struct text first,
+    struct text second)
 {
-	struct pair key = { .a = a, .b = b }, *pair;
-	size_t hash = mix(text_hash(a), text_hash(b));
+	struct pair key = { .a = first, .b = second }, *pair;
+	size_t hash = mix_hashes(text_hash(first), text_hash(second));
 	struct entry_slot *slot = entry_table_find(table, hash, &key, is_pair);
 
 	if (slot->entry != NULL)

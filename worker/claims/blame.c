@@ -3,8 +3,8 @@
 #include "common/base/buffer.h"
 
 static void
-say(struct redis *redis, struct text key, struct text found, const char *type,
-    struct error *err)
+say_type(struct redis *redis, struct text key, struct text found,
+    const char *type, struct error *err)
 {
 	struct buffer shown = { 0 };
 	size_t i;
@@ -43,7 +43,7 @@ blame_key(struct redis *redis, const struct text *keys, size_t n,
 		if (!found && redis_reply_type(reply) == REDIS_STATUS &&
 		    !text_equal(is, TEXT("none")) &&
 		    !text_equal(is, text_from(type))) {
-			say(redis, keys[i], is, type, err);
+			say_type(redis, keys[i], is, type, err);
 			found = true;
 		}
 		redis_reply_destroy(reply);

@@ -13,14 +13,15 @@
 /*
  * A chunk on its way (docs/delivery.md, section 3):
  *
- *     claims_send      pack, list_keys ──EVALSHA──> take.lua, whole or not
+ *     claims_send      pack_claims ──EVALSHA──> take.lua, whole or not
  *         at most 3 unanswered, in order: each one's expected marks are the
  *         ends of those before, so what goes on from a refused one is refused
  *     claims_receive   hear_answer <───────────────  holders, or a low mark
  *                        hear_taken    a verdict for each claim
  *                        hear_behind   the caller repairs
- *                        blame         a key is of another type
- *     claims_settle    overwrite ──EVALSHA──> overwrite.lua, claim by claim
+ *                        blame_chunk   a key is of another type
+ *     claims_settle    overwrite_claim ──EVALSHA──> overwrite.lua, claim by
+ * claim
  *
  * Whatever fails, nothing is undone: the same records come again, and find
  * their own claims.
@@ -54,6 +55,7 @@ enum {
 	OVERWRITE_ARGS
 };
 
+/* The caller keeps both in place until its answer is there. */
 struct chunk {
 	struct claim *items;
 	const struct claim_mark *marks;
@@ -172,7 +174,7 @@ has_expiry(const struct claims *claims, uint32_t shard)
 
 /* Packs the claims, and the shards whose hash may lack its expiry. */
 static void
-pack(struct claims *claims, const struct claim *items, size_t n)
+pack_claims(struct claims *claims, const struct claim *items, size_t n)
 {
 	unsigned char *at;
 	size_t i;
@@ -236,7 +238,7 @@ claims_send(struct claims *claims, const struct claim_mark *marks,
 	}
 	/* What was sent before is copied: redis_append takes the bytes. */
 	arena_reset(claims->arena, ARENA_KEPT);
-	pack(claims, items, n);
+	pack_claims(claims, items, n);
 	list_keys(claims, marks, n_marks);
 	args[TAKE_TTL] = number_text(claims, claims->ttl_ms);
 	args[TAKE_PREFIX] = buffer_text(&claims->prefix);
@@ -290,7 +292,7 @@ hear_behind(const struct redis_reply *reply, const struct chunk *chunk,
 
 /* Who has a claim, by what is stored; false: no answer of the scripts'. */
 static bool
-judge(struct claim *item, const struct redis_reply *holder)
+judge_holder(struct claim *item, const struct redis_reply *holder)
 {
 	struct text bytes = redis_reply_text(holder);
 
@@ -318,7 +320,8 @@ hear_taken(struct claims *claims, const struct redis_reply *reply,
 		int64_t index = integer_at(reply, i);
 
 		if (index < 0 || (size_t)index >= chunk->n ||
-		    !judge(&chunk->items[index], redis_reply_at(reply, i + 1)))
+		    !judge_holder(
+			&chunk->items[index], redis_reply_at(reply, i + 1)))
 			return refuse_answer(err);
 		answer->n_own += chunk->items[index].verdict == CLAIM_OWN;
 	}
@@ -347,7 +350,7 @@ blame_claims(struct claims *claims, const struct chunk *chunk, int64_t now_ms,
 	struct buffer key = { 0 };
 	size_t i;
 
-	pack(claims, chunk->items, chunk->n);
+	pack_claims(claims, chunk->items, chunk->n);
 	for (i = 0; i < 2 * chunk->n; i++) {
 		const char *packed =
 		    claims->packed.at + i / 2 * CLAIM_PACKED_SIZE;
@@ -365,7 +368,7 @@ blame_claims(struct claims *claims, const struct chunk *chunk, int64_t now_ms,
 
 /* Names the key that is of another type; marks first, as they are few. */
 static void
-blame(struct claims *claims, const struct chunk *chunk, struct error *err)
+blame_chunk(struct claims *claims, const struct chunk *chunk, struct error *err)
 {
 	int64_t now_ms;
 
@@ -387,7 +390,7 @@ hear_answer(struct claims *claims, const struct redis_reply *reply,
 	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
 		claims->is_loaded = false; /* NOSCRIPT, if it was that */
 		if (strstr(err->message, "WRONGTYPE") != NULL)
-			blame(claims, chunk, err);
+			blame_chunk(claims, chunk, err);
 		return -1;
 	}
 	if (redis_reply_size(reply) < TAKEN_HOLDERS ||
@@ -428,7 +431,7 @@ must_overwrite(const struct claim *item)
 
 /* One compare-and-set; where the claim has changed it is judged again. */
 static int
-overwrite(struct claims *claims, struct claim *item, struct error *err)
+overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
 {
 	const size_t run_size = sizeof item->run.bytes;
 	char ttl[TEXT_NUMBER_SIZE];
@@ -437,7 +440,7 @@ overwrite(struct claims *claims, struct claim *item, struct error *err)
 	struct redis_reply *reply;
 	int rc;
 
-	pack(claims, item, 1);
+	pack_claims(claims, item, 1);
 	packed = claims->packed.at;
 	args[OVERWRITE_TTL] = text_of_number(claims->ttl_ms, ttl);
 	args[OVERWRITE_PREFIX] = buffer_text(&claims->prefix);
@@ -456,7 +459,7 @@ overwrite(struct claims *claims, struct claim *item, struct error *err)
 	rc = redis_reply_error(claims->redis, reply, "claim overwrite", err);
 	if (rc == 0 && redis_reply_type(reply) == REDIS_INTEGER)
 		item->verdict = CLAIM_TAKEN;
-	else if (rc == 0 && !judge(item, reply))
+	else if (rc == 0 && !judge_holder(item, reply))
 		rc = refuse_answer(err);
 	redis_reply_destroy(reply);
 	return rc;
@@ -481,7 +484,7 @@ claims_settle(struct claims *claims, struct claim *items, size_t n,
 				return error_set(err, ERROR_RETRY,
 				    "a claim changes faster than it can be "
 				    "overwritten");
-			if (overwrite(claims, &items[i], err) != 0)
+			if (overwrite_claim(claims, &items[i], err) != 0)
 				return -1;
 		}
 		*overwritten += items[i].verdict == CLAIM_TAKEN;

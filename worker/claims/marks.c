@@ -27,7 +27,7 @@ attempts_key(const struct marks *marks, int32_t partition, struct buffer *out)
 
 /* GET of one key; the reply is the caller's, NULL on failure. */
 static struct redis_reply *
-get(const struct marks *marks, struct text key, struct error *err)
+get_key(const struct marks *marks, struct text key, struct error *err)
 {
 	const struct text argv[] = { TEXT("GET"), key };
 	struct redis_reply *reply = redis_command(marks->redis, argv, 2, err);
@@ -46,7 +46,7 @@ marks_read(const struct marks *marks, int32_t partition, int64_t *mark,
 {
 	struct buffer key = { 0 };
 	struct redis_reply *reply =
-	    get(marks, marks_key(marks, partition, &key), err);
+	    get_key(marks, marks_key(marks, partition, &key), err);
 
 	buffer_finish(&key);
 	if (reply == NULL)
@@ -95,7 +95,7 @@ attempts_read(const struct marks *marks, int32_t partition,
 {
 	struct buffer key = { 0 };
 	struct redis_reply *reply =
-	    get(marks, attempts_key(marks, partition, &key), err);
+	    get_key(marks, attempts_key(marks, partition, &key), err);
 
 	buffer_finish(&key);
 	if (reply == NULL)
