@@ -6,10 +6,11 @@
 #include <stdint.h>
 
 #include "common/base/metrics.h"
+#include "common/base/text.h"
 #include "common/http/loop.h"
 #include "common/http/server.h"
+#include "producer/auth/caller.h"
 #include "producer/base/profile.h"
-#include "producer/events/key.h"
 #include "producer/events/replay.h"
 #include "producer/events/rights.h"
 #include "producer/events/ring.h"
@@ -33,6 +34,18 @@
  */
 struct audience;
 struct http_events;
+
+/* Who has the same key sees the same events in the same form. */
+struct audience_key {
+	enum http_profile profile;
+	struct http_caller caller;
+	struct text *schedules; /* ascending, ours; n 0: all that he may see */
+	size_t n_schedules;
+};
+
+/* The names are copied; audience_join takes them over. */
+void audience_key_init(struct audience_key *key, enum http_profile profile,
+    const struct http_caller *caller, const struct text *schedules, size_t n);
 
 /* What all audiences share. */
 struct event_hub {
