@@ -46,7 +46,7 @@ static const char documentation[] =
     "      -s http.auth=token-file -s http.token.file=tokens\n"
     "  schedrun-http -c /etc/schedrun/schedrun.conf --check\n";
 
-/* All parts of the process; made in this order, ended in the reverse. */
+/* What the parts of the process, below, are made of. */
 struct adapter {
 	struct http_app app;
 	const struct options *options;
@@ -68,10 +68,62 @@ struct adapter {
 enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW };
 
 static int
-fail(const struct error *err)
+end_by_error(const struct error *err)
 {
 	log_event(LOG_ERROR, "http", "ended_by_error", err->message, LOG_END);
 	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+}
+
+/* The parts: each one's create, stop and destroy ------------------------- */
+
+static int
+create_loop(struct adapter *a, struct error *err)
+{
+	a->app.loop = loop_create(err);
+	return a->app.loop != NULL ? 0 : -1;
+}
+
+static int
+create_metrics(struct adapter *a, struct error *err)
+{
+	(void)err;
+	a->app.metrics = metrics_create(kafka_library_version());
+	a->app.counters =
+	    http_counters_create(a->app.metrics, http_routes_count());
+	http_routes_register(&a->app);
+	return 0;
+}
+
+static void
+destroy_metrics(struct adapter *a)
+{
+	http_counters_destroy(a->app.counters);
+	metrics_destroy(a->app.metrics);
+}
+
+static int
+create_health(struct adapter *a, struct error *err)
+{
+	static const char *const names[] = { "kafka", "redis", "keys", "view" };
+	size_t i;
+
+	(void)err;
+	a->app.health = health_create();
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		a->checks[i] = health_check(
+		    a->app.health, names[i], i == CHECK_KEYS ? 0 : FRESH_MS);
+	a->beat = health_beat_start(a->app.health, "loop", BEAT_MS);
+	a->kafka = kafka_health_create();
+	kafka_health_on_error(
+	    a->kafka, http_counters_kafka_error, a->app.counters);
+	return 0;
+}
+
+static void
+destroy_health(struct adapter *a)
+{
+	kafka_health_destroy(a->kafka);
+	health_destroy(a->app.health);
 }
 
 /* "/" and "/x/" become "" and "/x". */
@@ -87,24 +139,11 @@ set_base_path(struct adapter *a)
 }
 
 static int
-create_parts(struct adapter *a, struct error *err)
+create_settings(struct adapter *a, struct error *err)
 {
-	static const char *const names[] = { "kafka", "redis", "keys", "view" };
 	const struct config *config = a->app.config;
-	size_t i;
 
-	a->app.loop = loop_create(err);
-	if (a->app.loop == NULL)
-		return -1;
-	a->app.metrics = metrics_create(kafka_library_version());
-	a->app.health = health_create();
-	for (i = 0; i < sizeof names / sizeof names[0]; i++)
-		a->checks[i] = health_check(
-		    a->app.health, names[i], i == CHECK_KEYS ? 0 : FRESH_MS);
-	a->beat = health_beat_start(a->app.health, "loop", BEAT_MS);
-	a->app.counters =
-	    http_counters_create(a->app.metrics, http_routes_count());
-	http_routes_register(&a->app);
+	(void)err;
 	a->app.profile = config_text(config, "http.contract.profile");
 	a->app.cors_origins = config_text(config, "http.cors.origins");
 	if (a->app.cors_origins == NULL)
@@ -114,21 +153,30 @@ create_parts(struct adapter *a, struct error *err)
 	a->redis = redis_settings_of(config, "redis.url", "schedrun-http");
 	a->view = redis_settings_of(config, "view.redis.url", "schedrun-http");
 	set_base_path(a);
-	a->kafka = kafka_health_create();
-	kafka_health_on_error(
-	    a->kafka, http_counters_kafka_error, a->app.counters);
-	a->app.auth =
-	    http_auth_create(config, a->app.loop, a->checks[CHECK_KEYS], err);
+	return 0;
+}
+
+static void
+destroy_settings(struct adapter *a)
+{
+	keyspace_destroy(a->app.keyspace);
+	buffer_finish(&a->base_path);
+}
+
+static int
+create_auth(struct adapter *a, struct error *err)
+{
+	a->app.auth = http_auth_create(
+	    a->app.config, a->app.loop, a->checks[CHECK_KEYS], err);
 	return a->app.auth != NULL ? 0 : -1;
 }
 
 static int
-create_runs(struct adapter *a, struct error *err)
+create_pool(struct adapter *a, struct error *err)
 {
-	const struct config *config = a->app.config;
 	const struct work_pool_settings pool = {
 		.loop = a->app.loop,
-		.config = config,
+		.config = a->app.config,
 		.n_threads = POOL_THREADS,
 		.queue_max = POOL_QUEUE,
 		.schedules = a->redis,
@@ -137,39 +185,130 @@ create_runs(struct adapter *a, struct error *err)
 		.view_ttl_ms = a->app.view_ttl_ms,
 		.counters = http_counters_redis(a->app.counters),
 	};
-	struct run_publisher_settings publisher = {
-		.loop = a->app.loop,
-		.config = config,
-		.health = a->kafka,
-		.topic = topic_name(config, TOPIC_REQUESTS),
-	};
+
+	a->app.pool = work_pool_create(&pool, err);
+	return a->app.pool != NULL ? 0 : -1;
+}
+
+/* Under which id the registry knows what is published. */
+static int
+find_schema(const struct config *config, const char *topic, uint32_t *id,
+    struct error *err)
+{
 	struct registry *registry = registry_create(config, err);
 	int rc;
 
 	if (registry == NULL)
 		return -1;
-	rc = registry_id(registry, MESSAGE_RUN_REQUEST, publisher.topic,
-	    &publisher.schema_id, err);
+	rc = registry_id(registry, MESSAGE_RUN_REQUEST, topic, id, err);
 	registry_destroy(registry);
-	if (rc != 0)
-		return -1;
-	a->app.pool = work_pool_create(&pool, err);
-	if (a->app.pool == NULL)
+	return rc;
+}
+
+static int
+create_publisher(struct adapter *a, struct error *err)
+{
+	struct run_publisher_settings publisher = {
+		.loop = a->app.loop,
+		.config = a->app.config,
+		.health = a->kafka,
+		.topic = topic_name(a->app.config, TOPIC_REQUESTS),
+	};
+
+	if (find_schema(
+		a->app.config, publisher.topic, &publisher.schema_id, err) != 0)
 		return -1;
 	a->runs.publisher = run_publisher_create(&publisher, err);
-	if (a->runs.publisher == NULL)
-		return -1;
+	return a->runs.publisher != NULL ? 0 : -1;
+}
+
+/* What is under way is told to be unknown: its calls are answered by that. */
+static void
+stop_publisher(struct adapter *a)
+{
+	run_publisher_destroy(a->runs.publisher);
+	a->runs.publisher = NULL;
+}
+
+static int
+create_runs(struct adapter *a, struct error *err)
+{
+	const struct config *config = a->app.config;
+	int64_t rate = config_number(config, "http.rate");
+
+	(void)err;
 	a->runs.waiters = run_waiters_create(a->app.loop);
 	a->runs.wait_max_s =
 	    (int)(config_number(config, "http.wait.max") / 1000);
-	if (config_number(config, "http.rate") > 0)
-		a->runs.rate =
-		    rate_limit_create(config_number(config, "http.rate"));
+	a->runs.rate = rate > 0 ? rate_limit_create(rate) : NULL;
 	a->runs.forward_trace =
 	    strcmp(config_text(config, "trace.mode"), "forward") == 0;
 	a->app.runs = &a->runs;
+	return 0;
+}
+
+static void
+destroy_runs(struct adapter *a)
+{
+	rate_limit_destroy(a->runs.rate);
+	run_waiters_destroy(a->runs.waiters);
+}
+
+static int
+create_events(struct adapter *a, struct error *err)
+{
+	(void)err;
 	a->app.events = http_events_create(&a->app, a->kafka);
 	return 0;
+}
+
+/* Redis turned out not to be ours: nothing may be served from it. */
+static void
+on_fatal(void *argument, const struct error *err)
+{
+	struct adapter *a = argument;
+
+	a->code = end_by_error(err);
+	loop_stop(a->app.loop);
+}
+
+static int
+create_probe(struct adapter *a, struct error *err)
+{
+	const struct http_probe_settings probe = {
+		.publisher = a->runs.publisher,
+		.kafka = a->kafka,
+		.redis = a->redis,
+		.keyspace = a->app.keyspace,
+		.pool = a->app.pool,
+		.loop = a->app.loop,
+		.fatal = on_fatal,
+		.argument = a,
+		.kafka_check = a->checks[CHECK_KAFKA],
+		.redis_check = a->checks[CHECK_REDIS],
+	};
+
+	a->probe = http_probe_start(&probe, err);
+	return a->probe != NULL ? 0 : -1;
+}
+
+static int
+create_fold(struct adapter *a, struct error *err)
+{
+	const struct view_fold_settings fold = {
+		.config = a->app.config,
+		.kafka = a->kafka,
+		.redis = a->view,
+		.keyspace = a->app.keyspace,
+		.check = a->checks[CHECK_VIEW],
+		.counters = http_counters_redis(a->app.counters),
+		.lag = metrics_series(a->app.metrics, METRIC_GAUGE,
+		    "schedrun_run_view_lag_records", "",
+		    "Results and builds that are not in the run view yet."),
+	};
+
+	a->fold = view_fold_start(&fold, err);
+	return a->fold != NULL ? 0 : -1;
 }
 
 static void
@@ -184,42 +323,9 @@ on_news(void *argument, const struct feed_news *news)
 	http_events_news(a->app.events, news);
 }
 
-/* Redis turned out not to be ours: nothing may be served from it. */
-static void
-on_fatal(void *argument, const struct error *err)
-{
-	struct adapter *a = argument;
-
-	a->code = fail(err);
-	loop_stop(a->app.loop);
-}
-
 static int
-start_threads(struct adapter *a, struct error *err)
+create_feed(struct adapter *a, struct error *err)
 {
-	const struct http_probe_settings probe = {
-		.publisher = a->runs.publisher,
-		.kafka = a->kafka,
-		.redis = a->redis,
-		.keyspace = a->app.keyspace,
-		.pool = a->app.pool,
-		.loop = a->app.loop,
-		.fatal = on_fatal,
-		.argument = a,
-		.kafka_check = a->checks[CHECK_KAFKA],
-		.redis_check = a->checks[CHECK_REDIS],
-	};
-	const struct view_fold_settings fold = {
-		.config = a->app.config,
-		.kafka = a->kafka,
-		.redis = a->view,
-		.keyspace = a->app.keyspace,
-		.check = a->checks[CHECK_VIEW],
-		.counters = http_counters_redis(a->app.counters),
-		.lag = metrics_series(a->app.metrics, METRIC_GAUGE,
-		    "schedrun_run_view_lag_records", "",
-		    "Results and builds that are not in the run view yet."),
-	};
 	const struct result_feed_settings feed = {
 		.config = a->app.config,
 		.kafka = a->kafka,
@@ -230,12 +336,6 @@ start_threads(struct adapter *a, struct error *err)
 		.argument = a,
 	};
 
-	a->probe = http_probe_start(&probe, err);
-	if (a->probe == NULL)
-		return -1;
-	a->fold = view_fold_start(&fold, err);
-	if (a->fold == NULL)
-		return -1;
 	a->feed = result_feed_start(&feed, err);
 	return a->feed != NULL ? 0 : -1;
 }
@@ -269,17 +369,9 @@ connections_max(const struct config *config)
 }
 
 static int
-start_listeners(struct adapter *a, struct error *err)
+create_server(struct adapter *a, struct error *err)
 {
 	const struct config *config = a->app.config;
-	const char *admin = config_text(config, "admin.listen");
-	const struct admin_settings admin_settings = {
-		.address = admin != NULL ? admin : ADMIN_DEFAULT,
-		.port_file = config_text(config, "admin.port.file"),
-		.metrics = a->app.metrics,
-		.health = a->app.health,
-		.component = "http",
-	};
 	const struct http_server_settings server = {
 		.loop = a->app.loop,
 		.address = config_text(config, "http.listen"),
@@ -291,9 +383,23 @@ start_listeners(struct adapter *a, struct error *err)
 	};
 
 	a->app.server = http_server_create(&server, err);
-	if (a->app.server == NULL)
-		return -1;
-	a->admin = admin_start(&admin_settings, err);
+	return a->app.server != NULL ? 0 : -1;
+}
+
+static int
+create_admin(struct adapter *a, struct error *err)
+{
+	const struct config *config = a->app.config;
+	const char *address = config_text(config, "admin.listen");
+	const struct admin_settings admin = {
+		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.metrics = a->app.metrics,
+		.health = a->app.health,
+		.component = "http",
+	};
+
+	a->admin = admin_start(&admin, err);
 	if (a->admin == NULL)
 		return -1;
 	log_event(LOG_INFO, "http", "http_listening", "the API is served",
@@ -301,6 +407,31 @@ start_listeners(struct adapter *a, struct error *err)
 	    LOG_I("port", http_server_port(a->app.server)), LOG_END);
 	return 0;
 }
+
+/*
+ * How parts end: by what their modules have for it.  Stopping is for those with
+ * a thread, or who post to the loop.
+ */
+#define ENDS(name, end, part)                                                  \
+	static void name(struct adapter *a)                                    \
+	{                                                                      \
+		end(a->part);                                                  \
+	}
+ENDS(destroy_loop, loop_destroy, app.loop)
+ENDS(stop_auth, http_auth_stop, app.auth)
+ENDS(destroy_auth, http_auth_destroy, app.auth)
+ENDS(stop_pool, work_pool_stop, app.pool)
+ENDS(destroy_pool, work_pool_destroy, app.pool)
+ENDS(stop_events, http_events_stop, app.events)
+ENDS(destroy_events, http_events_destroy, app.events)
+ENDS(stop_probe, http_probe_stop, probe)
+ENDS(stop_fold, view_fold_stop, fold)
+ENDS(stop_feed, result_feed_stop, feed)
+ENDS(destroy_feed, result_feed_destroy, feed)
+ENDS(destroy_server, http_server_destroy, app.server)
+ENDS(stop_admin, admin_stop, admin)
+
+/* Signals and the drain --------------------------------------------------- */
 
 static void
 stop_loop(void *argument)
@@ -349,6 +480,65 @@ on_hangup(void *argument)
 	http_auth_reload(a->app.auth);
 }
 
+/* Before the first request can come: it must not be cut off unanswered. */
+static int
+watch_signals(struct adapter *a, struct error *err)
+{
+	(void)err;
+	loop_on_signal(a->app.loop, SIGTERM, on_stop, a);
+	loop_on_signal(a->app.loop, SIGINT, on_stop, a);
+	loop_on_signal(a->app.loop, SIGHUP, on_hangup, a);
+	return 0;
+}
+
+/* From the first part to the last, and back ------------------------------- */
+
+/*
+ * Made forward, each of what stands before it.  Ended backward, twice: first
+ * all stop, that is whoever has a thread or posts to the loop ends it; then
+ * what they have posted is run, while all that it speaks of is still there;
+ * then all are destroyed.
+ */
+static const struct part {
+	int (*create)(struct adapter *a, struct error *err);
+	void (*stop)(struct adapter *a);    /* or NULL */
+	void (*destroy)(struct adapter *a); /* or NULL */
+} parts[] = {
+	{ create_loop, NULL, destroy_loop },
+	{ create_metrics, NULL, destroy_metrics },
+	{ create_health, NULL, destroy_health },
+	{ create_settings, NULL, destroy_settings },
+	{ create_auth, stop_auth, destroy_auth },
+	{ create_pool, stop_pool, destroy_pool },
+	{ create_publisher, stop_publisher, NULL },
+	{ create_runs, NULL, destroy_runs },
+	{ create_events, stop_events, destroy_events },
+#define N_CHECKED 9 /* parts that --check makes */
+	{ watch_signals, NULL, NULL },
+	{ create_probe, stop_probe, NULL },
+	{ create_fold, stop_fold, NULL },
+	{ create_feed, stop_feed, destroy_feed }, /* it follows the fold */
+	{ create_server, NULL, destroy_server },
+	{ create_admin, stop_admin, NULL },
+};
+#define N_PARTS (sizeof parts / sizeof parts[0])
+
+/* Ends the first `n`, that were made. */
+static void
+end_parts(struct adapter *a, size_t n)
+{
+	size_t i;
+
+	for (i = n; i-- > 0;)
+		if (parts[i].stop != NULL)
+			parts[i].stop(a);
+	if (n > 0)
+		loop_flush(a->app.loop);
+	for (i = n; i-- > 0;)
+		if (parts[i].destroy != NULL)
+			parts[i].destroy(a);
+}
+
 static void
 on_turn(void *argument)
 {
@@ -363,16 +553,7 @@ on_turn(void *argument)
 	sd_notify(0, "WATCHDOG=1");
 }
 
-/* Before the first request can come: it must not be cut off unanswered. */
-static void
-watch_signals(struct adapter *a)
-{
-	loop_on_signal(a->app.loop, SIGTERM, on_stop, a);
-	loop_on_signal(a->app.loop, SIGINT, on_stop, a);
-	loop_on_signal(a->app.loop, SIGHUP, on_hangup, a);
-}
-
-static void
+static int
 serve(struct adapter *a)
 {
 	a->turn = loop_timer_start(a->app.loop, 0, TURN_MS, on_turn, a);
@@ -382,66 +563,35 @@ serve(struct adapter *a)
 	loop_timer_stop(a->drain);
 	loop_timer_stop(a->cut);
 	log_event(LOG_INFO, "http", "drained", "drained", LOG_END);
-}
-
-/* First who posts to the loop, then what was posted, then the parts of it. */
-static void
-destroy(struct adapter *a)
-{
-	admin_stop(a->admin);
-	result_feed_stop(a->feed); /* it follows the fold */
-	view_fold_stop(a->fold);
-	http_events_stop(a->app.events);
-	http_probe_stop(a->probe);
-	work_pool_stop(a->app.pool);
-	if (a->app.loop != NULL)
-		loop_flush(a->app.loop);
-	result_feed_destroy(a->feed);
-	run_publisher_destroy(a->runs.publisher);
-	http_server_destroy(a->app.server);
-	http_auth_stop(a->app.auth);
-	http_events_destroy(a->app.events);
-	work_pool_destroy(a->app.pool);
-	rate_limit_destroy(a->runs.rate);
-	run_waiters_destroy(a->runs.waiters);
-	loop_destroy(a->app.loop);
-	http_auth_destroy(a->app.auth);
-	keyspace_destroy(a->app.keyspace);
-	if (a->app.counters != NULL)
-		http_counters_destroy(a->app.counters);
-	if (a->app.health != NULL)
-		health_destroy(a->app.health);
-	metrics_destroy(a->app.metrics);
-	kafka_health_destroy(a->kafka);
-	buffer_finish(&a->base_path);
+	return a->code;
 }
 
 static int
-check_once(struct adapter *a, struct error *err)
+check_once(struct adapter *a)
 {
-	if (run_publisher_probe(a->runs.publisher, FRESH_MS, err) != 0)
-		return -1;
+	struct error err;
+
+	if (run_publisher_probe(a->runs.publisher, FRESH_MS, &err) != 0)
+		return end_by_error(&err);
 	printf("schedrun-http: the configuration is fine, Kafka answers\n");
 	return 0;
 }
 
 static int
-run(struct adapter *a, bool check)
+run_adapter(struct adapter *a, bool check)
 {
+	size_t wanted = check ? N_CHECKED : N_PARTS, n = 0;
 	struct error err = { 0 };
+	int code;
 
-	signal(SIGPIPE, SIG_IGN);
-	/* Tokens pass through here: no core, no look by others of this user. */
-	prctl(PR_SET_DUMPABLE, 0);
-	if (create_parts(a, &err) != 0 || create_runs(a, &err) != 0)
-		return fail(&err);
-	if (check)
-		return check_once(a, &err) == 0 ? 0 : fail(&err);
-	watch_signals(a);
-	if (start_threads(a, &err) != 0 || start_listeners(a, &err) != 0)
-		return fail(&err);
-	serve(a);
-	return a->code;
+	while (n < wanted && parts[n].create(a, &err) == 0)
+		n++;
+	if (n < wanted)
+		code = end_by_error(&err);
+	else
+		code = check ? check_once(a) : serve(a);
+	end_parts(a, n);
+	return code;
 }
 
 int
@@ -453,10 +603,12 @@ main(int argc, char **argv)
 	struct adapter *a = memory_zalloc(1, sizeof *a);
 	int code;
 
+	signal(SIGPIPE, SIG_IGN);
+	/* Tokens pass through here: no core, no look by others of this user. */
+	prctl(PR_SET_DUMPABLE, 0);
 	a->app.config = config;
 	a->options = &options;
-	code = run(a, options.check);
-	destroy(a);
+	code = run_adapter(a, options.check);
 	free(a);
 	config_destroy(config);
 	options_finish(&options);
