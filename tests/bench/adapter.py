@@ -1,7 +1,7 @@
 """The adapter's part of `make bench`: requests per second as ratios to the same
 server's /healthz, the latency of a run against that of one produce, and live
 events to many subscribers.  By environment:
-  BENCH_ADAPTER  of requests,latency,events  (all)
+  BENCH_ADAPTER  of lone,requests,latency,events  (all)
 """
 
 import json
@@ -22,6 +22,7 @@ READ, WRITE = "api:orchestration-read", "api:orchestration-write"
 API = "/api/v2/orchestration"
 SECONDS, CONNECTIONS = 4, 256
 PACE, PACE_SECONDS = 1000, 6
+LONE_PACE = 200  # a connection takes 10,000 requests
 STREAMS, EVENTS_RATE, EVENTS_SECONDS = 1000, 1000, 8
 USER = catalogues.OWNER
 
@@ -145,6 +146,26 @@ def requests(adapter, rounds, schedule_name):
     return summary
 
 
+def lone(adapter, rounds, schedule_name):
+    """One caller who waits for each answer: what a request takes by itself."""
+    sides = {"healthz": [request("GET", "/healthz")],
+             "POST run": run_requests(schedule_name),
+             "GET run": get_requests(adapter, schedule_name)}
+    rows = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, texts in sides.items():
+            before = adapter.cpu()
+            row = adapter.ask(texts, connections=1, rate=LONE_PACE)
+            row["cpu_us"] = (adapter.cpu() - before) / row["sent"] * 1e6
+            rows[name].append(row)
+    found = {name: {key: statistics.median(row[key] for row in of)
+                    for key in ("p50_us", "p99_us", "cpu_us")} for name, of in rows.items()}
+    print(f"\n{'adapter, one caller':28}{'p50 us':>9}{'p99 us':>9}{'CPU us':>9}")
+    for name, row in found.items():
+        print(f"{name:28}{row['p50_us']:9.0f}{row['p99_us']:9.0f}{row['cpu_us']:9.1f}")
+    return found
+
+
 def latency(adapter, rounds, schedule_name):
     """A run at 1,000/s against one acks=all produce at 1,000/s."""
     rows = {"produce": [], "POST run": []}
@@ -206,8 +227,8 @@ def resident_mb(pid):
 
 
 def measure(bench, program, build, rounds, schedule_name):
-    wanted = os.environ.get("BENCH_ADAPTER", "requests,latency,events").split(",")
-    parts = {"requests": requests, "latency": latency, "events": events}
+    wanted = os.environ.get("BENCH_ADAPTER", "lone,requests,latency,events").split(",")
+    parts = {"lone": lone, "requests": requests, "latency": latency, "events": events}
     adapter = Adapter(bench, program, build)
     found = {name: parts[name](adapter, rounds, schedule_name) for name in wanted}
     adapter.stop()
