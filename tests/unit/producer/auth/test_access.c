@@ -269,6 +269,9 @@ what_is_missing_is_known_by_the_catalogue(void)
 	CHECK(!desk.schedule.exists && desk.schedule.right == RIGHT_NONE);
 	SAY(&desk.script, NIL NIL NIL);
 	CHECK(look_up(&desk) == -1 && desk.err.kind == ERROR_RETRY);
+	desk.caller.known = false;
+	SAY(&desk.script, NIL NIL NIL);
+	CHECK(look_up(&desk) == -1);
 	close_desk(&desk);
 }
 
