@@ -1,115 +1,17 @@
 #include "producer/http/work_pool.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "producer/base/metrics.h"
 #include "tests/unit/check.h"
 #include "tests/unit/settings.h"
-
-#define CLIENTS_MAX 8
-
-/* A Redis that says OK to everybody, and that it is the master. */
-struct yes_redis {
-	char url[128], path[108];
-	int listener;
-	pthread_t threads[CLIENTS_MAX + 1];
-	int clients[CLIENTS_MAX];
-	size_t n;
-};
-
-static void *
-say_yes(void *argument)
-{
-	static const char role[] = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
-	static const char sha1[] =
-	    "$40\r\n0123456789012345678901234567890123456789\r\n";
-	FILE *in = fdopen(dup(*(int *)argument), "r");
-	int fd = *(int *)argument;
-	char line[4096];
-	int words;
-
-	while (fgets(line, sizeof line, in) != NULL) {
-		const char *answer = "+OK\r\n";
-
-		for (words = atoi(line + 1); words > 0; words--) {
-			size_t size;
-
-			if (fgets(line, sizeof line, in) == NULL)
-				break;
-			size = (size_t)atoi(line + 1) + 2;
-			if (fread(line, 1, size, in) != size)
-				break;
-			if (strncmp(line, "ROLE", 4) == 0)
-				answer = role;
-			else if (strncmp(line, "SCRIPT", 6) == 0)
-				answer = sha1;
-		}
-		(void)!write(fd, answer, strlen(answer));
-	}
-	fclose(in);
-	return NULL;
-}
-
-static void *
-accept_all(void *argument)
-{
-	struct yes_redis *redis = argument;
-
-	while (redis->n < CLIENTS_MAX &&
-	    (redis->clients[redis->n] = accept(redis->listener, NULL, NULL)) >=
-		0) {
-		pthread_create(&redis->threads[redis->n], NULL, say_yes,
-		    &redis->clients[redis->n]);
-		redis->n++;
-	}
-	return NULL;
-}
-
-static void
-start_redis(struct yes_redis *redis)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	memset(redis, 0, sizeof *redis);
-	snprintf(redis->path, sizeof redis->path,
-	    "/tmp/schedrun-unit-pool-%ld.sock", (long)getpid());
-	snprintf(redis->url, sizeof redis->url, "unix://%s", redis->path);
-	memcpy(address.sun_path, redis->path, sizeof redis->path);
-	unlink(redis->path);
-	redis->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	REQUIRE(bind(redis->listener, (struct sockaddr *)&address,
-		    sizeof address) == 0);
-	REQUIRE(listen(redis->listener, CLIENTS_MAX) == 0);
-	REQUIRE(pthread_create(&redis->threads[CLIENTS_MAX], NULL, accept_all,
-		    redis) == 0);
-}
-
-static void
-stop_redis(struct yes_redis *redis)
-{
-	size_t i;
-
-	shutdown(redis->listener, SHUT_RDWR);
-	pthread_join(redis->threads[CLIENTS_MAX], NULL);
-	for (i = 0; i < redis->n; i++) {
-		shutdown(redis->clients[i], SHUT_RDWR);
-		pthread_join(redis->threads[i], NULL);
-		close(redis->clients[i]);
-	}
-	close(redis->listener);
-	unlink(redis->path);
-}
+#include "tests/unit/stub_redis.h"
 
 /* A pool with one thread for jobs by `work`, and what its jobs did. */
 struct site {
-	struct yes_redis redis;
+	struct stub_redis *redis;
 	struct loop *loop;
 	struct config *config;
 	struct keyspace *keyspace;
@@ -209,8 +111,9 @@ open_site(struct site *site, const char *url, size_t queue_max)
 
 	memset(site, 0, sizeof *site);
 	if (url == NULL) {
-		start_redis(&site->redis);
-		settings.schedules.url = settings.runs.url = site->redis.url;
+		site->redis = stub_redis_start();
+		settings.schedules.url = settings.runs.url =
+		    stub_redis_url(site->redis);
 	}
 	settings.loop = site->loop = loop_create(&err);
 	settings.config = site->config = settings_load("", &err);
@@ -234,8 +137,7 @@ close_site(struct site *site)
 	metrics_destroy(site->metrics);
 	keyspace_destroy(site->keyspace);
 	config_destroy(site->config);
-	if (site->redis.url[0] != '\0')
-		stop_redis(&site->redis);
+	stub_redis_stop(site->redis);
 }
 
 static int
