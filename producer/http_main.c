@@ -115,7 +115,7 @@ create_health(struct adapter *a, struct error *err)
 	a->beat = health_beat_start(a->app.health, "loop", BEAT_MS);
 	a->kafka = kafka_health_create();
 	kafka_health_on_error(
-	    a->kafka, http_counters_kafka_error, a->app.counters);
+	    a->kafka, http_counters_kafka_error, a->app.metrics);
 	return 0;
 }
 
@@ -183,7 +183,7 @@ create_pool(struct adapter *a, struct error *err)
 		.runs = a->view,
 		.keyspace = a->app.keyspace,
 		.view_ttl_ms = a->app.view_ttl_ms,
-		.counters = http_counters_redis(a->app.counters),
+		.metrics = a->app.metrics,
 	};
 
 	a->app.pool = work_pool_create(&pool, err);
@@ -301,10 +301,7 @@ create_fold(struct adapter *a, struct error *err)
 		.redis = a->view,
 		.keyspace = a->app.keyspace,
 		.check = a->checks[CHECK_VIEW],
-		.counters = http_counters_redis(a->app.counters),
-		.lag = metrics_series(a->app.metrics, METRIC_GAUGE,
-		    "schedrun_run_view_lag_records", "",
-		    "Results and builds that are not in the run view yet."),
+		.metrics = a->app.metrics,
 	};
 
 	a->fold = view_fold_start(&fold, err);
@@ -543,12 +540,16 @@ static void
 on_turn(void *argument)
 {
 	struct adapter *a = argument;
+	struct metrics *metrics = a->app.metrics;
 
 	health_turn(a->beat);
-	http_counters_server(a->app.counters, a->app.server);
-	http_counters_dependency(a->app.counters, DEPENDENCY_KAFKA,
+	metrics_set(metrics, HTTP_CONNECTIONS, 0,
+	    (double)http_server_connections(a->app.server));
+	metrics_set(metrics, HTTP_IN_FLIGHT, 0,
+	    (double)http_server_requests(a->app.server));
+	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_KAFKA,
 	    health_check_is_ok(a->checks[CHECK_KAFKA]));
-	http_counters_dependency(a->app.counters, DEPENDENCY_REDIS,
+	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REDIS,
 	    health_check_is_ok(a->checks[CHECK_REDIS]));
 	sd_notify(0, "WATCHDOG=1");
 }

@@ -14,11 +14,17 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 
-const double metrics_seconds[] = { 0.001, 0.0025, 0.00625, 0.015625, 0.0390625,
-	0.09765625, 0.244140625, 0.6103515625, 1.52587890625, 3.814697265625,
-	9.5367431640625, 23.84185791015625, 60 };
-const size_t metrics_seconds_n =
-    sizeof metrics_seconds / sizeof metrics_seconds[0];
+static const double seconds_bounds[] = { 0.001, 0.0025, 0.00625, 0.015625,
+	0.0390625, 0.09765625, 0.244140625, 0.6103515625, 1.52587890625,
+	3.814697265625, 9.5367431640625, 23.84185791015625, 60 };
+#define SECONDS_BOUNDS (sizeof seconds_bounds / sizeof seconds_bounds[0])
+#define LABELS_SIZE 320
+
+/* The series of a row; the places are set once and then read without a lock. */
+struct row_series {
+	struct metric *_Atomic *at;
+	size_t max;
+};
 
 struct metric {
 	struct metric *next; /* of its family */
@@ -44,6 +50,9 @@ struct metrics {
 	struct family *families, **last;
 	double start_time;
 	const char *librdkafka; /* its version */
+	const struct metric_row *rows;
+	struct row_series *series; /* of each row */
+	size_t n_rows;
 };
 
 struct metrics *
@@ -78,9 +87,13 @@ void
 metrics_destroy(struct metrics *metrics)
 {
 	struct family *family;
+	size_t i;
 
 	if (metrics == NULL)
 		return;
+	for (i = 0; i < metrics->n_rows; i++)
+		free(metrics->series[i].at);
+	free(metrics->series);
 	for (family = metrics->families; family != NULL;) {
 		struct family *next = family->next;
 
@@ -126,43 +139,181 @@ find_series(struct family *family, const char *labels)
 	return metric;
 }
 
+/* Under the lock. */
 static struct metric *
 register_series(
-    struct metrics *metrics, const struct family *like, const char *labels)
+    struct metrics *metrics, const struct metric_row *row, const char *labels)
 {
-	struct metric *metric;
+	const struct family like = { .name = row->name,
+		.help = row->help,
+		.type = row->type,
+		.bounds = row->bounds != NULL ? row->bounds : seconds_bounds,
+		.n_bounds =
+		    row->bounds != NULL ? row->n_bounds : SECONDS_BOUNDS };
 
-	pthread_mutex_lock(&metrics->lock);
-	metric = find_series(find_family(metrics, like), labels);
-	atomic_store_explicit(&metric->hidden, false, memory_order_relaxed);
-	pthread_mutex_unlock(&metrics->lock);
-	return metric;
+	return find_series(find_family(metrics, &like), labels);
 }
 
 struct metric *
 metrics_series(struct metrics *metrics, enum metric_type type, const char *name,
     const char *labels, const char *help)
 {
-	const struct family like = { .name = name,
-		.help = help,
-		.type = type,
-		.bounds = metrics_seconds,
-		.n_bounds = metrics_seconds_n };
+	const struct metric_row row = {
+		.type = type, .name = name, .help = help
+	};
+	struct metric *metric;
 
-	return register_series(metrics, &like, labels);
+	pthread_mutex_lock(&metrics->lock);
+	metric = register_series(metrics, &row, labels);
+	pthread_mutex_unlock(&metrics->lock);
+	return metric;
 }
 
-struct metric *
-metrics_histogram(struct metrics *metrics, const char *name, const char *labels,
-    const char *help, const double *bounds, size_t n)
+/* Under the lock. */
+static void
+put_series(struct metrics *metrics, size_t row, size_t i, const char *labels)
 {
-	const struct family like = { .name = name,
-		.help = help,
-		.type = METRIC_HISTOGRAM,
-		.bounds = bounds,
-		.n_bounds = n };
+	atomic_store_explicit(&metrics->series[row].at[i],
+	    register_series(metrics, &metrics->rows[row], labels),
+	    memory_order_release);
+}
 
-	return register_series(metrics, &like, labels);
+static void
+put_value(struct metrics *metrics, size_t row, size_t i, const char *value)
+{
+	char labels[LABELS_SIZE];
+
+	snprintf(labels, sizeof labels, "%s=\"%s\"", metrics->rows[row].label,
+	    value);
+	put_series(metrics, row, i, labels);
+}
+
+void
+metrics_use(
+    struct metrics *metrics, const struct metric_row *rows, size_t n_rows)
+{
+	size_t row, i;
+
+	metrics->rows = rows;
+	metrics->n_rows = n_rows;
+	metrics->series = memory_zalloc(n_rows, sizeof *metrics->series);
+	for (row = 0; row < n_rows; row++) {
+		size_t n = 0;
+
+		while (rows[row].values != NULL && rows[row].values[n] != NULL)
+			n++;
+		/* The last place of a label's is for "other". */
+		metrics->series[row].max =
+		    rows[row].max > n ? rows[row].max : n + 1;
+		metrics->series[row].at = memory_zalloc(
+		    metrics->series[row].max, sizeof *metrics->series[row].at);
+		for (i = 0; i < n; i++)
+			put_value(metrics, row, i, rows[row].values[i]);
+		if (rows[row].label == NULL && rows[row].max == 0)
+			put_series(metrics, row, 0, "");
+	}
+}
+
+size_t
+metrics_index(struct metrics *metrics, size_t row, const char *value)
+{
+	struct row_series *series = &metrics->series[row];
+	char labels[LABELS_SIZE];
+	size_t i;
+
+	snprintf(labels, sizeof labels, "%s=\"%s\"", metrics->rows[row].label,
+	    value);
+	pthread_mutex_lock(&metrics->lock);
+	for (i = 0; i + 1 < series->max && series->at[i] != NULL; i++)
+		if (strcmp(series->at[i]->labels, labels) == 0)
+			break;
+	if (series->at[i] == NULL)
+		put_value(
+		    metrics, row, i, i + 1 < series->max ? value : "other");
+	pthread_mutex_unlock(&metrics->lock);
+	return i;
+}
+
+void
+metrics_label(struct metrics *metrics, size_t row, size_t i, const char *labels)
+{
+	if (i >= metrics->series[row].max || metrics->series[row].at[i] != NULL)
+		return;
+	pthread_mutex_lock(&metrics->lock);
+	put_series(metrics, row, i, labels);
+	pthread_mutex_unlock(&metrics->lock);
+}
+
+static struct metric *
+series_at(const struct metrics *metrics, size_t row, size_t i)
+{
+	return i < metrics->series[row].max
+	    ? atomic_load_explicit(
+		  &metrics->series[row].at[i], memory_order_acquire)
+	    : NULL;
+}
+
+void
+metrics_add(struct metrics *metrics, size_t row, size_t i, uint64_t n)
+{
+	struct metric *metric = series_at(metrics, row, i);
+
+	if (metric != NULL)
+		metric_add(metric, n);
+}
+
+void
+metrics_set(struct metrics *metrics, size_t row, size_t i, double value)
+{
+	struct metric *metric = series_at(metrics, row, i);
+
+	if (metric == NULL)
+		return;
+	metric_set(metric, value);
+	atomic_store_explicit(&metric->hidden, false, memory_order_relaxed);
+}
+
+static void
+add_real(_Atomic double *sum, double value)
+{
+	double seen = atomic_load_explicit(sum, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(sum, &seen, seen + value,
+	    memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static void
+observe(struct metric *metric, double value, uint64_t n)
+{
+	const struct family *family = metric->family;
+	size_t i = 0;
+
+	while (i < family->n_bounds && value > family->bounds[i])
+		i++;
+	atomic_fetch_add_explicit(&metric->buckets[i], n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&metric->count, n, memory_order_relaxed);
+	add_real(&metric->value, value * (double)n);
+}
+
+void
+metrics_observe(
+    struct metrics *metrics, size_t row, size_t i, double value, uint64_t n)
+{
+	struct metric *metric = series_at(metrics, row, i);
+
+	if (metric != NULL)
+		observe(metric, value, n);
+}
+
+void
+metrics_hide(struct metrics *metrics, size_t row, size_t i)
+{
+	struct metric *metric = series_at(metrics, row, i);
+
+	if (metric != NULL)
+		atomic_store_explicit(
+		    &metric->hidden, true, memory_order_relaxed);
 }
 
 void
@@ -177,29 +328,6 @@ metric_set(struct metric *metric, double value)
 	atomic_store_explicit(&metric->value, value, memory_order_relaxed);
 }
 
-static void
-add_real(_Atomic double *sum, double value)
-{
-	double seen = atomic_load_explicit(sum, memory_order_relaxed);
-
-	while (!atomic_compare_exchange_weak_explicit(sum, &seen, seen + value,
-	    memory_order_relaxed, memory_order_relaxed))
-		;
-}
-
-void
-metric_observe(struct metric *metric, double value, uint64_t n)
-{
-	const struct family *family = metric->family;
-	size_t i = 0;
-
-	while (i < family->n_bounds && value > family->bounds[i])
-		i++;
-	atomic_fetch_add_explicit(&metric->buckets[i], n, memory_order_relaxed);
-	atomic_fetch_add_explicit(&metric->count, n, memory_order_relaxed);
-	add_real(&metric->value, value * (double)n);
-}
-
 static double
 value_of(const struct metric *metric)
 {
@@ -207,12 +335,6 @@ value_of(const struct metric *metric)
 		return (double)atomic_load_explicit(
 		    &metric->count, memory_order_relaxed);
 	return atomic_load_explicit(&metric->value, memory_order_relaxed);
-}
-
-void
-metric_hide(struct metric *metric)
-{
-	atomic_store_explicit(&metric->hidden, true, memory_order_relaxed);
 }
 
 static const char *

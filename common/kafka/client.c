@@ -411,6 +411,11 @@ kafka_client_conf(struct kafka_client *client,
 	return conf;
 }
 
+const char *const kafka_error_codes[] = { "_TRANSPORT", "_TIMED_OUT",
+	"_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL",
+	"_MSG_TIMED_OUT", "_QUEUE_FULL", "UNKNOWN_TOPIC_OR_PART",
+	"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", NULL };
+
 int
 kafka_settings_check(const struct config *config, struct error *err)
 {

@@ -64,6 +64,9 @@ void kafka_health_read(
 void kafka_health_on_error(struct kafka_health *health,
     void (*count)(void *opaque, const char *code), void *opaque);
 
+/* The codes that are counted from the start, ended by NULL: others may come. */
+extern const char *const kafka_error_codes[];
+
 /* What every create function wants. */
 struct kafka_settings {
 	const struct config *config; /* librdkafka's properties; borrowed */

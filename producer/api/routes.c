@@ -119,6 +119,9 @@ http_routes_register(struct http_app *app)
 		if (routes[i].method != NULL)
 			http_counters_route(app->counters, i, routes[i].pattern,
 			    routes[i].method);
+	for (i = JWT_OK + 1; i < JWT_VERDICTS; i++)
+		http_counters_reason(
+		    app->counters, jwt_reason((enum jwt_verdict)i));
 }
 
 /* The object that a pattern's segment stands for, or NULL for a literal. */

@@ -25,6 +25,7 @@ enum jwt_verdict {
 	JWT_ISSUER,
 	JWT_AUDIENCE,
 	JWT_SUBJECT, /* not a UUID in lower case */
+	JWT_VERDICTS
 };
 
 struct jwt_rules {

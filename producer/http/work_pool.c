@@ -42,7 +42,7 @@ struct work_pool {
 	int64_t trying_ms; /* when one was last let through to try */
 	struct worker workers[THREADS_MAX + 1];
 	size_t n_workers;
-	const struct redis_counters *counters;
+	struct metrics *metrics;
 };
 
 static void
@@ -142,10 +142,10 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 	pthread_mutex_lock(&pool->lock);
 	pool->failed = failed;
 	pthread_mutex_unlock(&pool->lock);
-	metric_observe(pool->counters->seconds[REDIS_OP_CALL],
+	metrics_observe(pool->metrics, HTTP_REDIS, REDIS_OP_CALL,
 	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, jobs->n);
 	if (failed)
-		metric_add(pool->counters->errors, 1);
+		metrics_add(pool->metrics, HTTP_REDIS_ERRORS, 0, 1);
 }
 
 /* One round trip for all that have something to ask; false: nobody has. */
@@ -261,7 +261,7 @@ work_pool_create(const struct work_pool_settings *settings, struct error *err)
 
 	pool->loop = settings->loop;
 	pool->queue_max = settings->queue_max;
-	pool->counters = settings->counters;
+	pool->metrics = settings->metrics;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->filled, NULL);
 	pthread_cond_init(&pool->filled_shared, NULL);

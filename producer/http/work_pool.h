@@ -77,7 +77,7 @@ struct work_pool_settings {
 	struct redis_settings schedules, runs;
 	const struct keyspace *keyspace; /* borrowed */
 	int64_t view_ttl_ms;             /* view.ttl */
-	const struct redis_counters *counters;
+	struct metrics *metrics;
 };
 
 /* Starts the threads; connects later.  NULL: ERROR_FATAL. */

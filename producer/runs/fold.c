@@ -126,7 +126,7 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 	}
 	started_ms = clock_monotonic_ms();
 	rc = run_view_fold(&fold->view, &step, err);
-	metric_observe(fold->settings.counters->seconds[REDIS_OP_FOLD],
+	metrics_observe(fold->settings.metrics, HTTP_REDIS, REDIS_OP_FOLD,
 	    (double)(clock_monotonic_ms() - started_ms) / 1000.0, 1);
 	if (rc == 1) {
 		/* Only now: until Redis says so, `f` may not have moved. */
@@ -260,7 +260,7 @@ report(struct view_fold *fold)
 	int64_t lag = fold_places_lag(&fold->places, fold->consumer);
 	int64_t now = clock_monotonic_ms();
 
-	metric_set(fold->settings.lag, (double)lag);
+	metrics_set(fold->settings.metrics, HTTP_VIEW_LAG, 0, (double)lag);
 	if (whole)
 		fold->whole_ms = now;
 	if (whole || (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
@@ -307,7 +307,7 @@ wait_for_view(struct view_fold *fold, const struct error *cause)
 		log_event(LOG_WARN, "http", "view_not_folded", cause->message,
 		    LOG_END);
 	health_bad(fold->settings.check, "%s", cause->message);
-	metric_add(fold->settings.counters->errors, 1);
+	metrics_add(fold->settings.metrics, HTTP_REDIS_ERRORS, 0, 1);
 	fold->places.unsettled = true;
 	kafka_consumer_pause(fold->consumer, &err);
 	if (kafka_consumer_poll(fold->consumer, &record, 1, RETRY_MS, &err) > 0)

@@ -23,8 +23,7 @@ struct view_fold_settings {
 	struct redis_settings redis;     /* of the view */
 	const struct keyspace *keyspace; /* borrowed */
 	struct health_check *check;      /* "view": caught up, or why not */
-	struct metric *lag;              /* records that are not folded */
-	const struct redis_counters *counters;
+	struct metrics *metrics;
 };
 
 /*

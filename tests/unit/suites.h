@@ -1,5 +1,6 @@
 /* One line per module: SUITE(module), whose tests are `<module>_tests`. */
 SUITE(clock)
+SUITE(metrics)
 SUITE(http_head)
 SUITE(http_path)
 SUITE(http_profile)

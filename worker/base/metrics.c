@@ -1,223 +1,172 @@
 #include "worker/base/metrics.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "common/base/memory.h"
+#include "common/kafka/client.h"
 
 #define PARTITIONS_MAX                                                         \
 	1024 /* with a consumed counter and a lag of their own                 \
 	      */
+#define KAFKA_CODES_MAX 48
 
-struct telemetry {
-	struct metrics *metrics;
-	struct metric *submitted, *ignored, *errors[RUN_ERRORS];
-	struct metric *same_partition, *cross_partition;
-	struct metric *planned_jobs, *key_mismatches, *overwritten, *repairs;
-	struct metric *rebuilds;
-	struct metric *dead[DEAD_REASONS];
-	struct metric *transactions[TXN_ENDS];
-	struct metric *latency, *batch_records, *stages[STAGES];
-	struct metric *rebalances[REBALANCES], *dependencies[DEPENDENCIES];
-	struct metric *assigned, *generation, *age, *last_commit;
-	struct metric *redis_claims, *redis_snapshot, *redis_errors;
-	struct metric *consumed[PARTITIONS_MAX], *lag[PARTITIONS_MAX];
+/* Of WORKER_RUNS: the outcomes, then an error's for each name. */
+enum { RUNS_SUBMITTED, RUNS_IGNORED, RUNS_ERRORS };
+#define RUNS_MAX (RUNS_ERRORS + RUN_ERRORS)
+
+static const char *const places[] = { "same_partition", "cross_partition",
+	NULL };
+static const char *const ends[] = { "committed", "aborted", "fenced", NULL };
+static const char *const types[] = { "assign", "revoke", "lost", NULL };
+static const char *const stages[] = { "poll", "decode", "redis", "plan",
+	"encode", "produce", "commit", NULL };
+static const char *const ops[] = { "claims", "snapshot", NULL };
+static const char *const kinds[] = { "unavailable", NULL };
+static const char *const dependencies[] = { "kafka", "redis", "registry",
+	NULL };
+static const double sizes[] = { 1, 3, 10, 30, 100, 300, 1000, 3000, 10000,
+	30000 };
+
+static const struct metric_row rows[WORKER_METRICS] = {
+	[WORKER_RUNS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_runs_total",
+	    .max = RUNS_MAX,
+	    .help = "Results committed, by outcome." },
+	[WORKER_DUPLICATES] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_duplicates_total",
+	    .label = "place",
+	    .values = places,
+	    .help = "Repeated requests dropped." },
+	[WORKER_PLANNED_JOBS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_planned_jobs_total",
+	    .help = "Jobs of submitted builds." },
+	[WORKER_KEY_MISMATCHES] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_key_mismatches_total",
+	    .help = "Requests whose Kafka key is not their schedule." },
+	[WORKER_OVERWRITTEN] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_claims_overwritten_total",
+	    .help = "Claims taken from a later record or a foreign writer." },
+	[WORKER_REPAIRS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_claim_repairs_total",
+	    .help = "Repairs of claims that Redis had lost." },
+	[WORKER_REBUILDS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_producer_rebuilds_total",
+	    .help = "Producers made anew after an unclean transaction." },
+	[WORKER_DEAD_LETTERS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_dead_letters_total",
+	    .label = "reason",
+	    .max = DEAD_REASONS + 1,
+	    .help = "Records sent to the DLQ." },
+	[WORKER_TRANSACTIONS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_transactions_total",
+	    .label = "result",
+	    .values = ends,
+	    .help = "Kafka transactions ended." },
+	[WORKER_REBALANCES] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_rebalances_total",
+	    .label = "type",
+	    .values = types,
+	    .help = "Changes of the assignment." },
+	[WORKER_REDIS_ERRORS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_redis_errors_total",
+	    .label = "kind",
+	    .values = kinds,
+	    .help = "Failed rounds of Redis." },
+	[WORKER_KAFKA_ERRORS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_kafka_errors_total",
+	    .label = "code",
+	    .values = kafka_error_codes,
+	    .max = KAFKA_CODES_MAX,
+	    .help = "Errors that librdkafka told of, by its code." },
+	[WORKER_LATENCY] = { .type = METRIC_HISTOGRAM,
+	    .name = "schedrun_request_latency_seconds",
+	    .help = "From a request's createdTime to its committed result." },
+	[WORKER_BATCH_RECORDS] = { .type = METRIC_HISTOGRAM,
+	    .name = "schedrun_batch_records",
+	    .bounds = sizes,
+	    .n_bounds = sizeof sizes / sizeof sizes[0],
+	    .help = "Records per committed batch." },
+	[WORKER_STAGES] = { .type = METRIC_HISTOGRAM,
+	    .name = "schedrun_stage_duration_seconds",
+	    .label = "stage",
+	    .values = stages,
+	    .help = "What a batch's stages took." },
+	[WORKER_REDIS] = { .type = METRIC_HISTOGRAM,
+	    .name = "schedrun_redis_round_trip_seconds",
+	    .label = "op",
+	    .values = ops,
+	    .help = "Rounds of Redis." },
+	[WORKER_DEPENDENCIES] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_dependency_up",
+	    .label = "dependency",
+	    .values = dependencies,
+	    .help = "Whether the dependency answers." },
+	[WORKER_ASSIGNED] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_assigned_partitions",
+	    .help = "Partitions that this worker consumes." },
+	[WORKER_GENERATION] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_catalogue_generation",
+	    .help = "The catalogue's generation of the last batch." },
+	[WORKER_AGE] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_oldest_request_age_seconds",
+	    .help = "How long the oldest request has been in its topic: of the "
+		    "last batch, or of what waits." },
+	[WORKER_LAST_COMMIT] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_last_commit_timestamp_seconds",
+	    .help = "When a batch was last committed." },
+	[WORKER_CONSUMED] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_requests_consumed_total",
+	    .max = PARTITIONS_MAX,
+	    .help = "Records of committed batches." },
+	[WORKER_LAG] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_consumer_lag_records",
+	    .max = PARTITIONS_MAX,
+	    .help = "Records behind the committed offset." },
 };
 
-static struct metric *
-counter(
-    struct telemetry *t, const char *name, const char *labels, const char *help)
-{
-	return metrics_series(t->metrics, METRIC_COUNTER, name, labels, help);
-}
-
-static struct metric *
-gauge(
-    struct telemetry *t, const char *name, const char *labels, const char *help)
-{
-	return metrics_series(t->metrics, METRIC_GAUGE, name, labels, help);
-}
-
-static struct metric *
-seconds(
-    struct telemetry *t, const char *name, const char *labels, const char *help)
-{
-	return metrics_histogram(
-	    t->metrics, name, labels, help, metrics_seconds, metrics_seconds_n);
-}
-
-static void
-register_runs(struct telemetry *t)
-{
-	static const char name[] = "schedrun_runs_total";
-	static const char help[] = "Results committed, by outcome.";
-	static const char duplicates[] = "schedrun_duplicates_total";
-	static const char dropped[] = "Repeated requests dropped.";
-	char labels[128];
-	int error;
-
-	t->submitted =
-	    counter(t, name, "outcome=\"submitted\",error_name=\"\"", help);
-	t->ignored =
-	    counter(t, name, "outcome=\"ignored\",error_name=\"\"", help);
-	for (error = 0; error < RUN_ERRORS; error++) {
-		snprintf(labels, sizeof(labels),
-		    "outcome=\"error\",error_name=\"%s\"",
-		    run_error_name((enum run_error)error));
-		t->errors[error] = counter(t, name, labels, help);
-	}
-	t->same_partition =
-	    counter(t, duplicates, "place=\"same_partition\"", dropped);
-	t->cross_partition =
-	    counter(t, duplicates, "place=\"cross_partition\"", dropped);
-}
-
-static void
-register_counters(struct telemetry *t)
-{
-	static const char *const ends[] = { "committed", "aborted", "fenced" };
-	static const char *const types[] = { "assign", "revoke", "lost" };
-	char labels[64];
-	int i;
-
-	t->planned_jobs = counter(
-	    t, "schedrun_planned_jobs_total", "", "Jobs of submitted builds.");
-	t->key_mismatches = counter(t, "schedrun_key_mismatches_total", "",
-	    "Requests whose Kafka key is not their schedule.");
-	t->overwritten = counter(t, "schedrun_claims_overwritten_total", "",
-	    "Claims taken from a later record or a foreign writer.");
-	t->repairs = counter(t, "schedrun_claim_repairs_total", "",
-	    "Repairs of claims that Redis had lost.");
-	t->rebuilds = counter(t, "schedrun_producer_rebuilds_total", "",
-	    "Producers made anew after an unclean transaction.");
-	for (i = 0; i < DEAD_REASONS; i++) {
-		snprintf(labels, sizeof(labels), "reason=\"%s\"",
-		    dead_reason_text((enum dead_reason)i));
-		t->dead[i] = counter(t, "schedrun_dead_letters_total", labels,
-		    "Records sent to the DLQ.");
-	}
-	for (i = 0; i < TXN_ENDS; i++) {
-		snprintf(labels, sizeof(labels), "result=\"%s\"", ends[i]);
-		t->transactions[i] = counter(t, "schedrun_transactions_total",
-		    labels, "Kafka transactions ended.");
-	}
-	for (i = 0; i < REBALANCES; i++) {
-		snprintf(labels, sizeof(labels), "type=\"%s\"", types[i]);
-		t->rebalances[i] = counter(t, "schedrun_rebalances_total",
-		    labels, "Changes of the assignment.");
-	}
-	t->redis_errors = counter(t, "schedrun_redis_errors_total",
-	    "kind=\"unavailable\"", "Failed rounds of Redis.");
-}
-
-static void
-register_durations(struct telemetry *t)
-{
-	static const char *const stages[] = { "poll", "decode", "redis", "plan",
-		"encode", "produce", "commit" };
-	static const double sizes[] = { 1, 3, 10, 30, 100, 300, 1000, 3000,
-		10000, 30000 };
-	char labels[64];
-	int i;
-
-	t->latency = seconds(t, "schedrun_request_latency_seconds", "",
-	    "From a request's createdTime to its committed result.");
-	t->batch_records = metrics_histogram(t->metrics,
-	    "schedrun_batch_records", "", "Records per committed batch.", sizes,
-	    sizeof(sizes) / sizeof(sizes[0]));
-	for (i = 0; i < STAGES; i++) {
-		snprintf(labels, sizeof(labels), "stage=\"%s\"", stages[i]);
-		t->stages[i] = seconds(t, "schedrun_stage_duration_seconds",
-		    labels, "What a batch's stages took.");
-	}
-	t->redis_claims = seconds(t, "schedrun_redis_round_trip_seconds",
-	    "op=\"claims\"", "Rounds of Redis.");
-	t->redis_snapshot = seconds(t, "schedrun_redis_round_trip_seconds",
-	    "op=\"snapshot\"", "Rounds of Redis.");
-}
-
-static void
-register_gauges(struct telemetry *t)
-{
-	static const char *const names[] = { "kafka", "redis", "registry" };
-	char labels[64];
-	int i;
-
-	for (i = 0; i < DEPENDENCIES; i++) {
-		snprintf(labels, sizeof(labels), "dependency=\"%s\"", names[i]);
-		t->dependencies[i] = gauge(t, "schedrun_dependency_up", labels,
-		    "Whether the dependency answers.");
-	}
-	t->assigned = gauge(t, "schedrun_assigned_partitions", "",
-	    "Partitions that this worker consumes.");
-	t->generation = gauge(t, "schedrun_catalogue_generation", "",
-	    "The catalogue's generation of the last batch.");
-	t->age = gauge(t, "schedrun_oldest_request_age_seconds", "",
-	    "How long the oldest request has been in its topic: of the last "
-	    "batch, or of what waits.");
-	t->last_commit = gauge(t, "schedrun_last_commit_timestamp_seconds", "",
-	    "When a batch was last committed.");
-}
-
-struct telemetry *
-telemetry_create(struct metrics *metrics)
-{
-	struct telemetry *t = memory_zalloc(1, sizeof(*t));
-
-	t->metrics = metrics;
-	register_runs(t);
-	register_counters(t);
-	register_durations(t);
-	register_gauges(t);
-	return t;
-}
-
 void
-telemetry_destroy(struct telemetry *telemetry)
+worker_metrics_use(struct metrics *metrics)
 {
-	free(telemetry);
-}
+	char labels[128];
+	int i;
 
-/* A partition's series, made when it is first seen; NULL beyond the cap. */
-static struct metric *
-of_partition(struct telemetry *t, struct metric **series, const char *name,
-    const char *labels, int32_t partition)
-{
-	if (partition < 0 || partition >= PARTITIONS_MAX)
-		return NULL;
-	if (series[partition] == NULL)
-		series[partition] = series == t->lag
-		    ? gauge(t, name, labels,
-			  "Records behind the committed offset.")
-		    : counter(t, name, labels, "Records of committed batches.");
-	return series[partition];
+	metrics_use(metrics, rows, WORKER_METRICS);
+	metrics_label(metrics, WORKER_RUNS, RUNS_SUBMITTED,
+	    "outcome=\"submitted\",error_name=\"\"");
+	metrics_label(metrics, WORKER_RUNS, RUNS_IGNORED,
+	    "outcome=\"ignored\",error_name=\"\"");
+	for (i = 0; i < RUN_ERRORS; i++) {
+		snprintf(labels, sizeof labels,
+		    "outcome=\"error\",error_name=\"%s\"",
+		    run_error_name((enum run_error)i));
+		metrics_label(
+		    metrics, WORKER_RUNS, (size_t)(RUNS_ERRORS + i), labels);
+	}
+	for (i = 0; i < DEAD_REASONS; i++)
+		metrics_index(metrics, WORKER_DEAD_LETTERS,
+		    dead_reason_text((enum dead_reason)i));
 }
 
 static void
-count_consumed(struct telemetry *t, const struct batch *batch)
+count_consumed(struct metrics *metrics, const struct batch *batch)
 {
-	struct metric *metric;
 	char labels[32];
 	size_t i;
 
 	for (i = 0; i < batch->n_spans; i++) {
-		snprintf(labels, sizeof(labels), "partition=\"%" PRId32 "\"",
-		    batch->spans[i].partition);
-		metric = of_partition(t, t->consumed,
-		    "schedrun_requests_consumed_total", labels,
-		    batch->spans[i].partition);
-		if (metric != NULL)
-			metric_add(metric, batch->spans[i].n_records);
+		size_t partition = (size_t)batch->spans[i].partition;
+
+		snprintf(labels, sizeof labels, "partition=\"%zu\"", partition);
+		metrics_label(metrics, WORKER_CONSUMED, partition, labels);
+		metrics_add(metrics, WORKER_CONSUMED, partition,
+		    batch->spans[i].n_records);
 	}
 }
 
 /* Latencies differ little in a batch: equal milliseconds are told together. */
 static void
 observe_latencies(
-    struct telemetry *t, const struct batch *batch, int64_t committed_ms)
+    struct metrics *metrics, const struct batch *batch, int64_t committed_ms)
 {
 	int64_t last = -1, ms;
 	uint64_t n = 0;
@@ -230,156 +179,74 @@ observe_latencies(
 		if (ms < 0)
 			ms = 0;
 		if (ms != last && n > 0) {
-			metric_observe(t->latency, (double)last / 1000, n);
+			metrics_observe(
+			    metrics, WORKER_LATENCY, 0, (double)last / 1000, n);
 			n = 0;
 		}
 		last = ms;
 		n++;
 	}
 	if (n > 0)
-		metric_observe(t->latency, (double)last / 1000, n);
+		metrics_observe(
+		    metrics, WORKER_LATENCY, 0, (double)last / 1000, n);
 }
 
 void
-telemetry_batch(struct telemetry *telemetry, const struct batch *batch,
-    int64_t committed_ms)
+worker_metrics_batch(
+    struct metrics *metrics, const struct batch *batch, int64_t committed_ms)
 {
 	const struct batch_counts *counts = &batch->counts;
-	int i;
+	size_t i;
 
-	count_consumed(telemetry, batch);
-	metric_add(telemetry->submitted, counts->submitted);
-	metric_add(telemetry->ignored, counts->ignored);
+	count_consumed(metrics, batch);
+	metrics_add(metrics, WORKER_RUNS, RUNS_SUBMITTED, counts->submitted);
+	metrics_add(metrics, WORKER_RUNS, RUNS_IGNORED, counts->ignored);
 	for (i = 0; i < RUN_ERRORS; i++)
-		metric_add(telemetry->errors[i], counts->errors[i]);
-	metric_add(telemetry->planned_jobs, counts->planned_jobs);
-	metric_add(telemetry->same_partition, counts->same_partition);
-	metric_add(telemetry->cross_partition, counts->cross_partition);
-	metric_add(telemetry->key_mismatches, counts->key_mismatches);
+		metrics_add(
+		    metrics, WORKER_RUNS, RUNS_ERRORS + i, counts->errors[i]);
+	metrics_add(metrics, WORKER_PLANNED_JOBS, 0, counts->planned_jobs);
+	metrics_add(metrics, WORKER_DUPLICATES, 0, counts->same_partition);
+	metrics_add(metrics, WORKER_DUPLICATES, 1, counts->cross_partition);
+	metrics_add(metrics, WORKER_KEY_MISMATCHES, 0, counts->key_mismatches);
 	for (i = 0; i < DEAD_REASONS; i++)
-		metric_add(telemetry->dead[i], counts->dead[i]);
-	observe_latencies(telemetry, batch, committed_ms);
-	metric_observe(telemetry->batch_records, (double)batch->n, 1);
-	telemetry_age(telemetry, batch->oldest_ms, committed_ms);
-	metric_set(telemetry->last_commit, (double)committed_ms / 1000);
+		metrics_add(metrics, WORKER_DEAD_LETTERS, i, counts->dead[i]);
+	observe_latencies(metrics, batch, committed_ms);
+	metrics_observe(metrics, WORKER_BATCH_RECORDS, 0, (double)batch->n, 1);
+	worker_metrics_age(metrics, batch->oldest_ms, committed_ms);
+	metrics_set(
+	    metrics, WORKER_LAST_COMMIT, 0, (double)committed_ms / 1000);
 }
 
 void
-telemetry_stage(struct telemetry *telemetry, enum stage stage, double duration)
+worker_metrics_kafka_error(void *metrics, const char *code)
 {
-	metric_observe(telemetry->stages[stage], duration, 1);
+	metrics_add(metrics, WORKER_KAFKA_ERRORS,
+	    metrics_index(metrics, WORKER_KAFKA_ERRORS, code), 1);
 }
 
 void
-telemetry_transaction(struct telemetry *telemetry, enum transaction_end end)
+worker_metrics_age(struct metrics *metrics, int64_t oldest_ms, int64_t now_ms)
 {
-	metric_add(telemetry->transactions[end], 1);
-}
-
-void
-telemetry_rebuild(struct telemetry *telemetry)
-{
-	metric_add(telemetry->rebuilds, 1);
-}
-
-void
-telemetry_repair(struct telemetry *telemetry)
-{
-	metric_add(telemetry->repairs, 1);
-}
-
-void
-telemetry_overwritten(struct telemetry *telemetry, size_t n)
-{
-	metric_add(telemetry->overwritten, n);
-}
-
-void
-telemetry_rebalance(struct telemetry *telemetry, enum rebalance type)
-{
-	metric_add(telemetry->rebalances[type], 1);
-}
-
-void
-telemetry_dependency(
-    struct telemetry *telemetry, enum dependency dependency, bool up)
-{
-	metric_set(telemetry->dependencies[dependency], up ? 1 : 0);
-}
-
-void
-telemetry_redis(struct telemetry *telemetry, enum redis_op op, double duration)
-{
-	metric_observe(op == REDIS_OP_CLAIMS ? telemetry->redis_claims
-					     : telemetry->redis_snapshot,
-	    duration, 1);
-}
-
-void
-telemetry_redis_error(struct telemetry *telemetry)
-{
-	metric_add(telemetry->redis_errors, 1);
-}
-
-void
-telemetry_kafka_error(void *telemetry, const char *code)
-{
-	struct telemetry *t = telemetry;
-	char labels[96];
-
-	snprintf(labels, sizeof(labels), "code=\"%s\"", code);
-	metric_add(metrics_series(t->metrics, METRIC_COUNTER,
-		       "schedrun_kafka_errors_total", labels,
-		       "Errors of Kafka by code."),
-	    1);
-}
-
-void
-telemetry_assigned(struct telemetry *telemetry, size_t partitions)
-{
-	metric_set(telemetry->assigned, (double)partitions);
-}
-
-void
-telemetry_generation(struct telemetry *telemetry, int64_t generation)
-{
-	metric_set(telemetry->generation, (double)generation);
-}
-
-void
-telemetry_age(struct telemetry *telemetry, int64_t oldest_ms, int64_t now_ms)
-{
-	metric_set(telemetry->age,
+	metrics_set(metrics, WORKER_AGE, 0,
 	    oldest_ms > 0 && oldest_ms < now_ms
 		? (double)(now_ms - oldest_ms) / 1000
 		: 0);
 }
 
 void
-telemetry_lag(struct telemetry *telemetry, const char *topic, int32_t partition,
-    int64_t records)
+worker_metrics_lag(struct metrics *metrics, const char *topic,
+    int32_t partition, int64_t records)
 {
 	char labels[320];
-	struct metric *metric;
 
-	snprintf(labels, sizeof(labels),
-	    "topic=\"%s\",partition=\"%" PRId32 "\"", topic, partition);
-	metric = of_partition(telemetry, telemetry->lag,
-	    "schedrun_consumer_lag_records", labels, partition);
-	if (metric != NULL)
-		metric_set(metric, (double)records);
-}
-
-void
-telemetry_lag_gone(struct telemetry *telemetry, int32_t partition)
-{
-	if (partition >= 0 && partition < PARTITIONS_MAX &&
-	    telemetry->lag[partition] != NULL)
-		metric_hide(telemetry->lag[partition]);
+	snprintf(labels, sizeof labels, "topic=\"%s\",partition=\"%ld\"", topic,
+	    (long)partition);
+	metrics_label(metrics, WORKER_LAG, (size_t)partition, labels);
+	metrics_set(metrics, WORKER_LAG, (size_t)partition, (double)records);
 }
 
 double
-telemetry_clock(void)
+worker_metrics_clock(void)
 {
 	struct timespec now;
 

@@ -18,60 +18,63 @@ enum stage {
 	STAGE_PLAN,
 	STAGE_ENCODE,
 	STAGE_PRODUCE,
-	STAGE_COMMIT,
-	STAGES
+	STAGE_COMMIT
 };
 
-enum transaction_end { TXN_COMMITTED, TXN_ABORTED, TXN_FENCED, TXN_ENDS };
-enum rebalance {
-	REBALANCE_ASSIGN,
-	REBALANCE_REVOKE,
-	REBALANCE_LOST,
-	REBALANCES
-};
-enum dependency {
-	DEPENDENCY_KAFKA,
-	DEPENDENCY_REDIS,
-	DEPENDENCY_REGISTRY,
-	DEPENDENCIES
+enum transaction_end { TXN_COMMITTED, TXN_ABORTED, TXN_FENCED };
+enum rebalance { REBALANCE_ASSIGN, REBALANCE_REVOKE, REBALANCE_LOST };
+enum dependency { DEPENDENCY_KAFKA, DEPENDENCY_REDIS, DEPENDENCY_REGISTRY };
+
+enum redis_op { REDIS_OP_CLAIMS, REDIS_OP_SNAPSHOT };
+
+/*
+ * The rows of the table, each with the number of its label's value: an enum of
+ * those above, or 0.
+ */
+enum worker_metric {
+	WORKER_RUNS,
+	WORKER_DUPLICATES,
+	WORKER_PLANNED_JOBS,
+	WORKER_KEY_MISMATCHES,
+	WORKER_OVERWRITTEN,
+	WORKER_REPAIRS,
+	WORKER_REBUILDS,
+	WORKER_DEAD_LETTERS,
+	WORKER_TRANSACTIONS,
+	WORKER_REBALANCES,
+	WORKER_REDIS_ERRORS,
+	WORKER_KAFKA_ERRORS,
+	WORKER_LATENCY,
+	WORKER_BATCH_RECORDS,
+	WORKER_STAGES,
+	WORKER_REDIS,
+	WORKER_DEPENDENCIES,
+	WORKER_ASSIGNED,
+	WORKER_GENERATION,
+	WORKER_AGE,
+	WORKER_LAST_COMMIT,
+	WORKER_CONSUMED,
+	WORKER_LAG,
+	WORKER_METRICS
 };
 
-struct telemetry;
-
-struct telemetry *telemetry_create(struct metrics *metrics);
-void telemetry_destroy(struct telemetry *telemetry); /* NULL is fine */
+/* Takes the table for `metrics`; before the first thread. */
+void worker_metrics_use(struct metrics *metrics);
 
 /* A committed batch: outcomes, dead letters, latencies, records. */
-void telemetry_batch(struct telemetry *telemetry, const struct batch *batch,
-    int64_t committed_ms);
+void worker_metrics_batch(
+    struct metrics *metrics, const struct batch *batch, int64_t committed_ms);
 
-void telemetry_stage(
-    struct telemetry *telemetry, enum stage stage, double seconds);
-void telemetry_transaction(
-    struct telemetry *telemetry, enum transaction_end end);
-void telemetry_rebuild(struct telemetry *telemetry);
-void telemetry_repair(struct telemetry *telemetry);
-void telemetry_overwritten(struct telemetry *telemetry, size_t n);
-void telemetry_rebalance(struct telemetry *telemetry, enum rebalance type);
-void telemetry_dependency(
-    struct telemetry *telemetry, enum dependency dependency, bool up);
-enum redis_op { REDIS_OP_CLAIMS, REDIS_OP_SNAPSHOT };
-void telemetry_redis(
-    struct telemetry *telemetry, enum redis_op op, double seconds);
-void telemetry_redis_error(struct telemetry *telemetry);
-void telemetry_kafka_error(void *telemetry, const char *code);
+/* For kafka_health_on_error: `metrics`, and librdkafka's code. */
+void worker_metrics_kafka_error(void *metrics, const char *code);
 
-/* Gauges, told as they are now. */
-void telemetry_assigned(struct telemetry *telemetry, size_t partitions);
-void telemetry_generation(struct telemetry *telemetry, int64_t generation);
-/* Of a request that came to its topic at `oldest_ms`; 0: none waits. */
-void telemetry_age(
-    struct telemetry *telemetry, int64_t oldest_ms, int64_t now_ms);
-void telemetry_lag(struct telemetry *telemetry, const char *topic,
+/* The age of a request that came to its topic at `oldest_ms`; 0: none waits. */
+void worker_metrics_age(
+    struct metrics *metrics, int64_t oldest_ms, int64_t now_ms);
+void worker_metrics_lag(struct metrics *metrics, const char *topic,
     int32_t partition, int64_t records);
-void telemetry_lag_gone(struct telemetry *telemetry, int32_t partition);
 
 /* Seconds of CLOCK_MONOTONIC, for durations. */
-double telemetry_clock(void);
+double worker_metrics_clock(void);
 
 #endif

@@ -246,7 +246,7 @@ static enum commit_event
 begin(struct committer *c, struct error *err)
 {
 	c->begun_ms = clock_monotonic_ms();
-	c->clock = telemetry_clock();
+	c->clock = worker_metrics_clock();
 	if (kafka_transaction_begin(c->transaction, err) != 0)
 		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
 							: COMMIT_LOST;
@@ -282,8 +282,8 @@ produce(struct committer *c, struct error *err)
 		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
 							: COMMIT_LOST;
 	fault_point("B2");
-	telemetry_stage(
-	    c->settings.telemetry, STAGE_PRODUCE, telemetry_clock() - c->clock);
+	metrics_observe(c->settings.metrics, WORKER_STAGES, STAGE_PRODUCE,
+	    worker_metrics_clock() - c->clock, 1);
 	return COMMIT_OK;
 }
 
@@ -338,10 +338,10 @@ commit(struct committer *c, struct error *err)
 static void
 finish(struct committer *c)
 {
-	telemetry_stage(
-	    c->settings.telemetry, STAGE_COMMIT, telemetry_clock() - c->clock);
-	telemetry_transaction(c->settings.telemetry, TXN_COMMITTED);
-	telemetry_batch(c->settings.telemetry, c->batch, clock_wall_ms());
+	metrics_observe(c->settings.metrics, WORKER_STAGES, STAGE_COMMIT,
+	    worker_metrics_clock() - c->clock, 1);
+	metrics_add(c->settings.metrics, WORKER_TRANSACTIONS, TXN_COMMITTED, 1);
+	worker_metrics_batch(c->settings.metrics, c->batch, clock_wall_ms());
 	c->n_lost = c->n_too_large = 0;
 	c->backoff_ms = BACKOFF_MIN_MS;
 	hand_back(c, false);
@@ -383,10 +383,11 @@ look_into_loss(struct committer *c, struct error *err)
 		}
 	}
 	if (!kafka_transaction_is_fenced(c->transaction)) {
-		telemetry_transaction(c->settings.telemetry, TXN_ABORTED);
+		metrics_add(
+		    c->settings.metrics, WORKER_TRANSACTIONS, TXN_ABORTED, 1);
 		return COMMIT_LOST;
 	}
-	telemetry_transaction(c->settings.telemetry, TXN_FENCED);
+	metrics_add(c->settings.metrics, WORKER_TRANSACTIONS, TXN_FENCED, 1);
 	return fenced_note(&c->fenced, clock_monotonic_ms(),
 		   c->settings.transaction.transactional_id, err) == 0
 	    ? COMMIT_LOST
@@ -416,7 +417,7 @@ give_up(struct committer *c, bool abort_it, struct error *err)
 		watchdog_leave(WATCHDOG_COMMIT);
 	}
 	destroy_producer(c); /* before the batch goes: it may still read it */
-	telemetry_rebuild(c->settings.telemetry);
+	metrics_add(c->settings.metrics, WORKER_REBUILDS, 0, 1);
 	c->n_lost++;
 	set_reason(c, err->message);
 	hand_back(c, true);
@@ -479,7 +480,7 @@ act(struct committer *c, enum commit_action action, struct error *err)
 		finish(c);
 		set_state(c, COMMITTER_OPENING);
 		destroy_producer(c);
-		telemetry_rebuild(c->settings.telemetry);
+		metrics_add(c->settings.metrics, WORKER_REBUILDS, 0, 1);
 		return open_producer(c, err);
 	case COMMIT_ABORT_REWIND:
 	case COMMIT_DESTROY_REWIND:

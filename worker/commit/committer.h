@@ -23,7 +23,7 @@ struct committer_settings {
 	    transaction; /* copied, not its texts */
 	const char *requests_topic;
 	int64_t deadline_ms; /* commit.deadline, from begin */
-	struct telemetry *telemetry;
+	struct metrics *metrics;
 	/* Called when a batch is through, or the committer's state changed. */
 	void (*wake)(void *opaque);
 	void *opaque;

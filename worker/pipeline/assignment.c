@@ -21,8 +21,8 @@ pipeline_assigned(void *opaque, struct kafka_position *positions, size_t n)
 			.end = -1,
 		};
 	p->intake.n_owned = n;
-	telemetry_rebalance(p->telemetry, REBALANCE_ASSIGN);
-	telemetry_assigned(p->telemetry, n);
+	metrics_add(p->metrics, WORKER_REBALANCES, REBALANCE_ASSIGN, 1);
+	metrics_set(p->metrics, WORKER_ASSIGNED, 0, (double)n);
 	log_event(LOG_INFO, "kafka", "partitions_assigned",
 	    "partitions were assigned", LOG_I("partitions", n), LOG_END);
 	return 0;
@@ -59,12 +59,13 @@ pipeline_revoked(void *opaque, bool lost)
 	pipeline_collect(p);
 	p->intake.revoked = true;
 	for (i = 0; i < p->intake.n_owned; i++)
-		telemetry_lag_gone(p->telemetry, p->intake.owned[i].partition);
+		metrics_hide(p->metrics, WORKER_LAG,
+		    (size_t)p->intake.owned[i].partition);
 	p->intake.n_owned = 0;
 	p->intake.dropped_ms = p->unread_ms = 0;
-	telemetry_rebalance(
-	    p->telemetry, lost ? REBALANCE_LOST : REBALANCE_REVOKE);
-	telemetry_assigned(p->telemetry, 0);
+	metrics_add(p->metrics, WORKER_REBALANCES,
+	    lost ? REBALANCE_LOST : REBALANCE_REVOKE, 1);
+	metrics_set(p->metrics, WORKER_ASSIGNED, 0, 0);
 	log_event(LOG_INFO, "kafka", "partitions_revoked",
 	    "the partitions are gone", LOG_I("lost", lost), LOG_END);
 }

@@ -63,13 +63,13 @@ static enum intake_event
 receive_chunk(struct intake *intake, struct error *err)
 {
 	struct claims_answer answer;
-	double start = telemetry_clock();
+	double start = worker_metrics_clock();
 	const struct claim_mark *marks = intake->sent_marks[intake->sent_first];
 
 	if (claims_receive(intake->claims, &answer, err) != 0)
 		return INTAKE_STORE_DOWN;
-	telemetry_redis(
-	    intake->telemetry, REDIS_OP_CLAIMS, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_REDIS, REDIS_OP_CLAIMS,
+	    worker_metrics_clock() - start, 1);
 	intake->sent_first = (intake->sent_first + 1) % CLAIMS_IN_FLIGHT;
 	intake->sent_n--;
 	if (answer.n_own > 0)
@@ -129,7 +129,7 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	struct batch *batch = intake->batch;
 	size_t room, i = batch->n, claims = batch->n_claims;
 	struct kafka_record *place = batch_room(batch, &room);
-	double start = telemetry_clock();
+	double start = worker_metrics_clock();
 	int n;
 
 	if (room > CLAIMS_CHUNK)
@@ -151,11 +151,11 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 		return INTAKE_REVOKED;
 	if (n <= 0)
 		return INTAKE_NOTHING;
-	telemetry_stage(
-	    intake->telemetry, STAGE_POLL, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_POLL,
+	    worker_metrics_clock() - start, 1);
 	batch_take(batch, (size_t)n);
 	fault_point("A1");
-	start = telemetry_clock();
+	start = worker_metrics_clock();
 	for (; i < batch->n; i++) {
 		struct batch_span *span = batch_span(
 		    batch, batch->kafka[i].partition, batch->kafka[i].offset);
@@ -165,8 +165,8 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 		span->next = batch->kafka[i].offset + 1;
 		span->n_records++;
 	}
-	telemetry_stage(
-	    intake->telemetry, STAGE_DECODE, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_DECODE,
+	    worker_metrics_clock() - start, 1);
 	fault_point("A2");
 	return send_chunk(intake, claims, err);
 }
@@ -207,7 +207,7 @@ intake_claim(struct intake *intake, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	enum intake_event event = INTAKE_NOTHING;
-	double start = telemetry_clock();
+	double start = worker_metrics_clock();
 	size_t overwritten = 0;
 
 	fault_slow_cut();
@@ -225,15 +225,15 @@ intake_claim(struct intake *intake, struct error *err)
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
 		&overwritten, err) != 0)
 		return INTAKE_STORE_DOWN;
-	telemetry_overwritten(intake->telemetry, overwritten);
+	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
 	intake_decide(batch);
 	if (batch->counts.cross_partition > 0)
 		log_event(LOG_WARN, "worker", "cross_partition_duplicates",
 		    "requests came again in another partition: producers "
 		    "should use murmur2 as the Java client does",
 		    LOG_I("records", batch->counts.cross_partition), LOG_END);
-	telemetry_stage(
-	    intake->telemetry, STAGE_REDIS, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_REDIS,
+	    worker_metrics_clock() - start, 1);
 	fault_point("A3");
 	return INTAKE_CLAIMED;
 }

@@ -42,7 +42,7 @@ struct intake {
 	struct snapshot *snapshot;
 	struct questions *questions;
 	struct publish_settings publish;
-	struct telemetry *telemetry;
+	struct metrics *metrics;
 	struct owned *owned;
 	size_t n_owned;
 	struct batch *batch;  /* in work; NULL: none */

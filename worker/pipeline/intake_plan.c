@@ -52,7 +52,7 @@ static enum intake_event
 encode(struct intake *intake, size_t from, size_t to, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	double start = telemetry_clock();
+	double start = worker_metrics_clock();
 	int64_t now = clock_wall_ms();
 	size_t i;
 
@@ -73,8 +73,8 @@ encode(struct intake *intake, size_t from, size_t to, struct error *err)
 		if (batch->out.size > OUTPUT_MAX && i + 1 < batch->n)
 			return cut_before(intake, i + 1, err);
 	}
-	telemetry_stage(
-	    intake->telemetry, STAGE_ENCODE, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_ENCODE,
+	    worker_metrics_clock() - start, 1);
 	return INTAKE_PLANNED;
 }
 
@@ -86,7 +86,7 @@ static enum intake_event
 plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	double start = telemetry_clock();
+	double start = worker_metrics_clock();
 	enum intake_event event;
 	int rc;
 
@@ -95,8 +95,8 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 		    intake->questions, batch, from, to, SNAPSHOT_MAX, err);
 		if (rc < 0)
 			return INTAKE_STORE_DOWN;
-		telemetry_generation(
-		    intake->telemetry, snapshot_generation(intake->snapshot));
+		metrics_set(intake->metrics, WORKER_GENERATION, 0,
+		    (double)snapshot_generation(intake->snapshot));
 		if (rc == 0)
 			break;
 		to = batch->n / 2;
@@ -104,8 +104,8 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 		if (event != INTAKE_PLANNED)
 			return event;
 	}
-	telemetry_stage(
-	    intake->telemetry, STAGE_PLAN, telemetry_clock() - start);
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_PLAN,
+	    worker_metrics_clock() - start, 1);
 	return encode(intake, from, to, err);
 }
 

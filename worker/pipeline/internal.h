@@ -34,7 +34,7 @@ struct pipeline {
 	struct redis *redis;
 	struct keyspace *keyspace;
 	struct registry *registry;
-	struct telemetry *telemetry;
+	struct metrics *metrics;
 	struct committer *committer;
 	struct repair *repair;
 	struct intake intake;

@@ -20,7 +20,7 @@ static void
 let_go_of_store(struct pipeline *p, struct error *err)
 {
 	pipeline_say_away(p, p->redis_check, "redis", err);
-	telemetry_redis_error(p->telemetry);
+	metrics_add(p->metrics, WORKER_REDIS_ERRORS, 0, 1);
 	redis_disconnect(p->redis);
 	snapshot_forget(p->intake.snapshot);
 	intake_drop(&p->intake);
@@ -266,7 +266,8 @@ report_kafka(struct pipeline *p)
 	char reason[256];
 
 	kafka_health_read(p->kafka.health, FRESH_MS, &state);
-	telemetry_dependency(p->telemetry, DEPENDENCY_KAFKA, state.up);
+	metrics_set(
+	    p->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, state.up);
 	committer_reason(p->committer, reason, sizeof reason);
 	if (!state.up)
 		health_bad(p->kafka_check, "%s", state.reason);
@@ -323,7 +324,8 @@ report_age(struct pipeline *p, int64_t lag)
 		p->unread_ms = 0;
 	else if (p->unread_ms == 0)
 		p->unread_ms = now;
-	telemetry_age(p->telemetry, batch_earlier(oldest, p->unread_ms), now);
+	worker_metrics_age(
+	    p->metrics, batch_earlier(oldest, p->unread_ms), now);
 }
 
 /* Lag, age and health, each second. */
@@ -345,8 +347,8 @@ report(struct pipeline *p)
 		    ? owned->end - owned->expected
 		    : 0;
 
-		telemetry_lag(
-		    p->telemetry, p->intake.topic, owned->partition, behind);
+		worker_metrics_lag(
+		    p->metrics, p->intake.topic, owned->partition, behind);
 		lag += behind;
 	}
 	report_age(p, lag);

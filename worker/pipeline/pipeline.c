@@ -78,8 +78,8 @@ create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
 	intake->claims = claims_create(&claims);
 	intake->decoder = decoder_create(p->registry);
 	intake->snapshot = snapshot_create(&snapshot);
-	intake->questions = questions_create(intake->snapshot, p->telemetry);
-	intake->telemetry = p->telemetry;
+	intake->questions = questions_create(intake->snapshot, p->metrics);
+	intake->metrics = p->metrics;
 	intake->publish.forward_trace =
 	    strcmp(config_text(p->config, "trace.mode"), "forward") == 0;
 	intake->owned =
@@ -119,12 +119,13 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	pthread_mutex_init(&p->lock, NULL);
 	clock_condition_init(&p->woken);
 	p->keyspace = keyspace_create(config_text(p->config, "redis.prefix"));
-	p->telemetry = telemetry_create(settings->metrics);
+	p->metrics = settings->metrics;
+	worker_metrics_use(p->metrics);
 	p->kafka = (struct kafka_settings){ .config = p->config,
 		.health = kafka_health_create(),
 		.client_id = settings->worker_id };
 	kafka_health_on_error(
-	    p->kafka.health, telemetry_kafka_error, p->telemetry);
+	    p->kafka.health, worker_metrics_kafka_error, p->metrics);
 	p->kafka_check = health_check(p->health, "kafka", FRESH_MS);
 	p->redis_check = health_check(p->health, "redis", FRESH_MS);
 	p->beat = health_beat_start(p->health, "intake", BEAT_MS);
@@ -157,7 +158,6 @@ pipeline_destroy(struct pipeline *p)
 	registry_destroy(p->registry);
 	redis_destroy(p->redis);
 	kafka_health_destroy(p->kafka.health);
-	telemetry_destroy(p->telemetry);
 	keyspace_destroy(p->keyspace);
 	pthread_cond_destroy(&p->woken);
 	pthread_mutex_destroy(&p->lock);

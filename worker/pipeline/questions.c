@@ -23,7 +23,7 @@ struct open_question {
 
 struct questions {
 	struct snapshot *snapshot;
-	struct telemetry *telemetry;
+	struct metrics *metrics;
 	struct arena *plans; /* of the last call */
 	struct open_question *open;
 	size_t n, capacity;
@@ -32,12 +32,12 @@ struct questions {
 };
 
 struct questions *
-questions_create(struct snapshot *snapshot, struct telemetry *telemetry)
+questions_create(struct snapshot *snapshot, struct metrics *metrics)
 {
 	struct questions *questions = memory_zalloc(1, sizeof *questions);
 
 	questions->snapshot = snapshot;
-	questions->telemetry = telemetry;
+	questions->metrics = metrics;
 	questions->plans = arena_create((size_t)256 * 1024);
 	return questions;
 }
@@ -120,10 +120,10 @@ run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 			return 1;
 		if (left == 0)
 			return 0;
-		start = telemetry_clock();
+		start = worker_metrics_clock();
 		rc = snapshot_fetch(snapshot, err);
-		telemetry_redis(questions->telemetry, REDIS_OP_SNAPSHOT,
-		    telemetry_clock() - start);
+		metrics_observe(questions->metrics, WORKER_REDIS,
+		    REDIS_OP_SNAPSHOT, worker_metrics_clock() - start, 1);
 		if (rc != 0)
 			return -1;
 	}

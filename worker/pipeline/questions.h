@@ -18,7 +18,7 @@ struct questions;
 
 /* Never NULL.  Both are borrowed. */
 struct questions *questions_create(
-    struct snapshot *snapshot, struct telemetry *telemetry);
+    struct snapshot *snapshot, struct metrics *metrics);
 void questions_destroy(struct questions *questions); /* NULL is fine */
 
 /*

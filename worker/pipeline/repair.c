@@ -140,7 +140,7 @@ repair_start(struct repair *repair, struct intake *intake, int32_t partition,
 		return -1;
 	repair->is_at_end = false;
 	repair->is_running = true;
-	telemetry_repair(intake->telemetry);
+	metrics_add(intake->metrics, WORKER_REPAIRS, 0, 1);
 	log_event(LOG_WARN, "worker", "claims_repair_started",
 	    "Redis has lost claims; they are taken again from the topic",
 	    LOG_S("topic", intake->topic), LOG_I("partition", partition),
@@ -173,7 +173,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
 		&overwritten, err) != 0)
 		return store_failed(err);
-	telemetry_overwritten(intake->telemetry, overwritten);
+	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
 	repair->claimed += (int64_t)batch->n_claims;
 	repair->mark = repair->next = next;
 	return 0;

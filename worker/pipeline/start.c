@@ -23,7 +23,7 @@ pipeline_say_away(struct pipeline *p, struct health_check *check,
 	int64_t now = clock_monotonic_ms();
 
 	health_bad(check, "%s", err->message);
-	telemetry_dependency(p->telemetry,
+	metrics_set(p->metrics, WORKER_DEPENDENCIES,
 	    check == p->redis_check ? DEPENDENCY_REDIS : DEPENDENCY_KAFKA,
 	    false);
 	if (strcmp(p->said.message, err->message) == 0 &&
@@ -42,7 +42,7 @@ pipeline_note_store_up(struct pipeline *p)
 {
 	p->said.message[0] = '\0';
 	health_ok(p->redis_check);
-	telemetry_dependency(p->telemetry, DEPENDENCY_REDIS, true);
+	metrics_set(p->metrics, WORKER_DEPENDENCIES, DEPENDENCY_REDIS, true);
 }
 
 /* Which namespace claims have: it may change while the group is empty. */
@@ -240,7 +240,7 @@ start_stages(struct pipeline *p, struct error *err)
 		},
 		.requests_topic = p->topics[TOPIC_REQUESTS],
 		.deadline_ms = config_number(p->config, "commit.deadline"),
-		.telemetry = p->telemetry,
+		.metrics = p->metrics,
 		.wake = pipeline_wake,
 		.opaque = p,
 	};

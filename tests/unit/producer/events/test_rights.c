@@ -82,7 +82,7 @@ open_site(struct site *site)
 	pool.keyspace = site->app.keyspace = keyspace_create("t:");
 	site->app.metrics = metrics_create("0");
 	site->counters = http_counters_create(site->app.metrics, 0);
-	pool.counters = http_counters_redis(site->counters);
+	pool.metrics = site->app.metrics;
 	site->app.pool = work_pool_create(&pool, &err);
 	REQUIRE(site->app.pool != NULL);
 	site->rights = event_rights_create(&site->app, on_changed, site);

@@ -121,7 +121,7 @@ open_site(struct site *site, const char *url, size_t queue_max)
 	settings.keyspace = site->keyspace = keyspace_create("t:");
 	site->metrics = metrics_create("0");
 	site->counters = http_counters_create(site->metrics, 0);
-	settings.counters = http_counters_redis(site->counters);
+	settings.metrics = site->metrics;
 	site->pool = work_pool_create(&settings, &err);
 	REQUIRE(site->pool != NULL);
 }

@@ -161,7 +161,6 @@ kafka_transaction_counts(
 
 struct setup {
 	struct metrics *metrics;
-	struct telemetry *telemetry;
 	struct committer *committer;
 	struct batch *batch;
 };
@@ -192,8 +191,8 @@ start(int64_t deadline_ms)
 	log_set_level(LOG_ERROR);
 	pthread_mutex_init(&script.lock, NULL);
 	clock_condition_init(&script.changed);
-	stage.telemetry = telemetry_create(stage.metrics);
-	settings.telemetry = stage.telemetry;
+	worker_metrics_use(stage.metrics);
+	settings.metrics = stage.metrics;
 	stage.batch = batch_create(4, 1000);
 	batch_span(stage.batch, 3, 7)->next = 8;
 	batch_message(stage.batch, BATCH_RESULTS);
@@ -208,7 +207,6 @@ stop(struct setup *stage)
 {
 	CHECK(committer_stop(stage->committer, WAIT_MS) == 0);
 	batch_destroy(stage->batch);
-	telemetry_destroy(stage->telemetry);
 	metrics_destroy(stage->metrics);
 	log_set_level(LOG_INFO);
 	memset(&script, 0, sizeof script);
