@@ -1,6 +1,11 @@
 /* One line per module: SUITE(module), whose tests are `<module>_tests`. */
 SUITE(clock)
 SUITE(metrics)
+SUITE(arena)
+SUITE(text)
+SUITE(buffer)
+SUITE(error)
+SUITE(kafka_places)
 SUITE(http_head)
 SUITE(http_path)
 SUITE(http_profile)
