@@ -169,3 +169,14 @@ def test_an_evicting_redis_is_refused(system):
     worker = system.worker()
     assert worker.wait(30) == 78
     assert "noeviction" in worker.log()
+
+
+def test_a_redis_of_another_format_is_refused(system):
+    """What is said names the format that this version reads, and what helps."""
+    system.init()
+    system.apply(catalogues.outcomes())
+    system.cluster.redis().hset("schedrun:meta", "format", "2")
+    worker = system.worker()
+    assert worker.wait(30) == 78
+    assert "this version reads format 1" in worker.log()
+    assert "redis.prefix" in worker.log()
