@@ -3,7 +3,8 @@
 #include "common/base/clock.h"
 #include "common/json/write.h"
 #include "producer/api/batch.h"
-#include "producer/runs/build_event.h"
+#include "producer/runs/decoder.h"
+#include "schemas/message/build_requested.h"
 
 #define BATCH_MAX 100
 
@@ -129,7 +130,7 @@ find_build(struct look *look, struct text rid, struct build_record *record,
 	    &look->redis->view, &id, look->access.arena, record, err);
 	if (found != 1)
 		return found;
-	if (build_reader_read(look->redis->builds, record->event, &id,
+	if (decode_build(look->redis->builds, record->event, &id,
 		look->access.arena, build, err) != 0 ||
 	    access_read(&look->access, &build->run.schedule_rid, 1, false,
 		&schedule, err) != 0)

@@ -2,8 +2,8 @@
 
 #include "producer/cli/command.h"
 #include "producer/cli/table.h"
-#include "producer/runs/build_event.h"
 #include "producer/runs/build_report.h"
+#include "producer/runs/decoder.h"
 
 /* What both commands work with. */
 struct desk {
@@ -104,7 +104,7 @@ finish(struct command *command, struct desk *desk, const char *rid)
 	if (found == 0)
 		return say_unknown(command, desk, rid);
 	if (found < 0 ||
-	    build_event_read(command_config(command), record.event, &desk->id,
+	    decode_build_once(command_config(command), record.event, &desk->id,
 		desk->arena, &build, &err) != 0 ||
 	    build_report_finish(&report, &desk->id, &build, &result, &err) != 0)
 		return command_fail(command, &err);

@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "producer/cli/command.h"
 #include "producer/dryrun/view.h"
-#include "producer/runs/build_event.h"
+#include "producer/runs/decoder.h"
 #include "producer/runs/view.h"
 #include "schemas/message/run_json.h"
 
@@ -63,7 +63,7 @@ read_build(struct explain *explain, struct error *err)
 	    &explain->view, &id, explain->arena, &record, err);
 	if (found != 1)
 		return found;
-	return build_event_read(command_config(explain->command), record.event,
+	return decode_build_once(command_config(explain->command), record.event,
 		   &id, explain->arena, &explain->build, err) == 0
 	    ? 1
 	    : -1;

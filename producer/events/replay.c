@@ -24,7 +24,7 @@ struct reader {
 	pthread_t thread;
 	bool started;
 	struct kafka_consumer *consumer;
-	struct result_decoder *decoder;
+	struct message_decoder *decoder;
 	struct arena *arena;
 	/* The slice that is being read: */
 	struct replay_slice *slice;
@@ -116,7 +116,8 @@ create_parts(struct reader *reader, struct error *err)
 	};
 
 	if (reader->decoder == NULL)
-		reader->decoder = result_decoder_create(replay->config, err);
+		reader->decoder = message_decoder_create(
+		    MESSAGE_SCHEDULE_RUN, replay->config, err);
 	if (reader->decoder == NULL)
 		return -1;
 	if (reader->consumer == NULL)
@@ -201,8 +202,8 @@ take_record(
 		return 0;
 	}
 	arena_reset(reader->arena, 65536);
-	if (result_decoder_read(
-		reader->decoder, record, reader->arena, &run, err) != 0) {
+	if (decode_result(reader->decoder, record, reader->arena, &run, err) !=
+	    0) {
 		if (err->kind == ERROR_RETRY)
 			return -1;
 	} else {
@@ -409,7 +410,7 @@ event_replay_destroy(struct event_replay *replay)
 		replay_slice_free(slice);
 	}
 	for (i = 0; i < READERS_MAX; i++) {
-		result_decoder_destroy(replay->readers[i].decoder);
+		message_decoder_destroy(replay->readers[i].decoder);
 		arena_destroy(replay->readers[i].arena);
 	}
 	pthread_cond_destroy(&replay->asked);

@@ -9,7 +9,7 @@
 #include "common/base/memory.h"
 #include "producer/auth/role_cache.h"
 #include "producer/dryrun/live.h"
-#include "producer/runs/build_event.h"
+#include "producer/runs/decoder.h"
 
 #define THREADS_MAX 16
 #define BATCH_MAX 256 /* jobs that share their round trips */
@@ -244,7 +244,8 @@ start_worker(struct work_pool *pool, const struct work_pool_settings *settings,
 	    &worker->redis.store, worker->redis.schedules, settings->keyspace);
 	worker->redis.planner = live_plan_create(
 	    worker->redis.schedules, settings->keyspace, PLANNER_CACHE);
-	worker->redis.builds = build_reader_create(settings->config, err);
+	worker->redis.builds = message_decoder_create(
+	    MESSAGE_BUILD_REQUESTED, settings->config, err);
 	if (worker->redis.builds == NULL)
 		return -1;
 	if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
@@ -345,7 +346,7 @@ work_pool_destroy(struct work_pool *pool)
 	for (i = 0; i < pool->n_workers; i++) {
 		struct work_redis *redis = &pool->workers[i].redis;
 
-		build_reader_destroy(redis->builds);
+		message_decoder_destroy(redis->builds);
 		live_plan_destroy(redis->planner);
 		role_cache_destroy(redis->roles);
 		redis_destroy(redis->schedules);

@@ -28,7 +28,7 @@
  */
 struct work_pool;
 struct live_plan;
-struct build_reader;
+struct message_decoder;
 struct role_cache;
 
 /* What a job gets: its thread's connections. */
@@ -38,7 +38,7 @@ struct work_redis {
 	struct run_view view;    /* on `runs` */
 	struct schedule_store store; /* on `schedules` */
 	struct live_plan *planner;   /* on `schedules` */
-	struct build_reader *builds;
+	struct message_decoder *builds;
 	struct role_cache *roles;
 };
 

@@ -1,34 +1,41 @@
 #include "producer/runs/decoder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
 #include "schemas/avro/reader.h"
 #include "schemas/avro/registry.h"
+#include "schemas/message/build_requested.h"
 
 #define RESULT_SIZE_MAX ((size_t)16 * 1024 * 1024)
+#define BUILD_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
-struct result_decoder {
+struct message_decoder {
+	enum message message;
 	struct registry *registry;
 	struct message_reader *reader; /* of the schema seen last */
-	uint32_t reader_id;
+	uint32_t schema_id;
 };
 
-struct result_decoder *
-result_decoder_create(const struct config *config, struct error *err)
+struct message_decoder *
+message_decoder_create(
+    enum message message, const struct config *config, struct error *err)
 {
-	struct result_decoder *decoder = memory_zalloc(1, sizeof *decoder);
+	struct registry *registry = registry_create(config, err);
+	struct message_decoder *decoder;
 
-	decoder->registry = registry_create(config, err);
-	if (decoder->registry != NULL)
-		return decoder;
-	free(decoder);
-	return NULL;
+	if (registry == NULL)
+		return NULL;
+	decoder = memory_zalloc(1, sizeof *decoder);
+	decoder->message = message;
+	decoder->registry = registry;
+	return decoder;
 }
 
 void
-result_decoder_destroy(struct result_decoder *decoder)
+message_decoder_destroy(struct message_decoder *decoder)
 {
 	if (decoder == NULL)
 		return;
@@ -38,12 +45,12 @@ result_decoder_destroy(struct result_decoder *decoder)
 }
 
 static int
-use_schema(struct result_decoder *decoder, uint32_t id, struct error *err)
+use_schema(struct message_decoder *decoder, uint32_t id, struct error *err)
 {
-	struct rejection rejection;
+	struct rejection rejection = { 0 };
 	struct text schema;
 
-	if (decoder->reader != NULL && decoder->reader_id == id)
+	if (decoder->reader != NULL && decoder->schema_id == id)
 		return 0;
 	if (registry_schema(decoder->registry, id, &schema, err) != 0)
 		return -1;
@@ -52,42 +59,114 @@ use_schema(struct result_decoder *decoder, uint32_t id, struct error *err)
 		    "its schema id %u is unknown", (unsigned)id);
 	message_reader_destroy(decoder->reader);
 	decoder->reader =
-	    message_reader_create(MESSAGE_SCHEDULE_RUN, schema, &rejection);
-	decoder->reader_id = id;
+	    message_reader_create(decoder->message, schema, &rejection);
+	decoder->schema_id = id;
 	if (decoder->reader == NULL)
 		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
 	return 0;
 }
 
+/* The body of a value that has at most `max` bytes; its reader is made. */
 static int
-decode(struct result_decoder *decoder, struct text value, struct arena *arena,
-    struct schedule_run *run, struct error *err)
+open_value(struct message_decoder *decoder, struct text value, size_t max,
+    struct text *body, struct error *err)
 {
-	struct rejection rejection;
-	struct text body;
+	struct rejection rejection = { 0 };
 	uint32_t id;
 
-	if (framing_read(value, RESULT_SIZE_MAX, &id, &body, &rejection) != 0)
+	if (framing_read(value, max, &id, body, &rejection) != 0)
 		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
-	if (use_schema(decoder, id, err) != 0)
-		return -1;
-	if (schedule_run_decode(
+	return use_schema(decoder, id, err);
+}
+
+int
+decode_result(struct message_decoder *decoder,
+    const struct kafka_record *record, struct arena *arena,
+    struct schedule_run *run, struct error *err)
+{
+	struct rejection rejection = { 0 };
+	struct text body;
+	int rc =
+	    open_value(decoder, record->value, RESULT_SIZE_MAX, &body, err);
+
+	if (rc == 0 &&
+	    schedule_run_decode(
 		decoder->reader, body, arena, run, &rejection) != 0)
-		return error_set(err, ERROR_INPUT, "%s", rejection.detail);
+		rc = error_set(err, ERROR_INPUT, "%s", rejection.detail);
+	if (rc != 0) {
+		error_prefix(err, "result %s [%d] at %lld", record->topic,
+		    (int)record->partition, (long long)record->offset);
+		return -1;
+	}
+	run->partition = record->partition;
+	run->offset = record->offset;
+	return 0;
+}
+
+static int
+check_job(const struct build *build, size_t i, struct error *err)
+{
+	const struct job *job = &build->jobs[i];
+	size_t k;
+
+	if (job->spec->n_outputs == 0)
+		return error_set(
+		    err, ERROR_INPUT, "its job %zu has no output", i);
+	for (k = 0; k < job->spec->n_inputs; k++)
+		if (job->inputs[k].job < -1 ||
+		    (job->inputs[k].job >= 0 &&
+			(size_t)job->inputs[k].job >= build->n_jobs))
+			return error_set(err, ERROR_INPUT,
+			    "its job %zu reads from job %d of %zu", i,
+			    (int)job->inputs[k].job, build->n_jobs);
+	return 0;
+}
+
+static int
+check_build(const struct build_requested *event, const struct uuid *id,
+    struct error *err)
+{
+	size_t i;
+
+	if (memcmp(&event->run.build_id, id, sizeof *id) != 0)
+		return error_set(err, ERROR_INPUT, "it is of another build");
+	for (i = 0; i < event->build.n_jobs; i++)
+		if (check_job(&event->build, i, err) != 0)
+			return -1;
 	return 0;
 }
 
 int
-result_decoder_read(struct result_decoder *decoder,
-    const struct kafka_record *record, struct arena *arena,
-    struct schedule_run *run, struct error *err)
+decode_build(struct message_decoder *decoder, struct text event,
+    const struct uuid *build, struct arena *arena, struct build_requested *out,
+    struct error *err)
 {
-	if (decode(decoder, record->value, arena, run, err) == 0) {
-		run->partition = record->partition;
-		run->offset = record->offset;
-		return 0;
-	}
-	error_prefix(err, "result %s [%d] at %lld", record->topic,
-	    (int)record->partition, (long long)record->offset);
-	return -1;
+	struct rejection rejection = { 0 };
+	struct text body;
+	int rc = open_value(decoder, event, BUILD_SIZE_MAX, &body, err);
+
+	if (rc == 0 &&
+	    build_requested_decode(
+		decoder->reader, body, arena, out, &rejection) != 0)
+		rc = error_set(err, ERROR_INPUT, "%s", rejection.detail);
+	if (rc == 0)
+		rc = check_build(out, build, err);
+	if (rc != 0 && err->kind == ERROR_INPUT)
+		error_prefix(err, "the build event in the run view");
+	return rc;
+}
+
+int
+decode_build_once(const struct config *config, struct text event,
+    const struct uuid *build, struct arena *arena, struct build_requested *out,
+    struct error *err)
+{
+	struct message_decoder *decoder =
+	    message_decoder_create(MESSAGE_BUILD_REQUESTED, config, err);
+	int rc = -1;
+
+	if (decoder != NULL)
+		rc = decode_build(decoder, event, build, arena, out, err);
+	message_decoder_destroy(decoder);
+	return rc;
 }

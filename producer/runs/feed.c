@@ -30,7 +30,7 @@ struct result_feed {
 	atomic_bool stop;
 	/* The thread's own: */
 	struct kafka_consumer *consumer;
-	struct result_decoder *decoder;
+	struct message_decoder *decoder;
 	struct arena *arena;
 	struct view_follow *follow;
 	struct event_position position; /* read up to here */
@@ -258,7 +258,7 @@ read_record(struct result_feed *feed, const struct kafka_record *record)
 	int rc;
 
 	arena_reset(feed->arena, 65536);
-	while ((rc = result_decoder_read(
+	while ((rc = decode_result(
 		    feed->decoder, record, feed->arena, &run, &err)) != 0 &&
 	    err.kind == ERROR_RETRY && !atomic_load(&feed->stop))
 		rest();
@@ -372,7 +372,8 @@ result_feed_start(
 	feed->arena = arena_create(0);
 	pthread_mutex_init(&feed->lock, NULL);
 	pthread_cond_init(&feed->taken, NULL);
-	feed->decoder = result_decoder_create(settings->config, err);
+	feed->decoder =
+	    message_decoder_create(MESSAGE_SCHEDULE_RUN, settings->config, err);
 	if (feed->decoder != NULL)
 		feed->follow = view_follow_create(settings->config,
 		    &settings->redis, settings->keyspace, err);
@@ -403,7 +404,7 @@ result_feed_destroy(struct result_feed *feed)
 	if (feed == NULL)
 		return;
 	view_follow_destroy(feed->follow);
-	result_decoder_destroy(feed->decoder);
+	message_decoder_destroy(feed->decoder);
 	arena_destroy(feed->arena);
 	event_position_finish(&feed->position);
 	event_position_finish(&feed->target);

@@ -33,7 +33,7 @@ struct view_fold {
 	struct kafka_consumer *consumer;
 	struct redis *redis;
 	struct run_view view;
-	struct result_decoder *decoder;
+	struct message_decoder *decoder;
 	struct fold_places places;
 	int64_t looked_ms; /* at the `f` in Redis */
 	int64_t whole_ms;  /* when nothing was missing in the view; 0: never */
@@ -59,8 +59,7 @@ take_result(struct view_fold *fold, const struct kafka_record *kafka,
 {
 	struct schedule_run *run = arena_alloc(fold->arena, sizeof *run);
 
-	if (result_decoder_read(fold->decoder, kafka, fold->arena, run, err) !=
-	    0)
+	if (decode_result(fold->decoder, kafka, fold->arena, run, err) != 0)
 		return -1;
 	item->run = run;
 	item->ttl_ms = ttl_left(fold, run->finished_time_ms);
@@ -234,7 +233,8 @@ open_fold(struct view_fold *fold, struct error *err)
 	};
 
 	fold->redis = redis_create(&fold->settings.redis, err);
-	fold->decoder = result_decoder_create(config, err);
+	fold->decoder =
+	    message_decoder_create(MESSAGE_SCHEDULE_RUN, config, err);
 	if (fold->redis == NULL || fold->decoder == NULL)
 		return -1;
 	run_view_init(
@@ -396,7 +396,7 @@ static void
 free_fold(struct view_fold *fold)
 {
 	fold_places_finish(&fold->places);
-	result_decoder_destroy(fold->decoder);
+	message_decoder_destroy(fold->decoder);
 	redis_destroy(fold->redis);
 	arena_destroy(fold->arena);
 	free(fold);

@@ -12,7 +12,7 @@
 
 struct results {
 	struct kafka_consumer *consumer;
-	struct result_decoder *decoder;
+	struct message_decoder *decoder;
 	struct arena *arena;
 };
 
@@ -67,7 +67,8 @@ results_open(const struct config *config, int from, int64_t at_ms,
 	struct results *results = memory_zalloc(1, sizeof *results);
 
 	results->arena = arena_create(0);
-	results->decoder = result_decoder_create(config, err);
+	results->decoder =
+	    message_decoder_create(MESSAGE_SCHEDULE_RUN, config, err);
 	if (results->decoder != NULL)
 		results->consumer = kafka_consumer_create(&options, err);
 	if (results->consumer == NULL ||
@@ -86,7 +87,7 @@ results_close(struct results *results)
 		return;
 	if (results->consumer != NULL)
 		kafka_consumer_close(results->consumer, CALL_MS);
-	result_decoder_destroy(results->decoder);
+	message_decoder_destroy(results->decoder);
 	arena_destroy(results->arena);
 	free(results);
 }
@@ -102,7 +103,7 @@ results_next(struct results *results, int timeout_ms, struct schedule_run *run,
 	if (n <= 0)
 		return n;
 	arena_reset(results->arena, ARENA_KEEP);
-	if (result_decoder_read(
+	if (decode_result(
 		results->decoder, &record, results->arena, run, err) != 0)
 		n = -1;
 	kafka_records_release(&record, 1);
