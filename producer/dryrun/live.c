@@ -41,7 +41,8 @@ live_plan_destroy(struct live_plan *live)
 
 /* Steps the plan, reading level by level what it asks for. */
 static const struct outcome *
-plan(struct live_plan *live, const struct plan_input *input, struct error *err)
+step_plan(
+    struct live_plan *live, const struct plan_input *input, struct error *err)
 {
 	struct plan *plan =
 	    plan_start(live->arena, snapshot_world(live->snapshot), input);
@@ -54,7 +55,7 @@ plan(struct live_plan *live, const struct plan_input *input, struct error *err)
 
 /* Everything is stale to it, and a pause doesn't count. */
 static void
-force(struct live_plan *live, struct plan_input *input)
+force_input(struct live_plan *live, struct plan_input *input)
 {
 	struct schedule_version *version;
 
@@ -87,13 +88,13 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 	input.paused = read->paused;
 	input.deleted = read->deleted;
 	if (forced)
-		force(live, &input);
-	return plan(live, &input, err);
+		force_input(live, &input);
+	return step_plan(live, &input, err);
 }
 
 static const struct outcome *
-run(struct live_plan *live, const struct run_request *request, bool forced,
-    struct error *err)
+plan_once(struct live_plan *live, const struct run_request *request,
+    bool forced, struct error *err)
 {
 	const struct outcome *outcome;
 
@@ -108,14 +109,14 @@ const struct outcome *
 live_plan_run(struct live_plan *live, const struct run_request *request,
     struct error *err)
 {
-	return run(live, request, false, err);
+	return plan_once(live, request, false, err);
 }
 
 const struct outcome *
 live_plan_force(struct live_plan *live, const struct run_request *request,
     struct error *err)
 {
-	return run(live, request, true, err);
+	return plan_once(live, request, true, err);
 }
 
 const struct schedule_version *

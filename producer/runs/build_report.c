@@ -228,7 +228,7 @@ change_outputs(
 
 /* One attempt: as of branch_store_write. */
 static int
-attempt(struct work *work, const struct build_mark *build_mark,
+try_to_finish(struct work *work, const struct build_mark *build_mark,
     struct report_result *result, struct error *err)
 {
 	struct build_report *report = work->report;
@@ -256,7 +256,7 @@ build_report_finish(struct build_report *report, const struct uuid *id,
 		return -1;
 	result->outputs = work.view.n;
 	do
-		rc = attempt(&work, &build_mark, result, err);
+		rc = try_to_finish(&work, &build_mark, result, err);
 	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,

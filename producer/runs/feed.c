@@ -53,13 +53,7 @@ struct post {
 };
 
 static void
-rest(void)
-{
-	clock_wait(RETRY_MS);
-}
-
-static void
-deliver(void *argument)
+deliver_post(void *argument)
 {
 	struct post *post = argument;
 	struct result_feed *feed = post->feed;
@@ -94,7 +88,7 @@ send_post(struct post *post)
 	pthread_mutex_lock(&feed->lock);
 	feed->ahead += post->bytes;
 	pthread_mutex_unlock(&feed->lock);
-	loop_post(feed->settings.loop, deliver, post);
+	loop_post(feed->settings.loop, deliver_post, post);
 }
 
 static void
@@ -178,7 +172,7 @@ find_places(struct result_feed *feed, int32_t n, struct error *err)
 }
 
 static int
-assign(struct result_feed *feed, struct error *err)
+assign_places(struct result_feed *feed, struct error *err)
 {
 	int32_t n = feed->position.n, i;
 	struct kafka_start *starts = memory_zalloc((size_t)n, sizeof *starts);
@@ -199,7 +193,7 @@ start_anew(struct result_feed *feed, int32_t n, struct error *err)
 {
 	feed->lost |= feed->position.n > 0;
 	event_position_resize(&feed->position, 0);
-	if (find_places(feed, n, err) != 0 || assign(feed, err) != 0) {
+	if (find_places(feed, n, err) != 0 || assign_places(feed, err) != 0) {
 		event_position_resize(&feed->position, 0);
 		return -1;
 	}
@@ -225,7 +219,7 @@ read_topic(struct result_feed *feed, bool assigned, struct error *err)
 	if (n == feed->position.n && assigned)
 		return 0;
 	event_position_resize(&feed->position, n);
-	return assign(feed, err);
+	return assign_places(feed, err);
 }
 
 /* The consumer is of no more use; another one goes on from the same place. */
@@ -261,7 +255,7 @@ read_record(struct result_feed *feed, const struct kafka_record *record)
 	while ((rc = decode_result(
 		    feed->decoder, record, feed->arena, &run, &err)) != 0 &&
 	    err.kind == ERROR_RETRY && !atomic_load(&feed->stop))
-		rest();
+		clock_wait(RETRY_MS);
 	if (rc == 0)
 		return result_event_create(&run);
 	log_event(LOG_WARN, "http", "result_not_read", err.message, LOG_END);
@@ -324,7 +318,7 @@ read_once(struct result_feed *feed)
 		log_event(
 		    LOG_WARN, "http", "feed_broken", err.message, LOG_END);
 		close_consumer(feed);
-		rest();
+		clock_wait(RETRY_MS);
 		return;
 	}
 	if (feed->lost)
@@ -342,7 +336,7 @@ read_once(struct result_feed *feed)
 }
 
 static void *
-run(void *argument)
+run_feed(void *argument)
 {
 	struct result_feed *feed = argument;
 	struct error err = { 0 };
@@ -353,7 +347,7 @@ run(void *argument)
 		else if (open_feed(feed, &err) != 0) {
 			log_event(LOG_WARN, "http", "feed_waits", err.message,
 			    LOG_END);
-			rest();
+			clock_wait(RETRY_MS);
 		}
 	}
 	if (feed->consumer != NULL)
@@ -381,7 +375,7 @@ result_feed_start(
 		result_feed_destroy(feed);
 		return NULL;
 	}
-	if (pthread_create(&feed->thread, NULL, run, feed) != 0)
+	if (pthread_create(&feed->thread, NULL, run_feed, feed) != 0)
 		memory_exhausted();
 	return feed;
 }

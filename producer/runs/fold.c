@@ -136,9 +136,11 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 }
 
 static bool
-is_same_partition(const struct kafka_record *a, const struct kafka_record *b)
+is_same_partition(
+    const struct kafka_record *one, const struct kafka_record *other)
 {
-	return a->partition == b->partition && strcmp(a->topic, b->topic) == 0;
+	return one->partition == other->partition &&
+	    strcmp(one->topic, other->topic) == 0;
 }
 
 /*
@@ -250,7 +252,7 @@ open_fold(struct view_fold *fold, struct error *err)
  * lag for 10 s: a rebalance, since another replica comes or goes, is no fault.
  */
 static void
-report(struct view_fold *fold)
+report_lag(struct view_fold *fold)
 {
 	struct health_check *check = fold->settings.check;
 	const struct fold_place *behind =
@@ -338,7 +340,7 @@ fold_once(struct view_fold *fold)
 	rc = fold_records(fold, records, (size_t)n, &err);
 	kafka_records_release(records, (size_t)n);
 	if (rc == 1)
-		report(fold);
+		report_lag(fold);
 	else if (rc == 0)
 		fold->places.unsettled = true;
 	else
@@ -370,12 +372,6 @@ join(struct view_fold *fold, struct error *err)
 	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
 }
 
-static void
-rest(void)
-{
-	clock_wait(RETRY_MS);
-}
-
 static void *
 run_fold(void *argument)
 {
@@ -384,7 +380,7 @@ run_fold(void *argument)
 
 	while (!atomic_load(&fold->stop) && join(fold, &err) != 0) {
 		health_bad(fold->settings.check, "%s", err.message);
-		rest();
+		clock_wait(RETRY_MS);
 	}
 	while (!atomic_load(&fold->stop))
 		fold_once(fold);

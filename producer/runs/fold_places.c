@@ -10,7 +10,7 @@
 #define CALL_MS 1000
 
 static void
-clear(struct fold_places *places)
+clear_places(struct fold_places *places)
 {
 	size_t i;
 
@@ -22,7 +22,7 @@ clear(struct fold_places *places)
 void
 fold_places_finish(struct fold_places *places)
 {
-	clear(places);
+	clear_places(places);
 	free(places->at);
 	*places = (struct fold_places){ 0 };
 }
@@ -59,7 +59,7 @@ take_over(
 {
 	size_t i;
 
-	clear(places);
+	clear_places(places);
 	places->at = memory_resize(places->at, n + 1, sizeof *places->at);
 	for (i = 0; i < n; i++)
 		places->at[i] = (struct fold_place){

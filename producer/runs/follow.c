@@ -45,8 +45,8 @@ view_follow_destroy(struct view_follow *follow)
 
 /* 1: all of them are folded; 0: not yet. */
 static int
-look(struct view_follow *follow, const struct fold_position *places, size_t n,
-    struct error *err)
+look_at_places(struct view_follow *follow, const struct fold_position *places,
+    size_t n, struct error *err)
 {
 	struct fold_position *folded = memory_zalloc(n, sizeof *folded);
 	int rc;
@@ -72,7 +72,7 @@ view_follow_wait(
 
 	if (n == 0 || started_ms < follow->again_ms)
 		return n == 0;
-	while ((rc = look(follow, places, n, &ignored)) == 0 &&
+	while ((rc = look_at_places(follow, places, n, &ignored)) == 0 &&
 	    clock_monotonic_ms() - started_ms < WAIT_MS) {
 		clock_wait(pause_ms);
 		if (pause_ms < PAUSE_MAX_MS)

@@ -27,7 +27,7 @@ struct pending {
 };
 
 static void
-delivered(void *opaque, const struct kafka_delivery *delivery)
+on_delivery(void *opaque, const struct kafka_delivery *delivery)
 {
 	struct pending *pending = delivery->opaque;
 	enum publish_outcome outcome = PUBLISH_REFUSED;
@@ -42,7 +42,7 @@ delivered(void *opaque, const struct kafka_delivery *delivery)
 }
 
 static void
-serve(void *argument)
+serve_producer(void *argument)
 {
 	struct run_publisher *publisher = argument;
 
@@ -58,7 +58,7 @@ create_producer(struct run_publisher *publisher, struct error *err)
 		    .health = publisher->settings.health,
 		    .client_id = "schedrun-http" },
 		.delivery_timeout_ms = DELIVERY_MS,
-		.delivered = delivered,
+		.delivered = on_delivery,
 	};
 	struct kafka_producer *producer = kafka_producer_create(&options, err);
 
@@ -76,7 +76,8 @@ run_publisher_create(
 
 	publisher->settings = *settings;
 	pthread_mutex_init(&publisher->probing, NULL);
-	publisher->event = loop_event_start(settings->loop, serve, publisher);
+	publisher->event =
+	    loop_event_start(settings->loop, serve_producer, publisher);
 	publisher->producer = create_producer(publisher, err);
 	if (publisher->producer != NULL)
 		return publisher;

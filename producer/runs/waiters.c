@@ -60,7 +60,7 @@ find_due(struct run_waiter *waiter, int64_t now)
 }
 
 static void
-expire(struct run_waiters *waiters, int64_t now)
+expire_due(struct run_waiters *waiters, int64_t now)
 {
 	struct run_waiter *waiter;
 	size_t i;
@@ -73,11 +73,11 @@ expire(struct run_waiters *waiters, int64_t now)
 }
 
 static void
-sweep(void *argument)
+sweep_waiters(void *argument)
 {
 	struct run_waiters *waiters = argument;
 
-	expire(waiters, loop_now_ms(waiters->loop));
+	expire_due(waiters, loop_now_ms(waiters->loop));
 }
 
 struct run_waiters *
@@ -87,7 +87,7 @@ run_waiters_create(struct loop *loop)
 
 	waiters->loop = loop;
 	waiters->sweeper =
-	    loop_timer_start(loop, SWEEP_MS, SWEEP_MS, sweep, waiters);
+	    loop_timer_start(loop, SWEEP_MS, SWEEP_MS, sweep_waiters, waiters);
 	return waiters;
 }
 
@@ -130,5 +130,5 @@ run_waiters_tell(struct run_waiters *waiters, const struct schedule_run *record,
 void
 run_waiters_release(struct run_waiters *waiters)
 {
-	expire(waiters, INT64_MAX);
+	expire_due(waiters, INT64_MAX);
 }

@@ -228,7 +228,7 @@ list_out_of_scope(struct plan *plan)
 }
 
 static void
-explain(struct plan *plan, int32_t running)
+explain_counts(struct plan *plan, int32_t running)
 {
 	struct run_why *why = &plan->outcome.run.why;
 
@@ -310,6 +310,6 @@ phase_staleness(struct plan *plan)
 	if (running > 0)
 		make_build(plan);
 	plan->outcome.run.state = running > 0 ? RUN_SUBMITTED : RUN_IGNORED;
-	explain(plan, running);
+	explain_counts(plan, running);
 	return DECIDED;
 }

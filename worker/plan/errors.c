@@ -127,7 +127,7 @@ struct draft {
 };
 
 static void
-put(struct draft *draft, struct text text)
+draft_put(struct draft *draft, struct text text)
 {
 	char *more;
 
@@ -148,7 +148,7 @@ put_number(struct draft *draft, int64_t number)
 	char digits[24];
 	int n = snprintf(digits, sizeof digits, "%" PRId64, number);
 
-	put(draft, (struct text){ digits, (size_t)n });
+	draft_put(draft, (struct text){ digits, (size_t)n });
 }
 
 static void
@@ -158,8 +158,8 @@ put_chain(struct draft *draft, const struct plan *plan)
 
 	for (i = 0; i < plan->graph.n_chain; i++) {
 		if (i > 0)
-			put(draft, TEXT(" -> "));
-		put(draft, plan->graph.chain[i]);
+			draft_put(draft, TEXT(" -> "));
+		draft_put(draft, plan->graph.chain[i]);
 	}
 }
 
@@ -170,13 +170,13 @@ put_list(struct draft *draft, const struct listing *list)
 
 	for (i = 0; i < list->count && i < DESCRIPTION_FIRST; i++) {
 		if (i > 0)
-			put(draft, TEXT(", "));
-		put(draft, list->first[i]);
+			draft_put(draft, TEXT(", "));
+		draft_put(draft, list->first[i]);
 	}
 	if (list->count > DESCRIPTION_FIRST) {
-		put(draft, TEXT(" and "));
+		draft_put(draft, TEXT(" and "));
 		put_number(draft, list->count - DESCRIPTION_FIRST);
-		put(draft, TEXT(" more"));
+		draft_put(draft, TEXT(" more"));
 	}
 }
 
@@ -186,12 +186,12 @@ put_cycle(struct draft *draft, const struct listing *cycle)
 	int32_t i;
 
 	for (i = 0; i < cycle->count && i < DESCRIPTION_FIRST; i++) {
-		put(draft, cycle->first[i]);
-		put(draft, TEXT(" reads "));
+		draft_put(draft, cycle->first[i]);
+		draft_put(draft, TEXT(" reads "));
 	}
 	if (cycle->count > DESCRIPTION_FIRST)
-		put(draft, TEXT("... reads "));
-	put(draft, cycle->first[0]);
+		draft_put(draft, TEXT("... reads "));
+	draft_put(draft, cycle->first[0]);
 }
 
 static void
@@ -201,17 +201,17 @@ put_name(struct draft *draft, const struct plan *plan,
 	const struct run_request *request = plan->input.request;
 
 	if (text_equal(name, TEXT("schedule")))
-		put(draft, request->schedule_rid);
+		draft_put(draft, request->schedule_rid);
 	else if (text_equal(name, TEXT("pin")))
-		put(draft, request->schedule_version_rid);
+		draft_put(draft, request->schedule_version_rid);
 	else if (text_equal(name, TEXT("otherSchedule")))
-		put(draft, plan->version->schedule_rid);
+		draft_put(draft, plan->version->schedule_rid);
 	else if (text_equal(name, TEXT("otherVersion")))
-		put(draft, plan->version->rid);
+		draft_put(draft, plan->version->rid);
 	else if (text_equal(name, TEXT("user")))
-		put(draft, filling->user);
+		draft_put(draft, filling->user);
 	else if (text_equal(name, TEXT("branch")))
-		put(draft, plan->version->branch_name);
+		draft_put(draft, plan->version->branch_name);
 	else if (text_equal(name, TEXT("chain")))
 		put_chain(draft, plan);
 	else if (text_equal(name, TEXT("n")))
@@ -234,12 +234,13 @@ describe(
 	draft.at = arena_alloc(plan->arena, draft.capacity);
 	while ((open = strchr(format, '{')) != NULL) {
 		close = strchr(open, '}');
-		put(&draft, (struct text){ format, (size_t)(open - format) });
+		draft_put(
+		    &draft, (struct text){ format, (size_t)(open - format) });
 		put_name(&draft, plan, filling,
 		    (struct text){ open + 1, (size_t)(close - open - 1) });
 		format = close + 1;
 	}
-	put(&draft, text_from(format));
+	draft_put(&draft, text_from(format));
 	return (struct text){ draft.at, draft.size };
 }
 
@@ -250,13 +251,14 @@ describe_contradiction(
 	struct draft draft = { plan->arena, NULL, 0, 512 };
 
 	draft.at = arena_alloc(plan->arena, draft.capacity);
-	put(&draft, TEXT("The stored catalogue contradicts itself: job spec "));
-	put(&draft, spec->rid);
-	put(&draft, TEXT(" writes "));
-	put(&draft, output);
-	put(&draft, TEXT(" on branch "));
-	put(&draft, spec->branch);
-	put(&draft,
+	draft_put(
+	    &draft, TEXT("The stored catalogue contradicts itself: job spec "));
+	draft_put(&draft, spec->rid);
+	draft_put(&draft, TEXT(" writes "));
+	draft_put(&draft, output);
+	draft_put(&draft, TEXT(" on branch "));
+	draft_put(&draft, spec->branch);
+	draft_put(&draft,
 	    TEXT(", but the entry of that output there does not name it."));
 	return (struct text){ draft.at, draft.size };
 }

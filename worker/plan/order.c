@@ -123,14 +123,14 @@ is_blocked(const struct graph *graph, uint32_t job)
 }
 
 static uint32_t
-smaller(const struct graph *graph, uint32_t a, uint32_t b)
+smaller(const struct graph *graph, uint32_t one, uint32_t other)
 {
-	if (a == GRAPH_NONE)
-		return b;
+	if (one == GRAPH_NONE)
+		return other;
 	return text_compare(
-		   graph_job(graph, b)->key, graph_job(graph, a)->key) < 0
-	    ? b
-	    : a;
+		   graph_job(graph, other)->key, graph_job(graph, one)->key) < 0
+	    ? other
+	    : one;
 }
 
 static uint32_t

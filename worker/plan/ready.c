@@ -2,18 +2,17 @@
 
 #include <string.h>
 
-/* How many of the bytes that `a` and `b` begin with, up to `n`, are the same.
- */
+/* How many of the bytes that both begin with, up to `n`, are the same. */
 static size_t
-count_same(struct text a, struct text b, size_t n)
+count_same(struct text one, struct text other, size_t n)
 {
 	size_t same = 0;
 
-	if (n > b.size)
-		n = b.size;
-	if (memcmp(a.at, b.at, n) == 0)
+	if (n > other.size)
+		n = other.size;
+	if (memcmp(one.at, other.at, n) == 0)
 		return n;
-	while (a.at[same] == b.at[same])
+	while (one.at[same] == other.at[same])
 		same++;
 	return same;
 }
@@ -71,13 +70,13 @@ make_entry(const struct ready *ready, uint32_t job)
 }
 
 static bool
-is_before(const struct ready *ready, const struct ready_job *a,
-    const struct ready_job *b)
+is_before(const struct ready *ready, const struct ready_job *one,
+    const struct ready_job *other)
 {
-	if (a->head != b->head)
-		return a->head < b->head;
-	return text_compare(graph_job(ready->graph, a->job)->key,
-		   graph_job(ready->graph, b->job)->key) < 0;
+	if (one->head != other->head)
+		return one->head < other->head;
+	return text_compare(graph_job(ready->graph, one->job)->key,
+		   graph_job(ready->graph, other->job)->key) < 0;
 }
 
 static void

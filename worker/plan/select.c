@@ -51,7 +51,7 @@ knows_scope(struct plan *plan, struct graph_job *job)
 
 /* Whether the scope's answer is known; then the job is kept out or found. */
 static bool
-judge(struct plan *plan, uint32_t number)
+judge_job(struct plan *plan, uint32_t number)
 {
 	struct graph_job *job = graph_job(&plan->graph, number);
 
@@ -77,7 +77,7 @@ meet_writer(struct plan *plan, const struct graph_dataset *dataset)
 	if ((job->flags & JOB_MET) != 0)
 		return;
 	job->flags |= JOB_MET;
-	if (!judge(plan, number))
+	if (!judge_job(plan, number))
 		list_push(&plan->graph, &plan->met, number);
 }
 
@@ -105,7 +105,7 @@ ask_input(struct plan *plan, uint32_t input)
 
 /* A few inputs are done with before the next are looked up. */
 static void
-reach(struct plan *plan, uint32_t number)
+reach_inputs(struct plan *plan, uint32_t number)
 {
 	struct graph_job *job = graph_job(&plan->graph, number);
 	uint32_t i, known = 0;
@@ -147,7 +147,7 @@ judge_jobs(struct plan *plan)
 
 	met->n = 0;
 	for (i = 0; i < n; i++)
-		if (!judge(plan, met->at[i]))
+		if (!judge_job(plan, met->at[i]))
 			met->at[met->n++] = met->at[i];
 	return met->n < n;
 }
@@ -167,7 +167,7 @@ reach_jobs(struct plan *plan)
 	for (; plan->n_walked < found->n && !has_too_many_jobs(plan);
 	     plan->n_walked++) {
 		graph_look_ahead(&plan->graph, found, plan->n_walked);
-		reach(plan, found->at[plan->n_walked]);
+		reach_inputs(plan, found->at[plan->n_walked]);
 	}
 }
 

@@ -93,7 +93,7 @@ find_built_input(const struct built *built, const struct spec_input *input)
 /*
  * The usual case, in one pass: same keys in the same order, same data.  What
  * else there may be, only listing the changes tells.  The order of keys and
- * that of inputs differ where a branch is pinned ("a@b" sorts behind "a.c", but
+ * that of inputs differ where a branch is pinned ("a@b" sorts behind "a-c", but
  * its dataset before), so false may still mean that nothing has changed.
  */
 static bool
@@ -121,7 +121,7 @@ is_plainly_same(const struct plan *plan, const struct graph_job *job,
  * name is no change.
  */
 static bool
-differs(const struct plan *plan, const struct graph_job *job, uint32_t i,
+input_differs(const struct plan *plan, const struct graph_job *job, uint32_t i,
     const struct built *built)
 {
 	const struct branch *branch = graph_read(&plan->graph, job, i);
@@ -140,7 +140,7 @@ differs_for_an_output(
 	uint32_t k;
 
 	for (k = 0; k < job->n_outputs; k++)
-		if (differs(plan, job, i, known_build(plan, job, k)))
+		if (input_differs(plan, job, i, known_build(plan, job, k)))
 			return true;
 	return false;
 }
