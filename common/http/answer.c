@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "common/base/memory.h"
-#include "common/http/connection.h"
+#include "common/http/internal.h"
 
 /* What the kernel may hold of a stream for a reader that is slow. */
 #define STREAM_UNREAD ((size_t)256 * 1024)

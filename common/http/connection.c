@@ -1,4 +1,4 @@
-#include "common/http/connection.h"
+#include "common/http/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

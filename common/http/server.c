@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
-#include "common/http/connection.h"
+#include "common/http/internal.h"
 
 #define SWEEP_MS 100
 #define SEND_MS 30000    /* a reader that takes no answer is cut */

@@ -4,7 +4,602 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json/internal.h"
+#include "common/base/arena.h"
+#include "common/base/memory.h"
+
+/*
+ * All of a document is in one arena: the copy of its text, in which strings are
+ * decoded where they stand, and the nodes, children side by side.
+ */
+struct json_object;
+
+struct json {
+	enum json_type type;
+	bool truth; /* of a BOOL */
+	size_t n;   /* bytes of a text, elements or members */
+	union {
+		const char *text; /* of a STRING, NUL after it; of a number */
+		const struct json *items;
+		const struct json_object *object;
+	} is;
+};
+
+struct json_named {
+	struct text name; /* a NUL after it */
+	struct json value;
+};
+
+#define JSON_FEW 8 /* so many members are found by looking at each */
+
+struct json_object {
+	const struct json_named *members; /* as written */
+	uint32_t *slots; /* numbers of members + 1 by hash; NULL if few */
+	size_t mask;
+};
+
+struct json_document {
+	struct arena *arena; /* holds this struct */
+	struct json root;
+};
+
+static bool
+is_named(const struct json_named *member, struct text name)
+{
+	return member->name.size == name.size &&
+	    memcmp(member->name.at, name.at, name.size) == 0;
+}
+
+/* The number of the member of this name among `n`, n if there is none. */
+static size_t
+find_member(const struct json_object *object, size_t n, struct text name)
+{
+	size_t i;
+
+	if (object->slots == NULL) {
+		for (i = 0; i < n; i++)
+			if (is_named(&object->members[i], name))
+				break;
+		return i;
+	}
+	i = text_hash(name) & object->mask;
+	for (; object->slots[i] != 0; i = (i + 1) & object->mask)
+		if (is_named(&object->members[object->slots[i] - 1], name))
+			return object->slots[i] - 1;
+	return n;
+}
+
+/* Parsing ---------------------------------------------------------------- */
+
+/*
+ * The parser: one pass over a copy of the text, without recursion.  Values
+ * whose container is still open wait on a stack; when it closes they move to
+ * the arena side by side.
+ */
+struct frame {            /* a container that is open */
+	struct text name; /* under which it will be put into its own */
+	size_t first;     /* of its children on the stack */
+	bool is_object;
+};
+
+struct parser {
+	struct arena *arena;
+	char *start, *at; /* the copy, ended by a NUL, and the place in it */
+	struct text name; /* of the member that comes next */
+	struct json_named *stack;
+	size_t n, capacity;
+	struct frame *frames;
+	size_t depth, depth_max;
+	const char *fault; /* what is wrong at `at` */
+	bool too_deep;
+};
+
+static bool
+fail(struct parser *parser, const char *fault)
+{
+	if (parser->fault == NULL)
+		parser->fault = fault;
+	return false;
+}
+
+static void
+skip_space(struct parser *parser)
+{
+	char c = *parser->at;
+
+	while (c == ' ' || c == '\n' || c == '\t' || c == '\r')
+		c = *++parser->at;
+}
+
+static void
+push(struct parser *parser, struct json value)
+{
+	if (parser->n == parser->capacity) {
+		parser->capacity = 2 * parser->capacity + 32;
+		parser->stack = memory_resize(
+		    parser->stack, parser->capacity, sizeof *parser->stack);
+	}
+	parser->stack[parser->n++] = (struct json_named){ parser->name, value };
+	parser->name = TEXT_NONE;
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+skip_digits(struct parser *parser)
+{
+	if (!is_digit(*parser->at))
+		return fail(parser, "a digit is missing");
+	while (is_digit(*parser->at))
+		parser->at++;
+	return true;
+}
+
+/* Whether an integer as written, with its sign, is in int64_t. */
+static bool
+fits_int64(const char *at, size_t size)
+{
+	static const char max[] = "9223372036854775808";
+	bool negative = at[0] == '-';
+	int order;
+
+	at += negative;
+	size -= negative;
+	if (size != sizeof max - 1)
+		return size < sizeof max - 1;
+	order = memcmp(at, max, size);
+	return negative ? order <= 0 : order < 0;
+}
+
+static bool
+take_number(struct parser *parser)
+{
+	const char *start = parser->at;
+	struct json node = { .type = JSON_TYPE_INTEGER, .is.text = start };
+
+	if (*parser->at == '-')
+		parser->at++;
+	if (*parser->at == '0')
+		parser->at++;
+	else if (!skip_digits(parser))
+		return false;
+	if (!fits_int64(start, (size_t)(parser->at - start)))
+		node.type = JSON_TYPE_NUMBER;
+	if (*parser->at == '.') {
+		node.type = JSON_TYPE_NUMBER;
+		parser->at++;
+		if (!skip_digits(parser))
+			return false;
+	}
+	if (*parser->at == 'e' || *parser->at == 'E') {
+		node.type = JSON_TYPE_NUMBER;
+		parser->at++;
+		if (*parser->at == '+' || *parser->at == '-')
+			parser->at++;
+		if (!skip_digits(parser))
+			return false;
+	}
+	node.n = (size_t)(parser->at - start);
+	push(parser, node);
+	return true;
+}
+
+static bool
+take_word(struct parser *parser, const char *word, struct json node)
+{
+	size_t size = strlen(word);
+
+	if (strncmp(parser->at, word, size) != 0)
+		return fail(parser, "a value is missing");
+	parser->at += size;
+	push(parser, node);
+	return true;
+}
+
+static int
+hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Four hexadecimal digits; -1 if they aren't. */
+static int
+take_unit(struct parser *parser)
+{
+	int unit = 0, i, digit;
+
+	for (i = 0; i < 4; i++) {
+		digit = hex_value(*parser->at);
+		if (digit < 0)
+			return -1;
+		unit = unit << 4 | digit;
+		parser->at++;
+	}
+	return unit;
+}
+
+/* The code point behind "\u"; a surrogate must have its other half. */
+static bool
+take_code_point(struct parser *parser, int *point)
+{
+	int low;
+
+	*point = take_unit(parser);
+	if (*point < 0)
+		return fail(parser, "\\u needs four hexadecimal digits");
+	if (*point < 0xD800 || *point > 0xDFFF)
+		return true;
+	if (*point > 0xDBFF || parser->at[0] != '\\' || parser->at[1] != 'u')
+		return fail(parser, "half a surrogate pair");
+	parser->at += 2;
+	low = take_unit(parser);
+	if (low < 0xDC00 || low > 0xDFFF)
+		return fail(parser, "half a surrogate pair");
+	*point = 0x10000 + ((*point - 0xD800) << 10) + (low - 0xDC00);
+	return true;
+}
+
+/* Writes a code point as UTF-8, which is shorter than its escape. */
+static char *
+put_code_point(char *to, int point)
+{
+	if (point < 0x80) {
+		*to++ = (char)point;
+	} else if (point < 0x800) {
+		*to++ = (char)(0xC0 | point >> 6);
+		*to++ = (char)(0x80 | (point & 0x3F));
+	} else if (point < 0x10000) {
+		*to++ = (char)(0xE0 | point >> 12);
+		*to++ = (char)(0x80 | (point >> 6 & 0x3F));
+		*to++ = (char)(0x80 | (point & 0x3F));
+	} else {
+		*to++ = (char)(0xF0 | point >> 18);
+		*to++ = (char)(0x80 | (point >> 12 & 0x3F));
+		*to++ = (char)(0x80 | (point >> 6 & 0x3F));
+		*to++ = (char)(0x80 | (point & 0x3F));
+	}
+	return to;
+}
+
+/* What stands behind a backslash, decoded to `to`; NULL if it is nothing. */
+static char *
+take_escape(struct parser *parser, char *to)
+{
+	static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
+	const char *found;
+	int point;
+
+	if (*parser->at == 'u') {
+		parser->at++;
+		return take_code_point(parser, &point)
+		    ? put_code_point(to, point)
+		    : NULL;
+	}
+	found = *parser->at != '\0' ? strchr(from, *parser->at) : NULL;
+	if (found == NULL) {
+		fail(parser, "no such escape");
+		return NULL;
+	}
+	parser->at++;
+	*to = into[found - from];
+	return to + 1;
+}
+
+static bool
+is_plain(char c)
+{
+	return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* A string from its opening quote on, decoded in place, a NUL for its end. */
+static bool
+take_text(struct parser *parser, struct text *text)
+{
+	char *start = ++parser->at, *to;
+
+	while (is_plain(*parser->at))
+		parser->at++;
+	to = parser->at;
+	while (*parser->at == '\\') {
+		parser->at++;
+		to = take_escape(parser, to);
+		if (to == NULL)
+			return false;
+		while (is_plain(*parser->at))
+			*to++ = *parser->at++;
+	}
+	if (*parser->at != '"')
+		return fail(parser, "a string that does not end");
+	*to = '\0';
+	parser->at++;
+	*text = (struct text){ start, (size_t)(to - start) };
+	return true;
+}
+
+static bool
+take_string(struct parser *parser)
+{
+	struct text text;
+
+	if (!take_text(parser, &text))
+		return false;
+	push(parser,
+	    (struct json){
+		.type = JSON_TYPE_STRING, .n = text.size, .is.text = text.at });
+	return true;
+}
+
+static bool
+take_name(struct parser *parser)
+{
+	skip_space(parser);
+	if (*parser->at != '"')
+		return fail(parser, "a member's name is missing");
+	if (!take_text(parser, &parser->name))
+		return false;
+	skip_space(parser);
+	if (*parser->at != ':')
+		return fail(parser, "a colon is missing");
+	parser->at++;
+	return true;
+}
+
+static bool
+open_container(struct parser *parser, bool is_object)
+{
+	if (parser->depth == parser->depth_max) {
+		parser->too_deep = true;
+		return fail(parser, "nested too deep");
+	}
+	parser->frames[parser->depth++] =
+	    (struct frame){ parser->name, parser->n, is_object };
+	parser->name = TEXT_NONE;
+	parser->at++;
+	return true;
+}
+
+static struct json
+close_array(struct parser *parser, const struct json_named *children, size_t n)
+{
+	struct json *items = arena_alloc(parser->arena, n * sizeof *items);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		items[i] = children[i].value;
+	return (
+	    struct json){ .type = JSON_TYPE_ARRAY, .n = n, .is.items = items };
+}
+
+/* Makes many members findable; false if one stands there twice. */
+static bool
+index_members(struct parser *parser, struct json_object *object, size_t n)
+{
+	size_t slots = 4 * JSON_FEW, i, at;
+
+	while (slots < 2 * n)
+		slots *= 2;
+	object->mask = slots - 1;
+	object->slots =
+	    arena_zalloc(parser->arena, slots, sizeof *object->slots);
+	for (i = 0; i < n; i++) {
+		if (find_member(object, i, object->members[i].name) < i)
+			return false;
+		at = text_hash(object->members[i].name) & object->mask;
+		while (object->slots[at] != 0)
+			at = (at + 1) & object->mask;
+		object->slots[at] = (uint32_t)(i + 1);
+	}
+	return true;
+}
+
+static bool
+has_no_repeats(const struct json_object *object, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (find_member(object, i, object->members[i].name) < i)
+			return false;
+	return true;
+}
+
+static struct json
+close_object(struct parser *parser, const struct json_named *children, size_t n)
+{
+	struct json_object *object =
+	    arena_zalloc(parser->arena, 1, sizeof *object);
+	struct json_named *members =
+	    arena_alloc(parser->arena, n * sizeof *members);
+
+	if (n > 0)
+		memcpy(members, children, n * sizeof *members);
+	object->members = members;
+	if (n >= UINT32_MAX / 4)
+		memory_exhausted();
+	if (n > JSON_FEW ? !index_members(parser, object, n)
+			 : !has_no_repeats(object, n))
+		fail(parser, "an object with a member twice");
+	return (struct json){
+		.type = JSON_TYPE_OBJECT, .n = n, .is.object = object
+	};
+}
+
+static bool
+close_container(struct parser *parser)
+{
+	struct frame *frame = &parser->frames[parser->depth - 1];
+	size_t n = parser->n - frame->first;
+	const struct json_named *children =
+	    n > 0 ? parser->stack + frame->first : NULL;
+	struct json node;
+
+	if (*parser->at != (frame->is_object ? '}' : ']'))
+		return fail(
+		    parser, "a comma or the closing bracket is missing");
+	node = frame->is_object ? close_object(parser, children, n)
+				: close_array(parser, children, n);
+	if (parser->fault != NULL)
+		return false;
+	parser->at++;
+	parser->depth--;
+	parser->n = frame->first;
+	parser->name = frame->name;
+	push(parser, node);
+	return true;
+}
+
+/* A scalar whole, or a container's opening. */
+static bool
+begin_value(struct parser *parser)
+{
+	const struct json yes = { .type = JSON_TYPE_BOOL, .truth = true };
+	const struct json no = { .type = JSON_TYPE_BOOL };
+	const struct json null = { .type = JSON_TYPE_NULL };
+
+	switch (*parser->at) {
+	case '{':
+	case '[':
+		return open_container(parser, *parser->at == '{');
+	case '"':
+		return take_string(parser);
+	case 't':
+		return take_word(parser, "true", yes);
+	case 'f':
+		return take_word(parser, "false", no);
+	case 'n':
+		return take_word(parser, "null", null);
+	default:
+		break;
+	}
+	if (*parser->at == '-' || is_digit(*parser->at))
+		return take_number(parser);
+	return fail(parser, "a value is missing");
+}
+
+/* Whether the container that has just been opened has nothing in it. */
+static bool
+is_empty(const struct parser *parser)
+{
+	return parser->n == parser->frames[parser->depth - 1].first &&
+	    (*parser->at == '}' || *parser->at == ']');
+}
+
+/* Up to where the next value begins, or to the end of the root. */
+static bool
+go_on(struct parser *parser, bool opened)
+{
+	skip_space(parser);
+	if (opened && !is_empty(parser))
+		return !parser->frames[parser->depth - 1].is_object ||
+		    take_name(parser);
+	while (parser->depth > 0 && *parser->at != ',') {
+		if (!close_container(parser))
+			return false;
+		skip_space(parser);
+	}
+	if (parser->depth == 0)
+		return true;
+	parser->at++;
+	return !parser->frames[parser->depth - 1].is_object ||
+	    take_name(parser);
+}
+
+static bool
+parse(struct parser *parser)
+{
+	size_t depth;
+
+	do {
+		depth = parser->depth;
+		skip_space(parser);
+		if (!begin_value(parser) ||
+		    !go_on(parser, parser->depth > depth))
+			return false;
+	} while (parser->depth > 0);
+	return true;
+}
+
+/* Says where: lines and characters are counted in the text as it came. */
+static void
+explain(const struct parser *parser, struct text bytes, struct error *err)
+{
+	size_t offset = (size_t)(parser->at - parser->start), i;
+	size_t line = 1, column = 1;
+
+	if (parser->too_deep) {
+		error_set(err, ERROR_INPUT,
+		    "JSON nested more than %zu levels deep", parser->depth_max);
+		return;
+	}
+	for (i = 0; i < offset && i < bytes.size; i++) {
+		if (bytes.at[i] == '\n') {
+			line++;
+			column = 1;
+		} else if (((unsigned char)bytes.at[i] & 0xC0) != 0x80) {
+			column++;
+		}
+	}
+	error_set(err, ERROR_INPUT, "line %zu, column %zu: %s", line, column,
+	    parser->fault);
+}
+
+/* Whether the text is UTF-8, one value, and nothing after it. */
+static bool
+parse_whole(struct parser *parser, struct text bytes)
+{
+	size_t sound = text_utf8_size(bytes);
+
+	if (sound < bytes.size) {
+		parser->at = parser->start + sound;
+		return fail(parser, "not UTF-8");
+	}
+	if (!parse(parser))
+		return false;
+	if (parser->at != parser->start + bytes.size)
+		return fail(parser, "more than one value");
+	return true;
+}
+
+struct json_document *
+json_parse(struct text bytes, size_t depth_max, struct error *err)
+{
+	struct arena *arena;
+	struct parser parser = { .depth_max = depth_max };
+	struct json_document *document = NULL;
+
+	if (bytes.size == 0) {
+		error_set(err, ERROR_INPUT, "empty, not a JSON document");
+		return NULL;
+	}
+	arena = arena_create(2 * bytes.size + 512);
+	parser.arena = arena;
+	parser.start = parser.at = arena_alloc(arena, bytes.size + 1);
+	memcpy(parser.start, bytes.at, bytes.size);
+	parser.start[bytes.size] = '\0';
+	parser.frames = memory_zalloc(depth_max + 1, sizeof *parser.frames);
+	if (parse_whole(&parser, bytes)) {
+		document = arena_alloc(arena, sizeof *document);
+		*document =
+		    (struct json_document){ arena, parser.stack[0].value };
+	} else {
+		explain(&parser, bytes, err);
+		arena_destroy(arena);
+	}
+	free(parser.frames);
+	free(parser.stack);
+	return document;
+}
+
+/* Looking ---------------------------------------------------------------- */
 
 void
 json_destroy(struct json_document *document)
@@ -110,31 +705,6 @@ json_at(const struct json *array, size_t i)
 	return &array->is.items[i];
 }
 
-static bool
-is_named(const struct json_named *member, struct text name)
-{
-	return member->name.size == name.size &&
-	    memcmp(member->name.at, name.at, name.size) == 0;
-}
-
-size_t
-json_find(const struct json_object *object, size_t n, struct text name)
-{
-	size_t i;
-
-	if (object->slots == NULL) {
-		for (i = 0; i < n; i++)
-			if (is_named(&object->members[i], name))
-				break;
-		return i;
-	}
-	i = text_hash(name) & object->mask;
-	for (; object->slots[i] != 0; i = (i + 1) & object->mask)
-		if (is_named(&object->members[object->slots[i] - 1], name))
-			return object->slots[i] - 1;
-	return n;
-}
-
 const struct json *
 json_get(const struct json *object, const char *name)
 {
@@ -142,7 +712,7 @@ json_get(const struct json *object, const char *name)
 
 	if (json_type_of(object) != JSON_TYPE_OBJECT)
 		return NULL;
-	i = json_find(object->is.object, object->n, text_from(name));
+	i = find_member(object->is.object, object->n, text_from(name));
 	return i < object->n ? &object->is.object->members[i].value : NULL;
 }
 
