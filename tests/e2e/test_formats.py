@@ -201,7 +201,8 @@ def test_every_cause_is_described_with_its_text():
     text = (ROOT / "worker/plan/errors.c").read_text()
     found = re.findall(r'\[CAUSE_\w+\] = \{ "(\w+)", (\d+),\s*(\w+),\s*'
                        r'((?:"[^"]*"\s*)+)\}', text)
-    names = dict(re.findall(r'\[([A-Z_]+)\] = "(\w+)"', text))
+    names = dict(re.findall(r'\[([A-Z_]+)\] = "(\w+)"',
+                            (ROOT / "schemas/message/schedule_run.c").read_text()))
     written = [[cause, phase, names[name], "".join(re.findall(r'"([^"]*)"', words))]
                for cause, phase, name, words in found]
     described = rows(SEMANTICS, "cause | phase | errorName")

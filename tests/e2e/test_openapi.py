@@ -106,7 +106,7 @@ def test_no_series_is_there_twice(api):
 
 
 def test_its_error_names_are_those_of_the_server(api):
-    source = (ROOT / "producer/http/error.c").read_text()
+    source = (ROOT / "producer/base/error.c").read_text()
     table = source[source.index("errors[N_API_ERRORS]"):source.index("api_error_status")]
     names = {name for name in re.findall(r'"([A-Za-z:]+)"', table) if not name.isupper()}
     documented = {schema["properties"]["errorName"]["const"]
