@@ -21,6 +21,21 @@
 int framing_read(struct text value, size_t max, uint32_t *schema_id,
     struct text *body, struct rejection *rejection);
 
+/*
+ * The same for a value without a frame, whose schema's id stands in the header
+ * that is named so: a byte 0x00 and 4 bytes of id, or 0x01 and a GUID, which is
+ * not read.
+ */
+#define FRAMING_HEADER "__value_schema_id"
+int framing_read_header(struct text header, struct text value, size_t max,
+    uint32_t *schema_id, struct text *body, struct rejection *rejection);
+
+/*
+ * What a value that could not be read looks like, for people; NULL: like
+ * nothing that is known.
+ */
+const char *framing_guess(struct text value);
+
 /* Appends the five bytes; the body follows. */
 void framing_write(uint32_t schema_id, struct buffer *out);
 

@@ -38,6 +38,7 @@ struct layout {
 	size_t n_children;
 	char **names;   /* of the root record's fields */
 	int32_t *slots; /* for each of them the wanted field, or -1 */
+	int64_t *units; /* for each what a millisecond is: 1, 1000, 1000000 */
 	const struct wanted_field *wanted;
 	size_t n_wanted;
 };

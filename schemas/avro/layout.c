@@ -369,30 +369,60 @@ keep_names(struct layout *layout, avro_schema_t schema)
 
 	layout->names = memory_zalloc(n, sizeof *layout->names);
 	layout->slots = memory_zalloc(n, sizeof *layout->slots);
+	layout->units = memory_zalloc(n, sizeof *layout->units);
 	for (i = 0; i < n; i++) {
+		layout->units[i] = 1;
 		layout->names[i] = memory_copy_string(
 		    avro_schema_record_field_name(schema, (int)i));
 		layout->slots[i] = -1;
 	}
 }
 
-/* "namespace.Name": avro-c keeps the two apart. */
+/* What a millisecond is in a field's type as its schema's text has it. */
+static int64_t
+unit_of(const struct json *type)
+{
+	struct text name;
+	size_t i;
+
+	if (json_type_of(type) == JSON_TYPE_ARRAY) {
+		for (i = 0; i < json_size(type); i++)
+			if (unit_of(json_at(type, i)) != 1)
+				return unit_of(json_at(type, i));
+		return 1;
+	}
+	name = json_text(json_get(type, "logicalType"));
+	if (text_equal(name, TEXT("timestamp-micros")))
+		return 1000;
+	return text_equal(name, TEXT("timestamp-nanos")) ? 1000000 : 1;
+}
+
+/* avro-c passes over logical types. */
+static void
+keep_units(struct layout *layout, const struct json *schema)
+{
+	const struct json *fields = json_get(schema, "fields");
+	uint32_t i;
+
+	for (i = 0; i < layout->nodes[0].n; i++)
+		layout->units[i] =
+		    unit_of(json_get(json_at(fields, i), "type"));
+}
+
+/* Avro's resolution compares names without their namespaces. */
 static int
 check_name(
     struct compiler *compiler, avro_schema_t schema, const char *full_name)
 {
-	const char *space, *name, *dot = strrchr(full_name, '.');
+	const char *dot = strrchr(full_name, '.');
 
 	if (!is_avro_record(schema))
 		return reject(compiler->rejection, REJECT_WRONG_SCHEMA,
 		    "the schema is no record, not %s", full_name);
-	space = avro_schema_namespace(schema);
-	name = avro_schema_name(schema);
-	if (strcmp(name, dot + 1) != 0 || space == NULL ||
-	    strlen(space) != (size_t)(dot - full_name) ||
-	    strncmp(space, full_name, (size_t)(dot - full_name)) != 0)
+	if (strcmp(avro_schema_name(schema), dot + 1) != 0)
 		return reject(compiler->rejection, REJECT_WRONG_SCHEMA,
-		    "the schema's record is not %s", full_name);
+		    "the schema's record is %.60s, not %s",
+		    avro_schema_name(schema), dot + 1);
 	return 0;
 }
 
@@ -419,22 +449,23 @@ compile_schema(
  * avro-c parses recursively: the nesting is bounded before it does.  A level of
  * Avro's takes four of JSON's: type, list of fields, field, its type.
  */
-static int
-check_text(struct text schema, struct rejection *rejection)
+static struct json_document *
+parse_text(struct text schema, struct rejection *rejection)
 {
 	struct json_document *document;
 	struct error err;
 
-	if (schema.size > SCHEMA_SIZE_MAX)
-		return reject(rejection, REJECT_BAD_SCHEMA,
+	if (schema.size > SCHEMA_SIZE_MAX) {
+		reject(rejection, REJECT_BAD_SCHEMA,
 		    "a schema of %zu bytes, more than %zu", schema.size,
 		    SCHEMA_SIZE_MAX);
+		return NULL;
+	}
 	document = json_parse(schema, (size_t)4 * SCHEMA_DEPTH_MAX, &err);
 	if (document == NULL)
-		return reject(rejection, REJECT_BAD_SCHEMA,
+		reject(rejection, REJECT_BAD_SCHEMA,
 		    "the schema is not JSON: %.100s", err.message);
-	json_destroy(document);
-	return 0;
+	return document;
 }
 
 struct layout *
@@ -443,15 +474,17 @@ layout_compile(
 {
 	struct compiler compiler = { .capacity = NODES_FIRST,
 		.rejection = rejection };
+	struct json_document *document = parse_text(schema_text, rejection);
 	avro_schema_t schema;
 	int rc;
 
-	if (check_text(schema_text, rejection) != 0)
+	if (document == NULL)
 		return NULL;
 	if (avro_schema_from_json_length(
 		schema_text.at, schema_text.size, &schema) != 0) {
 		reject(
 		    rejection, REJECT_BAD_SCHEMA, "the schema is not Avro's");
+		json_destroy(document);
 		return NULL;
 	}
 	compiler.layout = memory_zalloc(1, sizeof *compiler.layout);
@@ -460,6 +493,9 @@ layout_compile(
 	compiler.schemas =
 	    memory_zalloc(compiler.capacity, sizeof(avro_schema_t));
 	rc = compile_schema(&compiler, schema, full_name);
+	if (rc == 0)
+		keep_units(compiler.layout, json_root(document));
+	json_destroy(document);
 	free(compiler.schemas);
 	avro_schema_decref(schema);
 	if (rc == 0)
@@ -479,6 +515,7 @@ layout_destroy(struct layout *layout)
 		free(layout->names[i]);
 	free(layout->names);
 	free(layout->slots);
+	free(layout->units);
 	free(layout->nodes);
 	free(layout->children);
 	free(layout);
@@ -493,7 +530,7 @@ layout_size(const struct layout *layout)
 
 	for (i = 0; i < layout->nodes[0].n; i++)
 		size += strlen(layout->names[i]) + 1 + sizeof(char *) +
-		    sizeof(int32_t);
+		    sizeof(int32_t) + sizeof(int64_t);
 	return size;
 }
 

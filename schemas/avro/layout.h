@@ -25,7 +25,8 @@ struct layout;
 
 /*
  * Compiles a record's schema.  NULL with REJECT_BAD_SCHEMA: not a schema, over
- * the caps, recursive; REJECT_WRONG_SCHEMA: not the record `full_name`.
+ * the caps, recursive; REJECT_WRONG_SCHEMA: not the record `full_name`, whose
+ * namespace doesn't count.
  */
 struct layout *layout_compile(
     struct text schema, const char *full_name, struct rejection *rejection);
@@ -37,7 +38,8 @@ size_t layout_size(const struct layout *layout);
 enum wanted {
 	WANTED_TEXT,         /* string; also of bytes */
 	WANTED_TEXT_OR_NULL, /* the same, or null: TEXT_NONE */
-	WANTED_LONG,         /* long; also of int */
+	WANTED_LONG,         /* long; also of int; a time in milliseconds,
+				also of timestamp-micros and -nanos */
 };
 
 struct wanted_field {

@@ -307,6 +307,15 @@ refuse_field(
 	    layout->names[field]);
 }
 
+/* A time in finer units, in milliseconds: the one that it lies in. */
+static int64_t
+scale(int64_t number, int64_t unit)
+{
+	int64_t ms = number / unit;
+
+	return number % unit < 0 ? ms - 1 : ms;
+}
+
 /* Takes a wanted field's value; its union's branch is judged here. */
 static int
 take_value(struct walk *walk, uint32_t field, union field_value *value,
@@ -338,11 +347,11 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 	case NODE_LONG:
 		if (is_text)
 			break;
-		return (node->type == NODE_INT
-			       ? read_int(walk, &value->number)
-			       : read_long(walk, &value->number))
-		    ? 0
-		    : refuse_field(layout, field, rejection);
+		if (!(node->type == NODE_INT ? read_int(walk, &value->number)
+					     : read_long(walk, &value->number)))
+			return refuse_field(layout, field, rejection);
+		value->number = scale(value->number, layout->units[field]);
+		return 0;
 	case NODE_BOOLEAN:
 	case NODE_FLOAT:
 	case NODE_DOUBLE:

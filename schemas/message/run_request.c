@@ -9,6 +9,11 @@
 
 #define REQUEST_ID_MAX 200
 
+/* Nothing was created before 2000-01-01, or later than clocks may differ. */
+#define CREATED_FIRST_MS INT64_C(946684800000)
+#define CREATED_AHEAD_MS INT64_C(86400000)
+#define DAY_SIZE 10 /* "1970-01-21" */
+
 enum field {
 	FIELD_REQUEST_ID,
 	FIELD_RUN_RID,
@@ -69,6 +74,43 @@ check_request_id(struct text id, struct rejection *rejection)
 	return 0;
 }
 
+static bool
+is_plausible(int64_t time_ms)
+{
+	return time_ms >= CREATED_FIRST_MS &&
+	    time_ms <= clock_wall_ms() + CREATED_AHEAD_MS;
+}
+
+/* What would have made it a time that one can believe. */
+static const char *
+guess_unit(int64_t time_ms)
+{
+	if (time_ms > 0 && time_ms < INT64_MAX / 1000 &&
+	    is_plausible(time_ms * 1000))
+		return ": seconds for milliseconds?";
+	if (is_plausible(time_ms / 1000))
+		return ": microseconds for milliseconds?";
+	if (is_plausible(time_ms / 1000000))
+		return ": nanoseconds for milliseconds?";
+	return ", not from 2000-01-01 to a day from now";
+}
+
+static int
+check_created_time(int64_t time_ms, struct rejection *rejection)
+{
+	char day[CLOCK_TEXT_SIZE];
+
+	if (is_plausible(time_ms))
+		return 0;
+	clock_format(time_ms, day);
+	return reject(rejection, REJECT_INVALID_FIELD,
+	    "createdTime is %s%.*s%s",
+	    time_ms < 0                  ? "before "
+		: time_ms > CLOCK_MAX_MS ? "after "
+					 : "",
+	    DAY_SIZE, day, guess_unit(time_ms));
+}
+
 /* runRid, if given, must be what this request's id gives. */
 static int
 check_run_rid(
@@ -114,10 +156,8 @@ run_request_check(const struct run_request *request, struct uuid *run,
 		TEXT("schedule-version")))
 		return invalid(rejection, FIELD_VERSION_RID,
 		    "is not ri.scheduler.*.schedule-version.*");
-	if (request->created_time_ms < 0 ||
-	    request->created_time_ms > CLOCK_MAX_MS)
-		return invalid(rejection, FIELD_CREATED_TIME,
-		    "is not in the years 1970 to 9999");
+	if (check_created_time(request->created_time_ms, rejection) != 0)
+		return -1;
 	if (request->created_by.at != NULL &&
 	    !uuid_parse(request->created_by, &user))
 		return invalid(

@@ -143,24 +143,45 @@ test_version_rid(void)
 static void
 test_created_time(void)
 {
+	const int64_t now = clock_wall_ms(), hour = 3600 * 1000;
 	const struct {
 		const char *name;
 		int64_t ms;
-		bool is_good;
+		const char *says; /* NULL: it is good */
 	} rows[] = {
-		{ "1970", 0, true },
-		{ "the end of 9999", CLOCK_MAX_MS, true },
-		{ "before 1970", -1, false },
-		{ "the year 10000", CLOCK_MAX_MS + 1, false },
-		{ "the largest", INT64_MAX, false },
-		{ "the smallest", INT64_MIN, false },
+		{ "2000", INT64_C(946684800000), NULL },
+		{ "now", now, NULL },
+		{ "nearly a day ahead", now + 23 * hour, NULL },
+		{ "1999", INT64_C(946684799999),
+		    "createdTime is 1999-12-31, not from 2000-01-01 to a day "
+		    "from now" },
+		{ "more than a day ahead", now + 25 * hour,
+		    ", not from 2000-01-01 to a day from now" },
+		{ "seconds", INT64_C(1727285375),
+		    "createdTime is 1970-01-20: seconds for milliseconds?" },
+		{ "microseconds", INT64_C(1727285375974000),
+		    "createdTime is after 9999-12-31: microseconds for "
+		    "milliseconds?" },
+		{ "nanoseconds", INT64_C(1727285375974000000),
+		    "createdTime is after 9999-12-31: nanoseconds for "
+		    "milliseconds?" },
+		{ "1970", 0, "createdTime is 1970-01-01, not from" },
+		{ "before 1970", -1, "createdTime is before 1970-01-01, not" },
+		{ "the largest", INT64_MAX, "createdTime is after 9999-12-31" },
+		{ "the smallest", INT64_MIN, "createdTime is before 1970" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct run_request request = good_request();
+		struct rejection rejection = { 0 };
+		struct uuid run;
 
 		request.created_time_ms = rows[i].ms;
-		check_field(rows[i].name, &request, rows[i].is_good);
+		check_field(rows[i].name, &request, rows[i].says == NULL);
+		run_request_check(&request, &run, &rejection);
+		CHECK_ROW(rows[i].name,
+		    rows[i].says == NULL ||
+			strstr(rejection.detail, rows[i].says) != NULL);
 	}
 }
 
