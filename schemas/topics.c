@@ -50,59 +50,95 @@ topics_plan(const struct config *config, int32_t partitions, int replication,
 	}
 	add_setting(
 	    plan, TOPIC_REQUESTS, "retention.ms", plan->requests_retention);
+	/* A record's own time would decide how long it lives. */
+	add_setting(
+	    plan, TOPIC_REQUESTS, "message.timestamp.type", "LogAppendTime");
 	add_setting(plan, TOPIC_BUILDS, "max.message.bytes", "10485760");
 	add_setting(plan, TOPIC_DLQ, "retention.ms", "1209600000");
 	add_setting(plan, TOPIC_DLQ, "max.message.bytes", "1179648");
 }
 
 static void
-put_difference(
-    struct buffer *out, const char *name, long long is, const char *wanted)
+differ(struct buffer *out, const char *name, const char *is, const char *wanted)
 {
-	buffer_format(out, "%s%s is %lld, wanted %s", out->size > 0 ? "; " : "",
+	buffer_format(out, "%s%s is %s, wanted %s", out->size > 0 ? "; " : "",
 	    name, is, wanted);
 }
 
-/* Whether a number that the topic has is at least what the plan says. */
 static void
-compare_number(const struct kafka_topic *topic,
-    const struct config_property *wanted, struct buffer *out)
+differ_in_number(
+    struct buffer *out, const char *name, int64_t is, int64_t wanted)
 {
-	int64_t least = 0, is;
+	char numbers[2][24];
 
-	text_to_number(text_from(wanted->value), INT64_MAX, &least);
-	if (strcmp(wanted->name, "min.insync.replicas") == 0)
-		is = topic->min_insync_replicas;
-	else if (strcmp(wanted->name, "max.message.bytes") == 0)
-		is = topic->max_message_bytes;
-	else if (topic->retention_ms < 0)
-		return; /* kept for ever */
+	snprintf(numbers[0], sizeof numbers[0], "%lld", (long long)is);
+	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)wanted);
+	differ(out, name, numbers[0], numbers[1]);
+}
+
+/* The text that a topic has for a setting; NULL: it is a number. */
+static const char *
+text_of(const struct kafka_topic *topic, const char *name)
+{
+	if (strcmp(name, "cleanup.policy") == 0)
+		return topic->cleanup_policy;
+	if (strcmp(name, "message.timestamp.type") == 0)
+		return topic->timestamp_type;
+	return NULL;
+}
+
+static int64_t
+number_of(const struct kafka_topic *topic, const char *name)
+{
+	if (strcmp(name, "min.insync.replicas") == 0)
+		return topic->min_insync_replicas;
+	if (strcmp(name, "max.message.bytes") == 0)
+		return topic->max_message_bytes;
+	return topic->retention_ms < 0 ? INT64_MAX /* kept for ever */
+				       : topic->retention_ms;
+}
+
+/* Whether a topic lacks a setting; if so says it, and what would mend it. */
+static void
+compare(const struct config_property *wanted, enum topic which,
+    const struct kafka_topic *topic, struct buffer *out,
+    struct buffer *settings)
+{
+	const char *text = text_of(topic, wanted->name);
+	int64_t least = 0;
+
+	if (text == NULL)
+		text_to_number(text_from(wanted->value), INT64_MAX, &least);
+	/* It is created larger than it must be: room for larger records. */
+	if (which == TOPIC_DLQ &&
+	    strcmp(wanted->name, "max.message.bytes") == 0)
+		least = TOPIC_DLQ_LEAST;
+	if (text != NULL ? strcmp(text, wanted->value) == 0
+			 : number_of(topic, wanted->name) >= least)
+		return;
+	if (text != NULL)
+		differ(out, wanted->name, text, wanted->value);
 	else
-		is = topic->retention_ms;
-	if (is < least)
-		put_difference(out, wanted->name, (long long)is, wanted->value);
+		differ_in_number(
+		    out, wanted->name, number_of(topic, wanted->name), least);
+	buffer_format(settings, "%s%s=%s", settings->size > 0 ? "," : "",
+	    wanted->name, wanted->value);
 }
 
 void
-topic_differences(const struct kafka_topic *topic,
-    const struct kafka_topic_spec *spec, struct buffer *out)
+topic_differences(const struct topic_plan *plan, enum topic which,
+    const struct kafka_topic *topic, struct buffer *out,
+    struct buffer *settings)
 {
+	const struct kafka_topic_spec *spec = &plan->specs[which];
 	size_t i;
 
-	if (topic->partitions < spec->partitions) {
-		char wanted[16];
-
-		snprintf(wanted, sizeof wanted, "%d", spec->partitions);
-		put_difference(out, "partitions", topic->partitions, wanted);
-	}
-	for (i = 0; topic->configs_known && i < spec->n_configs; i++) {
-		const struct config_property *wanted = &spec->configs[i];
-
-		if (strcmp(wanted->name, "cleanup.policy") != 0)
-			compare_number(topic, wanted, out);
-		else if (strcmp(topic->cleanup_policy, wanted->value) != 0)
-			buffer_format(out, "%scleanup.policy is %s, wanted %s",
-			    out->size > 0 ? "; " : "", topic->cleanup_policy,
-			    wanted->value);
-	}
+	if (topic->partitions < spec->partitions)
+		differ_in_number(
+		    out, "partitions", topic->partitions, spec->partitions);
+	if (topic->replication < spec->replication)
+		differ_in_number(
+		    out, "replicas", topic->replication, spec->replication);
+	for (i = 0; topic->configs_known && i < spec->n_configs; i++)
+		compare(&spec->configs[i], which, topic, out, settings);
 }

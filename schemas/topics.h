@@ -14,6 +14,14 @@ enum topic { TOPIC_REQUESTS, TOPIC_RESULTS, TOPIC_BUILDS, TOPIC_DLQ, TOPICS };
 
 #define TOPIC_CONFIGS_MAX 4
 
+/*
+ * What the DLQ must take at least: a value as large as a request may be, with
+ * 32 KiB each of key and headers.  Of larger records it gets the beginning,
+ * whatever the requests' topic takes: a limit counts compressed bytes, so it
+ * says nothing of how large a record is.
+ */
+#define TOPIC_DLQ_LEAST (160 * 1024)
+
 struct topic_plan {
 	struct kafka_topic_spec specs[TOPICS];
 	struct config_property configs[TOPICS][TOPIC_CONFIGS_MAX];
@@ -30,8 +38,11 @@ void topics_plan(const struct config *config, int32_t partitions,
 /*
  * What an existing topic lacks of its plan: the differences as one line, empty
  * if there is none.  Settings that are stricter than planned are fine.
+ * `settings` gets those that mend it as kafka-configs.sh takes them after
+ * --add-config, "retention.ms=604800000"; empty if none does.
  */
-void topic_differences(const struct kafka_topic *topic,
-    const struct kafka_topic_spec *spec, struct buffer *out);
+void topic_differences(const struct topic_plan *plan, enum topic which,
+    const struct kafka_topic *topic, struct buffer *out,
+    struct buffer *settings);
 
 #endif

@@ -20,7 +20,7 @@ struct health_check {
 	bool ok;
 	int64_t reported_ms; /* monotonic, of the last ok */
 	int64_t since_ms;    /* wall, of the last change */
-	char reason[REASON_SIZE];
+	char reason[REASON_SIZE], note[REASON_SIZE];
 };
 
 struct health_beat {
@@ -96,6 +96,18 @@ health_bad(struct health_check *check, const char *reason, ...)
 	check->ok = false;
 	va_start(arguments, reason);
 	vsnprintf(check->reason, sizeof check->reason, reason, arguments);
+	va_end(arguments);
+	pthread_mutex_unlock(&check->health->lock);
+}
+
+void
+health_note(struct health_check *check, const char *note, ...)
+{
+	va_list arguments;
+
+	pthread_mutex_lock(&check->health->lock);
+	va_start(arguments, note);
+	vsnprintf(check->note, sizeof check->note, note, arguments);
 	va_end(arguments);
 	pthread_mutex_unlock(&check->health->lock);
 }
@@ -204,6 +216,10 @@ write_check(const struct health_check *check, struct buffer *out)
 	if (!check->ok) {
 		json_name(out, "reason");
 		json_put_string(out, check->reason);
+	}
+	if (check->note[0] != '\0') {
+		json_name(out, "note");
+		json_put_string(out, check->note);
 	}
 	json_close(out, '}');
 }

@@ -35,6 +35,10 @@ void health_bad(struct health_check *check, const char *reason, ...)
     __attribute__((format(printf, 2, 3)));
 bool health_check_is_ok(struct health_check *check);
 
+/* Something to know although all is well; "" takes it back. */
+void health_note(struct health_check *check, const char *note, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* A loop that must turn at least every `stale_ms` (30,000 for ours). */
 struct health_beat *health_beat_start(
     struct health *health, const char *name, int64_t stale_ms);
@@ -47,7 +51,8 @@ bool health_is_alive(struct health *health);
 
 /*
  * {"status":"ready","checks":[{"name":"kafka","ok":true,"since":"…"}]}, a check
- * that is not ok has a "reason".  Returns whether it is ready.
+ * that is not ok has a "reason", and any may have a "note".  Returns whether it
+ * is ready.
  */
 bool health_write_json(struct health *health, struct buffer *out);
 

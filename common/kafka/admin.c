@@ -161,6 +161,9 @@ note_config(struct kafka_topic *topic, const char *name, const char *value)
 	else if (strcmp(name, "cleanup.policy") == 0)
 		snprintf(topic->cleanup_policy, sizeof topic->cleanup_policy,
 		    "%s", value);
+	else if (strcmp(name, "message.timestamp.type") == 0)
+		snprintf(topic->timestamp_type, sizeof topic->timestamp_type,
+		    "%s", value);
 }
 
 static void
@@ -232,6 +235,7 @@ kafka_admin_describe_topics(struct kafka_admin *admin,
 		topics[i].min_insync_replicas = -1;
 		topics[i].retention_ms = -1;
 		topics[i].cleanup_policy[0] = '\0';
+		topics[i].timestamp_type[0] = '\0';
 		topics[i].configs_known = false;
 		if (describe_partitions(admin, &topics[i], timeout_ms, err) !=
 		    0)

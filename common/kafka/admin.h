@@ -41,6 +41,7 @@ struct kafka_topic {
 	int64_t retention_ms; /* -1 also: for ever; see configs_known */
 	bool configs_known;
 	char cleanup_policy[32]; /* "delete", "compact", "compact,delete" */
+	char timestamp_type[16]; /* "CreateTime", "LogAppendTime" */
 };
 
 /*
@@ -94,18 +95,27 @@ int kafka_admin_group(struct kafka_admin *admin, const char *group,
     struct arena *arena, struct kafka_group_info *out, int timeout_ms,
     struct error *err);
 
-/* Log start and end of partitions 0 to n-1. */
-int kafka_admin_ranges(struct kafka_admin *admin, const char *topic,
-    int64_t *starts, int64_t *ends, size_t n, int timeout_ms,
-    struct error *err);
+/* A partition's log. */
+struct kafka_log {
+	int64_t start;
+	int64_t stable; /* where the oldest open transaction begins; else end */
+	int64_t end;
+};
+
+/* The logs of partitions 0 to n-1. */
+int kafka_admin_logs(struct kafka_admin *admin, const char *topic,
+    struct kafka_log *logs, size_t n, int timeout_ms, struct error *err);
 
 /*
  * Timestamps (ms) of the first records at or after `places`: how old the
  * oldest uncommitted request is.  -1 where none came within `timeout_ms` or the
- * place is the log's end.
+ * place is the log's end; KAFKA_NO_RECORD where what is left is none, but
+ * markers of transactions and aborted records.  With `uncommitted` also of
+ * records whose transaction is open or aborted.
  */
+#define KAFKA_NO_RECORD (-2)
 int kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
     const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    int timeout_ms, struct error *err);
+    bool uncommitted, int timeout_ms, struct error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "common/kafka/admin.h"
 #include "common/kafka/admin_request.h"
 #include "common/kafka/consumer.h"
@@ -153,85 +154,117 @@ kafka_admin_group(struct kafka_admin *admin, const char *group,
 
 /* Logs ------------------------------------------------------------------- */
 
-int
-kafka_admin_ranges(struct kafka_admin *admin, const char *topic,
-    int64_t *starts, int64_t *ends, size_t n, int timeout_ms, struct error *err)
+static struct kafka_consumer *
+create_reader(struct kafka_admin *admin, bool uncommitted,
+    const struct kafka_consumer_events *events, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-	struct kafka_partition of = { .topic = topic };
-	struct kafka_range range;
+	struct kafka_consumer_options options = {
+		.settings = admin->settings,
+		.accept_loss = true,
+		.uncommitted = uncommitted,
+	};
 
-	for (size_t i = 0; i < n; i++) {
-		of.partition = (int32_t)i;
-		if (kafka_admin_range(admin, of, &range, until, err) != 0)
-			return -1;
-		starts[i] = range.start;
-		ends[i] = range.end;
-	}
-	return 0;
+	if (events != NULL)
+		options.events = *events;
+	return kafka_consumer_create(&options, err);
 }
 
-static size_t
-read_timestamps(struct kafka_consumer *reader,
-    const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    int timeout_ms)
+/* Ends before what is stable: what comes in between holds nothing up. */
+int
+kafka_admin_logs(struct kafka_admin *admin, const char *topic,
+    struct kafka_log *logs, size_t n, int timeout_ms, struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	struct kafka_consumer *reader = create_reader(admin, true, NULL, err);
+	struct kafka_partition of = { .topic = topic };
+	struct kafka_range range;
+	int rc = reader != NULL ? 0 : -1;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		int64_t left = until - clock_monotonic_ms();
+		rc = kafka_consumer_range(reader, topic, (int32_t)i,
+		    &logs[i].start, &logs[i].end, left > 1 ? (int)left : 1,
+		    err);
+	}
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		of.partition = (int32_t)i;
+		rc = kafka_admin_range(admin, of, &range, until, err);
+		logs[i].stable = range.end;
+		if (logs[i].end < range.end)
+			logs[i].end = range.end;
+	}
+	kafka_consumer_close(reader, 2000);
+	return rc;
+}
+
+/* The search for the first record at each place. */
+struct search {
+	const struct kafka_offset *places;
+	int64_t *timestamps;
+	bool *ended;
+	size_t n;
+};
+
+static void
+note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct search *search = opaque;
+
+	(void)topic;
+	(void)offset;
+	for (size_t i = 0; i < search->n; i++)
+		search->ended[i] |= search->places[i].partition == partition;
+}
+
+/* One poll; whether a place is still without an answer. */
+static bool
+search_on(struct search *search, struct kafka_consumer *reader, int timeout_ms)
 {
 	struct kafka_record records[64];
-	size_t found = 0;
 	int count = kafka_consumer_poll(reader, records, 64, timeout_ms, NULL);
+	bool missing = false;
 
-	for (int i = 0; i < count; i++)
-		for (size_t j = 0; j < n; j++)
-			if (timestamps[j] < 0 &&
-			    places[j].partition == records[i].partition) {
-				timestamps[j] = records[i].timestamp_ms;
-				found++;
-			}
+	for (size_t i = 0; i < search->n; i++) {
+		int64_t *timestamp = &search->timestamps[i];
+		for (int j = count; j-- > 0 && *timestamp < 0;)
+			if (records[j].partition == search->places[i].partition)
+				*timestamp = records[j].timestamp_ms;
+		if (*timestamp == -1 && search->ended[i])
+			*timestamp = KAFKA_NO_RECORD;
+		missing |= *timestamp == -1;
+	}
 	if (count > 0)
 		kafka_records_release(records, (size_t)count);
-	return found;
+	return missing;
 }
 
 int
 kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
     const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    int timeout_ms, struct error *err)
+    bool uncommitted, int timeout_ms, struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
-	struct kafka_consumer_options options = {
-		.settings = admin->settings,
-		.accept_loss = true,
-	};
-	struct kafka_start *starts = calloc(n + 1, sizeof *starts);
-	struct kafka_consumer *reader = NULL;
-	size_t missing = 0;
-	int rc = -1;
+	struct search search = { places, timestamps,
+		memory_zalloc(n + 1, sizeof *search.ended), n };
+	struct kafka_consumer *reader = create_reader(admin, uncommitted,
+	    &(struct kafka_consumer_events){
+		.ended = note_end, .opaque = &search },
+	    err);
+	struct kafka_start *starts = memory_zalloc(n + 1, sizeof *starts);
+	int rc = reader != NULL ? 0 : -1;
 
-	if (starts == NULL)
-		return error_fatal(err, 71, "no memory for places");
-	reader = kafka_consumer_create(&options, err);
-	if (reader == NULL)
-		goto out;
 	for (size_t i = 0; i < n; i++) {
-		int64_t start, end;
 		timestamps[i] = -1;
-		if (kafka_consumer_range(reader, topic, places[i].partition,
-			&start, &end, timeout_ms, err) != 0)
-			goto out;
-		if (places[i].offset < end)
-			starts[missing++] =
-			    (struct kafka_start){ topic, places[i].partition,
-				    KAFKA_FROM_OFFSET, places[i].offset };
+		starts[i] = (struct kafka_start){ topic, places[i].partition,
+			KAFKA_FROM_OFFSET, places[i].offset };
 	}
-	if (missing > 0 &&
-	    kafka_consumer_assign(reader, starts, missing, timeout_ms, err) !=
-		0)
-		goto out;
-	while (missing > 0 && clock_monotonic_ms() < until)
-		missing -= read_timestamps(reader, places, timestamps, n, 200);
-	rc = 0;
-out:
+	if (rc == 0)
+		rc = kafka_consumer_assign(reader, starts, n, timeout_ms, err);
+	while (rc == 0 && clock_monotonic_ms() < until &&
+	    search_on(&search, reader, 200))
+		;
 	kafka_consumer_close(reader, 2000);
 	free(starts);
+	free(search.ended);
 	return rc;
 }

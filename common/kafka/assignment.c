@@ -361,7 +361,8 @@ find_place(struct kafka_assignment *assignment, struct kafka_place *place,
 	if (from < range.start && !assignment->accept_loss)
 		return error_fatal(err, 65,
 		    "%s partition %d: offsets %lld..%lld are gone: %lld "
-		    "requests lost; to go on: -s worker.accept.loss=on",
+		    "requests lost at most; to go on: -s "
+		    "worker.accept.loss=on",
 		    place->topic, (int)place->partition, (long long)from,
 		    (long long)range.start - 1,
 		    (long long)(range.start - from));

@@ -52,7 +52,9 @@ static const struct kafka_preset presets[] = {
 	{ "enable.auto.commit", "false", true },
 	{ "enable.auto.offset.store", "false", true },
 	{ "auto.offset.reset", "error", true },
-	{ "isolation.level", "read_committed", true },
+	/* Where the log ends is told: markers of transactions are no records,
+	 * so the last record does not say how far one is. */
+	{ "enable.partition.eof", "true", true },
 	{ "partition.assignment.strategy", "range", true },
 	{ "session.timeout.ms", "10000", false },
 	{ "heartbeat.interval.ms", "3000", false },
@@ -82,8 +84,9 @@ configure(struct kafka_consumer *consumer,
 	all[COUNT(presets) + 1] = (struct kafka_preset){ "group.id",
 		options->group != NULL ? options->group : "schedrun-reader",
 		options->group != NULL };
-	all[COUNT(presets) + 2] = (struct kafka_preset){ "enable.partition.eof",
-		options->events.ended != NULL ? "true" : "false", true };
+	all[COUNT(presets) + 2] = (struct kafka_preset){ "isolation.level",
+		options->uncommitted ? "read_uncommitted" : "read_committed",
+		true };
 	snprintf(refresh, sizeof refresh, "%d",
 	    options->refresh_ms > 0 ? options->refresh_ms : 300000);
 	all[COUNT(presets) + 3] =
@@ -266,9 +269,13 @@ tell_end(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 	    &consumer->assignment.events;
 	const char *topic = rd_kafka_topic_name(message->rkt);
 
+	struct kafka_place *place =
+	    kafka_places_find(&consumer->assignment.places, message->rkt, topic,
+		message->partition);
+
 	kafka_client_answered(&consumer->client);
-	if (kafka_places_find(&consumer->assignment.places, message->rkt, topic,
-		message->partition) != NULL)
+	if (place != NULL && kafka_place_end(place, message->offset) &&
+	    events->ended != NULL)
 		events->ended(
 		    events->opaque, topic, message->partition, message->offset);
 }

@@ -70,7 +70,9 @@ struct kafka_consumer_events {
 	/*
 	 * The partition has no record before `offset` but those that poll has
 	 * returned or is going to return now: its end, each time it is reached.
-	 * The poll returns after it even if no record came.
+	 * Offsets up to there that had no record are markers of transactions
+	 * and records of aborted ones.  The poll returns after it even if no
+	 * record came.
 	 */
 	void (*ended)(
 	    void *opaque, const char *topic, int32_t partition, int64_t offset);
@@ -91,6 +93,8 @@ struct kafka_consumer_options {
 	 */
 	bool read_ahead;
 	int queue_kib; /* another bound of that queue; 0: none */
+	/* Records of open and aborted transactions too: to look at only. */
+	bool uncommitted;
 	/*
 	 * How often to look for new partitions, and for topics that were not
 	 * there when the group was joined; 0: librdkafka's 5 min.
@@ -216,14 +220,17 @@ struct rd_kafka_consumer_group_metadata_s;
 const struct rd_kafka_consumer_group_metadata_s *kafka_group_metadata(
     const struct kafka_group *group);
 
-/* Log start and end (last stable offset) of a partition.  Blocks. */
+/*
+ * Log start and end of a partition: the last stable offset, or with
+ * `uncommitted` the log's own end.  Blocks.
+ */
 int kafka_consumer_range(struct kafka_consumer *consumer, const char *topic,
     int32_t partition, int64_t *start, int64_t *end, int timeout_ms,
     struct error *err);
 
 /*
- * The last known end of an assigned partition, from the latest fetch: without
- * asking the broker; -1: not known.
+ * The last known end of an assigned partition, open transactions included, from
+ * the latest fetch: without asking the broker; -1: not known.
  */
 int64_t kafka_consumer_end(const struct kafka_consumer *consumer,
     const char *topic, int32_t partition);

@@ -15,6 +15,8 @@ struct kafka_place {
 	const void
 	    *handle;  /* librdkafka's topic: found without comparing text */
 	int64_t next; /* the offset that is to be read next */
+	int64_t seen; /* behind the last record that was read, also if reading
+			 has gone back since */
 	bool stuck;   /* what was to be read next is not there */
 };
 
@@ -45,6 +47,22 @@ kafka_place_accept(struct kafka_place *place, int64_t offset)
 	if (offset < place->next)
 		return false;
 	place->next = offset + 1;
+	if (place->seen < place->next)
+		place->seen = place->next;
+	return true;
+}
+
+/*
+ * The log ends at `offset` for now: what is between there and the last record,
+ * such as a transaction's marker, is none.  False: that was said before reading
+ * went back, and the records up to there come again.
+ */
+static inline bool
+kafka_place_end(struct kafka_place *place, int64_t offset)
+{
+	if (offset < place->next || place->next < place->seen)
+		return false;
+	place->next = offset;
 	return true;
 }
 

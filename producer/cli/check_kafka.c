@@ -2,49 +2,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "producer/cli/check_list.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
 #define REPLICATION_WANTED 3
-/* A record of full size must fit the DLQ with the headers that say why. */
-#define DLQ_HEADROOM (64 * 1024)
+#define HELD_MS 5000 /* a transaction that is open for longer may hang */
 
+/* The lines that mend what a topic lacks; the first can be pasted as it is. */
 static void
 fault_of_topic(struct check_list *list, const struct kafka_topic *topic,
-    const char *differences)
+    struct text differences, struct text settings)
 {
-	char what[300], mend[400];
+	const char *servers =
+	    config_kafka(command_config(list->command), "bootstrap.servers");
+	struct buffer what = { 0 }, detail = { 0 }, mend = { 0 };
 
-	snprintf(what, sizeof what, "topic %s", topic->name);
-	snprintf(mend, sizeof mend,
-	    "kafka-configs.sh --alter --entity-type topics --entity-name %s "
-	    "--add-config NAME=VALUE",
-	    topic->name);
-	check_fault(list, what, differences, mend);
-}
-
-static void
-check_replicas(struct check_list *list, const struct kafka_topic *topic,
-    const struct kafka_topic_spec *spec)
-{
-	char what[300], detail[128];
-
-	if (topic->replication >= spec->replication)
-		return;
-	snprintf(what, sizeof what, "topic %s", topic->name);
-	snprintf(detail, sizeof detail,
-	    "%d replicas, the brokers could keep %d: a broker's disk can take "
-	    "records with it",
-	    topic->replication, spec->replication);
-	check_fault(list, what, detail, "kafka-reassign-partitions.sh");
+	buffer_format(&what, "topic %s", topic->name);
+	buffer_append(&detail, differences);
+	if (settings.size > 0)
+		buffer_format(&mend,
+		    "kafka-configs.sh --bootstrap-server %s --alter "
+		    "--entity-type topics --entity-name %s --add-config %.*s",
+		    servers != NULL ? servers : "HOST:PORT", topic->name,
+		    TEXT_ARG(settings));
+	else
+		buffer_format(&mend, "kafka-reassign-partitions.sh");
+	buffer_byte(&what, '\0');
+	buffer_byte(&detail, '\0');
+	buffer_byte(&mend, '\0');
+	check_fault(list, what.at, detail.at, mend.at);
+	buffer_finish(&what);
+	buffer_finish(&detail);
+	buffer_finish(&mend);
 }
 
 static void
 check_topic(struct check_list *list, const struct kafka_topic *topic,
-    const struct kafka_topic_spec *spec)
+    const struct topic_plan *plan, enum topic which)
 {
-	struct buffer out = { 0 };
+	struct buffer out = { 0 }, settings = { 0 };
 	char what[300];
 
 	snprintf(what, sizeof what, "topic %s", topic->name);
@@ -52,41 +50,111 @@ check_topic(struct check_list *list, const struct kafka_topic *topic,
 		check_fault(list, what, "does not exist", "schedrun init");
 		return;
 	}
-	topic_differences(topic, spec, &out);
-	check_replicas(list, topic, spec);
-	if (!topic->configs_known) {
-		check_note(list, what,
-		    "its settings are not shown to this user",
-		    "kafka-acls.sh --add --allow-principal USER --operation "
-		    "DescribeConfigs --topic TOPIC");
-	} else if (out.size > 0) {
-		buffer_byte(&out, '\0');
-		fault_of_topic(list, topic, out.at);
-	} else {
+	topic_differences(plan, which, topic, &out, &settings);
+	if (out.size > 0) {
+		fault_of_topic(
+		    list, topic, buffer_text(&out), buffer_text(&settings));
+	} else if (topic->configs_known) {
 		buffer_format(&out, "%d partitions, %d replicas, %s",
 		    (int)topic->partitions, topic->replication,
 		    topic->cleanup_policy);
 		buffer_byte(&out, '\0');
 		check_fine(list, what, out.at);
 	}
+	if (!topic->configs_known)
+		check_note(list, what,
+		    "its settings are not shown to this user",
+		    "kafka-acls.sh --add --allow-principal USER --operation "
+		    "DescribeConfigs --topic TOPIC");
 	buffer_finish(&out);
+	buffer_finish(&settings);
+}
+
+/* What no setting mends: a lone broker has the only copy. */
+static void
+check_copies(struct check_list *list, int brokers)
+{
+	if (brokers == 1)
+		check_note(list, "replicas",
+		    "one broker, one copy of each record: a lost disk loses "
+		    "requests",
+		    "three brokers, and kafka-reassign-partitions.sh");
+}
+
+/* When the first record of each transaction that holds a partition was sent. */
+static int
+find_held(struct kafka_admin *admin, const struct kafka_topic *topic,
+    struct kafka_log *logs, struct kafka_offset *held, int64_t *times,
+    int timeout_ms, struct error *err)
+{
+	size_t n = (size_t)topic->partitions, n_held = 0, i;
+
+	if (kafka_admin_logs(admin, topic->name, logs, n, timeout_ms, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (logs[i].stable < logs[i].end)
+			held[n_held++] =
+			    (struct kafka_offset){ (int32_t)i, logs[i].stable };
+	if (n_held > 0 &&
+	    kafka_admin_timestamps(admin, topic->name, held, times, n_held,
+		true, timeout_ms, err) != 0)
+		return -1;
+	return (int)n_held;
 }
 
 static void
-check_dlq_size(struct check_list *list, const struct kafka_topic topics[TOPICS])
+note_held(struct check_list *list, const char *topic,
+    const struct kafka_offset *held, int64_t age_ms)
 {
-	int64_t requests = topics[TOPIC_REQUESTS].max_message_bytes;
-	int64_t dlq = topics[TOPIC_DLQ].max_message_bytes;
-	int64_t wanted = requests + DLQ_HEADROOM;
-	char detail[200];
+	const char *servers =
+	    config_kafka(command_config(list->command), "bootstrap.servers");
+	struct buffer detail = { 0 }, mend = { 0 };
 
-	if (requests < 0 || dlq < 0 || dlq >= wanted)
-		return;
-	snprintf(detail, sizeof detail,
-	    "max.message.bytes is %lld, wanted %lld: the requests' and 64 KiB "
-	    "for headers, or a bad record blocks its partition",
-	    (long long)dlq, (long long)wanted);
-	fault_of_topic(list, &topics[TOPIC_DLQ], detail);
+	buffer_format(&detail,
+	    "an open transaction holds partition %d from offset %lld, for %lld "
+	    "s: nothing behind it is answered",
+	    (int)held->partition, (long long)held->offset,
+	    (long long)(age_ms / 1000));
+	buffer_format(&mend,
+	    "its producer, or kafka-transactions.sh --bootstrap-server %s "
+	    "abort "
+	    "--topic %s --partition %d --start-offset %lld",
+	    servers != NULL ? servers : "HOST:PORT", topic,
+	    (int)held->partition, (long long)held->offset);
+	buffer_byte(&detail, '\0');
+	buffer_byte(&mend, '\0');
+	check_note(list, "open transactions", detail.at, mend.at);
+	buffer_finish(&detail);
+	buffer_finish(&mend);
+}
+
+/* Upstreams that hang: what is behind their records can't be read. */
+static void
+check_transactions(struct check_list *list, struct kafka_admin *admin,
+    const struct kafka_topic *topic)
+{
+	size_t n = (size_t)topic->partitions + 1;
+	struct kafka_log *logs = arena_zalloc(list->arena, n, sizeof *logs);
+	struct kafka_offset *held = arena_zalloc(list->arena, n, sizeof *held);
+	int64_t *times = arena_zalloc(list->arena, n, sizeof *times);
+	int64_t now = clock_wall_ms();
+	struct error err = { 0 };
+	int n_held = find_held(admin, topic, logs, held, times,
+	    (int)list->command->options.timeout_ms, &err);
+	bool fine = n_held >= 0;
+	int i;
+
+	if (n_held < 0)
+		check_failed(list, "open transactions", &err,
+		    "kafka-acls.sh --add --allow-principal USER --operation "
+		    "Read --topic TOPIC");
+	for (i = 0; i < n_held; i++)
+		if (times[i] > 0 && now - times[i] >= HELD_MS) {
+			note_held(list, topic->name, &held[i], now - times[i]);
+			fine = false;
+		}
+	if (fine)
+		check_fine(list, "open transactions", "none hangs");
 }
 
 static void
@@ -110,8 +178,9 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 		return;
 	}
 	for (i = 0; i < TOPICS; i++)
-		check_topic(list, &topics[i], &plan.specs[i]);
-	check_dlq_size(list, topics);
+		check_topic(list, &topics[i], &plan, (enum topic)i);
+	check_copies(list, brokers);
+	check_transactions(list, admin, &topics[TOPIC_REQUESTS]);
 }
 
 static void

@@ -128,9 +128,10 @@ reach_kafka(struct init *init, struct error *err)
 
 static void
 report_topic(const struct init *init, const struct kafka_topic *topic,
-    const struct kafka_topic_spec *spec)
+    const struct topic_plan *plan, enum topic which)
 {
-	struct buffer differences = { 0 };
+	const struct kafka_topic_spec *spec = &plan->specs[which];
+	struct buffer differences = { 0 }, settings = { 0 };
 
 	if (topic->partitions == 0) {
 		printf("topic %s: %s, %d partitions, %d replicas\n", spec->name,
@@ -138,11 +139,12 @@ report_topic(const struct init *init, const struct kafka_topic *topic,
 		    spec->partitions, spec->replication);
 		return;
 	}
-	topic_differences(topic, spec, &differences);
+	topic_differences(plan, which, topic, &differences, &settings);
 	printf("topic %s: is there%s%.*s\n", spec->name,
 	    differences.size > 0 ? "; differs: " : "",
 	    TEXT_ARG(buffer_text(&differences)));
 	buffer_finish(&differences);
+	buffer_finish(&settings);
 }
 
 /* Creates what is missing; what is there stays as it is. */
@@ -176,7 +178,7 @@ make_topics(struct init *init, struct error *err)
 		init->timeout_ms, err) != 0)
 		return -1;
 	for (i = 0; i < TOPICS; i++)
-		report_topic(init, &topics[i], &plan.specs[i]);
+		report_topic(init, &topics[i], &plan, (enum topic)i);
 	return 0;
 }
 

@@ -29,6 +29,7 @@ static const struct column columns[] = {
 	{ "LAG", "lag" },
 	{ "OLDEST", "oldestAgeMs" },
 	{ "OWNER", "owner" },
+	{ "HELD AT", "heldAt" },
 	{ NULL, NULL },
 };
 
@@ -39,7 +40,8 @@ struct lag {
 	const char *topic, *group;
 	int64_t watch_ms; /* 0: once */
 	size_t n;
-	int64_t *starts, *ends, *committed, *times;
+	struct kafka_log *logs;
+	int64_t *committed, *times;
 	const char **owners;
 };
 
@@ -117,38 +119,48 @@ find_owners(struct lag *lag, int timeout_ms, struct error *err)
 static int64_t
 position(const struct lag *lag, size_t i)
 {
-	return lag->committed[i] > lag->starts[i] ? lag->committed[i]
-						  : lag->starts[i];
+	return lag->committed[i] > lag->logs[i].start ? lag->committed[i]
+						      : lag->logs[i].start;
+}
+
+/* Whether an open transaction is all that is left to be read. */
+static bool
+is_held(const struct lag *lag, size_t i)
+{
+	const struct kafka_log *log = &lag->logs[i];
+
+	return log->stable < log->end && position(lag, i) >= log->stable;
 }
 
 static int64_t
 lag_of(const struct lag *lag, size_t i)
 {
-	int64_t behind = lag->ends[i] - position(lag, i);
+	int64_t behind = lag->logs[i].end - position(lag, i);
 
-	return behind > 0 ? behind : 0;
+	return behind > 0 && lag->times[i] != KAFKA_NO_RECORD ? behind : 0;
 }
 
-/* When the oldest waiting record of each partition was sent. */
+/*
+ * When the oldest waiting record of each partition was sent: of those that are
+ * `held`, or of the others.
+ */
 static int
-read_times(struct lag *lag, int timeout_ms, struct error *err)
+read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
 {
 	struct kafka_offset *places =
 	    arena_zalloc(lag->arena, lag->n, sizeof *places);
 	int64_t *times = arena_zalloc(lag->arena, lag->n, sizeof *times);
 	size_t n = 0, i;
 
-	for (i = 0; i < lag->n; i++) {
-		lag->times[i] = -1;
-		if (lag_of(lag, i) > 0)
+	for (i = 0; i < lag->n; i++)
+		if (is_held(lag, i) == held && lag_of(lag, i) > 0)
 			places[n++] = (struct kafka_offset){
 				.partition = (int32_t)i,
 				.offset = position(lag, i),
 			};
-	}
 	if (n > 0 &&
-	    kafka_admin_timestamps(
-		lag->admin, lag->topic, places, times, n, timeout_ms, err) != 0)
+	    kafka_admin_timestamps(lag->admin, lag->topic, places, times, n,
+		held, timeout_ms, err) != 0)
 		return -1;
 	for (i = 0; i < n; i++)
 		lag->times[places[i].partition] = times[i];
@@ -159,23 +171,40 @@ static int
 measure(struct lag *lag, struct error *err)
 {
 	int timeout_ms = (int)lag->command->options.timeout_ms;
+	size_t i;
 
 	arena_reset(lag->arena, 65536);
 	if (count_partitions(lag, timeout_ms, err) != 0)
 		return -1;
-	lag->starts = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
-	lag->ends = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
+	lag->logs = arena_zalloc(lag->arena, lag->n, sizeof *lag->logs);
 	lag->committed = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
 	lag->times = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
 	lag->owners = arena_zalloc(lag->arena, lag->n, sizeof(char *));
+	for (i = 0; i < lag->n; i++)
+		lag->times[i] = -1;
 	/* Offsets before ends: what is committed meanwhile is no lag. */
 	if (kafka_admin_group_offsets(lag->admin, lag->group, lag->topic,
 		lag->committed, lag->n, timeout_ms, err) != 0 ||
-	    kafka_admin_ranges(lag->admin, lag->topic, lag->starts, lag->ends,
-		lag->n, timeout_ms, err) != 0 ||
-	    find_owners(lag, timeout_ms, err) != 0)
+	    kafka_admin_logs(lag->admin, lag->topic, lag->logs, lag->n,
+		timeout_ms, err) != 0 ||
+	    find_owners(lag, timeout_ms, err) != 0 ||
+	    read_times(lag, false, timeout_ms, err) != 0)
 		return -1;
-	return read_times(lag, timeout_ms, err);
+	return read_times(lag, true, timeout_ms, err);
+}
+
+/* Nobody can read on there, whatever comes behind it. */
+static void
+tell_held(const struct lag *lag)
+{
+	size_t i;
+
+	for (i = 0; i < lag->n; i++)
+		if (lag->logs[i].stable < lag->logs[i].end)
+			fprintf(stderr,
+			    "schedrun: an open transaction holds partition %zu "
+			    "from offset %lld\n",
+			    i, (long long)lag->logs[i].stable);
 }
 
 /* Milliseconds for programs, "1.5s" for people. */
@@ -209,7 +238,7 @@ print_lag(const struct lag *lag, enum output output)
 
 	for (i = 0; i < lag->n; i++) {
 		table_number(table, (int64_t)i);
-		table_number(table, lag->ends[i]);
+		table_number(table, lag->logs[i].end);
 		if (lag->committed[i] < 0)
 			table_none(table);
 		else
@@ -217,8 +246,12 @@ print_lag(const struct lag *lag, enum output output)
 		table_number(table, lag_of(lag, i));
 		put_age(table, output, lag->times[i]);
 		table_string(table, lag->owners[i]);
+		if (lag->logs[i].stable < lag->logs[i].end)
+			table_number(table, lag->logs[i].stable);
+		else
+			table_none(table);
 		total += lag_of(lag, i);
-		end += lag->ends[i];
+		end += lag->logs[i].end;
 		if (lag->times[i] >= 0 &&
 		    (oldest < 0 || lag->times[i] < oldest))
 			oldest = lag->times[i];
@@ -228,6 +261,7 @@ print_lag(const struct lag *lag, enum output output)
 	table_none(table);
 	table_number(table, total);
 	put_age(table, output, oldest);
+	table_none(table);
 	table_none(table);
 	table_print(table, stdout);
 	table_destroy(table);
@@ -260,6 +294,7 @@ show(struct lag *lag)
 	    isatty(STDOUT_FILENO))
 		fputs(CLEAR_SCREEN, stdout);
 	print_lag(lag, output);
+	tell_held(lag);
 	return EXIT_DONE;
 }
 

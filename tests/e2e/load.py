@@ -59,12 +59,26 @@ class Load:
                               on_delivery=self._note(datum, value, key, reason))
         self.producer.poll(0)
 
-    def send_bad(self, value, reason, key=b"bad", headers=None, partition=None):
-        """Bytes that must end in the dead-letter topic for `reason`."""
-        extra = {} if partition is None else {"partition": partition}
+    def send_bad(self, value, reason, key=b"bad", headers=None, **extra):
+        """Bytes that must end in the dead-letter topic for `reason`; `extra`: partition,
+        timestamp."""
         self.producer.produce(self.topic, value, key, headers=headers or [],
                               on_delivery=self._note(None, value, key, reason), **extra)
         self.producer.poll(0)
+
+    def transaction(self, data, commit=True):
+        """Sends in a transaction of its own; the producer's settings name its id.  What
+        is aborted is asked by nobody."""
+        asked = len(self.asked)
+        self.producer.begin_transaction()
+        for datum in data:
+            self.send(datum)
+        self.producer.flush(60)
+        if commit:
+            self.producer.commit_transaction(60)
+        else:
+            self.producer.abort_transaction(60)
+            del self.asked[asked:]
 
     def flush(self):
         left = self.producer.flush(60)

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 import checker
 
@@ -156,6 +156,16 @@ class System:
 
     def init(self, partitions=4):
         return self.must("init", "--partitions", str(partitions), "--replication", "1")
+
+    def alter_topic(self, topic, **settings):
+        """Sets settings of a topic, `retention__ms=…` for retention.ms."""
+        entries = [ConfigEntry(name.replace("__", "."), str(value),
+                               incremental_operation=AlterConfigOpType.SET)
+                   for name, value in settings.items()]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        resource = ConfigResource("topic", topic, incremental_configs=entries)
+        for future in admin.incremental_alter_configs([resource]).values():
+            future.result(30)
 
     def apply(self, catalogue, *flags):
         path = self.directory / "catalogue.json"

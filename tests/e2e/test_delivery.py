@@ -1,16 +1,26 @@
 """Delivery under crashes: nothing lost, nothing doubled."""
 
+import json
 import random
+import time
 
 import catalogues
 import checker
 from campaign import Stream
 from confluent_kafka import Consumer, TopicPartition
-from load import Load, mixed, request
+from confluent_kafka.admin import AdminClient
+from load import TOPIC, Load, mixed, request
 from programs import GROUP, wait_for
 
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(200)]
 SMALL_BATCHES = {"worker__batch__max__records": "500"}
+
+
+def transactional(system, name="upstream", **settings):
+    """A load as of Kafka Streams, Flink or Connect."""
+    load = Load(system.bootstrap, {"transactional.id": name, **settings})
+    load.producer.init_transactions(20)
+    return load
 
 
 def results_so_far(system):
@@ -133,11 +143,8 @@ def test_a_repair_up_to_the_mark_of_a_transaction(system):
     where no record stands.  A repair must end there although more records come."""
     system.init(partitions=1)
     system.apply(catalogues.many(len(SCHEDULES)))
-    load = Load(system.bootstrap, {"transactional.id": "upstream"})
-    load.producer.init_transactions(20)
-    load.producer.begin_transaction()
-    load.send(request(SCHEDULES[0], "in a transaction"))
-    load.producer.commit_transaction(20)
+    load = transactional(system)
+    load.transaction([request(SCHEDULES[0], "in a transaction")])
     asked = list(load.flush())
     worker = system.worker("worker-1").wait_ready()
     wait_for("its result", lambda: results_so_far(system) > 0)
@@ -156,3 +163,109 @@ def test_a_repair_up_to_the_mark_of_a_transaction(system):
     system.wait_drained()
     assert worker.metric("schedrun_claim_repairs_total") == 1
     system.judge(asked)
+
+
+def lag_rows(system):
+    """`schedrun lag`: the partitions' rows, and what it says to people."""
+    done = system.run("-o", "jsonl", "lag")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()][:-1], done.stderr
+
+
+def delete_all_records(system, topic):
+    """What retention does once it is time."""
+    admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
+    places = [TopicPartition(topic, p, -1)
+              for p in checker.log_ends(system.bootstrap, topic)]
+    for future in admin.delete_records(places).values():
+        future.result(30)
+
+
+def test_markers_of_transactions_are_no_lag_and_no_loss(system):
+    """Each transaction leaves a marker where no record stands, an aborted one records
+    that nobody reads: neither waits for anybody, nor is lost when retention takes it."""
+    system.init(partitions=2)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    first = system.worker("worker-1").wait_ready()
+    load = transactional(system)
+    load.transaction([request(schedule, "in a transaction") for schedule in SCHEDULES[:20]])
+    system.wait_drained(10)
+    load.transaction([request(schedule, "aborted") for schedule in SCHEDULES[:20]], commit=False)
+    system.wait_drained(10)
+    load.transaction([request(SCHEDULES[0], "the last")])
+    asked = load.flush()
+    system.wait_drained(10)
+    begun = time.monotonic()
+    rows, _ = lag_rows(system)
+    assert time.monotonic() - begun < 5
+    assert [row["lag"] for row in rows] == [0, 0]
+    for partition in range(2):
+        series = f'schedrun_consumer_lag_records{{topic="{load.topic}",partition="{partition}"}}'
+        wait_for("no lag", lambda: first.metric(series) == 0, 10)
+    system.judge(asked)
+    delete_all_records(system, load.topic)
+    second = system.worker("worker-2").wait_ready()
+    wait_for("the second to have a partition",
+             lambda: second.metric("schedrun_assigned_partitions") == 1)
+    more = Load(system.bootstrap)
+    for schedule in SCHEDULES[:20]:
+        more.send(request(schedule, "after retention"))
+    more.flush()
+    system.wait_drained(20)
+    system.judge(asked + more.asked)
+    assert first.stop() == 0 and second.stop() == 0
+
+
+def test_markers_are_no_lag_while_no_worker_runs(system):
+    system.init(partitions=1)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    worker = system.worker("worker-1").wait_ready()
+    load = transactional(system)
+    load.transaction([request(SCHEDULES[0], "answered")])
+    asked = load.flush()
+    system.wait_drained(10)
+    assert worker.stop() == 0
+    load.transaction([request(SCHEDULES[0], "aborted")], commit=False)
+    begun = time.monotonic()
+    rows, _ = lag_rows(system)
+    assert time.monotonic() - begun < 5
+    assert [row["lag"] for row in rows] == [0]
+    system.worker("worker-2").wait_ready()
+    system.wait_drained(10)
+    system.judge(asked)
+
+
+def test_an_open_transaction_is_named(system):
+    """It holds whatever comes behind it: said by lag, check and readyz, counted as lag."""
+    system.init(partitions=1)
+    system.apply(catalogues.many(len(SCHEDULES)))
+    worker = system.worker("worker-1").wait_ready()
+    before = Load(system.bootstrap)
+    before.send(request(SCHEDULES[1], "before"))
+    before.flush()
+    system.wait_drained()
+    upstream = transactional(system, **{"transaction.timeout.ms": 600000})
+    upstream.producer.begin_transaction()
+    upstream.send(request(SCHEDULES[0], "held"))
+    upstream.producer.flush(20)
+    behind = Load(system.bootstrap)
+    for i in range(100):
+        behind.send(request(SCHEDULES[0], f"behind {i}"))
+    behind.flush()
+    says = "an open transaction holds partition 0 from offset 1"
+    rows, said = lag_rows(system)
+    assert rows[0]["lag"] == 101 and rows[0]["heldAt"] == 1 and rows[0]["oldestAgeMs"] is not None
+    assert says in said
+    wait_for("readyz to name it", lambda: says in worker.admin("/readyz")[1], 20)
+    assert worker.is_ready()
+    assert worker.metric(
+        f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}') == 101
+    done = system.run("check")
+    (row,) = [r for r in map(json.loads, done.stdout.splitlines()) if "transaction" in r["what"]]
+    assert row["state"] == "note" and says in row["detail"]
+    assert f"abort --topic {TOPIC} --partition 0 --start-offset 1" in row["mend"]
+    upstream.producer.commit_transaction(20)
+    asked = before.asked + upstream.flush() + behind.asked
+    system.wait_drained(20)
+    system.judge(asked)
+    wait_for("readyz to be silent", lambda: says not in worker.admin("/readyz")[1], 20)

@@ -1,10 +1,11 @@
 """Topics that are missing, deleted, made anew, smaller or larger than they were."""
 
+import json
+
 import catalogues
 import checker
 from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
-from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
-                                   NewPartitions)
+from confluent_kafka.admin import AdminClient, NewPartitions
 from load import TOPIC, Load, mixed, request
 from programs import GROUP, wait_for
 from proxy import HEARTBEAT, PRODUCE, Proxy
@@ -42,10 +43,7 @@ def delete(system, topic):
 
 
 def set_limit(system, topic, size):
-    entry = ConfigEntry("max.message.bytes", str(size),
-                        incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource("topic", topic, incremental_configs=[entry])
-    administer(system, lambda admin: admin.incremental_alter_configs([resource]))
+    system.alter_topic(topic, max__message__bytes=size)
 
 
 def test_a_limit_that_is_lowered(system):
@@ -188,3 +186,28 @@ def test_requests_that_retention_has_removed(system):
             for m in checker.read_topic(system.bootstrap, RESULTS)]
     assert len(runs) == 10 + 50
     assert {r["requestId"] for r in runs[10:]} == {a.datum["requestId"] for a in asked[50:]}
+
+
+def test_check_and_init_say_what_a_topic_lacks(system):
+    """check with a line to paste, each setting in it."""
+    system.init()
+
+    def checked():
+        rows = [json.loads(line) for line in system.run("check").stdout.splitlines()]
+        return {row["what"]: row for row in rows}
+    found = checked()
+    assert found[f"topic {TOPIC}"]["state"] == found[f"topic {DLQ}"]["state"] == "ok"
+    assert found["replicas"]["state"] == "note" and "lost disk" in found["replicas"]["detail"]
+    system.alter_topic(TOPIC, retention__ms=3600000, cleanup__policy="compact")
+    set_limit(system, DLQ, 100000)
+    found = checked()
+    row = found[f"topic {TOPIC}"]
+    assert row["state"] == "fault" and "retention.ms is 3600000, wanted 604800000" in row["detail"]
+    assert row["mend"] == (
+        f"kafka-configs.sh --bootstrap-server {system.bootstrap} --alter --entity-type topics "
+        f"--entity-name {TOPIC} --add-config cleanup.policy=delete,retention.ms=604800000")
+    row = found[f"topic {DLQ}"]
+    assert "max.message.bytes is 100000, wanted 163840" in row["detail"]
+    assert row["mend"].endswith("--add-config max.message.bytes=1179648")
+    said = system.must("init", "--replication", "3")
+    assert "replicas is 1, wanted 3; min.insync.replicas is 1, wanted 2" in said

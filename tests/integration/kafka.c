@@ -322,7 +322,7 @@ test_admin(void)
 	};
 	struct kafka_group_info info;
 	struct error err = { 0 };
-	int64_t starts[PARTITIONS], ends[PARTITIONS];
+	struct kafka_log logs[PARTITIONS];
 
 	CHECK(kafka_admin_cluster_id(admin, arena, 5000, &err) != NULL);
 	CHECK(kafka_admin_brokers(admin, 5000, &err) == 1);
@@ -344,11 +344,11 @@ test_admin(void)
 	CHECK(err.kind == ERROR_INPUT);
 	CHECK(look_at_group("no-such-group-here", arena, &info) == 0);
 	CHECK(strcmp(info.state, "Dead") == 0 && info.n_members == 0);
-	CHECK(kafka_admin_ranges(
-		  admin, topic_in, starts, ends, PARTITIONS, 5000, &err) == 0);
-	CHECK(starts[0] == 0 && ends[0] == 0);
-	CHECK(kafka_admin_ranges(admin, "no-such-topic-here", starts, ends, 1,
-		  5000, &err) != 0);
+	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, 5000, &err) ==
+	    0);
+	CHECK(logs[0].start == 0 && logs[0].stable == 0 && logs[0].end == 0);
+	CHECK(kafka_admin_logs(
+		  admin, "no-such-topic-here", logs, 1, 5000, &err) != 0);
 	CHECK(err.kind == ERROR_INPUT);
 	arena_destroy(arena);
 }
@@ -389,7 +389,7 @@ test_new_topics(void)
 	struct kafka_topic_spec spec = {
 		.name = name, .partitions = PARTITIONS, .replication = 1
 	};
-	int64_t starts[PARTITIONS], ends[PARTITIONS];
+	struct kafka_log logs[PARTITIONS];
 
 	for (int i = 0; i < 50; i++) {
 		struct error err = { 0 };
@@ -397,8 +397,8 @@ test_new_topics(void)
 		must(kafka_admin_create_topics(
 			 admin, &spec, 1, false, 10000, &err) == 0,
 		    "create a topic", &err);
-		if (!CHECK(kafka_admin_ranges(admin, name, starts, ends,
-			       PARTITIONS, 5000, &err) == 0))
+		if (!CHECK(kafka_admin_logs(
+			       admin, name, logs, PARTITIONS, 5000, &err) == 0))
 			printf("  %s: %s\n", name, err.message);
 		delete_topics(names, 1);
 	}
@@ -791,15 +791,16 @@ test_wandering(void)
 	static struct kafka_record records[BATCH];
 	struct seen seen = { 0 };
 	struct kafka_consumer *consumer = read_topic(topic_in, &seen);
-	int64_t next[PARTITIONS] = { 0 }, ends[PARTITIONS], starts[PARTITIONS];
+	int64_t next[PARTITIONS] = { 0 };
+	struct kafka_log logs[PARTITIONS];
 	struct error err = { 0 };
 	size_t total = 0, gaps = 0;
 	int64_t until = clock_monotonic_ms() + 60000;
 	unsigned random = 42;
 	int steps = 0;
 
-	CHECK(kafka_admin_ranges(
-		  admin, topic_in, starts, ends, PARTITIONS, 5000, &err) == 0);
+	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, 5000, &err) ==
+	    0);
 	while (clock_monotonic_ms() < until) {
 		size_t left = 0;
 		int n = kafka_consumer_poll(consumer, records,
@@ -813,7 +814,7 @@ test_wandering(void)
 			kafka_records_release(records, (size_t)n);
 		total += n > 0 ? (size_t)n : 0;
 		for (int p = 0; p < PARTITIONS; p++)
-			left += (size_t)(ends[p] - next[p]);
+			left += (size_t)(logs[p].end - next[p]);
 		if (left == 0)
 			break;
 		if (++steps > 300)
@@ -836,7 +837,7 @@ test_wandering(void)
 	printf("  %zu records over %d steps\n", total, steps);
 	CHECK(gaps == 0);
 	for (int p = 0; p < PARTITIONS; p++)
-		CHECK(next[p] == ends[p]);
+		CHECK(next[p] == logs[p].end);
 	CHECK(kafka_consumer_close(consumer, 5000) == 0);
 }
 
@@ -931,8 +932,8 @@ test_times(void)
 	CHECK(kafka_consumer_offset_at(reader, topic_in, 1,
 		  clock_wall_ms() + 1000000, &at, 5000, &err) == 0 &&
 	    at == end);
-	CHECK(kafka_admin_timestamps(
-		  admin, topic_in, &place, &timestamp, 1, 5000, &err) == 0);
+	CHECK(kafka_admin_timestamps(admin, topic_in, &place, &timestamp, 1,
+		  false, 5000, &err) == 0);
 	CHECK(timestamp > clock_wall_ms() - 600000 &&
 	    timestamp <= clock_wall_ms());
 	CHECK(kafka_consumer_partitions(reader, topic_in, 5000, &err) ==

@@ -51,6 +51,7 @@ struct batch_record {
 	struct run_request request; /* borrows from the Kafka record */
 	struct uuid run;
 	enum batch_fate fate;
+	bool has_other_key;      /* than its schedule */
 	uint32_t question;       /* FATE_PLAN: its number */
 	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
 	struct text detail;      /* the same: for people; in the arena */

@@ -211,7 +211,9 @@ worker_metrics_batch(
 	for (i = 0; i < DEAD_REASONS; i++)
 		metrics_add(metrics, WORKER_DEAD_LETTERS, i, counts->dead[i]);
 	observe_latencies(metrics, batch, committed_ms);
-	metrics_observe(metrics, WORKER_BATCH_RECORDS, 0, (double)batch->n, 1);
+	if (batch->n > 0)
+		metrics_observe(
+		    metrics, WORKER_BATCH_RECORDS, 0, (double)batch->n, 1);
 	worker_metrics_age(metrics, batch->oldest_ms, committed_ms);
 	metrics_set(
 	    metrics, WORKER_LAST_COMMIT, 0, (double)committed_ms / 1000);

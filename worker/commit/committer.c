@@ -12,6 +12,7 @@
 #include "worker/base/batch_protocol.h"
 #include "worker/base/fault.h"
 #include "worker/base/watchdog.h"
+#include "worker/commit/dead_letter.h"
 #include "worker/commit/fenced.h"
 
 /*
@@ -342,6 +343,7 @@ finish(struct committer *c)
 	    worker_metrics_clock() - c->clock, 1);
 	metrics_add(c->settings.metrics, WORKER_TRANSACTIONS, TXN_COMMITTED, 1);
 	worker_metrics_batch(c->settings.metrics, c->batch, clock_wall_ms());
+	dead_letter_log(c->batch);
 	c->n_lost = c->n_too_large = 0;
 	c->backoff_ms = BACKOFF_MIN_MS;
 	hand_back(c, false);

@@ -5,10 +5,15 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 
 #define COPIED_MAX ((size_t)32 * 1024) /* of the record's own headers */
+#define KEY_MAX ((size_t)32 * 1024)    /* of the key, if the letter is cut */
+#define HEADER_COST 16                 /* of one, beyond its bytes */
 #define DETAIL_MAX 200
-#define OURS 9
+#define OURS 12
+/* Our headers together, and what Kafka's record and batch add; generously. */
+#define OVERHEAD ((size_t)3 * 1024)
 
 /* Decoding failed, or what was decoded can't be carried out. */
 static const char *
@@ -17,17 +22,16 @@ stage_of(enum dead_reason reason)
 	return reason < DEAD_CONFLICT ? "VALUE_CONVERTER" : "TASK_PUT";
 }
 
-/* How many headers there are, and whether they are small enough to copy. */
+/* The record's own headers: how many, and what they take in a letter. */
 static size_t
-count_headers(const struct kafka_record *record, bool *fits)
+measure_headers(const struct kafka_record *record, size_t *n)
 {
 	struct kafka_header header;
-	size_t n, size = 0;
+	size_t size = 0;
 
-	for (n = 0; kafka_record_header(record, n, &header); n++)
-		size += header.name.size + header.value.size;
-	*fits = size <= COPIED_MAX;
-	return n;
+	for (*n = 0; kafka_record_header(record, *n, &header); (*n)++)
+		size += header.name.size + header.value.size + HEADER_COST;
+	return size;
 }
 
 static struct text
@@ -43,7 +47,7 @@ static struct text
 write_detail(
     struct arena *arena, const struct batch_record *record, bool headers_fit)
 {
-	static const char note[] = "; headers over 32 KiB were not copied";
+	static const char note[] = "; its headers are too large to be copied";
 	char *at = arena_alloc(arena, DETAIL_MAX);
 	size_t size = 0, i;
 
@@ -77,9 +81,44 @@ redrives_of(const struct kafka_record *record)
 	return found;
 }
 
+/* What is left of a record in its letter. */
+struct cut {
+	struct text key, value;
+	size_t n_headers; /* of its own: all, or none */
+	bool headers_fit;
+};
+
+static struct text
+shorten(struct text text, size_t size)
+{
+	return text.size > size ? (struct text){ text.at, size } : text;
+}
+
+/*
+ * Compressed, a record may have fitted its topic whatever its size: what a
+ * letter can't hold is left out, headers first, then the ends of key and value.
+ */
+static struct cut
+cut_record(const struct kafka_record *record, size_t max_size)
+{
+	struct cut cut = { .key = record->key, .value = record->value };
+	size_t room = max_size > OVERHEAD ? max_size - OVERHEAD : 0;
+	size_t headers = measure_headers(record, &cut.n_headers);
+
+	cut.headers_fit = headers <= COPIED_MAX && headers <= room / 4;
+	if (!cut.headers_fit)
+		cut.n_headers = headers = 0;
+	room -= headers;
+	if (cut.key.size > room || cut.value.size > room - cut.key.size)
+		cut.key =
+		    shorten(cut.key, room / 4 < KEY_MAX ? room / 4 : KEY_MAX);
+	cut.value = shorten(cut.value, room - cut.key.size);
+	return cut;
+}
+
 static size_t
 put_ours(struct kafka_header *out, struct batch *batch, size_t i,
-    int64_t now_ms, bool headers_fit)
+    int64_t now_ms, const struct cut *cut)
 {
 	const struct kafka_record *kafka = &batch->kafka[i];
 	const struct batch_record *record = &batch->records[i];
@@ -97,36 +136,84 @@ put_ours(struct kafka_header *out, struct batch *batch, size_t i,
 	PUT("__connect.errors.stage", text_from(stage_of(record->reason)));
 	PUT("__connect.errors.exception.class.name", text_from(reason));
 	PUT("__connect.errors.exception.message",
-	    write_detail(arena, record, headers_fit));
+	    write_detail(arena, record, cut->headers_fit));
 	PUT("schedrun.dlq.reason", text_from(reason));
 	PUT("schedrun.dlq.time", ((struct text){ time, CLOCK_TEXT_SIZE }));
+	PUT("schedrun.dlq.timestamp", print(arena, kafka->timestamp_ms));
 	PUT("schedrun.dlq.redrives", redrives_of(kafka));
+	if (cut->value.size < kafka->value.size)
+		PUT("schedrun.dlq.truncated",
+		    print(arena, (int64_t)kafka->value.size));
+	if (cut->key.size < kafka->key.size)
+		PUT("schedrun.dlq.truncated.key",
+		    print(arena, (int64_t)kafka->key.size));
 #undef PUT
 	return n;
 }
 
 void
-dead_letter_add(struct batch *batch, size_t i, int64_t now_ms)
+dead_letter_add(struct batch *batch, size_t i, size_t max_size, int64_t now_ms)
 {
 	const struct kafka_record *kafka = &batch->kafka[i];
-	struct kafka_message *message;
+	struct cut cut = cut_record(kafka, max_size);
+	struct kafka_message *message = batch_message(batch, BATCH_DEAD);
 	struct kafka_header *headers;
-	size_t n, at;
-	bool fits;
+	size_t at;
 
-	n = count_headers(kafka, &fits);
-	if (!fits)
-		n = 0;
-	headers = arena_alloc(batch->arena, (n + OURS) * sizeof *headers);
-	for (at = 0; at < n; at++)
+	headers =
+	    arena_alloc(batch->arena, (cut.n_headers + OURS) * sizeof *headers);
+	for (at = 0; at < cut.n_headers; at++)
 		kafka_record_header(kafka, at, &headers[at]);
-	n += put_ours(headers + n, batch, i, now_ms, fits);
-	message = batch_message(batch, BATCH_DEAD);
-	message->key = kafka->key;
-	message->value = kafka->value;
+	message->key = cut.key;
+	message->value = cut.value;
 	message->headers = headers;
-	message->n_headers = n;
-	message->timestamp_ms =
-	    kafka->timestamp_ms > 0 ? kafka->timestamp_ms : 0;
+	message->n_headers =
+	    at + put_ours(headers + at, batch, i, now_ms, &cut);
 	batch->counts.dead[batch->records[i].reason]++;
+}
+
+static void
+log_buried(const struct batch *batch, size_t i)
+{
+	const struct kafka_record *kafka = &batch->kafka[i];
+	const char *reason = dead_reason_text(batch->records[i].reason);
+
+	log_event(LOG_WARN, "worker", "record_buried",
+	    "a record went to the dead letters", LOG_S("topic", kafka->topic),
+	    LOG_I("partition", kafka->partition),
+	    LOG_I("offset", kafka->offset), LOG_S("reason", reason), LOG_END);
+}
+
+static void
+log_key(const struct batch *batch, size_t i)
+{
+	const struct kafka_record *kafka = &batch->kafka[i];
+
+	log_event(LOG_WARN, "worker", "key_mismatch",
+	    "a request's Kafka key is not its scheduleRid: it may be answered "
+	    "out of its schedule's order",
+	    LOG_S("topic", kafka->topic), LOG_I("partition", kafka->partition),
+	    LOG_I("offset", kafka->offset), LOG_END);
+}
+
+void
+dead_letter_log(const struct batch *batch)
+{
+	uint32_t left = batch->counts.key_mismatches;
+	size_t i;
+
+	for (i = 0; i < DEAD_REASONS; i++)
+		left += batch->counts.dead[i];
+	for (i = 0; left > 0 && i < batch->n; i++) {
+		const struct batch_record *record = &batch->records[i];
+
+		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED) {
+			log_buried(batch, i);
+			left--;
+		}
+		if (record->has_other_key) {
+			log_key(batch, i);
+			left--;
+		}
+	}
 }

@@ -10,13 +10,24 @@
  * Records that can't have a result: they go to the DLQ byte by byte as they
  * came, with headers that say why (docs/operation.md, section 6;
  * docs/faults.md, section 2).  The reasons are a closed list, which is also a
- * metric's label.
+ * metric's label.  Nothing that a record brings decides whether its letter can
+ * be written or how long it lives: the letter has no time but that of its
+ * burial, and what is too large for the DLQ is cut.
  */
 
 /*
- * Adds the DLQ record for record `i` of the batch, in the order of the calls.
- * Its headers are copied to the batch's arena, at most 32 KiB of them.
+ * Adds the DLQ record for record `i` of the batch, in the order of the calls,
+ * at most `max_size` bytes of it with all that Kafka adds (4 KiB at least is
+ * asked for).  Key and value are borrowed from the record, headers are in the
+ * batch's arena.
  */
-void dead_letter_add(struct batch *batch, size_t i, int64_t now_ms);
+void dead_letter_add(
+    struct batch *batch, size_t i, size_t max_size, int64_t now_ms);
+
+/*
+ * Says of a batch that is committed where what it buried stood, and why; and
+ * whose key is not its schedule.  Within log.rate, no payload.
+ */
+void dead_letter_log(const struct batch *batch);
 
 #endif

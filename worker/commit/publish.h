@@ -14,7 +14,7 @@
  */
 struct publish_settings {
 	uint32_t result_schema, build_schema; /* ids */
-	int64_t result_max, build_max; /* max.message.bytes of the topics */
+	int64_t build_max, letter_max; /* max.message.bytes of their topics */
 	bool forward_trace;            /* copy traceparent, tracestate */
 };
 

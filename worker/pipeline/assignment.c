@@ -18,6 +18,8 @@ pipeline_assigned(void *opaque, struct kafka_position *positions, size_t n)
 		p->intake.owned[i] = (struct owned){
 			.partition = positions[i].partition,
 			.expected = positions[i].committed,
+			.next = positions[i].offset,
+			.ended = -1,
 			.end = -1,
 		};
 	p->intake.n_owned = n;
@@ -82,10 +84,28 @@ pipeline_moved(
 	struct owned *owned = intake_owned(&p->intake, partition);
 
 	(void)topic;
-	if (owned == NULL || offset >= owned->expected)
+	if (owned == NULL)
+		return;
+	owned->ended = -1; /* it was the end of another log */
+	if (offset < owned->next)
+		owned->next = offset;
+	if (offset >= owned->expected)
 		return;
 	owned->expected = -1;
 	owned->is_checked = false;
+}
+
+/* Behind all records that are there: what lies between is none. */
+void
+pipeline_ended(
+    void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct pipeline *p = opaque;
+	struct owned *owned = intake_owned(&p->intake, partition);
+
+	(void)topic;
+	if (owned != NULL)
+		owned->ended = offset;
 }
 
 /* Only one that is ahead of what is committed can be above the log's end. */
@@ -154,9 +174,9 @@ seek_to_expected(struct pipeline *p, struct error *err)
 			place.partition, &place.offset, &end, KAFKA_CALL_MS,
 			err) != 0)
 			return -1;
-		if (kafka_consumer_seek(p->intake.consumer, p->intake.topic,
-			place, KAFKA_CALL_MS, err) != 0)
+		if (intake_seek(&p->intake, place, err) != 0)
 			return -1;
+		p->intake.owned[i].next = place.offset;
 	}
 	return 0;
 }
@@ -191,8 +211,7 @@ put_back(struct pipeline *p, struct kafka_record *record, struct error *err)
 	kafka_records_release(record, 1);
 	if (intake_owned(&p->intake, place.partition) == NULL)
 		return 0;
-	if (kafka_consumer_seek(p->intake.consumer, p->intake.topic, place,
-		KAFKA_CALL_MS, err) == 0)
+	if (intake_seek(&p->intake, place, err) == 0)
 		return 0;
 	p->is_astray = true; /* and must not be resumed as it is */
 	return -1;

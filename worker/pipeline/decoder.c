@@ -112,6 +112,43 @@ find_writer(struct decoder *decoder, uint32_t id, struct writer **writer,
 	return 0;
 }
 
+/* Also what the value looks like, if it is a known mistake. */
+static void
+bury(struct batch *batch, size_t i, const struct rejection *rejection)
+{
+	struct batch_record *record = &batch->records[i];
+	const char *guess = NULL;
+	struct buffer detail = { 0 };
+
+	if (rejection->reason == REJECT_BAD_MAGIC ||
+	    rejection->reason == REJECT_UNKNOWN_SCHEMA ||
+	    rejection->reason == REJECT_MALFORMED ||
+	    rejection->reason == REJECT_TRAILING_BYTES)
+		guess = framing_guess(batch->kafka[i].value);
+	buffer_format(&detail, "%s%s%s", rejection->detail,
+	    guess != NULL ? "; " : "", guess != NULL ? guess : "");
+	record->fate = FATE_DEAD;
+	record->reason = (enum dead_reason)rejection->reason;
+	record->detail = text_copy(batch->arena, buffer_text(&detail));
+	buffer_finish(&detail);
+}
+
+/* The schema's id and the body: by the header that names it, or the frame. */
+static int
+read_frame(const struct kafka_record *kafka, uint32_t *id, struct text *body,
+    struct rejection *rejection)
+{
+	struct kafka_header header;
+	size_t i;
+
+	for (i = 0; kafka_record_header(kafka, i, &header); i++)
+		if (text_equal(header.name, TEXT(FRAMING_HEADER)))
+			return framing_read_header(header.value, kafka->value,
+			    MESSAGE_SIZE_MAX, id, body, rejection);
+	return framing_read(
+	    kafka->value, MESSAGE_SIZE_MAX, id, body, rejection);
+}
+
 int
 decoder_decode(
     struct decoder *decoder, struct batch *batch, size_t i, struct error *err)
@@ -125,8 +162,7 @@ decoder_decode(
 	uint32_t id;
 	int rc;
 
-	rc = framing_read(
-	    kafka->value, MESSAGE_SIZE_MAX, &id, &body, &rejection);
+	rc = read_frame(kafka, &id, &body, &rejection);
 	if (rc == 0 && find_writer(decoder, id, &writer, err) != 0)
 		return -1;
 	if (rc == 0 && writer == NULL) {
@@ -141,14 +177,11 @@ decoder_decode(
 		    &record->run, &rejection);
 	}
 	if (rc != 0) {
-		record->fate = FATE_DEAD;
-		record->reason = (enum dead_reason)rejection.reason;
-		record->detail =
-		    text_copy(batch->arena, text_from(rejection.detail));
+		bury(batch, i, &rejection);
 		return 0;
 	}
-	if (!text_equal(kafka->key, request->schedule_rid))
-		batch->counts.key_mismatches++;
+	record->has_other_key = !text_equal(kafka->key, request->schedule_rid);
+	batch->counts.key_mismatches += record->has_other_key;
 	record->fate = FATE_CLAIMED;
 	batch->claims[batch->n_claims++] = (struct claim){
 		.run = record->run,

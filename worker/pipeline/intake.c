@@ -202,11 +202,54 @@ intake_decide(struct batch *batch)
 	}
 }
 
+int
+intake_seek(struct intake *intake, struct kafka_offset place, struct error *err)
+{
+	struct owned *owned = intake_owned(intake, place.partition);
+
+	if (owned != NULL)
+		owned->ended = -1;
+	return kafka_consumer_seek(
+	    intake->consumer, intake->topic, place, SEEK_MS, err);
+}
+
+bool
+intake_has_passed(const struct intake *intake)
+{
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++)
+		if (intake->owned[i].ended > intake->owned[i].next)
+			return true;
+	return false;
+}
+
+/*
+ * The batch's spans go on to the ends of their partitions.  All records before
+ * these are in it: an end is told behind them.
+ */
+static void
+pass_ends(struct intake *intake)
+{
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++) {
+		const struct owned *owned = &intake->owned[i];
+		struct batch_span *span;
+
+		if (owned->ended <= owned->next)
+			continue;
+		span = batch_span(intake->batch, owned->partition, owned->next);
+		if (span->next < owned->ended)
+			span->next = owned->ended;
+	}
+}
+
 enum intake_event
 intake_claim(struct intake *intake, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	enum intake_event event = INTAKE_NOTHING;
+	enum intake_event event;
 	double start = worker_metrics_clock();
 	size_t overwritten = 0;
 
@@ -218,6 +261,8 @@ intake_claim(struct intake *intake, struct error *err)
 	batch->group = kafka_consumer_group(intake->consumer, err);
 	if (batch->group == NULL)
 		return intake_broken(err);
+	pass_ends(intake);
+	event = send_chunk(intake, batch->n_claims, err);
 	while (event == INTAKE_NOTHING && intake->sent_n > 0)
 		event = receive_chunk(intake, err);
 	if (event != INTAKE_NOTHING)
@@ -254,18 +299,22 @@ intake_advance(struct intake *intake)
 		    intake_owned(intake, batch->spans[i].partition);
 
 		if (owned != NULL)
-			owned->expected = batch->spans[i].next;
+			owned->expected = owned->next = batch->spans[i].next;
 	}
 }
 
 void
 intake_drop(struct intake *intake)
 {
+	size_t i;
+
 	if (intake->batch != NULL) {
 		intake->dropped_ms =
 		    batch_earlier(intake->dropped_ms, intake->batch->oldest_ms);
 		batch_reset(intake->batch);
 	}
+	for (i = 0; i < intake->n_owned; i++)
+		intake->owned[i].ended = -1;
 	claims_discard(intake->claims);
 	intake->sent_n = 0;
 }
@@ -296,9 +345,9 @@ intake_rewind(struct intake *intake, struct error *err)
 			place.partition, &place.offset, &end, SEEK_MS,
 			err) != 0)
 			return -1;
-		if (kafka_consumer_seek(intake->consumer, intake->topic, place,
-			SEEK_MS, err) != 0)
+		if (intake_seek(intake, place, err) != 0)
 			return -1;
+		intake->owned[i].next = place.offset;
 	}
 	return 0;
 }

@@ -28,8 +28,12 @@
 struct owned { /* an assigned partition */
 	int32_t partition;
 	int64_t expected; /* mark that must be there; -1: none */
+	int64_t next;     /* where the next batch begins */
+	int64_t ended;    /* no record before this is still to come; -1 */
 	bool is_checked;  /* its mark is not above the log's end */
 	int64_t end;      /* the log's, as known last; -1: not known */
+	/* Since when nothing comes although the log goes on; 0: not so. */
+	int64_t held_ms;
 };
 
 struct intake {
@@ -78,6 +82,19 @@ struct owned *intake_owned(struct intake *intake, int32_t partition);
  */
 enum intake_event intake_fill(
     struct intake *intake, int timeout_ms, struct error *err);
+
+/*
+ * Goes back, or on, to `place` of a partition: what was said of its end is to
+ * be said again, behind the records that come again.
+ */
+int intake_seek(
+    struct intake *intake, struct kafka_offset place, struct error *err);
+
+/*
+ * Whether offsets behind the last record are to be committed: markers of
+ * transactions, and records of aborted ones, are nothing that waits.
+ */
+bool intake_has_passed(const struct intake *intake);
 
 /*
  * The batch is cut: takes the group's generation, hears and judges all claims.

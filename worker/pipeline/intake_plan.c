@@ -9,7 +9,6 @@
 #define SNAPSHOT_MAX ((size_t)64 * 1024 * 1024)
 #define CAREFUL_MAX 500 /* records of a batch that is planned one by one */
 #define CAREFUL_MS 5000 /* then it ends: membership must be served */
-#define SEEK_MS 5000
 
 /*
  * Ends the batch before record `n`; what follows is read again.  Its claims are
@@ -26,8 +25,7 @@ cut_before(struct intake *intake, size_t n, struct error *err)
 		struct kafka_offset place = { batch->spans[i].partition,
 			batch->spans[i].next };
 
-		if (kafka_consumer_seek(intake->consumer, intake->topic, place,
-			SEEK_MS, err) != 0)
+		if (intake_seek(intake, place, err) != 0)
 			return intake_broken(err);
 	}
 	return INTAKE_PLANNED;
@@ -69,7 +67,8 @@ encode(struct intake *intake, size_t from, size_t to, struct error *err)
 		if (answer != NULL)
 			publish_answer(&intake->publish, batch, i, answer, now);
 		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED)
-			dead_letter_add(batch, i, now);
+			dead_letter_add(
+			    batch, i, (size_t)intake->publish.letter_max, now);
 		if (batch->out.size > OUTPUT_MAX && i + 1 < batch->n)
 			return cut_before(intake, i + 1, err);
 	}

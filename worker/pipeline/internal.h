@@ -100,6 +100,8 @@ int pipeline_assigned(
 void pipeline_revoked(void *pipeline, bool lost);
 void pipeline_moved(
     void *pipeline, const char *topic, int32_t partition, int64_t offset);
+void pipeline_ended(
+    void *pipeline, const char *topic, int32_t partition, int64_t offset);
 
 /*
  * Sets marks back that can't be true: those of partitions that came or were

@@ -13,7 +13,8 @@
 #define PAUSE_AFTER_MS 500 /* of waiting for stage B, then poll paused */
 #define BACKOFF_MAX_MS 2000
 #define REPORT_MS 1000
-#define END_MS 500 /* to ask for a log's end */
+#define END_MS 500   /* to ask for a log's end */
+#define HELD_MS 5000 /* of an open transaction, until it is said */
 
 /* The batch goes; everything of Redis's is to be looked at again. */
 static void
@@ -135,7 +136,8 @@ fill(struct pipeline *p, struct error *err)
 	if (intake->batch->n == 0 && look_at_store(p, err) != 0)
 		return INTAKE_STORE_DOWN;
 	event = intake_fill(intake, intake->batch->n > 0 ? 1 : POLL_MS, err);
-	if (event != INTAKE_NOTHING || intake->batch->n == 0)
+	if (event != INTAKE_NOTHING ||
+	    (intake->batch->n == 0 && !intake_has_passed(intake)))
 		return event;
 	return batch_is_full(intake->batch) ||
 		committer_state(p->committer) == COMMITTER_READY
@@ -301,10 +303,43 @@ find_ends(struct pipeline *p)
 		watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
 		if (kafka_consumer_range(intake->consumer, intake->topic,
 			intake->owned[i].partition, &start, &end, END_MS,
-			&ignored) == 0)
+			&ignored) == 0 &&
+		    end > intake->owned[i].end)
 			intake->owned[i].end = end;
 		watchdog_leave(WATCHDOG_INTAKE);
 	}
+}
+
+/*
+ * An upstream that hangs in its transaction: the log goes on, but what comes
+ * behind where that began may not be read.
+ */
+static void
+note_held(struct pipeline *p, int64_t now)
+{
+	const struct owned *first = NULL;
+	size_t i;
+
+	for (i = p->intake.n_owned; i-- > 0;) {
+		struct owned *owned = &p->intake.owned[i];
+		bool is_held =
+		    owned->ended == owned->next && owned->end > owned->ended;
+
+		if (!is_held)
+			owned->held_ms = 0;
+		else if (owned->held_ms == 0)
+			owned->held_ms = now;
+		if (is_held && now - owned->held_ms >= HELD_MS)
+			first = owned;
+	}
+	if (first == NULL)
+		health_note(p->kafka_check, "%s", "");
+	else
+		health_note(p->kafka_check,
+		    "an open transaction holds partition %d from offset %lld, "
+		    "for %lld s at least",
+		    (int)first->partition, (long long)first->ended,
+		    (long long)(now - first->held_ms) / 1000);
 }
 
 /*
@@ -343,15 +378,14 @@ report(struct pipeline *p)
 	for (i = 0; i < p->intake.n_owned; i++) {
 		const struct owned *owned = &p->intake.owned[i];
 		int64_t behind =
-		    owned->end > owned->expected && owned->expected >= 0
-		    ? owned->end - owned->expected
-		    : 0;
+		    owned->end > owned->next ? owned->end - owned->next : 0;
 
 		worker_metrics_lag(
 		    p->metrics, p->intake.topic, owned->partition, behind);
 		lag += behind;
 	}
 	report_age(p, lag);
+	note_held(p, now);
 	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
 	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
 }

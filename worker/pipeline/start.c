@@ -102,8 +102,8 @@ use_limits(struct pipeline *p, const struct kafka_topic *topics)
 		if (limits[i] < smallest)
 			smallest = limits[i];
 	}
-	p->intake.publish.result_max = limits[TOPIC_RESULTS];
 	p->intake.publish.build_max = limits[TOPIC_BUILDS];
+	p->intake.publish.letter_max = limits[TOPIC_DLQ];
 	p->message_max = largest;
 	p->batch_max = smallest;
 }
@@ -113,7 +113,6 @@ static int
 check_topics(
     struct pipeline *p, const struct kafka_topic *topics, struct error *err)
 {
-	const struct kafka_topic *requests = &topics[TOPIC_REQUESTS];
 	const struct kafka_topic *dlq = &topics[TOPIC_DLQ];
 	size_t i;
 
@@ -122,14 +121,13 @@ check_topics(
 			return error_fatal(err, EX_CONFIG,
 			    "topic %s does not exist; run schedrun init",
 			    topics[i].name);
-	if (requests->max_message_bytes > 0 && dlq->max_message_bytes > 0 &&
-	    dlq->max_message_bytes < requests->max_message_bytes + 65536)
+	if (dlq->max_message_bytes > 0 &&
+	    dlq->max_message_bytes < TOPIC_DLQ_LEAST)
 		return error_fatal(err, EX_CONFIG,
-		    "topic %s takes %lld bytes, less than %s's %lld and 64 "
-		    "KiB of headers: a record that can't be buried blocks its "
-		    "partition; raise max.message.bytes",
+		    "topic %s takes %lld bytes, less than the %d of a dead "
+		    "letter; raise max.message.bytes",
 		    dlq->name, (long long)dlq->max_message_bytes,
-		    requests->name, (long long)requests->max_message_bytes);
+		    TOPIC_DLQ_LEAST);
 	use_limits(p, topics);
 	return 0;
 }
@@ -215,6 +213,7 @@ start_consumer(struct pipeline *p, struct error *err)
 		.events = { .assigned = pipeline_assigned,
 		    .revoked = pipeline_revoked,
 		    .moved = pipeline_moved,
+		    .ended = pipeline_ended,
 		    .opaque = p },
 	};
 

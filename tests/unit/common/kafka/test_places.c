@@ -70,10 +70,46 @@ takes_each_offset_once_and_in_order(void)
 			place.next == rows[i].next);
 }
 
+/* Between the last record and the end are markers: they are passed. */
+static void
+goes_on_to_the_end(void)
+{
+	struct kafka_place place = { .next = 5 };
+
+	CHECK(kafka_place_end(&place, 5) && place.next == 5);
+	CHECK(kafka_place_accept(&place, 5));
+	CHECK(kafka_place_end(&place, 7) && place.next == 7);
+	CHECK(!kafka_place_end(&place, 6) && place.next == 7);
+	CHECK(kafka_place_accept(&place, 7));
+}
+
+/*
+ * An end that was told before reading went back: records that were read once
+ * come again before it, and passing it would lose them.
+ */
+static void
+believes_no_end_before_what_comes_again(void)
+{
+	struct kafka_place place = { .next = 0 };
+	int64_t i;
+
+	for (i = 0; i < 3; i++)
+		kafka_place_accept(&place, i);
+	place.next = 0; /* as a seek does */
+	CHECK(!kafka_place_end(&place, 4) && place.next == 0);
+	CHECK(kafka_place_accept(&place, 0));
+	CHECK(!kafka_place_end(&place, 4) && place.next == 1);
+	CHECK(kafka_place_accept(&place, 1) && kafka_place_accept(&place, 2));
+	CHECK(kafka_place_end(&place, 4) && place.next == 4);
+}
+
 CU_TestInfo kafka_places_tests[] = {
 	{ "finds by topic and partition", finds_by_topic_and_partition },
 	{ "remembers the handle", remembers_the_handle },
 	{ "takes each offset once and in order",
 	    takes_each_offset_once_and_in_order },
+	{ "goes on to the end", goes_on_to_the_end },
+	{ "believes no end before what comes again",
+	    believes_no_end_before_what_comes_again },
 	CU_TEST_INFO_NULL,
 };
