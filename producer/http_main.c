@@ -77,117 +77,120 @@ end_by_error(const struct error *err)
 /* The parts: each one's create, stop and destroy ------------------------- */
 
 static int
-create_loop(struct adapter *a, struct error *err)
+create_loop(struct adapter *adapter, struct error *err)
 {
-	a->app.loop = loop_create(err);
-	return a->app.loop != NULL ? 0 : -1;
+	adapter->app.loop = loop_create(err);
+	return adapter->app.loop != NULL ? 0 : -1;
 }
 
 static int
-create_metrics(struct adapter *a, struct error *err)
+create_metrics(struct adapter *adapter, struct error *err)
 {
 	(void)err;
-	a->app.metrics = metrics_create(kafka_library_version());
-	a->app.counters =
-	    http_counters_create(a->app.metrics, http_routes_count());
-	http_routes_register(&a->app);
+	adapter->app.metrics = metrics_create(kafka_library_version());
+	adapter->app.counters =
+	    http_counters_create(adapter->app.metrics, http_routes_count());
+	http_routes_register(&adapter->app);
 	return 0;
 }
 
 static void
-destroy_metrics(struct adapter *a)
+destroy_metrics(struct adapter *adapter)
 {
-	http_counters_destroy(a->app.counters);
-	metrics_destroy(a->app.metrics);
+	http_counters_destroy(adapter->app.counters);
+	metrics_destroy(adapter->app.metrics);
 }
 
 static int
-create_health(struct adapter *a, struct error *err)
+create_health(struct adapter *adapter, struct error *err)
 {
 	static const char *const names[] = { "kafka", "redis", "keys", "view" };
 	size_t i;
 
 	(void)err;
-	a->app.health = health_create();
+	adapter->app.health = health_create();
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
-		a->checks[i] = health_check(
-		    a->app.health, names[i], i == CHECK_KEYS ? 0 : FRESH_MS);
-	a->beat = health_beat_start(a->app.health, "loop", BEAT_MS);
-	a->kafka = kafka_health_create();
+		adapter->checks[i] = health_check(adapter->app.health, names[i],
+		    i == CHECK_KEYS ? 0 : FRESH_MS);
+	adapter->beat = health_beat_start(adapter->app.health, "loop", BEAT_MS);
+	adapter->kafka = kafka_health_create();
 	kafka_health_on_error(
-	    a->kafka, http_counters_kafka_error, a->app.metrics);
+	    adapter->kafka, http_counters_kafka_error, adapter->app.metrics);
 	return 0;
 }
 
 static void
-destroy_health(struct adapter *a)
+destroy_health(struct adapter *adapter)
 {
-	kafka_health_destroy(a->kafka);
-	health_destroy(a->app.health);
+	kafka_health_destroy(adapter->kafka);
+	health_destroy(adapter->app.health);
 }
 
 /* "/" and "/x/" become "" and "/x". */
 static void
-set_base_path(struct adapter *a)
+set_base_path(struct adapter *adapter)
 {
-	buffer_append(&a->base_path,
-	    text_from(config_text(a->app.config, "http.base.path")));
-	while (a->base_path.size > 0 &&
-	    a->base_path.at[a->base_path.size - 1] == '/')
-		a->base_path.size--;
-	a->app.base_path = buffer_text(&a->base_path);
+	buffer_append(&adapter->base_path,
+	    text_from(config_text(adapter->app.config, "http.base.path")));
+	while (adapter->base_path.size > 0 &&
+	    adapter->base_path.at[adapter->base_path.size - 1] == '/')
+		adapter->base_path.size--;
+	adapter->app.base_path = buffer_text(&adapter->base_path);
 }
 
 static int
-create_settings(struct adapter *a, struct error *err)
+create_settings(struct adapter *adapter, struct error *err)
 {
-	const struct config *config = a->app.config;
+	const struct config *config = adapter->app.config;
 
 	(void)err;
-	a->app.profile = config_text(config, "http.contract.profile");
-	a->app.cors_origins = config_text(config, "http.cors.origins");
-	if (a->app.cors_origins == NULL)
-		a->app.cors_origins = "";
-	a->app.keyspace = keyspace_create(config_text(config, "redis.prefix"));
-	a->app.view_ttl_ms = config_number(config, "view.ttl");
-	a->redis = redis_settings_of(config, "redis.url", "schedrun-http");
-	a->view = redis_settings_of(config, "view.redis.url", "schedrun-http");
-	set_base_path(a);
+	adapter->app.profile = config_text(config, "http.contract.profile");
+	adapter->app.cors_origins = config_text(config, "http.cors.origins");
+	if (adapter->app.cors_origins == NULL)
+		adapter->app.cors_origins = "";
+	adapter->app.keyspace =
+	    keyspace_create(config_text(config, "redis.prefix"));
+	adapter->app.view_ttl_ms = config_number(config, "view.ttl");
+	adapter->redis =
+	    redis_settings_of(config, "redis.url", "schedrun-http");
+	adapter->view =
+	    redis_settings_of(config, "view.redis.url", "schedrun-http");
+	set_base_path(adapter);
 	return 0;
 }
 
 static void
-destroy_settings(struct adapter *a)
+destroy_settings(struct adapter *adapter)
 {
-	keyspace_destroy(a->app.keyspace);
-	buffer_finish(&a->base_path);
+	keyspace_destroy(adapter->app.keyspace);
+	buffer_finish(&adapter->base_path);
 }
 
 static int
-create_auth(struct adapter *a, struct error *err)
+create_auth(struct adapter *adapter, struct error *err)
 {
-	a->app.auth = http_auth_create(
-	    a->app.config, a->app.loop, a->checks[CHECK_KEYS], err);
-	return a->app.auth != NULL ? 0 : -1;
+	adapter->app.auth = http_auth_create(adapter->app.config,
+	    adapter->app.loop, adapter->checks[CHECK_KEYS], err);
+	return adapter->app.auth != NULL ? 0 : -1;
 }
 
 static int
-create_pool(struct adapter *a, struct error *err)
+create_pool(struct adapter *adapter, struct error *err)
 {
 	const struct work_pool_settings pool = {
-		.loop = a->app.loop,
-		.config = a->app.config,
+		.loop = adapter->app.loop,
+		.config = adapter->app.config,
 		.n_threads = POOL_THREADS,
 		.queue_max = POOL_QUEUE,
-		.schedules = a->redis,
-		.runs = a->view,
-		.keyspace = a->app.keyspace,
-		.view_ttl_ms = a->app.view_ttl_ms,
-		.metrics = a->app.metrics,
+		.schedules = adapter->redis,
+		.runs = adapter->view,
+		.keyspace = adapter->app.keyspace,
+		.view_ttl_ms = adapter->app.view_ttl_ms,
+		.metrics = adapter->app.metrics,
 	};
 
-	a->app.pool = work_pool_create(&pool, err);
-	return a->app.pool != NULL ? 0 : -1;
+	adapter->app.pool = work_pool_create(&pool, err);
+	return adapter->app.pool != NULL ? 0 : -1;
 }
 
 /* Under which id the registry knows what is published. */
@@ -206,59 +209,59 @@ find_schema(const struct config *config, const char *topic, uint32_t *id,
 }
 
 static int
-create_publisher(struct adapter *a, struct error *err)
+create_publisher(struct adapter *adapter, struct error *err)
 {
 	struct run_publisher_settings publisher = {
-		.loop = a->app.loop,
-		.config = a->app.config,
-		.health = a->kafka,
-		.topic = topic_name(a->app.config, TOPIC_REQUESTS),
+		.loop = adapter->app.loop,
+		.config = adapter->app.config,
+		.health = adapter->kafka,
+		.topic = topic_name(adapter->app.config, TOPIC_REQUESTS),
 	};
 
-	if (find_schema(
-		a->app.config, publisher.topic, &publisher.schema_id, err) != 0)
+	if (find_schema(adapter->app.config, publisher.topic,
+		&publisher.schema_id, err) != 0)
 		return -1;
-	a->runs.publisher = run_publisher_create(&publisher, err);
-	return a->runs.publisher != NULL ? 0 : -1;
+	adapter->runs.publisher = run_publisher_create(&publisher, err);
+	return adapter->runs.publisher != NULL ? 0 : -1;
 }
 
 /* What is under way is told to be unknown: its calls are answered by that. */
 static void
-stop_publisher(struct adapter *a)
+stop_publisher(struct adapter *adapter)
 {
-	run_publisher_destroy(a->runs.publisher);
-	a->runs.publisher = NULL;
+	run_publisher_destroy(adapter->runs.publisher);
+	adapter->runs.publisher = NULL;
 }
 
 static int
-create_runs(struct adapter *a, struct error *err)
+create_runs(struct adapter *adapter, struct error *err)
 {
-	const struct config *config = a->app.config;
+	const struct config *config = adapter->app.config;
 	int64_t rate = config_number(config, "http.rate");
 
 	(void)err;
-	a->runs.waiters = run_waiters_create(a->app.loop);
-	a->runs.wait_max_s =
+	adapter->runs.waiters = run_waiters_create(adapter->app.loop);
+	adapter->runs.wait_max_s =
 	    (int)(config_number(config, "http.wait.max") / 1000);
-	a->runs.rate = rate > 0 ? rate_limit_create(rate) : NULL;
-	a->runs.forward_trace =
+	adapter->runs.rate = rate > 0 ? rate_limit_create(rate) : NULL;
+	adapter->runs.forward_trace =
 	    strcmp(config_text(config, "trace.mode"), "forward") == 0;
-	a->app.runs = &a->runs;
+	adapter->app.runs = &adapter->runs;
 	return 0;
 }
 
 static void
-destroy_runs(struct adapter *a)
+destroy_runs(struct adapter *adapter)
 {
-	rate_limit_destroy(a->runs.rate);
-	run_waiters_destroy(a->runs.waiters);
+	rate_limit_destroy(adapter->runs.rate);
+	run_waiters_destroy(adapter->runs.waiters);
 }
 
 static int
-create_events(struct adapter *a, struct error *err)
+create_events(struct adapter *adapter, struct error *err)
 {
 	(void)err;
-	a->app.events = http_events_create(&a->app, a->kafka);
+	adapter->app.events = http_events_create(&adapter->app, adapter->kafka);
 	return 0;
 }
 
@@ -266,75 +269,75 @@ create_events(struct adapter *a, struct error *err)
 static void
 on_fatal(void *argument, const struct error *err)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 
-	a->code = end_by_error(err);
-	loop_stop(a->app.loop);
+	adapter->code = end_by_error(err);
+	loop_stop(adapter->app.loop);
 }
 
 static int
-create_probe(struct adapter *a, struct error *err)
+create_probe(struct adapter *adapter, struct error *err)
 {
 	const struct http_probe_settings probe = {
-		.publisher = a->runs.publisher,
-		.kafka = a->kafka,
-		.redis = a->redis,
-		.keyspace = a->app.keyspace,
-		.pool = a->app.pool,
-		.loop = a->app.loop,
+		.publisher = adapter->runs.publisher,
+		.kafka = adapter->kafka,
+		.redis = adapter->redis,
+		.keyspace = adapter->app.keyspace,
+		.pool = adapter->app.pool,
+		.loop = adapter->app.loop,
 		.fatal = on_fatal,
-		.argument = a,
-		.kafka_check = a->checks[CHECK_KAFKA],
-		.redis_check = a->checks[CHECK_REDIS],
+		.argument = adapter,
+		.kafka_check = adapter->checks[CHECK_KAFKA],
+		.redis_check = adapter->checks[CHECK_REDIS],
 	};
 
-	a->probe = http_probe_start(&probe, err);
-	return a->probe != NULL ? 0 : -1;
+	adapter->probe = http_probe_start(&probe, err);
+	return adapter->probe != NULL ? 0 : -1;
 }
 
 static int
-create_fold(struct adapter *a, struct error *err)
+create_fold(struct adapter *adapter, struct error *err)
 {
 	const struct view_fold_settings fold = {
-		.config = a->app.config,
-		.kafka = a->kafka,
-		.redis = a->view,
-		.keyspace = a->app.keyspace,
-		.check = a->checks[CHECK_VIEW],
-		.metrics = a->app.metrics,
+		.config = adapter->app.config,
+		.kafka = adapter->kafka,
+		.redis = adapter->view,
+		.keyspace = adapter->app.keyspace,
+		.check = adapter->checks[CHECK_VIEW],
+		.metrics = adapter->app.metrics,
 	};
 
-	a->fold = view_fold_start(&fold, err);
-	return a->fold != NULL ? 0 : -1;
+	adapter->fold = view_fold_start(&fold, err);
+	return adapter->fold != NULL ? 0 : -1;
 }
 
 static void
 on_news(void *argument, const struct feed_news *news)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 	const struct result_event *event;
 
 	for (event = news->events; event != NULL; event = event->next)
 		run_waiters_tell(
-		    a->runs.waiters, &event->record, news->in_view);
-	http_events_news(a->app.events, news);
+		    adapter->runs.waiters, &event->record, news->in_view);
+	http_events_news(adapter->app.events, news);
 }
 
 static int
-create_feed(struct adapter *a, struct error *err)
+create_feed(struct adapter *adapter, struct error *err)
 {
 	const struct result_feed_settings feed = {
-		.config = a->app.config,
-		.kafka = a->kafka,
-		.redis = a->view,
-		.keyspace = a->app.keyspace,
-		.loop = a->app.loop,
+		.config = adapter->app.config,
+		.kafka = adapter->kafka,
+		.redis = adapter->view,
+		.keyspace = adapter->app.keyspace,
+		.loop = adapter->app.loop,
 		.news = on_news,
-		.argument = a,
+		.argument = adapter,
 	};
 
-	a->feed = result_feed_start(&feed, err);
-	return a->feed != NULL ? 0 : -1;
+	adapter->feed = result_feed_start(&feed, err);
+	return adapter->feed != NULL ? 0 : -1;
 }
 
 /* How many connections the limit on descriptors leaves room for. */
@@ -366,42 +369,42 @@ connections_max(const struct config *config)
 }
 
 static int
-create_server(struct adapter *a, struct error *err)
+create_server(struct adapter *adapter, struct error *err)
 {
-	const struct config *config = a->app.config;
+	const struct config *config = adapter->app.config;
 	const struct http_server_settings server = {
-		.loop = a->app.loop,
+		.loop = adapter->app.loop,
 		.address = config_text(config, "http.listen"),
 		.connections_max = connections_max(config),
 		.handle = http_routes_handle,
 		.body_limit = http_routes_body_limit,
 		.refused = http_refused,
-		.context = &a->app,
+		.context = &adapter->app,
 	};
 
-	a->app.server = http_server_create(&server, err);
-	return a->app.server != NULL ? 0 : -1;
+	adapter->app.server = http_server_create(&server, err);
+	return adapter->app.server != NULL ? 0 : -1;
 }
 
 static int
-create_admin(struct adapter *a, struct error *err)
+create_admin(struct adapter *adapter, struct error *err)
 {
-	const struct config *config = a->app.config;
+	const struct config *config = adapter->app.config;
 	const char *address = config_text(config, "admin.listen");
 	const struct admin_settings admin = {
 		.address = address != NULL ? address : ADMIN_DEFAULT,
 		.port_file = config_text(config, "admin.port.file"),
-		.metrics = a->app.metrics,
-		.health = a->app.health,
+		.metrics = adapter->app.metrics,
+		.health = adapter->app.health,
 		.component = "http",
 	};
 
-	a->admin = admin_start(&admin, err);
-	if (a->admin == NULL)
+	adapter->admin = admin_start(&admin, err);
+	if (adapter->admin == NULL)
 		return -1;
 	log_event(LOG_INFO, "http", "http_listening", "the API is served",
 	    LOG_S("address", config_text(config, "http.listen")),
-	    LOG_I("port", http_server_port(a->app.server)), LOG_END);
+	    LOG_I("port", http_server_port(adapter->app.server)), LOG_END);
 	return 0;
 }
 
@@ -410,9 +413,9 @@ create_admin(struct adapter *a, struct error *err)
  * a thread, or who post to the loop.
  */
 #define ENDS(name, end, part)                                                  \
-	static void name(struct adapter *a)                                    \
+	static void name(struct adapter *adapter)                              \
 	{                                                                      \
-		end(a->part);                                                  \
+		end(adapter->part);                                            \
 	}
 ENDS(destroy_loop, loop_destroy, app.loop)
 ENDS(stop_auth, http_auth_stop, app.auth)
@@ -433,58 +436,60 @@ ENDS(stop_admin, admin_stop, admin)
 static void
 stop_loop(void *argument)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 
-	loop_stop(a->app.loop);
+	loop_stop(adapter->app.loop);
 }
 
 static void
 close_server(void *argument)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 
-	run_waiters_release(a->runs.waiters);
-	http_events_drain(a->app.events);
-	http_server_close(a->app.server, stop_loop, a);
+	run_waiters_release(adapter->runs.waiters);
+	http_events_drain(adapter->app.events);
+	http_server_close(adapter->app.server, stop_loop, adapter);
 	/* Whoever doesn't end by then is cut. */
-	a->cut = loop_timer_start(a->app.loop, DELIVERY_MS, 0, stop_loop, a);
+	adapter->cut = loop_timer_start(
+	    adapter->app.loop, DELIVERY_MS, 0, stop_loop, adapter);
 }
 
 /* Not ready at once; no new connections after http.drain. */
 static void
 on_stop(void *argument)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 
-	if (a->signals++ > 0)
+	if (adapter->signals++ > 0)
 		_exit(128 + SIGTERM);
 	log_event(LOG_INFO, "http", "draining",
 	    "answering what is under way, then ending", LOG_END);
 	sd_notify(0, "STOPPING=1\nSTATUS=draining");
-	a->app.draining = true;
-	health_drain(a->app.health, "draining");
-	http_server_drain(a->app.server);
-	a->drain = loop_timer_start(a->app.loop,
-	    config_number(a->app.config, "http.drain"), 0, close_server, a);
+	adapter->app.draining = true;
+	health_drain(adapter->app.health, "draining");
+	http_server_drain(adapter->app.server);
+	adapter->drain = loop_timer_start(adapter->app.loop,
+	    config_number(adapter->app.config, "http.drain"), 0, close_server,
+	    adapter);
 }
 
 static void
 on_hangup(void *argument)
 {
-	struct adapter *a = argument;
+	struct adapter *adapter = argument;
 
-	options_reload(a->options, a->app.config);
-	http_auth_reload(a->app.auth);
+	options_reload(adapter->options, adapter->app.config);
+	http_auth_reload(adapter->app.auth);
 }
 
 /* Before the first request can come: it must not be cut off unanswered. */
 static int
-watch_signals(struct adapter *a, struct error *err)
+watch_signals(struct adapter *adapter, struct error *err)
 {
 	(void)err;
-	loop_on_signal(a->app.loop, SIGTERM, on_stop, a);
-	loop_on_signal(a->app.loop, SIGINT, on_stop, a);
-	loop_on_signal(a->app.loop, SIGHUP, on_hangup, a);
+	loop_on_signal(adapter->app.loop, SIGTERM, on_stop, adapter);
+	loop_on_signal(adapter->app.loop, SIGINT, on_stop, adapter);
+	loop_on_signal(adapter->app.loop, SIGHUP, on_hangup, adapter);
 	return 0;
 }
 
@@ -497,9 +502,9 @@ watch_signals(struct adapter *a, struct error *err)
  * then all are destroyed.
  */
 static const struct part {
-	int (*create)(struct adapter *a, struct error *err);
-	void (*stop)(struct adapter *a);    /* or NULL */
-	void (*destroy)(struct adapter *a); /* or NULL */
+	int (*create)(struct adapter *adapter, struct error *err);
+	void (*stop)(struct adapter *adapter);    /* or NULL */
+	void (*destroy)(struct adapter *adapter); /* or NULL */
 } parts[] = {
 	{ create_loop, NULL, destroy_loop },
 	{ create_metrics, NULL, destroy_metrics },
@@ -522,76 +527,77 @@ static const struct part {
 
 /* Ends the first `n`, that were made. */
 static void
-end_parts(struct adapter *a, size_t n)
+end_parts(struct adapter *adapter, size_t n)
 {
 	size_t i;
 
 	for (i = n; i-- > 0;)
 		if (parts[i].stop != NULL)
-			parts[i].stop(a);
+			parts[i].stop(adapter);
 	if (n > 0)
-		loop_flush(a->app.loop);
+		loop_flush(adapter->app.loop);
 	for (i = n; i-- > 0;)
 		if (parts[i].destroy != NULL)
-			parts[i].destroy(a);
+			parts[i].destroy(adapter);
 }
 
 static void
 on_turn(void *argument)
 {
-	struct adapter *a = argument;
-	struct metrics *metrics = a->app.metrics;
+	struct adapter *adapter = argument;
+	struct metrics *metrics = adapter->app.metrics;
 
-	health_turn(a->beat);
+	health_turn(adapter->beat);
 	metrics_set(metrics, HTTP_CONNECTIONS, 0,
-	    (double)http_server_connections(a->app.server));
+	    (double)http_server_connections(adapter->app.server));
 	metrics_set(metrics, HTTP_IN_FLIGHT, 0,
-	    (double)http_server_requests(a->app.server));
+	    (double)http_server_requests(adapter->app.server));
 	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_KAFKA,
-	    health_check_is_ok(a->checks[CHECK_KAFKA]));
+	    health_check_is_ok(adapter->checks[CHECK_KAFKA]));
 	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REDIS,
-	    health_check_is_ok(a->checks[CHECK_REDIS]));
+	    health_check_is_ok(adapter->checks[CHECK_REDIS]));
 	sd_notify(0, "WATCHDOG=1");
 }
 
 static int
-serve(struct adapter *a)
+serve_calls(struct adapter *adapter)
 {
-	a->turn = loop_timer_start(a->app.loop, 0, TURN_MS, on_turn, a);
+	adapter->turn =
+	    loop_timer_start(adapter->app.loop, 0, TURN_MS, on_turn, adapter);
 	sd_notify(0, "READY=1\nSTATUS=serving");
-	loop_run(a->app.loop);
-	loop_timer_stop(a->turn);
-	loop_timer_stop(a->drain);
-	loop_timer_stop(a->cut);
+	loop_run(adapter->app.loop);
+	loop_timer_stop(adapter->turn);
+	loop_timer_stop(adapter->drain);
+	loop_timer_stop(adapter->cut);
 	log_event(LOG_INFO, "http", "drained", "drained", LOG_END);
-	return a->code;
+	return adapter->code;
 }
 
 static int
-check_once(struct adapter *a)
+check_once(struct adapter *adapter)
 {
 	struct error err;
 
-	if (run_publisher_probe(a->runs.publisher, FRESH_MS, &err) != 0)
+	if (run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
 		return end_by_error(&err);
 	printf("schedrun-http: the configuration is fine, Kafka answers\n");
 	return 0;
 }
 
 static int
-run_adapter(struct adapter *a, bool check)
+run_adapter(struct adapter *adapter, bool check)
 {
 	size_t wanted = check ? N_CHECKED : N_PARTS, n = 0;
 	struct error err = { 0 };
 	int code;
 
-	while (n < wanted && parts[n].create(a, &err) == 0)
+	while (n < wanted && parts[n].create(adapter, &err) == 0)
 		n++;
 	if (n < wanted)
 		code = end_by_error(&err);
 	else
-		code = check ? check_once(a) : serve(a);
-	end_parts(a, n);
+		code = check ? check_once(adapter) : serve_calls(adapter);
+	end_parts(adapter, n);
 	return code;
 }
 
@@ -601,16 +607,16 @@ main(int argc, char **argv)
 	struct options options;
 	struct config *config =
 	    options_daemon(argc, argv, documentation, &options);
-	struct adapter *a = memory_zalloc(1, sizeof *a);
+	struct adapter *adapter = memory_zalloc(1, sizeof *adapter);
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
 	/* Tokens pass through here: no core, no look by others of this user. */
 	prctl(PR_SET_DUMPABLE, 0);
-	a->app.config = config;
-	a->options = &options;
-	code = run_adapter(a, options.check);
-	free(a);
+	adapter->app.config = config;
+	adapter->options = &options;
+	code = run_adapter(adapter, options.check);
+	free(adapter);
 	config_destroy(config);
 	options_finish(&options);
 	return code;

@@ -16,6 +16,11 @@
  * pipelining of docs/http.md, section 10.  A request is handed over when it is
  * complete; whoever has it answers at once or keeps it as long as it likes (no
  * thread waits) and answers later.  All calls are made on the loop's thread.
+ *
+ * Our own, since what the front proxy and we read differently is a way around
+ * the proxy: libmicrohttpd 0.9.75, at its strictest, accepts a blank before the
+ * colon, folded lines, NUL and bare CR.  And a time-out of its is one of being
+ * idle: a peer that sent a byte every 0.4 s was not cut within 8 s.
  */
 struct http_server;
 struct http_request;

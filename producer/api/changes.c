@@ -51,7 +51,7 @@ new_rid(struct http_call *call, const char *prefix)
 }
 
 static void
-begin(struct change_call *change, struct http_call *call,
+begin_change(struct change_call *change, struct http_call *call,
     struct work_redis *redis)
 {
 	char *now = arena_alloc(call->arena, CLOCK_TEXT_SIZE);
@@ -87,7 +87,7 @@ read_draft(struct change_call *change, struct text schedule_rid)
 }
 
 static bool
-refuse(struct change_call *change, enum api_error denied)
+refuse_change(struct change_call *change, enum api_error denied)
 {
 	struct http_call *call = change->call;
 
@@ -111,7 +111,7 @@ judge_draft(struct change_call *change, enum api_error denied,
 		&call->job.error) != 0)
 		return false;
 	if (judged.right != RIGHT_ACT)
-		return refuse(change, denied);
+		return refuse_change(change, denied);
 	if (judged.unknown.n > 0) {
 		http_call_refuse(call, API_TARGETS_NOT_FOUND, NULL,
 		    (struct api_parameter[]){ { .name = "resourceRids",
@@ -167,8 +167,8 @@ write_change(struct change_call *change, struct schedule_access *schedule)
 }
 
 static void
-tell(const struct change_call *change, const struct schedule_access *schedule,
-    const char *what)
+tell_change(const struct change_call *change,
+    const struct schedule_access *schedule, const char *what)
 {
 	log_audit("http", "schedule_changed", "a schedule was changed",
 	    LOG_T("schedule_rid", schedule->rid), LOG_S("what", what),
@@ -186,7 +186,7 @@ http_schedules_create(struct http_call *call, struct work_redis *redis)
 	};
 	struct change_call change;
 
-	begin(&change, call, redis);
+	begin_change(&change, call, redis);
 	if (!read_draft(&change, schedule.rid) ||
 	    !judge_draft(&change, API_CREATE_DENIED, &schedule.about))
 		return;
@@ -195,14 +195,14 @@ http_schedules_create(struct http_call *call, struct work_redis *redis)
 	take_draft(&change, &schedule);
 	if (write_change(&change, &schedule) != 1)
 		return;
-	tell(&change, &schedule, "created");
+	tell_change(&change, &schedule, "created");
 	schedule_write_api(&schedule, call->asked.profile, &call->answer.body,
 	    &call->job.error);
 }
 
 /* One attempt: 1 done or refused, 0 the schedule has moved. */
 static int
-attempt(struct change_call *change, struct work_redis *redis,
+attempt_change(struct change_call *change, struct work_redis *redis,
     const struct change_kind *kind, struct schedule_access *schedule)
 {
 	int rc;
@@ -210,14 +210,14 @@ attempt(struct change_call *change, struct work_redis *redis,
 	if (!http_schedules_find(change->call, redis, false, schedule))
 		return 1;
 	if (schedule->right != RIGHT_ACT) {
-		refuse(change, kind->denied);
+		refuse_change(change, kind->denied);
 		return 1;
 	}
 	if (!kind->edit(change, schedule))
 		return 1;
 	rc = write_change(change, schedule);
 	if (rc == 1)
-		tell(change, schedule, kind->what);
+		tell_change(change, schedule, kind->what);
 	return rc != 0;
 }
 
@@ -229,7 +229,7 @@ try_change(struct change_call *change, struct work_redis *redis,
 	int attempts = 0;
 
 	while (attempts++ < ATTEMPTS_MAX)
-		if (attempt(change, redis, kind, schedule) != 0)
+		if (attempt_change(change, redis, kind, schedule) != 0)
 			return !change->call->answer.refused &&
 			    change->call->job.error.kind == ERROR_NONE;
 	error_set(&change->call->job.error, ERROR_RETRY,
@@ -254,7 +254,7 @@ http_schedules_replace(struct http_call *call, struct work_redis *redis)
 	struct schedule_access schedule;
 	struct change_call change;
 
-	begin(&change, call, redis);
+	begin_change(&change, call, redis);
 	if (read_draft(&change, call->asked.rids[0]) &&
 	    try_change(&change, redis, &kind, &schedule))
 		schedule_write_api(&schedule, call->asked.profile,
@@ -269,7 +269,7 @@ change_flags(struct http_call *call, struct work_redis *redis,
 	struct schedule_access schedule;
 	struct change_call change;
 
-	begin(&change, call, redis);
+	begin_change(&change, call, redis);
 	try_change(&change, redis, kind, &schedule);
 }
 

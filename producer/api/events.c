@@ -43,19 +43,19 @@ struct event_call {
 
 /* Time ------------------------------------------------------------------- */
 
-static void pump(void *argument);
+static void pump_streams(void *argument);
 
 static void
 pump_in(struct http_events *events, int64_t wait_ms)
 {
 	loop_timer_stop(events->tick);
 	events->ticking = true;
-	events->tick =
-	    loop_timer_start(events->app->loop, wait_ms, 0, pump, events);
+	events->tick = loop_timer_start(
+	    events->app->loop, wait_ms, 0, pump_streams, events);
 }
 
 static void
-pump(void *argument)
+pump_streams(void *argument)
 {
 	struct http_events *events = argument;
 
@@ -75,7 +75,7 @@ pump_soon(struct http_events *events)
 	if (events->ticking)
 		return;
 	if (wait <= 0)
-		pump(events);
+		pump_streams(events);
 	else
 		pump_in(events, wait);
 }
@@ -132,7 +132,7 @@ look_after(void *argument, struct subscriber *subscriber)
 }
 
 static void
-sweep(void *argument)
+sweep_streams(void *argument)
 {
 	struct http_events *events = argument;
 
@@ -178,8 +178,8 @@ http_events_create(struct http_app *app, struct kafka_health *kafka)
 	events->hub.replay = event_replay_create(app->config, kafka, app->loop);
 	events->hub.rights = event_rights_create(app, on_rights, events);
 	create_metrics(&events->hub, app->metrics);
-	events->sweep =
-	    loop_timer_start(app->loop, SWEEP_MS, SWEEP_MS, sweep, events);
+	events->sweep = loop_timer_start(
+	    app->loop, SWEEP_MS, SWEEP_MS, sweep_streams, events);
 	return events;
 }
 
@@ -191,7 +191,7 @@ http_events_stop(struct http_events *events)
 }
 
 static void
-forget(void *argument, struct subscriber *subscriber)
+forget_subscriber(void *argument, struct subscriber *subscriber)
 {
 	struct http_events *events = argument;
 
@@ -207,7 +207,7 @@ http_events_destroy(struct http_events *events)
 		return;
 	loop_timer_stop(events->tick);
 	loop_timer_stop(events->sweep);
-	audiences_each(&events->hub, forget, events);
+	audiences_each(&events->hub, forget_subscriber, events);
 	event_hub_finish(&events->hub);
 	event_replay_destroy(events->hub.replay);
 	event_rights_destroy(events->hub.rights);
@@ -350,7 +350,8 @@ on_gone(void *argument)
 
 /* What comes first; from here one may resume who has seen no event yet. */
 static void
-greet(struct http_events *events, struct subscriber *subscriber, bool resumes)
+greet_subscriber(
+    struct http_events *events, struct subscriber *subscriber, bool resumes)
 {
 	struct buffer out = { 0 };
 
@@ -384,7 +385,7 @@ start_stream(struct event_call *event_call, struct event_position *position)
 	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
 	http_request_set_gone(call->asked.request, NULL, NULL);
 	subscriber->stream = http_call_stream(call, on_gone, subscriber);
-	greet(events, subscriber, resumes);
+	greet_subscriber(events, subscriber, resumes);
 	if (resumes)
 		pump_soon(events);
 }

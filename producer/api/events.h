@@ -17,6 +17,8 @@ struct http_events;
 
 #define STREAMS_MAX 2000 /* over it 503 */
 
+/* On the loop of `app`, which is borrowed; streams begin when news have come.
+ */
 struct http_events *http_events_create(
     struct http_app *app, struct kafka_health *kafka);
 /* Ends its threads; what they posted must be run (loop_flush) after it. */

@@ -15,6 +15,7 @@
 int schedule_write_api(const struct schedule_access *schedule,
     enum http_profile profile, struct buffer *out, struct error *err);
 
+/* The same of a version. */
 int schedule_version_write_api(const struct version_access *version,
     enum http_profile profile, struct buffer *out, struct error *err);
 

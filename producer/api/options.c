@@ -88,7 +88,7 @@ run_options_request_id(struct text caller, struct text schedule_rid,
 }
 
 static struct text
-trim(struct text text)
+trim_blanks(struct text text)
 {
 	while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
 		text.at++;
@@ -114,9 +114,9 @@ read_wait(struct text preference, int max)
 	equals = memchr(preference.at, '=', preference.size);
 	if (equals == NULL)
 		return -1;
-	name = trim(
+	name = trim_blanks(
 	    (struct text){ preference.at, (size_t)(equals - preference.at) });
-	value = trim((struct text){ equals + 1,
+	value = trim_blanks((struct text){ equals + 1,
 	    preference.size - (size_t)(equals - preference.at) - 1 });
 	if (name.size != 4 || strncasecmp(name.at, "wait", 4) != 0 ||
 	    !text_to_bounded(value, max, &seconds))
@@ -164,7 +164,7 @@ run_options_wait(const struct http_head *head, int max)
 /* Lower-case hexadecimal digits where the pattern has '0', not all of them 0.
  */
 static bool
-fits(struct text text, const char *pattern)
+fits_pattern(struct text text, const char *pattern)
 {
 	size_t i;
 
@@ -195,7 +195,7 @@ is_zero(struct text text)
 static bool
 is_traceparent(struct text text)
 {
-	return fits(text,
+	return fits_pattern(text,
 		   "00-00000000000000000000000000000000-"
 		   "0000000000000000-00") &&
 	    !is_zero((struct text){ text.at + 3, 32 }) &&

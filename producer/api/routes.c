@@ -371,7 +371,7 @@ refuse_caller(struct http_call *call, const struct auth_refusal *refusal)
 	return false;
 }
 
-static void check(void *call);
+static void check_call(void *call);
 
 /* False also if the call waits for a key; then it comes to `check` again. */
 static bool
@@ -382,7 +382,7 @@ has_token(struct http_call *call)
 	struct auth_refusal refusal;
 	enum http_verdict verdict;
 
-	asked->wait.again = check;
+	asked->wait.again = check_call;
 	asked->wait.argument = call;
 	verdict = http_auth_check(call->app->auth, asked->head, &asked->caller,
 	    &asked->wait, &reason);
@@ -483,7 +483,7 @@ do_work(void *owner, struct work_redis *redis)
  * unknown: what has been read is read as before.
  */
 static void
-check(void *argument)
+check_call(void *argument)
 {
 	struct http_call *call = argument;
 	const struct http_route *route;
@@ -510,5 +510,5 @@ check(void *argument)
 void
 http_routes_handle(void *context, struct http_request *request)
 {
-	check(http_call_create(context, request));
+	check_call(http_call_create(context, request));
 }

@@ -20,6 +20,7 @@ void http_routes_handle(void *context, struct http_request *request);
  */
 size_t http_routes_body_limit(void *context, const struct http_head *head);
 
+/* How many numbers routes have in the metrics. */
 size_t http_routes_count(void);
 /* Tells the metrics the patterns. */
 void http_routes_register(struct http_app *app);

@@ -120,7 +120,7 @@ keep_result(void *owner, struct work_redis *redis)
  * the fold go first; where it gave up waiting for that, we store it.
  */
 static void
-finish(struct run_call *run)
+finish_run(struct run_call *run)
 {
 	struct http_call *call = run->call;
 
@@ -159,7 +159,7 @@ on_found(
 		return; /* after_look takes it over */
 	run->record = run->news->record;
 	if (run->accepted)
-		finish(run);
+		finish_run(run);
 }
 
 /* Time to look, or time is up, or the process drains. */
@@ -230,7 +230,7 @@ after_look(void *owner)
 	if (run->news != NULL)
 		run->record = run->news->record;
 	if (run->record.state != RUN_PENDING || is_due(run))
-		finish(run);
+		finish_run(run);
 	else
 		wait_on(run);
 }
@@ -349,7 +349,7 @@ on_delivered(void *argument, enum publish_outcome outcome, const char *reason)
 	} else if (outcome != PUBLISH_DONE && run->record.state == RUN_PENDING)
 		fail_delivery(run, outcome, reason);
 	else if (!wants_to_wait(run) || is_due(run))
-		finish(run);
+		finish_run(run);
 }
 
 static void

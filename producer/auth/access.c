@@ -19,7 +19,11 @@ is_anybody(const struct access *access)
 	return http_caller_user(access->caller).at == NULL;
 }
 
-/* Whether projects are looked at, which only a catalogue tells. */
+/*
+ * Whether projects are looked at, which only a catalogue tells.  A draft's are
+ * also stored, for all who come later, so they are found even where nobody's
+ * rights are checked.
+ */
 static bool
 needs_projects(const struct access *access)
 {
@@ -63,6 +67,12 @@ hear_text(struct access *access, struct text *text, struct error *err)
 	redis_reply_destroy(reply);
 }
 
+/*
+ * The generation is read first in each look-up, so all that is read or
+ * remembered of it later is of one catalogue.  A new one that is published
+ * meanwhile leaves the old one's hashes there for a while (docs/keyspace.md,
+ * section 3): the answer is then as of the look-up's beginning.
+ */
 static void
 hear_generation(struct access *access, struct error *err)
 {
@@ -73,6 +83,10 @@ hear_generation(struct access *access, struct error *err)
 		access->generation = 0; /* no catalogue is applied */
 }
 
+/*
+ * Without a catalogue what isn't there may only not be there yet: that is to
+ * be tried again, and no 404.
+ */
 static void
 check_generation(struct access *access, struct error *err)
 {
@@ -101,6 +115,10 @@ access_begin(struct access *access, struct schedule_access *schedules, size_t n,
 		};
 }
 
+/*
+ * Head and about of each in one round trip, though about is of no use where
+ * the head is missing: a round trip costs more than a small answer.
+ */
 static bool
 ask_heads(const struct access *access)
 {
@@ -161,7 +179,11 @@ is_stale(const struct access *access, const struct schedule_access *schedule)
 	    schedule->about.projects_at != access->generation;
 }
 
-/* Whether its right can't be told without its version. */
+/*
+ * Whether its right can't be told without its version: to find its projects by
+ * its targets, or, where it has none, whose it is.  That is rare, so who only
+ * wants a right doesn't read up to 1 MiB of version for it.
+ */
 static bool
 needs_version(
     const struct access *access, const struct schedule_access *schedule)
@@ -243,6 +265,10 @@ part_of_step(const struct access *access, struct buffer *key)
 	    access->step == ACCESS_DATASETS ? PART_DATASETS : PART_USERS, key);
 }
 
+/*
+ * The fields of the catalogue that a step needs are asked for in pieces: an
+ * answer is bounded, and how much fits the server says by how much it sends.
+ */
 static bool
 ask_names(const struct access *access)
 {
@@ -272,6 +298,7 @@ hear_names(struct access *access, struct error *err)
 	access->heard += n > 0 ? (size_t)n : 0;
 }
 
+/* What was found for an earlier step has been used by now. */
 static void
 want_names(struct access *access, size_t n)
 {
@@ -284,7 +311,7 @@ want_names(struct access *access, size_t n)
 	    : NULL;
 }
 
-/* Whether its projects are to be found anew. */
+/* Whether its projects are to be found anew, and can be. */
 static bool
 is_refreshed(
     const struct access *access, const struct schedule_access *schedule)
@@ -292,6 +319,7 @@ is_refreshed(
 	return schedule->current != NULL && is_stale(access, schedule);
 }
 
+/* Of all schedules together; one that two have is asked for twice. */
 static void
 want_targets(struct access *access)
 {
@@ -328,7 +356,12 @@ unknown_of(
 	return (struct text_list){ unknown, n };
 }
 
-/* The catalogue has changed: the projects of today, kept for who asks next. */
+/*
+ * The catalogue has changed: the projects of today.  They are stored beside the
+ * head for whoever asks next, else each look-up would read version and targets
+ * again until the next `apply`.  If somebody else has changed the schedule
+ * meanwhile, what he has stored stays.
+ */
 static bool
 ask_refresh(struct access *access)
 {
@@ -368,7 +401,10 @@ hear_refresh(struct access *access, struct error *err)
 
 /* Rights ------------------------------------------------------------------ */
 
-/* What a role as stored allows; no text: nothing. */
+/*
+ * What a role as stored allows; no text: nothing.  A role that isn't ours gives
+ * nothing either: what can't be read must not let anybody in.
+ */
 static enum right
 right_of_role(struct text stored)
 {
@@ -401,7 +437,8 @@ role_name_of(const struct access *access, struct text project)
 /*
  * The least right over a schedule's projects, as far as the roles are
  * remembered; the others are asked for.  Without projects it is the creator's
- * alone.
+ * alone.  It begins with all and is only ever lowered, in whatever order the
+ * roles come; nobody looks at it before the last one has.
  */
 static void
 want_roles_of(struct access *access, size_t number)
@@ -444,6 +481,7 @@ want_roles(struct access *access)
 			want_roles_of(access, i);
 }
 
+/* Also what is no role is remembered: strangers ask as often as others. */
 static void
 take_roles(struct access *access)
 {
@@ -470,7 +508,10 @@ end_look(struct access *access)
 	access->step = ACCESS_DONE;
 }
 
-/* The step has nothing to ask any more. */
+/*
+ * The step has nothing to ask any more.  What the next one asks follows from
+ * what this one heard; it may turn out to be nothing.
+ */
 static void
 next_step(struct access *access)
 {
@@ -531,8 +572,9 @@ access_ask(struct access *access)
 int
 access_hear(struct access *access, struct error *err)
 {
-	struct error own = { 0 };
+	struct error own;
 
+	own.kind = ERROR_NONE; /* the text is a kilobyte */
 	switch (access->step) {
 	case ACCESS_HEADS:
 		hear_heads(access, &own);
@@ -562,7 +604,7 @@ access_hear(struct access *access, struct error *err)
 
 /* Alone, from what has begun to its end. */
 static int
-look(struct access *access, struct error *err)
+look_up(struct access *access, struct error *err)
 {
 	int rc = redis_connect(redis_of(access), err);
 
@@ -580,15 +622,16 @@ access_read(struct access *access, const struct text *rids, size_t n,
 	for (i = 0; i < n; i++)
 		schedules[i].rid = rids[i];
 	access_begin(access, schedules, n, want_versions);
-	return look(access, err);
+	return look_up(access, err);
 }
 
 int
 access_read_version(struct access *access, struct text rid,
     struct version_access *version, struct error *err)
 {
-	struct error own = { 0 };
+	struct error own;
 
+	own.kind = ERROR_NONE;
 	*version = (struct version_access){ 0 };
 	if (redis_connect(redis_of(access), err) != 0)
 		return -1;
@@ -616,7 +659,7 @@ access_judge(struct access *access, const struct schedule_version *version,
 	access_begin(access, &sent, 1, false);
 	sent.exists = sent.is_draft = true;
 	sent.current = version;
-	if (look(access, err) != 0)
+	if (look_up(access, err) != 0)
 		return -1;
 	*draft = (struct draft_access){ sent.right, sent.about.projects,
 		sent.unknown };

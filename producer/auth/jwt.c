@@ -49,7 +49,7 @@ struct jwt {
 };
 
 static bool
-split(struct text token, struct jwt *jwt)
+split_token(struct text token, struct jwt *jwt)
 {
 	const char *end = token.at + token.size, *first, *second;
 
@@ -189,7 +189,7 @@ check_times(const struct jwt_rules *rules, const struct json *claims,
 }
 
 static bool
-says(const struct json *node, const char *value)
+says_type(const struct json *node, const char *value)
 {
 	return is_string(node) && text_equal(json_text(node), text_from(value));
 }
@@ -200,9 +200,9 @@ is_for(const struct json *audience, const char *ours)
 	size_t i;
 
 	if (audience == NULL || json_type_of(audience) != JSON_TYPE_ARRAY)
-		return says(audience, ours);
+		return says_type(audience, ours);
 	for (i = 0; i < json_size(audience); i++)
-		if (says(json_at(audience, i), ours))
+		if (says_type(json_at(audience, i), ours))
 			return true;
 	return false;
 }
@@ -254,7 +254,7 @@ check_claims(const struct jwt_rules *rules, const struct json *claims,
 
 	if (verdict != JWT_OK)
 		return verdict;
-	if (!says(json_get(claims, "iss"), rules->issuer))
+	if (!says_type(json_get(claims, "iss"), rules->issuer))
 		return JWT_ISSUER;
 	if (!is_for(json_get(claims, "aud"), rules->audience))
 		return JWT_AUDIENCE;
@@ -274,7 +274,7 @@ jwt_check(const struct jwt_rules *rules, const struct key_set *keys,
 	struct jwt jwt = { 0 };
 	enum jwt_verdict verdict = JWT_MALFORMED;
 
-	if (split(token, &jwt))
+	if (split_token(token, &jwt))
 		verdict = read_header(&jwt);
 	if (verdict == JWT_OK)
 		verdict = check_signature(&jwt, keys);

@@ -11,6 +11,11 @@
  * Judges a JSON Web Token (RFC 7519, 7515, 8725) by the rules of docs/http.md,
  * section 6.  Only RS256 and ES256; what the token says of keys (`jwk`, `jku`,
  * `x5u`, `x5c`) is not looked at.  Pure.
+ *
+ * Our own, on libcrypto: librhonabwy 1.1.11 takes padded base64url, members
+ * that stand twice and a `crit` that nobody knows, and needs 127 us for RS256
+ * and 639 us for ES256 where the signature alone needs 26 and 90.  It is done
+ * on the loop, which waits for it.
  */
 enum jwt_verdict {
 	JWT_OK,

@@ -44,7 +44,7 @@ release_waiting(struct jwt_auth *auth)
 }
 
 static void
-adopt(struct jwt_auth *auth, struct key_set *keys)
+adopt_keys(struct jwt_auth *auth, struct key_set *keys)
 {
 	const char *passed_over = key_set_passed_over(keys);
 
@@ -78,7 +78,7 @@ on_looked(void *argument, struct key_set *set, const char *failure, bool asked)
 	struct jwt_auth *auth = argument;
 
 	if (set != NULL)
-		adopt(auth, set);
+		adopt_keys(auth, set);
 	if (failure != NULL)
 		report_failure(auth, failure);
 	if (asked || set != NULL)
@@ -165,7 +165,7 @@ jwt_auth_reload(struct jwt_auth *auth)
 }
 
 static void
-remember(struct jwt_auth *auth, const struct http_caller *caller)
+remember_token(struct jwt_auth *auth, const struct http_caller *caller)
 {
 	struct verified *verified = recent_put(auth->verified, caller->key);
 
@@ -174,7 +174,7 @@ remember(struct jwt_auth *auth, const struct http_caller *caller)
 }
 
 static bool
-recall(struct jwt_auth *auth, struct http_caller *caller, int64_t now_ms)
+recall_token(struct jwt_auth *auth, struct http_caller *caller, int64_t now_ms)
 {
 	const struct verified *verified =
 	    recent_find(auth->verified, caller->key);
@@ -207,11 +207,11 @@ jwt_auth_check(struct jwt_auth *auth, struct text token,
 	int64_t now_ms = clock_wall_ms();
 
 	*verdict = JWT_OK;
-	if (recall(auth, caller, now_ms))
+	if (recall_token(auth, caller, now_ms))
 		return JWT_DONE;
 	*verdict = jwt_check(&auth->rules, auth->keys, token, now_ms, caller);
 	if (*verdict == JWT_OK)
-		remember(auth, caller);
+		remember_token(auth, caller);
 	if (*verdict != JWT_UNKNOWN_KEY)
 		return JWT_DONE;
 	if (may_wait(auth, wait))

@@ -108,7 +108,7 @@ read_set(struct key_source *source, struct error *err)
 }
 
 static void
-deliver(void *argument)
+deliver_look(void *argument)
 {
 	struct finding *finding = argument;
 	struct key_source *source = finding->source;
@@ -122,7 +122,7 @@ deliver(void *argument)
 
 /* One look; NULL: there is nothing to tell.  Sets whether it went well. */
 static struct finding *
-look(struct key_source *source, bool asked, bool *well)
+look_at_source(struct key_source *source, bool asked, bool *well)
 {
 	struct error err = { 0 };
 	struct key_set *set = read_set(source, &err);
@@ -171,18 +171,18 @@ next_pause(const struct key_source *source, bool well, int64_t pause)
 }
 
 static void *
-run(void *argument)
+run_source(void *argument)
 {
 	struct key_source *source = argument;
 	int64_t pause = source->is_url ? 0 : source->pace->every;
 	bool asked, well;
 
 	while (wait_turn(source, pause, &asked)) {
-		struct finding *finding = look(source, asked, &well);
+		struct finding *finding = look_at_source(source, asked, &well);
 
 		pause = next_pause(source, well, pause);
 		if (finding != NULL)
-			loop_post(source->settings.loop, deliver, finding);
+			loop_post(source->settings.loop, deliver_look, finding);
 	}
 	return NULL;
 }
@@ -212,10 +212,10 @@ key_source_start(const struct key_source_settings *settings, struct error *err)
 	if (is_url && fetch_check_url(settings->location, err) != 0)
 		return NULL;
 	source = make_source(settings, is_url);
-	finding = is_url ? NULL : look(source, false, &well);
+	finding = is_url ? NULL : look_at_source(source, false, &well);
 	if (finding != NULL)
-		deliver(finding);
-	if (pthread_create(&source->thread, NULL, run, source) != 0)
+		deliver_look(finding);
+	if (pthread_create(&source->thread, NULL, run_source, source) != 0)
 		memory_exhausted();
 	return source;
 }

@@ -505,6 +505,7 @@ audience_pump_log(struct audience *audience)
 
 /* Coming and going ------------------------------------------------------- */
 
+/* Of no stage yet; the newest stands first. */
 static struct audience *
 make_audience(struct event_hub *hub, struct audience_key *key)
 {
@@ -559,6 +560,7 @@ unlink_subscriber(struct subscriber *subscriber)
 		subscriber->next->prev = subscriber->prev;
 }
 
+/* A gauge: set, not counted up and down, so that it can't drift. */
 static void
 count_subscribers(struct event_hub *hub)
 {

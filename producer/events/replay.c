@@ -166,7 +166,7 @@ check_places(struct reader *reader, struct error *err)
 
 /* Reads the partitions that are behind the ring, and only those. */
 static int
-assign(struct reader *reader, struct error *err)
+assign_partitions(struct reader *reader, struct error *err)
 {
 	struct replay_slice *slice = reader->slice;
 	int32_t n = slice->position.n, i;
@@ -244,7 +244,7 @@ read_slice(struct reader *reader, struct error *err)
 	reader->last = &slice->events;
 	if (create_parts(reader, err) != 0 ||
 	    (slice->first && check_places(reader, err) != 0) ||
-	    assign(reader, err) != 0)
+	    assign_partitions(reader, err) != 0)
 		return -1;
 	while (reader->left > 0 && reader->bytes < SLICE_BYTES &&
 	    clock_monotonic_ms() < deadline)
@@ -264,7 +264,7 @@ close_reader(struct reader *reader)
 /* The pool --------------------------------------------------------------- */
 
 static void
-tell(void *argument)
+tell_done(void *argument)
 {
 	struct replay_slice *slice = argument;
 
@@ -272,7 +272,7 @@ tell(void *argument)
 }
 
 static void
-serve(struct reader *reader, struct replay_slice *slice)
+serve_slice(struct reader *reader, struct replay_slice *slice)
 {
 	struct error err = { 0 };
 
@@ -283,7 +283,7 @@ serve(struct reader *reader, struct replay_slice *slice)
 		slice->failed = true;
 		close_reader(reader);
 	}
-	loop_post(reader->replay->loop, tell, slice);
+	loop_post(reader->replay->loop, tell_done, slice);
 }
 
 /* NULL: none came for a while, or the end. */
@@ -321,7 +321,7 @@ is_stopped(struct event_replay *replay)
 }
 
 static void *
-run(void *argument)
+run_reader(void *argument)
 {
 	struct reader *reader = argument;
 
@@ -329,7 +329,7 @@ run(void *argument)
 		struct replay_slice *slice = take_slice(reader->replay);
 
 		if (slice != NULL)
-			serve(reader, slice);
+			serve_slice(reader, slice);
 		else
 			close_reader(reader);
 	}
@@ -342,7 +342,7 @@ start_reader(struct reader *reader, struct event_replay *replay)
 {
 	reader->replay = replay;
 	reader->arena = arena_create(0);
-	if (pthread_create(&reader->thread, NULL, run, reader) != 0)
+	if (pthread_create(&reader->thread, NULL, run_reader, reader) != 0)
 		memory_exhausted();
 	reader->started = true;
 }

@@ -96,7 +96,7 @@ is_for(const struct known *known, const struct http_caller *caller,
 }
 
 static struct known *
-find(struct event_rights *rights, const struct http_caller *caller,
+find_known(struct event_rights *rights, const struct http_caller *caller,
     struct text rid, size_t hash)
 {
 	size_t user = text_hash(http_caller_user(caller));
@@ -236,7 +236,7 @@ start_job(void *argument)
 }
 
 static void
-want(struct event_rights *rights, struct known *known)
+want_known(struct event_rights *rights, struct known *known)
 {
 	if (known->is_wanted)
 		return;
@@ -261,9 +261,9 @@ event_rights_look(struct event_rights *rights, const struct http_caller *caller,
 		return EVENT_VISIBLE;
 	if (rights->n >= KNOWN_MAX && !rights->busy)
 		forget_all(rights);
-	known = find(rights, caller, schedule_rid, hash);
+	known = find_known(rights, caller, schedule_rid, hash);
 	if (known->until_ms > loop_now_ms(rights->app->loop))
 		return known->right;
-	want(rights, known);
+	want_known(rights, known);
 	return EVENT_UNKNOWN;
 }

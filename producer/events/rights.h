@@ -18,6 +18,8 @@ enum event_right {
 	EVENT_VISIBLE,
 };
 
+/* `app` is borrowed, its pool is used; `changed` as below, never from within.
+ */
 struct event_rights *event_rights_create(
     struct http_app *app, loop_call *changed, void *argument);
 /* The pool has ended, its jobs are done.  NULL is fine. */

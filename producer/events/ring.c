@@ -108,7 +108,7 @@ event_ring_restart(
 
 /* A copy of what the scratch buffer holds. */
 static struct text
-keep(struct event_ring *ring)
+keep_scratch(struct event_ring *ring)
 {
 	char *copy = memory_alloc(ring->scratch.size);
 
@@ -117,7 +117,7 @@ keep(struct event_ring *ring)
 }
 
 static void
-grow(struct event_ring *ring)
+grow_ring(struct event_ring *ring)
 {
 	size_t capacity = ring->capacity * 2;
 	struct entry *entries = memory_zalloc(capacity, sizeof *entries);
@@ -137,12 +137,13 @@ event_ring_append(struct event_ring *ring, struct result_event *event)
 	struct entry *entry;
 
 	if (ring->end - ring->first == ring->capacity)
-		grow(ring);
+		grow_ring(ring);
 	event_position_pass(&ring->head, record->partition, record->offset + 1);
 	buffer_reset(&ring->scratch);
 	event_position_write(&ring->head, &ring->scratch);
 	entry = entry_at(ring, ring->end++);
-	*entry = (struct entry){ event, ring->passed, .id = keep(ring) };
+	*entry =
+	    (struct entry){ event, ring->passed, .id = keep_scratch(ring) };
 	ring->passed += event->size;
 	ring->bytes += entry_size(entry);
 	while (ring->bytes > ring->bytes_max && ring->first + 1 < ring->end)
@@ -231,7 +232,7 @@ event_ring_text(
 		return *text;
 	buffer_reset(&ring->scratch);
 	write_event(&entry->event->record, entry->id, profile, &ring->scratch);
-	*text = keep(ring);
+	*text = keep_scratch(ring);
 	ring->bytes += text->size;
 	return *text;
 }

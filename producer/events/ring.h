@@ -21,6 +21,7 @@
  */
 struct event_ring;
 
+/* Empty, and at no place yet: event_ring_restart says where it begins. */
 struct event_ring *event_ring_create(size_t bytes_max);
 void event_ring_destroy(struct event_ring *ring); /* NULL is fine */
 
@@ -34,6 +35,8 @@ void event_ring_append(struct event_ring *ring, struct result_event *event);
 /* Nothing is before `next` in this partition but what was appended. */
 void event_ring_pass(struct event_ring *ring, int32_t partition, int64_t next);
 
+/* The places before the first event held and behind the last; the ring's own.
+ */
 const struct event_position *event_ring_start(const struct event_ring *ring);
 const struct event_position *event_ring_head(const struct event_ring *ring);
 

@@ -131,7 +131,7 @@ post_end(struct http_probe *probe, const struct error *fatal)
 
 /* Waits for the next look; true: to stop. */
 static bool
-rest(struct http_probe *probe, int64_t ms)
+rest_between(struct http_probe *probe, int64_t ms)
 {
 	struct timespec until = clock_after(ms);
 	bool stop;
@@ -145,7 +145,7 @@ rest(struct http_probe *probe, int64_t ms)
 }
 
 static void *
-run(void *argument)
+run_probe(void *argument)
 {
 	struct http_probe *probe = argument;
 
@@ -160,7 +160,7 @@ run(void *argument)
 			post_end(probe, &fatal);
 			break;
 		}
-	} while (!rest(probe, redis && kafka ? EVERY_MS : SOON_MS));
+	} while (!rest_between(probe, redis && kafka ? EVERY_MS : SOON_MS));
 	return NULL;
 }
 
@@ -177,7 +177,7 @@ http_probe_start(const struct http_probe_settings *settings, struct error *err)
 	probe->redis = redis;
 	pthread_mutex_init(&probe->lock, NULL);
 	clock_condition_init(&probe->changed);
-	if (pthread_create(&probe->thread, NULL, run, probe) != 0)
+	if (pthread_create(&probe->thread, NULL, run_probe, probe) != 0)
 		memory_exhausted();
 	return probe;
 }

@@ -41,7 +41,8 @@ rate_limit_destroy(struct rate_limit *limit)
 }
 
 static void
-fill(const struct rate_limit *limit, struct bucket *bucket, int64_t now_ms)
+fill_bucket(
+    const struct rate_limit *limit, struct bucket *bucket, int64_t now_ms)
 {
 	int64_t passed_ms = now_ms - bucket->since_ms;
 
@@ -64,7 +65,7 @@ rate_limit_take(
 
 	sha256(http_caller_user(caller), key);
 	bucket = recent_put(limit->buckets, key);
-	fill(limit, bucket, now_ms);
+	fill_bucket(limit, bucket, now_ms);
 	if (bucket->tokens < 1000)
 		return false;
 	bucket->tokens -= 1000;

@@ -13,6 +13,7 @@
  */
 struct rate_limit;
 
+/* Takes all its memory; `per_second` is at least 1. */
 struct rate_limit *rate_limit_create(int64_t per_second);
 void rate_limit_destroy(struct rate_limit *limit); /* NULL is fine */
 

@@ -22,6 +22,11 @@ struct job_list {
 	size_t n;
 };
 
+/*
+ * A thread and its connections, which no other one touches; which of the two
+ * queues it takes from is fixed, so long jobs can't take the thread that small
+ * questions wait for.
+ */
 struct worker {
 	struct work_pool *pool;
 	struct work_redis redis;
@@ -102,7 +107,7 @@ take_jobs(struct worker *worker, size_t max)
 	return taken;
 }
 
-/* A list's ends, on the loop. */
+/* A list's ends, on the loop: one post for all that shared round trips. */
 static void
 finish_jobs(void *argument)
 {
@@ -148,7 +153,11 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 		metrics_add(pool->metrics, HTTP_REDIS_ERRORS, 0, 1);
 }
 
-/* One round trip for all that have something to ask; false: nobody has. */
+/*
+ * One round trip for all that have something to ask; false: nobody has.  A job
+ * that fails leaves the others what they have asked: each hears exactly its own
+ * answers, also after an error, or theirs would be taken for his.
+ */
 static bool
 make_round(struct worker *worker, struct work_job **asking, size_t *n)
 {
@@ -274,7 +283,12 @@ work_pool_create(const struct work_pool_settings *settings, struct error *err)
 	return pool;
 }
 
-/* With the lock held. */
+/*
+ * With the lock held.  What is known to fail is refused at once: clients are
+ * told to come again, and the queue stays free for when Redis is back.  As
+ * nobody else may look (the probe asks redis.url only), one job at a time finds
+ * out whether it is.
+ */
 static bool
 is_open(struct work_pool *pool, int64_t now)
 {
