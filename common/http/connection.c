@@ -176,14 +176,25 @@ body_limit(const struct http_server *server, const struct http_head *head)
 	return limit < most ? limit : most;
 }
 
+/* A head: scanned as it comes, parsed when it is complete. */
 static bool
-begin_request(struct http_connection *connection, struct text bytes)
+step_head(struct http_connection *connection)
 {
 	struct http_server *server = connection->server;
 	struct http_head head = { .fields = server->fields };
+	struct text bytes = unread(connection);
 	struct http_request *request;
-	int status = http_head_parse(bytes, &head);
+	int size, status;
 
+	if (bytes.size == 0)
+		return false;
+	if (connection->phase != PHASE_HEAD)
+		http_server_enter(connection, PHASE_HEAD);
+	size = http_head_scan(bytes, &connection->scanned);
+	if (size == 0)
+		return false;
+	bytes.size = size > 0 ? (size_t)size : 0;
+	status = size > 0 ? http_head_parse(bytes, &head) : -size;
 	if (status == 0) {
 		connection->body_max = body_limit(server, &head);
 		if (head.body_size > (int64_t)connection->body_max)
@@ -203,25 +214,6 @@ begin_request(struct http_connection *connection, struct text bytes)
 		tcp_write(connection->tcp, CONTINUE, TEXT_NONE);
 	http_server_enter(connection, PHASE_BODY);
 	return true;
-}
-
-static bool
-step_head(struct http_connection *connection)
-{
-	struct text bytes = unread(connection);
-	int size;
-
-	if (bytes.size == 0)
-		return false;
-	if (connection->phase != PHASE_HEAD)
-		http_server_enter(connection, PHASE_HEAD);
-	size = http_head_scan(bytes, &connection->scanned);
-	if (size < 0)
-		http_connection_refuse(connection, -size);
-	if (size <= 0)
-		return false;
-	bytes.size = (size_t)size;
-	return begin_request(connection, bytes);
 }
 
 static bool
@@ -285,27 +277,6 @@ step_body(struct http_connection *connection)
 	http_server_enter(connection, PHASE_BUSY);
 	server->settings.handle(server->settings.context, connection->request);
 	return true;
-}
-
-static bool
-step(struct http_connection *connection)
-{
-	switch (connection->phase) {
-	case PHASE_FRESH:
-	case PHASE_IDLE:
-	case PHASE_HEAD:
-		return step_head(connection);
-	case PHASE_BODY:
-		return step_body(connection);
-	case PHASE_READY:
-	case PHASE_BUSY:
-	case PHASE_SENDING:
-	case PHASE_STREAM:
-	case PHASE_LINGER:
-	case N_PHASES:
-		break;
-	}
-	return false;
 }
 
 /* Gives back what has been used up, so that an idle connection holds nothing.
@@ -389,7 +360,10 @@ http_connection_advance(struct http_connection *connection)
 	if (connection->advancing)
 		return;
 	connection->advancing = true;
-	while (!connection->dead && step(connection))
+	while (!connection->dead &&
+	    (connection->phase <= PHASE_HEAD
+		    ? step_head(connection)
+		    : connection->phase == PHASE_BODY && step_body(connection)))
 		if (has_had_turn(connection, first))
 			http_server_queue(connection);
 	if (!connection->dead)

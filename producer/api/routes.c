@@ -291,22 +291,6 @@ answer_asterisk(struct http_call *call)
 
 /* The checks that all routes share: false, the call has been answered ------ */
 
-static bool
-has_path(struct http_call *call)
-{
-	struct call_request *asked = &call->asked;
-	const char *reason;
-
-	if (http_path_parse(
-		asked->head->target, call->arena, &asked->path, &reason) != 0)
-		http_call_invalid(call, "path", reason, TEXT_NONE);
-	else if (asked->path.n_segments == 0)
-		answer_asterisk(call);
-	else
-		return true;
-	return false;
-}
-
 static void
 take_route(struct http_call *call, const struct http_route *route)
 {
@@ -345,19 +329,6 @@ has_route(struct http_call *call)
 }
 
 static bool
-has_profile(struct http_call *call)
-{
-	const struct http_head *head = call->asked.head;
-
-	if (http_profile_choose(head, call->app->profile, &call->asked.profile))
-		return true;
-	http_call_invalid(call, "Schedrun-Contract",
-	    "must be one of doc, ga, ga-upper",
-	    http_head_get(head, "schedrun-contract"));
-	return false;
-}
-
-static bool
 refuse_caller(struct http_call *call, const struct auth_refusal *refusal)
 {
 	if (refusal->reason != NULL)
@@ -373,9 +344,12 @@ refuse_caller(struct http_call *call, const struct auth_refusal *refusal)
 
 static void check_call(void *call);
 
-/* False also if the call waits for a key; then it comes to `check` again. */
+/*
+ * A token, and one of the scope.  False also if the call waits for a key; then
+ * it comes to check_call again.
+ */
 static bool
-has_token(struct http_call *call)
+has_caller(struct http_call *call)
 {
 	struct call_request *asked = &call->asked;
 	const char *reason = NULL;
@@ -386,21 +360,14 @@ has_token(struct http_call *call)
 	asked->wait.argument = call;
 	verdict = http_auth_check(call->app->auth, asked->head, &asked->caller,
 	    &asked->wait, &reason);
-	if (verdict == VERDICT_OK || verdict == VERDICT_WAIT)
-		return verdict == VERDICT_OK;
-	auth_refuse_token(&refusal, verdict, reason);
-	return refuse_caller(call, &refusal);
-}
-
-static bool
-has_scope(struct http_call *call)
-{
-	enum http_scope scope = call->asked.route->scope;
-	struct auth_refusal refusal;
-
-	if ((call->asked.caller.scopes & scope) != 0)
+	if (verdict == VERDICT_WAIT)
+		return false;
+	if (verdict != VERDICT_OK)
+		auth_refuse_token(&refusal, verdict, reason);
+	else if ((asked->caller.scopes & asked->route->scope) == 0)
+		auth_refuse_scope(&refusal, asked->route->scope);
+	else
 		return true;
-	auth_refuse_scope(&refusal, scope);
 	return refuse_caller(call, &refusal);
 }
 
@@ -454,20 +421,6 @@ has_rids(struct http_call *call)
 	return true;
 }
 
-static bool
-has_body(struct http_call *call)
-{
-	switch (call->asked.route->body) {
-	case BODY_IGNORED:
-		return true;
-	case BODY_NONE:
-		return http_call_takes_no_body(call);
-	case BODY_JSON:
-		return http_call_takes_body(call);
-	}
-	return false;
-}
-
 /* On a pool thread. */
 static void
 do_work(void *owner, struct work_redis *redis)
@@ -486,16 +439,36 @@ static void
 check_call(void *argument)
 {
 	struct http_call *call = argument;
+	struct call_request *asked = &call->asked;
+	const struct http_head *head = asked->head;
 	const struct http_route *route;
+	const char *reason;
 
-	if (!has_path(call) || !has_route(call))
+	if (http_path_parse(head->target, call->arena, &asked->path, &reason) !=
+	    0) {
+		http_call_invalid(call, "path", reason, TEXT_NONE);
 		return;
-	route = call->asked.route;
+	}
+	if (asked->path.n_segments == 0) {
+		answer_asterisk(call);
+		return;
+	}
+	if (!has_route(call))
+		return;
+	route = asked->route;
 	if (route->scope != SCOPE_NONE &&
-	    (!has_profile(call) || !has_token(call) || !has_scope(call) ||
-		!has_preview(call)))
+	    !http_profile_choose(head, call->app->profile, &asked->profile)) {
+		http_call_invalid(call, "Schedrun-Contract",
+		    "must be one of doc, ga, ga-upper",
+		    http_head_get(head, "schedrun-contract"));
 		return;
-	if (!has_rids(call) || !has_body(call))
+	}
+	if (route->scope != SCOPE_NONE &&
+	    (!has_caller(call) || !has_preview(call)))
+		return;
+	if (!has_rids(call) ||
+	    (route->body == BODY_NONE && !http_call_takes_no_body(call)) ||
+	    (route->body == BODY_JSON && !http_call_takes_body(call)))
 		return;
 	if (route->handle != NULL) {
 		route->handle(call);

@@ -348,29 +348,10 @@ on_delivered(void *argument, enum publish_outcome outcome, const char *reason)
 		undo_store(run);
 	} else if (outcome != PUBLISH_DONE && run->record.state == RUN_PENDING)
 		fail_delivery(run, outcome, reason);
-	else if (!wants_to_wait(run) || is_due(run))
+	else if (run->news != NULL)
 		finish_run(run);
-}
-
-static void
-publish(struct run_call *run)
-{
-	struct http_call *call = run->call;
-	struct trace_header trace[TRACE_HEADERS_MAX];
-	struct publish publish = {
-		.run = &run->record,
-		.headers = trace,
-		.done = on_delivered,
-		.argument = run,
-	};
-
-	if (run->runs->forward_trace)
-		publish.n_headers = run_options_trace(call->asked.head, trace);
-	if (wants_to_wait(run))
-		begin_wait(run);
-	if (run_publisher_send(
-		run->runs->publisher, &publish, &call->job.error) != 0)
-		undo_store(run);
+	else if (!wants_to_wait(run) || is_due(run))
+		answer_run(run);
 }
 
 /* What Redis knows: the schedule, the caller's right to it, the run ------- */
@@ -497,25 +478,19 @@ is_open(struct run_call *run)
 	return false;
 }
 
-static bool
-is_within_rate(struct run_call *run)
-{
-	struct http_call *call = run->call;
-
-	if (run->runs->rate == NULL ||
-	    rate_limit_take(
-		run->runs->rate, &call->asked.caller, clock_monotonic_ms()))
-		return true;
-	http_call_error(call, API_RATE_LIMITED,
-	    "More runs a second than a caller may ask for.", NULL);
-	return false;
-}
-
+/* The run is pending in the view: to the broker with it. */
 static void
 after_store(void *owner)
 {
 	struct run_call *run = owner;
 	struct http_call *call = run->call;
+	struct trace_header trace[TRACE_HEADERS_MAX];
+	struct publish publish = {
+		.run = &run->record,
+		.headers = trace,
+		.done = on_delivered,
+		.argument = run,
+	};
 	struct api_parameter parameters[] = {
 		PARAMETER_T("scheduleRid", call->asked.rids[0]),
 		PARAMETER_END,
@@ -529,8 +504,16 @@ after_store(void *owner)
 		http_call_error(call, API_RUN_DENIED, NULL, parameters);
 	else if (run->record.state != RUN_PENDING)
 		answer_run(run);
-	else
-		publish(run);
+	else {
+		if (run->runs->forward_trace)
+			publish.n_headers =
+			    run_options_trace(call->asked.head, trace);
+		if (wants_to_wait(run))
+			begin_wait(run);
+		if (run_publisher_send(
+			run->runs->publisher, &publish, &call->job.error) != 0)
+			undo_store(run);
+	}
 }
 
 void
@@ -548,7 +531,14 @@ http_runs_post(struct http_call *call)
 	}
 	run->posted = true;
 	run->keyed = keyed > 0;
-	if (!is_within_rate(run) || !is_open(run))
+	if (run->runs->rate != NULL &&
+	    !rate_limit_take(
+		run->runs->rate, &call->asked.caller, clock_monotonic_ms())) {
+		http_call_error(call, API_RATE_LIMITED,
+		    "More runs a second than a caller may ask for.", NULL);
+		return;
+	}
+	if (!is_open(run))
 		return;
 	run->record.schedule_rid = call->asked.rids[0];
 	run->record.created_by = caller;

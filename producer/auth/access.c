@@ -132,23 +132,6 @@ ask_heads(const struct access *access)
 	return true;
 }
 
-static void
-judge_head(
-    struct access *access, struct schedule_access *schedule, struct error *err)
-{
-	if (schedule->is_draft)
-		return;
-	schedule->exists = schedule->head_seen.at != NULL;
-	if (!schedule->exists)
-		check_generation(access, err);
-	else if (schedule_head_parse(
-		     schedule->head_seen, &schedule->head, err) != 0 ||
-	    schedule_about_parse(schedule->about_seen, access->arena,
-		&schedule->about, err) != 0)
-		error_prefix(
-		    err, "stored schedule %.*s", TEXT_ARG(schedule->rid));
-}
-
 /*
  * All answers are taken before one is judged: Redis isn't to blame for what it
  * holds, so the connection stays good.
@@ -156,15 +139,26 @@ judge_head(
 static void
 hear_heads(struct access *access, struct error *err)
 {
-	size_t i;
+	struct schedule_access *schedule = access->schedules;
+	struct schedule_access *end = schedule + access->n;
 
 	hear_generation(access, err);
-	for (i = 0; i < access->n && !access->schedules[i].is_draft; i++) {
-		hear_text(access, &access->schedules[i].head_seen, err);
-		hear_text(access, &access->schedules[i].about_seen, err);
+	for (; schedule < end && !schedule->is_draft; schedule++) {
+		hear_text(access, &schedule->head_seen, err);
+		hear_text(access, &schedule->about_seen, err);
+		schedule->exists = schedule->head_seen.at != NULL;
 	}
-	for (i = 0; i < access->n && err->kind == ERROR_NONE; i++)
-		judge_head(access, &access->schedules[i], err);
+	schedule = access->schedules;
+	for (; schedule < end && err->kind == ERROR_NONE; schedule++)
+		if (!schedule->exists)
+			check_generation(access, err);
+		else if (!schedule->is_draft &&
+		    (schedule_head_parse(
+			 schedule->head_seen, &schedule->head, err) != 0 ||
+			schedule_about_parse(schedule->about_seen,
+			    access->arena, &schedule->about, err) != 0))
+			error_prefix(err, "stored schedule %.*s",
+			    TEXT_ARG(schedule->rid));
 	if (err->kind == ERROR_NONE && needs_projects(access))
 		check_generation(access, err);
 }
@@ -441,44 +435,39 @@ role_name_of(const struct access *access, struct text project)
  * roles come; nobody looks at it before the last one has.
  */
 static void
-want_roles_of(struct access *access, size_t number)
-{
-	struct schedule_access *schedule = &access->schedules[number];
-	struct text_list projects = schedule->about.projects;
-	struct text user = http_caller_user(access->caller);
-	size_t i;
-
-	schedule->right = RIGHT_ACT;
-	if (projects.n == 0 &&
-	    (schedule->current == NULL ||
-		!text_equal(user, schedule->current->created_by)))
-		schedule->right = RIGHT_NONE;
-	for (i = 0; i < projects.n; i++) {
-		enum right right = RIGHT_ACT;
-
-		if (role_cache_get(access->roles, access->generation, user,
-			projects.at[i], &right)) {
-			lower_right(schedule, right);
-			continue;
-		}
-		access->owners[access->n_names] = number;
-		access->names[access->n_names++] =
-		    role_name_of(access, projects.at[i]);
-	}
-}
-
-static void
 want_roles(struct access *access)
 {
-	size_t n = 0, i;
+	struct text user = http_caller_user(access->caller);
+	size_t n = 0, i, j;
 
 	for (i = 0; i < access->n; i++)
 		n += access->schedules[i].about.projects.n;
 	want_names(access, n);
 	access->owners = arena_zalloc(access->arena, n, sizeof *access->owners);
-	for (i = 0; i < access->n; i++)
-		if (access->schedules[i].exists)
-			want_roles_of(access, i);
+	for (i = 0; i < access->n; i++) {
+		struct schedule_access *schedule = &access->schedules[i];
+		struct text_list projects = schedule->about.projects;
+
+		if (!schedule->exists)
+			continue;
+		schedule->right = RIGHT_ACT;
+		if (projects.n == 0 &&
+		    (schedule->current == NULL ||
+			!text_equal(user, schedule->current->created_by)))
+			schedule->right = RIGHT_NONE;
+		for (j = 0; j < projects.n; j++) {
+			enum right right = RIGHT_ACT;
+
+			if (role_cache_get(access->roles, access->generation,
+				user, projects.at[j], &right)) {
+				lower_right(schedule, right);
+				continue;
+			}
+			access->owners[access->n_names] = i;
+			access->names[access->n_names++] =
+			    role_name_of(access, projects.at[j]);
+		}
+	}
 }
 
 /* Also what is no role is remembered: strangers ask as often as others. */

@@ -154,57 +154,43 @@ note_end(struct worker *worker, const struct job_list *jobs, int64_t started_ms)
 }
 
 /*
- * One round trip for all that have something to ask; false: nobody has.  A job
- * that fails leaves the others what they have asked: each hears exactly its own
+ * Round trips for all that have something to ask, until nobody has.  A job that
+ * fails leaves the others what they have asked: each hears exactly its own
  * answers, also after an error, or theirs would be taken for his.
- */
-static bool
-make_round(struct worker *worker, struct work_job **asking, size_t *n)
-{
-	struct work_redis *redis = &worker->redis;
-	struct error ignored;
-	size_t i, left = 0;
-
-	/* While no answer is awaited; what fails here fails in `hear`, too. */
-	if (redis_is_connected(redis->runs))
-		run_view_load(&redis->view, &ignored);
-	for (i = 0; i < *n; i++)
-		if (asking[i]->error.kind == ERROR_NONE &&
-		    asking[i]->ask(asking[i]->owner, redis))
-			asking[left++] = asking[i];
-	*n = left;
-	/* Both are under way before either is waited for. */
-	redis_send(redis->schedules, &ignored);
-	redis_send(redis->runs, &ignored);
-	for (i = 0; i < left; i++)
-		asking[i]->hear(asking[i]->owner, redis);
-	return left > 0;
-}
-
-/*
+ *
  * Without schedules there is nothing to ask.  Without the view there is: who
  * may not have it hears that, and not that the view is away.
  */
 static void
 share_rounds(struct worker *worker, struct job_list *jobs)
 {
+	struct work_redis *redis = &worker->redis;
 	struct work_job *asking[BATCH_MAX], *job;
 	struct error away, ignored;
-	size_t n = 0, i;
+	size_t n = 0, left, i;
 
 	for (job = jobs->first; job != NULL; job = job->next)
 		if (!job->late)
 			asking[n++] = job;
-	if (n == 0)
-		return;
-	if (redis_connect(worker->redis.schedules, &away) != 0) {
-		for (i = 0; i < n; i++)
-			asking[i]->error = away;
-		return;
+	if (n > 0 && redis_connect(redis->schedules, &away) != 0)
+		while (n > 0)
+			asking[--n]->error = away;
+	if (n > 0)
+		redis_connect(redis->runs, &ignored);
+	for (; n > 0; n = left) {
+		/* While no answer is awaited; what fails here fails below. */
+		if (redis_is_connected(redis->runs))
+			run_view_load(&redis->view, &ignored);
+		for (i = left = 0; i < n; i++)
+			if (asking[i]->error.kind == ERROR_NONE &&
+			    asking[i]->ask(asking[i]->owner, redis))
+				asking[left++] = asking[i];
+		/* Both are under way before either is waited for. */
+		redis_send(redis->schedules, &ignored);
+		redis_send(redis->runs, &ignored);
+		for (i = 0; i < left; i++)
+			asking[i]->hear(asking[i]->owner, redis);
 	}
-	redis_connect(worker->redis.runs, &ignored);
-	while (make_round(worker, asking, &n))
-		;
 }
 
 static void *
