@@ -393,127 +393,112 @@ list_dataset(struct plan *plan, uint32_t number, struct lister *lister)
 }
 
 /*
- * Ends the plan if the survey has found `issue` among the outputs.  Offenders
- * are looked for only then: most plans have none, and pay for a bit each.
+ * Lists what has `issue` of a job's outputs, or else of its inputs.  One
+ * dataset can be read in several ways, so an input without a branch is listed
+ * by its key: the pinned ones go to `pinned`, where a key may come twice.
+ */
+static void
+list_of_job(struct plan *plan, uint32_t number, uint32_t issue,
+    struct lister *offenders, struct text_pile *pinned)
+{
+	const struct graph_job *job = graph_job(&plan->graph, number);
+	const struct spec_input *input;
+	uint32_t i;
+
+	for (i = 0; i < job->n_outputs && (issue & OUTPUT_ISSUES) != 0; i++)
+		if ((output_issues(plan, number, job->outputs[i]) & issue) != 0)
+			list_dataset(plan, job->outputs[i], offenders);
+	for (i = 0; i < job->n_inputs && (issue & OUTPUT_ISSUES) == 0; i++) {
+		if ((input_issues(plan, job, i) & issue) == 0)
+			continue;
+		input = &job->spec->inputs[i];
+		if (issue == ISSUE_INPUT_NO_BRANCH && input->branch.at != NULL)
+			pile_add(pinned, input_key(plan->arena, input));
+		else
+			list_dataset(
+			    plan, INPUT_DATASET(job->inputs[i]), offenders);
+	}
+}
+
+/* One issue, and the error that it is. */
+struct check {
+	enum issue issue;
+	enum cause cause;
+};
+
+/*
+ * Ends the plan if the survey has found the issue.  Offenders are looked for
+ * only then: most plans have none, and pay for a bit each.
  */
 static enum verdict
-check_outputs(struct plan *plan, uint32_t issue, enum cause cause)
+check_one(struct plan *plan, const struct check *check)
 {
-	struct lister offenders;
-	uint32_t j;
-	uint32_t i;
-
-	if ((plan->issues & issue) == 0)
-		return GO_ON;
-	offenders.count = 0;
-	for (j = 0; j < plan->graph.jobs.n; j++) {
-		const struct graph_job *job = graph_job(&plan->graph, j);
-
-		if ((job->flags & JOB_SELECTED) == 0)
-			continue;
-		for (i = 0; i < job->n_outputs; i++)
-			if ((output_issues(plan, j, job->outputs[i]) & issue) !=
-			    0)
-				list_dataset(plan, job->outputs[i], &offenders);
-	}
-	return decide_listed(plan, cause, &offenders);
-}
-
-static enum verdict
-check_inputs(struct plan *plan, uint32_t issue, enum cause cause)
-{
-	struct lister offenders;
-	uint32_t j;
-	uint32_t i;
-
-	if ((plan->issues & issue) == 0)
-		return GO_ON;
-	offenders.count = 0;
-	for (j = 0; j < plan->graph.jobs.n; j++) {
-		const struct graph_job *job = graph_job(&plan->graph, j);
-
-		if ((job->flags & JOB_SELECTED) == 0)
-			continue;
-		for (i = 0; i < job->n_inputs; i++)
-			if ((input_issues(plan, job, i) & issue) != 0)
-				list_dataset(plan,
-				    INPUT_DATASET(job->inputs[i]), &offenders);
-	}
-	return decide_listed(plan, cause, &offenders);
-}
-
-/* As check_inputs, but lists keys: one dataset can be read in several ways. */
-static enum verdict
-check_input_branches(struct plan *plan)
-{
-	struct lister offenders;
 	struct text_pile pinned = { .arena = plan->arena };
+	struct lister offenders;
 	uint32_t j;
-	uint32_t i;
 
-	if ((plan->issues & ISSUE_INPUT_NO_BRANCH) == 0)
+	if ((plan->issues & check->issue) == 0)
 		return GO_ON;
 	offenders.count = 0;
-	for (j = 0; j < plan->graph.jobs.n; j++) {
-		const struct graph_job *job = graph_job(&plan->graph, j);
-
-		if ((job->flags & JOB_SELECTED) == 0)
-			continue;
-		for (i = 0; i < job->n_inputs; i++) {
-			const struct spec_input *input = &job->spec->inputs[i];
-
-			if ((input_issues(plan, job, i) &
-				ISSUE_INPUT_NO_BRANCH) == 0)
-				continue;
-			if (input->branch.at == NULL)
-				list_dataset(plan,
-				    INPUT_DATASET(job->inputs[i]), &offenders);
-			else
-				pile_add(
-				    &pinned, input_key(plan->arena, input));
-		}
-	}
+	for (j = 0; j < plan->graph.jobs.n; j++)
+		if ((graph_job(&plan->graph, j)->flags & JOB_SELECTED) != 0)
+			list_of_job(plan, j, check->issue, &offenders, &pinned);
 	pile_list(&pinned, &offenders);
-	return decide_listed(plan, CAUSE_INPUT_NO_BRANCH, &offenders);
+	return decide_listed(plan, check->cause, &offenders);
 }
 
-/* In the order of docs/semantics.md, section 4: the first that holds ends. */
+/* Ends the plan by the first of `n` issues that there is. */
+static enum verdict
+check_all(struct plan *plan, const struct check *checks, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (check_one(plan, &checks[i]) == DECIDED)
+			return DECIDED;
+	return GO_ON;
+}
+
+/* In the order of docs/semantics.md, section 4, as are the two below. */
 enum verdict
 phase_compatibility(struct plan *plan)
 {
-	if (check_outputs(plan, ISSUE_IGNORED_OUTPUT, CAUSE_IGNORED_OUTPUT) ==
-		DECIDED ||
-	    check_outputs(plan, ISSUE_CONFLICTING_SPECS,
-		CAUSE_CONFLICTING_SPECS) == DECIDED)
-		return DECIDED;
-	return check_outputs(
-	    plan, ISSUE_BRANCH_ANCESTRY, CAUSE_BRANCH_ANCESTRY);
+	static const struct check checks[] = {
+		{ ISSUE_IGNORED_OUTPUT, CAUSE_IGNORED_OUTPUT },
+		{ ISSUE_CONFLICTING_SPECS, CAUSE_CONFLICTING_SPECS },
+		{ ISSUE_BRANCH_ANCESTRY, CAUSE_BRANCH_ANCESTRY },
+	};
+
+	return check_all(plan, checks, sizeof checks / sizeof checks[0]);
 }
 
 enum verdict
 phase_permissions(struct plan *plan)
 {
-	bool is_user = plan->version->scope == SCOPE_USER;
+	static const struct check checks[][2] = {
+		[SCOPE_PROJECT] = {
+			{ ISSUE_BUILD_DENIED, CAUSE_BUILD_DENIED_PROJECT },
+			{ ISSUE_READ_DENIED, CAUSE_READ_DENIED_PROJECT },
+		},
+		[SCOPE_USER] = {
+			{ ISSUE_BUILD_DENIED, CAUSE_BUILD_DENIED_USER },
+			{ ISSUE_READ_DENIED, CAUSE_READ_DENIED_USER },
+		},
+	};
 
-	if (check_outputs(plan, ISSUE_BUILD_DENIED,
-		is_user ? CAUSE_BUILD_DENIED_USER
-			: CAUSE_BUILD_DENIED_PROJECT) == DECIDED)
-		return DECIDED;
-	return check_inputs(plan, ISSUE_READ_DENIED,
-	    is_user ? CAUSE_READ_DENIED_USER : CAUSE_READ_DENIED_PROJECT);
+	return check_all(plan, checks[plan->version->scope], 2);
 }
 
 enum verdict
 phase_datasets(struct plan *plan)
 {
-	if (check_outputs(plan, ISSUE_OUTPUT_NOT_FOUND,
-		CAUSE_OUTPUT_NOT_FOUND) == DECIDED ||
-	    check_outputs(plan, ISSUE_OUTPUT_TRASHED, CAUSE_OUTPUT_TRASHED) ==
-		DECIDED ||
-	    check_inputs(plan, ISSUE_INPUT_NOT_FOUND, CAUSE_INPUT_NOT_FOUND) ==
-		DECIDED ||
-	    check_inputs(plan, ISSUE_INPUT_TRASHED, CAUSE_INPUT_TRASHED) ==
-		DECIDED)
-		return DECIDED;
-	return check_input_branches(plan);
+	static const struct check checks[] = {
+		{ ISSUE_OUTPUT_NOT_FOUND, CAUSE_OUTPUT_NOT_FOUND },
+		{ ISSUE_OUTPUT_TRASHED, CAUSE_OUTPUT_TRASHED },
+		{ ISSUE_INPUT_NOT_FOUND, CAUSE_INPUT_NOT_FOUND },
+		{ ISSUE_INPUT_TRASHED, CAUSE_INPUT_TRASHED },
+		{ ISSUE_INPUT_NO_BRANCH, CAUSE_INPUT_NO_BRANCH },
+	};
+
+	return check_all(plan, checks, sizeof checks / sizeof checks[0]);
 }

@@ -26,6 +26,10 @@ enum issue {
 	ISSUE_INPUT_TRASHED = 1 << 8,
 	ISSUE_INPUT_NO_BRANCH = 1 << 9,
 };
+#define OUTPUT_ISSUES                                                          \
+	(ISSUE_IGNORED_OUTPUT | ISSUE_CONFLICTING_SPECS |                      \
+	    ISSUE_BRANCH_ANCESTRY | ISSUE_BUILD_DENIED |                       \
+	    ISSUE_OUTPUT_NOT_FOUND | ISSUE_OUTPUT_TRASHED)
 
 struct plan {
 	struct arena *arena;
