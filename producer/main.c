@@ -1,12 +1,11 @@
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/memory.h"
 #include "common/base/nearest.h"
+#include "common/base/output.h"
 #include "producer/cli/command.h"
 
 /*
@@ -128,18 +127,28 @@ struct line {
 	int first; /* index of the command's word; 0: none */
 };
 
+/* As --help does it. */
+static _Noreturn void
+show_help(const struct argp_state *state)
+{
+	argp_help(state->root_argp, stdout,
+	    ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, state->name);
+	exit(EXIT_DONE);
+}
+
 /* Global flags up to the first word that is no flag: the command. */
 static error_t
 take(int key, char *argument, struct argp_state *state)
 {
 	struct line *line = state->input;
 
-	(void)argument;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &line->command.options;
 		return 0;
 	case ARGP_KEY_ARG:
+		if (strcmp(argument, "help") == 0 && state->next == state->argc)
+			show_help(state);
 		line->first = state->next - 1;
 		state->next = state->argc;
 		return 0;
@@ -237,28 +246,28 @@ say_unknown(const char *word, const char *next)
 	return EXIT_WRONG_USAGE;
 }
 
-/* The word of a group alone: what may follow it. */
+/* What may follow the word of a group. */
 static int
-explain_group(const char *word, const char *next)
+explain_group(struct command *command, const char *word)
 {
-	struct buffer list = { 0 };
 	char start[64];
 
-	if (next == NULL) {
-		fprintf(stderr,
-		    "schedrun: %s needs a command; try: schedrun %s --help\n",
-		    word, word);
-		return EXIT_WRONG_USAGE;
-	}
 	snprintf(start, sizeof start, "%s ", word);
-	buffer_format(&list,
+	buffer_format(&command->out,
 	    "Usage: schedrun %s COMMAND [FLAGS] [ARGS]\n\nCommands:\n", word);
-	put_commands(&list, start);
-	buffer_format(
-	    &list, "\n`schedrun %s COMMAND --help` tells more.\n", word);
-	fwrite(list.at, 1, list.size, stdout);
-	buffer_finish(&list);
-	return EXIT_DONE;
+	put_commands(&command->out, start);
+	buffer_format(&command->out,
+	    "\n`schedrun %s COMMAND --help` tells more.\n", word);
+	return command_print(command);
+}
+
+static int
+say_incomplete(const char *word)
+{
+	fprintf(stderr,
+	    "schedrun: %s needs a command; try: schedrun %s --help\n", word,
+	    word);
+	return EXIT_WRONG_USAGE;
 }
 
 static bool
@@ -286,38 +295,36 @@ interrupt(int number)
 	_exit(EXIT_INTERRUPTED);
 }
 
+/* `words` end in a NULL, the first is there. */
 static int
-run(struct line *line, int argc, char **argv)
+run(struct command *command, int argc, char **words)
 {
-	struct command *command = &line->command;
-	const char *word = argv[line->first];
-	const char *next =
-	    line->first + 1 < argc ? argv[line->first + 1] : NULL;
-	int skip, code;
+	const char *word = words[0], *next = words[1];
+	int skip;
 
 	command->row = find_row(word, next);
-	if (command->row == NULL && is_group(word) &&
-	    (next == NULL || asks_for_help(next)))
-		return explain_group(word, next);
-	if (command->row == NULL)
+	if (command->row != NULL) {
+		skip = strchr(command->row->name, ' ') != NULL;
+		return command->row->run(command, argc - skip, words + skip);
+	}
+	if (!is_group(word) || (next != NULL && !asks_for_help(next)))
 		return say_unknown(word, next);
-	skip = line->first + (strchr(command->row->name, ' ') != NULL);
-	code = command->row->run(command, argc - skip, argv + skip);
-	config_destroy(command->config);
-	options_finish(&command->options);
-	free(command->documentation);
-	return code;
+	return next != NULL ? explain_group(command, word)
+			    : say_incomplete(word);
 }
 
-/* An answer that did not get out is none: a full disk, a closed pipe. */
+/* `schedrun help lag` is `schedrun lag --help`. */
 static int
-end_output(int code)
+help(struct command *command, char **words)
 {
-	if (fflush(stdout) == 0 && ferror(stdout) == 0)
-		return code;
-	fprintf(stderr, "schedrun: the output can't be written: %s\n",
-	    strerror(errno));
-	return code == EXIT_DONE ? EXIT_NO : code;
+	static char flag[] = "--help";
+	char *asked[] = { words[0], flag, NULL, NULL };
+	int n = 1;
+
+	if (is_group(words[0]) && words[1] != NULL)
+		asked[n++] = words[1];
+	asked[n++] = flag;
+	return run(command, n, asked);
 }
 
 int
@@ -337,18 +344,26 @@ main(int argc, char **argv)
 		children, list_commands, NULL };
 	const struct sigaction action = { .sa_handler = interrupt };
 	struct line line = { 0 };
+	char **words = argv;
+	int code = EXIT_DONE;
 
+	output_guard("schedrun", EXIT_NO);
 	options_init(&line.command.options);
 	sigaction(SIGINT, &action, NULL);
 	argp_err_exit_status = EXIT_WRONG_USAGE;
 	options_parse(&argp, argc, argv, ARGP_IN_ORDER, &line);
-	if (line.first > 0)
-		return end_output(run(&line, argc, argv));
-	if (line.command.options.print_config) {
+	words += line.first;
+	if (line.first > 0 && strcmp(words[0], "help") == 0) {
+		code = help(&line.command, words + 1);
+	} else if (line.first > 0) {
+		code = run(&line.command, argc - line.first, words);
+	} else if (line.command.options.print_config) {
 		line.command.row = find_row("config", "show");
 		command_config(&line.command);
-		return EXIT_DONE;
+	} else {
+		fprintf(stderr, "schedrun: no command; try: schedrun --help\n");
+		code = EXIT_WRONG_USAGE;
 	}
-	fprintf(stderr, "schedrun: no command; try: schedrun --help\n");
-	return EXIT_WRONG_USAGE;
+	command_close(&line.command);
+	return code;
 }

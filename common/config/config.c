@@ -403,23 +403,26 @@ config_each(const struct config *config,
     void (*take)(void *argument, const struct config_row *row), void *argument)
 {
 	const struct config_key *keys = config_keys();
+	struct buffer scratch = { 0 };
 	size_t i;
 
 	for (i = 0; keys[i].name != NULL; i++)
 		if (config->entries[i].value != NULL)
 			take(argument,
 			    &(struct config_row){ keys[i].name,
-				config_value_shown(
-				    &keys[i], config->entries[i].value),
+				config_value_shown(keys[i].secret,
+				    config->entries[i].value, &scratch),
 				config->entries[i].source });
 	for (i = 0; i < config->n_properties; i++) {
 		const struct property *p = &config->properties[i];
 
 		take(argument,
 		    &(struct config_row){ p->whole,
-			config_is_secret(p->whole) ? "***" : p->value,
+			config_value_shown(
+			    config_is_secret(p->whole), p->value, &scratch),
 			p->source });
 	}
+	buffer_finish(&scratch);
 }
 
 static bool

@@ -75,7 +75,8 @@ struct config_property config_kafka_at(
     const struct config *config, enum config_side side, size_t i);
 const char *config_kafka(const struct config *config, const char *property);
 
-/* Every key, value (secrets as ***) and source: --print-config. */
+/* Every key, value (secrets as ***, also in URLs) and source: --print-config.
+ */
 void config_print(const struct config *config, struct buffer *out);
 
 /* The same row by row. */

@@ -74,8 +74,13 @@ enum config_block config_block_of(const char *name, const char **property);
 int config_value_parse(const struct config_key *key, const char *value,
     const char *source, int64_t *number, struct error *err);
 
-/* The value, or "***" if it is a secret's. */
-const char *config_value_shown(const struct config_key *key, const char *value);
+/*
+ * The value as it may be printed: "***" for a secret, and in any other for the
+ * user and password of a URL and for what follows "password=".  Valid as long
+ * as `value` and `scratch` are.
+ */
+const char *config_value_shown(
+    bool is_secret, const char *value, struct buffer *scratch);
 
 /* A whole number without a unit; false on anything else. */
 bool config_parse_integer(const char *text, int64_t *value);

@@ -10,10 +10,12 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/nearest.h"
+#include "common/base/output.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
 #define FLAGS_MAX 64
 #define EX_USAGE 64
+#define EX_IOERR 74
 #define EX_CONFIG 78
 
 enum long_option {
@@ -202,7 +204,7 @@ tell(const struct argp_state *state, unsigned what)
 		printf("%s\n", argp_program_version);
 	else
 		argp_help(state->root_argp, stdout, what, state->name);
-	exit(fflush(stdout) == 0 ? 0 : 1);
+	exit(0); /* or another code, where this could not be written */
 }
 
 /* Group -1, as argp has its own: they stand behind all others. */
@@ -381,7 +383,7 @@ options_load(const struct options *options, struct error *err)
 	    (unsigned)config_number(config, "log.rate"));
 	if (options->print_config) {
 		config_print(config, &out);
-		fwrite(out.at, 1, out.size, stdout);
+		output_write(buffer_text(&out));
 		buffer_finish(&out);
 	}
 	return config;
@@ -462,6 +464,7 @@ options_daemon(
 	struct config *config;
 	struct error err = { 0 };
 
+	output_guard(program_name(argv[0]), EX_IOERR);
 	options_init(options);
 	argp_err_exit_status = EX_USAGE;
 	options_parse(&argp, argc, argv, 0, options);

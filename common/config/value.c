@@ -180,10 +180,42 @@ refuse_range(const struct config_key *key, const char *value,
 	    key->name, value, min, max);
 }
 
+/* Too much is hidden sooner than too little: up to the last @. */
 const char *
-config_value_shown(const struct config_key *key, const char *value)
+config_value_shown(bool is_secret, const char *value, struct buffer *scratch)
 {
-	return key->secret ? "***" : value;
+	const char *start = strstr(value, "://");
+	const char *end = start != NULL ? strrchr(start, '@') : NULL;
+
+	if (is_secret)
+		return "***";
+	if (end != NULL) {
+		start += strlen("://");
+	} else {
+		start = strstr(value, "password=");
+		if (start == NULL)
+			return value;
+		start += strlen("password=");
+		end = start + strlen(start);
+	}
+	buffer_reset(scratch);
+	buffer_format(scratch, "%.*s***%s", (int)(start - value), value, end);
+	buffer_byte(scratch, '\0');
+	return scratch->at;
+}
+
+static int
+refuse_value(const struct config_key *key, const char *value,
+    const char *source, struct error *err)
+{
+	struct buffer scratch = { 0 };
+
+	error_set(err, ERROR_FATAL,
+	    "%s: %s: \"%.200s\" is not allowed (allowed: %s)", source,
+	    key->name, config_value_shown(key->secret, value, &scratch),
+	    allowed(key));
+	buffer_finish(&scratch);
+	return -1;
 }
 
 int
@@ -192,9 +224,7 @@ config_value_parse(const struct config_key *key, const char *value,
 {
 	*number = 0;
 	if (!parse_value(key, value, number))
-		return error_set(err, ERROR_FATAL,
-		    "%s: %s: \"%.200s\" is not allowed (allowed: %s)", source,
-		    key->name, config_value_shown(key, value), allowed(key));
+		return refuse_value(key, value, source, err);
 	if ((key->min != 0 || key->max != 0) &&
 	    (*number < key->min || *number > key->max))
 		return refuse_range(key, value, source, err);

@@ -117,7 +117,9 @@ redis_url_parse(const char *text, struct error *err)
 	    "\"%s\" is not redis://host:port,host:port/database or "
 	    "unix:///path?db=number (user and password are redis.username and "
 	    "redis.password)",
-	    strchr(text, '@') != NULL ? "redis.url" : text);
+	    strchr(text, '@') != NULL || strstr(text, "password=") != NULL
+		? "redis.url"
+		: text);
 	return NULL;
 }
 

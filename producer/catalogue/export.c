@@ -316,7 +316,7 @@ put_schedules(struct export *export, struct error *err)
 	return 0;
 }
 
-/* The current generation's number; ERROR_RETRY if there is no catalogue. */
+/* The current generation's number; 0: there is no catalogue. */
 static int
 read_generation(struct export *export, int64_t *out, struct error *err)
 {
@@ -328,11 +328,8 @@ read_generation(struct export *export, int64_t *out, struct error *err)
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(export->redis, reply, "GET g", err);
-	if (rc == 0 && redis_reply_text(reply).at == NULL)
-		rc = error_set(err, ERROR_RETRY,
-		    "redis %s has no catalogue; run schedrun apply",
-		    redis_address(export->redis));
-	if (rc == 0)
+	*out = 0;
+	if (rc == 0 && redis_reply_text(reply).at != NULL)
 		text_to_number(redis_reply_text(reply), INT64_MAX, out);
 	redis_reply_destroy(reply);
 	return rc;
@@ -372,18 +369,23 @@ read_lists(struct export *export, struct error *err)
 	    export->redis, export->keyspace, rids, n, export->lists, err);
 }
 
+enum reading { READ_FAILED, READ_NOTHING, READ_MIXED, READ_WHOLE };
+
 /*
- * Reads everything once: 1 of one generation, 0 it was replaced meanwhile (a
- * replaced one expires: what was read may be a part of it), -1 failed. Versions
- * last: what a list names is there by then.
+ * Reads everything once: whether all is of one generation.  A replaced one
+ * expires: what was read may be a part of it.  Versions last: what a list names
+ * is there by then.
  */
-static int
+static enum reading
 read_once(struct export *export, struct error *err)
 {
-	int64_t before = 0, after = 0;
+	int64_t before, after;
 
-	if (read_generation(export, &before, err) != 0 ||
-	    read_part(export, before, PART_DATASETS, export->datasets, err) !=
+	if (read_generation(export, &before, err) != 0)
+		return READ_FAILED;
+	if (before == 0)
+		return READ_NOTHING;
+	if (read_part(export, before, PART_DATASETS, export->datasets, err) !=
 		0 ||
 	    read_part(export, before, PART_JOB_SPECS, export->specs, err) !=
 		0 ||
@@ -397,8 +399,8 @@ read_once(struct export *export, struct error *err)
 	    read_lists(export, err) != 0 ||
 	    read_hash(export, KEY_VERSIONS, export->versions, err) != 0 ||
 	    read_generation(export, &after, err) != 0)
-		return -1;
-	return before == after;
+		return READ_FAILED;
+	return before == after ? READ_WHOLE : READ_MIXED;
 }
 
 static int
@@ -460,20 +462,23 @@ catalogue_export(struct redis *redis, const struct keyspace *keyspace,
 		.arena = arena_create((size_t)1 << 20),
 		.scratch = arena_create(0),
 		.out = out };
-	int attempts = 0, rc;
+	enum reading reading;
+	int attempts = 0, found = -1;
 
 	do {
 		begin(&export);
-		rc = read_once(&export, err);
-	} while (rc == 0 && ++attempts < ATTEMPTS_MAX);
-	if (rc == 0)
+		reading = read_once(&export, err);
+	} while (reading == READ_MIXED && ++attempts < ATTEMPTS_MAX);
+	if (reading == READ_MIXED)
 		error_set(err, ERROR_RETRY,
 		    "the catalogue is replaced again and again while it is "
 		    "read; try again");
-	else if (rc > 0)
-		rc = put_all(&export, err) == 0 ? 1 : -1;
+	else if (reading == READ_NOTHING)
+		found = 0;
+	else if (reading == READ_WHOLE && put_all(&export, err) == 0)
+		found = 1;
 	destroy_tables(&export);
 	arena_destroy(export.arena);
 	arena_destroy(export.scratch);
-	return rc > 0 ? 0 : -1;
+	return found;
 }

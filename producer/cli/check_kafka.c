@@ -134,9 +134,11 @@ check_transactions(struct check_list *list, struct kafka_admin *admin,
     const struct kafka_topic *topic)
 {
 	size_t n = (size_t)topic->partitions + 1;
-	struct kafka_log *logs = arena_zalloc(list->arena, n, sizeof *logs);
-	struct kafka_offset *held = arena_zalloc(list->arena, n, sizeof *held);
-	int64_t *times = arena_zalloc(list->arena, n, sizeof *times);
+	struct kafka_log *logs =
+	    arena_zalloc(list->command->arena, n, sizeof *logs);
+	struct kafka_offset *held =
+	    arena_zalloc(list->command->arena, n, sizeof *held);
+	int64_t *times = arena_zalloc(list->command->arena, n, sizeof *times);
 	int64_t now = clock_wall_ms();
 	struct error err = { 0 };
 	int n_held = find_held(admin, topic, logs, held, times,
@@ -193,7 +195,7 @@ check_group(struct check_list *list, struct kafka_admin *admin)
 	char what[300], detail[128];
 
 	snprintf(what, sizeof what, "group %s", name);
-	if (kafka_admin_group(admin, name, list->arena, &group,
+	if (kafka_admin_group(admin, name, list->command->arena, &group,
 		(int)list->command->options.timeout_ms, &err) != 0) {
 		check_failed(list, what, &err,
 		    "kafka-acls.sh --add --allow-principal USER --operation "
@@ -221,7 +223,7 @@ check_kafka(struct check_list *list)
 
 	if (admin != NULL)
 		list->cluster = kafka_admin_cluster_id(
-		    admin, list->arena, timeout_ms, &err);
+		    admin, list->command->arena, timeout_ms, &err);
 	brokers = list->cluster != NULL
 	    ? kafka_admin_brokers(admin, timeout_ms, &err)
 	    : -1;

@@ -3,7 +3,6 @@
 
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
 
 /*
  * What `schedrun check` has found: a row for each thing that it looked at, with
@@ -14,7 +13,6 @@ struct check_list {
 	struct table *table;
 	int code;            /* what the command will exit with */
 	const char *cluster; /* Kafka's id; NULL: not known */
-	struct arena *arena;
 };
 
 /* `detail` may be NULL. */

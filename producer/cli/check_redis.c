@@ -176,35 +176,23 @@ check_lazy_free(struct check_list *list, struct redis *redis)
 static void
 check_view(struct check_list *list)
 {
+	struct command *command = list->command;
 	struct error err = { 0 };
-	struct redis *redis;
 
-	if (config_text(command_config(list->command), "view.redis.url") ==
-	    NULL)
+	if (config_text(command_config(command), "view.redis.url") == NULL)
 		return;
-	redis = command_redis(list->command, "view.redis.url", &err);
-	if (redis == NULL)
+	if (command_open(command, COMMAND_VIEW, &err) != 0)
 		check_failed(list, "view's redis", &err,
 		    "start it, or mend view.redis.url");
 	else
-		check_fine(list, "view's redis", redis_address(redis));
-	redis_destroy(redis);
+		check_fine(
+		    list, "view's redis", redis_address(command->view.redis));
 }
 
-void
-check_redis(struct check_list *list)
+static void
+check_store(
+    struct check_list *list, struct redis *redis, struct keyspace *keyspace)
 {
-	struct error err = { 0 };
-	struct redis *redis = command_redis(list->command, "redis.url", &err);
-	struct keyspace *keyspace;
-
-	if (redis == NULL) {
-		check_failed(list, "redis", &err,
-		    "start it, or give --redis URL (redis.url)");
-		check_view(list);
-		return;
-	}
-	keyspace = command_keyspace(list->command);
 	check_fine(list, "redis", redis_address(redis));
 	check_rights(list, redis, keyspace);
 	check_memory(list, redis);
@@ -212,7 +200,18 @@ check_redis(struct check_list *list)
 	check_lazy_free(list, redis);
 	check_meta(list, redis, keyspace);
 	check_catalogue(list, redis, keyspace);
-	keyspace_destroy(keyspace);
-	redis_destroy(redis);
+}
+
+void
+check_redis(struct check_list *list)
+{
+	struct command *command = list->command;
+	struct error err = { 0 };
+
+	if (command_open(command, COMMAND_STORE, &err) != 0)
+		check_failed(list, "redis", &err,
+		    "start it, or give --redis URL (redis.url)");
+	else
+		check_store(list, command->redis, command->keyspace);
 	check_view(list);
 }

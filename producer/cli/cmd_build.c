@@ -1,64 +1,19 @@
-#include <stdio.h>
-
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
 #include "producer/runs/build_report.h"
 #include "producer/runs/decoder.h"
 
-/* What both commands work with. */
-struct desk {
-	struct redis *redis,
-	    *view_redis; /* the second: NULL if it is the first */
-	struct keyspace *keyspace;
-	struct arena *arena;
-	struct run_view view;
-	struct uuid id;
-};
-
 static int
-open_desk(struct command *command, struct desk *desk, struct error *err)
-{
-	const struct config *config = command_config(command);
-
-	desk->arena = arena_create(0);
-	desk->keyspace = command_keyspace(command);
-	desk->redis = command_redis(command, "redis.url", err);
-	if (desk->redis == NULL)
-		return -1;
-	if (config_text(config, "view.redis.url") != NULL) {
-		desk->view_redis =
-		    command_redis(command, "view.redis.url", err);
-		if (desk->view_redis == NULL)
-			return -1;
-	}
-	run_view_init(&desk->view,
-	    desk->view_redis != NULL ? desk->view_redis : desk->redis,
-	    desk->keyspace, config_number(config, "view.ttl"));
-	return 0;
-}
-
-static void
-close_desk(struct desk *desk)
-{
-	redis_destroy(desk->redis);
-	redis_destroy(desk->view_redis);
-	keyspace_destroy(desk->keyspace);
-	arena_destroy(desk->arena);
-}
-
-static int
-say_unknown(
-    const struct command *command, const struct desk *desk, const char *rid)
+say_unknown(const struct command *command)
 {
 	return command_say(command, EXIT_NOT_FOUND,
 	    "build \"%s\" not found in %s; it never came, is older than "
 	    "view.ttl, or no adapter folds builds (schedrun-http)",
-	    rid, redis_url(desk->view.redis));
+	    command->argument, redis_url(command->view.redis));
 }
 
-static void
-print_build(struct command *command, const char *rid, const char *state,
-    const char *repeated, const struct report_result *result)
+static int
+print_build(struct command *command, const char *state, const char *repeated,
+    const struct report_result *result)
 {
 	static const struct column columns[] = {
 		{ "BUILD", "buildRid" },
@@ -67,14 +22,13 @@ print_build(struct command *command, const char *rid, const char *state,
 		{ "NOTE", "note" },
 		{ NULL, NULL },
 	};
-	struct table *table = table_create(command_output(command), columns);
+	struct table *table = command_table(command, columns);
 
-	table_string(table, rid);
+	table_string(table, command->argument);
 	table_string(table, state);
 	table_number(table, (int64_t)result->outputs);
 	table_string(table, result->already ? repeated : NULL);
-	table_print(table, stdout);
-	table_destroy(table);
+	return command_print_table(command);
 }
 
 static void
@@ -90,73 +44,64 @@ warn_of_gone(const struct command *command, const struct report_result *result)
 }
 
 static int
-finish(struct command *command, struct desk *desk, const char *rid)
+finish(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
 {
-	struct build_report report = { desk->redis, desk->keyspace, &desk->view,
-		desk->arena };
 	struct build_requested build;
 	struct report_result result;
-	struct build_record record;
 	struct error err = { 0 };
-	int found = run_view_get_build(
-	    &desk->view, &desk->id, desk->arena, &record, &err);
 
-	if (found == 0)
-		return say_unknown(command, desk, rid);
-	if (found < 0 ||
-	    decode_build_once(command_config(command), record.event, &desk->id,
-		desk->arena, &build, &err) != 0 ||
-	    build_report_finish(&report, &desk->id, &build, &result, &err) != 0)
+	if (decode_build_once(command_config(command), record->event, id,
+		command->arena, &build, &err) != 0 ||
+	    build_report_finish(report, id, &build, &result, &err) != 0)
 		return command_fail(command, &err);
 	warn_of_gone(command, &result);
-	print_build(command, rid, "SUCCEEDED", "already finished", &result);
-	return EXIT_DONE;
+	return print_build(command, "SUCCEEDED", "already finished", &result);
 }
 
 static int
-fail(struct command *command, struct desk *desk, const char *rid)
+fail(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
 {
-	struct build_report report = { desk->redis, desk->keyspace, &desk->view,
-		desk->arena };
 	struct report_result result;
-	struct build_record record;
 	struct error err = { 0 };
-	int found = run_view_get_build(
-	    &desk->view, &desk->id, desk->arena, &record, &err);
+	int taken = build_report_fail(report, id, &result, &err);
 
-	if (found == 0)
-		return say_unknown(command, desk, rid);
-	if (found > 0)
-		found = build_report_fail(&report, &desk->id, &result, &err);
-	if (found < 0)
+	(void)record;
+	if (taken < 0)
 		return command_fail(command, &err);
-	if (found == 0)
+	if (taken == 0)
 		return command_say(command, EXIT_NO,
-		    "build \"%s\" has finished, and stays so", rid);
-	print_build(command, rid, "FAILED", "already so", &result);
-	return EXIT_DONE;
+		    "build \"%s\" has finished, and stays so",
+		    command->argument);
+	return print_build(command, "FAILED", "already so", &result);
 }
 
 static int
 report(struct command *command, int argc, char **argv,
-    int (*act)(struct command *, struct desk *, const char *))
+    int (*act)(struct command *, struct build_report *, const struct uuid *,
+	const struct build_record *))
 {
-	struct desk desk = { 0 };
+	struct build_report report;
+	struct build_record record;
 	struct error err = { 0 };
-	const char *rid = NULL;
-	int code;
+	struct uuid id;
+	int found = -1;
 
-	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (!rid_parse(text_from(rid), TEXT(RID_BUILD_PREFIX), &desk.id))
-		return command_say(command, EXIT_WRONG_USAGE,
-		    "\"%s\" is not the RID of a build (" RID_BUILD_PREFIX
-		    "UUID)",
-		    rid);
-	code = open_desk(command, &desk, &err) == 0
-	    ? act(command, &desk, rid)
-	    : command_fail(command, &err);
-	close_desk(&desk);
-	return code;
+	command_argument(command, argc, argv);
+	if (command_uuid(command, TEXT(RID_BUILD_PREFIX), "a build", &id) !=
+	    EXIT_DONE)
+		return EXIT_WRONG_USAGE;
+	if (command_open(command, COMMAND_STORE | COMMAND_VIEW, &err) == 0)
+		found = run_view_get_build(
+		    &command->view, &id, command->arena, &record, &err);
+	if (found < 0)
+		return command_fail(command, &err);
+	if (found == 0)
+		return say_unknown(command);
+	report = (struct build_report){ command->redis, command->keyspace,
+		&command->view, command->arena };
+	return act(command, &report, &id, &record);
 }
 
 int

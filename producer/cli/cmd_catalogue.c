@@ -1,22 +1,19 @@
-#include <stdio.h>
-
 #include "common/base/clock.h"
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/export.h"
 #include "producer/cli/command.h"
 #include "producer/cli/input_file.h"
-#include "producer/cli/table.h"
 
 #define FAULTS_SHOWN 100
 
 enum apply_option { OPTION_DRY_RUN = 512, OPTION_PRUNE };
 
 struct apply_flags {
-	const char *file;
+	struct command *command;
 	bool dry_run, prune;
 };
 
-static const struct argp_option options[] = {
+static const struct argp_option apply_options[] = {
 	{ "dry-run", OPTION_DRY_RUN, NULL, 0,
 	    "Say what would change, change nothing", 0 },
 	{ "prune", OPTION_PRUNE, NULL, 0,
@@ -25,10 +22,11 @@ static const struct argp_option options[] = {
 };
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_apply(int key, char *argument, struct argp_state *state)
 {
 	struct apply_flags *flags = state->input;
 
+	(void)argument;
 	switch (key) {
 	case OPTION_DRY_RUN:
 		flags->dry_run = true;
@@ -36,13 +34,8 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_PRUNE:
 		flags->prune = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (flags->file != NULL)
-			usage_error(state, "too many arguments: %s", argument);
-		flags->file = argument;
-		return 0;
 	case ARGP_KEY_END:
-		if (flags->file == NULL)
+		if (flags->command->argument == NULL)
 			usage_error(state, "the catalogue's FILE is missing");
 		return 0;
 	default: /* argp's own keys */
@@ -51,25 +44,24 @@ take(int key, char *argument, struct argp_state *state)
 }
 
 static int
-print_faults(const char *path, const struct reader *reader)
+say_faults(const struct command *command, const struct reader *reader)
 {
 	size_t i,
 	    n = reader->n_faults < FAULTS_SHOWN ? reader->n_faults
 						: FAULTS_SHOWN;
 
 	for (i = 0; i < n; i++)
-		fprintf(stderr, "schedrun: apply: %s: %.*s\n", path,
+		command_say(command, 0, "%s: %.*s", command->argument,
 		    TEXT_ARG(reader->faults[i]));
 	if (reader->n_faults > n)
-		fprintf(stderr, "schedrun: apply: %s: and %zu more\n", path,
+		command_say(command, 0, "%s: and %zu more", command->argument,
 		    reader->n_faults - n);
-	fprintf(stderr, "schedrun: apply: nothing was applied\n");
-	return EXIT_INVALID;
+	return command_say(command, EXIT_INVALID, "nothing was applied");
 }
 
-static void
-print_report(const struct command *command, const struct apply_report *report,
-    bool dry_run)
+static int
+print_report(
+    struct command *command, const struct apply_report *report, bool dry_run)
 {
 	static const struct column columns[] = {
 		{ "WHAT", "what" },
@@ -79,8 +71,9 @@ print_report(const struct command *command, const struct apply_report *report,
 		{ "SAME", "same" },
 		{ NULL, NULL },
 	};
-	struct table *table = table_create(command_output(command), columns);
+	struct table *table = command_table(command, columns);
 	size_t i;
+	int code;
 
 	for (i = 0; i < APPLY_COUNTS; i++) {
 		const struct apply_count *count = &report->counts[i];
@@ -91,68 +84,66 @@ print_report(const struct command *command, const struct apply_report *report,
 		table_number(table, (int64_t)count->removed);
 		table_number(table, (int64_t)count->same);
 	}
-	table_print(table, stdout);
-	table_destroy(table);
+	code = command_print_table(command);
 	if (dry_run)
-		command_say(command, 0, "nothing was applied (--dry-run)");
-	else if (report->generation > 0)
-		command_say(command, 0, "the catalogue's generation is %lld",
+		return command_say(
+		    command, code, "nothing was applied (--dry-run)");
+	if (report->generation > 0)
+		return command_say(command, code,
+		    "the catalogue's generation is %lld",
 		    (long long)report->generation);
-	else
-		command_say(command, 0,
-		    "there is no catalogue yet: workers wait for a file with "
-		    "datasets");
+	return command_say(command, code,
+	    "there is no catalogue yet: workers wait for a file with datasets");
 }
 
+/* The store, if it is one. */
 static int
-demand_meta(
-    struct redis *redis, const struct keyspace *keyspace, struct error *err)
+open_prepared(struct command *command, struct error *err)
 {
 	struct keyspace_meta meta;
-	int is_there = keyspace_meta_read(redis, keyspace, &meta, err);
+	int is_there;
 
+	if (command_open(command, COMMAND_STORE, err) != 0)
+		return -1;
+	is_there =
+	    keyspace_meta_read(command->redis, command->keyspace, &meta, err);
 	if (is_there != 0)
 		return is_there < 0 ? -1 : 0;
 	return error_fatal(err, EXIT_UNREACHABLE,
 	    "redis %s is not prepared; run schedrun init",
-	    redis_address(redis));
+	    redis_address(command->redis));
 }
 
 static int
-apply_file(struct command *command, const struct apply_flags *flags,
-    const struct catalogue_file *file, struct reader *reader)
+apply_file(const struct apply_flags *flags, const struct catalogue_file *file,
+    struct reader *reader)
 {
-	struct keyspace *keyspace = command_keyspace(command);
-	struct error err = { 0 };
+	struct command *command = flags->command;
 	struct apply_settings settings = {
-		.redis = command_redis(command, "redis.url", &err),
 		.reader = reader,
-		.keyspace = keyspace,
 		.prune = flags->prune,
 		.dry_run = flags->dry_run,
 		.now_ms = clock_wall_ms(),
 		.deadline_ms = command_deadline(command),
 	};
 	struct apply_report report = { 0 };
-	int code = EXIT_DONE;
+	struct error err = { 0 };
+	int rc = open_prepared(command, &err);
 
-	if (settings.redis != NULL &&
-	    demand_meta(settings.redis, keyspace, &err) == 0 &&
-	    catalogue_apply(&settings, file, &report, &err) == 0)
-		print_report(command, &report, flags->dry_run);
-	else if (reader->n_faults > 0)
-		code = print_faults(flags->file, reader);
-	else
-		code = command_fail(command, &err);
-	redis_destroy(settings.redis);
-	keyspace_destroy(keyspace);
-	return code;
+	if (rc == 0) {
+		settings.redis = command->redis;
+		settings.keyspace = command->keyspace;
+		rc = catalogue_apply(&settings, file, &report, &err);
+	}
+	if (rc == 0)
+		return print_report(command, &report, flags->dry_run);
+	return reader->n_faults > 0 ? say_faults(command, reader)
+				    : command_fail(command, &err);
 }
 
 /* The document is given back before the load: it is larger than the file. */
 static int
-apply_document(struct command *command, const struct apply_flags *flags,
-    struct json_document *document)
+apply_document(const struct apply_flags *flags, struct json_document *document)
 {
 	struct arena *arena = arena_create((size_t)1 << 20);
 	struct reader *reader = reader_create(arena);
@@ -161,8 +152,8 @@ apply_document(struct command *command, const struct apply_flags *flags,
 
 	catalogue_file_read(reader, json_root(document), &file);
 	json_destroy(document);
-	code = reader->n_faults > 0 ? print_faults(flags->file, reader)
-				    : apply_file(command, flags, &file, reader);
+	code = reader->n_faults > 0 ? say_faults(flags->command, reader)
+				    : apply_file(flags, &file, reader);
 	catalogue_file_finish(&file);
 	arena_destroy(arena);
 	return code;
@@ -171,40 +162,33 @@ apply_document(struct command *command, const struct apply_flags *flags,
 int
 cmd_apply(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
-	struct apply_flags flags = { 0 };
+	struct apply_flags flags = { .command = command };
 	struct json_document *document;
 	struct error err = { 0 };
 
-	command_parse(command, &argp, argc, argv, &flags);
+	command_parse(command, argc, argv, apply_options, take_apply, &flags);
 	command_config(command);
-	document = input_file_parse(flags.file, &err);
-	return document != NULL ? apply_document(command, &flags, document)
+	document = input_file_parse(command->argument, &err);
+	return document != NULL ? apply_document(&flags, document)
 				: command_fail(command, &err);
 }
 
 int
 cmd_export(struct command *command, int argc, char **argv)
 {
-	struct keyspace *keyspace;
-	struct redis *redis;
-	struct buffer out = { 0 };
 	struct error err = { 0 };
-	int code = EXIT_DONE;
+	int found = -1;
 
-	command_arguments(command, argc, argv, NULL, 0, 0);
-	keyspace = command_keyspace(command);
-	redis = command_redis(command, "redis.url", &err);
-	if (redis == NULL || demand_meta(redis, keyspace, &err) != 0 ||
-	    catalogue_export(redis, keyspace, &out, &err) != 0) {
-		code = command_fail(command, &err);
-	} else {
-		buffer_byte(&out, '\n');
-		fwrite(out.at, 1, out.size, stdout);
-	}
-	buffer_finish(&out);
-	redis_destroy(redis);
-	keyspace_destroy(keyspace);
-	return code;
+	command_parse(command, argc, argv, NULL, NULL, NULL);
+	if (open_prepared(command, &err) == 0)
+		found = catalogue_export(
+		    command->redis, command->keyspace, &command->out, &err);
+	if (found < 0)
+		return command_fail(command, &err);
+	if (found == 0)
+		return command_say(command, EXIT_NOT_FOUND,
+		    "redis %s has no catalogue; run schedrun apply",
+		    redis_address(command->redis));
+	buffer_byte(&command->out, '\n');
+	return command_print(command);
 }

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "producer/cli/check_list.h"
 
 int
@@ -14,16 +12,13 @@ cmd_check(struct command *command, int argc, char **argv)
 	};
 	struct check_list list = { .command = command, .code = EXIT_DONE };
 
-	command_arguments(command, argc, argv, NULL, 0, 0);
+	command_parse(command, argc, argv, NULL, NULL, NULL);
 	command_config(command);
-	list.table = table_create(command_output(command), columns);
-	list.arena = arena_create(0);
+	list.table = command_table(command, columns);
 	check_fine(&list, "configuration", NULL);
 	check_kafka(&list);
 	check_registry(&list);
 	check_redis(&list);
-	table_print(list.table, stdout);
-	table_destroy(list.table);
-	arena_destroy(list.arena);
+	command_print_table(command);
 	return list.code;
 }

@@ -13,9 +13,14 @@
 	"-[csXbo]|--config|--set|--property|--brokers|--redis|--log-format|"   \
 	"--timeout|--output"
 
+#define FORMATS "table json jsonl"
+
+/* The examples name flags again. */
+#define EACH_FLAG "grep -oE -- '--[a-z-]+' | sort -u"
+
 /* Every first word once, or the second words of a group. */
 static void
-print_words(const char *group)
+put_words(struct buffer *out, const char *group)
 {
 	const struct command_row *row;
 	const char *last = "";
@@ -26,18 +31,22 @@ print_words(const char *group)
 		if (group == NULL) {
 			if (strncmp(last, row->name, size) != 0 ||
 			    last[size] != row->name[size])
-				printf("%.*s ", (int)size, row->name);
+				buffer_format(
+				    out, "%.*s ", (int)size, row->name);
 			last = row->name;
 		} else if (strncmp(row->name, group, size) == 0 &&
 		    group[size] == '\0' && row->name[size] == ' ') {
-			printf("%s ", row->name + size + 1);
+			buffer_format(out, "%s ", row->name + size + 1);
 		}
 	}
 }
 
-/* Calls `print` for the first word of each group of commands. */
+/*
+ * A case for the first word of each group of commands, with its second words
+ * between what the shell wants before and behind them.
+ */
 static void
-each_group(void (*print)(const char *group))
+put_groups(struct buffer *out, const char *before, const char *behind)
 {
 	const struct command_row *row;
 	char last[32] = "";
@@ -50,142 +59,144 @@ each_group(void (*print)(const char *group))
 			continue;
 		snprintf(group, sizeof group, "%.*s", (int)(space - row->name),
 		    row->name);
-		if (strcmp(group, last) != 0)
-			print(group);
+		if (strcmp(group, last) != 0) {
+			buffer_format(out, "    %s) %s", group, before);
+			put_words(out, group);
+			buffer_format(out, "%s ;;\n", behind);
+		}
 		snprintf(last, sizeof last, "%s", group);
 	}
 }
 
-static void
-print_bash_group(const char *group)
-{
-	printf("    %s) words=\"", group);
-	print_words(group);
-	printf("\" ;;\n");
-}
-
 /* shellcheck: COMPREPLY is the shell's, and words hold no glob. */
 static void
-print_bash(void)
+put_bash(struct buffer *out)
 {
-	printf("# bash completion of schedrun\n"
-	       "_schedrun() {\n"
-	       "  local current=${COMP_WORDS[COMP_CWORD]} words='' said=() "
-	       "word skip=''\n"
-	       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-	       "    if [[ $skip ]]; then skip=''; continue; fi\n"
-	       "    case $word in\n"
-	       "      " VALUE_FLAGS ") skip=1 ;;\n"
-	       "      -*) ;;\n"
-	       "      *) said+=(\"$word\") ;;\n"
-	       "    esac\n"
-	       "  done\n"
-	       "  case ${said[0]-} in\n"
-	       "    '') words=\"");
-	print_words(NULL);
-	printf("\" ;;\n");
-	each_group(print_bash_group);
-	printf("  esac\n"
-	       "  [[ ${#said[@]} -lt 2 ]] || words=''\n"
-	       "  if [[ $current == -* ]]; then\n"
-	       "    words=$(schedrun \"${said[@]:0:2}\" --help 2>/dev/null |\n"
-	       "      grep -oE -- '--[a-z-]+')\n"
-	       "  fi\n"
-	       "  # shellcheck disable=SC2207\n"
-	       "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-	       "}\n"
-	       "complete -o default -F _schedrun schedrun\n");
+	buffer_format(out,
+	    "# bash completion of schedrun\n"
+	    "_schedrun() {\n"
+	    "  local current=${COMP_WORDS[COMP_CWORD]} words='' said=() "
+	    "word skip=''\n"
+	    "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+	    "    if [[ $skip ]]; then skip=''; continue; fi\n"
+	    "    case $word in\n"
+	    "      " VALUE_FLAGS ") skip=$word ;;\n"
+	    "      -*) ;;\n"
+	    "      *) said+=(\"$word\") ;;\n"
+	    "    esac\n"
+	    "  done\n"
+	    "  case ${said[0]-} in\n"
+	    "    '') words=\"");
+	put_words(out, NULL);
+	buffer_format(out, "\" ;;\n");
+	put_groups(out, "words=\"", "\"");
+	buffer_format(out,
+	    "  esac\n"
+	    "  [[ ${#said[@]} -lt 2 ]] || words=''\n"
+	    "  if [[ $skip == -o || $skip == --output ]]; then\n"
+	    "    words='" FORMATS "'\n"
+	    "  elif [[ $skip ]]; then\n"
+	    "    words=''\n"
+	    "  elif [[ $current == -* ]]; then\n"
+	    "    words=$(schedrun \"${said[@]:0:2}\" --help 2>/dev/null |\n"
+	    "      " EACH_FLAG ")\n"
+	    "  fi\n"
+	    "  # shellcheck disable=SC2207\n"
+	    "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+	    "}\n"
+	    "complete -o default -F _schedrun schedrun\n");
 }
 
 static void
-print_zsh_group(const char *group)
+put_zsh(struct buffer *out)
 {
-	printf("    %s) candidates=(", group);
-	print_words(group);
-	printf(") ;;\n");
-}
-
-static void
-print_zsh(void)
-{
-	printf("#compdef schedrun\n"
-	       "_schedrun() {\n"
-	       "  local -a said candidates\n"
-	       "  local word skip=''\n"
-	       "  for word in ${words[2,CURRENT-1]}; do\n"
-	       "    if [[ -n $skip ]]; then skip=''; continue; fi\n"
-	       "    case $word in\n"
-	       "      " VALUE_FLAGS ") skip=1 ;;\n"
-	       "      -*) ;;\n"
-	       "      *) said+=($word) ;;\n"
-	       "    esac\n"
-	       "  done\n"
-	       "  if [[ ${words[CURRENT]} == -* ]]; then\n"
-	       "    compadd -- $(schedrun ${said[1,2]} --help 2>/dev/null |\n"
-	       "      grep -oE -- '--[a-z-]+')\n"
-	       "    return\n"
-	       "  fi\n"
-	       "  case ${said[1]-} in\n"
-	       "    '') candidates=(");
-	print_words(NULL);
-	printf(") ;;\n");
-	each_group(print_zsh_group);
-	printf("  esac\n"
-	       "  (( $#said < 2 && $#candidates )) && compadd -a candidates "
-	       "|| _files\n"
-	       "}\n"
-	       "compdef _schedrun schedrun\n");
+	buffer_format(out,
+	    "#compdef schedrun\n"
+	    "_schedrun() {\n"
+	    "  local -a said candidates\n"
+	    "  local word skip=''\n"
+	    "  for word in ${words[2,CURRENT-1]}; do\n"
+	    "    if [[ -n $skip ]]; then skip=''; continue; fi\n"
+	    "    case $word in\n"
+	    "      " VALUE_FLAGS ") skip=$word ;;\n"
+	    "      -*) ;;\n"
+	    "      *) said+=($word) ;;\n"
+	    "    esac\n"
+	    "  done\n"
+	    "  if [[ $skip == -o || $skip == --output ]]; then\n"
+	    "    compadd -- " FORMATS "\n"
+	    "    return\n"
+	    "  elif [[ -n $skip ]]; then\n"
+	    "    _files\n"
+	    "    return\n"
+	    "  elif [[ ${words[CURRENT]} == -* ]]; then\n"
+	    "    compadd -- $(schedrun ${said[1,2]} --help 2>/dev/null |\n"
+	    "      " EACH_FLAG ")\n"
+	    "    return\n"
+	    "  fi\n"
+	    "  case ${said[1]-} in\n"
+	    "    '') candidates=(");
+	put_words(out, NULL);
+	buffer_format(out, ") ;;\n");
+	put_groups(out, "candidates=(", ")");
+	buffer_format(out,
+	    "  esac\n"
+	    "  (( $#said < 2 && $#candidates )) && compadd -a candidates "
+	    "|| _files\n"
+	    "}\n"
+	    "compdef _schedrun schedrun\n");
 }
 
 /* A summary has no quote that would end the shell's. */
 static void
-print_fish(void)
+put_fish(struct buffer *out)
 {
 	const struct command_row *row;
 
 	for (row = command_rows; row->name != NULL; row++) {
 		const char *space = strchr(row->name, ' ');
+		int size = (int)strcspn(row->name, " ");
 
+		buffer_format(out,
+		    "complete -c schedrun -n __fish_use_subcommand -a %.*s",
+		    size, row->name);
 		if (space == NULL)
-			printf("complete -c schedrun -n __fish_use_subcommand "
-			       "-a %s -d \"%s\"\n",
-			    row->name, row->summary);
+			buffer_format(out, " -d \"%s\"\n", row->summary);
 		else
-			printf("complete -c schedrun -n __fish_use_subcommand "
-			       "-a %.*s\n"
-			       "complete -c schedrun -f -n "
-			       "'__fish_seen_subcommand_from %.*s' -a %s "
-			       "-d \"%s\"\n",
-			    (int)(space - row->name), row->name,
-			    (int)(space - row->name), row->name, space + 1,
-			    row->summary);
+			buffer_format(out,
+			    "\ncomplete -c schedrun -f -n "
+			    "'__fish_seen_subcommand_from %.*s' -a %s "
+			    "-d \"%s\"\n",
+			    size, row->name, space + 1, row->summary);
 	}
-	printf("complete -c schedrun -n 'string match -q -- \"-*\" "
-	       "(commandline -ct)' -a '(schedrun (commandline -opc)[2..3] "
-	       "--help 2>/dev/null | string match -ra -- \"--[a-z-]+\")'\n");
+	buffer_format(out,
+	    "complete -c schedrun -s o -l output -x -a '" FORMATS "'\n"
+	    "complete -c schedrun -n 'string match -q -- \"-*\" "
+	    "(commandline -ct)' -a '(schedrun (commandline -opc)[2..3] "
+	    "--help 2>/dev/null | string match -ra -- \"--[a-z-]+\" | "
+	    "sort -u)'\n");
 }
 
 static const struct shell {
 	const char *name;
-	void (*print)(void);
+	void (*put)(struct buffer *out);
 } shells[] = {
-	{ "bash", print_bash },
-	{ "zsh", print_zsh },
-	{ "fish", print_fish },
+	{ "bash", put_bash },
+	{ "zsh", put_zsh },
+	{ "fish", put_fish },
 };
 
 int
 cmd_completion(struct command *command, int argc, char **argv)
 {
-	const char *shell = NULL;
+	const char *name = command_argument(command, argc, argv);
 	size_t i;
 
-	command_arguments(command, argc, argv, &shell, 1, 1);
 	for (i = 0; i < sizeof shells / sizeof shells[0]; i++)
-		if (strcmp(shell, shells[i].name) == 0) {
-			shells[i].print();
-			return EXIT_DONE;
+		if (strcmp(name, shells[i].name) == 0) {
+			shells[i].put(&command->out);
+			return command_print(command);
 		}
 	return command_say(
-	    command, EXIT_WRONG_USAGE, "%s is not bash, zsh or fish", shell);
+	    command, EXIT_WRONG_USAGE, "%s is not bash, zsh or fish", name);
 }

@@ -1,11 +1,8 @@
-#include <stdio.h>
-
 #include "common/http/tcp.h"
 #include "common/kafka/client.h"
 #include "common/redis/url.h"
 #include "producer/auth/auth.h"
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
 #include "schemas/avro/registry.h"
 
 static void
@@ -25,15 +22,11 @@ cmd_config_show(struct command *command, int argc, char **argv)
 		{ "SOURCE", "source" },
 		{ NULL, NULL },
 	};
-	struct table *table;
 
-	command_arguments(command, argc, argv, NULL, 0, 0);
-	command_config(command);
-	table = table_create(command_output(command), columns);
-	config_each(command->config, add_row, table);
-	table_print(table, stdout);
-	table_destroy(table);
-	return EXIT_DONE;
+	command_parse(command, argc, argv, NULL, NULL, NULL);
+	config_each(
+	    command_config(command), add_row, command_table(command, columns));
+	return command_print_table(command);
 }
 
 static const char *
@@ -64,8 +57,8 @@ cmd_config_keys(struct command *command, int argc, char **argv)
 	const struct config_key *key;
 	struct table *table;
 
-	command_arguments(command, argc, argv, NULL, 0, 0);
-	table = table_create(command_output(command), columns);
+	command_parse(command, argc, argv, NULL, NULL, NULL);
+	table = command_table(command, columns);
 	for (key = config_keys(); key->name != NULL; key++) {
 		table_string(table, key->name);
 		table_string(table,
@@ -74,9 +67,7 @@ cmd_config_keys(struct command *command, int argc, char **argv)
 		table_string(table, key->fallback);
 		table_string(table, key->meaning);
 	}
-	table_print(table, stdout);
-	table_destroy(table);
-	return EXIT_DONE;
+	return command_print_table(command);
 }
 
 /* Whether the file says how callers are let in: else it may be a worker's. */
@@ -131,15 +122,13 @@ check_parts(const struct config *config, struct error *err)
 int
 cmd_config_check(struct command *command, int argc, char **argv)
 {
-	const char *file = NULL;
 	struct error err = { 0 };
 
-	command_arguments(command, argc, argv, &file, 1, 1);
-	command->options.file = file;
+	command->options.file = command_argument(command, argc, argv);
 	if (check_parts(command_config(command), &err) != 0) {
 		command_fail(command, &err);
 		return EXIT_WRONG_USAGE;
 	}
-	printf("%s: fine\n", file);
-	return EXIT_DONE;
+	buffer_format(&command->out, "%s: fine\n", command->argument);
+	return command_print(command);
 }

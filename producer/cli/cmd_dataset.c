@@ -4,7 +4,6 @@
 #include "common/crypto/rid.h"
 #include "producer/catalogue/branch_store.h"
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
 #include "schemas/stored/document.h"
 
 #define ATTEMPTS_MAX 20
@@ -13,15 +12,12 @@ enum commit_option { OPTION_BRANCH = 512, OPTION_TRANSACTION, OPTION_PARENT };
 
 struct commit {
 	struct command *command;
-	const char *dataset, *branch, *transaction, *parent;
+	const char *branch, *transaction, *parent;
 	char made[RID_SIZE_MAX + 1]; /* a transaction that was not given */
 	bool already;
-	struct redis *redis;
-	struct keyspace *keyspace;
-	struct arena *arena;
 };
 
-static const struct argp_option options[] = {
+static const struct argp_option commit_options[] = {
 	{ "branch", OPTION_BRANCH, "NAME", 0, "The branch that has new data",
 	    0 },
 	{ "transaction", OPTION_TRANSACTION, "RID", 0,
@@ -32,7 +28,7 @@ static const struct argp_option options[] = {
 };
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_commit(int key, char *argument, struct argp_state *state)
 {
 	struct commit *commit = state->input;
 
@@ -46,13 +42,8 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_PARENT:
 		commit->parent = argument;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (commit->dataset != NULL)
-			usage_error(state, "too many arguments: %s", argument);
-		commit->dataset = argument;
-		return 0;
 	case ARGP_KEY_END:
-		if (commit->dataset == NULL)
+		if (commit->command->argument == NULL)
 			usage_error(state, "the DATASET's RID is missing");
 		if (commit->branch == NULL)
 			usage_error(state, "--branch NAME is missing");
@@ -74,9 +65,10 @@ is_branch_name(const char *name)
 static int
 check(const struct commit *commit, struct error *err)
 {
-	if (!rid_is_valid(text_from(commit->dataset)))
+	if (!rid_is_valid(text_from(commit->command->argument)))
 		return error_fatal(err, EXIT_WRONG_USAGE,
-		    "\"%s\" is not the RID of a dataset", commit->dataset);
+		    "\"%s\" is not the RID of a dataset",
+		    commit->command->argument);
 	if (!is_branch_name(commit->branch))
 		return error_fatal(err, EXIT_WRONG_USAGE,
 		    "--branch: not a name of 1 to %d bytes without control "
@@ -114,8 +106,8 @@ advance(struct commit *commit, struct branch_change *change, struct error *err)
 		.parent = parent };
 	const struct branch *old;
 
-	if (branch_value_get(
-		change->seen, branch.name, commit->arena, &old, err) != 0)
+	if (branch_value_get(change->seen, branch.name, commit->command->arena,
+		&old, err) != 0)
 		return -1;
 	if (old != NULL)
 		branch = *old;
@@ -130,7 +122,7 @@ advance(struct commit *commit, struct branch_change *change, struct error *err)
 	commit->already = text_equal(branch.head, head);
 	branch.head = head;
 	return branch_value_set(
-	    change->seen, &branch, commit->arena, &change->value, err);
+	    change->seen, &branch, commit->command->arena, &change->value, err);
 }
 
 /* One attempt: as of branch_store_write. */
@@ -138,23 +130,25 @@ static int
 attempt(struct commit *commit, struct error *err)
 {
 	static const struct build_mark no_build = { NULL, NULL, 0 };
-	struct branch_change change = { .dataset = text_from(commit->dataset) };
+	struct branch_change change = { .dataset = text_from(
+					    commit->command->argument) };
 	struct branch_view view = { .changes = &change, .n = 1 };
 
-	if (branch_store_read(commit->redis, commit->keyspace, commit->arena,
-		&view, err) != 0)
+	if (branch_store_read(commit->command->redis, commit->command->keyspace,
+		commit->command->arena, &view, err) != 0)
 		return -1;
 	if (!change.exists)
 		return error_fatal(err, EXIT_NOT_FOUND,
 		    "dataset \"%s\" not found in %s; schedrun apply loads "
 		    "datasets, schedrun export lists them",
-		    commit->dataset, redis_url(commit->redis));
+		    commit->command->argument,
+		    redis_url(commit->command->redis));
 	if (advance(commit, &change, err) != 0) {
-		error_prefix(err, "dataset %s", commit->dataset);
+		error_prefix(err, "dataset %s", commit->command->argument);
 		return -1;
 	}
-	return branch_store_write(
-	    commit->redis, commit->keyspace, &view, &no_build, err);
+	return branch_store_write(commit->command->redis,
+	    commit->command->keyspace, &view, &no_build, err);
 }
 
 static int
@@ -168,12 +162,12 @@ write_commit(struct commit *commit, struct error *err)
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,
 		    "dataset %s changes again and again; try again",
-		    commit->dataset);
+		    commit->command->argument);
 	return rc < 0 ? -1 : 0;
 }
 
-static void
-print(const struct commit *commit)
+static int
+print_commit(const struct commit *commit)
 {
 	static const struct column columns[] = {
 		{ "DATASET", "datasetRid" },
@@ -182,40 +176,28 @@ print(const struct commit *commit)
 		{ "NOTE", "note" },
 		{ NULL, NULL },
 	};
-	struct table *table =
-	    table_create(command_output(commit->command), columns);
+	struct table *table = command_table(commit->command, columns);
 
-	table_string(table, commit->dataset);
+	table_string(table, commit->command->argument);
 	table_string(table, commit->branch);
 	table_string(table, commit->transaction);
 	table_string(table, commit->already ? "already so" : NULL);
-	table_print(table, stdout);
-	table_destroy(table);
+	return command_print_table(commit->command);
 }
 
 int
 cmd_dataset_commit(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
 	struct commit commit = { .command = command };
 	struct error err = { 0 };
-	int code = EXIT_DONE;
 
-	command_parse(command, &argp, argc, argv, &commit);
+	command_parse(
+	    command, argc, argv, commit_options, take_commit, &commit);
 	if (commit.transaction == NULL)
 		make_transaction(&commit);
-	if (check(&commit, &err) != 0)
+	if (check(&commit, &err) != 0 ||
+	    command_open(command, COMMAND_STORE, &err) != 0 ||
+	    write_commit(&commit, &err) != 0)
 		return command_fail(command, &err);
-	commit.keyspace = command_keyspace(command);
-	commit.arena = arena_create(0);
-	commit.redis = command_redis(command, "redis.url", &err);
-	if (commit.redis == NULL || write_commit(&commit, &err) != 0)
-		code = command_fail(command, &err);
-	else
-		print(&commit);
-	redis_destroy(commit.redis);
-	keyspace_destroy(commit.keyspace);
-	arena_destroy(commit.arena);
-	return code;
+	return print_commit(&commit);
 }

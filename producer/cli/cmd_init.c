@@ -26,12 +26,11 @@ struct init {
 	uint32_t shards;
 	bool dry_run, new_topic, new_cluster;
 	struct kafka_admin *admin;
-	struct arena *arena;
 	const char *cluster;
 	int timeout_ms;
 };
 
-static const struct argp_option options[] = {
+static const struct argp_option init_options[] = {
 	{ "partitions", OPTION_PARTITIONS, "N", 0,
 	    "Partitions of each topic (default: 6)", 0 },
 	{ "replication", OPTION_REPLICATION, "N", 0,
@@ -62,7 +61,7 @@ number(struct argp_state *state, const char *name, const char *text, long max)
 }
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_init(int key, char *argument, struct argp_state *state)
 {
 	struct init *init = state->input;
 	long shards;
@@ -92,9 +91,6 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_CLUSTER:
 		init->new_cluster = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		usage_error(state, "too many arguments: %s", argument);
-		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -113,7 +109,7 @@ reach_kafka(struct init *init, struct error *err)
 	if (init->admin == NULL)
 		return -1;
 	init->cluster = kafka_admin_cluster_id(
-	    init->admin, init->arena, init->timeout_ms, err);
+	    init->admin, init->command->arena, init->timeout_ms, err);
 	if (init->cluster == NULL)
 		return -1;
 	if (init->replication > 0)
@@ -131,20 +127,35 @@ report_topic(const struct init *init, const struct kafka_topic *topic,
     const struct topic_plan *plan, enum topic which)
 {
 	const struct kafka_topic_spec *spec = &plan->specs[which];
+	struct buffer *out = &init->command->out;
 	struct buffer differences = { 0 }, settings = { 0 };
 
 	if (topic->partitions == 0) {
-		printf("topic %s: %s, %d partitions, %d replicas\n", spec->name,
-		    init->dry_run ? "would be created" : "created",
+		buffer_format(out, "topic %s: %s, %d partitions, %d replicas\n",
+		    spec->name, init->dry_run ? "would be created" : "created",
 		    spec->partitions, spec->replication);
 		return;
 	}
 	topic_differences(plan, which, topic, &differences, &settings);
-	printf("topic %s: is there%s%.*s\n", spec->name,
+	buffer_format(out, "topic %s: is there%s%.*s\n", spec->name,
 	    differences.size > 0 ? "; differs: " : "",
 	    TEXT_ARG(buffer_text(&differences)));
 	buffer_finish(&differences);
 	buffer_finish(&settings);
+}
+
+/* What the brokers refuse, such as more replicas than brokers, was asked for.
+ */
+static int
+create_topics(struct init *init, struct kafka_topic_spec *missing, size_t n,
+    struct error *err)
+{
+	int rc = kafka_admin_create_topics(
+	    init->admin, missing, n, init->dry_run, init->timeout_ms, err);
+
+	if (rc != 0 && err->kind == ERROR_INPUT)
+		err->exit_code = EXIT_WRONG_USAGE;
+	return rc;
 }
 
 /* Creates what is missing; what is there stays as it is. */
@@ -173,9 +184,7 @@ make_topics(struct init *init, struct error *err)
 		if (topics[i].partitions == 0)
 			missing[n++] = plan.specs[i];
 	}
-	if (n > 0 &&
-	    kafka_admin_create_topics(init->admin, missing, n, init->dry_run,
-		init->timeout_ms, err) != 0)
+	if (n > 0 && create_topics(init, missing, n, err) != 0)
 		return -1;
 	for (i = 0; i < TOPICS; i++)
 		report_topic(init, &topics[i], &plan, (enum topic)i);
@@ -202,7 +211,8 @@ register_schemas(struct init *init, struct error *err)
 		rc = registry_register(registry, (enum message)i,
 		    topic_name(config, topics[i]), &id, err);
 		if (rc == 0)
-			printf("schema %s: id %u%s\n",
+			buffer_format(&init->command->out,
+			    "schema %s: id %u%s\n",
 			    message_name((enum message)i), (unsigned)id,
 			    registry_is_remote(registry) ? ", registered"
 							 : ", as shipped");
@@ -219,7 +229,7 @@ demand_empty_group(struct init *init, struct error *err)
 	    config_text(command_config(init->command), "worker.group");
 	struct kafka_group_info info = { 0 };
 
-	if (kafka_admin_group(init->admin, group, init->arena, &info,
+	if (kafka_admin_group(init->admin, group, init->command->arena, &info,
 		init->timeout_ms, err) != 0)
 		return -1;
 	if (info.n_members == 0)
@@ -283,64 +293,53 @@ plan_meta(struct init *init, bool is_there, struct keyspace_meta *meta,
 }
 
 static int
-write_meta(struct init *init, struct redis *redis,
-    const struct keyspace *keyspace, struct error *err)
+prepare_redis(struct init *init, struct error *err)
 {
+	struct command *command = init->command;
 	struct keyspace_meta meta;
 	bool changed = false;
 	int64_t evicted;
 	int is_there;
 
-	if (keyspace_check_eviction(redis, &evicted, err) != 0)
+	if (command_open(command, COMMAND_STORE, err) != 0 ||
+	    keyspace_check_eviction(command->redis, &evicted, err) != 0)
 		return -1;
-	is_there = keyspace_meta_read(redis, keyspace, &meta, err);
+	is_there =
+	    keyspace_meta_read(command->redis, command->keyspace, &meta, err);
 	if (is_there < 0 ||
 	    plan_meta(init, is_there == 1, &meta, &changed, err) != 0)
 		return -1;
 	if (changed && !init->dry_run &&
-	    keyspace_meta_write(redis, keyspace, &meta, err) != 0)
+	    keyspace_meta_write(
+		command->redis, command->keyspace, &meta, err) != 0)
 		return -1;
-	printf("redis %s: %s\n", redis_address(redis),
+	buffer_format(&command->out, "redis %s: %s\n",
+	    redis_address(command->redis),
 	    !changed            ? "is prepared"
 		: init->dry_run ? "would be prepared"
 				: "prepared");
 	return 0;
 }
 
-static int
-prepare_redis(struct init *init, struct error *err)
-{
-	struct redis *redis = command_redis(init->command, "redis.url", err);
-	struct keyspace *keyspace;
-	int rc;
-
-	if (redis == NULL)
-		return -1;
-	keyspace = command_keyspace(init->command);
-	rc = write_meta(init, redis, keyspace, err);
-	keyspace_destroy(keyspace);
-	redis_destroy(redis);
-	return rc;
-}
-
 int
 cmd_init(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
+	static int (*const steps[])(struct init *, struct error *) = {
+		reach_kafka, make_topics, register_schemas, prepare_redis
+	};
 	struct init init = { .command = command };
 	struct error err = { 0 };
-	int code = EXIT_DONE;
+	int rc = 0, code = EXIT_DONE;
+	size_t i;
 
-	command_parse(command, &argp, argc, argv, &init);
+	command_parse(command, argc, argv, init_options, take_init, &init);
 	command_config(command);
 	init.timeout_ms = (int)command->options.timeout_ms;
-	init.arena = arena_create(0);
-	if (reach_kafka(&init, &err) != 0 || make_topics(&init, &err) != 0 ||
-	    register_schemas(&init, &err) != 0 ||
-	    prepare_redis(&init, &err) != 0)
-		code = command_fail(command, &err);
+	for (i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++) {
+		rc = steps[i](&init, &err);
+		/* What was done is told, also of a step that failed. */
+		code = command_print(command);
+	}
 	kafka_admin_destroy(init.admin);
-	arena_destroy(init.arena);
-	return code;
+	return rc == 0 ? code : command_fail(command, &err);
 }

@@ -1,14 +1,11 @@
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
 #include "schemas/topics.h"
 
 #define PAUSE_MS 100
@@ -16,7 +13,7 @@
 
 enum { OPTION_WATCH = 512 };
 
-static const struct argp_option options[] = {
+static const struct argp_option lag_options[] = {
 	{ "watch", OPTION_WATCH, "DURATION", 0,
 	    "Show it again and again, this far apart", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
@@ -36,7 +33,6 @@ static const struct column columns[] = {
 struct lag {
 	struct command *command;
 	struct kafka_admin *admin;
-	struct arena *arena;
 	const char *topic, *group;
 	int64_t watch_ms; /* 0: once */
 	size_t n;
@@ -45,17 +41,8 @@ struct lag {
 	const char **owners;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void
-interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_lag(int key, char *argument, struct argp_state *state)
 {
 	struct lag *lag = state->input;
 
@@ -66,9 +53,6 @@ take(int key, char *argument, struct argp_state *state)
 			usage_error(state,
 			    "--watch %s: is not a duration such as 2s",
 			    argument);
-		return 0;
-	case ARGP_KEY_ARG:
-		usage_error(state, "too many arguments: %s", argument);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -97,8 +81,8 @@ find_owners(struct lag *lag, int timeout_ms, struct error *err)
 	struct kafka_group_info group;
 	size_t i, j;
 
-	if (kafka_admin_group(lag->admin, lag->group, lag->arena, &group,
-		timeout_ms, err) != 0)
+	if (kafka_admin_group(lag->admin, lag->group, lag->command->arena,
+		&group, timeout_ms, err) != 0)
 		return -1;
 	for (i = 0; i < group.n_members; i++) {
 		const struct kafka_group_member *member = &group.members[i];
@@ -148,8 +132,9 @@ static int
 read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
 {
 	struct kafka_offset *places =
-	    arena_zalloc(lag->arena, lag->n, sizeof *places);
-	int64_t *times = arena_zalloc(lag->arena, lag->n, sizeof *times);
+	    arena_zalloc(lag->command->arena, lag->n, sizeof *places);
+	int64_t *times =
+	    arena_zalloc(lag->command->arena, lag->n, sizeof *times);
 	size_t n = 0, i;
 
 	for (i = 0; i < lag->n; i++)
@@ -173,13 +158,15 @@ measure(struct lag *lag, struct error *err)
 	int timeout_ms = (int)lag->command->options.timeout_ms;
 	size_t i;
 
-	arena_reset(lag->arena, 65536);
+	arena_reset(lag->command->arena, 65536);
 	if (count_partitions(lag, timeout_ms, err) != 0)
 		return -1;
-	lag->logs = arena_zalloc(lag->arena, lag->n, sizeof *lag->logs);
-	lag->committed = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
-	lag->times = arena_zalloc(lag->arena, lag->n, sizeof(int64_t));
-	lag->owners = arena_zalloc(lag->arena, lag->n, sizeof(char *));
+	lag->logs =
+	    arena_zalloc(lag->command->arena, lag->n, sizeof *lag->logs);
+	lag->committed =
+	    arena_zalloc(lag->command->arena, lag->n, sizeof(int64_t));
+	lag->times = arena_zalloc(lag->command->arena, lag->n, sizeof(int64_t));
+	lag->owners = arena_zalloc(lag->command->arena, lag->n, sizeof(char *));
 	for (i = 0; i < lag->n; i++)
 		lag->times[i] = -1;
 	/* Offsets before ends: what is committed meanwhile is no lag. */
@@ -229,10 +216,10 @@ put_age(struct table *table, enum output output, int64_t time_ms)
 	table_string(table, text);
 }
 
-static void
+static int
 print_lag(const struct lag *lag, enum output output)
 {
-	struct table *table = table_create(output, columns);
+	struct table *table = command_table(lag->command, columns);
 	int64_t total = 0, oldest = -1, end = 0;
 	size_t i;
 
@@ -263,8 +250,7 @@ print_lag(const struct lag *lag, enum output output)
 	put_age(table, output, oldest);
 	table_none(table);
 	table_none(table);
-	table_print(table, stdout);
-	table_destroy(table);
+	return command_print_table(lag->command);
 }
 
 /* Leaders move, topics are new: asked again until --timeout. */
@@ -274,7 +260,7 @@ measure_in_time(struct lag *lag, struct error *err)
 	int64_t deadline = command_deadline(lag->command);
 
 	while (measure(lag, err) != 0) {
-		if (err->kind != ERROR_RETRY || interrupted ||
+		if (err->kind != ERROR_RETRY || command_is_interrupted() ||
 		    clock_monotonic_ms() >= deadline)
 			return -1;
 		clock_wait(PAUSE_MS);
@@ -287,27 +273,26 @@ show(struct lag *lag)
 {
 	enum output output = command_output(lag->command);
 	struct error err = { 0 };
+	int code;
 
 	if (measure_in_time(lag, &err) != 0)
 		return command_fail(lag->command, &err);
 	if (lag->watch_ms > 0 && output == OUTPUT_TABLE &&
 	    isatty(STDOUT_FILENO))
-		fputs(CLEAR_SCREEN, stdout);
-	print_lag(lag, output);
+		buffer_append(&lag->command->out, TEXT(CLEAR_SCREEN));
+	code = print_lag(lag, output);
 	tell_held(lag);
-	return EXIT_DONE;
+	return code;
 }
 
 /* An outage is said and outlived: who watches wants to see its end. */
 static int
 follow(struct lag *lag)
 {
-	const struct sigaction action = { .sa_handler = interrupt };
 	int code = EXIT_DONE;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	while (!interrupted) {
+	command_catch_signals();
+	while (!command_is_interrupted()) {
 		code = show(lag);
 		if (code != EXIT_DONE && code != EXIT_UNREACHABLE)
 			return code;
@@ -319,23 +304,19 @@ follow(struct lag *lag)
 int
 cmd_lag(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
 	struct lag lag = { .command = command };
 	struct kafka_settings settings = { 0 };
 	struct error err = { 0 };
 	int code;
 
-	command_parse(command, &argp, argc, argv, &lag);
+	command_parse(command, argc, argv, lag_options, take_lag, &lag);
 	settings.config = command_config(command);
 	lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
 	lag.group = config_text(settings.config, "worker.group");
 	lag.admin = kafka_admin_create(&settings, &err);
 	if (lag.admin == NULL)
 		return command_fail(command, &err);
-	lag.arena = arena_create(0);
 	code = lag.watch_ms > 0 ? follow(&lag) : show(&lag);
 	kafka_admin_destroy(lag.admin);
-	arena_destroy(lag.arena);
 	return code;
 }

@@ -33,7 +33,7 @@ struct plan_flags {
 	bool jsonl, explain, dot;
 };
 
-static const struct argp_option options[] = {
+static const struct argp_option plan_options[] = {
 	{ "schedule", OPTION_SCHEDULE, "RID", 0,
 	    "Plan this schedule on the catalogue in Redis", 0 },
 	{ "by", OPTION_BY, "UUID", 0, "As if this user asked (--schedule)", 0 },
@@ -100,7 +100,7 @@ check_source(const struct plan_flags *flags, struct argp_state *state)
 }
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_plan(int key, char *argument, struct argp_state *state)
 {
 	struct plan_flags *flags = state->input;
 
@@ -135,9 +135,6 @@ take(int key, char *argument, struct argp_state *state)
 	case OPTION_DOT:
 		flags->dot = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		usage_error(state, "too many arguments: %s", argument);
-		return 0;
 	case ARGP_KEY_END:
 		check_source(flags, state);
 		return 0;
@@ -149,58 +146,60 @@ take(int key, char *argument, struct argp_state *state)
 static void
 answer_line(struct plan_case *plan_case, struct text line, struct buffer *out)
 {
-	buffer_reset(out);
 	if (line.size > INPUT_FILE_MAX)
 		buffer_format(out,
 		    "{\"invalid\":\"line 1: more than %zu bytes\"}\n",
 		    INPUT_FILE_MAX);
 	else
 		plan_case_answer(plan_case, line, out);
-	fwrite(out->at, 1, out->size, stdout);
-	fflush(stdout);
 }
 
+/* Each answer is out before the next line is read: who asks may wait for it. */
 static int
 answer_lines(struct command *command, struct plan_case *plan_case)
 {
 	struct line_reader reader;
-	struct buffer out = { 0 };
 	struct error err = { 0 };
-	enum line_result result = LINE_NONE_YET;
+	enum line_result result = LINE_READ;
 	struct text line;
+	int code = EXIT_DONE;
 
+	if (command->output != NULL && command_output(command) == OUTPUT_TABLE)
+		return command_say(command, EXIT_WRONG_USAGE,
+		    "--jsonl answers in JSON: no -o table");
 	line_reader_init(&reader, STDIN_FILENO, INPUT_FILE_MAX);
-	while (ferror(stdout) == 0 && result != LINE_END &&
-	    result != LINE_FAILED) {
+	while (code == EXIT_DONE && result != LINE_END) {
 		result = line_reader_next(&reader, -1, &line, &err);
 		if (result == LINE_READ)
-			answer_line(plan_case, line, &out);
+			answer_line(plan_case, line, &command->out);
+		if (result == LINE_FAILED) {
+			error_prefix(&err, "standard input");
+			code = command_fail(command, &err);
+		} else {
+			code = command_print(command);
+		}
 	}
 	line_reader_finish(&reader);
-	buffer_finish(&out);
-	if (result != LINE_FAILED)
-		return EXIT_DONE;
-	error_prefix(&err, "standard input");
-	return command_fail(command, &err);
+	return code;
 }
 
 /* An outcome in the form that is asked for. */
-static void
-print(const struct plan_flags *flags, const struct outcome *outcome,
-    struct text created_time)
+static int
+print_outcome(struct command *command, const struct plan_flags *flags,
+    const struct outcome *outcome, struct text created_time)
 {
-	struct buffer out = { 0 };
+	bool is_read = flags->explain ||
+	    (!flags->dot && command_output(command) == OUTPUT_TABLE);
 
-	if (flags->explain) {
-		plan_explain(outcome, command_has_colour(), &out);
+	if (is_read) {
+		plan_explain(outcome, command_has_colour(), &command->out);
 	} else if (flags->dot) {
-		plan_draw(outcome, &out);
+		plan_draw(outcome, &command->out);
 	} else {
-		outcome_write_json(outcome, created_time, &out);
-		buffer_byte(&out, '\n');
+		outcome_write_json(outcome, created_time, &command->out);
+		buffer_byte(&command->out, '\n');
 	}
-	fwrite(out.at, 1, out.size, stdout);
-	buffer_finish(&out);
+	return command_print(command);
 }
 
 static int
@@ -210,7 +209,7 @@ plan_files(struct command *command, const struct plan_flags *flags,
 	struct error err = { 0 };
 	struct json_document *version = NULL, *request = NULL;
 	struct json_document *world = input_file_parse(flags->world, &err);
-	int code = EXIT_DONE;
+	int code;
 
 	if (world != NULL)
 		version = input_file_parse(flags->version, &err);
@@ -221,7 +220,8 @@ plan_files(struct command *command, const struct plan_flags *flags,
 		json_root(request), &err) != 0)
 		code = command_fail(command, &err);
 	else
-		print(flags, plan_case->outcome, plan_case->created_time);
+		code = print_outcome(command, flags, plan_case->outcome,
+		    plan_case->created_time);
 	json_destroy(world);
 	json_destroy(version);
 	json_destroy(request);
@@ -247,31 +247,28 @@ static int
 plan_request(struct command *command, const struct plan_flags *flags,
     const struct run_request *request)
 {
+	struct live_plan *live;
+	const struct outcome *outcome;
 	struct error err = { 0 };
-	struct redis *redis = command_redis(command, "redis.url", &err);
-	struct keyspace *keyspace = command_keyspace(command);
-	struct live_plan *live = NULL;
-	const struct outcome *outcome = NULL;
 	char now[CLOCK_TEXT_SIZE];
-	int code = EXIT_DONE;
+	int code;
 
+	if (command_open(command, COMMAND_STORE, &err) != 0)
+		return command_fail(command, &err);
 	clock_format(request->created_time_ms, now);
-	if (redis != NULL) {
-		live = live_plan_create(redis, keyspace, 0);
-		outcome = insist(live, request, &err);
-	}
+	live = live_plan_create(command->redis, command->keyspace, 0);
+	outcome = insist(live, request, &err);
 	if (outcome == NULL)
 		code = command_fail(command, &err);
 	else if (!live_plan_found_schedule(live))
 		code = command_say(command, EXIT_NOT_FOUND,
 		    "schedule \"%s\" not found in %s; try: schedrun schedule "
 		    "list",
-		    flags->schedule, redis_url(redis));
+		    flags->schedule, redis_url(command->redis));
 	else
-		print(flags, outcome, (struct text){ now, sizeof now });
+		code = print_outcome(
+		    command, flags, outcome, (struct text){ now, sizeof now });
 	live_plan_destroy(live);
-	keyspace_destroy(keyspace);
-	redis_destroy(redis);
 	return code;
 }
 
@@ -299,13 +296,11 @@ plan_live(struct command *command, const struct plan_flags *flags)
 int
 cmd_plan(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
 	struct plan_flags flags = { 0 };
 	struct plan_case plan_case;
 	int code;
 
-	command_parse(command, &argp, argc, argv, &flags);
+	command_parse(command, argc, argv, plan_options, take_plan, &flags);
 	if (flags.schedule != NULL)
 		return plan_live(command, &flags);
 	plan_case_init(&plan_case);

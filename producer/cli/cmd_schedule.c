@@ -1,47 +1,25 @@
-#include <stdio.h>
-
 #include "common/json/write.h"
 #include "producer/catalogue/fields.h"
 #include "producer/catalogue/schedule_store.h"
 #include "producer/catalogue/version_lists.h"
 #include "producer/cli/command.h"
-#include "producer/cli/table.h"
-
-/* What the commands of this file work with. */
-struct desk {
-	struct redis *redis;
-	struct keyspace *keyspace;
-	struct schedule_store store;
-	struct arena *arena;
-};
 
 static int
-open_desk(struct command *command, struct desk *desk, struct error *err)
+open_store(
+    struct command *command, struct schedule_store *store, struct error *err)
 {
-	*desk = (struct desk){
-		.keyspace = command_keyspace(command),
-		.arena = arena_create(0),
-	};
-	desk->redis = command_redis(command, "redis.url", err);
-	schedule_store_init(&desk->store, desk->redis, desk->keyspace);
-	return desk->redis != NULL ? 0 : -1;
-}
-
-static void
-close_desk(struct desk *desk)
-{
-	redis_destroy(desk->redis);
-	keyspace_destroy(desk->keyspace);
-	arena_destroy(desk->arena);
+	if (command_open(command, COMMAND_STORE, err) != 0)
+		return -1;
+	schedule_store_init(store, command->redis, command->keyspace);
+	return 0;
 }
 
 static int
-say_unknown(
-    const struct command *command, const struct desk *desk, const char *rid)
+say_unknown(const struct command *command)
 {
 	return command_say(command, EXIT_NOT_FOUND,
-	    "schedule \"%s\" not found in %s; try: schedrun schedule list", rid,
-	    redis_url(desk->redis));
+	    "schedule \"%s\" not found in %s; try: schedrun schedule list",
+	    command->argument, redis_url(command->redis));
 }
 
 static const char *
@@ -53,8 +31,8 @@ state_of(const struct schedule_head *head)
 }
 
 static void
-fill(struct table *table, struct fields *heads, struct fields *about,
-    struct arena *arena)
+fill_schedules(struct command *command, struct table *table,
+    struct fields *heads, const struct fields *about)
 {
 	const struct field *sorted = fields_sorted(heads);
 	size_t i, n = fields_size(heads);
@@ -65,7 +43,7 @@ fill(struct table *table, struct fields *heads, struct fields *about,
 		bool is_fine =
 		    schedule_head_parse(sorted[i].value, &head, NULL) == 0 &&
 		    schedule_about_parse(fields_get(about, sorted[i].name),
-			arena, &known, NULL) == 0;
+			command->arena, &known, NULL) == 0;
 
 		table_text(table, sorted[i].name);
 		table_string(table, is_fine ? state_of(&head) : "unreadable");
@@ -73,6 +51,26 @@ fill(struct table *table, struct fields *heads, struct fields *about,
 		table_text(table, known.updated_time);
 		table_text(table, known.display_name);
 	}
+}
+
+/* All schedules' heads, and what is known about them. */
+static int
+read_schedules(struct command *command, struct table *table, struct error *err)
+{
+	struct fields *heads = fields_create(command->arena);
+	struct fields *about = fields_create(command->arena);
+	int rc = -1;
+
+	if (fields_read(heads, command->redis,
+		keyspace_key(command->keyspace, KEY_HEADS), err) == 0 &&
+	    fields_read(about, command->redis,
+		keyspace_key(command->keyspace, KEY_ABOUT), err) == 0) {
+		fill_schedules(command, table, heads, about);
+		rc = 0;
+	}
+	fields_destroy(heads);
+	fields_destroy(about);
+	return rc;
 }
 
 int
@@ -87,38 +85,18 @@ cmd_schedule_list(struct command *command, int argc, char **argv)
 		{ NULL, NULL },
 	};
 	struct error err = { 0 };
-	struct fields *heads, *about;
 	struct table *table;
-	struct desk desk;
-	int code = EXIT_DONE;
 
-	command_arguments(command, argc, argv, NULL, 0, 0);
-	command_config(command);
-	table = table_create(command_output(command), columns);
-	if (open_desk(command, &desk, &err) == 0) {
-		heads = fields_create(desk.arena);
-		about = fields_create(desk.arena);
-		if (fields_read(heads, desk.redis,
-			keyspace_key(desk.keyspace, KEY_HEADS), &err) != 0 ||
-		    fields_read(about, desk.redis,
-			keyspace_key(desk.keyspace, KEY_ABOUT), &err) != 0)
-			code = command_fail(command, &err);
-		else
-			fill(table, heads, about, desk.arena);
-		fields_destroy(heads);
-		fields_destroy(about);
-	} else {
-		code = command_fail(command, &err);
-	}
-	if (code == EXIT_DONE)
-		table_print(table, stdout);
-	table_destroy(table);
-	close_desk(&desk);
-	return code;
+	command_parse(command, argc, argv, NULL, NULL, NULL);
+	table = command_table(command, columns);
+	if (command_open(command, COMMAND_STORE, &err) != 0 ||
+	    read_schedules(command, table, &err) != 0)
+		return command_fail(command, &err);
+	return command_print_table(command);
 }
 
 static void
-put(struct buffer *out, const char *name, struct text text)
+put_member(struct buffer *out, const char *name, struct text text)
 {
 	if (text.at == NULL)
 		return;
@@ -127,93 +105,77 @@ put(struct buffer *out, const char *name, struct text text)
 }
 
 static void
-print_schedule_json(struct text rid, const struct stored_schedule *schedule)
+put_schedule(
+    struct buffer *out, struct text rid, const struct stored_schedule *schedule)
 {
 	const struct schedule_about *about = &schedule->about;
-	struct buffer out = { 0 };
 
-	json_open(&out, '{');
-	put(&out, "rid", rid);
-	put(&out, "displayName", about->display_name);
-	put(&out, "description", about->description);
-	put(&out, "currentVersionRid", schedule->head.current_version_rid);
-	json_name(&out, "paused");
-	json_put_bool(&out, schedule->head.paused);
-	json_name(&out, "deleted");
-	json_put_bool(&out, schedule->head.deleted);
-	put(&out, "createdBy", about->created_by);
-	put(&out, "createdTime", about->created_time);
-	put(&out, "updatedBy", about->updated_by);
-	put(&out, "updatedTime", about->updated_time);
-	json_name(&out, "version");
-	buffer_append(&out,
+	json_open(out, '{');
+	put_member(out, "rid", rid);
+	put_member(out, "displayName", about->display_name);
+	put_member(out, "description", about->description);
+	put_member(
+	    out, "currentVersionRid", schedule->head.current_version_rid);
+	json_name(out, "paused");
+	json_put_bool(out, schedule->head.paused);
+	json_name(out, "deleted");
+	json_put_bool(out, schedule->head.deleted);
+	put_member(out, "createdBy", about->created_by);
+	put_member(out, "createdTime", about->created_time);
+	put_member(out, "updatedBy", about->updated_by);
+	put_member(out, "updatedTime", about->updated_time);
+	json_name(out, "version");
+	buffer_append(out,
 	    schedule->version.at != NULL ? schedule->version : TEXT("null"));
-	json_close(&out, '}');
-	buffer_byte(&out, '\n');
-	fwrite(out.at, 1, out.size, stdout);
-	buffer_finish(&out);
-}
-
-static void
-put_line(struct table *table, const char *name, struct text value)
-{
-	if (value.at == NULL)
-		return;
-	table_string(table, name);
-	table_text(table, value);
+	json_close(out, '}');
+	buffer_byte(out, '\n');
 }
 
 /* What a person reads line by line. */
 static void
-print_schedule_table(struct text rid, const struct stored_schedule *schedule)
+add_schedule(struct table *table, struct text rid,
+    const struct stored_schedule *schedule)
 {
-	static const struct column columns[] = {
-		{ "FIELD", "field" },
-		{ "VALUE", "value" },
-		{ NULL, NULL },
-	};
 	const struct schedule_about *about = &schedule->about;
-	struct table *table = table_create(OUTPUT_TABLE, columns);
 
-	put_line(table, "schedule", rid);
-	put_line(table, "name", about->display_name);
-	put_line(table, "description", about->description);
-	put_line(table, "state", text_from(state_of(&schedule->head)));
-	put_line(table, "created", about->created_time);
-	put_line(table, "by", about->created_by);
-	put_line(table, "updated", about->updated_time);
-	put_line(table, "by", about->updated_by);
-	put_line(table, "current version", schedule->head.current_version_rid);
-	put_line(table, "version",
+	table_field(table, "schedule", rid);
+	table_field(table, "name", about->display_name);
+	table_field(table, "description", about->description);
+	table_field(table, "state", text_from(state_of(&schedule->head)));
+	table_field(table, "created", about->created_time);
+	table_field(table, "by", about->created_by);
+	table_field(table, "updated", about->updated_time);
+	table_field(table, "by", about->updated_by);
+	table_field(
+	    table, "current version", schedule->head.current_version_rid);
+	table_field(table, "version",
 	    schedule->version.at != NULL ? schedule->version
 					 : TEXT("unreadable"));
-	table_print(table, stdout);
-	table_destroy(table);
 }
 
 int
 cmd_schedule_get(struct command *command, int argc, char **argv)
 {
+	struct text rid = text_from(command_argument(command, argc, argv));
 	struct stored_schedule schedule;
+	struct schedule_store store;
 	struct error err = { 0 };
-	const char *rid = NULL;
-	struct desk desk;
-	int code = EXIT_DONE, found = -1;
+	int found = -1;
 
-	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (open_desk(command, &desk, &err) == 0)
+	if (open_store(command, &store, &err) == 0)
 		found = schedule_store_read(
-		    &desk.store, text_from(rid), desk.arena, &schedule, &err);
+		    &store, rid, command->arena, &schedule, &err);
 	if (found < 0)
-		code = command_fail(command, &err);
-	else if (found == 0)
-		code = say_unknown(command, &desk, rid);
-	else if (command_output(command) == OUTPUT_TABLE)
-		print_schedule_table(text_from(rid), &schedule);
-	else
-		print_schedule_json(text_from(rid), &schedule);
-	close_desk(&desk);
-	return code;
+		return command_fail(command, &err);
+	if (found == 0)
+		return say_unknown(command);
+	if (command_output(command) == OUTPUT_TABLE) {
+		add_schedule(
+		    command_table(command, table_record), rid, &schedule);
+		return command_print_table(command);
+	}
+	put_schedule(&command->out, rid, &schedule);
+	return command_print(command);
 }
 
 /* One version of the list; what of it can't be read is left out. */
@@ -234,29 +196,32 @@ add_version(struct table *table, struct text rid, struct text stored,
 }
 
 static int
-fill_versions(
-    struct desk *desk, struct text rid, struct table *table, struct error *err)
+fill_versions(struct command *command, struct text rid, struct table *table,
+    struct error *err)
 {
-	struct fields *lists = fields_create(desk->arena);
-	struct fields *versions = fields_create(desk->arena);
+	struct fields *lists = fields_create(command->arena);
+	struct fields *versions = fields_create(command->arena);
+	struct schedule_store store;
 	struct stored_schedule schedule;
 	struct text rest, each;
-	int found =
-	    schedule_store_read(&desk->store, rid, desk->arena, &schedule, err);
+	int found = -1;
 
+	if (open_store(command, &store, err) == 0)
+		found = schedule_store_read(
+		    &store, rid, command->arena, &schedule, err);
 	if (found == 1 &&
 	    version_lists_read(
-		desk->redis, desk->keyspace, &rid, 1, lists, err) != 0)
+		command->redis, command->keyspace, &rid, 1, lists, err) != 0)
 		found = -1;
 	rest = found == 1 ? fields_get(lists, rid) : TEXT_NONE;
 	while (found == 1 && version_list_next(&rest, &each)) {
-		if (fields_read_some(versions, desk->redis,
-			keyspace_key(desk->keyspace, KEY_VERSIONS), &each, 1,
+		if (fields_read_some(versions, command->redis,
+			keyspace_key(command->keyspace, KEY_VERSIONS), &each, 1,
 			err) != 0)
 			found = -1;
 		else
 			add_version(table, each, fields_get(versions, each),
-			    schedule.head.current_version_rid, desk->arena);
+			    schedule.head.current_version_rid, command->arena);
 	}
 	fields_destroy(lists);
 	fields_destroy(versions);
@@ -275,31 +240,21 @@ cmd_schedule_versions(struct command *command, int argc, char **argv)
 		{ "TARGETS", "targets" },
 		{ NULL, NULL },
 	};
+	struct text rid = text_from(command_argument(command, argc, argv));
 	struct error err = { 0 };
-	const char *rid = NULL;
 	struct table *table;
-	struct desk desk;
-	int code = EXIT_DONE, found = -1;
+	int found;
 
-	command_arguments(command, argc, argv, &rid, 1, 1);
 	command_config(command);
-	table = table_create(command_output(command), columns);
-	if (open_desk(command, &desk, &err) == 0)
-		found = fill_versions(&desk, text_from(rid), table, &err);
+	table = command_table(command, columns);
+	found = fill_versions(command, rid, table, &err);
 	if (found < 0)
-		code = command_fail(command, &err);
-	else if (found == 0)
-		code = say_unknown(command, &desk, rid);
-	else
-		table_print(table, stdout);
-	table_destroy(table);
-	close_desk(&desk);
-	return code;
+		return command_fail(command, &err);
+	return found > 0 ? command_print_table(command) : say_unknown(command);
 }
 
-static void
-print_paused(
-    const struct command *command, const char *rid, bool paused, bool changed)
+static int
+set_paused(struct command *command, int argc, char **argv, bool paused)
 {
 	static const struct column columns[] = {
 		{ "SCHEDULE", "rid" },
@@ -307,36 +262,25 @@ print_paused(
 		{ "NOTE", "note" },
 		{ NULL, NULL },
 	};
-	struct table *table = table_create(command_output(command), columns);
+	struct text rid = text_from(command_argument(command, argc, argv));
+	struct schedule_store store;
+	struct error err = { 0 };
+	struct table *table;
+	bool changed = false;
+	int found = -1;
 
-	table_string(table, rid);
+	if (open_store(command, &store, &err) == 0)
+		found = schedule_store_pause(
+		    &store, rid, paused, TEXT_NONE, &changed, &err);
+	if (found < 0)
+		return command_fail(command, &err);
+	if (found == 0)
+		return say_unknown(command);
+	table = command_table(command, columns);
+	table_text(table, rid);
 	table_string(table, paused ? "paused" : "live");
 	table_string(table, changed ? NULL : "already so");
-	table_print(table, stdout);
-	table_destroy(table);
-}
-
-static int
-set_paused(struct command *command, int argc, char **argv, bool paused)
-{
-	struct error err = { 0 };
-	const char *rid = NULL;
-	struct desk desk;
-	bool changed = false;
-	int code = EXIT_DONE, found = -1;
-
-	command_arguments(command, argc, argv, &rid, 1, 1);
-	if (open_desk(command, &desk, &err) == 0)
-		found = schedule_store_pause(&desk.store, text_from(rid),
-		    paused, TEXT_NONE, &changed, &err);
-	if (found < 0)
-		code = command_fail(command, &err);
-	else if (found == 0)
-		code = say_unknown(command, &desk, rid);
-	else
-		print_paused(command, rid, paused, changed);
-	close_desk(&desk);
-	return code;
+	return command_print_table(command);
 }
 
 int

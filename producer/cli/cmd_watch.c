@@ -1,12 +1,8 @@
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "producer/cli/command.h"
+#include "producer/cli/run_table.h"
 #include "producer/runs/results.h"
-#include "schemas/message/run_json.h"
 
 #define POLL_MS 200
 
@@ -24,7 +20,7 @@ struct watch {
 	int64_t count; /* 0: until interrupted */
 };
 
-static const struct argp_option options[] = {
+static const struct argp_option watch_options[] = {
 	{ "schedule", OPTION_SCHEDULE, "RID", 0, "Only of this schedule", 0 },
 	{ "outcome", OPTION_OUTCOME, "NAME", 0,
 	    "Only submitted, ignored or error", 0 },
@@ -33,15 +29,6 @@ static const struct argp_option options[] = {
 	{ "count", OPTION_COUNT, "N", 0, "End after N results", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void
-interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 static void
 take_from(struct watch *watch, const char *where, struct argp_state *state)
@@ -64,7 +51,7 @@ take_from(struct watch *watch, const char *where, struct argp_state *state)
 }
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_watch(int key, char *argument, struct argp_state *state)
 {
 	struct watch *watch = state->input;
 
@@ -91,9 +78,6 @@ take(int key, char *argument, struct argp_state *state)
 			usage_error(
 			    state, "--count %s: is no number", argument);
 		return 0;
-	case ARGP_KEY_ARG:
-		usage_error(state, "too many arguments: %s", argument);
-		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -109,60 +93,46 @@ is_wanted(const struct watch *watch, const struct schedule_run *run)
 	    strcmp(watch->outcome, run_state_name(run->state)) == 0;
 }
 
-static void
-print(const struct schedule_run *run)
-{
-	struct buffer out = { 0 };
-
-	run_json_tell(run, &out);
-	buffer_byte(&out, '\n');
-	fwrite(out.at, 1, out.size, stdout);
-	fflush(stdout);
-	buffer_finish(&out);
-}
-
 static int
-follow(
+follow_results(
     struct command *command, const struct watch *watch, struct results *results)
 {
 	struct schedule_run run;
 	struct error err;
-	long seen = 0;
+	int64_t seen = 0;
 	int n;
 
-	while (!interrupted && (watch->count == 0 || seen < watch->count)) {
+	while (!command_is_interrupted() &&
+	    (watch->count == 0 || seen < watch->count)) {
 		n = results_next(results, POLL_MS, &run, &err);
 		if (n < 0 && err.kind == ERROR_FATAL)
 			return command_fail(command, &err);
 		if (n < 0 && err.kind == ERROR_INPUT)
-			fprintf(stderr, "schedrun: watch: %s\n", err.message);
+			command_say(command, 0, "%s", err.message);
 		if (n <= 0 || !is_wanted(watch, &run))
 			continue;
-		print(&run);
+		if (run_table_told(command, &run) != EXIT_DONE)
+			return EXIT_NO;
 		seen++;
 	}
-	return interrupted ? EXIT_INTERRUPTED : EXIT_DONE;
+	return command_is_interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
 int
 cmd_watch(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { options, take, NULL, NULL, NULL, NULL,
-		NULL };
-	const struct sigaction action = { .sa_handler = interrupt };
 	struct watch watch = { .from = KAFKA_FROM_END };
 	struct results *results;
 	struct error err = { 0 };
 	int code;
 
-	command_parse(command, &argp, argc, argv, &watch);
+	command_parse(command, argc, argv, watch_options, take_watch, &watch);
 	results = results_open(command_config(command), watch.from, watch.at_ms,
 	    command_deadline(command), &err);
 	if (results == NULL)
 		return command_fail(command, &err);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	code = follow(command, &watch, results);
+	command_catch_signals();
+	code = follow_results(command, &watch, results);
 	results_close(results);
 	return code;
 }

@@ -1,5 +1,6 @@
 #include "producer/cli/command.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/memory.h"
+#include "common/base/output.h"
 
 #define PAUSE_MS 100
 
@@ -46,23 +47,37 @@ static const struct argp output_argp = { output_options, take_output, NULL,
 /* What the children of a command's parser work on. */
 struct inputs {
 	struct command *command;
-	const struct argp *own;
-	void *own_input;
+	void *own;
 };
+
+static void
+take_argument(struct command *command, const char *argument,
+    const struct argp_state *state)
+{
+	const char *known = command->row->arguments;
+
+	if (known[0] == '\0' || known[0] == '-' || command->argument != NULL)
+		usage_error(state, "too many arguments: %s", argument);
+	command->argument = argument;
+}
 
 static error_t
 hand_out(int key, char *argument, struct argp_state *state)
 {
 	struct inputs *inputs = state->input;
 
-	(void)argument;
-	if (key != ARGP_KEY_INIT)
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &inputs->command->options;
+		state->child_inputs[1] = inputs->command;
+		state->child_inputs[2] = inputs->own;
+		return 0;
+	case ARGP_KEY_ARG:
+		take_argument(inputs->command, argument, state);
+		return 0;
+	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
-	state->child_inputs[0] = &inputs->command->options;
-	state->child_inputs[1] = inputs->command;
-	if (inputs->own != NULL)
-		state->child_inputs[2] = inputs->own_input;
-	return 0;
+	}
 }
 
 /* "summary\vexamples", as argp wants it; to be freed. */
@@ -77,20 +92,22 @@ write_documentation(const struct command_row *row)
 }
 
 void
-command_parse(struct command *command, const struct argp *argp, int argc,
-    char **argv, void *input)
+command_parse(struct command *command, int argc, char **argv,
+    const struct argp_option *flags, argp_parser_t take, void *input)
 {
-	struct inputs inputs = { command, argp, input };
+	struct inputs inputs = { command, input };
+	const struct argp own = { flags, take, NULL, NULL, NULL, NULL, NULL };
 	const struct argp_child children[] = {
 		{ &options_argp, 0, "Global flags:", 100 },
 		{ &output_argp, 0, NULL, 100 },
-		{ argp, 0, NULL, 0 },
+		{ &own, 0, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct argp whole = { NULL, hand_out, command->row->arguments, NULL,
 		children, NULL, NULL };
 	char name[96];
 
+	command->arena = arena_create(0);
 	command->documentation = write_documentation(command->row);
 	whole.doc = command->documentation;
 	snprintf(name, sizeof name, "schedrun %s", command->row->name);
@@ -98,40 +115,35 @@ command_parse(struct command *command, const struct argp *argp, int argc,
 	options_parse(&whole, argc, argv, 0, &inputs);
 }
 
-struct arguments {
-	const char **at;
-	int n, min, max;
-};
-
 static error_t
-take_argument(int key, char *argument, struct argp_state *state)
+demand_argument(int key, char *argument, struct argp_state *state)
 {
-	struct arguments *arguments = state->input;
+	const struct command *command = state->input;
 
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (arguments->n == arguments->max)
-			usage_error(state, "too many arguments: %s", argument);
-		arguments->at[arguments->n++] = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (arguments->n < arguments->min)
-			usage_error(state, "an argument is missing");
-		return 0;
-	default: /* argp's own keys */
+	(void)argument;
+	if (key != ARGP_KEY_END)
 		return ARGP_ERR_UNKNOWN;
-	}
+	if (command->argument == NULL)
+		usage_error(state, "an argument is missing");
+	return 0;
 }
 
-void
-command_arguments(struct command *command, int argc, char **argv,
-    const char **at, int min, int max)
+const char *
+command_argument(struct command *command, int argc, char **argv)
 {
-	static const struct argp argp = { NULL, take_argument, NULL, NULL, NULL,
-		NULL, NULL };
-	struct arguments arguments = { at, 0, min, max };
+	command_parse(command, argc, argv, NULL, demand_argument, command);
+	return command->argument;
+}
 
-	command_parse(command, &argp, argc, argv, &arguments);
+int
+command_uuid(const struct command *command, struct text prefix,
+    const char *what, struct uuid *id)
+{
+	if (rid_parse(text_from(command->argument), prefix, id))
+		return EXIT_DONE;
+	return command_say(command, EXIT_WRONG_USAGE,
+	    "\"%s\" is not the RID of %s (%.*sUUID)", command->argument, what,
+	    TEXT_ARG(prefix));
 }
 
 const struct config *
@@ -221,8 +233,9 @@ command_deadline(const struct command *command)
 	return clock_monotonic_ms() + command->options.timeout_ms;
 }
 
-struct redis *
-command_redis(struct command *command, const char *url_key, struct error *err)
+/* Asks again until --timeout ends. */
+static struct redis *
+connect_redis(struct command *command, const char *url_key, struct error *err)
 {
 	const struct redis_settings settings =
 	    redis_settings_of(command_config(command), url_key, "schedrun");
@@ -242,9 +255,111 @@ command_redis(struct command *command, const char *url_key, struct error *err)
 	return redis;
 }
 
-struct keyspace *
-command_keyspace(struct command *command)
+static struct redis *
+open_store(struct command *command, struct error *err)
 {
-	return keyspace_create(
-	    config_text(command_config(command), "redis.prefix"));
+	if (command->redis == NULL)
+		command->redis = connect_redis(command, "redis.url", err);
+	return command->redis;
+}
+
+/* The store's connection serves the view too, if it has no Redis of its own. */
+static int
+open_view(struct command *command, struct error *err)
+{
+	const struct config *config = command_config(command);
+	bool is_own = config_text(config, "view.redis.url") != NULL;
+	struct redis *redis;
+
+	if (is_own && command->view_redis == NULL)
+		command->view_redis =
+		    connect_redis(command, "view.redis.url", err);
+	redis = is_own ? command->view_redis : open_store(command, err);
+	if (redis == NULL)
+		return -1;
+	run_view_init(&command->view, redis, command->keyspace,
+	    config_number(config, "view.ttl"));
+	return 0;
+}
+
+int
+command_open(struct command *command, unsigned parts, struct error *err)
+{
+	if (command->keyspace == NULL)
+		command->keyspace = keyspace_create(
+		    config_text(command_config(command), "redis.prefix"));
+	if ((parts & COMMAND_STORE) != 0 && open_store(command, err) == NULL)
+		return -1;
+	return (parts & COMMAND_VIEW) != 0 ? open_view(command, err) : 0;
+}
+
+void
+command_close(struct command *command)
+{
+	redis_destroy(command->redis);
+	redis_destroy(command->view_redis);
+	keyspace_destroy(command->keyspace);
+	table_destroy(command->table);
+	buffer_finish(&command->out);
+	arena_destroy(command->arena);
+	config_destroy(command->config);
+	options_finish(&command->options);
+	free(command->documentation);
+	*command = (struct command){ 0 };
+}
+
+struct table *
+command_table(struct command *command, const struct column *columns)
+{
+	table_destroy(command->table);
+	command->table = table_create(command_output(command), columns);
+	return command->table;
+}
+
+struct table *
+command_stream(struct command *command, const struct column *columns)
+{
+	if (command->table != NULL && table_columns(command->table) == columns)
+		return command->table;
+	return command_table(command, columns);
+}
+
+int
+command_print(struct command *command)
+{
+	int rc = output_write(buffer_text(&command->out));
+
+	buffer_reset(&command->out);
+	return rc == 0 ? EXIT_DONE : EXIT_NO;
+}
+
+int
+command_print_table(struct command *command)
+{
+	table_write(command->table, &command->out);
+	return command_print(command);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+void
+command_catch_signals(void)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+bool
+command_is_interrupted(void)
+{
+	return interrupted != 0;
 }

@@ -5,16 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
+#include "common/base/buffer.h"
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/config/options.h"
 #include "common/redis/pipeline.h"
+#include "producer/cli/table.h"
+#include "producer/runs/view.h"
 #include "schemas/keyspace.h"
 
 /*
- * A command of `schedrun`: a row of the table in main.c.  Its function parses
- * its own arguments by command_parse (global flags may stand there too), does
- * the work, prints results to stdout and returns the exit code.
+ * A command of `schedrun`, and the desk that it works at: what it was told,
+ * what it has opened, the answer that it gives and how it fails.  A command is
+ * a row of the table in main.c, whose function parses its own flags by
+ * command_parse (the global ones may stand there too), does the work, prints
+ * and returns the exit code.  All that the desk has opened is closed behind it.
+ * One thread.
  */
 enum command_exit { /* docs/operation.md, section 1 */
 	EXIT_DONE = 0,
@@ -29,13 +36,11 @@ enum command_exit { /* docs/operation.md, section 1 */
 	EXIT_INTERRUPTED = 130,
 };
 
-enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
-
 struct command;
 
 struct command_row {
 	const char *name;      /* "submit", or two words: "schedule list" */
-	const char *arguments; /* "RID" */
+	const char *arguments; /* "RID": one argument, unless it begins by - */
 	const char *summary;   /* one line of `schedrun --help` */
 	const char *examples;  /* the end of the command's --help */
 	int (*run)(struct command *command, int argc, char **argv);
@@ -48,24 +53,54 @@ struct command {
 	const struct command_row *row;
 	struct options options; /* the global flags */
 	const char *output;     /* of -o; NULL: by the terminal */
+	const char *argument;   /* what is no flag; NULL: none */
+	struct arena *arena;    /* for as long as the command runs */
 	struct config *config;  /* by command_config; NULL before */
-	char *documentation;    /* of the row, for argp */
+
+	/* By command_open; NULL before. */
+	struct keyspace *keyspace;
+	struct redis *redis;  /* the store: redis.url */
+	struct run_view view; /* its redis: view.redis.url, or the store's */
+
+	struct buffer out; /* of the answer, what is not printed yet */
+
+	struct table *table;      /* of command_table */
+	struct redis *view_redis; /* the view's own connection, if it has one */
+	char *documentation;      /* of the row, for argp */
 };
 
 /*
- * Parses by `argp` (its options, parser and args_doc; NULL: no flags of its
- * own) with the global flags as well.  Ends the process by exit code 2 on wrong
- * usage, 0 after --help.  `input` is argp's.
+ * Parses by `flags` and their parser `take` (both NULL: no flags of its own,
+ * `input` is what `take` finds in its state) with the global flags as well, and
+ * keeps the argument.  Ends the process by exit code 2 on wrong usage, 0 after
+ * --help.
  */
-void command_parse(struct command *command, const struct argp *argp, int argc,
-    char **argv, void *input);
+void command_parse(struct command *command, int argc, char **argv,
+    const struct argp_option *flags, argp_parser_t take, void *input);
 
-/* For commands that take nothing but up to `max` arguments, at least `min`. */
-void command_arguments(struct command *command, int argc, char **argv,
-    const char **arguments, int min, int max);
+/* For commands without flags, whose argument must be there: returns it. */
+const char *command_argument(struct command *command, int argc, char **argv);
+
+/*
+ * The UUID of the argument, a RID of this prefix.  Returns EXIT_DONE, or
+ * EXIT_WRONG_USAGE and has said that it is not the RID of `what` ("a run").
+ */
+int command_uuid(const struct command *command, struct text prefix,
+    const char *what, struct uuid *id);
 
 /* Loads the configuration once; ends the process by 2 if it is wrong. */
 const struct config *command_config(struct command *command);
+
+enum command_part { COMMAND_STORE = 1, COMMAND_VIEW = 2 };
+
+/*
+ * Opens these parts (bits) of the desk, and connects within --timeout.  -1 with
+ * an error; what was opened by then is closed with the desk.
+ */
+int command_open(struct command *command, unsigned parts, struct error *err);
+
+/* Closes what is open, gives all memory back.  May be repeated. */
+void command_close(struct command *command);
 
 /* Takes the value of -o; ends the process by 2 if it is none. */
 void command_take_output(struct command *command, const char *format,
@@ -74,22 +109,40 @@ enum output command_output(const struct command *command);
 /* Whether stdout takes colours: a terminal and no NO_COLOR. */
 bool command_has_colour(void);
 
+/*
+ * A table of these columns (which must outlive it), in the form of -o.  The
+ * desk's: it is gone with the next one.
+ */
+struct table *command_table(
+    struct command *command, const struct column *columns);
+
+/* The same, or the last table, if it has these columns: the rows of a stream.
+ */
+struct table *command_stream(
+    struct command *command, const struct column *columns);
+
+/*
+ * Prints what stands in `out`; the second one the table's rows.  EXIT_DONE, or
+ * EXIT_NO if this, or something before, could not be written: main says so.
+ */
+int command_print(struct command *command);
+int command_print_table(struct command *command);
+
 /* Prints "schedrun: <command>: message" and returns the error's exit code. */
 int command_fail(const struct command *command, const struct error *err);
 int command_exit_code(const struct error *err); /* only that */
 int command_say(const struct command *command, int exit_code,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/*
- * Redis, connected within --timeout.  NULL with an error.  `settings_url` is
- * "redis.url" or "view.redis.url".
- */
-struct redis *command_redis(
-    struct command *command, const char *url_key, struct error *err);
-struct keyspace *command_keyspace(struct command *command);
-
 /* When --timeout ends, on clock_monotonic_ms. */
 int64_t command_deadline(const struct command *command);
+
+/*
+ * For commands that have something to finish: from here on SIGINT and SIGTERM
+ * end no more than a wait, and the second one says that one came.
+ */
+void command_catch_signals(void);
+bool command_is_interrupted(void);
 
 /* The handlers, one file per group: cmd_config.c ... */
 int cmd_apply(struct command *command, int argc, char **argv);

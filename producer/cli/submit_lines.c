@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,19 +21,10 @@ struct lines {
 	struct submitter *submitter;
 	struct line_reader reader;
 	struct arena *arena;
-	size_t rejected;
-	int64_t progress_ms; /* when it is shown again */
-	off_t size;          /* of the file; 0: not known */
+	size_t taken, rejected; /* lines that are not blank */
+	int64_t progress_ms;    /* when it is shown again */
+	off_t size;             /* of the file; 0: not known */
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void
-interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 /* "[=======      ]  54 %", if the file's size is known. */
 static void
@@ -85,16 +75,29 @@ send_line(struct lines *lines, struct text line, struct error *err)
 	return submitter_send(lines->submitter, &request, &run, err);
 }
 
+static bool
+is_blank(struct text line)
+{
+	size_t i = 0;
+
+	while (i < line.size && (line.at[i] == ' ' || line.at[i] == '\t'))
+		i++;
+	return i == line.size;
+}
+
 /* A bad line stops nothing: it is named and counted. */
 static int
 take_line(struct lines *lines, struct text line, struct error *err)
 {
-	if (line.size == 0 || send_line(lines, line, err) == 0)
+	if (is_blank(line))
+		return 0;
+	lines->taken++;
+	if (send_line(lines, line, err) == 0)
 		return 0;
 	if (err->kind != ERROR_INPUT)
 		return -1;
 	lines->rejected++;
-	fprintf(stderr, "schedrun: submit: %s:%zu: %s\n", lines->path,
+	command_say(lines->command, 0, "%s:%zu: %s", lines->path,
 	    lines->reader.number, err->message);
 	return 0;
 }
@@ -104,7 +107,8 @@ take_all(struct lines *lines, struct error *err)
 {
 	struct text line;
 
-	while (!interrupted) {
+	while (!command_is_interrupted() &&
+	    command_print(lines->command) == EXIT_DONE) {
 		switch (line_reader_next(&lines->reader, WAIT_MS, &line, err)) {
 		case LINE_READ:
 			if (take_line(lines, line, err) != 0)
@@ -140,7 +144,7 @@ run(struct lines *lines)
 	acknowledged = submitter_count(lines->submitter).acknowledged;
 	if (rc != 0)
 		command_fail(lines->command, &err);
-	if (interrupted)
+	if (command_is_interrupted())
 		return command_say(lines->command, EXIT_INTERRUPTED,
 		    "interrupted in line %zu: %zu requests accepted",
 		    lines->reader.number, acknowledged);
@@ -150,7 +154,7 @@ run(struct lines *lines)
 		return EXIT_DONE;
 	return command_say(lines->command, EXIT_NO,
 	    "%zu of %zu lines were rejected, %zu requests accepted",
-	    lines->rejected, lines->reader.number, acknowledged);
+	    lines->rejected, lines->taken, acknowledged);
 }
 
 static int
@@ -173,8 +177,9 @@ open_file(struct lines *lines, const char *path)
 int
 submit_lines(struct command *command, const char *path)
 {
-	const struct sigaction action = { .sa_handler = interrupt };
-	struct lines lines = { .command = command, .path = path };
+	struct lines lines = {
+		.command = command, .path = path, .arena = command->arena
+	};
 	struct error err = { 0 };
 	int file = open_file(&lines, path), code;
 
@@ -184,12 +189,10 @@ submit_lines(struct command *command, const char *path)
 	lines.submitter = submitter_create(command, true, &err);
 	if (lines.submitter == NULL)
 		return command_fail(command, &err);
-	sigaction(SIGINT, &action, NULL);
-	lines.arena = arena_create(0);
+	command_catch_signals();
 	line_reader_init(&lines.reader, file, LINE_MAX_SIZE);
 	code = run(&lines);
 	line_reader_finish(&lines.reader);
-	arena_destroy(lines.arena);
 	submitter_destroy(lines.submitter);
 	if (file != STDIN_FILENO)
 		close(file);

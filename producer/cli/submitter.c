@@ -33,24 +33,22 @@ struct receipt {
 	char request_id[];
 };
 
-static void
-print(const struct receipt *receipt)
+static int
+print_receipt(struct command *command, const struct receipt *receipt)
 {
-	char rid[sizeof RID_RUN_PREFIX + UUID_TEXT_SIZE];
-	struct buffer out = { 0 };
+	static const struct column columns[] = {
+		{ "REQUEST", "requestId" },
+		{ "RUN", "runRid" },
+		{ NULL, NULL },
+	};
+	char rid[RID_SIZE_MAX];
+	struct table *table = command_stream(command, columns);
 
-	json_open(&out, '{');
-	json_name(&out, "requestId");
-	json_put_text(
-	    &out, (struct text){ receipt->request_id, receipt->size });
-	json_name(&out, "runRid");
-	json_put_text(&out,
+	table_text(table, (struct text){ receipt->request_id, receipt->size });
+	table_text(table,
 	    (struct text){
 		rid, rid_format(TEXT(RID_RUN_PREFIX), &receipt->run, rid) });
-	json_close(&out, '}');
-	buffer_byte(&out, '\n');
-	fwrite(out.at, 1, out.size, stdout);
-	buffer_finish(&out);
+	return command_print_table(command);
 }
 
 static void
@@ -61,7 +59,7 @@ delivered(void *opaque, const struct kafka_delivery *delivery)
 
 	if (delivery->kind == ERROR_NONE) {
 		submitter->count.acknowledged++;
-		print(receipt);
+		print_receipt(submitter->command, receipt);
 	} else if (submitter->failed++ == 0) {
 		error_set(&submitter->failure, delivery->kind,
 		    "request %.*s was not acknowledged: %s", (int)receipt->size,
@@ -168,7 +166,6 @@ void
 submitter_serve(struct submitter *submitter, int timeout_ms)
 {
 	kafka_producer_poll(submitter->producer, timeout_ms);
-	fflush(stdout);
 }
 
 int
@@ -177,7 +174,6 @@ submitter_flush(struct submitter *submitter, struct error *err)
 	int rc = kafka_producer_flush(
 	    submitter->producer, timeout_of(submitter->command), err);
 
-	fflush(stdout);
 	if (submitter->failed == 0)
 		return rc;
 	*err = submitter->failure;

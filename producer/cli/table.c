@@ -1,6 +1,7 @@
 #include "producer/cli/table.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,14 @@ struct table {
 	struct arena *arena;
 	struct cell *cells; /* row by row */
 	size_t n_cells, capacity;
+	size_t widths[COLUMNS_MAX]; /* of the widest cell so far */
+	bool has_headings;
+};
+
+const struct column table_record[] = {
+	{ "FIELD", "field" },
+	{ "VALUE", "value" },
+	{ NULL, NULL },
 };
 
 struct table *
@@ -32,9 +41,11 @@ table_create(enum output output, const struct column *columns)
 
 	table->output = output;
 	table->columns = columns;
-	while (columns[table->n_columns].member != NULL)
-		table->n_columns++;
-	assert(table->n_columns <= COLUMNS_MAX);
+	for (; columns[table->n_columns].member != NULL; table->n_columns++) {
+		assert(table->n_columns < COLUMNS_MAX);
+		table->widths[table->n_columns] =
+		    strlen(columns[table->n_columns].heading);
+	}
 	table->arena = arena_create(0);
 	return table;
 }
@@ -47,6 +58,12 @@ table_destroy(struct table *table)
 	arena_destroy(table->arena);
 	free(table->cells);
 	free(table);
+}
+
+const struct column *
+table_columns(const struct table *table)
+{
+	return table->columns;
 }
 
 static void
@@ -123,15 +140,13 @@ put_padded(struct buffer *out, const struct cell *cell, size_t width, bool last)
 }
 
 static void
-measure(const struct table *table, size_t widths[COLUMNS_MAX])
+measure(struct table *table)
 {
 	size_t i;
 
-	for (i = 0; i < table->n_columns; i++)
-		widths[i] = strlen(table->columns[i].heading);
 	for (i = 0; i < table->n_cells; i++) {
 		size_t width = width_of(shown(&table->cells[i]));
-		size_t *column = &widths[i % table->n_columns];
+		size_t *column = &table->widths[i % table->n_columns];
 
 		if (width > *column)
 			*column = width;
@@ -139,11 +154,10 @@ measure(const struct table *table, size_t widths[COLUMNS_MAX])
 }
 
 static void
-write_table(const struct table *table, struct buffer *out)
+write_headings(const struct table *table, struct buffer *out)
 {
-	size_t widths[COLUMNS_MAX], n = table->n_columns, i;
+	size_t n = table->n_columns, i;
 
-	measure(table, widths);
 	for (i = 0; i < n; i++) {
 		const struct cell heading = {
 			.text = text_from(table->columns[i].heading),
@@ -151,15 +165,28 @@ write_table(const struct table *table, struct buffer *out)
 			    table->n_cells > 0 && table->cells[i].is_number,
 		};
 
-		put_padded(out, &heading, widths[i], i + 1 == n);
-	}
-	for (i = 0; i < table->n_cells; i++) {
-		if (i % n == 0)
-			buffer_byte(out, '\n');
-		put_padded(
-		    out, &table->cells[i], widths[i % n], i % n + 1 == n);
+		put_padded(out, &heading, table->widths[i], i + 1 == n);
 	}
 	buffer_byte(out, '\n');
+}
+
+static void
+write_lines(struct table *table, struct buffer *out)
+{
+	size_t n = table->n_columns, i;
+
+	measure(table);
+	if (!table->has_headings)
+		write_headings(table, out);
+	table->has_headings = true;
+	for (i = 0; i < table->n_cells; i++) {
+		bool is_last = i % n + 1 == n;
+
+		put_padded(
+		    out, &table->cells[i], table->widths[i % n], is_last);
+		if (is_last)
+			buffer_byte(out, '\n');
+	}
 }
 
 static void
@@ -200,18 +227,22 @@ write_objects(const struct table *table, struct buffer *out)
 }
 
 void
-table_print(struct table *table, FILE *file)
+table_field(struct table *table, const char *name, struct text value)
 {
-	struct buffer out = { 0 };
+	if (value.at == NULL)
+		return;
+	table_string(table, name);
+	table_text(table, value);
+}
 
+void
+table_write(struct table *table, struct buffer *out)
+{
 	assert(table->n_cells % table->n_columns == 0);
 	if (table->output == OUTPUT_TABLE)
-		write_table(table, &out);
+		write_lines(table, out);
 	else
-		write_objects(table, &out);
-	fwrite(buffer_text(&out).at, 1, out.size, file);
-	fflush(file);
-	buffer_finish(&out);
+		write_objects(table, out);
 	table->n_cells = 0;
 	arena_reset(table->arena, 65536);
 }

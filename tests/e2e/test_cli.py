@@ -56,6 +56,42 @@ def test_the_help_of_a_group_lists_its_commands():
             {name for name in commands() if name.startswith(group + " ")}
 
 
+def test_help_is_a_command_too():
+    assert call("help").stdout == call("--help").stdout
+    assert call("help", "submit").stdout == call("submit", "--help").stdout
+    assert call("help", "run", "get").stdout == call("run", "get", "--help").stdout
+    assert call("help", "run").stdout == call("run", "--help").stdout
+    assert call("help", "sumbit").returncode == 2
+    assert "counts as automatic" in " ".join(call("submit", "--help").stdout.split())
+
+
+SAID = "schedrun: the output can't be written: "
+
+
+def unwritable(target, program, *arguments, env=None):
+    """Exit code and stderr of a program whose stdout is `target` of the shell."""
+    done = subprocess.run(["sh", "-c", f'exec "$@" >{target}', "sh", str(BUILD / program),
+                           *arguments], stderr=subprocess.PIPE, text=True, timeout=60, cwd="/",
+                          env={"PATH": os.environ["PATH"], **(env or {})})
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("target, why", [("/dev/full", "No space left on device"),
+                                         ("&-", "Bad file descriptor")])
+def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
+    conf = tmp_path / "c.conf"
+    conf.write_text("")
+    for arguments in (["--version"], ["--help"], ["help"], ["--print-config"], ["config", "keys"],
+                      ["config", "show"], ["config", "check", str(conf)], ["completion", "bash"],
+                      ["schedule", "--help"], *([*name.split(), "--help"] for name in commands())):
+        assert unwritable(target, "schedrun", *arguments) == (1, f"{SAID}{why}\n"), arguments
+    for program in ("schedrun-worker", "schedrun-http"):
+        for flag in ("--version", "--help", "--print-config"):
+            code, said = unwritable(target, program, flag)
+            assert code == 74 and said == f"{program}: the output can't be written: {why}\n"
+    assert unwritable(target, "schedrun", "nonsense")[0] == 2
+
+
 @pytest.mark.parametrize("arguments, says", [
     ([], "no command; try: schedrun --help"),
     (["sumbit"], 'unknown command "sumbit", did you mean "submit"?'),
@@ -110,6 +146,7 @@ def completed(*words):
     done = subprocess.run(["bash", "-uc", script], capture_output=True, text=True, timeout=30,
                           env={"PATH": f"{BUILD}:{os.environ['PATH']}"})
     assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == len(set(done.stdout.split())), done.stdout
     return set(done.stdout.split())
 
 
@@ -121,6 +158,11 @@ def test_completion_knows_the_table():
     assert completed("-b", "x", "--redis=y", "dataset", "c") == {"commit"}
     assert {"--wait", "--request-id"} <= completed("submit", "--")
     assert "--parent" in completed("dataset", "commit", "x", "--p")
+    assert completed("submit", "--wa") == {"--wait"}
+    for flag in ("-o", "--output"):
+        assert completed("lag", flag, "''") == {"table", "json", "jsonl"}
+        assert completed(flag, "js") == {"json", "jsonl"}
+    assert completed("-c", "''") == set()
     for shell in ("zsh", "fish"):
         script = call("completion", shell).stdout
         assert all(name.split()[-1] in script for name in commands())
@@ -323,6 +365,21 @@ def test_secrets_come_from_files_and_are_never_shown(tmp_path):
     assert CANARY not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("flags", [
+    ["--redis", "redis://u:s3cret@h/0"], ["--redis", "redis://:s3cret@h:1,:s3cret@k:2/0"],
+    ["--redis", "redis://h/0?password=s3cret"], ["-s", "view.redis.url=redis://:s3/cret@h"],
+    ["-s", "schema.registry.url=https://u:s3cret@h"],
+    ["-X", "sasl.oauthbearer.token.endpoint.url=https://u:s3cret@h/x"],
+])
+def test_a_secret_in_a_url_is_not_shown(flags):
+    for command in (["--print-config"], ["config", "show"], ["config", "show", "-o", "table"]):
+        done = call(*flags, *command)
+        assert done.returncode == 0 and "***" in done.stdout, done
+        assert "s3" not in done.stdout + done.stderr and "cret" not in done.stdout.replace(
+            ".secret", "")
+    assert "s3" not in call(*flags, "--timeout", "100ms", "schedule", "list").stderr
+
+
 def test_config_keys_lists_them_all():
     rows = [json.loads(line) for line in call("config", "keys").stdout.splitlines()]
     keys = {row["key"]: row for row in rows}
@@ -418,9 +475,13 @@ def test_submit_lines_and_bad_ones(shop, tmp_path):
         named = [int(n) for n in re.findall(r"(?:lines\.jsonl|-):(\d+): ", done.stderr)]
         assert named == [2, 4, 6, 7, 8]
         assert done.stderr.splitlines()[-1].endswith(
-            "5 of 9 lines were rejected, 3 requests accepted")
+            "5 of 8 lines were rejected, 3 requests accepted")
     for bad in ("/nowhere", "/tmp"):
         assert shop.run("submit", "-f", bad).returncode == 4
+    blank = "\n" + json.dumps(good[0]) + "\n \t\n\r\nnope\n"
+    done = shop.run("submit", "-f", "-", stdin=blank)
+    assert done.returncode == 1 and re.findall(r"-:(\d+): ", done.stderr) == ["5"]
+    assert done.stderr.endswith("1 of 2 lines were rejected, 1 requests accepted\n")
 
 
 def test_submit_answers_a_pipe_line_by_line(shop):
@@ -467,6 +528,55 @@ def test_a_terminal_gets_tables_colour_and_progress(shop, tmp_path):
     assert "\x1b[" in on_terminal(shop, *plan)[1]
     assert "\x1b[" not in on_terminal(shop, *plan, env={"NO_COLOR": "1"})[1]
     assert "\x1b[" not in shop.must(*plan)
+
+
+def test_answers_are_tables_where_they_are_asked_for(shop, tmp_path):
+    def table(*arguments):
+        return [re.split(r" {2,}", line)
+                for line in shop.run(*arguments, "-o", "table").stdout.splitlines()]
+    request, run = table("submit", FRESH, "--request-id", "table")
+    assert request == ["REQUEST", "RUN"] and run[0] == "table" and ".run." in run[1]
+    _, _, heading, told = table("submit", CYCLE, "--wait", "30s")
+    assert heading == ["FINISHED", "SCHEDULE", "OUTCOME", "RUN", "BUILD", "ERROR", "DESCRIPTION"]
+    assert told[1:3] == [CYCLE, "error"] and told[4:6] == ["-", "CyclicDependency"]
+    path = tmp_path / "two.jsonl"
+    path.write_text("".join(json.dumps({"scheduleRid": FRESH, "requestId": f"two-{i}"}) + "\n"
+                            for i in range(2)))
+    assert sorted(row[0] for row in table("submit", "-f", str(path))) == [
+        "REQUEST", "two-0", "two-1"]
+    seen = table("watch", "--from", "beginning", "--schedule", FRESH, "--count", "2")
+    assert seen[0] == heading and [row[1] for row in seen[1:]] == [FRESH, FRESH]
+    plan = ["plan", "--schedule", CYCLE]
+    assert shop.must(*plan, "-o", "table") == shop.must(*plan, "--explain")
+    assert "\x1b[" in on_terminal(shop, *plan)[1]
+    assert re.search(r"^REQUEST +RUN\s", on_terminal(shop, "submit", FRESH)[1], re.M)
+    done = shop.run("plan", "--jsonl", "-o", "table", stdin="")
+    assert done.returncode == 2 and "--jsonl answers in JSON" in done.stderr
+
+
+def errors(shop):
+    return {name: stat["count"] for name, stat in
+            shop.servers.redis().info("errorstats").items()}
+
+
+def test_nothing_is_written_into_a_connection(shop, tmp_path):
+    """A closed descriptor's number would go to the next socket, and an answer into it."""
+    path = tmp_path / "catalogue.json"
+    path.write_text(shop.must("export"))
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text(json.dumps({"scheduleRid": FRESH}) + "\n")
+    before = errors(shop)
+    for arguments in (["schedule", "list"], ["schedule", "get", FRESH], ["apply", str(path)],
+                      ["export"], ["lag"], ["check"], ["init"], ["plan", "--schedule", STALE],
+                      ["submit", FRESH], ["submit", "-f", str(lines)], ["schedule", "unpause", FRESH],
+                      ["run", "list", "--schedule", FRESH, "-o", "json"], ["lag", "--watch", "10ms"],
+                      ["watch", "--from", "beginning"]):
+        for target, why in (("&-", "Bad file descriptor"), ("/dev/full", "No space left on device"),
+                            ("&- <&- ", "Bad file descriptor")):
+            code, said = unwritable(target, "schedrun", *shop.flags(), *arguments)
+            assert code == 1 and said.splitlines()[-1] == SAID + why, (arguments, said)
+    assert unwritable("&- 2>&-", "schedrun", *shop.flags(), "schedule", "list")[0] == 1
+    assert errors(shop) == before
 
 
 def test_watch(shop):
@@ -656,6 +766,19 @@ def test_wrong_credentials_are_exit_7(shop, tmp_path):
     code, found = checked(shop, *flags)
     assert code == 7 and "acl setuser" in found["redis rights"]["mend"]
     redis.execute_command("ACL", "DELUSER", "reader")
+
+
+def test_what_the_brokers_refuse_is_exit_2(shop):
+    done = shop.run("-s", "topics.dlq=never-made", "init", "--replication", "99")
+    assert done.returncode == 2 and "eplication" in done.stderr
+
+
+def test_an_empty_store_has_nothing_to_export(shop):
+    empty = ["-s", "redis.prefix=empty:"]
+    assert shop.run(*empty, "export").returncode == 5
+    assert shop.run(*empty, "init").returncode == 0
+    done = shop.run(*empty, "export")
+    assert done.returncode == 3 and not done.stdout and "run schedrun apply" in done.stderr
 
 
 def test_init_again_is_harmless(shop):

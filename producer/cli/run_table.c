@@ -1,0 +1,169 @@
+#include "producer/cli/run_table.h"
+
+#include "common/base/clock.h"
+#include "schemas/message/run_json.h"
+
+const struct column run_table_columns[] = {
+	{ "CREATED", "createdTime" },
+	{ "RUN", "rid" },
+	{ "OUTCOME", "outcome" },
+	{ "BUILD", "buildRid" },
+	{ "ERROR", "errorName" },
+	{ "DESCRIPTION", "description" },
+	{ "REQUEST", "requestId" },
+	{ NULL, NULL },
+};
+
+int
+run_table_find(struct command *command, struct schedule_run *run)
+{
+	struct error err = { 0 };
+	struct uuid id;
+	int found = -1;
+
+	if (command_uuid(command, TEXT(RID_RUN_PREFIX), "a run", &id) !=
+	    EXIT_DONE)
+		return EXIT_WRONG_USAGE;
+	if (command_open(command, COMMAND_VIEW, &err) == 0)
+		found = run_view_get(
+		    &command->view, &id, command->arena, run, &err);
+	if (found < 0)
+		return command_fail(command, &err);
+	if (found > 0)
+		return EXIT_DONE;
+	return command_say(command, EXIT_NOT_FOUND,
+	    "run \"%s\" not found in %s; it never came, is older than "
+	    "view.ttl, or no adapter folds results; try: schedrun watch --from "
+	    "-1h",
+	    command->argument, redis_url(command->view.redis));
+}
+
+/* What a text of a run is written into. */
+struct scratch {
+	char rid[RID_SIZE_MAX], time[CLOCK_TEXT_SIZE];
+};
+
+static struct text
+rid_text(struct text prefix, const struct uuid *id, struct scratch *scratch)
+{
+	return (
+	    struct text){ scratch->rid, rid_format(prefix, id, scratch->rid) };
+}
+
+static struct text
+build_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	return run->state == RUN_SUBMITTED
+	    ? rid_text(TEXT(RID_BUILD_PREFIX), &run->build_id, scratch)
+	    : TEXT_NONE;
+}
+
+static struct text
+error_text(const struct schedule_run *run)
+{
+	return run->state == RUN_FAILED ? text_from(run_error_name(run->error))
+					: TEXT_NONE;
+}
+
+static struct text
+time_text(int64_t ms, struct scratch *scratch)
+{
+	clock_format(ms, scratch->time);
+	return (struct text){ scratch->time, CLOCK_TEXT_SIZE };
+}
+
+void
+run_table_add(struct table *table, const struct schedule_run *run)
+{
+	struct scratch scratch;
+
+	table_text(table, time_text(run->created_time_ms, &scratch));
+	table_text(table, rid_text(TEXT(RID_RUN_PREFIX), &run->id, &scratch));
+	table_string(table, run_state_name(run->state));
+	table_text(table, build_text(run, &scratch));
+	table_text(table, error_text(run));
+	table_text(table, run->description);
+	table_text(table, run->request_id);
+}
+
+/* Of a stream of results of many schedules. */
+static const struct column told_columns[] = {
+	{ "FINISHED", "finishedTime" },
+	{ "SCHEDULE", "scheduleRid" },
+	{ "OUTCOME", "outcome" },
+	{ "RUN", "rid" },
+	{ "BUILD", "buildRid" },
+	{ "ERROR", "errorName" },
+	{ "DESCRIPTION", "description" },
+	{ NULL, NULL },
+};
+
+int
+run_table_told(struct command *command, const struct schedule_run *run)
+{
+	struct scratch scratch;
+	struct table *table;
+
+	if (command_output(command) != OUTPUT_TABLE) {
+		run_json_tell(run, &command->out);
+		buffer_byte(&command->out, '\n');
+		return command_print(command);
+	}
+	table = command_stream(command, told_columns);
+	table_text(table, time_text(run->finished_time_ms, &scratch));
+	table_text(table, run->schedule_rid);
+	table_string(table, run_state_name(run->state));
+	table_text(table, rid_text(TEXT(RID_RUN_PREFIX), &run->id, &scratch));
+	table_text(table, build_text(run, &scratch));
+	table_text(table, error_text(run));
+	table_text(table, run->description);
+	return command_print_table(command);
+}
+
+/* As it is stored; none where it isn't known. */
+static void
+add_why(struct table *table, const struct schedule_run *run)
+{
+	struct buffer why = { 0 };
+
+	if (run->why.cause.at == NULL)
+		return;
+	run_json_why(&run->why, &why);
+	table_field(table, "why", buffer_text(&why));
+	buffer_finish(&why);
+}
+
+static void
+add_fields(struct table *table, const struct schedule_run *run)
+{
+	struct scratch scratch;
+
+	table_field(
+	    table, "run", rid_text(TEXT(RID_RUN_PREFIX), &run->id, &scratch));
+	table_field(table, "request", run->request_id);
+	table_field(table, "schedule", run->schedule_rid);
+	table_field(table, "version", run->schedule_version_rid);
+	table_field(
+	    table, "created", time_text(run->created_time_ms, &scratch));
+	table_field(table, "by", run->created_by);
+	table_field(table, "outcome", text_from(run_state_name(run->state)));
+	if (run->state != RUN_PENDING)
+		table_field(table, "finished",
+		    time_text(run->finished_time_ms, &scratch));
+	table_field(table, "build", build_text(run, &scratch));
+	table_field(table, "error", error_text(run));
+	table_field(table, "description", run->description);
+	add_why(table, run);
+}
+
+int
+run_table_record(struct command *command, const struct schedule_run *run)
+{
+	if (command_output(command) == OUTPUT_TABLE) {
+		add_fields(command_table(command, table_record), run);
+		return command_print_table(command);
+	}
+	run_json_store(run, &command->out);
+	buffer_byte(&command->out, '\n');
+	return command_print(command);
+}

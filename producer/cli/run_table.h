@@ -1,0 +1,28 @@
+#ifndef SCHEDRUN_PRODUCER_CLI_RUN_TABLE_H
+#define SCHEDRUN_PRODUCER_CLI_RUN_TABLE_H
+
+#include "producer/cli/command.h"
+#include "schemas/message/schedule_run.h"
+
+/* How the commands that show runs print them. */
+
+/*
+ * Finds the run that the command's argument names.  EXIT_DONE, or another code
+ * and has said why.  Its texts lie in the command's arena.  Blocks for Redis.
+ */
+int run_table_find(struct command *command, struct schedule_run *run);
+
+/* Of `run list`; a run is a row of them. */
+extern const struct column run_table_columns[];
+void run_table_add(struct table *table, const struct schedule_run *run);
+
+/*
+ * One result as it came: a row for a person, under the headings once, or a line
+ * of JSON.  EXIT_DONE, or EXIT_NO: it could not be written.
+ */
+int run_table_told(struct command *command, const struct schedule_run *run);
+
+/* One run as it stands in the view: a field a line for a person, or JSON. */
+int run_table_record(struct command *command, const struct schedule_run *run);
+
+#endif
