@@ -9,9 +9,14 @@
 /*
  * A table of entries by open addressing: a slot keeps the hash, so that a probe
  * touches the entry only when it is (nearly surely) the right one.  Entries are
- * the caller's and never move.  The slots live in the caller's arena; those
- * that were outgrown stay there until its reset, at most as many again as the
- * last ones.  Not for several threads at once.
+ * the caller's and never move.  The slots live in the caller's arena, where
+ * those that were outgrown stay until its reset, at most as many again as the
+ * last ones; or, where an arena of NULL is given each time, on the heap.  Not
+ * for several threads at once.
+ *
+ * By hand have it still, with why in their files: plan_graph and the JSON
+ * reader (slots of four bytes), the snapshot's cache (chains cost it less
+ * memory), the waiters (several of one id).
  */
 struct entry_slot {
 	size_t hash;
@@ -25,14 +30,21 @@ struct entry_table {
 };
 
 /*
- * Empties a table, or makes a zeroed one, in an arena that was reset: with room
- * for as many as were in it before, so that batches alike don't regrow.
+ * Empties a table, or makes a zeroed one, in an arena that was reset or on the
+ * heap: with room for as many as were in it before, so that batches alike don't
+ * regrow.
  */
 void entry_table_reset(struct entry_table *table, struct arena *arena);
 
 /* Fills a free slot; the pointer to it is worth nothing afterwards. */
 void entry_table_fill(struct entry_table *table, struct arena *arena,
     struct entry_slot *slot, size_t hash, void *entry);
+
+/* Empties a slot; others may move, pointers to them are worth nothing. */
+void entry_table_remove(struct entry_table *table, struct entry_slot *slot);
+
+/* Frees the slots of a table on the heap; `{0}` after it. */
+void entry_table_finish(struct entry_table *table);
 
 /* The slot whose entry of this hash `is` the key's, or the free one for it. */
 static inline struct entry_slot *

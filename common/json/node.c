@@ -33,7 +33,11 @@ struct json_named {
 
 struct json_object {
 	const struct json_named *members; /* as written */
-	uint32_t *slots; /* numbers of members + 1 by hash; NULL if few */
+	/*
+	 * Numbers of members + 1 by hash; NULL if few.  By hand: four bytes a
+	 * slot, where one of an entry_table has sixteen.
+	 */
+	uint32_t *slots;
 	size_t mask;
 };
 

@@ -1,23 +1,14 @@
 #include "producer/catalogue/fields.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/base/entry_table.h"
 #include "common/base/memory.h"
 
-#define FIRST_CAPACITY 64
-
-/* A removed field keeps its place with no value. */
-struct slot {
-	size_t hash; /* so that most names need no comparison */
-	struct field field;
-};
-
-/* Open addressing. */
+/* Its fields and their texts lie in the arena, the slots on the heap. */
 struct fields {
 	struct arena *arena;
-	struct slot *slots;
-	size_t capacity, used, size;
+	struct entry_table table;
 };
 
 struct fields *
@@ -26,6 +17,7 @@ fields_create(struct arena *arena)
 	struct fields *fields = memory_zalloc(1, sizeof *fields);
 
 	fields->arena = arena;
+	entry_table_reset(&fields->table, NULL);
 	return fields;
 }
 
@@ -34,14 +26,14 @@ fields_destroy(struct fields *fields)
 {
 	if (fields == NULL)
 		return;
-	free(fields->slots);
+	entry_table_finish(&fields->table);
 	free(fields);
 }
 
 size_t
 fields_size(const struct fields *fields)
 {
-	return fields->size;
+	return fields->table.n;
 }
 
 struct arena *
@@ -50,93 +42,66 @@ fields_arena(const struct fields *fields)
 	return fields->arena;
 }
 
-/* The field's slot, or the free one where it would be. */
-static struct slot *
-find(const struct fields *fields, struct text name, size_t hash)
+static bool
+has_name(const void *entry, const void *key)
 {
-	size_t i = hash & (fields->capacity - 1);
+	const struct field *field = entry;
+	const struct text *name = key;
 
-	while (fields->slots[i].field.name.at != NULL &&
-	    (fields->slots[i].hash != hash ||
-		!text_equal(fields->slots[i].field.name, name)))
-		i = (i + 1) & (fields->capacity - 1);
-	return &fields->slots[i];
+	return text_equal(field->name, *name);
 }
 
-static void
-grow(struct fields *fields)
+static struct entry_slot *
+find_slot(const struct fields *fields, struct text name, size_t hash)
 {
-	struct slot *old = fields->slots;
-	size_t n = fields->capacity, i;
-
-	fields->capacity = n > 0 ? 2 * n : FIRST_CAPACITY;
-	fields->slots = memory_zalloc(fields->capacity, sizeof *fields->slots);
-	fields->used = 0;
-	for (i = 0; i < n; i++) {
-		if (old[i].field.value.at == NULL)
-			continue;
-		*find(fields, old[i].field.name, old[i].hash) = old[i];
-		fields->used++;
-	}
-	free(old);
+	return entry_table_find(&fields->table, hash, &name, has_name);
 }
 
 struct text
 fields_get(const struct fields *fields, struct text name)
 {
-	if (fields->capacity == 0)
-		return TEXT_NONE;
-	return find(fields, name, text_hash(name))->field.value;
+	const struct field *field =
+	    find_slot(fields, name, text_hash(name))->entry;
+
+	return field != NULL ? field->value : TEXT_NONE;
 }
 
-/* The field's slot, made if need be; its name is borrowed. */
+/* The field of this name, made if need be with the name copied or borrowed. */
 static struct field *
-place(struct fields *fields, struct text name)
+place_field(struct fields *fields, struct text name, bool is_copied)
 {
 	size_t hash = text_hash(name);
-	struct slot *slot;
+	struct entry_slot *slot = find_slot(fields, name, hash);
+	struct field *field = slot->entry;
 
-	if (fields->used * 2 >= fields->capacity)
-		grow(fields);
-	slot = find(fields, name, hash);
-	if (slot->field.name.at == NULL) {
-		slot->hash = hash;
-		slot->field.name = name;
-		fields->used++;
-	}
-	if (slot->field.value.at == NULL)
-		fields->size++;
-	return &slot->field;
+	if (field != NULL)
+		return field;
+	field = arena_alloc(fields->arena, sizeof *field);
+	field->name = is_copied ? text_copy(fields->arena, name) : name;
+	entry_table_fill(&fields->table, NULL, slot, hash, field);
+	return field;
 }
 
 void
 fields_put(struct fields *fields, struct text name, struct text value)
 {
-	struct field *field = place(fields, name);
-
-	if (field->name.at == name.at)
-		field->name = text_copy(fields->arena, name);
-	field->value = text_copy(fields->arena, value);
+	place_field(fields, name, true)->value =
+	    text_copy(fields->arena, value);
 }
 
 void
 fields_share(struct fields *fields, struct field field)
 {
-	place(fields, field.name)->value = field.value;
+	place_field(fields, field.name, false)->value = field.value;
 }
 
 void
 fields_remove(struct fields *fields, struct text name)
 {
-	struct slot *slot;
+	struct entry_slot *slot = find_slot(fields, name, text_hash(name));
 
-	if (fields->capacity == 0)
-		return;
-	slot = find(fields, name, text_hash(name));
-	if (slot->field.value.at == NULL)
-		return;
-	slot->field.value = TEXT_NONE;
-	fields->size--;
+	if (slot->entry != NULL)
+		entry_table_remove(&fields->table, slot);
 }
 
 static int
@@ -150,13 +115,17 @@ compare(const void *a, const void *b)
 static struct field *
 list_all(struct fields *fields)
 {
+	const struct entry_table *table = &fields->table;
 	struct field *list =
-	    arena_alloc(fields->arena, (fields->size + 1) * sizeof *list);
+	    arena_alloc(fields->arena, (table->n + 1) * sizeof *list);
+	const struct field *field;
 	size_t n = 0, i;
 
-	for (i = 0; i < fields->capacity; i++)
-		if (fields->slots[i].field.value.at != NULL)
-			list[n++] = fields->slots[i].field;
+	for (i = 0; i <= table->mask; i++) {
+		field = table->slots[i].entry;
+		if (field != NULL)
+			list[n++] = *field;
+	}
 	return list;
 }
 
@@ -171,7 +140,7 @@ fields_sorted(struct fields *fields)
 {
 	struct field *sorted = list_all(fields);
 
-	if (fields->size > 0)
-		qsort(sorted, fields->size, sizeof *sorted, compare);
+	if (fields->table.n > 0)
+		qsort(sorted, fields->table.n, sizeof *sorted, compare);
 	return sorted;
 }

@@ -3,22 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/entry_table.h"
 #include "common/base/memory.h"
 #include "producer/auth/access.h"
 
-#define BUCKETS 16384    /* a power of two */
 #define KNOWN_MAX 100000 /* then all is forgotten */
 #define JOB_MAX 500      /* pairs of one job */
 #define RETRY_MS 500
 
 struct known {
-	struct known *next;   /* in the bucket */
 	struct known *wanted; /* the next of those to be looked up */
 	bool is_wanted;
 	enum event_right right;
 	int64_t until_ms; /* monotonic; it holds until then */
 	struct http_caller caller;
-	size_t hash; /* of the rid */
 	struct text rid;
 	char bytes[];
 };
@@ -37,8 +35,7 @@ struct event_rights {
 	loop_call *changed;
 	void *argument;
 	int64_t fresh_ms; /* catalogue.poll */
-	struct known *buckets[BUCKETS];
-	size_t n;
+	struct entry_table known;
 	struct known *wanted, **wanted_end;
 	struct look_up look_up;
 	bool busy; /* the job is under way, or waits for its next try */
@@ -56,23 +53,18 @@ event_rights_create(struct http_app *app, loop_call *changed, void *argument)
 	rights->fresh_ms = config_number(app->config, "catalogue.poll");
 	rights->wanted_end = &rights->wanted;
 	rights->look_up.rights = rights;
+	entry_table_reset(&rights->known, NULL);
 	return rights;
 }
 
 static void
 forget_all(struct event_rights *rights)
 {
-	struct known *known, *next;
 	size_t i;
 
-	for (i = 0; i < BUCKETS; i++) {
-		for (known = rights->buckets[i]; known != NULL; known = next) {
-			next = known->next;
-			free(known);
-		}
-		rights->buckets[i] = NULL;
-	}
-	rights->n = 0;
+	for (i = 0; i <= rights->known.mask; i++)
+		free(rights->known.slots[i].entry);
+	entry_table_reset(&rights->known, NULL);
 	rights->wanted = NULL;
 	rights->wanted_end = &rights->wanted;
 }
@@ -84,37 +76,44 @@ event_rights_destroy(struct event_rights *rights)
 		return;
 	loop_timer_stop(rights->retry);
 	forget_all(rights);
+	entry_table_finish(&rights->known);
 	free(rights);
 }
 
+/* What an entry is found by. */
+struct pair {
+	const struct http_caller *caller;
+	struct text rid;
+};
+
 static bool
-is_for(const struct known *known, const struct http_caller *caller,
-    struct text rid, size_t hash)
+is_pair(const void *entry, const void *key)
 {
-	return known->hash == hash && text_equal(known->rid, rid) &&
-	    memcmp(known->caller.user, caller->user, UUID_TEXT_SIZE) == 0;
+	const struct known *known = entry;
+	const struct pair *pair = key;
+
+	return text_equal(known->rid, pair->rid) &&
+	    memcmp(known->caller.user, pair->caller->user, UUID_TEXT_SIZE) == 0;
 }
 
+/* What is known of the pair, made if need be; `rid_hash` is its text_hash. */
 static struct known *
 find_known(struct event_rights *rights, const struct http_caller *caller,
-    struct text rid, size_t hash)
+    struct text rid, size_t rid_hash)
 {
-	size_t user = text_hash(http_caller_user(caller));
-	struct known **bucket = &rights->buckets[(hash ^ user * 31) % BUCKETS];
-	struct known *known = *bucket;
+	const struct pair pair = { caller, rid };
+	size_t hash = rid_hash ^ text_hash(http_caller_user(caller)) * 31;
+	struct entry_slot *slot =
+	    entry_table_find(&rights->known, hash, &pair, is_pair);
+	struct known *known = slot->entry;
 
-	while (known != NULL && !is_for(known, caller, rid, hash))
-		known = known->next;
 	if (known != NULL)
 		return known;
 	known = memory_zalloc(1, sizeof *known + rid.size);
 	memcpy(known->bytes, rid.at, rid.size);
 	known->rid = (struct text){ known->bytes, rid.size };
-	known->hash = hash;
 	known->caller = *caller;
-	known->next = *bucket;
-	*bucket = known;
-	rights->n++;
+	entry_table_fill(&rights->known, NULL, slot, hash, known);
 	return known;
 }
 
@@ -259,7 +258,7 @@ event_rights_look(struct event_rights *rights, const struct http_caller *caller,
 
 	if (!caller->known)
 		return EVENT_VISIBLE;
-	if (rights->n >= KNOWN_MAX && !rights->busy)
+	if (rights->known.n >= KNOWN_MAX && !rights->busy)
 		forget_all(rights);
 	known = find_known(rights, caller, schedule_rid, hash);
 	if (known->until_ms > loop_now_ms(rights->app->loop))

@@ -10,7 +10,8 @@
 
 /*
  * Who waits for the result of which run (Prefer: wait).  A table on the loop: a
- * waiting request costs no thread.
+ * waiting request costs no thread.  Chains by hand and no entry_table: several
+ * may wait for one run, and each leaves by itself.
  */
 struct run_waiters;
 

@@ -93,7 +93,10 @@ struct pieces {
 	uint32_t n;
 };
 
-/* Dataset -> number; unused while there are few enough to look through. */
+/*
+ * Dataset -> number; unused while there are few enough to look through.  By
+ * hand: a slot has four bytes, where one of an entry_table has sixteen.
+ */
 struct numbers {
 	uint32_t *slots; /* number + 1; 0 is free */
 	uint32_t mask;
