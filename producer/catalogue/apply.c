@@ -28,8 +28,8 @@ enum {
 	PUBLISH_BRANCHES,
 	PUBLISH_STAGES,
 	PUBLISH_PARTS = PUBLISH_STAGES + STAGES,
-	PUBLISH_REPLACED = PUBLISH_PARTS + MERGE_PARTS,
-	PUBLISH_KEYS = PUBLISH_REPLACED + MERGE_PARTS
+	PUBLISH_REPLACED = PUBLISH_PARTS + CATALOGUE_HASHES,
+	PUBLISH_KEYS = PUBLISH_REPLACED + CATALOGUE_HASHES
 };
 enum {
 	PUBLISH_TOKEN,
@@ -57,29 +57,6 @@ static struct text
 key(const struct apply *apply, enum keyspace_key which)
 {
 	return keyspace_key(apply->keyspace, which);
-}
-
-/* The current generation, 0 if there is none. */
-static int
-read_generation(struct apply *apply, int64_t *generation, struct error *err)
-{
-	const struct text get[2] = { TEXT("GET"), key(apply, KEY_GENERATION) };
-	struct redis_reply *reply = redis_command(apply->redis, get, 2, err);
-	struct text value;
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(apply->redis, reply, "GET g", err);
-	value = redis_reply_text(reply);
-	*generation = 0;
-	if (rc == 0 && value.at != NULL &&
-	    (!text_to_number(value, INT64_MAX, generation) || *generation == 0))
-		rc = error_fatal(err, 78,
-		    "redis %s: %.*s is not a generation's number",
-		    redis_address(apply->redis), TEXT_ARG(get[1]));
-	redis_reply_destroy(reply);
-	return rc;
 }
 
 /* A number that none has had: of the stages, and of a new generation. */
@@ -167,11 +144,12 @@ write_parts(struct apply *apply, struct error *err)
 	int rc = 0;
 	size_t i;
 
-	for (i = 0; rc == 0 && merge->world_changed && i < MERGE_PARTS; i++) {
+	for (i = 0; rc == 0 && merge->world_changed && i < CATALOGUE_HASHES;
+	     i++) {
 		buffer_reset(&name);
-		rc = write_expiring(apply, merge->parts[i].merged,
+		rc = write_expiring(apply, merge->merged[i],
 		    keyspace_part(apply->keyspace, apply->number,
-			merge->parts[i].part, &name),
+			catalogue_hashes[i].part, &name),
 		    err);
 	}
 	buffer_finish(&name);
@@ -216,12 +194,12 @@ list_publish_keys(
 		    keyspace, apply->number, stage_letters[i], &out[i]);
 	if (!merge->world_changed)
 		return PUBLISH_PARTS;
-	for (i = 0; i < MERGE_PARTS; i++) {
+	for (i = 0; i < CATALOGUE_HASHES; i++) {
 		keys[PUBLISH_PARTS + i] = keyspace_part(keyspace, apply->number,
-		    merge->parts[i].part, &out[STAGES + i]);
-		keys[PUBLISH_REPLACED + i] =
-		    keyspace_part(keyspace, merge->generation,
-			merge->parts[i].part, &out[STAGES + MERGE_PARTS + i]);
+		    catalogue_hashes[i].part, &out[STAGES + i]);
+		keys[PUBLISH_REPLACED + i] = keyspace_part(keyspace,
+		    merge->generation, catalogue_hashes[i].part,
+		    &out[STAGES + CATALOGUE_HASHES + i]);
 	}
 	return merge->generation > 0 ? PUBLISH_KEYS : PUBLISH_REPLACED;
 }
@@ -379,7 +357,8 @@ load(struct apply *apply, const struct catalogue_file *file,
 	struct merge *merge = &apply->merge;
 	int attempts = 0, rc;
 
-	if (read_generation(apply, &report->generation, err) != 0)
+	if (catalogue_generation(
+		apply->redis, apply->keyspace, &report->generation, err) != 0)
 		return -1;
 	merge_init(merge, &settings, report->generation);
 	rc = merge_world(merge, file, err);

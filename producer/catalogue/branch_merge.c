@@ -20,8 +20,8 @@ read_branches(struct merge *merge, struct fields *wanted, struct fields *found,
 static void
 prune_branches(struct merge *merge)
 {
-	struct fields *stored = merge_stored_part(merge, PART_DATASETS);
-	struct fields *merged = merge_part_of(merge, PART_DATASETS);
+	struct fields *stored = merge->stored[HASH_DATASETS];
+	struct fields *merged = merge->merged[HASH_DATASETS];
 	const struct field *list = fields_list(stored);
 	size_t i, n = fields_size(stored);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "producer/catalogue/fields.h"
+#include "producer/catalogue/hashes.h"
 #include "schemas/embedded.h"
 #include "schemas/stored/catalogue.h"
 
@@ -14,26 +14,18 @@ enum { DATASET_RID, DATASET_SEEN, DATASET_VALUE, DATASET_ARGS };
 
 static struct redis_script write_branches = { .source = lua_write_branches };
 
-/* The catalogue's generation as stored. */
+/* ERROR_RETRY: the catalogue may come yet. */
 static int
 read_generation(struct redis *redis, const struct keyspace *keyspace,
-    struct arena *arena, struct text *generation, struct error *err)
+    int64_t *generation, struct error *err)
 {
-	const struct text get[2] = { TEXT("GET"),
-		keyspace_key(keyspace, KEY_GENERATION) };
-	struct redis_reply *reply = redis_command(redis, get, 2, err);
-	int rc;
-
-	if (reply == NULL)
+	if (catalogue_generation(redis, keyspace, generation, err) != 0)
 		return -1;
-	rc = redis_reply_error(redis, reply, "GET g", err);
-	*generation = text_copy(arena, redis_reply_text(reply));
-	redis_reply_destroy(reply);
-	if (rc == 0 && generation->at == NULL)
-		rc = error_set(err, ERROR_RETRY,
-		    "redis %s has no catalogue; run schedrun apply",
-		    redis_address(redis));
-	return rc;
+	if (*generation > 0)
+		return 0;
+	return error_set(err, ERROR_RETRY,
+	    "redis %s has no catalogue; run schedrun apply",
+	    redis_address(redis));
 }
 
 /* The fields of the datasets in one hash. */
@@ -49,36 +41,21 @@ read_hash(struct redis *redis, struct text key, const struct branch_view *view,
 	return fields_read_some(into, redis, key, names, view->n, err);
 }
 
-static struct text
-part_key(const struct keyspace *keyspace, struct text generation,
-    struct arena *arena)
-{
-	struct buffer key = { 0 };
-	struct text copy;
-	int64_t number;
-
-	if (!text_to_number(generation, INT64_MAX, &number))
-		number = 0; /* there is none: nothing is found */
-	copy = text_copy(
-	    arena, keyspace_part(keyspace, number, PART_DATASETS, &key));
-	buffer_finish(&key);
-	return copy;
-}
-
 int
 branch_store_read(struct redis *redis, const struct keyspace *keyspace,
     struct arena *arena, struct branch_view *view, struct error *err)
 {
 	struct fields *datasets = fields_create(arena);
 	struct fields *branches = fields_create(arena);
+	struct buffer key = { 0 };
 	size_t i;
-	int rc =
-	    read_generation(redis, keyspace, arena, &view->generation, err);
+	int rc = read_generation(redis, keyspace, &view->generation, err);
 
 	if (rc == 0)
 		rc = read_hash(redis,
-		    part_key(keyspace, view->generation, arena), view, arena,
-		    datasets, err);
+		    keyspace_part(
+			keyspace, view->generation, PART_DATASETS, &key),
+		    view, arena, datasets, err);
 	if (rc == 0)
 		rc = read_hash(redis, keyspace_key(keyspace, KEY_BRANCHES),
 		    view, arena, branches, err);
@@ -89,6 +66,7 @@ branch_store_read(struct redis *redis, const struct keyspace *keyspace,
 		    fields_get(datasets, change->dataset).at != NULL;
 		change->seen = fields_get(branches, change->dataset);
 	}
+	buffer_finish(&key);
 	fields_destroy(datasets);
 	fields_destroy(branches);
 	return rc;
@@ -129,12 +107,13 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 		[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION),
 		[WRITE_BUILD] = TEXT_NONE,
 	};
-	char ttl[TEXT_NUMBER_SIZE], edition[KEYSPACE_EDITION_SIZE];
+	char seen[TEXT_NUMBER_SIZE], ttl[TEXT_NUMBER_SIZE];
+	char edition[KEYSPACE_EDITION_SIZE];
 	size_t n_keys = WRITE_BUILD;
 	struct redis_reply *reply;
 	int rc = -1;
 
-	args[SEEN_GENERATION] = view->generation;
+	args[SEEN_GENERATION] = text_of_number(view->generation, seen);
 	args[NEW_EDITION] = keyspace_new_edition(edition);
 	args[BUILD_STATE] = TEXT("");
 	args[BUILD_TTL] = text_of_number(mark->ttl_ms, ttl);

@@ -26,7 +26,7 @@ struct branch_change {
 
 /* The catalogue and the branches as they were when they were read. */
 struct branch_view {
-	struct text generation; /* as stored */
+	int64_t generation;
 	struct branch_change *changes;
 	size_t n;
 };

@@ -6,21 +6,21 @@
 
 #include "common/json/write.h"
 #include "producer/catalogue/about.h"
-#include "producer/catalogue/fields.h"
+#include "producer/catalogue/hashes.h"
 #include "producer/catalogue/version_lists.h"
 #include "schemas/stored/catalogue.h"
 
 #define ATTEMPTS_MAX 5
 #define SCRATCH_KEPT ((size_t)1 << 20)
-#define TABLES 10
+#define TABLES (CATALOGUE_HASHES + 5)
 
 struct export
 {
 	struct redis *redis;
 	const struct keyspace *keyspace;
 	struct arena *arena, *scratch;
-	struct fields *datasets, *branches, *specs, *users, *projects, *limits,
-	    *heads, *about, *versions, *lists;
+	struct fields *hashes[CATALOGUE_HASHES];
+	struct fields *branches, *heads, *about, *versions, *lists;
 	struct buffer *out;
 };
 
@@ -84,8 +84,9 @@ put_dataset(struct export *export, const struct field *field, struct error *err)
 static int
 put_datasets(struct export *export, struct error *err)
 {
-	const struct field *sorted = fields_sorted(export->datasets);
-	size_t i, n = fields_size(export->datasets);
+	const struct field *sorted =
+	    fields_sorted(export->hashes[HASH_DATASETS]);
+	size_t i, n = fields_size(export->hashes[HASH_DATASETS]);
 
 	json_name(export->out, "datasets");
 	json_open(export->out, '{');
@@ -99,8 +100,9 @@ put_datasets(struct export *export, struct error *err)
 static int
 put_specs(struct export *export, struct error *err)
 {
-	const struct field *sorted = fields_sorted(export->specs);
-	size_t i, n = fields_size(export->specs);
+	const struct field *sorted =
+	    fields_sorted(export->hashes[HASH_JOB_SPECS]);
+	size_t i, n = fields_size(export->hashes[HASH_JOB_SPECS]);
 	struct job_spec spec;
 	struct error cause;
 	bool first = true;
@@ -126,8 +128,8 @@ put_specs(struct export *export, struct error *err)
 static void
 put_limits(struct export *export)
 {
-	const struct field *sorted = fields_sorted(export->limits);
-	size_t i, n = fields_size(export->limits);
+	const struct field *sorted = fields_sorted(export->hashes[HASH_LIMITS]);
+	size_t i, n = fields_size(export->hashes[HASH_LIMITS]);
 
 	if (n == 0)
 		return;
@@ -146,8 +148,9 @@ put_limits(struct export *export)
 static void
 put_projects(struct export *export)
 {
-	const struct field *sorted = fields_sorted(export->projects);
-	size_t i = 0, n = fields_size(export->projects);
+	const struct field *sorted =
+	    fields_sorted(export->hashes[HASH_PROJECTS]);
+	size_t i = 0, n = fields_size(export->hashes[HASH_PROJECTS]);
 
 	json_name(export->out, "projects");
 	json_open(export->out, '{');
@@ -198,8 +201,8 @@ put_roles(struct export *export, const struct field *sorted, size_t n,
 static int
 put_users(struct export *export, struct error *err)
 {
-	const struct field *sorted = fields_sorted(export->users);
-	size_t i = 0, n = fields_size(export->users);
+	const struct field *sorted = fields_sorted(export->hashes[HASH_USERS]);
+	size_t i = 0, n = fields_size(export->hashes[HASH_USERS]);
 
 	json_name(export->out, "users");
 	json_open(export->out, '{');
@@ -316,37 +319,6 @@ put_schedules(struct export *export, struct error *err)
 	return 0;
 }
 
-/* The current generation's number; 0: there is no catalogue. */
-static int
-read_generation(struct export *export, int64_t *out, struct error *err)
-{
-	const struct text get[2] = { TEXT("GET"),
-		keyspace_key(export->keyspace, KEY_GENERATION) };
-	struct redis_reply *reply = redis_command(export->redis, get, 2, err);
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(export->redis, reply, "GET g", err);
-	*out = 0;
-	if (rc == 0 && redis_reply_text(reply).at != NULL)
-		text_to_number(redis_reply_text(reply), INT64_MAX, out);
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-static int
-read_part(struct export *export, int64_t generation, enum catalogue_part part,
-    struct fields *into, struct error *err)
-{
-	struct buffer key = { 0 };
-	int rc = fields_read(into, export->redis,
-	    keyspace_part(export->keyspace, generation, part, &key), err);
-
-	buffer_finish(&key);
-	return rc;
-}
-
 static int
 read_hash(struct export *export, enum keyspace_key key, struct fields *into,
     struct error *err)
@@ -369,38 +341,29 @@ read_lists(struct export *export, struct error *err)
 	    export->redis, export->keyspace, rids, n, export->lists, err);
 }
 
-enum reading { READ_FAILED, READ_NOTHING, READ_MIXED, READ_WHOLE };
-
 /*
- * Reads everything once: whether all is of one generation.  A replaced one
- * expires: what was read may be a part of it.  Versions last: what a list names
- * is there by then.
+ * Reads everything once: 1 of one generation, 0 it was replaced meanwhile (a
+ * replaced one expires: what was read may be a part of it), -1 failed. Versions
+ * last: what a list names is there by then.
  */
-static enum reading
+static int
 read_once(struct export *export, struct error *err)
 {
 	int64_t before, after;
 
-	if (read_generation(export, &before, err) != 0)
-		return READ_FAILED;
-	if (before == 0)
-		return READ_NOTHING;
-	if (read_part(export, before, PART_DATASETS, export->datasets, err) !=
-		0 ||
-	    read_part(export, before, PART_JOB_SPECS, export->specs, err) !=
-		0 ||
-	    read_part(export, before, PART_USERS, export->users, err) != 0 ||
-	    read_part(export, before, PART_PROJECTS, export->projects, err) !=
-		0 ||
-	    read_part(export, before, PART_LIMITS, export->limits, err) != 0 ||
+	if (catalogue_generation(
+		export->redis, export->keyspace, &before, err) != 0 ||
+	    catalogue_read_hashes(export->redis, export->keyspace, before,
+		export->hashes, err) != 0 ||
 	    read_hash(export, KEY_BRANCHES, export->branches, err) != 0 ||
 	    read_hash(export, KEY_HEADS, export->heads, err) != 0 ||
 	    read_hash(export, KEY_ABOUT, export->about, err) != 0 ||
 	    read_lists(export, err) != 0 ||
 	    read_hash(export, KEY_VERSIONS, export->versions, err) != 0 ||
-	    read_generation(export, &after, err) != 0)
-		return READ_FAILED;
-	return before == after ? READ_WHOLE : READ_MIXED;
+	    catalogue_generation(
+		export->redis, export->keyspace, &after, err) != 0)
+		return -1;
+	return before == after;
 }
 
 static int
@@ -420,12 +383,13 @@ put_all(struct export *export, struct error *err)
 static void
 list_tables(struct export *export, struct fields **tables[TABLES])
 {
-	struct fields **all[TABLES] = { &export->datasets, &export->branches,
-		&export->specs, &export->users, &export->projects,
-		&export->limits, &export->heads, &export->about,
-		&export->versions, &export->lists };
+	struct fields **own[] = { &export->branches, &export->heads,
+		&export->about, &export->versions, &export->lists };
+	size_t i;
 
-	memcpy(tables, all, sizeof all);
+	for (i = 0; i < CATALOGUE_HASHES; i++)
+		tables[i] = &export->hashes[i];
+	memcpy(tables + i, own, sizeof own);
 }
 
 static void
@@ -462,23 +426,20 @@ catalogue_export(struct redis *redis, const struct keyspace *keyspace,
 		.arena = arena_create((size_t)1 << 20),
 		.scratch = arena_create(0),
 		.out = out };
-	enum reading reading;
-	int attempts = 0, found = -1;
+	int attempts = 0, rc;
 
 	do {
 		begin(&export);
-		reading = read_once(&export, err);
-	} while (reading == READ_MIXED && ++attempts < ATTEMPTS_MAX);
-	if (reading == READ_MIXED)
+		rc = read_once(&export, err);
+	} while (rc == 0 && ++attempts < ATTEMPTS_MAX);
+	if (rc == 0)
 		error_set(err, ERROR_RETRY,
 		    "the catalogue is replaced again and again while it is "
 		    "read; try again");
-	else if (reading == READ_NOTHING)
-		found = 0;
-	else if (reading == READ_WHOLE && put_all(&export, err) == 0)
-		found = 1;
+	else if (rc > 0)
+		rc = put_all(&export, err) == 0 ? 1 : -1;
 	destroy_tables(&export);
 	arena_destroy(export.arena);
 	arena_destroy(export.scratch);
-	return found;
+	return rc > 0 ? 0 : -1;
 }

@@ -9,8 +9,8 @@
 /*
  * Appends what is stored as a Catalogue document that `apply` reads back: one
  * generation of the catalogue, heads and schedules as they are read, deleted
- * schedules left out.  The same content gives the same bytes.  1: written, 0:
- * there is no catalogue, -1: see the error.  Blocks for Redis.
+ * schedules left out.  The same content gives the same bytes; no generation, no
+ * bytes of it.  Blocks for Redis.
  *   ERROR_RETRY  no answer of Redis, or it was replaced again and again
  *   ERROR_INPUT  an entry is malformed (named)
  */

@@ -6,16 +6,6 @@ void
 merge_init(struct merge *merge, const struct merge_settings *settings,
     int64_t generation)
 {
-	static const struct {
-		enum catalogue_part part;
-		const char *what;
-	} parts[MERGE_PARTS] = {
-		{ PART_DATASETS, "datasets" },
-		{ PART_JOB_SPECS, "job specs" },
-		{ PART_USERS, "users and roles" },
-		{ PART_PROJECTS, "projects and references" },
-		{ PART_LIMITS, "limits" },
-	};
 	struct arena *arena = arena_create((size_t)1 << 20);
 	size_t i;
 
@@ -25,10 +15,10 @@ merge_init(struct merge *merge, const struct merge_settings *settings,
 		.moving_arena = arena_create((size_t)1 << 20),
 		.generation = generation,
 	};
-	for (i = 0; i < MERGE_PARTS; i++)
-		merge->parts[i] =
-		    (struct merge_part){ parts[i].part, parts[i].what,
-			    fields_create(arena), fields_create(arena) };
+	for (i = 0; i < CATALOGUE_HASHES; i++) {
+		merge->stored[i] = fields_create(arena);
+		merge->merged[i] = fields_create(arena);
+	}
 }
 
 /* All tables of what moves. */
@@ -80,52 +70,12 @@ merge_finish(struct merge *merge)
 	size_t i;
 
 	destroy_moving(merge);
-	for (i = 0; i < MERGE_PARTS; i++) {
-		fields_destroy(merge->parts[i].stored);
-		fields_destroy(merge->parts[i].merged);
+	for (i = 0; i < CATALOGUE_HASHES; i++) {
+		fields_destroy(merge->stored[i]);
+		fields_destroy(merge->merged[i]);
 	}
 	arena_destroy(merge->arena);
 	arena_destroy(merge->moving_arena);
-}
-
-static const struct merge_part *
-part_of(const struct merge *merge, enum catalogue_part part)
-{
-	size_t i = 0;
-
-	while (merge->parts[i].part != part)
-		i++;
-	return &merge->parts[i];
-}
-
-struct fields *
-merge_part_of(const struct merge *merge, enum catalogue_part part)
-{
-	return part_of(merge, part)->merged;
-}
-
-struct fields *
-merge_stored_part(const struct merge *merge, enum catalogue_part part)
-{
-	return part_of(merge, part)->stored;
-}
-
-static int
-read_stored(struct merge *merge, struct error *err)
-{
-	struct buffer key = { 0 };
-	int rc = 0;
-	size_t i;
-
-	for (i = 0; merge->generation > 0 && rc == 0 && i < MERGE_PARTS; i++) {
-		buffer_reset(&key);
-		rc = fields_read(merge->parts[i].stored, merge->settings.redis,
-		    keyspace_part(merge->settings.keyspace, merge->generation,
-			merge->parts[i].part, &key),
-		    err);
-	}
-	buffer_finish(&key);
-	return rc;
 }
 
 static void
@@ -143,11 +93,11 @@ share_all(struct fields *to, struct fields *from)
  * roles or references.
  */
 static void
-merge_owned(struct merge *merge, enum catalogue_part part, bool is_there,
+merge_owned(struct merge *merge, enum catalogue_hash hash, bool is_there,
     struct fields *file)
 {
-	struct fields *stored = merge_stored_part(merge, part);
-	struct fields *merged = merge_part_of(merge, part);
+	struct fields *stored = merge->stored[hash];
+	struct fields *merged = merge->merged[hash];
 	const struct field *list = fields_list(stored);
 	size_t i, n = fields_size(stored);
 
@@ -160,27 +110,25 @@ merge_owned(struct merge *merge, enum catalogue_part part, bool is_there,
 }
 
 static void
-merge_plain(struct merge *merge, enum catalogue_part part, bool is_there,
+merge_plain(struct merge *merge, enum catalogue_hash hash, bool is_there,
     struct fields *file)
 {
-	struct fields *merged = merge_part_of(merge, part);
-
 	if (!(is_there && merge->settings.prune))
-		share_all(merged, merge_stored_part(merge, part));
-	share_all(merged, file);
+		share_all(merge->merged[hash], merge->stored[hash]);
+	share_all(merge->merged[hash], file);
 }
 
 static bool
-differs(struct merge_part *part)
+differs(struct fields *merged, const struct fields *stored)
 {
-	const struct field *list = fields_list(part->merged);
-	size_t i, n = fields_size(part->merged);
+	const struct field *list = fields_list(merged);
+	size_t i, n = fields_size(merged);
 
-	if (n != fields_size(part->stored))
+	if (n != fields_size(stored))
 		return true;
 	for (i = 0; i < n; i++)
 		if (!text_equal(
-			fields_get(part->stored, list[i].name), list[i].value))
+			fields_get(stored, list[i].name), list[i].value))
 			return true;
 	return false;
 }
@@ -198,18 +146,21 @@ merge_world(
 {
 	size_t i;
 
-	if (read_stored(merge, err) != 0)
+	if (merge->generation > 0 &&
+	    catalogue_read_hashes(merge->settings.redis,
+		merge->settings.keyspace, merge->generation, merge->stored,
+		err) != 0)
 		return -1;
-	merge_plain(merge, PART_DATASETS, file->has_datasets, file->datasets);
-	merge_plain(merge, PART_LIMITS, file->has_limits, file->limits);
-	merge_owned(merge, PART_USERS, file->has_users, file->users);
-	merge_owned(merge, PART_PROJECTS, file->has_projects, file->projects);
+	merge_plain(merge, HASH_DATASETS, file->has_datasets, file->datasets);
+	merge_plain(merge, HASH_LIMITS, file->has_limits, file->limits);
+	merge_owned(merge, HASH_USERS, file->has_users, file->users);
+	merge_owned(merge, HASH_PROJECTS, file->has_projects, file->projects);
 	if (merge_specs(merge, file, err) != 0)
 		return -1;
 	/* The first file of World keys makes a catalogue, be it empty. */
 	merge->world_changed = merge->generation == 0 && has_world(file);
-	for (i = 0; i < MERGE_PARTS; i++)
-		if (differs(&merge->parts[i]))
+	for (i = 0; i < CATALOGUE_HASHES; i++)
+		if (differs(merge->merged[i], merge->stored[i]))
 			merge->world_changed = true;
 	return 0;
 }
@@ -225,14 +176,15 @@ merge_moving(
 }
 
 static struct apply_count
-count_part(const struct merge_part *part)
+count_changes(
+    const char *what, struct fields *merged, const struct fields *stored)
 {
-	struct apply_count count = { .what = part->what };
-	const struct field *list = fields_list(part->merged);
-	size_t i, n = fields_size(part->merged);
+	struct apply_count count = { .what = what };
+	const struct field *list = fields_list(merged);
+	size_t i, n = fields_size(merged);
 
 	for (i = 0; i < n; i++) {
-		struct text old = fields_get(part->stored, list[i].name);
+		struct text old = fields_get(stored, list[i].name);
 
 		if (old.at == NULL)
 			count.added++;
@@ -241,7 +193,7 @@ count_part(const struct merge_part *part)
 		else
 			count.changed++;
 	}
-	count.removed = fields_size(part->stored) - count.same - count.changed;
+	count.removed = fields_size(stored) - count.same - count.changed;
 	return count;
 }
 
@@ -250,10 +202,11 @@ merge_count(const struct merge *merge, struct apply_count counts[APPLY_COUNTS])
 {
 	size_t i;
 
-	for (i = 0; i < MERGE_PARTS; i++)
-		counts[i] = count_part(&merge->parts[i]);
-	counts[MERGE_PARTS] = merge->moving.branch_count;
-	counts[MERGE_PARTS + 1] = merge->moving.schedules;
+	for (i = 0; i < CATALOGUE_HASHES; i++)
+		counts[i] = count_changes(catalogue_hashes[i].what,
+		    merge->merged[i], merge->stored[i]);
+	counts[CATALOGUE_HASHES] = merge->moving.branch_count;
+	counts[CATALOGUE_HASHES + 1] = merge->moving.schedules;
 }
 
 int

@@ -9,6 +9,7 @@
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/fields.h"
 #include "producer/catalogue/file.h"
+#include "producer/catalogue/hashes.h"
 #include "schemas/keyspace.h"
 
 /*
@@ -25,14 +26,6 @@ struct merge_settings {
 	int64_t now_ms;
 };
 
-/* One of a generation's hashes. */
-struct merge_part {
-	enum catalogue_part part;
-	const char *what;
-	struct fields *stored, *merged;
-};
-#define MERGE_PARTS 5
-
 /* What others may change meanwhile: merged again after each that did. */
 struct merge_moving {
 	struct fields *branches;           /* new values of h */
@@ -47,10 +40,10 @@ struct merge_moving {
 
 struct merge {
 	struct merge_settings settings;
-	struct arena *arena;        /* of the parts */
+	struct arena *arena;        /* of both sets of hashes */
 	struct arena *moving_arena; /* of what moves */
 	int64_t generation;         /* that was read; 0: none */
-	struct merge_part parts[MERGE_PARTS];
+	struct fields *stored[CATALOGUE_HASHES], *merged[CATALOGUE_HASHES];
 	bool world_changed;
 	struct merge_moving moving;
 };
@@ -75,12 +68,6 @@ void merge_count(
 int merge_write_version_lists(struct merge *merge, struct error *err);
 /* What was written at once needs no stage. */
 void merge_forget_moving(struct merge *merge);
-
-/* The stored and the merged hash of a part. */
-struct fields *merge_stored_part(
-    const struct merge *merge, enum catalogue_part part);
-struct fields *merge_part_of(
-    const struct merge *merge, enum catalogue_part part);
 
 /* The rooms behind: job specs (spec_merge.c), branches (branch_merge.c),
  * schedules (schedule_merge.c). */

@@ -194,9 +194,8 @@ merge_about(struct merge *merge, const struct file_schedule *schedule,
 	if (changed) {
 		about.updated_by = last->version.created_by;
 		about.updated_time = time_of(last, stored);
-		about.projects =
-		    schedule_projects(merge_part_of(merge, PART_DATASETS),
-			&last->version, merge->moving_arena);
+		about.projects = schedule_projects(merge->merged[HASH_DATASETS],
+		    &last->version, merge->moving_arena);
 		about.projects_at = merge->generation;
 	}
 	if (schedule->display_name.at != NULL)

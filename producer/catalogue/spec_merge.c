@@ -22,7 +22,7 @@ static void
 note_spec(struct merge *merge, const struct stored_specs *specs,
     const struct job_spec *spec)
 {
-	struct fields *merged = merge_part_of(merge, PART_JOB_SPECS);
+	struct fields *merged = merge->merged[HASH_JOB_SPECS];
 	struct buffer name = { 0 };
 	bool replaced;
 	size_t i;
@@ -51,7 +51,7 @@ is_pointer(const struct field *field)
 static void
 remove_dangling(struct merge *merge, const struct stored_specs *specs)
 {
-	struct fields *stored = merge_stored_part(merge, PART_JOB_SPECS);
+	struct fields *stored = merge->stored[HASH_JOB_SPECS];
 	const struct field *list = fields_list(stored);
 	size_t i, n = fields_size(stored);
 
@@ -59,14 +59,14 @@ remove_dangling(struct merge *merge, const struct stored_specs *specs)
 		if (is_pointer(&list[i]) &&
 		    fields_get(specs->owned, list[i].name).at == NULL)
 			fields_remove(
-			    merge_part_of(merge, PART_JOB_SPECS), list[i].name);
+			    merge->merged[HASH_JOB_SPECS], list[i].name);
 }
 
 static int
 read_specs(
     struct merge *merge, const struct stored_specs *specs, struct error *err)
 {
-	struct fields *stored = merge_stored_part(merge, PART_JOB_SPECS);
+	struct fields *stored = merge->stored[HASH_JOB_SPECS];
 	const struct field *list = fields_list(stored);
 	size_t i, n = fields_size(stored);
 
@@ -131,7 +131,7 @@ value_at(struct merge *merge, const struct file_spec *file, size_t output)
 static void
 put_spec(struct merge *merge, const struct file_spec *file, size_t number)
 {
-	struct fields *merged = merge_part_of(merge, PART_JOB_SPECS);
+	struct fields *merged = merge->merged[HASH_JOB_SPECS];
 	const struct place root = { .parent = NULL };
 	const struct place specs = place_member(&root, TEXT("jobSpecs"));
 	const struct place at = place_index(&specs, number);
@@ -159,8 +159,8 @@ int
 merge_specs(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
-	struct fields *stored = merge_stored_part(merge, PART_JOB_SPECS);
-	struct fields *merged = merge_part_of(merge, PART_JOB_SPECS);
+	struct fields *stored = merge->stored[HASH_JOB_SPECS];
+	struct fields *merged = merge->merged[HASH_JOB_SPECS];
 	const struct field *list = fields_list(stored);
 	size_t i, n = fields_size(stored);
 

@@ -177,18 +177,13 @@ int
 cmd_export(struct command *command, int argc, char **argv)
 {
 	struct error err = { 0 };
-	int found = -1;
 
 	command_parse(command, argc, argv, NULL, NULL, NULL);
-	if (open_prepared(command, &err) == 0)
-		found = catalogue_export(
-		    command->redis, command->keyspace, &command->out, &err);
-	if (found < 0)
+	if (open_prepared(command, &err) != 0 ||
+	    command_open_catalogue(command, &err) != 0 ||
+	    catalogue_export(
+		command->redis, command->keyspace, &command->out, &err) != 0)
 		return command_fail(command, &err);
-	if (found == 0)
-		return command_say(command, EXIT_NOT_FOUND,
-		    "redis %s has no catalogue; run schedrun apply",
-		    redis_address(command->redis));
 	buffer_byte(&command->out, '\n');
 	return command_print(command);
 }

@@ -196,7 +196,7 @@ cmd_dataset_commit(struct command *command, int argc, char **argv)
 	if (commit.transaction == NULL)
 		make_transaction(&commit);
 	if (check(&commit, &err) != 0 ||
-	    command_open(command, COMMAND_STORE, &err) != 0 ||
+	    command_open_catalogue(command, &err) != 0 ||
 	    write_commit(&commit, &err) != 0)
 		return command_fail(command, &err);
 	return print_commit(&commit);

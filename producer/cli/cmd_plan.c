@@ -253,7 +253,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 	char now[CLOCK_TEXT_SIZE];
 	int code;
 
-	if (command_open(command, COMMAND_STORE, &err) != 0)
+	if (command_open_catalogue(command, &err) != 0)
 		return command_fail(command, &err);
 	clock_format(request->created_time_ms, now);
 	live = live_plan_create(command->redis, command->keyspace, 0);

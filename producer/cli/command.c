@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/output.h"
+#include "producer/catalogue/hashes.h"
 
 #define PAUSE_MS 100
 
@@ -291,6 +292,22 @@ command_open(struct command *command, unsigned parts, struct error *err)
 	if ((parts & COMMAND_STORE) != 0 && open_store(command, err) == NULL)
 		return -1;
 	return (parts & COMMAND_VIEW) != 0 ? open_view(command, err) : 0;
+}
+
+int
+command_open_catalogue(struct command *command, struct error *err)
+{
+	int64_t generation;
+
+	if (command_open(command, COMMAND_STORE, err) != 0 ||
+	    catalogue_generation(
+		command->redis, command->keyspace, &generation, err) != 0)
+		return -1;
+	if (generation > 0)
+		return 0;
+	return error_fatal(err, EXIT_NOT_FOUND,
+	    "redis %s has no catalogue; run schedrun apply",
+	    redis_address(command->redis));
 }
 
 void

@@ -99,6 +99,12 @@ enum command_part { COMMAND_STORE = 1, COMMAND_VIEW = 2 };
  */
 int command_open(struct command *command, unsigned parts, struct error *err);
 
+/*
+ * Opens the store, which must hold a catalogue: -1 with an error, whose exit
+ * code is EXIT_NOT_FOUND if it holds none.
+ */
+int command_open_catalogue(struct command *command, struct error *err);
+
 /* Closes what is open, gives all memory back.  May be repeated. */
 void command_close(struct command *command);
 
