@@ -280,6 +280,19 @@ text_control_size(struct text text, size_t i)
 	    : 0;
 }
 
+struct text
+text_trim(struct text text)
+{
+	while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
+		text.at++;
+		text.size--;
+	}
+	while (text.size > 0 &&
+	    (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
+		text.size--;
+	return text;
+}
+
 size_t
 text_characters(struct text text)
 {

@@ -69,6 +69,9 @@ struct text text_skip_mark(struct text text);
  */
 struct text text_cut(struct text text, size_t max);
 
+/* Without the blanks and tabs at both ends. */
+struct text text_trim(struct text text);
+
 /* Characters (code points) of a UTF-8 text. */
 size_t text_characters(struct text text);
 

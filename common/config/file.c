@@ -10,19 +10,6 @@ struct place {
 	int line;
 };
 
-static struct text
-trim(struct text text)
-{
-	while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
-		text.at++;
-		text.size--;
-	}
-	while (text.size > 0 &&
-	    (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
-		text.size--;
-	return text;
-}
-
 /* The bytes up to the line's end, which is LF or CR LF or the file's end. */
 static struct text
 cut_line(struct text *rest)
@@ -110,11 +97,12 @@ take_line(struct place at, struct text line, struct config_line *out,
 	size_t size = equals != NULL ? (size_t)(equals - line.at) : line.size;
 
 	out->number = at.line;
-	out->key = trim((struct text){ line.at, size });
+	out->key = text_trim((struct text){ line.at, size });
 	if (equals == NULL || out->key.size == 0 || has(out->key, ' ') ||
 	    has(out->key, '\t') || has(out->key, '{'))
 		return refuse_form(at, out->key, err);
-	out->value = trim((struct text){ equals + 1, line.size - size - 1 });
+	out->value =
+	    text_trim((struct text){ equals + 1, line.size - size - 1 });
 	return check_value(at, out->key, out->value, err);
 }
 
@@ -160,7 +148,7 @@ config_file_parse(const char *path, struct text bytes,
 		at.line++;
 		if (check_bytes(at, line, err) != 0)
 			return -1;
-		line = trim(line);
+		line = text_trim(line);
 		if (line.size == 0 || line.at[0] == '#')
 			continue;
 		if (n == CONFIG_LINES_MAX)

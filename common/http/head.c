@@ -137,19 +137,6 @@ parse_request_line(struct text line, struct http_head *head)
 	return parse_version(version, &head->minor);
 }
 
-static struct text
-trim(struct text text)
-{
-	while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
-		text.at++;
-		text.size--;
-	}
-	while (text.size > 0 &&
-	    (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
-		text.size--;
-	return text;
-}
-
 /* "Name: value"; a folded line starts with a blank, which is no token. */
 static int
 parse_field(struct text line, struct http_head *head)
@@ -165,7 +152,8 @@ parse_field(struct text line, struct http_head *head)
 	name = (size_t)(colon - line.at);
 	field = &head->fields[head->n_fields++];
 	field->name = (struct text){ line.at, name };
-	field->value = trim((struct text){ colon + 1, line.size - name - 1 });
+	field->value =
+	    text_trim((struct text){ colon + 1, line.size - name - 1 });
 	return all(field->name, is_token) ? 0 : 400;
 }
 
@@ -228,7 +216,7 @@ lists(struct text value, const char *word)
 		size_t n =
 		    comma != NULL ? (size_t)(comma - value.at) : value.size;
 
-		if (equals(trim((struct text){ value.at, n }), word))
+		if (equals(text_trim((struct text){ value.at, n }), word))
 			return true;
 		n += comma != NULL;
 		value.at += n;

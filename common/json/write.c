@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 
 /* A comma belongs before a value unless it is the first, or follows a name. */
@@ -134,6 +135,29 @@ json_put_null(struct buffer *buffer)
 {
 	separate(buffer);
 	buffer_append(buffer, TEXT("null"));
+}
+
+void
+json_member_text(struct buffer *buffer, const char *name, struct text text)
+{
+	json_name(buffer, name);
+	json_put_text(buffer, text);
+}
+
+void
+json_member_known(struct buffer *buffer, const char *name, struct text text)
+{
+	if (text.at != NULL)
+		json_member_text(buffer, name, text);
+}
+
+void
+json_member_time(struct buffer *buffer, const char *name, int64_t ms)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	clock_format(ms, text);
+	json_member_text(buffer, name, (struct text){ text, sizeof text });
 }
 
 static int

@@ -26,6 +26,14 @@ void json_put_integer(struct buffer *buffer, int64_t value);
 void json_put_bool(struct buffer *buffer, bool value);
 void json_put_null(struct buffer *buffer);
 
+/* A member; none is null, or left out by the second one. */
+void json_member_text(
+    struct buffer *buffer, const char *name, struct text text);
+void json_member_known(
+    struct buffer *buffer, const char *name, struct text text);
+/* Milliseconds since 1970, as of clock_format. */
+void json_member_time(struct buffer *buffer, const char *name, int64_t ms);
+
 /*
  * A parsed node again: members in ascending order of their names, numbers as
  * they were written.  Recursive, as deep as the document was let be.

@@ -1,6 +1,5 @@
 #include "producer/api/builds.h"
 
-#include "common/base/clock.h"
 #include "common/json/write.h"
 #include "producer/api/batch.h"
 #include "producer/runs/decoder.h"
@@ -16,13 +15,6 @@ struct look {
 };
 
 static void
-put_text(struct buffer *out, const char *name, struct text text)
-{
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
-static void
 put_rid(struct buffer *out, struct text prefix, const struct uuid *id)
 {
 	char rid[RID_SIZE_MAX];
@@ -35,7 +27,7 @@ put_branches(struct buffer *out, const struct schedule_version *version)
 {
 	size_t i;
 
-	put_text(out, "branchName", version->branch_name);
+	json_member_text(out, "branchName", version->branch_name);
 	json_name(out, "fallbackBranches");
 	json_open(out, '[');
 	for (i = 0; i < version->fallback_branches.n; i++)
@@ -68,7 +60,7 @@ put_retries(struct buffer *out, const struct build *build)
 	json_open(out, '{');
 	json_name(out, "value");
 	json_put_integer(out, given ? backoff->value : 0);
-	put_text(out, "unit", given ? backoff->unit : TEXT("SECONDS"));
+	json_member_text(out, "unit", given ? backoff->unit : TEXT("SECONDS"));
 	json_close(out, '}');
 }
 
@@ -77,21 +69,20 @@ put_build(struct buffer *out, const struct build_requested *event,
     struct text created_by, struct text state)
 {
 	const struct schedule_version *version = event->build.version;
-	char time[CLOCK_TEXT_SIZE];
 
-	clock_format(event->run.created_time_ms, time);
 	json_open(out, '{');
 	json_name(out, "rid");
 	put_rid(out, TEXT(RID_BUILD_PREFIX), &event->run.build_id);
 	put_branches(out, version);
-	put_text(out, "createdTime", (struct text){ time, sizeof time });
-	put_text(out, "createdBy", created_by);
+	json_member_time(out, "createdTime", event->run.created_time_ms);
+	json_member_text(out, "createdBy", created_by);
 	put_jobs(out, event);
 	put_retries(out, &event->build);
 	json_name(out, "abortOnFailure");
 	json_put_bool(out, version->abort_on_failure);
-	put_text(out, "status", state.at != NULL ? state : TEXT("RUNNING"));
-	put_text(out, "scheduleRid", event->run.schedule_rid);
+	json_member_text(
+	    out, "status", state.at != NULL ? state : TEXT("RUNNING"));
+	json_member_text(out, "scheduleRid", event->run.schedule_rid);
 	json_close(out, '}');
 }
 

@@ -115,13 +115,6 @@ put_action(
 	fields_destroy(fields);
 }
 
-static void
-put_text(struct buffer *out, const char *name, struct text text)
-{
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
 /* The version as stored; an action or scope that is no object, as it is. */
 static void
 write_version(struct draft_reader *read, const struct draft_ids *ids)
@@ -137,10 +130,10 @@ write_version(struct draft_reader *read, const struct draft_ids *ids)
 		put_action(&out, read, action);
 	else
 		json_put_node(&out, action);
-	put_text(&out, "createdBy", ids->created_by);
-	put_text(&out, "createdTime", ids->created_time);
-	put_text(&out, "rid", ids->version_rid);
-	put_text(&out, "scheduleRid", ids->schedule_rid);
+	json_member_text(&out, "createdBy", ids->created_by);
+	json_member_text(&out, "createdTime", ids->created_time);
+	json_member_text(&out, "rid", ids->version_rid);
+	json_member_text(&out, "scheduleRid", ids->schedule_rid);
 	json_name(&out, "scopeMode");
 	if (is_there(scope))
 		json_put_node(&out, scope);

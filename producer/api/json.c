@@ -6,25 +6,14 @@
 #include "schemas/stored/document.h"
 #include "schemas/stored/trigger.h"
 
-static void
-put_text(struct buffer *out, const char *name, struct text text)
-{
-	if (text.at == NULL)
-		return;
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
 /* Always with three digits and Z, whatever a document said. */
 static void
 put_time(struct buffer *out, const char *name, struct text stored)
 {
-	char text[CLOCK_TEXT_SIZE];
 	int64_t ms = 0;
 
 	clock_parse(stored, &ms);
-	clock_format(ms, text);
-	put_text(out, name, (struct text){ text, sizeof text });
+	json_member_time(out, name, ms);
 }
 
 static void
@@ -153,14 +142,14 @@ schedule_write_api(const struct schedule_access *schedule,
 	struct text version_rid = schedule->head.current_version_rid;
 
 	json_open(out, '{');
-	put_text(out, "rid", schedule->rid);
-	put_text(out, "displayName", about->display_name);
-	put_text(out, "description", about->description);
-	put_text(out, "currentVersionRid", version_rid);
+	json_member_known(out, "rid", schedule->rid);
+	json_member_known(out, "displayName", about->display_name);
+	json_member_known(out, "description", about->description);
+	json_member_known(out, "currentVersionRid", version_rid);
 	put_time(out, "createdTime", about->created_time);
-	put_text(out, "createdBy", about->created_by);
+	json_member_known(out, "createdBy", about->created_by);
 	put_time(out, "updatedTime", about->updated_time);
-	put_text(out, "updatedBy", about->updated_by);
+	json_member_known(out, "updatedBy", about->updated_by);
 	json_name(out, "paused");
 	json_put_bool(out, schedule->head.paused);
 	if (put_plan(out, schedule->version, version_rid, profile, err) != 0)
@@ -174,10 +163,10 @@ schedule_version_write_api(const struct version_access *version,
     enum http_profile profile, struct buffer *out, struct error *err)
 {
 	json_open(out, '{');
-	put_text(out, "rid", version->version.rid);
-	put_text(out, "scheduleRid", version->version.schedule_rid);
+	json_member_known(out, "rid", version->version.rid);
+	json_member_known(out, "scheduleRid", version->version.schedule_rid);
 	put_time(out, "createdTime", version->version.created_time);
-	put_text(out, "createdBy", version->version.created_by);
+	json_member_known(out, "createdBy", version->version.created_by);
 	if (put_plan(out, version->json, version->version.rid, profile, err) !=
 	    0)
 		return -1;

@@ -87,19 +87,6 @@ run_options_request_id(struct text caller, struct text schedule_rid,
 	return (struct text){ out, 5 + 2 * SHA256_SIZE };
 }
 
-static struct text
-trim_blanks(struct text text)
-{
-	while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
-		text.at++;
-		text.size--;
-	}
-	while (text.size > 0 &&
-	    (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
-		text.size--;
-	return text;
-}
-
 /* "wait=5", blanks around "=" and parameters behind ";" allowed; else -1. */
 static int
 read_wait(struct text preference, int max)
@@ -114,9 +101,9 @@ read_wait(struct text preference, int max)
 	equals = memchr(preference.at, '=', preference.size);
 	if (equals == NULL)
 		return -1;
-	name = trim_blanks(
+	name = text_trim(
 	    (struct text){ preference.at, (size_t)(equals - preference.at) });
-	value = trim_blanks((struct text){ equals + 1,
+	value = text_trim((struct text){ equals + 1,
 	    preference.size - (size_t)(equals - preference.at) - 1 });
 	if (name.size != 4 || strncasecmp(name.at, "wait", 4) != 0 ||
 	    !text_to_bounded(value, max, &seconds))

@@ -59,25 +59,16 @@ schedule_about_parse(struct text stored, struct arena *arena,
 	return reader_result(reader, err);
 }
 
-static void
-put_member(struct buffer *out, const char *name, struct text text)
-{
-	if (text.at == NULL)
-		return;
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
 void
 schedule_about_write(const struct schedule_about *about, struct buffer *out)
 {
 	size_t i;
 
 	json_open(out, '{');
-	put_member(out, "createdBy", about->created_by);
-	put_member(out, "createdTime", about->created_time);
-	put_member(out, "description", about->description);
-	put_member(out, "displayName", about->display_name);
+	json_member_known(out, "createdBy", about->created_by);
+	json_member_known(out, "createdTime", about->created_time);
+	json_member_known(out, "description", about->description);
+	json_member_known(out, "displayName", about->display_name);
 	json_name(out, "projects");
 	json_open(out, '[');
 	for (i = 0; i < about->projects.n; i++)
@@ -85,8 +76,8 @@ schedule_about_write(const struct schedule_about *about, struct buffer *out)
 	json_close(out, ']');
 	json_name(out, "projectsAt");
 	json_put_integer(out, about->projects_at);
-	put_member(out, "updatedBy", about->updated_by);
-	put_member(out, "updatedTime", about->updated_time);
+	json_member_known(out, "updatedBy", about->updated_by);
+	json_member_known(out, "updatedTime", about->updated_time);
 	json_close(out, '}');
 }
 

@@ -96,34 +96,25 @@ cmd_schedule_list(struct command *command, int argc, char **argv)
 }
 
 static void
-put_member(struct buffer *out, const char *name, struct text text)
-{
-	if (text.at == NULL)
-		return;
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
-static void
 put_schedule(
     struct buffer *out, struct text rid, const struct stored_schedule *schedule)
 {
 	const struct schedule_about *about = &schedule->about;
 
 	json_open(out, '{');
-	put_member(out, "rid", rid);
-	put_member(out, "displayName", about->display_name);
-	put_member(out, "description", about->description);
-	put_member(
+	json_member_known(out, "rid", rid);
+	json_member_known(out, "displayName", about->display_name);
+	json_member_known(out, "description", about->description);
+	json_member_known(
 	    out, "currentVersionRid", schedule->head.current_version_rid);
 	json_name(out, "paused");
 	json_put_bool(out, schedule->head.paused);
 	json_name(out, "deleted");
 	json_put_bool(out, schedule->head.deleted);
-	put_member(out, "createdBy", about->created_by);
-	put_member(out, "createdTime", about->created_time);
-	put_member(out, "updatedBy", about->updated_by);
-	put_member(out, "updatedTime", about->updated_time);
+	json_member_known(out, "createdBy", about->created_by);
+	json_member_known(out, "createdTime", about->created_time);
+	json_member_known(out, "updatedBy", about->updated_by);
+	json_member_known(out, "updatedTime", about->updated_time);
 	json_name(out, "version");
 	buffer_append(out,
 	    schedule->version.at != NULL ? schedule->version : TEXT("null"));

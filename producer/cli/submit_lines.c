@@ -75,21 +75,11 @@ send_line(struct lines *lines, struct text line, struct error *err)
 	return submitter_send(lines->submitter, &request, &run, err);
 }
 
-static bool
-is_blank(struct text line)
-{
-	size_t i = 0;
-
-	while (i < line.size && (line.at[i] == ' ' || line.at[i] == '\t'))
-		i++;
-	return i == line.size;
-}
-
 /* A bad line stops nothing: it is named and counted. */
 static int
 take_line(struct lines *lines, struct text line, struct error *err)
 {
-	if (is_blank(line))
+	if (text_trim(line).size == 0)
 		return 0;
 	lines->taken++;
 	if (send_line(lines, line, err) == 0)

@@ -14,28 +14,10 @@
 
 /* A member, if there is such a text. */
 static void
-put_text(struct buffer *out, const char *name, struct text text)
-{
-	if (text.at == NULL)
-		return;
-	json_name(out, name);
-	json_put_text(out, text);
-}
-
-static void
 put_number(struct buffer *out, const char *name, int64_t number)
 {
 	json_name(out, name);
 	json_put_integer(out, number);
-}
-
-static void
-put_time(struct buffer *out, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	clock_format(ms, text);
-	put_text(out, name, (struct text){ text, sizeof text });
 }
 
 static void
@@ -44,7 +26,8 @@ put_id(struct buffer *out, const char *name, struct text prefix,
 {
 	char rid[RID_SIZE_MAX];
 
-	put_text(out, name, (struct text){ rid, rid_format(prefix, id, rid) });
+	json_member_known(
+	    out, name, (struct text){ rid, rid_format(prefix, id, rid) });
 }
 
 static void
@@ -81,7 +64,7 @@ put_why(
 	json_open(out, '{');
 	if (why->blocked > 0)
 		put_number(out, "blocked", why->blocked);
-	put_text(out, "cause", why->cause);
+	json_member_known(out, "cause", why->cause);
 	put_list_if(
 	    out, "droppedTargets", &lists[LIST_DROPPED_TARGETS], also_empty);
 	put_list_if(out, "offenders", &lists[LIST_OFFENDERS], false);
@@ -120,11 +103,11 @@ put_stored_result(struct buffer *out, const struct schedule_run *run)
 	if (run->state == RUN_SUBMITTED)
 		put_id(out, "buildRid", TEXT(RID_BUILD_PREFIX), &run->build_id);
 	if (run->state == RUN_FAILED) {
-		put_text(out, "description", run->description);
-		put_text(
+		json_member_known(out, "description", run->description);
+		json_member_known(
 		    out, "errorName", text_from(run_error_name(run->error)));
 	}
-	put_text(out, "type", text_from(run_state_name(run->state)));
+	json_member_known(out, "type", text_from(run_state_name(run->state)));
 	json_close(out, '}');
 }
 
@@ -138,18 +121,18 @@ run_json_store(const struct schedule_run *run, struct buffer *out)
 	if (finished) {
 		snprintf(at, sizeof at, "%ld.%lld", (long)run->partition,
 		    (long long)run->offset);
-		put_text(out, "at", text_from(at));
+		json_member_known(out, "at", text_from(at));
 	}
-	put_text(out, "createdBy", run->created_by);
-	put_time(out, "createdTime", run->created_time_ms);
+	json_member_known(out, "createdBy", run->created_by);
+	json_member_time(out, "createdTime", run->created_time_ms);
 	if (finished)
-		put_time(out, "finishedTime", run->finished_time_ms);
-	put_text(out, "requestId", run->request_id);
+		json_member_time(out, "finishedTime", run->finished_time_ms);
+	json_member_known(out, "requestId", run->request_id);
 	if (finished)
 		put_stored_result(out, run);
 	put_id(out, "rid", TEXT(RID_RUN_PREFIX), &run->id);
-	put_text(out, "scheduleRid", run->schedule_rid);
-	put_text(out, "scheduleVersionRid", run->schedule_version_rid);
+	json_member_known(out, "scheduleRid", run->schedule_rid);
+	json_member_known(out, "scheduleVersionRid", run->schedule_version_rid);
 	if (finished && run->why.cause.at != NULL) {
 		json_name(out, "why");
 		run_json_why(&run->why, out);
@@ -163,7 +146,7 @@ tell_why(struct buffer *out, const struct run_why *why)
 	json_name(out, "why");
 	json_open(out, '{');
 	put_number(out, "phase", why->phase);
-	put_text(out, "cause", why->cause);
+	json_member_known(out, "cause", why->cause);
 	put_number(out, "selected", why->selected);
 	put_number(out, "running", why->running);
 	put_number(out, "upToDate", why->up_to_date);
@@ -186,8 +169,8 @@ put_variant(
 	if (run->state == RUN_SUBMITTED)
 		put_id(out, "buildRid", TEXT(RID_BUILD_PREFIX), &run->build_id);
 	if (run->state == RUN_FAILED) {
-		put_text(out, "errorName", error_name);
-		put_text(out, "description", run->description);
+		json_member_known(out, "errorName", error_name);
+		json_member_known(out, "description", run->description);
 	}
 }
 
@@ -199,7 +182,7 @@ put_result(struct buffer *out, const struct schedule_run *run,
 
 	json_name(out, "result");
 	json_open(out, '{');
-	put_text(out, "type", text_from(type));
+	json_member_known(out, "type", text_from(type));
 	put_variant(out, run, error_name);
 	if (keyed) {
 		json_name(out, type);
@@ -215,13 +198,13 @@ run_json_tell(const struct schedule_run *run, struct buffer *out)
 {
 	json_open(out, '{');
 	put_id(out, "rid", TEXT(RID_RUN_PREFIX), &run->id);
-	put_text(out, "requestId", run->request_id);
-	put_text(out, "scheduleRid", run->schedule_rid);
-	put_text(out, "scheduleVersionRid", run->schedule_version_rid);
-	put_time(out, "createdTime", run->created_time_ms);
-	put_text(out, "createdBy", run->created_by);
-	put_text(out, "trigger", run->trigger);
-	put_time(out, "finishedTime", run->finished_time_ms);
+	json_member_known(out, "requestId", run->request_id);
+	json_member_known(out, "scheduleRid", run->schedule_rid);
+	json_member_known(out, "scheduleVersionRid", run->schedule_version_rid);
+	json_member_time(out, "createdTime", run->created_time_ms);
+	json_member_known(out, "createdBy", run->created_by);
+	json_member_known(out, "trigger", run->trigger);
+	json_member_time(out, "finishedTime", run->finished_time_ms);
 	put_result(out, run, text_from(run_error_name(run->error)), false);
 	tell_why(out, &run->why);
 	json_close(out, '}');
@@ -233,10 +216,10 @@ run_json_show(const struct schedule_run *run, struct text error_name,
 {
 	json_open(out, '{');
 	put_id(out, "rid", TEXT(RID_RUN_PREFIX), &run->id);
-	put_text(out, "scheduleRid", run->schedule_rid);
-	put_text(out, "scheduleVersionRid", run->schedule_version_rid);
-	put_time(out, "createdTime", run->created_time_ms);
-	put_text(out, "createdBy", run->created_by);
+	json_member_known(out, "scheduleRid", run->schedule_rid);
+	json_member_known(out, "scheduleVersionRid", run->schedule_version_rid);
+	json_member_time(out, "createdTime", run->created_time_ms);
+	json_member_known(out, "createdBy", run->created_by);
 	if (run->state != RUN_PENDING)
 		put_result(out, run, error_name, keyed);
 	json_close(out, '}');
