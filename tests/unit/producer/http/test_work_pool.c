@@ -240,6 +240,7 @@ a_full_queue_takes_no_more(void)
 	sem_post(&wait);
 	loop_run(site.loop);
 	CHECK(submit(&site, &jobs[3], false) == 0);
+	site.left++;               /* the loop is not run any more */
 	work_pool_stop(site.pool); /* does what is queued */
 	CHECK(strchr(site.said, '4') != NULL);
 	CHECK(submit(&site, &jobs[0], false) == -1);
