@@ -116,23 +116,6 @@ access_begin(struct access *access, struct schedule_access *schedules, size_t n,
 }
 
 /*
- * Head and about of each in one round trip, though about is of no use where
- * the head is missing: a round trip costs more than a small answer.
- */
-static bool
-ask_heads(const struct access *access)
-{
-	size_t i;
-
-	ask_generation(access);
-	for (i = 0; i < access->n && !access->schedules[i].is_draft; i++) {
-		ask_field(access, KEY_HEADS, access->schedules[i].rid);
-		ask_field(access, KEY_ABOUT, access->schedules[i].rid);
-	}
-	return true;
-}
-
-/*
  * All answers are taken before one is judged: Redis isn't to blame for what it
  * holds, so the connection stays good.
  */
@@ -533,11 +516,25 @@ bool
 access_ask(struct access *access)
 {
 	bool asked = false;
+	size_t i;
 
 	while (!asked && access->step != ACCESS_DONE) {
 		switch (access->step) {
 		case ACCESS_HEADS:
-			asked = ask_heads(access);
+			/*
+			 * About as well, though it is of no use where the head
+			 * is missing: a round trip costs more than an answer.
+			 */
+			ask_generation(access);
+			for (i = 0; i < access->n; i++) {
+				if (access->schedules[i].is_draft)
+					continue;
+				ask_field(access, KEY_HEADS,
+				    access->schedules[i].rid);
+				ask_field(access, KEY_ABOUT,
+				    access->schedules[i].rid);
+			}
+			asked = true;
 			break;
 		case ACCESS_VERSIONS:
 			asked = ask_versions(access);

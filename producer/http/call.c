@@ -188,13 +188,15 @@ http_call_stream(struct http_call *call, loop_call *gone, void *argument)
 void
 http_call_json(struct http_call *call, int status, const struct buffer *body)
 {
+	struct http_answer answer = { .status = status,
+		.content_type = "application/json" };
 	struct buffer harmless = { 0 };
 
 	json_put_harmless(&harmless, buffer_text(body));
-	http_call_answer(call,
-	    &(struct http_answer){ .status = status,
-		.content_type = "application/json",
-		.body = buffer_text(&harmless) });
+	answer.body = buffer_text(&harmless);
+	complete_answer(call, &answer);
+	http_respond(call->asked.request, &answer);
+	destroy_call(call);
 	buffer_finish(&harmless);
 }
 
