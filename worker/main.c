@@ -106,72 +106,56 @@ fail(const struct error *err)
 	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
 }
 
-static int
-serve(const struct config *config, const struct pipeline_settings *settings)
-{
-	const char *address = config_text(config, "admin.listen");
-	const struct admin_settings admin_settings = {
-		.address = address != NULL ? address : ADMIN_DEFAULT,
-		.port_file = config_text(config, "admin.port.file"),
-		.metrics = settings->metrics,
-		.health = settings->health,
-		.component = "worker",
-	};
-	struct error err = { 0 };
-	struct admin *admin = admin_start(&admin_settings, &err);
-	int code = 0;
-
-	if (admin == NULL)
-		return fail(&err);
-	sd_notify(0, "READY=1\nSTATUS=starting");
-	watchdog_start((int64_t)2 * POLL_INTERVAL_MS);
-	if (pipeline_run(the_pipeline, &err) != 0)
-		code = fail(&err);
-	else
-		log_event(LOG_INFO, "worker", "drained", "drained", LOG_END);
-	watchdog_stop();
-	admin_stop(admin);
-	return code;
-}
-
-static int
-run(const struct config *config, const struct options *options)
-{
-	struct error err = { 0 };
-	struct pipeline_settings settings = { .config = config };
-	char *id = worker_id_take(config_text(config, "worker.id"),
-	    config_text(config, "worker.group"), &err);
-	int code;
-
-	if (id == NULL)
-		return fail(&err);
-	settings.worker_id = id;
-	settings.metrics = metrics_create(kafka_library_version());
-	settings.health = health_create();
-	start_signals(config, options);
-	the_pipeline = pipeline_create(&settings, &err);
-	if (the_pipeline == NULL)
-		code = fail(&err);
-	else if (options->check)
-		code = pipeline_check(the_pipeline, &err) == 0 ? 0 : fail(&err);
-	else
-		code = serve(config, &settings);
-	pipeline_destroy(the_pipeline);
-	health_destroy(settings.health);
-	metrics_destroy(settings.metrics);
-	free(id);
-	return code;
-}
-
 int
 main(int argc, char **argv)
 {
 	struct options options;
 	struct config *config =
 	    options_daemon(argc, argv, documentation, &options);
-	int code = run(config, &options);
+	struct pipeline_settings settings = { .config = config };
+	const char *address = config_text(config, "admin.listen");
+	struct admin_settings listen = {
+		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.component = "worker",
+	};
+	struct admin *admin = NULL;
+	struct error err = { 0 };
+	int rc = -1;
+	char *id = worker_id_take(config_text(config, "worker.id"),
+	    config_text(config, "worker.group"), &err);
 
+	if (id == NULL)
+		goto out;
+	settings.worker_id = id;
+	listen.metrics = settings.metrics =
+	    metrics_create(kafka_library_version());
+	listen.health = settings.health = health_create();
+	start_signals(config, &options);
+	the_pipeline = pipeline_create(&settings, &err);
+	if (the_pipeline == NULL)
+		goto out;
+	if (options.check) {
+		rc = pipeline_check(the_pipeline, &err);
+		goto out;
+	}
+	admin = admin_start(&listen, &err);
+	if (admin == NULL)
+		goto out;
+	sd_notify(0, "READY=1\nSTATUS=starting");
+	watchdog_start((int64_t)2 * POLL_INTERVAL_MS);
+	rc = pipeline_run(the_pipeline, &err);
+	if (rc == 0)
+		log_event(LOG_INFO, "worker", "drained", "drained", LOG_END);
+	watchdog_stop();
+out:
+	rc = rc == 0 ? 0 : fail(&err);
+	admin_stop(admin);
+	pipeline_destroy(the_pipeline);
+	health_destroy(settings.health);
+	metrics_destroy(settings.metrics);
+	free(id);
 	config_destroy(config);
 	options_finish(&options);
-	return code;
+	return rc;
 }

@@ -139,6 +139,37 @@ batch_span(struct batch *batch, int32_t partition, int64_t offset)
 }
 
 void
+batch_decide(struct batch *batch)
+{
+	static const enum batch_fate fates[CLAIM_VERDICTS] = {
+		[CLAIM_TAKEN] = FATE_PLAN,
+		[CLAIM_OWN] = FATE_PLAN,
+		[CLAIM_CONFLICT] = FATE_DEAD,
+		[CLAIM_DUPLICATE] = FATE_DROP,
+		[CLAIM_CROSS] = FATE_DROP,
+	};
+	size_t i;
+
+	for (i = 0; i < batch->n_claims; i++) {
+		const struct claim *claim = &batch->claims[i];
+		struct batch_record *record = &batch->records[claim->record];
+
+		assert(fates[claim->verdict] != FATE_NONE); /* it is settled */
+		record->fate = fates[claim->verdict];
+		if (claim->verdict == CLAIM_DUPLICATE)
+			batch->counts.same_partition++;
+		if (claim->verdict == CLAIM_CROSS)
+			batch->counts.cross_partition++;
+		if (claim->verdict != CLAIM_CONFLICT)
+			continue;
+		record->reason = DEAD_CONFLICT;
+		record->detail = TEXT(
+		    "the requestId was used before with another createdBy or "
+		    "another pinned version");
+	}
+}
+
+void
 batch_truncate(struct batch *batch, size_t n)
 {
 	struct batch_span *span;

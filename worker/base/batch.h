@@ -123,6 +123,12 @@ struct batch_span *batch_span(
     struct batch *batch, int32_t partition, int64_t offset);
 
 /*
+ * Decides each record that has a claim by the claim's verdict, which is none
+ * that must be overwritten first.
+ */
+void batch_decide(struct batch *batch);
+
+/*
  * Cuts the batch before record `n`: the later ones are released, spans end
  * where the remaining records do (a span may become empty: first == next).
  */

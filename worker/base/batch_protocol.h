@@ -7,7 +7,8 @@
  * The batch protocol as two tables, phase x event -> action and next phase, and
  * nothing else: no I/O, no clock.  Whoever has a stage carries its action out
  * and tells what came of it as the next event (`act` in pipeline/loop.c and in
- * commit/committer.c).  Source: docs/delivery.md, sections 4, 5 and 9.
+ * commit/committer.c: an action, a function).  Source: docs/delivery.md,
+ * sections 4, 5 and 9.
  *
  * Stage A, the intake, fills a batch, claims, plans and hands it over:
  *

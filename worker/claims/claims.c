@@ -383,41 +383,34 @@ blame_chunk(struct claims *claims, const struct chunk *chunk, struct error *err)
 		blame_claims(claims, chunk, now_ms, err);
 }
 
-static int
-hear_answer(struct claims *claims, const struct redis_reply *reply,
-    const struct chunk *chunk, struct claims_answer *answer, struct error *err)
-{
-	if (redis_reply_error(claims->redis, reply, "claim script", err) != 0) {
-		claims->is_loaded = false; /* NOSCRIPT, if it was that */
-		if (strstr(err->message, "WRONGTYPE") != NULL)
-			blame_chunk(claims, chunk, err);
-		return -1;
-	}
-	if (redis_reply_size(reply) < TAKEN_HOLDERS ||
-	    redis_reply_type(redis_reply_at(reply, 0)) != REDIS_INTEGER)
-		return refuse_answer(err);
-	return integer_at(reply, BEHIND_FLAG) == -1
-	    ? hear_behind(reply, chunk, answer, err)
-	    : hear_taken(claims, reply, chunk, answer, err);
-}
-
 int
 claims_receive(
     struct claims *claims, struct claims_answer *answer, struct error *err)
 {
-	struct chunk chunk;
+	const struct chunk chunk = claims->chunks[claims->oldest];
 	struct redis_reply *reply;
 	int rc;
 
 	assert(claims->n_chunks > 0);
-	chunk = claims->chunks[claims->oldest];
 	*answer = (struct claims_answer){ .mark_value = -1 };
 	reply = redis_receive(claims->redis, err);
 	if (reply == NULL)
 		return -1;
 	claims->oldest = (claims->oldest + 1) % CLAIMS_IN_FLIGHT;
 	claims->n_chunks--;
-	rc = hear_answer(claims, reply, &chunk, answer, err);
+	rc = redis_reply_error(claims->redis, reply, "claim script", err);
+	if (rc != 0) {
+		claims->is_loaded = false; /* NOSCRIPT, if it was that */
+		if (strstr(err->message, "WRONGTYPE") != NULL)
+			blame_chunk(claims, &chunk, err);
+	} else if (redis_reply_size(reply) < TAKEN_HOLDERS ||
+	    redis_reply_type(redis_reply_at(reply, 0)) != REDIS_INTEGER) {
+		rc = refuse_answer(err);
+	} else {
+		rc = integer_at(reply, BEHIND_FLAG) == -1
+		    ? hear_behind(reply, &chunk, answer, err)
+		    : hear_taken(claims, reply, &chunk, answer, err);
+	}
 	redis_reply_destroy(reply);
 	return rc;
 }

@@ -16,7 +16,7 @@
 #include "worker/commit/fenced.h"
 
 /*
- * Stage B.  The thread carries out one action after the other (`act`); what
+ * Stage B.  The thread carries out one action after the other; what
  * came of it leads to the next by the table of batch_protocol.c.  Stage A's
  * thread calls the functions at the end.  They meet under the lock, at three
  * places: `given` (a batch comes), `through` (it goes back) and `is_revoked`
@@ -68,37 +68,38 @@ struct committer {
 
 /* Why it isn't ready, for readyz; it goes when it is. */
 static void
-set_reason(struct committer *c, const char *reason)
+set_reason(struct committer *committer, const char *reason)
 {
-	pthread_mutex_lock(&c->lock);
-	snprintf(c->reason, sizeof c->reason, "%.255s", reason);
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&committer->lock);
+	snprintf(committer->reason, sizeof committer->reason, "%.255s", reason);
+	pthread_mutex_unlock(&committer->lock);
 }
 
 /* Wakes whoever waits for it: committer_revoke, and stage A's loop. */
 static void
-set_state(struct committer *c, enum committer_state state)
+set_state(struct committer *committer, enum committer_state state)
 {
-	pthread_mutex_lock(&c->lock);
-	c->state = state;
+	pthread_mutex_lock(&committer->lock);
+	committer->state = state;
 	if (state == COMMITTER_READY)
-		c->reason[0] = '\0';
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
-	c->settings.wake(c->settings.opaque);
+		committer->reason[0] = '\0';
+	pthread_cond_broadcast(&committer->changed);
+	pthread_mutex_unlock(&committer->lock);
+	committer->settings.wake(committer->settings.opaque);
 }
 
 /* Waits for `ms`, or less if the committer is to stop. */
 static void
-rest(struct committer *c, int64_t ms)
+rest_for(struct committer *committer, int64_t ms)
 {
 	struct timespec until = clock_after(ms);
 
-	pthread_mutex_lock(&c->lock);
-	while (!c->is_stopping &&
-	    pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
+	pthread_mutex_lock(&committer->lock);
+	while (!committer->is_stopping &&
+	    pthread_cond_timedwait(
+		&committer->changed, &committer->lock, &until) != ETIMEDOUT)
 		;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_unlock(&committer->lock);
 }
 
 /*
@@ -106,26 +107,26 @@ rest(struct committer *c, int64_t ms)
  * in `through`.  A revocation was of its partitions and is over with it.
  */
 static void
-hand_back(struct committer *c, bool lost)
+hand_back(struct committer *committer, bool lost)
 {
-	pthread_mutex_lock(&c->lock);
-	c->through = c->batch;
-	c->through_lost = lost;
-	c->given = NULL;
-	c->is_revoked = false;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
-	c->batch = NULL;
+	pthread_mutex_lock(&committer->lock);
+	committer->through = committer->batch;
+	committer->through_lost = lost;
+	committer->given = NULL;
+	committer->is_revoked = false;
+	pthread_cond_broadcast(&committer->changed);
+	pthread_mutex_unlock(&committer->lock);
+	committer->batch = NULL;
 }
 
 static bool
-is_revoked(struct committer *c)
+is_revoked(struct committer *committer)
 {
 	bool revoked;
 
-	pthread_mutex_lock(&c->lock);
-	revoked = c->is_revoked;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&committer->lock);
+	revoked = committer->is_revoked;
+	pthread_mutex_unlock(&committer->lock);
 	return revoked;
 }
 
@@ -135,13 +136,13 @@ is_revoked(struct committer *c)
  * and say no more than it says of a twin.  Opening a producer has none.
  */
 static enum commit_event
-event_of(const struct committer *c, const struct error *err)
+event_of(const struct committer *committer, const struct error *err)
 {
 	switch (err->kind) {
 	case ERROR_RETRY:
-		if (c->phase != COMMIT_CLOSED &&
-		    clock_monotonic_ms() - c->begun_ms >
-			c->settings.deadline_ms)
+		if (committer->phase != COMMIT_CLOSED &&
+		    clock_monotonic_ms() - committer->begun_ms >
+			committer->settings.deadline_ms)
 			return COMMIT_DEADLINE;
 		return COMMIT_RETRY;
 	case ERROR_FATAL:
@@ -156,12 +157,12 @@ event_of(const struct committer *c, const struct error *err)
 
 /* Longer each time, until a batch is committed. */
 static void
-rest_longer(struct committer *c)
+rest_longer(struct committer *committer)
 {
-	rest(c, c->backoff_ms);
-	c->backoff_ms *= 2;
-	if (c->backoff_ms > BACKOFF_MAX_MS)
-		c->backoff_ms = BACKOFF_MAX_MS;
+	rest_for(committer, committer->backoff_ms);
+	committer->backoff_ms *= 2;
+	if (committer->backoff_ms > BACKOFF_MAX_MS)
+		committer->backoff_ms = BACKOFF_MAX_MS;
 }
 
 /*
@@ -170,19 +171,20 @@ rest_longer(struct committer *c)
  * rebuild rule of docs/delivery.md, section 5).
  */
 static int
-create_producer(struct committer *c, struct error *err)
+create_producer(struct committer *committer, struct error *err)
 {
-	struct kafka_transaction_options options = c->settings.transaction;
+	struct kafka_transaction_options options =
+	    committer->settings.transaction;
 
 	/* What is lost again and again is not worth all haste. */
-	if (c->n_lost > 1)
-		rest_longer(c);
-	pthread_mutex_lock(&c->lock);
-	options.message_max_bytes = c->message_max_bytes;
-	options.batch_max_bytes = c->batch_max_bytes;
-	pthread_mutex_unlock(&c->lock);
-	c->transaction = kafka_transaction_create(&options, err);
-	return c->transaction != NULL ? 0 : -1;
+	if (committer->n_lost > 1)
+		rest_longer(committer);
+	pthread_mutex_lock(&committer->lock);
+	options.message_max_bytes = committer->message_max_bytes;
+	options.batch_max_bytes = committer->batch_max_bytes;
+	pthread_mutex_unlock(&committer->lock);
+	committer->transaction = kafka_transaction_create(&options, err);
+	return committer->transaction != NULL ? 0 : -1;
 }
 
 /*
@@ -191,17 +193,17 @@ create_producer(struct committer *c, struct error *err)
  * hang on the same thing.
  */
 static void
-destroy_producer(struct committer *c)
+destroy_producer(struct committer *committer)
 {
 	int rc;
 
-	if (c->transaction == NULL)
+	if (committer->transaction == NULL)
 		return;
 	watchdog_enter(
 	    WATCHDOG_COMMIT, "producer close", DESTROY_MS + GUARD_MS);
-	rc = kafka_transaction_destroy(c->transaction, DESTROY_MS);
+	rc = kafka_transaction_destroy(committer->transaction, DESTROY_MS);
 	watchdog_leave(WATCHDOG_COMMIT);
-	c->transaction = NULL;
+	committer->transaction = NULL;
 	if (rc != 0) {
 		log_event(LOG_ERROR, "kafka", "producer_hangs",
 		    "the producer does not close: ending the process, the "
@@ -216,41 +218,44 @@ destroy_producer(struct committer *c)
  * read again: the same batch would fail the same way.
  */
 static enum commit_event
-open_producer(struct committer *c, struct error *err)
+open_producer(struct committer *committer, struct error *err)
 {
 	int rc;
 
-	if (c->transaction == NULL && committer_wants_limits(c)) {
-		rest(c, LIMITS_MS);
+	if (committer->transaction == NULL &&
+	    committer_wants_limits(committer)) {
+		rest_for(committer, LIMITS_MS);
 		return COMMIT_RETRY;
 	}
-	if (c->transaction == NULL && create_producer(c, err) != 0)
+	if (committer->transaction == NULL &&
+	    create_producer(committer, err) != 0)
 		return COMMIT_FATAL;
 	watchdog_enter(
 	    WATCHDOG_COMMIT, "init_transactions", SLICE_MS + GUARD_MS);
-	rc = kafka_transaction_open(c->transaction, SLICE_MS, err);
+	rc = kafka_transaction_open(committer->transaction, SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);
 	if (rc == 0)
 		return COMMIT_OK;
-	set_reason(c, err->message);
+	set_reason(committer, err->message);
 	log_event(LOG_WARN, "kafka", "transactions_not_ready", err->message,
-	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
+	    LOG_S("transactional_id",
+		committer->settings.transaction.transactional_id),
 	    LOG_END);
 	if (err->kind == ERROR_ABORT) /* fenced, say: the handle is dead */
-		destroy_producer(c);
-	rest_longer(c);
-	return event_of(c, err);
+		destroy_producer(committer);
+	rest_longer(committer);
+	return event_of(committer, err);
 }
 
 /* Nothing is open yet, so nothing can be repeated: RETRY is lost as well. */
 static enum commit_event
-begin(struct committer *c, struct error *err)
+begin_transaction(struct committer *committer, struct error *err)
 {
-	c->begun_ms = clock_monotonic_ms();
-	c->clock = worker_metrics_clock();
-	if (kafka_transaction_begin(c->transaction, err) != 0)
-		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
-							: COMMIT_LOST;
+	committer->begun_ms = clock_monotonic_ms();
+	committer->clock = worker_metrics_clock();
+	if (kafka_transaction_begin(committer->transaction, err) != 0)
+		return event_of(committer, err) == COMMIT_FATAL ? COMMIT_FATAL
+								: COMMIT_LOST;
 	fault_point("B1");
 	return COMMIT_OK;
 }
@@ -261,30 +266,30 @@ begin(struct committer *c, struct error *err)
  * it may be queued when it fails: it is lost, never begun again in place.
  */
 static enum commit_event
-produce(struct committer *c, struct error *err)
+produce_messages(struct committer *committer, struct error *err)
 {
 	size_t topic;
 	int rc = 0;
 
 	for (topic = 0; topic < BATCH_TOPICS && rc == 0; topic++) {
 		const struct batch_messages *messages =
-		    &c->batch->messages[topic];
+		    &committer->batch->messages[topic];
 
 		if (messages->n == 0)
 			continue;
 		watchdog_enter(WATCHDOG_COMMIT, "produce",
-		    (int)c->settings.deadline_ms + GUARD_MS);
-		rc = kafka_transaction_produce(c->transaction, topic,
-		    messages->at, messages->n, (int)c->settings.deadline_ms,
-		    err);
+		    (int)committer->settings.deadline_ms + GUARD_MS);
+		rc = kafka_transaction_produce(committer->transaction, topic,
+		    messages->at, messages->n,
+		    (int)committer->settings.deadline_ms, err);
 		watchdog_leave(WATCHDOG_COMMIT);
 	}
 	if (rc != 0)
-		return event_of(c, err) == COMMIT_FATAL ? COMMIT_FATAL
-							: COMMIT_LOST;
+		return event_of(committer, err) == COMMIT_FATAL ? COMMIT_FATAL
+								: COMMIT_LOST;
 	fault_point("B2");
-	metrics_observe(c->settings.metrics, WORKER_STAGES, STAGE_PRODUCE,
-	    worker_metrics_clock() - c->clock, 1);
+	metrics_observe(committer->settings.metrics, WORKER_STAGES,
+	    STAGE_PRODUCE, worker_metrics_clock() - committer->clock, 1);
 	return COMMIT_OK;
 }
 
@@ -295,9 +300,9 @@ produce(struct committer *c, struct error *err)
  * to send.  Repeating it is safe.
  */
 static enum commit_event
-send_offsets(struct committer *c, struct error *err)
+send_offsets(struct committer *committer, struct error *err)
 {
-	const struct batch *batch = c->batch;
+	const struct batch *batch = committer->batch;
 	struct kafka_offset *offsets;
 	size_t i, n = 0;
 	int rc;
@@ -310,54 +315,58 @@ send_offsets(struct committer *c, struct error *err)
 			    (struct kafka_offset){ batch->spans[i].partition,
 				    batch->spans[i].next };
 	watchdog_enter(WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
-	rc = kafka_transaction_send_offsets(c->transaction, batch->group,
-	    c->settings.requests_topic, offsets, n, SLICE_MS, err);
+	rc =
+	    kafka_transaction_send_offsets(committer->transaction, batch->group,
+		committer->settings.requests_topic, offsets, n, SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);
 	if (rc != 0)
-		return event_of(c, err);
+		return event_of(committer, err);
 	fault_point("B3");
 	return COMMIT_OK;
 }
 
 /* Its outcome is unknown until it says so: RETRY repeats the call itself. */
 static enum commit_event
-commit(struct committer *c, struct error *err)
+commit_transaction(struct committer *committer, struct error *err)
 {
 	int rc;
 
 	watchdog_enter(WATCHDOG_COMMIT, "commit", SLICE_MS + GUARD_MS);
-	rc = kafka_transaction_commit(c->transaction, SLICE_MS, err);
+	rc = kafka_transaction_commit(committer->transaction, SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);
 	if (rc != 0)
-		return event_of(c, err);
+		return event_of(committer, err);
 	fault_point("B4");
 	return commit_verdict(
-	    kafka_transaction_is_suspect(c->transaction), fault_keep_suspect());
+	    kafka_transaction_is_suspect(committer->transaction),
+	    fault_keep_suspect());
 }
 
 /* Committed: only now do counters move, so that they count each record once. */
 static void
-finish(struct committer *c)
+finish_batch(struct committer *committer)
 {
-	metrics_observe(c->settings.metrics, WORKER_STAGES, STAGE_COMMIT,
-	    worker_metrics_clock() - c->clock, 1);
-	metrics_add(c->settings.metrics, WORKER_TRANSACTIONS, TXN_COMMITTED, 1);
-	worker_metrics_batch(c->settings.metrics, c->batch, clock_wall_ms());
-	dead_letter_log(c->batch);
-	c->n_lost = c->n_too_large = 0;
-	c->backoff_ms = BACKOFF_MIN_MS;
-	hand_back(c, false);
+	metrics_observe(committer->settings.metrics, WORKER_STAGES,
+	    STAGE_COMMIT, worker_metrics_clock() - committer->clock, 1);
+	metrics_add(
+	    committer->settings.metrics, WORKER_TRANSACTIONS, TXN_COMMITTED, 1);
+	worker_metrics_batch(
+	    committer->settings.metrics, committer->batch, clock_wall_ms());
+	dead_letter_log(committer->batch);
+	committer->n_lost = committer->n_too_large = 0;
+	committer->backoff_ms = BACKOFF_MIN_MS;
+	hand_back(committer, false);
 	fault_point("B5");
 }
 
 /* Asks whether Kafka is there: kafka/client's health hears the answer. */
 static void
-probe(struct committer *c)
+probe_kafka(struct committer *committer)
 {
 	struct error ignored;
 
 	watchdog_enter(WATCHDOG_COMMIT, "metadata", PROBE_MS + GUARD_MS);
-	kafka_transaction_probe(c->transaction, PROBE_MS, &ignored);
+	kafka_transaction_probe(committer->transaction, PROBE_MS, &ignored);
 	watchdog_leave(WATCHDOG_COMMIT);
 }
 
@@ -367,16 +376,16 @@ probe(struct committer *c)
  * would be lost for ever, batch after batch: the process says so and ends.
  */
 static enum commit_event
-look_into_loss(struct committer *c, struct error *err)
+look_into_loss(struct committer *committer, struct error *err)
 {
 	struct kafka_delivery_counts counts;
 
-	kafka_transaction_counts(c->transaction, &counts);
+	kafka_transaction_counts(committer->transaction, &counts);
 	if (counts.too_large > 0) {
-		pthread_mutex_lock(&c->lock);
-		c->wants_limits = true;
-		pthread_mutex_unlock(&c->lock);
-		if (++c->n_too_large == LOST_MAX) {
+		pthread_mutex_lock(&committer->lock);
+		committer->wants_limits = true;
+		pthread_mutex_unlock(&committer->lock);
+		if (++committer->n_too_large == LOST_MAX) {
 			error_fatal(err, 70,
 			    "records are refused as too large although they "
 			    "fit the topics' max.message.bytes: %s",
@@ -384,14 +393,15 @@ look_into_loss(struct committer *c, struct error *err)
 			return COMMIT_FATAL;
 		}
 	}
-	if (!kafka_transaction_is_fenced(c->transaction)) {
-		metrics_add(
-		    c->settings.metrics, WORKER_TRANSACTIONS, TXN_ABORTED, 1);
+	if (!kafka_transaction_is_fenced(committer->transaction)) {
+		metrics_add(committer->settings.metrics, WORKER_TRANSACTIONS,
+		    TXN_ABORTED, 1);
 		return COMMIT_LOST;
 	}
-	metrics_add(c->settings.metrics, WORKER_TRANSACTIONS, TXN_FENCED, 1);
-	return fenced_note(&c->fenced, clock_monotonic_ms(),
-		   c->settings.transaction.transactional_id, err) == 0
+	metrics_add(
+	    committer->settings.metrics, WORKER_TRANSACTIONS, TXN_FENCED, 1);
+	return fenced_note(&committer->fenced, clock_monotonic_ms(),
+		   committer->settings.transaction.transactional_id, err) == 0
 	    ? COMMIT_LOST
 	    : COMMIT_FATAL;
 }
@@ -404,120 +414,118 @@ look_into_loss(struct committer *c, struct error *err)
  * none is sent: it may have happened, and the committed offset tells.
  */
 static enum commit_event
-give_up(struct committer *c, bool abort_it, struct error *err)
+give_up(struct committer *committer, bool abort_it, struct error *err)
 {
 	struct error ignored = { 0 };
-	enum commit_event event = look_into_loss(c, err);
+	enum commit_event event = look_into_loss(committer, err);
 
 	log_event(LOG_WARN, "kafka", "transaction_lost", err->message,
-	    LOG_S("transactional_id", c->settings.transaction.transactional_id),
-	    LOG_I("records", c->batch->n),
-	    LOG_I("duration_ms", clock_monotonic_ms() - c->begun_ms), LOG_END);
+	    LOG_S("transactional_id",
+		committer->settings.transaction.transactional_id),
+	    LOG_I("records", committer->batch->n),
+	    LOG_I("duration_ms", clock_monotonic_ms() - committer->begun_ms),
+	    LOG_END);
 	if (abort_it) {
 		watchdog_enter(WATCHDOG_COMMIT, "abort", SLICE_MS + GUARD_MS);
-		kafka_transaction_abort(c->transaction, SLICE_MS, &ignored);
+		kafka_transaction_abort(
+		    committer->transaction, SLICE_MS, &ignored);
 		watchdog_leave(WATCHDOG_COMMIT);
 	}
-	destroy_producer(c); /* before the batch goes: it may still read it */
-	metrics_add(c->settings.metrics, WORKER_REBUILDS, 0, 1);
-	c->n_lost++;
-	set_reason(c, err->message);
-	hand_back(c, true);
-	set_state(c, COMMITTER_OPENING);
+	destroy_producer(
+	    committer); /* before the batch goes: it may still read it */
+	metrics_add(committer->settings.metrics, WORKER_REBUILDS, 0, 1);
+	committer->n_lost++;
+	set_reason(committer, err->message);
+	hand_back(committer, true);
+	set_state(committer, COMMITTER_OPENING);
 	return event;
 }
 /* Waits for a batch or the end, `ms` at most; true if one of them is there. */
 static bool
-has_news(struct committer *c, int64_t ms)
+has_news(struct committer *committer, int64_t ms)
 {
 	struct timespec until = clock_after(ms);
 	bool news;
 
-	pthread_mutex_lock(&c->lock);
-	while (c->given == NULL && !c->is_stopping &&
-	    pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
+	pthread_mutex_lock(&committer->lock);
+	while (committer->given == NULL && !committer->is_stopping &&
+	    pthread_cond_timedwait(
+		&committer->changed, &committer->lock, &until) != ETIMEDOUT)
 		;
-	c->batch = c->given;
-	news = c->batch != NULL || c->is_stopping;
-	pthread_mutex_unlock(&c->lock);
+	committer->batch = committer->given;
+	news = committer->batch != NULL || committer->is_stopping;
+	pthread_mutex_unlock(&committer->lock);
 	watchdog_beat(WATCHDOG_COMMIT);
 	return news;
 }
 
 /* Without a batch nobody else hears from the broker: readiness would age. */
 static enum commit_event
-await_batch(struct committer *c)
+await_batch(struct committer *committer, struct error *err)
 {
-	set_state(c, COMMITTER_READY);
-	while (!has_news(c, PROBE_EACH_MS))
-		probe(c);
-	return c->batch != NULL ? COMMIT_BATCH : COMMIT_EVENTS;
+	(void)err;
+	set_state(committer, COMMITTER_READY);
+	while (!has_news(committer, PROBE_EACH_MS))
+		probe_kafka(committer);
+	return committer->batch != NULL ? COMMIT_BATCH : COMMIT_EVENTS;
 }
 
-/*
- * Carries one action out; says the event that came of it, COMMIT_EVENTS if the
- * thread is to end.  `err` says why the action before failed, if it did, and
- * then why this one does.
- */
+/* Committed, if not cleanly: the batch is done with, the producer is not. */
 static enum commit_event
-act(struct committer *c, enum commit_action action, struct error *err)
+finish_and_rebuild(struct committer *committer, struct error *err)
 {
-	switch (action) {
-	case COMMIT_OPEN:
-		return open_producer(c, err);
-	case COMMIT_WAIT:
-		return await_batch(c);
-	case COMMIT_BEGIN:
-		return begin(c, err);
-	case COMMIT_PRODUCE:
-		return produce(c, err);
-	case COMMIT_SEND_OFFSETS:
-		return send_offsets(c, err);
-	case COMMIT_COMMIT:
-		return commit(c, err);
-	case COMMIT_DONE:
-		finish(c);
-		return await_batch(c);
-	case COMMIT_DONE_REBUILD:
-		finish(c);
-		set_state(c, COMMITTER_OPENING);
-		destroy_producer(c);
-		metrics_add(c->settings.metrics, WORKER_REBUILDS, 0, 1);
-		return open_producer(c, err);
-	case COMMIT_ABORT_REWIND:
-	case COMMIT_DESTROY_REWIND:
-		if (give_up(c, action == COMMIT_ABORT_REWIND, err) ==
-		    COMMIT_FATAL)
-			return COMMIT_FATAL;
-		return open_producer(c, err);
-	case COMMIT_EXIT:
-	case COMMIT_REFUSE:
-		break;
-	}
-	return COMMIT_EVENTS;
+	finish_batch(committer);
+	set_state(committer, COMMITTER_OPENING);
+	destroy_producer(committer);
+	metrics_add(committer->settings.metrics, WORKER_REBUILDS, 0, 1);
+	return open_producer(committer, err);
+}
+
+static enum commit_event
+finish_and_wait(struct committer *committer, struct error *err)
+{
+	finish_batch(committer);
+	return await_batch(committer, err);
+}
+
+static enum commit_event
+abort_and_open(struct committer *committer, struct error *err)
+{
+	return give_up(committer, true, err) == COMMIT_FATAL
+	    ? COMMIT_FATAL
+	    : open_producer(committer, err);
+}
+
+static enum commit_event
+leave_and_open(struct committer *committer, struct error *err)
+{
+	return give_up(committer, false, err) == COMMIT_FATAL
+	    ? COMMIT_FATAL
+	    : open_producer(committer, err);
 }
 
 /* It ends between batches only: what was given is brought to an end first. */
 static bool
-is_stopping(struct committer *c)
+is_stopping(struct committer *committer)
 {
 	bool stopping;
 
-	pthread_mutex_lock(&c->lock);
-	stopping = c->is_stopping && c->given == NULL;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&committer->lock);
+	stopping = committer->is_stopping && committer->given == NULL;
+	pthread_mutex_unlock(&committer->lock);
 	return stopping;
 }
 
 static void
-fail(struct committer *c, const struct error *err)
+fail_stage(struct committer *committer, const struct error *err)
 {
-	pthread_mutex_lock(&c->lock);
-	c->error = *err;
-	if (c->error.kind != ERROR_FATAL)
-		error_fatal(&c->error, 70, "the commit table has no rule");
-	pthread_mutex_unlock(&c->lock);
-	set_state(c, COMMITTER_FAILED);
+	pthread_mutex_lock(&committer->lock);
+	committer->error = *err;
+	if (committer->error.kind != ERROR_FATAL)
+		error_fatal(
+		    &committer->error, 70, "the commit table has no rule");
+	pthread_mutex_unlock(&committer->lock);
+	set_state(committer, COMMITTER_FAILED);
 }
 
 /*
@@ -528,56 +536,77 @@ fail(struct committer *c, const struct error *err)
 static void *
 commit_batches(void *argument)
 {
-	struct committer *c = argument;
+	/*
+	 * What each action of the table is carried out by.  It says the event
+	 * that came of it, COMMIT_EVENTS if the thread is to end; `err` says
+	 * why the one before failed, if it did, and then why this one does.
+	 */
+	static enum commit_event (*const act[])(
+	    struct committer *, struct error *) = {
+		[COMMIT_OPEN] = open_producer,
+		[COMMIT_WAIT] = await_batch,
+		[COMMIT_BEGIN] = begin_transaction,
+		[COMMIT_PRODUCE] = produce_messages,
+		[COMMIT_SEND_OFFSETS] = send_offsets,
+		[COMMIT_COMMIT] = commit_transaction,
+		[COMMIT_DONE] = finish_and_wait,
+		[COMMIT_DONE_REBUILD] = finish_and_rebuild,
+		[COMMIT_ABORT_REWIND] = abort_and_open,
+		[COMMIT_DESTROY_REWIND] = leave_and_open,
+	};
+	struct committer *committer = argument;
 	struct error err = { 0 };
 	enum commit_action action = COMMIT_OPEN;
 	enum commit_event event;
 
 	for (;;) {
-		event = act(c, action, &err);
+		event = act[action](committer, &err);
 		watchdog_beat(WATCHDOG_COMMIT);
-		if (event == COMMIT_EVENTS || is_stopping(c))
+		if (event == COMMIT_EVENTS || is_stopping(committer))
 			break;
-		if (event != COMMIT_FATAL && c->phase >= COMMIT_BEGINNING &&
-		    c->phase <= COMMIT_SENDING && is_revoked(c)) {
+		if (event != COMMIT_FATAL &&
+		    committer->phase >= COMMIT_BEGINNING &&
+		    committer->phase <= COMMIT_SENDING &&
+		    is_revoked(committer)) {
 			error_set(
 			    &err, ERROR_ABORT, "the partitions were revoked");
 			event = COMMIT_REVOKED;
 		}
-		action = commit_step(&c->phase, event);
+		action = commit_step(&committer->phase, event);
 		if (action == COMMIT_EXIT || action == COMMIT_REFUSE) {
-			fail(c, &err);
+			fail_stage(committer, &err);
 			break;
 		}
 	}
 	/* First the producer: until it is gone it may read the batch. */
-	destroy_producer(c);
-	if (c->batch != NULL)
-		hand_back(c, true);
-	pthread_mutex_lock(&c->lock);
-	c->is_ended = true;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
+	destroy_producer(committer);
+	if (committer->batch != NULL)
+		hand_back(committer, true);
+	pthread_mutex_lock(&committer->lock);
+	committer->is_ended = true;
+	pthread_cond_broadcast(&committer->changed);
+	pthread_mutex_unlock(&committer->lock);
 	return NULL;
 }
 
 struct committer *
 committer_start(const struct committer_settings *settings, struct error *err)
 {
-	struct committer *c = memory_zalloc(1, sizeof *c);
+	struct committer *committer = memory_zalloc(1, sizeof *committer);
 
-	c->settings = *settings;
-	c->message_max_bytes = settings->transaction.message_max_bytes;
-	c->batch_max_bytes = settings->transaction.batch_max_bytes;
-	c->backoff_ms = BACKOFF_MIN_MS;
-	pthread_mutex_init(&c->lock, NULL);
-	clock_condition_init(&c->changed);
-	if (pthread_create(&c->thread, NULL, commit_batches, c) != 0) {
+	committer->settings = *settings;
+	committer->message_max_bytes = settings->transaction.message_max_bytes;
+	committer->batch_max_bytes = settings->transaction.batch_max_bytes;
+	committer->backoff_ms = BACKOFF_MIN_MS;
+	pthread_mutex_init(&committer->lock, NULL);
+	clock_condition_init(&committer->changed);
+	if (pthread_create(
+		&committer->thread, NULL, commit_batches, committer) != 0) {
 		error_fatal(err, 71, "no thread for the commit stage");
-		free(c);
+		free(committer);
 		return NULL;
 	}
-	return c;
+	return committer;
 }
 
 enum committer_state
@@ -656,14 +685,14 @@ committer_set_limits(struct committer *committer, int64_t message_max_bytes,
 
 /* Waits until no batch is in work; the lock is held.  False: time is up. */
 static bool
-await_through(struct committer *c, int64_t timeout_ms)
+await_through(struct committer *committer, int64_t timeout_ms)
 {
 	struct timespec until = clock_after(timeout_ms);
 
-	while (c->given != NULL)
-		if (pthread_cond_timedwait(&c->changed, &c->lock, &until) ==
-		    ETIMEDOUT)
-			return c->given == NULL;
+	while (committer->given != NULL)
+		if (pthread_cond_timedwait(&committer->changed,
+			&committer->lock, &until) == ETIMEDOUT)
+			return committer->given == NULL;
 	return true;
 }
 

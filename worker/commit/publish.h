@@ -22,6 +22,7 @@ struct publish_settings {
 void publish_answer(const struct publish_settings *settings,
     struct batch *batch, size_t i, const struct answer *answer, int64_t now_ms);
 
+/* Once for a batch, when all its answers are in. */
 void publish_finish(struct batch *batch);
 
 #endif

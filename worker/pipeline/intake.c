@@ -1,10 +1,11 @@
 #include "worker/pipeline/intake.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "worker/base/fault.h"
 #include "worker/base/watchdog.h"
 
@@ -171,37 +172,6 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	return send_chunk(intake, claims, err);
 }
 
-void
-intake_decide(struct batch *batch)
-{
-	static const enum batch_fate fates[CLAIM_VERDICTS] = {
-		[CLAIM_TAKEN] = FATE_PLAN,
-		[CLAIM_OWN] = FATE_PLAN,
-		[CLAIM_CONFLICT] = FATE_DEAD,
-		[CLAIM_DUPLICATE] = FATE_DROP,
-		[CLAIM_CROSS] = FATE_DROP,
-	};
-	size_t i;
-
-	for (i = 0; i < batch->n_claims; i++) {
-		const struct claim *claim = &batch->claims[i];
-		struct batch_record *record = &batch->records[claim->record];
-
-		assert(fates[claim->verdict] != FATE_NONE); /* it is settled */
-		record->fate = fates[claim->verdict];
-		if (claim->verdict == CLAIM_DUPLICATE)
-			batch->counts.same_partition++;
-		if (claim->verdict == CLAIM_CROSS)
-			batch->counts.cross_partition++;
-		if (claim->verdict != CLAIM_CONFLICT)
-			continue;
-		record->reason = DEAD_CONFLICT;
-		record->detail = TEXT(
-		    "the requestId was used before with another createdBy or "
-		    "another pinned version");
-	}
-}
-
 int
 intake_seek(struct intake *intake, struct kafka_offset place, struct error *err)
 {
@@ -226,22 +196,25 @@ intake_has_passed(const struct intake *intake)
 
 /*
  * The batch's spans go on to the ends of their partitions.  All records before
- * these are in it: an end is told behind them.
+ * these are in it: an end is told behind them.  One chunk says them all; what
+ * is more goes with the next batch.
  */
 static void
 pass_ends(struct intake *intake)
 {
-	size_t i;
+	size_t i, n = 0;
 
-	for (i = 0; i < intake->n_owned; i++) {
+	for (i = 0; i < intake->n_owned && n < CLAIMS_CHUNK; i++) {
 		const struct owned *owned = &intake->owned[i];
 		struct batch_span *span;
 
 		if (owned->ended <= owned->next)
 			continue;
 		span = batch_span(intake->batch, owned->partition, owned->next);
-		if (span->next < owned->ended)
-			span->next = owned->ended;
+		if (span->next >= owned->ended)
+			continue;
+		span->next = owned->ended;
+		n++;
 	}
 }
 
@@ -271,7 +244,7 @@ intake_claim(struct intake *intake, struct error *err)
 		&overwritten, err) != 0)
 		return INTAKE_STORE_DOWN;
 	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
-	intake_decide(batch);
+	batch_decide(batch);
 	if (batch->counts.cross_partition > 0)
 		log_event(LOG_WARN, "worker", "cross_partition_duplicates",
 		    "requests came again in another partition: producers "
@@ -326,28 +299,29 @@ intake_drop(struct intake *intake)
 int
 intake_rewind(struct intake *intake, struct error *err)
 {
-	struct kafka_offset places[INTAKE_PARTITIONS_MAX] = { 0 };
+	struct kafka_offset *places =
+	    memory_zalloc(intake->n_owned + 1, sizeof *places);
+	int rc = 0;
 	size_t i;
 
 	for (i = 0; i < intake->n_owned; i++)
 		places[i].partition = intake->owned[i].partition;
-	if (intake->n_owned > 0 &&
-	    kafka_consumer_committed(intake->consumer, intake->topic, places,
-		intake->n_owned, err) != 0)
-		return -1;
-	for (i = 0; i < intake->n_owned; i++) {
+	if (intake->n_owned > 0)
+		rc = kafka_consumer_committed(intake->consumer, intake->topic,
+		    places, intake->n_owned, err);
+	for (i = 0; rc == 0 && i < intake->n_owned; i++) {
 		struct kafka_offset place = places[i];
 		int64_t end;
 
 		intake->owned[i].expected = place.offset;
-		if (place.offset < 0 &&
-		    kafka_consumer_range(intake->consumer, intake->topic,
-			place.partition, &place.offset, &end, SEEK_MS,
-			err) != 0)
-			return -1;
-		if (intake_seek(intake, place, err) != 0)
-			return -1;
+		if (place.offset < 0)
+			rc = kafka_consumer_range(intake->consumer,
+			    intake->topic, place.partition, &place.offset, &end,
+			    SEEK_MS, err);
+		if (rc == 0)
+			rc = intake_seek(intake, place, err);
 		intake->owned[i].next = place.offset;
 	}
-	return 0;
+	free(places);
+	return rc;
 }

@@ -21,7 +21,6 @@
  * fills, judge them, plan, encode.  The pipeline decides when; here is how.
  * Thread: stage A.  Source: docs/delivery.md, sections 3, 4 and 7.
  */
-#define INTAKE_PARTITIONS_MAX 1024 /* assigned to one worker */
 /* For the watchdog: a call of the consumer's, with what it calls of ours. */
 #define INTAKE_GUARD_MS 25000
 
@@ -56,8 +55,11 @@ struct intake {
 	 * in the batch: dropped or with stage B.  0: none.
 	 */
 	int64_t dropped_ms, given_ms;
-	/* Marks of the chunks that are out: an answer names one of its own. */
-	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][INTAKE_PARTITIONS_MAX];
+	/*
+	 * Marks of the chunks that are out: an answer names one of its own.  A
+	 * chunk is one poll's records and moves no more marks than it has.
+	 */
+	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][CLAIMS_CHUNK];
 	size_t sent_first, sent_n;
 	bool revoked;             /* an assignment went during the last poll */
 	int32_t behind_partition; /* after INTAKE_BEHIND */
@@ -85,7 +87,8 @@ enum intake_event intake_fill(
 
 /*
  * Goes back, or on, to `place` of a partition: what was said of its end is to
- * be said again, behind the records that come again.
+ * be said again, behind the records that come again.  Blocks for 5 s at most;
+ * -1: ERROR_RETRY, or ERROR_ABORT, it is not assigned any more.
  */
 int intake_seek(
     struct intake *intake, struct kafka_offset place, struct error *err);
@@ -110,12 +113,6 @@ enum intake_event intake_plan(struct intake *intake, struct error *err);
 
 /* The event that a failure of Kafka's is, logged if it is not fatal. */
 enum intake_event intake_broken(const struct error *err);
-
-/*
- * Decides each record that has a claim by the claim's verdict, which is none
- * that must be overwritten first.  Pure but for the batch.
- */
-void intake_decide(struct batch *batch);
 
 /* The batch is handed over: the next one is expected to begin at its end. */
 void intake_advance(struct intake *intake);

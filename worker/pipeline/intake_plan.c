@@ -45,17 +45,38 @@ crashed_answer(struct arena *arena, const struct run_request *request)
 	return answer;
 }
 
-/* Writes what became of each record, in their order. */
+/*
+ * Reads what the records ask, plans them, and writes what became of each, in
+ * their order.  Where several hold more than a batch may, the batch is cut in
+ * halves until they don't; where what is written is more, it ends there.
+ */
 static enum intake_event
-encode(struct intake *intake, size_t from, size_t to, struct error *err)
+plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 {
 	struct batch *batch = intake->batch;
 	double start = worker_metrics_clock();
-	int64_t now = clock_wall_ms();
-	size_t i;
+	int64_t now;
+	int rc;
 
-	for (i = from; i < to; i++) {
-		const struct batch_record *record = &batch->records[i];
+	while ((rc = questions_answer(intake->questions, batch, from, to,
+		    SNAPSHOT_MAX, err)) == 1) {
+		enum intake_event event;
+
+		to = batch->n / 2;
+		event = cut_before(intake, to, err);
+		if (event != INTAKE_PLANNED)
+			return event;
+	}
+	if (rc != 0)
+		return INTAKE_STORE_DOWN;
+	metrics_set(intake->metrics, WORKER_GENERATION, 0,
+	    (double)snapshot_generation(intake->snapshot));
+	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_PLAN,
+	    worker_metrics_clock() - start, 1);
+	start = worker_metrics_clock();
+	now = clock_wall_ms();
+	for (; from < to; from++) {
+		const struct batch_record *record = &batch->records[from];
 		const struct answer *answer = NULL;
 
 		if (record->fate == FATE_PLAN)
@@ -65,47 +86,17 @@ encode(struct intake *intake, size_t from, size_t to, struct error *err)
 		if (record->fate == FATE_CRASHED)
 			answer = crashed_answer(batch->arena, &record->request);
 		if (answer != NULL)
-			publish_answer(&intake->publish, batch, i, answer, now);
+			publish_answer(
+			    &intake->publish, batch, from, answer, now);
 		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED)
-			dead_letter_add(
-			    batch, i, (size_t)intake->publish.letter_max, now);
-		if (batch->out.size > OUTPUT_MAX && i + 1 < batch->n)
-			return cut_before(intake, i + 1, err);
+			dead_letter_add(batch, from,
+			    (size_t)intake->publish.letter_max, now);
+		if (batch->out.size > OUTPUT_MAX && from + 1 < batch->n)
+			return cut_before(intake, from + 1, err);
 	}
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_ENCODE,
 	    worker_metrics_clock() - start, 1);
 	return INTAKE_PLANNED;
-}
-
-/*
- * Reads what the records ask, plans and encodes.  Where several hold more than
- * a batch may, the batch is cut in halves until they don't.
- */
-static enum intake_event
-plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
-{
-	struct batch *batch = intake->batch;
-	double start = worker_metrics_clock();
-	enum intake_event event;
-	int rc;
-
-	for (;;) {
-		rc = questions_answer(
-		    intake->questions, batch, from, to, SNAPSHOT_MAX, err);
-		if (rc < 0)
-			return INTAKE_STORE_DOWN;
-		metrics_set(intake->metrics, WORKER_GENERATION, 0,
-		    (double)snapshot_generation(intake->snapshot));
-		if (rc == 0)
-			break;
-		to = batch->n / 2;
-		event = cut_before(intake, to, err);
-		if (event != INTAKE_PLANNED)
-			return event;
-	}
-	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_PLAN,
-	    worker_metrics_clock() - start, 1);
-	return encode(intake, from, to, err);
 }
 
 /*

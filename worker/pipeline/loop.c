@@ -1,14 +1,23 @@
 #include "worker/pipeline/internal.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "worker/base/watchdog.h"
 
+/*
+ * Stage A.  The first part follows the partitions, the second carries out the
+ * actions of the intake's table, the third tells how it goes, the last runs it
+ * all.  Each action ends within a poll or a few calls of Redis, so that the
+ * loop comes round: membership is served by polling alone, and for stage B's
+ * sake too much is not to be waited for here.
+ */
 #define POLL_MS 100
 #define PAUSE_AFTER_MS 500 /* of waiting for stage B, then poll paused */
 #define BACKOFF_MAX_MS 2000
@@ -16,22 +25,282 @@
 #define END_MS 500   /* to ask for a log's end */
 #define HELD_MS 5000 /* of an open transaction, until it is said */
 
-/* The batch goes; everything of Redis's is to be looked at again. */
-static void
-let_go_of_store(struct pipeline *p, struct error *err)
+#define REVOKE_MS 5000
+
+/* Partitions came: what Redis's marks must prove begins at what is committed.
+ */
+static int
+take_partitions(void *opaque, struct kafka_position *positions, size_t n)
 {
-	pipeline_say_away(p, p->redis_check, "redis", err);
-	metrics_add(p->metrics, WORKER_REDIS_ERRORS, 0, 1);
-	redis_disconnect(p->redis);
-	snapshot_forget(p->intake.snapshot);
-	intake_drop(&p->intake);
-	claims_reset(p->intake.claims);
+	struct pipeline *pipeline = opaque;
+	size_t i;
+
+	pipeline->intake.owned = memory_resize(
+	    pipeline->intake.owned, n + 1, sizeof *pipeline->intake.owned);
+	for (i = 0; i < n; i++)
+		pipeline->intake.owned[i] = (struct owned){
+			.partition = positions[i].partition,
+			.expected = positions[i].committed,
+			.next = positions[i].offset,
+			.ended = -1,
+			.end = -1,
+		};
+	pipeline->intake.n_owned = n;
+	metrics_add(pipeline->metrics, WORKER_REBALANCES, REBALANCE_ASSIGN, 1);
+	metrics_set(pipeline->metrics, WORKER_ASSIGNED, 0, (double)n);
+	log_event(LOG_INFO, "kafka", "partitions_assigned",
+	    "partitions were assigned", LOG_I("partitions", n), LOG_END);
+	return 0;
+}
+
+/* A batch that stage B is through with comes back; true if it was lost. */
+static bool
+collect_batch(struct pipeline *pipeline)
+{
+	bool lost = false;
+	struct batch *batch = committer_take(pipeline->committer, &lost);
+
+	if (batch == NULL)
+		return false;
+	/* What was dropped is read again before anything behind it. */
+	pipeline->intake.dropped_ms = lost
+	    ? batch_earlier(
+		  pipeline->intake.dropped_ms, pipeline->intake.given_ms)
+	    : 0;
+	pipeline->intake.given_ms = 0;
+	batch_reset(batch);
+	pipeline->spare[pipeline->n_spare++] = batch;
+	return lost;
+}
+
+/*
+ * The consumer waits for this to return before the partitions are another's:
+ * the time in which stage B can still commit what it has, or must abort it.
+ * What stage A has read of them is dropped by whoever polls, once it is back
+ * there; here librdkafka's records must not be given back yet.
+ */
+static void
+give_partitions_up(void *opaque, bool lost)
+{
+	struct pipeline *pipeline = opaque;
+	size_t i;
+
+	if (!committer_revoke(pipeline->committer, lost, REVOKE_MS))
+		log_event(LOG_WARN, "kafka", "revoke_overdue",
+		    "the transaction did not end in time: fencing decides",
+		    LOG_END);
+	collect_batch(pipeline);
+	pipeline->intake.revoked = true;
+	for (i = 0; i < pipeline->intake.n_owned; i++)
+		metrics_hide(pipeline->metrics, WORKER_LAG,
+		    (size_t)pipeline->intake.owned[i].partition);
+	pipeline->intake.n_owned = 0;
+	pipeline->intake.dropped_ms = pipeline->unread_ms = 0;
+	metrics_add(pipeline->metrics, WORKER_REBALANCES,
+	    lost ? REBALANCE_LOST : REBALANCE_REVOKE, 1);
+	metrics_set(pipeline->metrics, WORKER_ASSIGNED, 0, 0);
+	log_event(LOG_INFO, "kafka", "partitions_revoked",
+	    "the partitions are gone", LOG_I("lost", lost), LOG_END);
+}
+
+/*
+ * Reading goes on somewhere else.  Further back: the topic was made anew, and
+ * nothing of it is proved yet.
+ */
+static void
+note_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct pipeline *pipeline = opaque;
+	struct owned *owned = intake_owned(&pipeline->intake, partition);
+
+	(void)topic;
+	if (owned == NULL)
+		return;
+	owned->ended = -1; /* it was the end of another log */
+	if (offset < owned->next)
+		owned->next = offset;
+	if (offset >= owned->expected)
+		return;
+	owned->expected = -1;
+	owned->is_checked = false;
+}
+
+/* Behind all records that are there: what lies between is none. */
+static void
+note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct pipeline *pipeline = opaque;
+	struct owned *owned = intake_owned(&pipeline->intake, partition);
+
+	(void)topic;
+	if (owned != NULL)
+		owned->ended = offset;
+}
+
+/* Only one that is ahead of what is committed can be above the log's end. */
+static int
+check_mark(struct pipeline *pipeline, struct owned *owned, struct error *err)
+{
+	int64_t mark, start, end;
+
+	if (marks_read(&pipeline->intake.marks, owned->partition, &mark, err) !=
+	    0)
+		return -1;
+	if (mark > owned->expected) {
+		if (kafka_consumer_range(pipeline->intake.consumer,
+			pipeline->intake.topic, owned->partition, &start, &end,
+			KAFKA_CALL_MS, err) != 0)
+			return 0; /* Kafka is away: at the next batch again */
+		if (mark > end) {
+			log_event(LOG_WARN, "redis", "mark_reset",
+			    "Redis says more of a partition than it holds: the "
+			    "topic was made anew, or the mark is damaged",
+			    LOG_S("topic", pipeline->intake.topic),
+			    LOG_I("partition", owned->partition),
+			    LOG_I("mark", mark), LOG_I("offset", end), LOG_END);
+			if (marks_write(&pipeline->intake.marks,
+				owned->partition, -1, err) != 0)
+				return -1;
+		}
+	}
+	owned->is_checked = true;
+	return 0;
+}
+
+/*
+ * Between batches, when nothing is out that moves marks.  Where Redis has
+ * evicted keys no mark proves anything: without one the next batch finds Redis
+ * behind, and the repair takes the claims of the whole window again.
+ */
+static int
+check_marks(struct pipeline *pipeline, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < pipeline->intake.n_owned; i++) {
+		struct owned *owned = &pipeline->intake.owned[i];
+
+		if (pipeline->is_distrusted &&
+		    marks_write(&pipeline->intake.marks, owned->partition, -1,
+			err) != 0)
+			return -1;
+		if (!owned->is_checked && check_mark(pipeline, owned, err) != 0)
+			return -1;
+	}
+	if (pipeline->intake.n_owned > 0)
+		pipeline->is_distrusted = false;
+	return 0;
+}
+
+/* Records that were read and dropped must be read again. */
+static int
+seek_to_expected(struct pipeline *pipeline, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < pipeline->intake.n_owned; i++) {
+		const struct owned *owned = &pipeline->intake.owned[i];
+		struct kafka_offset place = { owned->partition,
+			owned->expected };
+		int64_t end;
+
+		if (place.offset < 0 &&
+		    kafka_consumer_range(pipeline->intake.consumer,
+			pipeline->intake.topic, place.partition, &place.offset,
+			&end, KAFKA_CALL_MS, err) != 0)
+			return -1;
+		if (intake_seek(&pipeline->intake, place, err) != 0)
+			return -1;
+		pipeline->intake.owned[i].next = place.offset;
+	}
+	return 0;
+}
+
+/* A partition without a committed offset is read from its log's start. */
+static int
+reread_expected(struct pipeline *pipeline, struct error *err)
+{
+	int rc;
+
+	watchdog_enter(WATCHDOG_INTAKE, "seek", INTAKE_GUARD_MS);
+	rc = seek_to_expected(pipeline, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc == 0)
+		pipeline->is_astray = false;
+	return rc;
+}
+
+/*
+ * After a pause the consumer may stand elsewhere than the next batch is
+ * expected to begin: records were dropped, or came and could not be put back.
+ */
+static int
+resume_reading(struct pipeline *pipeline, struct error *err)
+{
+	if (pipeline->is_astray && reread_expected(pipeline, err) != 0)
+		return -1;
+	return kafka_consumer_resume(pipeline->intake.consumer, err);
+}
+
+/* A record that came although nothing may be read is read again later. */
+static int
+put_back(
+    struct pipeline *pipeline, struct kafka_record *record, struct error *err)
+{
+	struct kafka_offset place = { record->partition, record->offset };
+
+	kafka_records_release(record, 1);
+	if (intake_owned(&pipeline->intake, place.partition) == NULL)
+		return 0;
+	if (intake_seek(&pipeline->intake, place, err) == 0)
+		return 0;
+	pipeline->is_astray = true; /* and must not be resumed as it is */
+	return -1;
+}
+
+/*
+ * Polls while nothing may be read: membership and assignments are served, by
+ * nothing but a poll.  INTAKE_NOTHING, INTAKE_REVOKED, or INTAKE_FATAL.
+ */
+static enum intake_event
+poll_paused(struct pipeline *pipeline, int timeout_ms, struct error *err)
+{
+	struct kafka_record record;
+	int n;
+
+	if (!kafka_consumer_is_paused(pipeline->intake.consumer) &&
+	    kafka_consumer_pause(pipeline->intake.consumer, err) != 0)
+		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
+	pipeline->intake.revoked = false;
+	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
+	n = kafka_consumer_poll(
+	    pipeline->intake.consumer, &record, 1, timeout_ms, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (n > 0)
+		n = put_back(pipeline, &record, err);
+	if (n < 0 && err->kind == ERROR_FATAL)
+		return INTAKE_FATAL;
+	return pipeline->intake.revoked ? INTAKE_REVOKED : INTAKE_NOTHING;
+}
+
+/* The batch goes; everything of Redis's is to be looked at again. */
+static enum intake_event
+drop_and_pause(struct pipeline *pipeline, struct error *err)
+{
+	pipeline_say_away(pipeline, pipeline->ready.redis, "redis", err);
+	metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS, 0, 1);
+	redis_disconnect(pipeline->redis);
+	snapshot_forget(pipeline->intake.snapshot);
+	intake_drop(&pipeline->intake);
+	claims_reset(pipeline->intake.claims);
 	/* Some jitter, lest all workers come back at one moment. */
-	p->retry_ms = clock_monotonic_ms() + p->backoff_ms +
-	    clock_wall_ms() * getpid() % (p->backoff_ms / 4);
-	p->backoff_ms *= 2;
-	if (p->backoff_ms > BACKOFF_MAX_MS)
-		p->backoff_ms = BACKOFF_MAX_MS;
+	pipeline->due.retry_ms = clock_monotonic_ms() +
+	    pipeline->due.backoff_ms +
+	    clock_wall_ms() * getpid() % (pipeline->due.backoff_ms / 4);
+	pipeline->due.backoff_ms *= 2;
+	if (pipeline->due.backoff_ms > BACKOFF_MAX_MS)
+		pipeline->due.backoff_ms = BACKOFF_MAX_MS;
+	return INTAKE_NOTHING;
 }
 
 /*
@@ -39,79 +308,88 @@ let_go_of_store(struct pipeline *p, struct error *err)
  * included: it may be mended, so it is waited for.
  */
 static enum intake_event
-look(struct pipeline *p, struct error *err)
+look_for_store(struct pipeline *pipeline, struct error *err)
 {
-	enum intake_event event = pipeline_poll_paused(p, WAIT_MS, err);
+	enum intake_event event = poll_paused(pipeline, WAIT_MS, err);
 
-	if (event != INTAKE_NOTHING || clock_monotonic_ms() < p->retry_ms)
+	if (event != INTAKE_NOTHING ||
+	    clock_monotonic_ms() < pipeline->due.retry_ms)
 		return event;
-	if (pipeline_check_store(p, err) != 0)
+	if (pipeline_check_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
-	p->is_astray = true;
-	if (pipeline_resume(p, err) != 0)
+	pipeline->is_astray = true;
+	if (resume_reading(pipeline, err) != 0)
 		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
-	p->backoff_ms = BACKOFF_MIN_MS;
+	pipeline->due.backoff_ms = BACKOFF_MIN_MS;
 	log_event(LOG_INFO, "redis", "redis_ready", "Redis is there again",
-	    LOG_S("address", redis_address(p->redis)), LOG_END);
+	    LOG_S("address", redis_address(pipeline->redis)), LOG_END);
 	return INTAKE_STORE_UP;
 }
 
 /* Claims are lost.  An empty Redis has lost the catalogue too: look first. */
 static enum intake_event
-begin_repair(struct pipeline *p, struct error *err)
+begin_repair(struct pipeline *pipeline, struct error *err)
 {
-	intake_drop(&p->intake);
-	claims_reset(p->intake.claims);
-	snapshot_forget(p->intake.snapshot);
-	if (pipeline_check_store(p, err) != 0)
+	intake_drop(&pipeline->intake);
+	claims_reset(pipeline->intake.claims);
+	snapshot_forget(pipeline->intake.snapshot);
+	if (pipeline_check_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
-	if (repair_start(p->repair, &p->intake, p->intake.behind_partition,
-		p->intake.behind_mark, err) == 0)
+	if (repair_start(pipeline->repair, &pipeline->intake,
+		pipeline->intake.behind_partition, pipeline->intake.behind_mark,
+		err) == 0)
 		return INTAKE_NOTHING;
 	return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_STORE_DOWN;
 }
 
+/* Pieces of half a second, so that the group is polled between them. */
 static enum intake_event
-repair(struct pipeline *p, struct error *err)
+go_on_repairing(struct pipeline *pipeline, struct error *err)
 {
-	enum intake_event event = pipeline_poll_paused(p, 0, err);
+	enum intake_event event = poll_paused(pipeline, 0, err);
 	int rc;
 
 	if (event != INTAKE_NOTHING)
 		return event;
 	watchdog_enter(WATCHDOG_INTAKE, "repair", INTAKE_GUARD_MS);
-	rc = repair_step(p->repair, &p->intake, err);
+	rc = repair_step(pipeline->repair, &pipeline->intake, err);
 	watchdog_leave(WATCHDOG_INTAKE);
 	if (rc < 0)
 		return err->kind == ERROR_FATAL ? INTAKE_FATAL
 						: INTAKE_STORE_DOWN;
 	if (rc == 0)
 		return INTAKE_NOTHING;
-	p->is_astray = true;
+	pipeline->is_astray = true;
 	return INTAKE_REPAIRED;
 }
 
 /* The partitions went: reading goes on where the new ones are expected to. */
 static enum intake_event
-drop_revoked(struct pipeline *p)
+drop_batch(struct pipeline *pipeline, struct error *err)
 {
-	struct error err = { 0 };
-
-	intake_drop(&p->intake);
-	if (pipeline_reread(p, &err) == 0)
+	intake_drop(&pipeline->intake);
+	if (reread_expected(pipeline, err) == 0)
 		return INTAKE_NOTHING;
-	log_event(LOG_WARN, "kafka", "seek_failed", err.message, LOG_END);
+	log_event(LOG_WARN, "kafka", "seek_failed", err->message, LOG_END);
 	return INTAKE_LOST;
+}
+
+static enum intake_event
+drop_and_rewind(struct pipeline *pipeline, struct error *err)
+{
+	(void)err;
+	intake_drop(&pipeline->intake);
+	return INTAKE_NOTHING;
 }
 
 /* Looks at Redis between batches, idle or not: its policy may have changed. */
 static int
-look_at_store(struct pipeline *p, struct error *err)
+look_at_store(struct pipeline *pipeline, struct error *err)
 {
-	if (clock_monotonic_ms() >= p->check_ms &&
-	    pipeline_check_store(p, err) != 0)
+	if (clock_monotonic_ms() >= pipeline->due.check_ms &&
+	    pipeline_check_store(pipeline, err) != 0)
 		return -1;
-	return pipeline_check_marks(p, err);
+	return check_marks(pipeline, err);
 }
 
 /*
@@ -119,28 +397,28 @@ look_at_store(struct pipeline *p, struct error *err)
  * answers one request in one commit's time, a busy one amortises it.
  */
 static enum intake_event
-fill(struct pipeline *p, struct error *err)
+fill_batch(struct pipeline *pipeline, struct error *err)
 {
-	struct intake *intake = &p->intake;
+	struct intake *intake = &pipeline->intake;
 	enum intake_event event;
 
 	if (intake->batch == NULL) {
-		assert(p->n_spare > 0);
-		intake->batch = p->spare[--p->n_spare];
+		assert(pipeline->n_spare > 0);
+		intake->batch = pipeline->spare[--pipeline->n_spare];
 	}
 	if (kafka_consumer_is_paused(intake->consumer) &&
-	    pipeline_resume(p, err) != 0)
+	    resume_reading(pipeline, err) != 0)
 		return err->kind == ERROR_FATAL
 		    ? INTAKE_FATAL
-		    : pipeline_poll_paused(p, POLL_MS, err);
-	if (intake->batch->n == 0 && look_at_store(p, err) != 0)
+		    : poll_paused(pipeline, POLL_MS, err);
+	if (intake->batch->n == 0 && look_at_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
 	event = intake_fill(intake, intake->batch->n > 0 ? 1 : POLL_MS, err);
 	if (event != INTAKE_NOTHING ||
 	    (intake->batch->n == 0 && !intake_has_passed(intake)))
 		return event;
 	return batch_is_full(intake->batch) ||
-		committer_state(p->committer) == COMMITTER_READY
+		committer_state(pipeline->committer) == COMMITTER_READY
 	    ? INTAKE_CUT
 	    : INTAKE_NOTHING;
 }
@@ -151,134 +429,106 @@ fill(struct pipeline *p, struct error *err)
  * the loop has more to do than this, some of which stage B may wait for.
  */
 static enum intake_event
-await_stage_b(struct pipeline *p, bool *is_free, struct error *err)
+await_stage_b(struct pipeline *pipeline, bool *is_free, struct error *err)
 {
-	enum committer_state state = committer_state(p->committer);
+	enum committer_state state = committer_state(pipeline->committer);
 
 	/* In this order: who is ready has handed back what it had. */
-	if (pipeline_collect(p))
+	if (collect_batch(pipeline))
 		return INTAKE_LOST;
 	*is_free = state == COMMITTER_READY;
 	if (state == COMMITTER_READY || state == COMMITTER_FAILED)
 		return INTAKE_NOTHING;
-	if (clock_monotonic_ms() - p->phase_ms >= PAUSE_AFTER_MS)
-		return pipeline_poll_paused(p, WAIT_MS, err);
-	pipeline_wait(p, WAIT_MS);
+	if (clock_monotonic_ms() - pipeline->phase_ms >= PAUSE_AFTER_MS)
+		return poll_paused(pipeline, WAIT_MS, err);
+	pipeline_wait(pipeline, WAIT_MS);
 	return INTAKE_NOTHING;
 }
 
 /* What was entered before is planned only when stage B has nothing: see
  * attempts.h. */
 static enum intake_event
-plan(struct pipeline *p, struct error *err)
+plan_batch(struct pipeline *pipeline, struct error *err)
 {
-	bool is_free = !p->intake.batch->entered_again;
+	bool is_free = !pipeline->intake.batch->entered_again;
 	enum intake_event event = INTAKE_NOTHING;
 
 	if (!is_free)
-		event = await_stage_b(p, &is_free, err);
-	return is_free ? intake_plan(&p->intake, err) : event;
+		event = await_stage_b(pipeline, &is_free, err);
+	return is_free ? intake_plan(&pipeline->intake, err) : event;
 }
 
+/*
+ * From here on the batch is stage B's; what stage A expects of the marks goes
+ * on behind it.  If it is lost, everything is asked of Kafka anew.
+ */
 static enum intake_event
-hand_over(struct pipeline *p, struct error *err)
+hand_over_batch(struct pipeline *pipeline, struct error *err)
 {
 	bool is_free = false;
-	enum intake_event event = await_stage_b(p, &is_free, err);
+	enum intake_event event = await_stage_b(pipeline, &is_free, err);
 
 	if (!is_free)
 		return event;
-	intake_advance(&p->intake);
-	p->intake.given_ms = p->intake.batch->oldest_ms;
-	committer_give(p->committer, p->intake.batch);
-	p->intake.batch = NULL;
+	intake_advance(&pipeline->intake);
+	pipeline->intake.given_ms = pipeline->intake.batch->oldest_ms;
+	committer_give(pipeline->committer, pipeline->intake.batch);
+	pipeline->intake.batch = NULL;
 	return INTAKE_TAKEN;
 }
 
 /* Back to what is committed, once stage B has nothing under way. */
 static enum intake_event
-rewind_intake(struct pipeline *p, struct error *err)
+rewind_to_committed(struct pipeline *pipeline, struct error *err)
 {
-	enum committer_state state = committer_state(p->committer);
-	enum intake_event event = pipeline_poll_paused(p, POLL_MS, err);
+	enum committer_state state = committer_state(pipeline->committer);
+	enum intake_event event = poll_paused(pipeline, POLL_MS, err);
 	int rc;
 
-	pipeline_collect(p);
+	collect_batch(pipeline);
 	if (event != INTAKE_NOTHING || state == COMMITTER_BUSY ||
 	    state == COMMITTER_OPENING)
 		return event;
 	watchdog_enter(WATCHDOG_INTAKE, "rewind", INTAKE_GUARD_MS);
-	rc = intake_rewind(&p->intake, err);
+	rc = intake_rewind(&pipeline->intake, err);
 	watchdog_leave(WATCHDOG_INTAKE);
 	if (rc != 0)
 		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
-	p->is_astray = false;
+	pipeline->is_astray = false;
 	return INTAKE_REWOUND;
 }
 
-/*
- * Carries one action out; says the event that came of it.  `err` says why the
- * action before failed, if it did, and then why this one does.
- */
+/* Redis has answered for all of the batch: it is up, whatever was said last. */
 static enum intake_event
-act(struct pipeline *p, enum intake_action action, struct error *err)
+claim_batch(struct pipeline *pipeline, struct error *err)
 {
-	enum intake_event event;
+	enum intake_event event = intake_claim(&pipeline->intake, err);
 
-	switch (action) {
-	case INTAKE_FILL:
-		return fill(p, err);
-	case INTAKE_CLAIM:
-		event = intake_claim(&p->intake, err);
-		if (event == INTAKE_CLAIMED)
-			pipeline_note_store_up(p);
-		return event;
-	case INTAKE_PLAN:
-		return plan(p, err);
-	case INTAKE_HAND_OVER:
-		return hand_over(p, err);
-	case INTAKE_DROP_REPAIR:
-		return begin_repair(p, err);
-	case INTAKE_REPAIR:
-		return repair(p, err);
-	case INTAKE_DROP_PAUSE:
-		let_go_of_store(p, err);
-		return INTAKE_NOTHING;
-	case INTAKE_LOOK:
-		return look(p, err);
-	case INTAKE_DROP_REWIND:
-		intake_drop(&p->intake);
-		return INTAKE_NOTHING;
-	case INTAKE_REWIND:
-		return rewind_intake(p, err);
-	case INTAKE_DROP:
-		return drop_revoked(p);
-	case INTAKE_EXIT:
-	case INTAKE_REFUSE:
-		break;
-	}
-	assert(false && "the loop ends before");
-	return INTAKE_FATAL;
+	if (event == INTAKE_CLAIMED)
+		pipeline_note_store_up(pipeline);
+	return event;
 }
 
+/* Ready is who reads, can commit, and is in the group. */
 static void
-report_kafka(struct pipeline *p)
+report_kafka(struct pipeline *pipeline)
 {
 	struct kafka_state state;
 	char reason[256];
 
-	kafka_health_read(p->kafka.health, FRESH_MS, &state);
+	kafka_health_read(pipeline->kafka.health, FRESH_MS, &state);
 	metrics_set(
-	    p->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, state.up);
-	committer_reason(p->committer, reason, sizeof reason);
+	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, state.up);
+	committer_reason(pipeline->committer, reason, sizeof reason);
 	if (!state.up)
-		health_bad(p->kafka_check, "%s", state.reason);
+		health_bad(pipeline->ready.kafka, "%s", state.reason);
 	else if (reason[0] != '\0')
-		health_bad(p->kafka_check, "%s", reason);
-	else if (!kafka_consumer_is_joined(p->intake.consumer))
-		health_bad(p->kafka_check, "joining the group %s", p->group);
+		health_bad(pipeline->ready.kafka, "%s", reason);
+	else if (!kafka_consumer_is_joined(pipeline->intake.consumer))
+		health_bad(pipeline->ready.kafka, "joining the group %s",
+		    pipeline->group);
 	else
-		health_ok(p->kafka_check);
+		health_ok(pipeline->ready.kafka);
 }
 
 /*
@@ -286,20 +536,20 @@ report_kafka(struct pipeline *p)
  * partition's is asked for each time, so that what comes meanwhile is seen.
  */
 static void
-find_ends(struct pipeline *p)
+find_ends(struct pipeline *pipeline)
 {
-	struct intake *intake = &p->intake;
+	struct intake *intake = &pipeline->intake;
 	struct error ignored;
 	int64_t start, end;
 	size_t i;
 
-	if (p->phase != INTAKE_PAUSED) {
+	if (pipeline->phase != INTAKE_PAUSED) {
 		for (i = 0; i < intake->n_owned; i++)
 			intake->owned[i].end =
 			    kafka_consumer_end(intake->consumer, intake->topic,
 				intake->owned[i].partition);
 	} else if (intake->n_owned > 0) {
-		i = p->looked_at++ % intake->n_owned;
+		i = pipeline->looked_at++ % intake->n_owned;
 		watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
 		if (kafka_consumer_range(intake->consumer, intake->topic,
 			intake->owned[i].partition, &start, &end, END_MS,
@@ -315,13 +565,13 @@ find_ends(struct pipeline *p)
  * behind where that began may not be read.
  */
 static void
-note_held(struct pipeline *p, int64_t now)
+note_held(struct pipeline *pipeline, int64_t now)
 {
 	const struct owned *first = NULL;
 	size_t i;
 
-	for (i = p->intake.n_owned; i-- > 0;) {
-		struct owned *owned = &p->intake.owned[i];
+	for (i = pipeline->intake.n_owned; i-- > 0;) {
+		struct owned *owned = &pipeline->intake.owned[i];
 		bool is_held =
 		    owned->ended == owned->next && owned->end > owned->ended;
 
@@ -333,9 +583,9 @@ note_held(struct pipeline *p, int64_t now)
 			first = owned;
 	}
 	if (first == NULL)
-		health_note(p->kafka_check, "%s", "");
+		health_note(pipeline->ready.kafka, "%s", "");
 	else
-		health_note(p->kafka_check,
+		health_note(pipeline->ready.kafka,
 		    "an open transaction holds partition %d from offset %lld, "
 		    "for %lld s at least",
 		    (int)first->partition, (long long)first->ended,
@@ -347,47 +597,48 @@ note_held(struct pipeline *p, int64_t now)
  * is at least as old as it has been seen to wait.
  */
 static void
-report_age(struct pipeline *p, int64_t lag)
+report_age(struct pipeline *pipeline, int64_t lag)
 {
-	const struct intake *intake = &p->intake;
+	const struct intake *intake = &pipeline->intake;
 	int64_t now = clock_wall_ms(), oldest;
 
 	oldest = batch_earlier(intake->dropped_ms, intake->given_ms);
 	if (intake->batch != NULL)
 		oldest = batch_earlier(oldest, intake->batch->oldest_ms);
-	if (lag == 0 || p->phase != INTAKE_PAUSED)
-		p->unread_ms = 0;
-	else if (p->unread_ms == 0)
-		p->unread_ms = now;
+	if (lag == 0 || pipeline->phase != INTAKE_PAUSED)
+		pipeline->unread_ms = 0;
+	else if (pipeline->unread_ms == 0)
+		pipeline->unread_ms = now;
 	worker_metrics_age(
-	    p->metrics, batch_earlier(oldest, p->unread_ms), now);
+	    pipeline->metrics, batch_earlier(oldest, pipeline->unread_ms), now);
 }
 
 /* Lag, age and health, each second. */
 static void
-report(struct pipeline *p)
+report_all(struct pipeline *pipeline)
 {
 	int64_t now = clock_monotonic_ms(), lag = 0;
 	size_t i;
 
-	if (now < p->report_ms)
+	if (now < pipeline->due.report_ms)
 		return;
-	p->report_ms = now + REPORT_MS;
-	report_kafka(p);
-	find_ends(p);
-	for (i = 0; i < p->intake.n_owned; i++) {
-		const struct owned *owned = &p->intake.owned[i];
+	pipeline->due.report_ms = now + REPORT_MS;
+	report_kafka(pipeline);
+	find_ends(pipeline);
+	for (i = 0; i < pipeline->intake.n_owned; i++) {
+		const struct owned *owned = &pipeline->intake.owned[i];
 		int64_t behind =
 		    owned->end > owned->next ? owned->end - owned->next : 0;
 
-		worker_metrics_lag(
-		    p->metrics, p->intake.topic, owned->partition, behind);
+		worker_metrics_lag(pipeline->metrics, pipeline->intake.topic,
+		    owned->partition, behind);
 		lag += behind;
 	}
-	report_age(p, lag);
-	note_held(p, now);
+	report_age(pipeline, lag);
+	note_held(pipeline, now);
 	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
-	    intake_phase_name(p->phase), p->intake.n_owned, (long long)lag);
+	    intake_phase_name(pipeline->phase), pipeline->intake.n_owned,
+	    (long long)lag);
 }
 
 /*
@@ -395,58 +646,188 @@ report(struct pipeline *p)
  * What is missing or too small now is no reason to end, it may be mended.
  */
 static void
-look_at_limits(struct pipeline *p)
+look_at_limits(struct pipeline *pipeline)
 {
 	int64_t now = clock_monotonic_ms();
 	struct error err = { 0 };
 
-	if (!committer_wants_limits(p->committer) || now < p->limits_ms)
+	if (!committer_wants_limits(pipeline->committer) ||
+	    now < pipeline->due.limits_ms)
 		return;
-	p->limits_ms = now + REPORT_MS;
-	if (pipeline_look_at_kafka(p, &err) != 0) {
-		pipeline_say_away(p, p->kafka_check, "kafka", &err);
+	pipeline->due.limits_ms = now + REPORT_MS;
+	if (pipeline_look_at_kafka(pipeline, &err) != 0) {
+		pipeline_say_away(
+		    pipeline, pipeline->ready.kafka, "kafka", &err);
 		return;
 	}
 	log_event(LOG_INFO, "kafka", "topic_limits",
 	    "the topics' limits were read again",
-	    LOG_I("message_max_bytes", p->message_max),
-	    LOG_I("batch_max_bytes", p->batch_max), LOG_END);
-	committer_set_limits(p->committer, p->message_max, p->batch_max);
+	    LOG_I("message_max_bytes", pipeline->message_max),
+	    LOG_I("batch_max_bytes", pipeline->batch_max), LOG_END);
+	committer_set_limits(
+	    pipeline->committer, pipeline->message_max, pipeline->batch_max);
 }
 
 /* What stage B has to say while nothing else came. */
 static enum intake_event
-hear_stage_b(struct pipeline *p, struct error *err)
+hear_stage_b(struct pipeline *pipeline, struct error *err)
 {
-	if (committer_state(p->committer) == COMMITTER_FAILED) {
-		committer_error(p->committer, err);
+	if (committer_state(pipeline->committer) == COMMITTER_FAILED) {
+		committer_error(pipeline->committer, err);
 		return INTAKE_FATAL;
 	}
 	/* What was prepared behind a lost batch is worth nothing. */
-	return pipeline_collect(p) ? INTAKE_LOST : INTAKE_NOTHING;
+	return collect_batch(pipeline) ? INTAKE_LOST : INTAKE_NOTHING;
+}
+
+static int
+start_consumer(struct pipeline *pipeline, struct error *err)
+{
+	const struct kafka_consumer_options options = {
+		.settings = pipeline->kafka,
+		.group = pipeline->group,
+		.accept_loss =
+		    config_switch(pipeline->config, "worker.accept.loss"),
+		.read_ahead = true,
+		.events = { .assigned = take_partitions,
+		    .revoked = give_partitions_up,
+		    .moved = note_moved,
+		    .ended = note_end,
+		    .opaque = pipeline },
+	};
+
+	pipeline->intake.consumer = kafka_consumer_create(&options, err);
+	if (pipeline->intake.consumer == NULL)
+		return -1;
+	pipeline_set_sleeper(pipeline, pipeline->intake.consumer);
+	return kafka_consumer_subscribe(pipeline->intake.consumer,
+	    &pipeline->topics[TOPIC_REQUESTS], 1, err);
+}
+
+/* Stage B first: what the consumer tells of partitions goes to it as well. */
+static int
+start_stages(struct pipeline *pipeline, struct error *err)
+{
+	const struct committer_settings committer = {
+		.transaction = {
+			.settings = pipeline->kafka,
+			.transactional_id = pipeline->transactional_id,
+			.topics = &pipeline->topics[TOPIC_RESULTS],
+			.n_topics = TOPICS - TOPIC_RESULTS,
+			.message_max_bytes = pipeline->message_max,
+			.batch_max_bytes = pipeline->batch_max,
+		},
+		.requests_topic = pipeline->topics[TOPIC_REQUESTS],
+		.deadline_ms = config_number(pipeline->config, "commit.deadline"),
+		.metrics = pipeline->metrics,
+		.wake = pipeline_wake,
+		.opaque = pipeline,
+	};
+	const struct repair_settings repair = {
+		.kafka = pipeline->kafka,
+		.ttl_ms = config_number(pipeline->config, "dedup.ttl"),
+	};
+
+	pipeline->repair = repair_create(&repair, err);
+	if (pipeline->repair == NULL)
+		return -1;
+	pipeline->committer = committer_start(&committer, err);
+	if (pipeline->committer == NULL)
+		return -1;
+	pipeline->is_started = true;
+	return start_consumer(pipeline, err);
+}
+
+/* Something hangs: leaves it behind.  A crash, and crashes are safe. */
+static _Noreturn void
+leave(const struct error *fatal)
+{
+	log_event(LOG_WARN, "worker", "drain_overdue",
+	    "something hangs: leaving it behind, the restart is safe", LOG_END);
+	if (fatal == NULL)
+		_Exit(0);
+	log_event(
+	    LOG_ERROR, "worker", "ended_by_error", fatal->message, LOG_END);
+	_Exit(fatal->exit_code);
+}
+
+/*
+ * Stops cutting, lets stage B end or has it abort, leaves the group.  `fatal`:
+ * why the process ends; NULL: it was asked to.
+ */
+static void
+drain(struct pipeline *pipeline, const struct error *fatal)
+{
+	int64_t timeout =
+	    config_number(pipeline->config, "worker.shutdown.timeout");
+	int close_ms = (int)(timeout * 3 / 10);
+
+	if (!pipeline->is_started)
+		return;
+	if (pipeline->intake.batch != NULL)
+		intake_drop(&pipeline->intake);
+	/* Its records must be given back before the consumer closes. */
+	if (!committer_revoke(pipeline->committer, false, timeout / 2))
+		leave(fatal);
+	collect_batch(pipeline);
+	if (pipeline->intake.consumer != NULL) {
+		pipeline_set_sleeper(pipeline, NULL);
+		watchdog_enter(
+		    WATCHDOG_INTAKE, "close", close_ms + INTAKE_GUARD_MS);
+		if (kafka_consumer_close(pipeline->intake.consumer, close_ms) !=
+		    0)
+			log_event(LOG_WARN, "kafka", "consumer_hangs",
+			    "the consumer does not close", LOG_END);
+		watchdog_leave(WATCHDOG_INTAKE);
+		pipeline->intake.consumer = NULL;
+	}
+	if (committer_stop(pipeline->committer, timeout / 10) != 0)
+		leave(fatal);
 }
 
 int
-pipeline_work(struct pipeline *p, struct error *err)
+pipeline_run(struct pipeline *pipeline, struct error *err)
 {
+	/* What each action of the table is carried out by. */
+	static enum intake_event (*const act[])(
+	    struct pipeline *, struct error *) = {
+		[INTAKE_FILL] = fill_batch,
+		[INTAKE_CLAIM] = claim_batch,
+		[INTAKE_PLAN] = plan_batch,
+		[INTAKE_HAND_OVER] = hand_over_batch,
+		[INTAKE_DROP_REPAIR] = begin_repair,
+		[INTAKE_REPAIR] = go_on_repairing,
+		[INTAKE_DROP_PAUSE] = drop_and_pause,
+		[INTAKE_LOOK] = look_for_store,
+		[INTAKE_DROP_REWIND] = drop_and_rewind,
+		[INTAKE_REWIND] = rewind_to_committed,
+		[INTAKE_DROP] = drop_batch,
+	};
 	enum intake_action action = INTAKE_FILL;
-	enum intake_phase before;
-	enum intake_event event;
+	int rc = pipeline_await(pipeline, err);
 
-	while (!pipeline_is_stopping(p)) {
-		pipeline_turn(p);
-		report(p);
-		look_at_limits(p);
-		event = act(p, action, err);
+	if (rc == 0)
+		rc = start_stages(pipeline, err);
+	pipeline->phase = INTAKE_FILLING;
+	while (rc == 0 && !pipeline_is_stopping(pipeline)) {
+		enum intake_phase before = pipeline->phase;
+		enum intake_event event;
+
+		pipeline_turn(pipeline);
+		report_all(pipeline);
+		look_at_limits(pipeline);
+		event = act[action](pipeline, err);
 		if (event == INTAKE_NOTHING)
-			event = hear_stage_b(p, err);
-		before = p->phase;
-		action = intake_step(&p->phase, event);
-		if (action == INTAKE_EXIT)
-			return -1;
+			event = hear_stage_b(pipeline, err);
+		action = intake_step(&pipeline->phase, event);
 		assert(action != INTAKE_REFUSE);
-		if (p->phase != before)
-			p->phase_ms = clock_monotonic_ms();
+		if (action == INTAKE_EXIT)
+			rc = -1;
+		if (pipeline->phase != before)
+			pipeline->phase_ms = clock_monotonic_ms();
 	}
-	return 0;
+	health_drain(pipeline->ready.health, "draining");
+	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	drain(pipeline, rc < 0 ? err : NULL);
+	return rc < 0 ? -1 : 0;
 }

@@ -1,6 +1,5 @@
-#include "worker/pipeline/pipeline.h"
+#include "worker/pipeline/internal.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,254 +8,415 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/kafka/admin.h"
 #include "schemas/avro/registry.h"
 #include "worker/base/watchdog.h"
-#include "worker/pipeline/internal.h"
 
 #define BEAT_MS 30000
-#define ALIVE_MS 1000 /* between what systemd is told */
+#define ALIVE_MS 1000         /* between what systemd is told */
+#define CHECK_MS 3000         /* between looks at Redis */
+#define SAY_MS 30000          /* until the same reason is logged again */
+#define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
+#define EX_UNAVAILABLE 69
+#define EX_CONFIG 78
 
 void
 pipeline_wake(void *opaque)
 {
-	struct pipeline *p = opaque;
+	struct pipeline *pipeline = opaque;
 
-	pthread_mutex_lock(&p->lock);
-	p->is_woken = true;
-	pthread_cond_signal(&p->woken);
-	if (p->sleeper != NULL)
-		kafka_consumer_wake(p->sleeper);
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_lock(&pipeline->bell.lock);
+	pipeline->bell.is_rung = true;
+	pthread_cond_signal(&pipeline->bell.rung);
+	if (pipeline->bell.polls != NULL)
+		kafka_consumer_wake(pipeline->bell.polls);
+	pthread_mutex_unlock(&pipeline->bell.lock);
 }
 
 void
-pipeline_set_sleeper(struct pipeline *p, struct kafka_consumer *consumer)
+pipeline_set_sleeper(struct pipeline *pipeline, struct kafka_consumer *consumer)
 {
-	pthread_mutex_lock(&p->lock);
-	p->sleeper = consumer;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_lock(&pipeline->bell.lock);
+	pipeline->bell.polls = consumer;
+	pthread_mutex_unlock(&pipeline->bell.lock);
 }
 
 /* Waits for stage B's news, `ms` at most. */
 void
-pipeline_wait(struct pipeline *p, int64_t ms)
+pipeline_wait(struct pipeline *pipeline, int64_t ms)
 {
 	struct timespec until = clock_after(ms);
 
-	pthread_mutex_lock(&p->lock);
-	if (!p->is_woken)
-		pthread_cond_timedwait(&p->woken, &p->lock, &until);
-	p->is_woken = false;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_lock(&pipeline->bell.lock);
+	if (!pipeline->bell.is_rung)
+		pthread_cond_timedwait(
+		    &pipeline->bell.rung, &pipeline->bell.lock, &until);
+	pipeline->bell.is_rung = false;
+	pthread_mutex_unlock(&pipeline->bell.lock);
 }
 
 static int
-create_intake(struct pipeline *p, struct metrics *metrics, struct error *err)
+create_intake(
+    struct pipeline *pipeline, struct metrics *metrics, struct error *err)
 {
 	const struct claims_settings claims = {
-		.marks = &p->intake.marks,
-		.ttl_ms = config_number(p->config, "dedup.ttl"),
+		.marks = &pipeline->intake.marks,
+		.ttl_ms = config_number(pipeline->config, "dedup.ttl"),
 	};
 	const struct snapshot_settings snapshot = {
-		.redis = p->redis,
-		.keyspace = p->keyspace,
+		.redis = pipeline->redis,
+		.keyspace = pipeline->keyspace,
 		.metrics = metrics,
 	};
-	struct intake *intake = &p->intake;
+	struct intake *intake = &pipeline->intake;
 
-	p->registry = registry_create(p->config, err);
-	if (p->registry == NULL)
+	pipeline->registry = registry_create(pipeline->config, err);
+	if (pipeline->registry == NULL)
 		return -1;
-	intake->topic = p->topics[TOPIC_REQUESTS];
-	intake->redis = p->redis;
+	intake->topic = pipeline->topics[TOPIC_REQUESTS];
+	intake->redis = pipeline->redis;
 	intake->marks = (struct marks){
-		.redis = p->redis,
-		.keyspace = p->keyspace,
-		.space = text_from(p->store.meta.claims),
+		.redis = pipeline->redis,
+		.keyspace = pipeline->keyspace,
+		.space = text_from(pipeline->store.meta.claims),
 		.topic = text_from(intake->topic),
 	};
 	intake->claims = claims_create(&claims);
-	intake->decoder = decoder_create(p->registry);
+	intake->decoder = decoder_create(pipeline->registry);
 	intake->snapshot = snapshot_create(&snapshot);
-	intake->questions = questions_create(intake->snapshot, p->metrics);
-	intake->metrics = p->metrics;
+	intake->questions =
+	    questions_create(intake->snapshot, pipeline->metrics);
+	intake->metrics = pipeline->metrics;
 	intake->publish.forward_trace =
-	    strcmp(config_text(p->config, "trace.mode"), "forward") == 0;
-	intake->owned =
-	    memory_zalloc(INTAKE_PARTITIONS_MAX, sizeof *intake->owned);
+	    strcmp(config_text(pipeline->config, "trace.mode"), "forward") == 0;
 	return 0;
 }
 
 static void
-create_batches(struct pipeline *p)
+create_batches(struct pipeline *pipeline)
 {
 	size_t i;
 
 	for (i = 0; i < PIPELINE_BATCHES; i++) {
-		p->batches[i] = batch_create((size_t)config_number(p->config,
-						 "worker.batch.max.records"),
-		    (size_t)config_number(p->config, "worker.batch.max.bytes"));
-		p->spare[p->n_spare++] = p->batches[i];
+		pipeline->batches[i] =
+		    batch_create((size_t)config_number(pipeline->config,
+				     "worker.batch.max.records"),
+			(size_t)config_number(
+			    pipeline->config, "worker.batch.max.bytes"));
+		pipeline->spare[pipeline->n_spare++] = pipeline->batches[i];
 	}
 }
 
 struct pipeline *
 pipeline_create(const struct pipeline_settings *settings, struct error *err)
 {
-	struct pipeline *p = memory_zalloc(1, sizeof *p);
+	struct pipeline *pipeline = memory_zalloc(1, sizeof *pipeline);
 	struct redis_settings redis;
 	struct buffer id = { 0 };
 	size_t i;
 
-	p->config = settings->config;
-	p->health = settings->health;
-	p->group = config_text(p->config, "worker.group");
+	pipeline->config = settings->config;
+	pipeline->ready.health = settings->health;
+	pipeline->group = config_text(pipeline->config, "worker.group");
 	for (i = 0; i < TOPICS; i++)
-		p->topics[i] = topic_name(p->config, (enum topic)i);
-	buffer_format(&id, "%s-%s", p->group, settings->worker_id);
+		pipeline->topics[i] =
+		    topic_name(pipeline->config, (enum topic)i);
+	buffer_format(&id, "%s-%s", pipeline->group, settings->worker_id);
 	buffer_byte(&id, '\0');
-	p->transactional_id = id.at;
-	pthread_mutex_init(&p->lock, NULL);
-	clock_condition_init(&p->woken);
-	p->keyspace = keyspace_create(config_text(p->config, "redis.prefix"));
-	p->metrics = settings->metrics;
-	worker_metrics_use(p->metrics);
-	p->kafka = (struct kafka_settings){ .config = p->config,
+	pipeline->transactional_id = id.at;
+	pthread_mutex_init(&pipeline->bell.lock, NULL);
+	clock_condition_init(&pipeline->bell.rung);
+	pipeline->keyspace =
+	    keyspace_create(config_text(pipeline->config, "redis.prefix"));
+	pipeline->metrics = settings->metrics;
+	worker_metrics_use(pipeline->metrics);
+	pipeline->kafka = (struct kafka_settings){ .config = pipeline->config,
 		.health = kafka_health_create(),
 		.client_id = settings->worker_id };
-	kafka_health_on_error(
-	    p->kafka.health, worker_metrics_kafka_error, p->metrics);
-	p->kafka_check = health_check(p->health, "kafka", FRESH_MS);
-	p->redis_check = health_check(p->health, "redis", FRESH_MS);
-	p->beat = health_beat_start(p->health, "intake", BEAT_MS);
-	p->backoff_ms = BACKOFF_MIN_MS;
-	redis = redis_settings_of(p->config, "redis.url", "schedrun-worker");
-	p->redis = redis_create(&redis, err);
-	if (p->redis == NULL || create_intake(p, settings->metrics, err) != 0) {
-		pipeline_destroy(p);
+	kafka_health_on_error(pipeline->kafka.health,
+	    worker_metrics_kafka_error, pipeline->metrics);
+	pipeline->ready.kafka =
+	    health_check(pipeline->ready.health, "kafka", FRESH_MS);
+	pipeline->ready.redis =
+	    health_check(pipeline->ready.health, "redis", FRESH_MS);
+	pipeline->ready.beat =
+	    health_beat_start(pipeline->ready.health, "intake", BEAT_MS);
+	pipeline->due.backoff_ms = BACKOFF_MIN_MS;
+	redis =
+	    redis_settings_of(pipeline->config, "redis.url", "schedrun-worker");
+	pipeline->redis = redis_create(&redis, err);
+	if (pipeline->redis == NULL ||
+	    create_intake(pipeline, settings->metrics, err) != 0) {
+		pipeline_destroy(pipeline);
 		return NULL;
 	}
-	create_batches(p);
-	return p;
+	create_batches(pipeline);
+	return pipeline;
 }
 
 void
-pipeline_destroy(struct pipeline *p)
+pipeline_destroy(struct pipeline *pipeline)
 {
 	size_t i;
 
-	if (p == NULL)
+	if (pipeline == NULL)
 		return;
-	repair_destroy(p->repair);
+	repair_destroy(pipeline->repair);
 	for (i = 0; i < PIPELINE_BATCHES; i++)
-		batch_destroy(p->batches[i]);
-	claims_destroy(p->intake.claims);
-	decoder_destroy(p->intake.decoder);
-	questions_destroy(p->intake.questions);
-	snapshot_destroy(p->intake.snapshot);
-	free(p->intake.owned);
-	registry_destroy(p->registry);
-	redis_destroy(p->redis);
-	kafka_health_destroy(p->kafka.health);
-	keyspace_destroy(p->keyspace);
-	pthread_cond_destroy(&p->woken);
-	pthread_mutex_destroy(&p->lock);
-	free(p->transactional_id);
-	free(p->cluster_id);
-	free(p);
+		batch_destroy(pipeline->batches[i]);
+	claims_destroy(pipeline->intake.claims);
+	decoder_destroy(pipeline->intake.decoder);
+	questions_destroy(pipeline->intake.questions);
+	snapshot_destroy(pipeline->intake.snapshot);
+	free(pipeline->intake.owned);
+	registry_destroy(pipeline->registry);
+	redis_destroy(pipeline->redis);
+	kafka_health_destroy(pipeline->kafka.health);
+	keyspace_destroy(pipeline->keyspace);
+	pthread_cond_destroy(&pipeline->bell.rung);
+	pthread_mutex_destroy(&pipeline->bell.lock);
+	free(pipeline->transactional_id);
+	free(pipeline->cluster_id);
+	free(pipeline);
 }
 
 void
-pipeline_stop(struct pipeline *p)
+pipeline_stop(struct pipeline *pipeline)
 {
-	atomic_store(&p->stop, true);
-	pipeline_wake(p);
+	atomic_store(&pipeline->stop, true);
+	pipeline_wake(pipeline);
 }
 
 bool
-pipeline_is_stopping(struct pipeline *p)
+pipeline_is_stopping(struct pipeline *pipeline)
 {
-	return atomic_load(&p->stop);
+	return atomic_load(&pipeline->stop);
 }
 
 void
-pipeline_turn(struct pipeline *p)
+pipeline_turn(struct pipeline *pipeline)
 {
 	int64_t now = clock_monotonic_ms();
 
-	health_turn(p->beat);
+	health_turn(pipeline->ready.beat);
 	watchdog_beat(WATCHDOG_INTAKE);
-	if (now < p->alive_ms)
+	if (now < pipeline->due.alive_ms)
 		return;
-	p->alive_ms = now + ALIVE_MS;
+	pipeline->due.alive_ms = now + ALIVE_MS;
 	sd_notify(0, "WATCHDOG=1");
 }
 
-/* Something hangs: leaves it behind.  A crash, and crashes are safe. */
-static _Noreturn void
-leave(const struct error *fatal)
+void
+pipeline_say_away(struct pipeline *pipeline, struct health_check *check,
+    const char *component, const struct error *err)
 {
-	log_event(LOG_WARN, "worker", "drain_overdue",
-	    "something hangs: leaving it behind, the restart is safe", LOG_END);
-	if (fatal == NULL)
-		_Exit(0);
-	log_event(
-	    LOG_ERROR, "worker", "ended_by_error", fatal->message, LOG_END);
-	_Exit(fatal->exit_code);
+	int64_t now = clock_monotonic_ms();
+
+	health_bad(check, "%s", err->message);
+	metrics_set(pipeline->metrics, WORKER_DEPENDENCIES,
+	    check == pipeline->ready.redis ? DEPENDENCY_REDIS
+					   : DEPENDENCY_KAFKA,
+	    false);
+	if (strcmp(pipeline->ready.said.message, err->message) == 0 &&
+	    now < pipeline->ready.said_ms + SAY_MS)
+		return;
+	pipeline->ready.said = *err;
+	pipeline->ready.said_ms = now;
+	log_event(LOG_WARN, component,
+	    check == pipeline->ready.redis ? "redis_not_ready"
+					   : "kafka_not_ready",
+	    err->message, LOG_END);
+	sd_notifyf(0, "STATUS=waiting: %.200s", err->message);
+}
+
+void
+pipeline_note_store_up(struct pipeline *pipeline)
+{
+	pipeline->ready.said.message[0] = '\0';
+	health_ok(pipeline->ready.redis);
+	metrics_set(
+	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_REDIS, true);
+}
+
+/* Which namespace claims have: it may change while the group is empty. */
+static void
+use_facts(struct pipeline *pipeline, const struct store_facts *facts)
+{
+	const struct store_facts before = pipeline->store;
+
+	pipeline->store = *facts;
+	pipeline->intake.marks.space = text_from(pipeline->store.meta.claims);
+	claims_set_space(pipeline->intake.claims, facts->meta.shards,
+	    facts->meta.created_ms);
+	if (facts->meta.created_ms != before.meta.created_ms)
+		snapshot_forget(pipeline->intake.snapshot);
+	if (facts->evicted > before.evicted) {
+		pipeline->is_distrusted = true;
+		log_event(LOG_ERROR, "redis", "keys_evicted",
+		    "this Redis has evicted keys: claims may be lost and are "
+		    "taken again; keep maxmemory-policy at noeviction",
+		    LOG_I("evicted", facts->evicted), LOG_END);
+	}
+}
+
+int
+pipeline_check_store(struct pipeline *pipeline, struct error *err)
+{
+	const struct store_check check = {
+		.redis = pipeline->redis,
+		.keyspace = pipeline->keyspace,
+		.topic = pipeline->topics[TOPIC_REQUESTS],
+		.group = pipeline->group,
+		.cluster_id = pipeline->cluster_id,
+	};
+	struct store_facts facts = { 0 };
+
+	if (store_check_run(&check, &facts, err) != 0)
+		return -1;
+	use_facts(pipeline, &facts);
+	pipeline->due.check_ms = clock_monotonic_ms() + CHECK_MS;
+	pipeline_note_store_up(pipeline);
+	return 0;
+}
+
+/* What may be written: single records, and whole batches of librdkafka's. */
+static void
+use_limits(struct pipeline *pipeline, const struct kafka_topic *topics)
+{
+	int64_t limits[TOPICS], largest = 0, smallest = INT64_MAX;
+	size_t i;
+
+	for (i = TOPIC_RESULTS; i < TOPICS; i++) {
+		limits[i] = topics[i].max_message_bytes > 0
+		    ? topics[i].max_message_bytes
+		    : LIMIT_DEFAULT;
+		if (limits[i] > largest)
+			largest = limits[i];
+		if (limits[i] < smallest)
+			smallest = limits[i];
+	}
+	pipeline->intake.publish.build_max = limits[TOPIC_BUILDS];
+	pipeline->intake.publish.letter_max = limits[TOPIC_DLQ];
+	pipeline->message_max = largest;
+	pipeline->batch_max = smallest;
+}
+
+/* A topic that is missing, or that can't hold what we write, is a fault. */
+static int
+check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
+    struct error *err)
+{
+	const struct kafka_topic *dlq = &topics[TOPIC_DLQ];
+	size_t i;
+
+	for (i = 0; i < TOPICS; i++)
+		if (topics[i].partitions == 0)
+			return error_fatal(err, EX_CONFIG,
+			    "topic %s does not exist; run schedrun init",
+			    topics[i].name);
+	if (dlq->max_message_bytes > 0 &&
+	    dlq->max_message_bytes < TOPIC_DLQ_LEAST)
+		return error_fatal(err, EX_CONFIG,
+		    "topic %s takes %lld bytes, less than the %d of a dead "
+		    "letter; raise max.message.bytes",
+		    dlq->name, (long long)dlq->max_message_bytes,
+		    TOPIC_DLQ_LEAST);
+	use_limits(pipeline, topics);
+	return 0;
+}
+
+/* Cluster id and topics, by a client of its own. */
+int
+pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
+{
+	struct kafka_topic topics[TOPICS] = { 0 };
+	struct kafka_admin *admin = kafka_admin_create(&pipeline->kafka, err);
+	struct arena *arena;
+	const char *id;
+	int rc = -1;
+	size_t i;
+
+	if (admin == NULL)
+		return -1;
+	for (i = 0; i < TOPICS; i++)
+		topics[i].name = pipeline->topics[i];
+	arena = arena_create(0);
+	id = kafka_admin_cluster_id(admin, arena, KAFKA_CALL_MS, err);
+	if (id != NULL &&
+	    kafka_admin_describe_topics(
+		admin, topics, TOPICS, true, KAFKA_CALL_MS, err) == 0) {
+		free(pipeline->cluster_id);
+		pipeline->cluster_id = memory_copy_string(id);
+		rc = check_topics(pipeline, topics, err);
+	}
+	kafka_admin_destroy(admin);
+	arena_destroy(arena);
+	return rc;
+}
+
+static int
+find_schema_ids(struct pipeline *pipeline, struct error *err)
+{
+	struct publish_settings *publish = &pipeline->intake.publish;
+
+	if (registry_id(pipeline->registry, MESSAGE_SCHEDULE_RUN,
+		pipeline->topics[TOPIC_RESULTS], &publish->result_schema,
+		err) != 0)
+		return -1;
+	return registry_id(pipeline->registry, MESSAGE_BUILD_REQUESTED,
+	    pipeline->topics[TOPIC_BUILDS], &publish->build_schema, err);
 }
 
 /*
- * Stops cutting, lets stage B end or has it abort, leaves the group.  `fatal`:
- * why the process ends; NULL: it was asked to.
+ * Repeats `look` until it succeeds, is fatal, the process stops, or
+ * start.timeout is over.  0, 1 (stopping) or -1.
  */
-static void
-finish(struct pipeline *p, const struct error *fatal)
+static int
+insist(struct pipeline *pipeline,
+    int (*look)(struct pipeline *, struct error *), struct health_check *check,
+    const char *component, struct error *err)
 {
-	int64_t timeout = config_number(p->config, "worker.shutdown.timeout");
-	int close_ms = (int)(timeout * 3 / 10);
+	int64_t timeout = config_number(pipeline->config, "start.timeout");
+	int64_t begun = clock_monotonic_ms();
 
-	if (!p->is_started)
-		return;
-	if (p->intake.batch != NULL)
-		intake_drop(&p->intake);
-	/* Its records must be given back before the consumer closes. */
-	if (!committer_revoke(p->committer, false, timeout / 2))
-		leave(fatal);
-	pipeline_collect(p);
-	if (p->intake.consumer != NULL) {
-		pipeline_set_sleeper(p, NULL);
-		watchdog_enter(
-		    WATCHDOG_INTAKE, "close", close_ms + INTAKE_GUARD_MS);
-		if (kafka_consumer_close(p->intake.consumer, close_ms) != 0)
-			log_event(LOG_WARN, "kafka", "consumer_hangs",
-			    "the consumer does not close", LOG_END);
-		watchdog_leave(WATCHDOG_INTAKE);
-		p->intake.consumer = NULL;
+	while (!pipeline_is_stopping(pipeline)) {
+		pipeline_turn(pipeline);
+		if (look(pipeline, err) == 0)
+			return 0;
+		if (err->kind != ERROR_RETRY)
+			return -1;
+		pipeline_say_away(pipeline, check, component, err);
+		if (timeout > 0 && clock_monotonic_ms() - begun > timeout) {
+			error_prefix(err, "start.timeout is over");
+			err->kind = ERROR_FATAL;
+			err->exit_code = EX_UNAVAILABLE;
+			return -1;
+		}
+		pipeline_wait(pipeline, WAIT_MS);
 	}
-	if (committer_stop(p->committer, timeout / 10) != 0)
-		leave(fatal);
+	return 1;
 }
 
 int
-pipeline_run(struct pipeline *p, struct error *err)
+pipeline_await(struct pipeline *pipeline, struct error *err)
 {
-	int rc = pipeline_start(p, err);
+	int rc = insist(pipeline, pipeline_look_at_kafka, pipeline->ready.kafka,
+	    "kafka", err);
 
 	if (rc == 0)
-		rc = pipeline_work(p, err);
-	if (rc == 0 && !p->is_started)
-		return 0;
-	health_drain(p->health, "draining");
-	sd_notify(0, "STOPPING=1\nSTATUS=draining");
-	finish(p, rc < 0 ? err : NULL);
-	return rc < 0 ? -1 : 0;
+		rc = insist(pipeline, find_schema_ids, pipeline->ready.kafka,
+		    "kafka", err);
+	if (rc == 0)
+		rc = insist(pipeline, pipeline_check_store,
+		    pipeline->ready.redis, "redis", err);
+	return rc;
 }
 
 int
-pipeline_check(struct pipeline *p, struct error *err)
+pipeline_check(struct pipeline *pipeline, struct error *err)
 {
-	if (pipeline_look_at_kafka(p, err) != 0 ||
-	    pipeline_find_schema_ids(p, err) != 0)
+	if (pipeline_look_at_kafka(pipeline, err) != 0 ||
+	    find_schema_ids(pipeline, err) != 0)
 		return -1;
-	return pipeline_check_store(p, err);
+	return pipeline_check_store(pipeline, err);
 }

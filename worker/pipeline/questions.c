@@ -54,23 +54,33 @@ questions_destroy(struct questions *questions)
 	free(questions);
 }
 
-/*
- * A plan for each question to which no answer is remembered.  Where schedule or
- * version is unreadable there is nothing to plan: the answer says so.
- */
 static void
-start_plans(struct questions *questions)
+reserve(struct questions *questions, size_t n)
+{
+	if (n <= questions->capacity)
+		return;
+	questions->capacity = n;
+	questions->open =
+	    memory_resize(questions->open, n, sizeof *questions->open);
+	questions->waiting =
+	    memory_resize(questions->waiting, n, sizeof *questions->waiting);
+}
+
+/*
+ * A plan for each question to which no answer is remembered, run level by
+ * level: each says what it needs to know next, and that is read in bulk for all
+ * of them, so that the round trips are those of the deepest plan, not of all.
+ * Where schedule or version is unreadable there is nothing to plan: the answer
+ * says so.  1: what they hold becomes too much.
+ */
+static int
+run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 {
 	struct snapshot *snapshot = questions->snapshot;
-	size_t n = snapshot_questions(snapshot), i;
+	size_t n = snapshot_questions(snapshot), left = 0, i;
+	int rc = 0;
 
-	if (n > questions->capacity) {
-		questions->capacity = n;
-		questions->open =
-		    memory_resize(questions->open, n, sizeof *questions->open);
-		questions->waiting = memory_resize(
-		    questions->waiting, n, sizeof *questions->waiting);
-	}
+	reserve(questions, n);
 	questions->n = 0;
 	for (i = 0; i < n; i++) {
 		const struct question *asked = snapshot_question(snapshot, i);
@@ -78,8 +88,6 @@ start_plans(struct questions *questions)
 
 		if (asked->answer != NULL)
 			continue;
-		questions->waiting[questions->n] = (uint32_t)questions->n;
-		questions->n++;
 		*open = (struct open_question){
 			.number = (uint32_t)i,
 			.input = { .request = asked->request,
@@ -87,46 +95,36 @@ start_plans(struct questions *questions)
 			    .paused = asked->paused,
 			    .deleted = asked->deleted },
 		};
-		if (asked->damage == NULL)
+		if (asked->damage == NULL) {
 			open->plan = plan_start(questions->plans,
 			    snapshot_world(snapshot), &open->input);
-	}
-}
-
-/*
- * Runs all plans, level by level: each says what it needs to know next, and
- * that is read in bulk for all of them, so that the round trips are those of
- * the deepest plan, not of all.  1: what they hold becomes too much.
- */
-static int
-run_plans(struct questions *questions, size_t max_bytes, struct error *err)
-{
-	struct snapshot *snapshot = questions->snapshot;
-	uint32_t *waiting = questions->waiting;
-	size_t n = questions->n, left, i;
-	double start;
-	int rc;
-
-	for (;; n = left) {
-		for (left = i = 0; i < n; i++) {
-			struct plan *plan = questions->open[waiting[i]].plan;
-
-			if (plan != NULL && plan_step(plan) == PLAN_NEEDS)
-				waiting[left++] = waiting[i];
+			questions->waiting[left++] = (uint32_t)questions->n;
 		}
-		if (snapshot_questions(snapshot) > 1 &&
+		questions->n++;
+	}
+	while (rc == 0) {
+		size_t waited = left;
+		double start;
+
+		for (left = i = 0; i < waited; i++) {
+			uint32_t number = questions->waiting[i];
+
+			if (plan_step(questions->open[number].plan) ==
+			    PLAN_NEEDS)
+				questions->waiting[left++] = number;
+		}
+		if (n > 1 &&
 		    snapshot_used(snapshot) + arena_used(questions->plans) >=
 			max_bytes)
 			return 1;
 		if (left == 0)
-			return 0;
+			break;
 		start = worker_metrics_clock();
 		rc = snapshot_fetch(snapshot, err);
 		metrics_observe(questions->metrics, WORKER_REDIS,
 		    REDIS_OP_SNAPSHOT, worker_metrics_clock() - start, 1);
-		if (rc != 0)
-			return -1;
 	}
+	return rc;
 }
 
 /*
@@ -197,7 +195,6 @@ questions_answer(struct questions *questions, struct batch *batch, size_t from,
 	fault_slow_plan();
 	if (snapshot_read(questions->snapshot, err) != 0)
 		return -1;
-	start_plans(questions);
 	rc = run_plans(questions, max_bytes, err);
 	for (i = 0; rc == 0 && i < questions->n; i++)
 		give_answer(questions, &questions->open[i]);

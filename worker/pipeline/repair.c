@@ -86,9 +86,9 @@ store_failed(struct error *err)
 }
 
 static int64_t
-larger(int64_t a, int64_t b)
+larger(int64_t one, int64_t other)
 {
-	return a > b ? a : b;
+	return one > other ? one : other;
 }
 
 /*
@@ -259,7 +259,7 @@ go_on(struct repair *repair, struct intake *intake, struct error *err)
 
 /* What is left below `expected` are marks of transactions. */
 static int
-finish(struct repair *repair, struct intake *intake, struct error *err)
+end_partition(struct repair *repair, struct intake *intake, struct error *err)
 {
 	batch_reset(repair->batch);
 	if (repair->mark < repair->expected &&
@@ -284,7 +284,7 @@ repair_step(struct repair *repair, struct intake *intake, struct error *err)
 
 	do {
 		if (repair->next >= repair->expected || repair->is_at_end)
-			return finish(repair, intake, err);
+			return end_partition(repair, intake, err);
 		if (take_records(repair, intake, err) != 0)
 			return -1;
 	} while (clock_monotonic_ms() < until);

@@ -74,6 +74,7 @@ charge(struct cache *cache, struct cache_entry *entry, size_t bytes)
 	cache->used += bytes;
 }
 
+/* The queue: `newest` ... `newer` <-> `older` ... `oldest`. */
 static void
 unlink_entry(struct cache *cache, struct cache_entry *entry)
 {
@@ -100,6 +101,7 @@ queue_entry(struct cache *cache, struct cache_entry *entry)
 	entry->queued = cache->batch;
 }
 
+/* Nothing may be built on it any more, and nobody of this batch know it. */
 static void
 remove_entry(struct cache *cache, struct cache_entry *entry)
 {
@@ -148,6 +150,10 @@ turn_over(struct cache *cache, bool kept)
 }
 
 /*
+ * The only place where entries go, but for cache_forget: within a batch
+ * everybody may keep pointers to what was found.  A batch may therefore exceed
+ * the bound; snapshot_used tells, and the intake cuts it.
+ *
  * One that was used since it was queued gets a second round.  What is a ground
  * of others goes once they have gone: two rounds then end the rest.
  */
@@ -192,7 +198,7 @@ cache_is_fresh(const struct cache *cache, const struct cache_entry *entry)
 
 /* Entries stay where they are; only their chains are made anew. */
 static void
-grow(struct cache *cache)
+grow_slots(struct cache *cache)
 {
 	size_t n = cache->n_slots * 2, i;
 	struct cache_entry **slots =
@@ -210,6 +216,7 @@ grow(struct cache *cache)
 	cache->n_slots = n;
 }
 
+/* Entry and key are one block of memory. */
 static struct cache_entry *
 add_entry(
     struct cache *cache, enum cache_kind kind, struct text key, size_t hash)
@@ -218,7 +225,7 @@ add_entry(
 	char *bytes;
 
 	if (cache->n >= cache->n_slots)
-		grow(cache);
+		grow_slots(cache);
 	entry = memory_alloc(sizeof *entry + key.size);
 	bytes = (char *)(entry + 1);
 	memcpy(bytes, key.at, key.size);
@@ -302,6 +309,7 @@ cache_spoil(struct cache *cache, struct cache_entry *entry, const char *why)
 	charge(cache, entry, arena_used(entry->arena));
 }
 
+/* What can't be read may have been mended meanwhile, by hand. */
 bool
 cache_is_settled(const struct cache *cache, const struct cache_entry *entry)
 {
@@ -309,6 +317,7 @@ cache_is_settled(const struct cache *cache, const struct cache_entry *entry)
 	    (entry->damage.at == NULL || entry->read == cache->batch);
 }
 
+/* Parsed values are about as large as their JSON; an answer has none. */
 struct arena *
 cache_parsing(struct cache_entry *entry)
 {
@@ -324,6 +333,10 @@ cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
 	charge(cache, entry, arena_used(entry->arena) + 128);
 }
 
+/*
+ * The list is made in the arena of the value that it belongs to, and goes with
+ * it; only then may the grounds go.
+ */
 void
 cache_build_on(
     struct cache_entry *entry, struct cache_entry *const *grounds, size_t n)

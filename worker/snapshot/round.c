@@ -109,47 +109,30 @@ piece(const struct fetch_list *list, size_t start)
 	return list->n - start < max ? list->n - start : max;
 }
 
-/* Queues the commands for all that is on the list, of the hash `key`. */
+/*
+ * Queues the commands for all that is on a list.  The hash's key goes through
+ * `key`, of a first trip without the generation: only lists of schedules and
+ * versions have anything then.
+ */
 static void
-ask_list(struct fetch_list *list, struct redis *redis, struct text key)
+ask_list(struct snapshot *snapshot, enum cache_kind kind, struct buffer *key)
 {
-	struct text argv[2 + FIELDS_MAX] = { TEXT("HMGET"), key };
+	struct fetch_list *list = &snapshot->lists[kind];
+	struct text argv[2 + FIELDS_MAX] = { TEXT("HMGET") };
 	size_t n, i;
 
+	buffer_reset(key);
+	argv[1] = snapshot_key(snapshot, kind, key);
 	for (; list->asked < list->n; list->asked += n) {
 		n = piece(list, list->asked);
 		for (i = 0; i < n; i++)
 			argv[2 + i] = list->entries[list->asked + i]->key;
 		if (list->careful)
-			redis_append_fields(redis, key, argv + 2, n);
+			redis_append_fields(
+			    snapshot->redis, argv[1], argv + 2, n);
 		else
-			redis_append(redis, argv, 2 + n);
+			redis_append(snapshot->redis, argv, 2 + n);
 	}
-}
-
-static void
-ask(struct snapshot *snapshot, bool first)
-{
-	const struct text generation =
-	    keyspace_key(snapshot->keyspace, KEY_GENERATION);
-	const struct text both[3] = { TEXT("MGET"), generation,
-		keyspace_key(snapshot->keyspace, KEY_EDITION) };
-	const struct text again[2] = { TEXT("GET"), generation };
-	const struct text store[3] = { TEXT("HGET"),
-		keyspace_key(snapshot->keyspace, KEY_META), TEXT("created") };
-	struct buffer key = { 0 };
-	int kind;
-
-	if (first)
-		redis_append(snapshot->redis, both, 3);
-	for (kind = 0; kind < CACHE_ANSWER; kind++) {
-		buffer_reset(&key);
-		ask_list(&snapshot->lists[kind], snapshot->redis,
-		    snapshot_key(snapshot, (enum cache_kind)kind, &key));
-	}
-	redis_append(snapshot->redis, again, 2);
-	redis_append(snapshot->redis, store, 3);
-	buffer_finish(&key);
 }
 
 /* As the pair is always there: a key of another type is missing in it. */
@@ -246,14 +229,18 @@ receive_piece(struct fetch_list *list, struct text key, struct redis *redis,
 
 /* Entries that did not fit stay on the list, to be asked for again. */
 static int
-hear_list(struct snapshot *snapshot, struct fetch_list *list, struct text key,
+hear_list(struct snapshot *snapshot, enum cache_kind kind, struct buffer *key,
     struct error *err)
 {
+	struct fetch_list *list = &snapshot->lists[kind];
 	size_t start = 0, left = 0, asked = list->asked, n, i;
+	struct text name;
 
+	buffer_reset(key);
+	name = snapshot_key(snapshot, kind, key);
 	for (; start < asked; start += n) {
 		struct redis_reply *reply =
-		    receive_piece(list, key, snapshot->redis, err);
+		    receive_piece(list, name, snapshot->redis, err);
 		int taken;
 
 		if (reply == NULL)
@@ -265,7 +252,7 @@ hear_list(struct snapshot *snapshot, struct fetch_list *list, struct text key,
 		if (taken < 0)
 			return error_set(err, ERROR_RETRY,
 			    "redis %s: %.*s gave an answer of another form",
-			    redis_address(snapshot->redis), TEXT_ARG(key));
+			    redis_address(snapshot->redis), TEXT_ARG(name));
 		for (i = (size_t)taken; i < n; i++)
 			list->entries[left++] = list->entries[start + i];
 	}
@@ -360,6 +347,13 @@ snapshot_has_wants(const struct snapshot *snapshot)
 int
 snapshot_round(struct snapshot *snapshot, struct error *err)
 {
+	const struct text generation =
+	    keyspace_key(snapshot->keyspace, KEY_GENERATION);
+	const struct text both[3] = { TEXT("MGET"), generation,
+		keyspace_key(snapshot->keyspace, KEY_EDITION) };
+	const struct text again[2] = { TEXT("GET"), generation };
+	const struct text store[3] = { TEXT("HGET"),
+		keyspace_key(snapshot->keyspace, KEY_META), TEXT("created") };
 	struct buffer key = { 0 };
 	int rc = 0, kind;
 
@@ -367,15 +361,17 @@ snapshot_round(struct snapshot *snapshot, struct error *err)
 		bool first = snapshot->generation == 0;
 		int64_t before = snapshot->generation, after;
 
-		ask(snapshot, first);
+		if (first)
+			redis_append(snapshot->redis, both, 3);
+		for (kind = 0; kind < CACHE_ANSWER; kind++)
+			ask_list(snapshot, (enum cache_kind)kind, &key);
+		redis_append(snapshot->redis, again, 2);
+		redis_append(snapshot->redis, store, 3);
 		if (first)
 			rc = hear_first(snapshot, &before, err);
-		for (kind = 0; rc == 0 && kind < CACHE_ANSWER; kind++) {
-			buffer_reset(&key);
-			rc = hear_list(snapshot, &snapshot->lists[kind],
-			    snapshot_key(snapshot, (enum cache_kind)kind, &key),
-			    err);
-		}
+		for (kind = 0; rc == 0 && kind < CACHE_ANSWER; kind++)
+			rc = hear_list(
+			    snapshot, (enum cache_kind)kind, &key, err);
 		if (rc == 0)
 			rc = hear_generation(snapshot, &after, err);
 		if (rc == 0)

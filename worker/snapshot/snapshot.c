@@ -329,34 +329,6 @@ want_grounds(struct snapshot *snapshot)
 	}
 }
 
-/*
- * The first look of a batch: its generation, and the schedules as they were at
- * it.  Of an older generation nothing is cached after it.  The first round may
- * show that more is stale than was thought, by a new edition or another store;
- * that is read in a second one.
- */
-static int
-settle(struct snapshot *snapshot, struct error *err)
-{
-	int attempts;
-
-	snapshot_age(snapshot);
-	for (attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-		snapshot->generation = 0;
-		want_grounds(snapshot);
-		if (snapshot_round(snapshot, err) != 0)
-			return -1;
-		want_grounds(snapshot);
-		if (snapshot_has_wants(snapshot) &&
-		    snapshot_round(snapshot, err) != 0)
-			return -1;
-		if (!snapshot->moved)
-			return follow_generation(snapshot, err);
-	}
-	return error_set(
-	    err, ERROR_RETRY, "the catalogue is replaced again and again");
-}
-
 /* Which version a plan is for, by its schedule's head as read now. */
 static void
 choose_version(struct snapshot *snapshot, struct asked *asked)
@@ -445,12 +417,35 @@ take_version(struct snapshot *snapshot, struct question *question)
 		    "the schedule's current version is missing");
 }
 
+/*
+ * The first look of a batch: its generation, and the schedules as they were at
+ * it.  The first round may show that more is stale than was thought, by a new
+ * edition or another store; that is read in a second one.  Where an apply came
+ * in between, they may be of either generation: it is all begun again.  Then
+ * what is remembered either stands or falls, for its grounds are fresh, and
+ * where it fell the version is read.
+ */
 int
 snapshot_read(struct snapshot *snapshot, struct error *err)
 {
+	int attempts = 0;
 	size_t i;
 
-	if (settle(snapshot, err) != 0)
+	snapshot_age(snapshot);
+	do {
+		if (attempts++ == ATTEMPTS_MAX)
+			return error_set(err, ERROR_RETRY,
+			    "the catalogue is replaced again and again");
+		snapshot->generation = 0;
+		want_grounds(snapshot);
+		if (snapshot_round(snapshot, err) != 0)
+			return -1;
+		want_grounds(snapshot);
+		if (snapshot_has_wants(snapshot) &&
+		    snapshot_round(snapshot, err) != 0)
+			return -1;
+	} while (snapshot->moved);
+	if (follow_generation(snapshot, err) != 0)
 		return -1;
 	for (i = 0; i < snapshot->n; i++) {
 		struct asked *asked = &snapshot->asked[i];
@@ -519,15 +514,16 @@ has_structure(struct snapshot *snapshot, struct cache_entry *entry)
 
 /* "a⏎b" in the batch's arena. */
 static struct text
-joined(struct snapshot *snapshot, struct text a, struct text b)
+joined(struct snapshot *snapshot, struct text first, struct text second)
 {
-	char *at = arena_alloc(snapshot->arena, a.size + b.size + 1);
+	size_t size = first.size + second.size + 1;
+	char *at = arena_alloc(snapshot->arena, size);
 
-	assert(a.at != NULL && b.at != NULL);
-	memcpy(at, a.at, a.size);
-	at[a.size] = '\n';
-	memcpy(at + a.size + 1, b.at, b.size);
-	return (struct text){ at, a.size + b.size + 1 };
+	assert(first.at != NULL && second.at != NULL);
+	memcpy(at, first.at, first.size);
+	at[first.size] = '\n';
+	memcpy(at + first.size + 1, second.at, second.size);
+	return (struct text){ at, size };
 }
 
 static void

@@ -113,6 +113,8 @@ struct world *snapshot_world(struct snapshot *snapshot);
  */
 int snapshot_fetch(struct snapshot *snapshot, struct error *err);
 
+#define SNAPSHOT_GROUNDS_MAX 63 /* datasets that an answer may rest on */
+
 /* Where the answer of a question is made that had none. */
 struct arena *snapshot_memory(struct snapshot *snapshot, size_t number);
 
@@ -121,7 +123,6 @@ struct arena *snapshot_memory(struct snapshot *snapshot, size_t number);
  * `datasets` says what it rests on, until the schedule's head, one of their
  * branches or the generation changes.  NULL: it is of this batch only.
  */
-#define SNAPSHOT_GROUNDS_MAX 63 /* datasets that an answer may rest on */
 void snapshot_remember(struct snapshot *snapshot, size_t number, void *answer,
     const struct text *datasets, size_t n);
 

@@ -1,4 +1,4 @@
-#include "worker/pipeline/intake.h"
+#include "worker/base/batch.h"
 
 #include <string.h>
 
@@ -56,7 +56,7 @@ each_verdict_has_its_fate(void)
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct batch *batch = batch_of(&rows[i].verdict, 1);
 
-		intake_decide(batch);
+		batch_decide(batch);
 		CHECK_ROW(rows[i].name, batch->records[0].fate == rows[i].fate);
 		CHECK_ROW(rows[i].name,
 		    batch->counts.same_partition == rows[i].same &&
@@ -83,7 +83,7 @@ a_record_without_a_claim_keeps_its_fate(void)
 	batch->records[1].reason = DEAD_EMPTY;
 	claim(batch, 0, CLAIM_DUPLICATE);
 	claim(batch, 2, CLAIM_TAKEN);
-	intake_decide(batch);
+	batch_decide(batch);
 	CHECK(batch->records[0].fate == FATE_DROP);
 	CHECK(batch->records[1].fate == FATE_DEAD);
 	CHECK(batch->records[1].reason == DEAD_EMPTY);
@@ -109,7 +109,7 @@ the_oldest_record_gives_the_age(void)
 	discard(batch);
 }
 
-CU_TestInfo intake_tests[] = {
+CU_TestInfo batch_tests[] = {
 	{ "each verdict has its fate", each_verdict_has_its_fate },
 	{ "without a claim", a_record_without_a_claim_keeps_its_fate },
 	{ "the oldest record", the_oldest_record_gives_the_age },
