@@ -313,7 +313,7 @@ run(struct command *command, int argc, char **words)
 			    : say_incomplete(word);
 }
 
-/* `schedrun help lag` is `schedrun lag --help`. */
+/* "help lag" is "lag --help". */
 static int
 help(struct command *command, char **words)
 {
