@@ -138,7 +138,7 @@ show_help(const struct argp_state *state)
 
 /* Global flags up to the first word that is no flag: the command. */
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_word(int key, char *argument, struct argp_state *state)
 {
 	struct line *line = state->input;
 
@@ -289,7 +289,7 @@ find_row(const char *word, const char *next)
 
 /* Commands that have something to finish take the signal themselves. */
 static void
-interrupt(int number)
+end_at_once(int number)
 {
 	(void)number;
 	_exit(EXIT_INTERRUPTED);
@@ -297,7 +297,7 @@ interrupt(int number)
 
 /* `words` end in a NULL, the first is there. */
 static int
-run(struct command *command, int argc, char **words)
+run_command(struct command *command, int argc, char **words)
 {
 	const char *word = words[0], *next = words[1];
 	int skip;
@@ -324,7 +324,7 @@ help(struct command *command, char **words)
 	if (is_group(words[0]) && words[1] != NULL)
 		asked[n++] = words[1];
 	asked[n++] = flag;
-	return run(command, n, asked);
+	return run_command(command, n, asked);
 }
 
 int
@@ -338,11 +338,12 @@ main(int argc, char **argv)
 		{ &options_argp, 0, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const struct argp argp = { own, take, "COMMAND [FLAGS] [ARGS]",
+	static const struct argp argp = { own, take_word,
+		"COMMAND [FLAGS] [ARGS]",
 		"Ask for runs of schedules over Kafka, and look at what became "
 		"of them.\v",
 		children, list_commands, NULL };
-	const struct sigaction action = { .sa_handler = interrupt };
+	const struct sigaction action = { .sa_handler = end_at_once };
 	struct line line = { 0 };
 	char **words = argv;
 	int code = EXIT_DONE;
@@ -356,7 +357,7 @@ main(int argc, char **argv)
 	if (line.first > 0 && strcmp(words[0], "help") == 0) {
 		code = help(&line.command, words + 1);
 	} else if (line.first > 0) {
-		code = run(&line.command, argc - line.first, words);
+		code = run_command(&line.command, argc - line.first, words);
 	} else if (line.command.options.print_config) {
 		line.command.row = find_row("config", "show");
 		command_config(&line.command);

@@ -28,7 +28,7 @@ entry_table_reset(struct entry_table *table, struct arena *arena)
 }
 
 static void
-grow(struct entry_table *table, struct arena *arena)
+grow_slots(struct entry_table *table, struct arena *arena)
 {
 	struct entry_slot *old = table->slots;
 	size_t n = table->mask + 1, i, at;
@@ -54,7 +54,7 @@ entry_table_fill(struct entry_table *table, struct arena *arena,
 	slot->hash = hash;
 	slot->entry = entry;
 	if (++table->n > (table->mask + 1) / 2)
-		grow(table, arena);
+		grow_slots(table, arena);
 }
 
 /*

@@ -26,6 +26,7 @@ struct schedule_about {
 	int64_t projects_at;       /* generation at which they were found */
 };
 
+/* Reads and writes what hash `i` holds; texts go to `arena`.  ERROR_INPUT. */
 int schedule_about_parse(struct text stored, struct arena *arena,
     struct schedule_about *about, struct error *err);
 void schedule_about_write(

@@ -123,7 +123,7 @@ write_stage(
 static int
 write_stages(struct apply *apply, struct error *err)
 {
-	const struct merge_moving *moving = &apply->merge.moving;
+	const struct merge_changes *moving = &apply->merge.moving;
 	struct fields *const stages[STAGES] = { moving->heads, moving->about,
 		moving->versions, moving->branches, moving->added_versions,
 		moving->heads_seen, moving->branches_seen,
@@ -261,7 +261,7 @@ refuse_size(const struct merge *merge, struct error *err)
 static int
 write_directly(struct apply *apply, struct error *err)
 {
-	const struct merge_moving *moving = &apply->merge.moving;
+	const struct merge_changes *moving = &apply->merge.moving;
 	const struct {
 		enum keyspace_key key;
 		struct fields *fields;
@@ -287,7 +287,7 @@ write_directly(struct apply *apply, struct error *err)
 static bool
 is_empty(const struct merge *merge)
 {
-	const struct merge_moving *moving = &merge->moving;
+	const struct merge_changes *moving = &merge->moving;
 
 	return !merge->world_changed && fields_size(moving->heads) == 0 &&
 	    fields_size(moving->about) == 0 &&
@@ -327,7 +327,7 @@ write_structure(struct apply *apply, struct error *err)
  * failed.
  */
 static int
-attempt(
+attempt_load(
     struct apply *apply, const struct catalogue_file *file, struct error *err)
 {
 	if (merge_now(apply, file, err) != 0)
@@ -344,7 +344,7 @@ attempt(
 }
 
 static int
-load(struct apply *apply, const struct catalogue_file *file,
+load_catalogue(struct apply *apply, const struct catalogue_file *file,
     struct apply_report *report, struct error *err)
 {
 	const struct merge_settings settings = {
@@ -363,7 +363,7 @@ load(struct apply *apply, const struct catalogue_file *file,
 	merge_init(merge, &settings, report->generation);
 	rc = merge_world(merge, file, err);
 	while (rc == 0 && attempts++ < ATTEMPTS_MAX)
-		rc = attempt(apply, file, err);
+		rc = attempt_load(apply, file, err);
 	if (rc == 1 && merge->world_changed && !apply->settings->dry_run)
 		report->generation = apply->number;
 	merge_count(merge, report->counts);
@@ -391,10 +391,10 @@ catalogue_apply(const struct apply_settings *settings,
 	int rc;
 
 	if (settings->dry_run)
-		return load(&apply, file, report, err);
+		return load_catalogue(&apply, file, report, err);
 	if (catalogue_lock_take(&apply.lock, settings->deadline_ms, err) != 0)
 		return -1;
-	rc = load(&apply, file, report, err);
+	rc = load_catalogue(&apply, file, report, err);
 	catalogue_lock_release(&apply.lock);
 	return rc == 0 ? redis_wait_replica(apply.redis, err) : -1;
 }

@@ -38,7 +38,7 @@ prune_branches(struct merge *merge)
 static void
 merge_one(struct merge *merge, const struct field *file, struct text old)
 {
-	struct merge_moving *moving = &merge->moving;
+	struct merge_changes *moving = &merge->moving;
 
 	if (text_equal(old, file->value)) {
 		moving->branch_count.same++;

@@ -25,7 +25,7 @@ struct export
 };
 
 static int
-malformed(const char *what, struct text name, const struct error *cause,
+tell_malformed(const char *what, struct text name, const struct error *cause,
     struct error *err)
 {
 	return error_set(err, ERROR_INPUT, "stored %s %.*s is malformed%s%s",
@@ -52,7 +52,7 @@ put_branches(struct export *export, struct text dataset, struct error *err)
 	if (stored.at == NULL)
 		return 0;
 	if (branches_parse(stored, scratch(export), &branches, &cause) != 0)
-		return malformed("branches of", dataset, &cause, err);
+		return tell_malformed("branches of", dataset, &cause, err);
 	json_name(export->out, "branches");
 	buffer_append(export->out, stored);
 	return 0;
@@ -66,7 +66,7 @@ put_dataset(struct export *export, const struct field *field, struct error *err)
 	bool trashed;
 
 	if (dataset_parse(field->value, &trashed, &project, &cause) != 0)
-		return malformed("dataset", field->name, &cause, err);
+		return tell_malformed("dataset", field->name, &cause, err);
 	json_name_text(export->out, field->name);
 	json_open(export->out, '{');
 	if (put_branches(export, field->name, err) != 0)
@@ -114,7 +114,7 @@ put_specs(struct export *export, struct error *err)
 			continue;
 		if (job_spec_parse(
 			sorted[i].value, scratch(export), &spec, &cause) != 0)
-			return malformed(
+			return tell_malformed(
 			    "job spec of", sorted[i].name, &cause, err);
 		if (!first)
 			buffer_byte(export->out, ',');
@@ -189,7 +189,8 @@ put_roles(struct export *export, const struct field *sorted, size_t n,
 		enum role role;
 
 		if (role_parse(sorted[*i].value, &role, NULL) != 0)
-			return malformed("role of", sorted[*i].name, NULL, err);
+			return tell_malformed(
+			    "role of", sorted[*i].name, NULL, err);
 		json_name_text(
 		    export->out, keyspace_field_owned(sorted[*i].name));
 		json_put_string(export->out, role_name(role));
@@ -208,7 +209,8 @@ put_users(struct export *export, struct error *err)
 	json_open(export->out, '{');
 	while (i < n) {
 		if (keyspace_field_owned(sorted[i].name).at != NULL)
-			return malformed("user", sorted[i].name, NULL, err);
+			return tell_malformed(
+			    "user", sorted[i].name, NULL, err);
 		json_name_text(export->out, sorted[i].name);
 		json_open(export->out, '{');
 		if (text_equal(sorted[i].value, TEXT("0"))) {
@@ -234,10 +236,10 @@ put_version(
 	struct error cause;
 
 	if (version.at == NULL)
-		return malformed("version", rid, NULL, err);
+		return tell_malformed("version", rid, NULL, err);
 	if (schedule_version_parse(
 		version, rid, scratch(export), &parsed, &cause) != 0)
-		return malformed("version", rid, &cause, err);
+		return tell_malformed("version", rid, &cause, err);
 	if (!first)
 		buffer_byte(export->out, ',');
 	buffer_append(export->out, version);
@@ -288,7 +290,7 @@ put_schedule(struct export *export, struct field field, struct error *err)
 	if (schedule_head_parse(field.value, &head, NULL) != 0 ||
 	    schedule_about_parse(fields_get(export->about, field.name),
 		export->arena, &about, NULL) != 0)
-		return malformed("schedule", field.name, NULL, err);
+		return tell_malformed("schedule", field.name, NULL, err);
 	if (head.deleted)
 		return 0;
 	json_open(export->out, '{');
@@ -405,7 +407,7 @@ destroy_tables(struct export *export)
 
 /* All tables, empty. */
 static void
-begin(struct export *export)
+begin_reading(struct export *export)
 {
 	struct fields **tables[TABLES];
 	size_t i;
@@ -429,7 +431,7 @@ catalogue_export(struct redis *redis, const struct keyspace *keyspace,
 	int attempts = 0, rc;
 
 	do {
-		begin(&export);
+		begin_reading(&export);
 		rc = read_once(&export, err);
 	} while (rc == 0 && ++attempts < ATTEMPTS_MAX);
 	if (rc == 0)

@@ -105,11 +105,11 @@ fields_remove(struct fields *fields, struct text name)
 }
 
 static int
-compare(const void *a, const void *b)
+compare_names(const void *left, const void *right)
 {
-	const struct field *x = a, *y = b;
+	const struct field *one = left, *other = right;
 
-	return text_compare(x->name, y->name);
+	return text_compare(one->name, other->name);
 }
 
 static struct field *
@@ -141,6 +141,6 @@ fields_sorted(struct fields *fields)
 	struct field *sorted = list_all(fields);
 
 	if (fields->table.n > 0)
-		qsort(sorted, fields->table.n, sizeof *sorted, compare);
+		qsort(sorted, fields->table.n, sizeof *sorted, compare_names);
 	return sorted;
 }

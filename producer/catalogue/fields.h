@@ -20,9 +20,11 @@ struct field {
 	struct text value;
 };
 
+/* Empty; `arena` is borrowed and must outlive it, and its reset ends it. */
 struct fields *fields_create(struct arena *arena);
 void fields_destroy(struct fields *fields); /* NULL is fine */
 
+/* How many there are, and the arena that their texts are copied to. */
 size_t fields_size(const struct fields *fields);
 struct arena *fields_arena(const struct fields *fields);
 /* The value, or no text. */

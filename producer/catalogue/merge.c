@@ -24,7 +24,7 @@ merge_init(struct merge *merge, const struct merge_settings *settings,
 /* All tables of what moves. */
 #define MOVING_TABLES 8
 static void
-list_moving(struct merge_moving *moving, struct fields **tables[MOVING_TABLES])
+list_moving(struct merge_changes *moving, struct fields **tables[MOVING_TABLES])
 {
 	struct fields **all[MOVING_TABLES] = { &moving->branches,
 		&moving->branches_seen, &moving->branches_removed,
@@ -45,7 +45,7 @@ destroy_moving(struct merge *merge)
 	list_moving(&merge->moving, tables);
 	for (i = 0; i < MOVING_TABLES; i++)
 		fields_destroy(*tables[i]);
-	merge->moving = (struct merge_moving){
+	merge->moving = (struct merge_changes){
 		.schedules.what = "schedules",
 		.branch_count.what = "branches of datasets",
 	};

@@ -27,7 +27,7 @@ struct merge_settings {
 };
 
 /* What others may change meanwhile: merged again after each that did. */
-struct merge_moving {
+struct merge_changes {
 	struct fields *branches;           /* new values of h */
 	struct fields *branches_seen;      /* the old ones; "" = none */
 	struct fields *branches_removed;   /* names */
@@ -45,9 +45,10 @@ struct merge {
 	int64_t generation;         /* that was read; 0: none */
 	struct fields *stored[CATALOGUE_HASHES], *merged[CATALOGUE_HASHES];
 	bool world_changed;
-	struct merge_moving moving;
+	struct merge_changes moving;
 };
 
+/* Empty, over what is stored in `generation`; merge_finish gives all back. */
 void merge_init(struct merge *merge, const struct merge_settings *settings,
     int64_t generation);
 void merge_finish(struct merge *merge);
@@ -61,6 +62,7 @@ int merge_world(
 int merge_moving(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 
+/* What changes, in the order in which it is told of. */
 void merge_count(
     const struct merge *merge, struct apply_count counts[APPLY_COUNTS]);
 

@@ -244,7 +244,7 @@ merge_schedule(
     struct merge *merge, const struct entry *entry, const struct stored *stored)
 {
 	const struct file_schedule *schedule = entry->schedule;
-	struct merge_moving *moving = &merge->moving;
+	struct merge_changes *moving = &merge->moving;
 	bool is_new = fields_get(stored->heads, schedule->rid).at == NULL;
 	bool changed;
 

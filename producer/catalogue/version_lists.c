@@ -34,7 +34,8 @@ version_list_has(struct text list, struct text rid)
 }
 
 static void
-ask(struct redis *redis, const struct keyspace *keyspace, struct text schedule)
+ask_lists(
+    struct redis *redis, const struct keyspace *keyspace, struct text schedule)
 {
 	struct buffer key = { 0 };
 	struct text range[4] = { TEXT("LRANGE"), TEXT_NONE, TEXT("0"),
@@ -84,7 +85,7 @@ version_lists_read(struct redis *redis, const struct keyspace *keyspace,
 	for (done = 0; done < n; done += size) {
 		size = n - done < AHEAD ? n - done : AHEAD;
 		for (i = 0; i < size; i++)
-			ask(redis, keyspace, schedules[done + i]);
+			ask_lists(redis, keyspace, schedules[done + i]);
 		for (i = 0; i < size; i++)
 			if (hear(redis, schedules[done + i], into, err) != 0)
 				return -1;

@@ -1,7 +1,7 @@
 #include "producer/cli/check_list.h"
 
 static void
-add(struct check_list *list, const char *what, const char *state,
+add_finding(struct check_list *list, const char *what, const char *state,
     const char *detail, const char *mend)
 {
 	table_string(list->table, what);
@@ -13,21 +13,21 @@ add(struct check_list *list, const char *what, const char *state,
 void
 check_fine(struct check_list *list, const char *what, const char *detail)
 {
-	add(list, what, "ok", detail, NULL);
+	add_finding(list, what, "ok", detail, NULL);
 }
 
 void
 check_note(struct check_list *list, const char *what, const char *detail,
     const char *mend)
 {
-	add(list, what, "note", detail, mend);
+	add_finding(list, what, "note", detail, mend);
 }
 
 void
 check_fault(struct check_list *list, const char *what, const char *detail,
     const char *mend)
 {
-	add(list, what, "fault", detail, mend);
+	add_finding(list, what, "fault", detail, mend);
 	if (list->code == EXIT_DONE)
 		list->code = EXIT_NO;
 }

@@ -28,6 +28,10 @@ void check_fault(struct check_list *list, const char *what, const char *detail,
 void check_failed(struct check_list *list, const char *what,
     const struct error *err, const char *mend);
 
+/*
+ * What each command finds of one thing: adds a row for each look, and goes on
+ * where one fails.  Block for servers up to --timeout.
+ */
 void check_kafka(struct check_list *list);
 void check_registry(struct check_list *list);
 void check_redis(struct check_list *list);

@@ -44,7 +44,7 @@ warn_of_gone(const struct command *command, const struct report_result *result)
 }
 
 static int
-finish(struct command *command, struct build_report *report,
+finish_build(struct command *command, struct build_report *report,
     const struct uuid *id, const struct build_record *record)
 {
 	struct build_requested build;
@@ -60,7 +60,7 @@ finish(struct command *command, struct build_report *report,
 }
 
 static int
-fail(struct command *command, struct build_report *report,
+fail_build(struct command *command, struct build_report *report,
     const struct uuid *id, const struct build_record *record)
 {
 	struct report_result result;
@@ -78,7 +78,7 @@ fail(struct command *command, struct build_report *report,
 }
 
 static int
-report(struct command *command, int argc, char **argv,
+report_build(struct command *command, int argc, char **argv,
     int (*act)(struct command *, struct build_report *, const struct uuid *,
 	const struct build_record *))
 {
@@ -107,11 +107,11 @@ report(struct command *command, int argc, char **argv,
 int
 cmd_build_finish(struct command *command, int argc, char **argv)
 {
-	return report(command, argc, argv, finish);
+	return report_build(command, argc, argv, finish_build);
 }
 
 int
 cmd_build_fail(struct command *command, int argc, char **argv)
 {
-	return report(command, argc, argv, fail);
+	return report_build(command, argc, argv, fail_build);
 }

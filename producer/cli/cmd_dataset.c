@@ -98,7 +98,8 @@ make_transaction(struct commit *commit)
 
 /* The branch with its new head: all else stays as it is. */
 static int
-advance(struct commit *commit, struct branch_change *change, struct error *err)
+advance_branch(
+    struct commit *commit, struct branch_change *change, struct error *err)
 {
 	const struct text head = text_from(commit->transaction);
 	const struct text parent = text_from(commit->parent);
@@ -127,7 +128,7 @@ advance(struct commit *commit, struct branch_change *change, struct error *err)
 
 /* One attempt: as of branch_store_write. */
 static int
-attempt(struct commit *commit, struct error *err)
+attempt_commit(struct commit *commit, struct error *err)
 {
 	static const struct build_mark no_build = { NULL, NULL, 0 };
 	struct branch_change change = { .dataset = text_from(
@@ -143,7 +144,7 @@ attempt(struct commit *commit, struct error *err)
 		    "datasets, schedrun export lists them",
 		    commit->command->argument,
 		    redis_url(commit->command->redis));
-	if (advance(commit, &change, err) != 0) {
+	if (advance_branch(commit, &change, err) != 0) {
 		error_prefix(err, "dataset %s", commit->command->argument);
 		return -1;
 	}
@@ -157,7 +158,7 @@ write_commit(struct commit *commit, struct error *err)
 	int attempts = 0, rc;
 
 	do
-		rc = attempt(commit, err);
+		rc = attempt_commit(commit, err);
 	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,

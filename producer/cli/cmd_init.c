@@ -50,7 +50,8 @@ static const struct argp_option init_options[] = {
 };
 
 static long
-number(struct argp_state *state, const char *name, const char *text, long max)
+parse_number(
+    struct argp_state *state, const char *name, const char *text, long max)
 {
 	int64_t value;
 
@@ -68,15 +69,16 @@ take_init(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_PARTITIONS:
-		init->partitions =
-		    (int)number(state, "partitions", argument, PARTITIONS_MAX);
+		init->partitions = (int)parse_number(
+		    state, "partitions", argument, PARTITIONS_MAX);
 		return 0;
 	case OPTION_REPLICATION:
 		init->replication =
-		    (int)number(state, "replication", argument, 100);
+		    (int)parse_number(state, "replication", argument, 100);
 		return 0;
 	case OPTION_SHARDS:
-		shards = number(state, "shards", argument, KEYSPACE_SHARDS_MAX);
+		shards = parse_number(
+		    state, "shards", argument, KEYSPACE_SHARDS_MAX);
 		if ((shards & (shards - 1)) != 0)
 			usage_error(state, "--shards %s: is not a power of two",
 			    argument);

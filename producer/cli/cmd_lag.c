@@ -153,7 +153,7 @@ read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
 }
 
 static int
-measure(struct lag *lag, struct error *err)
+measure_lag(struct lag *lag, struct error *err)
 {
 	int timeout_ms = (int)lag->command->options.timeout_ms;
 	size_t i;
@@ -259,7 +259,7 @@ measure_in_time(struct lag *lag, struct error *err)
 {
 	int64_t deadline = command_deadline(lag->command);
 
-	while (measure(lag, err) != 0) {
+	while (measure_lag(lag, err) != 0) {
 		if (err->kind != ERROR_RETRY || command_is_interrupted() ||
 		    clock_monotonic_ms() >= deadline)
 			return -1;

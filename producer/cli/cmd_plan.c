@@ -230,7 +230,7 @@ plan_files(struct command *command, const struct plan_flags *flags,
 
 /* An answer that was too large is read in pieces the next time. */
 static const struct outcome *
-insist(struct live_plan *live, const struct run_request *request,
+insist_on_plan(struct live_plan *live, const struct run_request *request,
     struct error *err)
 {
 	const struct outcome *outcome;
@@ -257,7 +257,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 		return command_fail(command, &err);
 	clock_format(request->created_time_ms, now);
 	live = live_plan_create(command->redis, command->keyspace, 0);
-	outcome = insist(live, request, &err);
+	outcome = insist_on_plan(live, request, &err);
 	if (outcome == NULL)
 		code = command_fail(command, &err);
 	else if (!live_plan_found_schedule(live))

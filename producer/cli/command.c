@@ -360,7 +360,7 @@ command_print_table(struct command *command)
 static volatile sig_atomic_t interrupted;
 
 static void
-interrupt(int number)
+note_signal(int number)
 {
 	(void)number;
 	interrupted = 1;
@@ -369,7 +369,7 @@ interrupt(int number)
 void
 command_catch_signals(void)
 {
-	const struct sigaction action = { .sa_handler = interrupt };
+	const struct sigaction action = { .sa_handler = note_signal };
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

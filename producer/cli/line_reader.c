@@ -61,7 +61,7 @@ drop_rest(struct line_reader *reader)
 
 /* A whole line of what was read. */
 static bool
-take(struct line_reader *reader, struct text *line)
+take_line(struct line_reader *reader, struct text *line)
 {
 	size_t size;
 	const char *end;
@@ -102,7 +102,7 @@ line_reader_next(struct line_reader *reader, int timeout_ms, struct text *line,
 	ssize_t size;
 
 	for (;;) {
-		if (take(reader, line))
+		if (take_line(reader, line))
 			return LINE_READ;
 		if (reader->at_end)
 			return LINE_END;

@@ -120,7 +120,7 @@ take_all(struct lines *lines, struct error *err)
 
 /* What was sent is waited for, also after an interruption. */
 static int
-run(struct lines *lines)
+send_all(struct lines *lines)
 {
 	struct error err = { 0 }, late = { 0 };
 	int rc = take_all(lines, &err);
@@ -181,7 +181,7 @@ submit_lines(struct command *command, const char *path)
 		return command_fail(command, &err);
 	command_catch_signals();
 	line_reader_init(&lines.reader, file, LINE_MAX_SIZE);
-	code = run(&lines);
+	code = send_all(&lines);
 	line_reader_finish(&lines.reader);
 	submitter_destroy(lines.submitter);
 	if (file != STDIN_FILENO)

@@ -140,7 +140,7 @@ put_padded(struct buffer *out, const struct cell *cell, size_t width, bool last)
 }
 
 static void
-measure(struct table *table)
+measure_columns(struct table *table)
 {
 	size_t i;
 
@@ -175,7 +175,7 @@ write_lines(struct table *table, struct buffer *out)
 {
 	size_t n = table->n_columns, i;
 
-	measure(table);
+	measure_columns(table);
 	if (!table->has_headings)
 		write_headings(table, out);
 	table->has_headings = true;

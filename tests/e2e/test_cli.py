@@ -556,7 +556,7 @@ def test_answers_are_tables_where_they_are_asked_for(shop, tmp_path):
 
 def errors(shop):
     return {name: stat["count"] for name, stat in
-            shop.servers.redis().info("errorstats").items()}
+            shop.cluster.redis().info("errorstats").items()}
 
 
 def test_nothing_is_written_into_a_connection(shop, tmp_path):
