@@ -20,7 +20,7 @@ struct buffer {
 void buffer_finish(struct buffer *buffer); /* frees; `{0}` after it */
 void buffer_reset(struct buffer *buffer);  /* empty, memory kept */
 char *buffer_reserve(struct buffer *buffer, size_t n); /* room for n more */
-void buffer_append(struct buffer *buffer, struct text text);
+void buffer_append(struct buffer *buffer, struct text text); /* a copy */
 /* For people's eyes: each control character as "?". */
 void buffer_append_shown(struct buffer *buffer, struct text text);
 void buffer_byte(struct buffer *buffer, char byte);

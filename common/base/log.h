@@ -41,6 +41,7 @@ struct log_field {
 	log_write((level), (component), (event), (message),                    \
 	    (const struct log_field[]){ __VA_ARGS__ })
 
+/* What log_event calls: the fields are ended by LOG_END, and copied. */
 void log_write(enum log_level level, const char *component, const char *event,
     const char *message, const struct log_field *fields);
 
@@ -52,6 +53,7 @@ void log_write(enum log_level level, const char *component, const char *event,
 	log_write_audit((component), (event), (message),                       \
 	    (const struct log_field[]){ __VA_ARGS__ })
 
+/* What log_audit calls. */
 void log_write_audit(const char *component, const char *event,
     const char *message, const struct log_field *fields);
 

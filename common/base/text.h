@@ -32,6 +32,7 @@ bool text_equal(struct text a, struct text b);
 /* Order by bytes (UTF-8's code point order), a prefix first; <0, 0 or >0. */
 int text_compare(struct text a, struct text b);
 
+/* Every text starts with an empty one. */
 bool text_starts_with(struct text text, struct text prefix);
 
 /*
@@ -49,6 +50,7 @@ bool text_take_number(struct text *rest, size_t digits, int64_t *number);
 
 /* The other way: its digits, in `out`. */
 #define TEXT_NUMBER_SIZE 24
+/* Borrows `out`; no NUL is promised behind it. */
 struct text text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE]);
 
 /* A copy in `arena`, followed by a NUL that `size` does not count. */

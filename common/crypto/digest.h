@@ -13,7 +13,9 @@
  */
 #define SHA256_SIZE 32
 
+/* SHA-256 of the bytes, and keyed by HMAC (RFC 2104). */
 void sha256(struct text bytes, uint8_t out[SHA256_SIZE]);
+/* The key may have any size. */
 void hmac_sha256(struct text key, struct text bytes, uint8_t out[SHA256_SIZE]);
 
 /* Takes the same time whatever the bytes are. */

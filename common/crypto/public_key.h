@@ -28,6 +28,7 @@ struct public_key *public_key_p256(
     struct text x, struct text y, const char **reason);
 void public_key_destroy(struct public_key *key); /* NULL is fine */
 
+/* Else it is one of P-256. */
 bool public_key_is_rsa(const struct public_key *key);
 
 /*

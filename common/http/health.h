@@ -18,8 +18,9 @@ struct health;
 struct health_check;
 struct health_beat;
 
+/* The caller destroys it, after whoever reports to it has ended. */
 struct health *health_create(void);
-void health_destroy(struct health *health);
+void health_destroy(struct health *health); /* NULL is fine */
 
 /*
  * A check, at first not ok with the reason "not yet reported".  `name` is a
@@ -47,6 +48,7 @@ void health_turn(struct health_beat *beat);
 /* From now on not ready, with this reason: the process drains. */
 void health_drain(struct health *health, const char *reason);
 
+/* Whether every loop has turned within its time. */
 bool health_is_alive(struct health *health);
 
 /*

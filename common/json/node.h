@@ -38,6 +38,7 @@ struct json_document *json_parse(
     struct text bytes, size_t depth_max, struct error *err);
 void json_destroy(struct json_document *document); /* NULL is fine */
 
+/* The document's value; never NULL. */
 const struct json *json_root(const struct json_document *document);
 
 enum json_type json_type_of(const struct json *node); /* NULL: null */
@@ -51,7 +52,9 @@ struct text json_text(const struct json *node);
 const char *json_type_name(enum json_type type); /* "string", for messages */
 
 size_t json_size(const struct json *node); /* elements or members */
+/* NULL: it is no array, or not so long. */
 const struct json *json_at(const struct json *array, size_t i);
+/* NULL: it is no object, or has no such member. */
 const struct json *json_get(const struct json *object, const char *name);
 
 /*

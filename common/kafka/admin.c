@@ -12,14 +12,10 @@
 struct kafka_admin *
 kafka_admin_create(const struct kafka_settings *settings, struct error *err)
 {
-	struct kafka_admin *admin = calloc(1, sizeof *admin);
+	struct kafka_admin *admin = memory_zalloc(1, sizeof *admin);
 	rd_kafka_conf_t *conf;
 	char text[256];
 
-	if (admin == NULL) {
-		error_fatal(err, 71, "no memory for an admin client");
-		return NULL;
-	}
 	admin->settings = *settings;
 	conf = kafka_client_conf(
 	    &admin->client, settings, CONFIG_PRODUCER, NULL, 0, err);
@@ -116,6 +112,7 @@ describe_partitions(struct kafka_admin *admin, struct kafka_topic *topic,
 	    read_metadata(admin, topic->name, timeout_ms, err);
 	const struct rd_kafka_metadata_topic *at;
 	int rc = 0;
+	int i;
 
 	if (metadata == NULL)
 		return -1;
@@ -129,7 +126,7 @@ describe_partitions(struct kafka_admin *admin, struct kafka_topic *topic,
 		topic->partitions = at->partition_cnt;
 	else if (at->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 		rc = kafka_admin_fail(admin, at->err, err, topic->name, NULL);
-	for (int i = 0; rc == 0 && i < topic->partitions; i++)
+	for (i = 0; rc == 0 && i < topic->partitions; i++)
 		if (i == 0 ||
 		    at->partitions[i].replica_cnt < topic->replication)
 			topic->replication = at->partitions[i].replica_cnt;
@@ -173,16 +170,17 @@ note_resource(struct kafka_topic *topics, size_t n,
 	const char *name = rd_kafka_ConfigResource_name(resource);
 	const rd_kafka_ConfigEntry_t **entries;
 	size_t count;
+	size_t i, j;
 
 	if (rd_kafka_ConfigResource_error(resource) !=
 	    RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
 	entries = rd_kafka_ConfigResource_configs(resource, &count);
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		if (strcmp(topics[i].name, name) != 0)
 			continue;
 		topics[i].configs_known = true;
-		for (size_t j = 0; j < count; j++)
+		for (j = 0; j < count; j++)
 			note_config(&topics[i],
 			    rd_kafka_ConfigEntry_name(entries[j]),
 			    rd_kafka_ConfigEntry_value(entries[j]));
@@ -198,8 +196,9 @@ describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_event_t *event;
 	size_t n_asked = 0, count;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		if (topics[i].partitions > 0)
 			asked[n_asked++] = rd_kafka_ConfigResource_new(
 			    RD_KAFKA_RESOURCE_TOPIC, topics[i].name);
@@ -219,7 +218,7 @@ describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
 		return -1;
 	answers = rd_kafka_DescribeConfigs_result_resources(
 	    rd_kafka_event_DescribeConfigs_result(event), &count);
-	for (size_t i = 0; i < count; i++)
+	for (i = 0; i < count; i++)
 		note_resource(topics, n, answers[i]);
 	rd_kafka_event_destroy(event);
 	return 0;
@@ -230,7 +229,9 @@ kafka_admin_describe_topics(struct kafka_admin *admin,
     struct kafka_topic *topics, size_t n, bool configs, int timeout_ms,
     struct error *err)
 {
-	for (size_t i = 0; i < n; i++) {
+	size_t i;
+
+	for (i = 0; i < n; i++) {
 		topics[i].max_message_bytes = -1;
 		topics[i].min_insync_replicas = -1;
 		topics[i].retention_ms = -1;
@@ -251,12 +252,13 @@ make_topic(const struct kafka_topic_spec *spec, struct error *err)
 	char text[256];
 	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
 	    spec->name, spec->partitions, spec->replication, text, sizeof text);
+	size_t i;
 
 	if (topic == NULL) {
 		error_set(err, ERROR_INPUT, "topic %s: %s", spec->name, text);
 		return NULL;
 	}
-	for (size_t i = 0; i < spec->n_configs; i++)
+	for (i = 0; i < spec->n_configs; i++)
 		rd_kafka_NewTopic_set_config(
 		    topic, spec->configs[i].name, spec->configs[i].value);
 	return topic;
@@ -267,7 +269,9 @@ static int
 judge_results(struct kafka_admin *admin,
     const rd_kafka_topic_result_t **results, size_t n, struct error *err)
 {
-	for (size_t i = 0; i < n; i++) {
+	size_t i;
+
+	for (i = 0; i < n; i++) {
 		rd_kafka_resp_err_t code =
 		    rd_kafka_topic_result_error(results[i]);
 		if (code == RD_KAFKA_RESP_ERR_NO_ERROR ||
@@ -284,8 +288,10 @@ static void
 note_existing(struct kafka_topic_spec *specs, size_t n,
     const rd_kafka_topic_result_t **results, size_t n_results)
 {
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < n_results; j++)
+	size_t i, j;
+
+	for (i = 0; i < n; i++)
+		for (j = 0; j < n_results; j++)
 			if (strcmp(specs[i].name,
 				rd_kafka_topic_result_name(results[j])) == 0)
 				specs[i].existed =
@@ -367,15 +373,14 @@ kafka_admin_create_topics(struct kafka_admin *admin,
     struct kafka_topic_spec *specs, size_t n, bool validate_only,
     int timeout_ms, struct error *err)
 {
-	rd_kafka_NewTopic_t **topics = calloc(n + 1, sizeof *topics);
+	rd_kafka_NewTopic_t **topics = memory_zalloc(n + 1, sizeof *topics);
 	rd_kafka_AdminOptions_t *options;
 	size_t made = 0;
 	char text[256];
 	int64_t until;
 	int rc = -1;
+	size_t i;
 
-	if (topics == NULL)
-		return error_fatal(err, 71, "no memory for topics");
 	options = kafka_admin_options(
 	    admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
 	rd_kafka_AdminOptions_set_operation_timeout(
@@ -388,7 +393,7 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 		rc = create_all(
 		    admin, topics, specs, n, options, timeout_ms, err);
 	until = clock_monotonic_ms() + timeout_ms;
-	for (size_t i = 0; rc == 0 && !validate_only && i < n; i++)
+	for (i = 0; rc == 0 && !validate_only && i < n; i++)
 		if (!specs[i].existed)
 			rc = wait_until_there(admin, specs[i].name, until, err);
 	rd_kafka_NewTopic_destroy_array(topics, made);

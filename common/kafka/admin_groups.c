@@ -15,7 +15,9 @@ note_offsets(struct kafka_admin *admin,
     const rd_kafka_topic_partition_list_t *list, int64_t *offsets, size_t n,
     struct error *err)
 {
-	for (int i = 0; list != NULL && i < list->cnt; i++) {
+	int i;
+
+	for (i = 0; list != NULL && i < list->cnt; i++) {
 		const rd_kafka_topic_partition_t *at = &list->elems[i];
 		if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 			return kafka_admin_fail(
@@ -40,8 +42,9 @@ kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
 	rd_kafka_event_t *event;
 	size_t count;
 	int rc;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		rd_kafka_topic_partition_list_add(list, topic, (int32_t)i);
 		offsets[i] = -1;
 	}
@@ -81,6 +84,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	const rd_kafka_topic_partition_list_t *list = assignment != NULL
 	    ? rd_kafka_MemberAssignment_partitions(assignment)
 	    : NULL;
+	size_t i;
 
 	*out = (struct kafka_group_member){
 		.client_id = text_copy(arena,
@@ -93,7 +97,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	};
 	out->partitions =
 	    arena_zalloc(arena, out->n_partitions + 1, sizeof *out->partitions);
-	for (size_t i = 0; list != NULL && i < out->n_partitions; i++) {
+	for (i = 0; list != NULL && i < out->n_partitions; i++) {
 		out->partitions[i].topic =
 		    text_copy(arena, text_from(list->elems[i].topic)).at;
 		out->partitions[i].partition = list->elems[i].partition;
@@ -107,6 +111,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 {
 	const rd_kafka_error_t *cause =
 	    rd_kafka_ConsumerGroupDescription_error(group);
+	size_t i;
 
 	if (cause != NULL)
 		return kafka_admin_fail(admin, rd_kafka_error_code(cause), err,
@@ -117,7 +122,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 	out->n_members = rd_kafka_ConsumerGroupDescription_member_count(group);
 	out->members =
 	    arena_zalloc(arena, out->n_members + 1, sizeof *out->members);
-	for (size_t i = 0; i < out->n_members; i++)
+	for (i = 0; i < out->n_members; i++)
 		copy_member(arena, &out->members[i],
 		    rd_kafka_ConsumerGroupDescription_member(group, i));
 	return 0;
@@ -179,14 +184,15 @@ kafka_admin_logs(struct kafka_admin *admin, const char *topic,
 	struct kafka_partition of = { .topic = topic };
 	struct kafka_range range;
 	int rc = reader != NULL ? 0 : -1;
+	size_t i;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
+	for (i = 0; rc == 0 && i < n; i++) {
 		int64_t left = until - clock_monotonic_ms();
 		rc = kafka_consumer_range(reader, topic, (int32_t)i,
 		    &logs[i].start, &logs[i].end, left > 1 ? (int)left : 1,
 		    err);
 	}
-	for (size_t i = 0; rc == 0 && i < n; i++) {
+	for (i = 0; rc == 0 && i < n; i++) {
 		of.partition = (int32_t)i;
 		rc = kafka_admin_range(admin, of, &range, until, err);
 		logs[i].stable = range.end;
@@ -209,10 +215,11 @@ static void
 note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
 {
 	struct search *search = opaque;
+	size_t i;
 
 	(void)topic;
 	(void)offset;
-	for (size_t i = 0; i < search->n; i++)
+	for (i = 0; i < search->n; i++)
 		search->ended[i] |= search->places[i].partition == partition;
 }
 
@@ -223,10 +230,12 @@ search_on(struct search *search, struct kafka_consumer *reader, int timeout_ms)
 	struct kafka_record records[64];
 	int count = kafka_consumer_poll(reader, records, 64, timeout_ms, NULL);
 	bool missing = false;
+	size_t i;
+	int j;
 
-	for (size_t i = 0; i < search->n; i++) {
+	for (i = 0; i < search->n; i++) {
 		int64_t *timestamp = &search->timestamps[i];
-		for (int j = count; j-- > 0 && *timestamp < 0;)
+		for (j = count; j-- > 0 && *timestamp < 0;)
 			if (records[j].partition == search->places[i].partition)
 				*timestamp = records[j].timestamp_ms;
 		if (*timestamp == -1 && search->ended[i])
@@ -252,8 +261,9 @@ kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
 	    err);
 	struct kafka_start *starts = memory_zalloc(n + 1, sizeof *starts);
 	int rc = reader != NULL ? 0 : -1;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		timestamps[i] = -1;
 		starts[i] = (struct kafka_start){ topic, places[i].partition,
 			KAFKA_FROM_OFFSET, places[i].offset };

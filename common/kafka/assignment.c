@@ -45,8 +45,9 @@ list_places(const struct kafka_places *places)
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)places->n);
+	size_t i;
 
-	for (size_t i = 0; i < places->n; i++)
+	for (i = 0; i < places->n; i++)
 		rd_kafka_topic_partition_list_add(
 		    list, places->at[i].topic, places->at[i].partition)
 		    ->offset = places->at[i].next;
@@ -90,11 +91,12 @@ kafka_assignment_take(struct kafka_assignment *assignment,
     const struct rd_kafka_topic_partition_list_s *list, struct error *err)
 {
 	rd_kafka_resp_err_t code = rd_kafka_assign(assignment->handle, list);
+	int i;
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return fail(assignment, code, err, "assign partitions");
 	kafka_places_clear(&assignment->places);
-	for (int i = 0; i < list->cnt; i++)
+	for (i = 0; i < list->cnt; i++)
 		kafka_places_add(&assignment->places, list->elems[i].topic,
 		    list->elems[i].partition, list->elems[i].offset);
 	/* Also if nothing is paused: librdkafka 2.0 lets a partition that was
@@ -159,9 +161,9 @@ fetch_committed(struct kafka_assignment *assignment,
 {
 	rd_kafka_resp_err_t code =
 	    rd_kafka_committed(assignment->handle, list, RESOLVE_TIMEOUT_MS);
+	int i;
 
-	for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt;
-	     i++)
+	for (i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 		code = list->elems[i].err;
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return fail(assignment, code, err, "fetch committed offsets");
@@ -176,12 +178,13 @@ kafka_assignment_committed(struct kafka_assignment *assignment,
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
 	int rc;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		rd_kafka_topic_partition_list_add(
 		    list, topic, places[i].partition);
 	rc = fetch_committed(assignment, list, err);
-	for (size_t i = 0; rc == 0 && i < n; i++)
+	for (i = 0; rc == 0 && i < n; i++)
 		places[i].offset =
 		    list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
 	rd_kafka_topic_partition_list_destroy(list);
@@ -220,12 +223,13 @@ ask_user(struct kafka_assignment *assignment, struct kafka_position *positions,
 {
 	const struct kafka_consumer_events *events = &assignment->events;
 	size_t n = (size_t)list->cnt;
+	size_t i;
 
 	if (events->assigned != NULL &&
 	    events->assigned(events->opaque, positions, n) != 0)
 		return error_set(err, ERROR_RETRY,
 		    "the assignment waits until it is known where to read");
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		if (resolve_position(assignment, &positions[i], err) != 0)
 			return -1;
 		list->elems[i].offset = positions[i].offset;
@@ -241,8 +245,9 @@ choose_places(struct kafka_assignment *assignment,
 	struct kafka_position *positions =
 	    memory_zalloc(n + 1, sizeof *positions);
 	int rc = 0;
+	size_t i;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
+	for (i = 0; rc == 0 && i < n; i++) {
 		int64_t committed = list->elems[i].offset;
 		positions[i].topic = list->elems[i].topic;
 		positions[i].partition = list->elems[i].partition;
@@ -379,8 +384,9 @@ kafka_assignment_unstick(struct kafka_assignment *assignment, struct error *err)
 	rd_kafka_topic_partition_list_t *list;
 	bool any = false;
 	int rc;
+	size_t i;
 
-	for (size_t i = 0; i < assignment->places.n; i++) {
+	for (i = 0; i < assignment->places.n; i++) {
 		struct kafka_place *place = &assignment->places.at[i];
 		any |= place->stuck;
 		if (place->stuck && find_place(assignment, place, err) != 0)

@@ -30,6 +30,7 @@ struct kafka_assignment {
 	struct rd_kafka_topic_partition_list_s *pending;
 };
 
+/* Gives its memory back; the handle is the caller's. */
 void kafka_assignment_finish(struct kafka_assignment *assignment);
 
 /* librdkafka's rebalance callback: `code` says assign or revoke. */
@@ -56,10 +57,12 @@ int kafka_assignment_resolve(struct kafka_assignment *assignment,
     struct kafka_partition of, int64_t *offset, int timeout_ms,
     struct error *err);
 
+/* As kafka_consumer_seek. */
 int kafka_assignment_seek(struct kafka_assignment *assignment,
     const char *topic, struct kafka_offset to, int timeout_ms,
     struct error *err);
 
+/* As kafka_consumer_pause and _resume. */
 int kafka_assignment_pause(
     struct kafka_assignment *assignment, bool paused, struct error *err);
 

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -70,10 +71,8 @@ struct kafka_health {
 struct kafka_health *
 kafka_health_create(void)
 {
-	struct kafka_health *health = calloc(1, sizeof *health);
+	struct kafka_health *health = memory_zalloc(1, sizeof *health);
 
-	if (health == NULL)
-		return NULL;
 	pthread_mutex_init(&health->lock, NULL);
 	health->since_ms = clock_wall_ms();
 	snprintf(health->reason, sizeof health->reason, "no answer yet");
@@ -226,7 +225,9 @@ static const struct {
 static bool
 same_property(const char *a, const char *b)
 {
-	for (size_t i = 0; i < COUNT(aliases); i++) {
+	size_t i;
+
+	for (i = 0; i < COUNT(aliases); i++) {
 		if (strcmp(a, aliases[i].alias) == 0)
 			a = aliases[i].name;
 		if (strcmp(b, aliases[i].alias) == 0)
@@ -246,10 +247,11 @@ same_value(const char *a, const char *b)
 		{ "true", "t" },
 		{ "false", "f" },
 	};
+	size_t i;
 
 	if (strcasecmp(a, b) == 0)
 		return true;
-	for (size_t i = 0; i < COUNT(equal); i++)
+	for (i = 0; i < COUNT(equal); i++)
 		if (strcasecmp(a, equal[i][0]) == 0 &&
 		    strcasecmp(b, equal[i][1]) == 0)
 			return true;
@@ -260,7 +262,9 @@ static const struct config_property *
 find_property(
     const struct config_property *properties, size_t n, const char *name)
 {
-	for (size_t i = n; i > 0; i--)
+	size_t i;
+
+	for (i = n; i > 0; i--)
 		if (same_property(properties[i - 1].name, name))
 			return &properties[i - 1];
 	return NULL;
@@ -273,8 +277,9 @@ kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
 {
 	const struct config_property *users;
 	size_t n = 0;
+	size_t i;
 
-	for (size_t i = 0; i < n_presets; i++) {
+	for (i = 0; i < n_presets; i++) {
 		users =
 		    find_property(properties, n_properties, presets[i].name);
 		if (users != NULL && presets[i].fixed &&
@@ -287,7 +292,7 @@ kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
 			out[n++] = (struct config_property){ presets[i].name,
 				presets[i].value };
 	}
-	for (size_t i = 0; i < n_properties; i++) {
+	for (i = 0; i < n_properties; i++) {
 		users =
 		    find_property(properties, n_properties, properties[i].name);
 		if (users == &properties[i] &&
@@ -304,8 +309,9 @@ refused(struct error *err, const char *name, const char *text)
 {
 	static const char *const secret[] = { "password", "secret", "key",
 		"pem", "token", "jaas", "oauthbearer" };
+	size_t i;
 
-	for (size_t i = 0; i < COUNT(secret); i++)
+	for (i = 0; i < COUNT(secret); i++)
 		if (strstr(name, secret[i]) != NULL)
 			text = "librdkafka refuses its value";
 	return error_fatal(err, 78, "kafka property %s: %s", name, text);
@@ -316,8 +322,9 @@ set_properties(rd_kafka_conf_t *conf, const struct config_property *all,
     size_t n, struct error *err)
 {
 	char text[256];
+	size_t i;
 
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		if (rd_kafka_conf_set(conf, all[i].name, all[i].value, text,
 			sizeof text) != RD_KAFKA_CONF_OK)
 			return refused(err, all[i].name, text);
@@ -342,10 +349,11 @@ add_presets(struct kafka_preset *out, const struct kafka_settings *settings,
     const struct kafka_preset *presets, size_t n_presets)
 {
 	size_t n = 0;
+	size_t i, j;
 
-	for (size_t i = 0; i < COUNT(common_presets); i++) {
+	for (i = 0; i < COUNT(common_presets); i++) {
 		bool replaced = false;
-		for (size_t j = 0; j < n_presets; j++)
+		for (j = 0; j < n_presets; j++)
 			replaced |= strcmp(common_presets[i].name,
 					presets[j].name) == 0;
 		if (replaced)
@@ -356,7 +364,7 @@ add_presets(struct kafka_preset *out, const struct kafka_settings *settings,
 			out[n].value = settings->client_id;
 		n++;
 	}
-	for (size_t i = 0; i < n_presets; i++)
+	for (i = 0; i < n_presets; i++)
 		out[n++] = presets[i];
 	return n;
 }
@@ -370,22 +378,20 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 	    ? config_kafka_count(settings->config, side)
 	    : 0;
 	size_t n_all = COUNT(common_presets) + n_presets;
-	struct kafka_preset *ours = calloc(n_all, sizeof *ours);
-	struct config_property *users = calloc(n_users + 1, sizeof *users);
-	struct config_property *all = calloc(n_all + n_users, sizeof *all);
+	struct kafka_preset *ours = memory_zalloc(n_all, sizeof *ours);
+	struct config_property *users =
+	    memory_zalloc(n_users + 1, sizeof *users);
+	struct config_property *all =
+	    memory_zalloc(n_all + n_users, sizeof *all);
 	size_t n;
 	int rc = -1;
+	size_t i;
 
-	if (ours == NULL || users == NULL || all == NULL) {
-		error_fatal(err, 71, "no memory for settings");
-		goto out;
-	}
-	for (size_t i = 0; i < n_users; i++)
+	for (i = 0; i < n_users; i++)
 		users[i] = config_kafka_at(settings->config, side, i);
 	n = add_presets(ours, settings, presets, n_presets);
 	if (kafka_settings_merge(ours, n, users, n_users, all, &n, err) == 0)
 		rc = set_properties(conf, all, n, err);
-out:
 	free(ours);
 	free(users);
 	free(all);
@@ -531,10 +537,8 @@ end_handle(void *argument)
 static struct ending *
 ending_create(rd_kafka_t *handle)
 {
-	struct ending *ending = calloc(1, sizeof *ending);
+	struct ending *ending = memory_zalloc(1, sizeof *ending);
 
-	if (ending == NULL)
-		return NULL;
 	ending->handle = handle;
 	pthread_mutex_init(&ending->lock, NULL);
 	clock_condition_init(&ending->ended);
@@ -564,8 +568,7 @@ kafka_client_destroy_handle(struct rd_kafka_s *handle, int timeout_ms)
 	struct ending *ending = ending_create(handle);
 	pthread_t thread;
 
-	if (ending == NULL ||
-	    pthread_create(&thread, NULL, end_handle, ending) != 0) {
+	if (pthread_create(&thread, NULL, end_handle, ending) != 0) {
 		free(ending);
 		rd_kafka_destroy_flags(
 		    handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

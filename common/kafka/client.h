@@ -49,6 +49,7 @@ struct kafka_state {
 	char reason[256]; /* why it is down; "" if up */
 };
 
+/* At first down: nobody has answered yet. */
 struct kafka_health *kafka_health_create(void);
 void kafka_health_destroy(struct kafka_health *health); /* NULL is fine */
 

@@ -103,14 +103,10 @@ struct kafka_consumer *
 kafka_consumer_create(
     const struct kafka_consumer_options *options, struct error *err)
 {
-	struct kafka_consumer *consumer = calloc(1, sizeof *consumer);
+	struct kafka_consumer *consumer = memory_zalloc(1, sizeof *consumer);
 	rd_kafka_conf_t *conf;
 	char text[256];
 
-	if (consumer == NULL) {
-		error_fatal(err, 71, "no memory for a consumer");
-		return NULL;
-	}
 	consumer->assignment.client = &consumer->client;
 	consumer->assignment.events = options->events;
 	consumer->assignment.group = memory_copy_string(options->group);
@@ -191,8 +187,9 @@ kafka_consumer_subscribe(struct kafka_consumer *consumer,
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
 	rd_kafka_resp_err_t code;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		rd_kafka_topic_partition_list_add(
 		    list, topics[i], RD_KAFKA_PARTITION_UA);
 	code = rd_kafka_subscribe(consumer->handle, list);
@@ -237,8 +234,9 @@ kafka_consumer_assign(struct kafka_consumer *consumer,
 	    rd_kafka_topic_partition_list_new((int)n);
 	int64_t until = clock_monotonic_ms() + timeout_ms;
 	int rc = 0;
+	size_t i;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
+	for (i = 0; rc == 0 && i < n; i++) {
 		int64_t left = until - clock_monotonic_ms();
 		rd_kafka_topic_partition_t *at =
 		    rd_kafka_topic_partition_list_add(
@@ -421,7 +419,9 @@ kafka_consumer_wake(struct kafka_consumer *consumer)
 void
 kafka_records_release(struct kafka_record *records, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	size_t i;
+
+	for (i = 0; i < n; i++) {
 		rd_kafka_message_destroy(records[i].handle);
 		records[i].handle = NULL;
 	}

@@ -126,7 +126,9 @@ enum error_kind
 kafka_classify(
     enum kafka_call call, struct kafka_failure failure, int *exit_code)
 {
-	for (size_t i = 0; i < COUNT(rules); i++) {
+	size_t i;
+
+	for (i = 0; i < COUNT(rules); i++) {
 		if (!fits(&rules[i], call, failure))
 			continue;
 		*exit_code = rules[i].exit_code;

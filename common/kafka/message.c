@@ -6,11 +6,12 @@ static rd_kafka_headers_t *
 copy_headers(const struct kafka_message *message)
 {
 	rd_kafka_headers_t *headers;
+	size_t i;
 
 	if (message->n_headers == 0)
 		return NULL;
 	headers = rd_kafka_headers_new(message->n_headers);
-	for (size_t i = 0; i < message->n_headers; i++) {
+	for (i = 0; i < message->n_headers; i++) {
 		const struct kafka_header *at = &message->headers[i];
 		rd_kafka_header_add(headers, at->name.at,
 		    (ssize_t)at->name.size, at->value.at,

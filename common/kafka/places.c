@@ -8,7 +8,9 @@
 void
 kafka_places_clear(struct kafka_places *places)
 {
-	for (size_t i = 0; i < places->n; i++)
+	size_t i;
+
+	for (i = 0; i < places->n; i++)
 		free(places->at[i].topic);
 	places->n = 0;
 	places->last = 0;
@@ -52,8 +54,10 @@ struct kafka_place *
 kafka_places_find(struct kafka_places *places, const void *handle,
     const char *topic, int32_t partition)
 {
+	size_t i;
+
 	/* Records come in runs of one partition. */
-	for (size_t i = 0; i < places->n; i++) {
+	for (i = 0; i < places->n; i++) {
 		size_t at = (places->last + i) % places->n;
 		if (!is_place(&places->at[at], handle, topic, partition))
 			continue;

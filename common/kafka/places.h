@@ -25,10 +25,12 @@ struct kafka_places {
 	size_t n, capacity, last;
 };
 
+/* No places are left; their memory is kept, or given back as well. */
 void kafka_places_clear(struct kafka_places *places);
+/* After it `{0}`. */
 void kafka_places_finish(struct kafka_places *places);
 
-/* Ends the process with 71 if there is no memory. */
+/* One more, whose topic is copied. */
 void kafka_places_add(struct kafka_places *places, const char *topic,
     int32_t partition, int64_t next);
 

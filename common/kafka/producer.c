@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "common/kafka/message.h"
 #include "common/kafka/query.h"
 
@@ -86,14 +87,10 @@ struct kafka_producer *
 kafka_producer_create(
     const struct kafka_producer_options *options, struct error *err)
 {
-	struct kafka_producer *producer = calloc(1, sizeof *producer);
+	struct kafka_producer *producer = memory_zalloc(1, sizeof *producer);
 	rd_kafka_conf_t *conf;
 	char text[256];
 
-	if (producer == NULL) {
-		error_fatal(err, 71, "no memory for a producer");
-		return NULL;
-	}
 	producer->delivered = options->delivered;
 	producer->opaque = options->opaque;
 	conf = configure(producer, options, err);

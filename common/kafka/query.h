@@ -29,6 +29,7 @@ struct kafka_partition {
 struct kafka_range {
 	int64_t start, end; /* log start, last stable offset */
 };
+/* What can be read of a partition now. */
 int kafka_query_range(struct kafka_client *client, struct rd_kafka_s *handle,
     struct kafka_partition of, struct kafka_range *range, int timeout_ms,
     struct error *err);
@@ -38,6 +39,7 @@ int kafka_query_range(struct kafka_client *client, struct rd_kafka_s *handle,
  * (-1) if there is none.  -1001: failed.
  */
 #define KAFKA_OFFSET_UNKNOWN (-1001)
+/* -1001 comes with `err`. */
 int64_t kafka_query_offset_at(struct kafka_client *client,
     struct rd_kafka_s *handle, struct kafka_partition of, int64_t time_ms,
     int timeout_ms, struct error *err);

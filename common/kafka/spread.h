@@ -22,6 +22,7 @@ struct kafka_spread {
 	size_t capacity, n_partitions;
 };
 
+/* Gives the memory back; `{0}` after it. */
 void kafka_spread_finish(struct kafka_spread *spread);
 
 /*

@@ -177,11 +177,12 @@ copy_topics(struct kafka_transaction *transaction,
     const struct kafka_transaction_options *options)
 {
 	size_t n = options->n_topics;
+	size_t i;
 
 	transaction->outputs =
 	    memory_zalloc(n + 1, sizeof *transaction->outputs);
 	transaction->n_outputs = n;
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		transaction->outputs[i].topic =
 		    memory_copy_string(options->topics[i]);
 }
@@ -189,7 +190,9 @@ copy_topics(struct kafka_transaction *transaction,
 static void
 free_transaction(struct kafka_transaction *transaction)
 {
-	for (size_t i = 0; i < transaction->n_outputs; i++)
+	size_t i;
+
+	for (i = 0; i < transaction->n_outputs; i++)
 		free(transaction->outputs[i].topic);
 	free(transaction->outputs);
 	kafka_spread_finish(&transaction->spread);
@@ -225,6 +228,7 @@ kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
 	int64_t left;
+	size_t i;
 
 	if (transaction == NULL)
 		return 0;
@@ -233,7 +237,7 @@ kafka_transaction_destroy(struct kafka_transaction *transaction, int timeout_ms)
 	rd_kafka_purge(transaction->handle,
 	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(transaction->handle, timeout_ms);
-	for (size_t i = 0; i < transaction->n_outputs; i++)
+	for (i = 0; i < transaction->n_outputs; i++)
 		if (transaction->outputs[i].handle != NULL)
 			rd_kafka_topic_destroy(transaction->outputs[i].handle);
 	left = until - clock_monotonic_ms();
@@ -272,7 +276,9 @@ static int
 warm_up_all(
     struct kafka_transaction *transaction, int64_t until_ms, struct error *err)
 {
-	for (size_t i = 0; i < transaction->n_outputs; i++) {
+	size_t i;
+
+	for (i = 0; i < transaction->n_outputs; i++) {
 		int64_t left = until_ms - clock_monotonic_ms();
 
 		if (warm_up(transaction, &transaction->outputs[i],
@@ -359,8 +365,9 @@ kafka_transaction_send_offsets(struct kafka_transaction *transaction,
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
 	rd_kafka_error_t *cause;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n; i++)
 		rd_kafka_topic_partition_list_add(
 		    list, topic, offsets[i].partition)
 		    ->offset = offsets[i].offset;
@@ -580,8 +587,9 @@ produce_round(struct kafka_transaction *transaction,
 {
 	struct kafka_spread *spread = &transaction->spread;
 	ssize_t left = 0;
+	size_t i;
 
-	for (size_t i = 0; i <= spread->n_partitions; i++) {
+	for (i = 0; i <= spread->n_partitions; i++) {
 		struct kafka_stretch *stretch = &spread->stretches[i];
 		struct run run = { output,
 			i < spread->n_partitions ? (int32_t)i

@@ -58,6 +58,10 @@ int kafka_transaction_destroy(
 int kafka_transaction_open(
     struct kafka_transaction *transaction, int timeout_ms, struct error *err);
 
+/*
+ * Begins the next one; what the last one counted is forgotten.  Asks for the
+ * topics' partitions again if that was long ago.
+ */
 int kafka_transaction_begin(
     struct kafka_transaction *transaction, struct error *err);
 

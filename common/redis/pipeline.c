@@ -132,7 +132,7 @@ redis_address(const struct redis *redis)
 }
 
 const char *
-redis_url(const struct redis *redis)
+redis_shown_url(const struct redis *redis)
 {
 	return redis->shown_url[0] != '\0' ? redis->shown_url : redis->address;
 }

@@ -72,7 +72,7 @@ void redis_drop_closed(struct redis *redis);
 /* Where it is connected to, or the URL without credentials: for messages. */
 const char *redis_address(const struct redis *redis);
 /* The same as a URL: redis://host:port/db or unix:///path?db=0. */
-const char *redis_url(const struct redis *redis);
+const char *redis_shown_url(const struct redis *redis);
 
 /*
  * Queues one command of `n` arguments; they are copied.  Not sent before
@@ -137,13 +137,16 @@ enum redis_type {
 };
 
 void redis_reply_destroy(struct redis_reply *reply); /* NULL is fine */
+/* What a reply is; what one of another type hasn't got is none or 0. */
 enum redis_type redis_reply_type(const struct redis_reply *reply);
 struct text redis_reply_text(const struct redis_reply *reply); /* nil: none */
-int64_t redis_reply_integer(const struct redis_reply *reply);
-size_t redis_reply_size(const struct redis_reply *reply);
+int64_t redis_reply_integer(const struct redis_reply *reply);  /* or 0 */
+size_t redis_reply_size(const struct redis_reply *reply);      /* of an array */
+/* An array's i-th, below its size; it belongs to the array. */
 const struct redis_reply *redis_reply_at(
     const struct redis_reply *reply, size_t i);
 
+/* Whether the server has not the script that was called. */
 bool redis_reply_is_noscript(const struct redis_reply *reply);
 
 /*

@@ -25,8 +25,11 @@ struct redis_host {
 struct redis_url *redis_url_parse(const char *text, struct error *err);
 void redis_url_destroy(struct redis_url *url); /* NULL is fine */
 
+/* How many hosts it names, 1 at least; a socket is one. */
 size_t redis_url_size(const struct redis_url *url);
+/* The i-th, which belongs to the URL. */
 const struct redis_host *redis_url_at(const struct redis_url *url, size_t i);
+/* 0 unless it names one. */
 int redis_url_database(const struct redis_url *url);
 
 /* The URL as it was given, cut to `size` with its NUL. */

@@ -8,7 +8,7 @@ say_unknown(const struct command *command)
 	return command_say(command, EXIT_NOT_FOUND,
 	    "build \"%s\" not found in %s; it never came, is older than "
 	    "view.ttl, or no adapter folds builds (schedrun-http)",
-	    command->argument, redis_url(command->view.redis));
+	    command->argument, redis_shown_url(command->view.redis));
 }
 
 static int

@@ -143,7 +143,7 @@ attempt_commit(struct commit *commit, struct error *err)
 		    "dataset \"%s\" not found in %s; schedrun apply loads "
 		    "datasets, schedrun export lists them",
 		    commit->command->argument,
-		    redis_url(commit->command->redis));
+		    redis_shown_url(commit->command->redis));
 	if (advance_branch(commit, &change, err) != 0) {
 		error_prefix(err, "dataset %s", commit->command->argument);
 		return -1;

@@ -264,7 +264,7 @@ plan_request(struct command *command, const struct plan_flags *flags,
 		code = command_say(command, EXIT_NOT_FOUND,
 		    "schedule \"%s\" not found in %s; try: schedrun schedule "
 		    "list",
-		    flags->schedule, redis_url(command->redis));
+		    flags->schedule, redis_shown_url(command->redis));
 	else
 		code = print_outcome(
 		    command, flags, outcome, (struct text){ now, sizeof now });

@@ -19,7 +19,7 @@ say_unknown(const struct command *command)
 {
 	return command_say(command, EXIT_NOT_FOUND,
 	    "schedule \"%s\" not found in %s; try: schedrun schedule list",
-	    command->argument, redis_url(command->redis));
+	    command->argument, redis_shown_url(command->redis));
 }
 
 static const char *

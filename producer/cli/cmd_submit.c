@@ -95,7 +95,7 @@ look_up(struct command *command, struct text rid, struct error *err)
 		rc = error_fatal(err, EXIT_NOT_FOUND,
 		    "schedule \"%.*s\" not found in %s; try: schedrun schedule "
 		    "list",
-		    TEXT_ARG(rid), redis_url(command->redis));
+		    TEXT_ARG(rid), redis_shown_url(command->redis));
 	redis_reply_destroy(reply);
 	return rc;
 }

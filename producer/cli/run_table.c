@@ -35,7 +35,7 @@ run_table_find(struct command *command, struct schedule_run *run)
 	    "run \"%s\" not found in %s; it never came, is older than "
 	    "view.ttl, or no adapter folds results; try: schedrun watch --from "
 	    "-1h",
-	    command->argument, redis_url(command->view.redis));
+	    command->argument, redis_shown_url(command->view.redis));
 }
 
 /* What a text of a run is written into. */
