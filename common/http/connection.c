@@ -40,6 +40,12 @@ orphan_request(struct http_connection *connection)
 		request->gone(request->gone_argument);
 }
 
+/*
+ * The order matters: after tcp_close no callback comes, so whoever is told
+ * below (a stream's or a request's owner) may do what it likes with the
+ * connection's request.  While bytes are being looked at further up the stack
+ * the struct must stay; http_connection_advance frees it when it comes back.
+ */
 void
 http_connection_drop(struct http_connection *connection)
 {
@@ -63,12 +69,16 @@ http_connection_linger(struct http_connection *connection)
 {
 	bool unsent = tcp_unsent(connection->tcp) > 0;
 
+	/* The peer sees the end as soon as it has the answer; it need not ask
+	 * how long that is. */
 	tcp_shutdown(connection->tcp);
 	buffer_finish(&connection->in);
 	connection->at = 0;
 	connection->finishing = true;
 	http_server_enter(connection, unsent ? PHASE_SENDING : PHASE_LINGER);
 	http_server_account(connection);
+	/* Nobody sends any more and all is sent: there is nothing to wait for.
+	 */
 	if (connection->ended && !unsent)
 		http_connection_drop(connection);
 	else
@@ -82,6 +92,8 @@ unread(const struct http_connection *connection)
 		connection->in.size - connection->at };
 }
 
+/* Also of a request that couldn't be parsed: a HEAD is answered without a body
+ * whatever it was refused for, or the next answer is read as its body. */
 static bool
 wants_head_only(const struct http_connection *connection)
 {
@@ -157,6 +169,8 @@ make_request(const struct http_head *head, struct text bytes)
 	return request;
 }
 
+/* The other methods' bodies are read, or the next request couldn't be found,
+ * and dropped. */
 static bool
 has_use_for_body(struct text method)
 {
@@ -165,6 +179,7 @@ has_use_for_body(struct text method)
 	    text_equal(method, TEXT("PATCH"));
 }
 
+/* A route may want less than the server takes, never more. */
 static size_t
 body_limit(const struct http_server *server, const struct http_head *head)
 {
@@ -188,6 +203,8 @@ step_head(struct http_connection *connection)
 
 	if (bytes.size == 0)
 		return false;
+	/* From the first byte on: the deadline is of the whole head, so that a
+	 * byte now and then doesn't keep it open. */
 	if (connection->phase != PHASE_HEAD)
 		http_server_enter(connection, PHASE_HEAD);
 	size = http_head_scan(bytes, &connection->scanned);
@@ -195,6 +212,7 @@ step_head(struct http_connection *connection)
 		return false;
 	bytes.size = size > 0 ? (size_t)size : 0;
 	status = size > 0 ? http_head_parse(bytes, &head) : -size;
+	/* A length is refused before the body is sent, chunks as they come. */
 	if (status == 0) {
 		connection->body_max = body_limit(server, &head);
 		if (head.body_size > (int64_t)connection->body_max)
@@ -210,12 +228,14 @@ step_head(struct http_connection *connection)
 	connection->request = request;
 	connection->at += bytes.size;
 	connection->scanned = 0;
+	/* Who has begun to send its body doesn't wait for leave. */
 	if (head.expect_continue && unread(connection).size == 0)
 		tcp_write(connection->tcp, CONTINUE, TEXT_NONE);
 	http_server_enter(connection, PHASE_BODY);
 	return true;
 }
 
+/* Bytes of a body that is dropped count as well: nobody sends for ever. */
 static bool
 keep_body(struct http_connection *connection, struct text data)
 {
@@ -272,6 +292,7 @@ step_body(struct http_connection *connection)
 
 	if (rc <= 0)
 		return false;
+	/* Before the handler, which may answer, and free, at once. */
 	connection->served++;
 	server->n_requests++;
 	http_server_enter(connection, PHASE_BUSY);
@@ -329,6 +350,7 @@ settle(struct http_connection *connection)
 	http_server_account(connection);
 	if (is_over_memory(connection))
 		shed(connection);
+	/* Half a request and then the end: nothing to answer. */
 	else if (connection->phase <= PHASE_BODY && connection->ended)
 		http_connection_linger(connection);
 	else if (connection->phase > PHASE_BODY &&
@@ -378,6 +400,8 @@ on_data(void *context, struct text bytes)
 {
 	struct http_connection *connection = context;
 
+	/* Read on, or the peer's unread bytes reset what was answered; not for
+	 * ever, or an answer of 413 is followed by the whole body. */
 	if (connection->finishing) {
 		connection->dropped += bytes.size;
 		if (connection->dropped > LINGER_BYTES)
@@ -403,9 +427,12 @@ on_end(void *context, bool dead)
 		http_connection_drop(connection);
 		return;
 	}
+	/* The peer may only have shut its sending side, as `nc -N` does: it is
+	 * owed the answers to all that it asked. */
 	connection->ended = true;
 	if (request == NULL || request->gone == NULL)
 		return;
+	/* Once: the same owner must not hear it again when the rest dies. */
 	gone = request->gone;
 	request->gone = NULL;
 	gone(request->gone_argument);
@@ -440,9 +467,11 @@ http_connection_open(struct http_server *server, struct tcp *tcp)
 		server->n_connections++;
 	else
 		server->n_rejected++;
+	/* In no phase's list yet, out of which it would be taken. */
 	connection->phase = N_PHASES;
 	http_server_enter(connection, PHASE_FRESH);
 	tcp_start(tcp, &EVENTS, connection);
+	/* Over the limit, but told so: a bare reset looks like an outage. */
 	if (!connection->counted)
 		http_connection_refuse(connection, 503);
 }

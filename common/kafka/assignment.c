@@ -56,6 +56,8 @@ list_places(const struct kafka_places *places)
 
 /* Take, pause, seek ------------------------------------------------------ */
 
+/* librdkafka pauses partition by partition and forgets it with the assignment:
+ * the wish is ours, and said again for each new one. */
 static int
 apply_pause(struct kafka_assignment *assignment, struct error *err)
 {
@@ -79,6 +81,7 @@ kafka_assignment_pause(
 {
 	if (assignment->paused == paused)
 		return 0;
+	/* The wish first: apply_pause reads it. */
 	assignment->paused = paused;
 	if (apply_pause(assignment, err) == 0)
 		return 0;
@@ -237,6 +240,11 @@ ask_user(struct kafka_assignment *assignment, struct kafka_position *positions,
 	return 0;
 }
 
+/*
+ * Where each partition begins: behind what is committed, else at the log's
+ * start, never at its end (a request that came before the group's first worker
+ * would be lost); or where the user wants to, who knows of repairs.
+ */
 static int
 choose_places(struct kafka_assignment *assignment,
     rd_kafka_topic_partition_list_t *list, struct error *err)
@@ -292,6 +300,8 @@ on_assigned(struct kafka_assignment *assignment,
 	struct error err = { 0 };
 
 	forget_pending(assignment);
+	/* Taken now, within the callback: the generation that this assignment
+	 * is of.  Asked for later it could be that of the next. */
 	kafka_group_destroy(assignment->generation);
 	assignment->generation =
 	    kafka_group_take(assignment->handle, assignment->group);
@@ -313,6 +323,9 @@ on_revoked(struct kafka_assignment *assignment)
 	bool lost = rd_kafka_assignment_lost(assignment->handle);
 
 	forget_pending(assignment);
+	/* Before the partitions are given back: what the user has open must be
+	 * committed or aborted while nobody else can have them.  Of an
+	 * assignment that never came into force there is nothing open. */
 	if (assignment->joined && events->revoked != NULL)
 		events->revoked(events->opaque, lost);
 	assignment->joined = false;
@@ -371,6 +384,7 @@ find_place(struct kafka_assignment *assignment, struct kafka_place *place,
 		    place->topic, (int)place->partition, (long long)from,
 		    (long long)range.start - 1,
 		    (long long)(range.start - from));
+	/* It is there after all: a leader that knew less has answered. */
 	if (from >= range.start && from <= range.end)
 		return 0;
 	place->next = range.start;

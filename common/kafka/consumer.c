@@ -260,6 +260,8 @@ kafka_consumer_seek(struct kafka_consumer *consumer, const char *topic,
 
 /* Poll ------------------------------------------------------------------- */
 
+/* Of a partition that was revoked meanwhile nothing is told: its place is no
+ * longer ours to speak of. */
 static void
 tell_end(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 {
@@ -278,6 +280,7 @@ tell_end(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 		    events->opaque, topic, message->partition, message->offset);
 }
 
+/* librdkafka has stopped the partition, whose place the log has not. */
 static void
 mark_stuck(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 {
@@ -289,7 +292,7 @@ mark_stuck(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 		place->stuck = true;
 }
 
-/* 0: handled; -1: for the caller. */
+/* 0: handled; -1: for the caller.  Records before the error come first. */
 static int
 handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
     struct error *err)
@@ -315,7 +318,11 @@ bytes(const void *at, size_t size)
 	return (struct text){ at, size };
 }
 
-/* Whether the message became a record; else it is given back. */
+/*
+ * Whether the message became a record; else it is given back: one of a
+ * partition that was revoked while it lay in the queue, or one that was read
+ * already.
+ */
 static bool
 take_message(struct kafka_consumer *consumer, rd_kafka_message_t *message,
     struct kafka_record *record)
@@ -342,6 +349,11 @@ take_message(struct kafka_consumer *consumer, rd_kafka_message_t *message,
 	return true;
 }
 
+/*
+ * Waits for the first message only: what is there goes out at once, and a batch
+ * is never held up to become larger.  An error behind records is kept for the
+ * next poll, or the records before it would be lost with it.
+ */
 static int
 take_batch(struct kafka_consumer *consumer, struct kafka_record *records,
     size_t max, int timeout_ms, struct error *err)
@@ -359,6 +371,7 @@ take_batch(struct kafka_consumer *consumer, struct kafka_record *records,
 			continue;
 		}
 		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+			/* The end is news that the caller waits for. */
 			tell_end(consumer, message);
 			rd_kafka_message_destroy(message);
 			timeout_ms = 0;
@@ -400,6 +413,8 @@ kafka_consumer_poll(struct kafka_consumer *consumer,
 	}
 	if (kafka_assignment_settle(&consumer->assignment, &trouble) != 0 ||
 	    kafka_assignment_unstick(&consumer->assignment, &trouble) != 0)
+		/* Not all can be read until that is settled: it is tried again
+		 * soon, and the poll serves membership meanwhile. */
 		timeout_ms = timeout_ms < 100 ? timeout_ms : 100;
 	n = take_batch(
 	    consumer, records, max, timeout_ms, err != NULL ? err : &ignored);
