@@ -207,19 +207,14 @@ write_check(const struct health_check *check, struct buffer *out)
 
 	clock_format(check->since_ms, since);
 	json_open(out, '{');
-	json_name(out, "name");
-	json_put_string(out, check->name);
-	json_name(out, "ok");
-	json_put_bool(out, check->ok);
-	json_name(out, "since");
-	json_put_text(out, (struct text){ since, sizeof since });
+	json_member_string(out, "name", check->name);
+	json_member_bool(out, "ok", check->ok);
+	json_member_text(out, "since", (struct text){ since, sizeof since });
 	if (!check->ok) {
-		json_name(out, "reason");
-		json_put_string(out, check->reason);
+		json_member_string(out, "reason", check->reason);
 	}
 	if (check->note[0] != '\0') {
-		json_name(out, "note");
-		json_put_string(out, check->note);
+		json_member_string(out, "note", check->note);
 	}
 	json_close(out, '}');
 }
@@ -233,14 +228,11 @@ health_write_json(struct health *health, struct buffer *out)
 	pthread_mutex_lock(&health->lock);
 	ready = age_all(health);
 	json_open(out, '{');
-	json_name(out, "status");
-	json_put_string(out, ready ? "ready" : "unready");
+	json_member_string(out, "status", ready ? "ready" : "unready");
 	if (health->draining != NULL) {
-		json_name(out, "reason");
-		json_put_string(out, health->draining);
+		json_member_string(out, "reason", health->draining);
 	}
-	json_name(out, "checks");
-	json_open(out, '[');
+	json_member_open(out, "checks", '[');
 	for (i = 0; i < health->n_checks; i++)
 		write_check(&health->checks[i], out);
 	json_close(out, ']');

@@ -160,6 +160,33 @@ json_member_time(struct buffer *buffer, const char *name, int64_t ms)
 	json_member_text(buffer, name, (struct text){ text, sizeof text });
 }
 
+void
+json_member_open(struct buffer *buffer, const char *name, char bracket)
+{
+	json_name(buffer, name);
+	json_open(buffer, bracket);
+}
+
+void
+json_member_integer(struct buffer *buffer, const char *name, int64_t value)
+{
+	json_name(buffer, name);
+	json_put_integer(buffer, value);
+}
+
+void
+json_member_bool(struct buffer *buffer, const char *name, bool value)
+{
+	json_name(buffer, name);
+	json_put_bool(buffer, value);
+}
+
+void
+json_member_string(struct buffer *buffer, const char *name, const char *string)
+{
+	json_member_text(buffer, name, text_from(string));
+}
+
 static int
 compare_members(const void *a, const void *b)
 {

@@ -13,8 +13,7 @@
  * strings are UTF-8, escaped only where JSON demands it.  Commas are placed by
  * the functions: a value after a value gets one.
  *
- *   json_open(b, '{'); json_name(b, "rid"); json_put_text(b, rid);
- * json_close(b, '}');
+ *   json_open(b, '{'); json_member_text(b, "rid", rid); json_close(b, '}');
  */
 void json_open(struct buffer *buffer, char bracket);
 void json_close(struct buffer *buffer, char bracket);
@@ -26,7 +25,14 @@ void json_put_integer(struct buffer *buffer, int64_t value);
 void json_put_bool(struct buffer *buffer, bool value);
 void json_put_null(struct buffer *buffer);
 
-/* A member; none is null, or left out by the second one. */
+/* A member; of one that is opened, what follows to json_close. */
+void json_member_open(struct buffer *buffer, const char *name, char bracket);
+void json_member_integer(
+    struct buffer *buffer, const char *name, int64_t value);
+void json_member_bool(struct buffer *buffer, const char *name, bool value);
+void json_member_string(
+    struct buffer *buffer, const char *name, const char *string);
+/* Of a text; none is null, or left out by the second one. */
 void json_member_text(
     struct buffer *buffer, const char *name, struct text text);
 void json_member_known(

@@ -28,8 +28,7 @@ put_branches(struct buffer *out, const struct schedule_version *version)
 	size_t i;
 
 	json_member_text(out, "branchName", version->branch_name);
-	json_name(out, "fallbackBranches");
-	json_open(out, '[');
+	json_member_open(out, "fallbackBranches", '[');
 	for (i = 0; i < version->fallback_branches.n; i++)
 		json_put_text(out, version->fallback_branches.at[i]);
 	json_close(out, ']');
@@ -40,8 +39,7 @@ put_jobs(struct buffer *out, const struct build_requested *event)
 {
 	size_t i;
 
-	json_name(out, "jobRids");
-	json_open(out, '[');
+	json_member_open(out, "jobRids", '[');
 	for (i = 0; i < event->build.n_jobs; i++)
 		put_rid(out, TEXT(RID_JOB_PREFIX), &event->job_ids[i]);
 	json_close(out, ']');
@@ -54,12 +52,9 @@ put_retries(struct buffer *out, const struct build *build)
 	const struct duration *backoff = &build->version->retry_backoff;
 	bool given = backoff->unit.at != NULL;
 
-	json_name(out, "retryCount");
-	json_put_integer(out, build->retry_count);
-	json_name(out, "retryBackoffDuration");
-	json_open(out, '{');
-	json_name(out, "value");
-	json_put_integer(out, given ? backoff->value : 0);
+	json_member_integer(out, "retryCount", build->retry_count);
+	json_member_open(out, "retryBackoffDuration", '{');
+	json_member_integer(out, "value", given ? backoff->value : 0);
 	json_member_text(out, "unit", given ? backoff->unit : TEXT("SECONDS"));
 	json_close(out, '}');
 }
@@ -78,8 +73,7 @@ put_build(struct buffer *out, const struct build_requested *event,
 	json_member_text(out, "createdBy", created_by);
 	put_jobs(out, event);
 	put_retries(out, &event->build);
-	json_name(out, "abortOnFailure");
-	json_put_bool(out, version->abort_on_failure);
+	json_member_bool(out, "abortOnFailure", version->abort_on_failure);
 	json_member_text(
 	    out, "status", state.at != NULL ? state : TEXT("RUNNING"));
 	json_member_text(out, "scheduleRid", event->run.schedule_rid);
@@ -171,8 +165,7 @@ http_builds_get_batch(struct http_call *call, struct work_redis *redis)
 		return;
 	look.access.arena = arena_create(0);
 	json_open(&call->answer.body, '{');
-	json_name(&call->answer.body, "data");
-	json_open(&call->answer.body, '{');
+	json_member_open(&call->answer.body, "data", '{');
 	for (i = 0; i < rids.n && http_batch_has_room(call); i++) {
 		arena_reset(look.access.arena, SIZE_MAX);
 		if (write_build(&look, rids.at[i], true) < 0)

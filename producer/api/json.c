@@ -19,8 +19,7 @@ put_time(struct buffer *out, const char *name, struct text stored)
 static void
 put_bool(struct buffer *out, const char *name, const struct json *node)
 {
-	json_name(out, name);
-	json_put_bool(out, node != NULL && json_bool(node));
+	json_member_bool(out, name, node != NULL && json_bool(node));
 }
 
 /* A member as it is stored; `fallback` (JSON) if it isn't there. */
@@ -46,8 +45,7 @@ static void
 put_target(
     struct buffer *out, const struct json *node, enum target_type target_type)
 {
-	json_name(out, "target");
-	json_open(out, '{');
+	json_member_open(out, "target", '{');
 	put_node(out, "type", json_get(node, "type"), NULL);
 	if (target_type == TARGET_CONNECTING)
 		put_node(out, "inputRids", json_get(node, "inputRids"), "[]");
@@ -62,8 +60,7 @@ static void
 put_action(
     struct buffer *out, const struct json *node, enum target_type target_type)
 {
-	json_name(out, "action");
-	json_open(out, '{');
+	json_member_open(out, "action", '{');
 	put_target(out, json_get(node, "target"), target_type);
 	put_node(out, "branchName", json_get(node, "branchName"), NULL);
 	put_node(
@@ -150,8 +147,7 @@ schedule_write_api(const struct schedule_access *schedule,
 	json_member_known(out, "createdBy", about->created_by);
 	put_time(out, "updatedTime", about->updated_time);
 	json_member_known(out, "updatedBy", about->updated_by);
-	json_name(out, "paused");
-	json_put_bool(out, schedule->head.paused);
+	json_member_bool(out, "paused", schedule->head.paused);
 	if (put_plan(out, schedule->version, version_rid, profile, err) != 0)
 		return -1;
 	json_close(out, '}');

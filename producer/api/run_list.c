@@ -90,16 +90,15 @@ write_page(struct http_call *call, const struct run_page *page,
 	size_t i;
 
 	json_open(&call->answer.body, '{');
-	json_name(&call->answer.body, "data");
-	json_open(&call->answer.body, '[');
+	json_member_open(&call->answer.body, "data", '[');
 	for (i = 0; i < page->n; i++)
 		http_profile_put_run(
 		    call->asked.profile, &page->records[i], &call->answer.body);
 	json_close(&call->answer.body, ']');
 	if (page->more) {
 		page_token_write(key, call->asked.rids[0], page->last, &token);
-		json_name(&call->answer.body, "nextPageToken");
-		json_put_text(&call->answer.body, buffer_text(&token));
+		json_member_text(
+		    &call->answer.body, "nextPageToken", buffer_text(&token));
 	}
 	json_close(&call->answer.body, '}');
 	buffer_finish(&token);

@@ -84,8 +84,7 @@ http_schedules_get_batch(struct http_call *call, struct work_redis *redis)
 		return;
 	access.arena = arena_create(0);
 	json_open(&call->answer.body, '{');
-	json_name(&call->answer.body, "data");
-	json_open(&call->answer.body, '{');
+	json_member_open(&call->answer.body, "data", '{');
 	for (done = 0; rc == 0 && done < rids.n; done += n) {
 		n = rids.n - done < SLICE ? rids.n - done : SLICE;
 		arena_reset(access.arena, SIZE_MAX);
@@ -108,8 +107,7 @@ http_schedules_affected(struct http_call *call, struct work_redis *redis)
 		&call->job.error) != 0)
 		return;
 	json_open(&call->answer.body, '{');
-	json_name(&call->answer.body, "datasets");
-	json_open(&call->answer.body, '[');
+	json_member_open(&call->answer.body, "datasets", '[');
 	for (i = 0; i < datasets.n; i++)
 		json_put_text(&call->answer.body, datasets.at[i]);
 	json_close(&call->answer.body, ']');

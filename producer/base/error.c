@@ -127,18 +127,14 @@ api_error_write(struct buffer *out, enum api_error error,
 
 	uuid_format(instance, id);
 	json_open(out, '{');
-	json_name(out, "errorCode");
-	json_put_string(out, errors[error].code);
-	json_name(out, "errorName");
-	json_put_string(out, errors[error].name);
-	json_name(out, "errorInstanceId");
-	json_put_text(out, (struct text){ id, sizeof id });
+	json_member_string(out, "errorCode", errors[error].code);
+	json_member_string(out, "errorName", errors[error].name);
+	json_member_text(
+	    out, "errorInstanceId", (struct text){ id, sizeof id });
 	if (description != NULL) {
-		json_name(out, "errorDescription");
-		json_put_string(out, description);
+		json_member_string(out, "errorDescription", description);
 	}
-	json_name(out, "parameters");
-	json_open(out, '{');
+	json_member_open(out, "parameters", '{');
 	for (; parameters != NULL && parameters->name != NULL; parameters++)
 		write_parameter(out, parameters);
 	json_close(out, '}');

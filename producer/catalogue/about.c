@@ -69,13 +69,11 @@ schedule_about_write(const struct schedule_about *about, struct buffer *out)
 	json_member_known(out, "createdTime", about->created_time);
 	json_member_known(out, "description", about->description);
 	json_member_known(out, "displayName", about->display_name);
-	json_name(out, "projects");
-	json_open(out, '[');
+	json_member_open(out, "projects", '[');
 	for (i = 0; i < about->projects.n; i++)
 		json_put_text(out, about->projects.at[i]);
 	json_close(out, ']');
-	json_name(out, "projectsAt");
-	json_put_integer(out, about->projects_at);
+	json_member_integer(out, "projectsAt", about->projects_at);
 	json_member_known(out, "updatedBy", about->updated_by);
 	json_member_known(out, "updatedTime", about->updated_time);
 	json_close(out, '}');

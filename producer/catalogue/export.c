@@ -71,11 +71,9 @@ put_dataset(struct export *export, const struct field *field, struct error *err)
 	json_open(export->out, '{');
 	if (put_branches(export, field->name, err) != 0)
 		return -1;
-	json_name(export->out, "project");
-	json_put_text(export->out, project);
+	json_member_text(export->out, "project", project);
 	if (trashed) {
-		json_name(export->out, "trashed");
-		json_put_bool(export->out, true);
+		json_member_bool(export->out, "trashed", true);
 	}
 	json_close(export->out, '}');
 	return 0;
@@ -88,8 +86,7 @@ put_datasets(struct export *export, struct error *err)
 	    fields_sorted(export->hashes[HASH_DATASETS]);
 	size_t i, n = fields_size(export->hashes[HASH_DATASETS]);
 
-	json_name(export->out, "datasets");
-	json_open(export->out, '{');
+	json_member_open(export->out, "datasets", '{');
 	for (i = 0; i < n; i++)
 		if (put_dataset(export, &sorted[i], err) != 0)
 			return -1;
@@ -107,8 +104,7 @@ put_specs(struct export *export, struct error *err)
 	struct error cause;
 	bool first = true;
 
-	json_name(export->out, "jobSpecs");
-	json_open(export->out, '[');
+	json_member_open(export->out, "jobSpecs", '[');
 	for (i = 0; i < n; i++) {
 		if (text_starts_with(sorted[i].value, TEXT("=")))
 			continue;
@@ -133,8 +129,7 @@ put_limits(struct export *export)
 
 	if (n == 0)
 		return;
-	json_name(export->out, "limits");
-	json_open(export->out, '{');
+	json_member_open(export->out, "limits", '{');
 	for (i = 0; i < n; i++) {
 		int64_t limit = 0;
 
@@ -152,8 +147,7 @@ put_projects(struct export *export)
 	    fields_sorted(export->hashes[HASH_PROJECTS]);
 	size_t i = 0, n = fields_size(export->hashes[HASH_PROJECTS]);
 
-	json_name(export->out, "projects");
-	json_open(export->out, '{');
+	json_member_open(export->out, "projects", '{');
 	while (i < n) {
 		struct text project = keyspace_field_owner(sorted[i].name);
 
@@ -162,8 +156,7 @@ put_projects(struct export *export)
 		if (i + 1 < n &&
 		    keyspace_field_owned(sorted[i].name).at == NULL &&
 		    keyspace_field_owned(sorted[i + 1].name).at != NULL) {
-			json_name(export->out, "references");
-			json_open(export->out, '[');
+			json_member_open(export->out, "references", '[');
 			for (i++; i < n &&
 			     keyspace_field_owned(sorted[i].name).at != NULL;
 			     i++)
@@ -182,8 +175,7 @@ static int
 put_roles(struct export *export, const struct field *sorted, size_t n,
     size_t *i, struct error *err)
 {
-	json_name(export->out, "roles");
-	json_open(export->out, '{');
+	json_member_open(export->out, "roles", '{');
 	for (; *i < n && keyspace_field_owned(sorted[*i].name).at != NULL;
 	     (*i)++) {
 		enum role role;
@@ -205,8 +197,7 @@ put_users(struct export *export, struct error *err)
 	const struct field *sorted = fields_sorted(export->hashes[HASH_USERS]);
 	size_t i = 0, n = fields_size(export->hashes[HASH_USERS]);
 
-	json_name(export->out, "users");
-	json_open(export->out, '{');
+	json_member_open(export->out, "users", '{');
 	while (i < n) {
 		if (keyspace_field_owned(sorted[i].name).at != NULL)
 			return tell_malformed(
@@ -214,8 +205,7 @@ put_users(struct export *export, struct error *err)
 		json_name_text(export->out, sorted[i].name);
 		json_open(export->out, '{');
 		if (text_equal(sorted[i].value, TEXT("0"))) {
-			json_name(export->out, "active");
-			json_put_bool(export->out, false);
+			json_member_bool(export->out, "active", false);
 		}
 		i++;
 		if (i < n && keyspace_field_owned(sorted[i].name).at != NULL &&
@@ -257,8 +247,7 @@ put_versions(struct export *export, struct text schedule, struct text current,
 	struct text rest = fields_get(export->lists, schedule), rid;
 	bool first = true;
 
-	json_name(export->out, "versions");
-	json_open(export->out, '[');
+	json_member_open(export->out, "versions", '[');
 	while (version_list_next(&rest, &rid)) {
 		if (text_equal(rid, current))
 			continue;
@@ -277,8 +266,7 @@ put_optional(struct buffer *out, const char *name, struct text text)
 {
 	if (text.at == NULL)
 		return;
-	json_name(out, name);
-	json_put_text(out, text);
+	json_member_text(out, name, text);
 }
 
 static int
@@ -296,8 +284,7 @@ put_schedule(struct export *export, struct field field, struct error *err)
 	json_open(export->out, '{');
 	put_optional(export->out, "description", about.description);
 	put_optional(export->out, "displayName", about.display_name);
-	json_name(export->out, "paused");
-	json_put_bool(export->out, head.paused);
+	json_member_bool(export->out, "paused", head.paused);
 	put_optional(export->out, "rid", field.name);
 	if (put_versions(export, field.name, head.current_version_rid, err) !=
 	    0)
@@ -312,8 +299,7 @@ put_schedules(struct export *export, struct error *err)
 	const struct field *sorted = fields_sorted(export->heads);
 	size_t i, n = fields_size(export->heads);
 
-	json_name(export->out, "schedules");
-	json_open(export->out, '[');
+	json_member_open(export->out, "schedules", '[');
 	for (i = 0; i < n; i++)
 		if (put_schedule(export, sorted[i], err) != 0)
 			return -1;

@@ -95,8 +95,7 @@ plan_case_answer(
 	if (document == NULL ||
 	    run_line(plan_case, json_root(document), &err) != 0) {
 		json_open(out, '{');
-		json_name(out, "invalid");
-		json_put_string(out, err.message);
+		json_member_string(out, "invalid", err.message);
 		json_close(out, '}');
 	} else {
 		outcome_write_json(

@@ -330,8 +330,7 @@ post(struct registry *registry, enum message message, const char *topic,
 	buffer_format(&path, "/subjects/%s-value%s", topic, suffix);
 	buffer_byte(&path, '\0');
 	json_open(&body, '{');
-	json_name(&body, "schema");
-	json_put_text(&body, message_schema(message));
+	json_member_text(&body, "schema", message_schema(message));
 	json_close(&body, '}');
 	buffer_byte(&body, '\0');
 	rc = ask_registry(registry, path.at, body.at, &status, &answer, err);

@@ -12,14 +12,6 @@
 
 /* Writing ---------------------------------------------------------------- */
 
-/* A member, if there is such a text. */
-static void
-put_number(struct buffer *out, const char *name, int64_t number)
-{
-	json_name(out, name);
-	json_put_integer(out, number);
-}
-
 static void
 put_id(struct buffer *out, const char *name, struct text prefix,
     const struct uuid *id)
@@ -31,27 +23,20 @@ put_id(struct buffer *out, const char *name, struct text prefix,
 }
 
 static void
-put_list(struct buffer *out, const char *name, const struct listing *list)
+put_list(struct buffer *out, const char *name, const struct listing *list,
+    bool also_empty)
 {
 	uint32_t i;
 
-	json_name(out, name);
-	json_open(out, '{');
-	put_number(out, "count", list->count);
-	json_name(out, "first");
-	json_open(out, '[');
+	if (!also_empty && list->count == 0)
+		return;
+	json_member_open(out, name, '{');
+	json_member_integer(out, "count", list->count);
+	json_member_open(out, "first", '[');
 	for (i = 0; i < list->n_first; i++)
 		json_put_text(out, list->first[i]);
 	json_close(out, ']');
 	json_close(out, '}');
-}
-
-static void
-put_list_if(struct buffer *out, const char *name, const struct listing *list,
-    bool also_empty)
-{
-	if (also_empty || list->count > 0)
-		put_list(out, name, list);
 }
 
 /* Ascending.  `counts`: has numbers; `also_empty`: and lists of nothing. */
@@ -63,19 +48,19 @@ put_why(
 
 	json_open(out, '{');
 	if (why->blocked > 0)
-		put_number(out, "blocked", why->blocked);
+		json_member_integer(out, "blocked", why->blocked);
 	json_member_known(out, "cause", why->cause);
-	put_list_if(
+	put_list(
 	    out, "droppedTargets", &lists[LIST_DROPPED_TARGETS], also_empty);
-	put_list_if(out, "offenders", &lists[LIST_OFFENDERS], false);
-	put_list_if(out, "outOfScope", &lists[LIST_OUT_OF_SCOPE], also_empty);
-	put_number(out, "phase", why->phase);
+	put_list(out, "offenders", &lists[LIST_OFFENDERS], false);
+	put_list(out, "outOfScope", &lists[LIST_OUT_OF_SCOPE], also_empty);
+	json_member_integer(out, "phase", why->phase);
 	if (counts) {
-		put_number(out, "running", why->running);
-		put_number(out, "selected", why->selected);
-		put_number(out, "upToDate", why->up_to_date);
+		json_member_integer(out, "running", why->running);
+		json_member_integer(out, "selected", why->selected);
+		json_member_integer(out, "upToDate", why->up_to_date);
 	}
-	put_list_if(out, "upToDateTargets", &lists[LIST_UP_TO_DATE_TARGETS],
+	put_list(out, "upToDateTargets", &lists[LIST_UP_TO_DATE_TARGETS],
 	    also_empty);
 	json_close(out, '}');
 }
@@ -98,16 +83,15 @@ run_json_outcome_why(const struct schedule_run *run, struct buffer *out)
 static void
 put_stored_result(struct buffer *out, const struct schedule_run *run)
 {
-	json_name(out, "result");
-	json_open(out, '{');
+	json_member_open(out, "result", '{');
 	if (run->state == RUN_SUBMITTED)
 		put_id(out, "buildRid", TEXT(RID_BUILD_PREFIX), &run->build_id);
 	if (run->state == RUN_FAILED) {
 		json_member_known(out, "description", run->description);
-		json_member_known(
-		    out, "errorName", text_from(run_error_name(run->error)));
+		json_member_string(
+		    out, "errorName", run_error_name(run->error));
 	}
-	json_member_known(out, "type", text_from(run_state_name(run->state)));
+	json_member_string(out, "type", run_state_name(run->state));
 	json_close(out, '}');
 }
 
@@ -121,7 +105,7 @@ run_json_store(const struct schedule_run *run, struct buffer *out)
 	if (finished) {
 		snprintf(at, sizeof at, "%ld.%lld", (long)run->partition,
 		    (long long)run->offset);
-		json_member_known(out, "at", text_from(at));
+		json_member_string(out, "at", at);
 	}
 	json_member_known(out, "createdBy", run->created_by);
 	json_member_time(out, "createdTime", run->created_time_ms);
@@ -143,21 +127,20 @@ run_json_store(const struct schedule_run *run, struct buffer *out)
 static void
 tell_why(struct buffer *out, const struct run_why *why)
 {
-	json_name(out, "why");
-	json_open(out, '{');
-	put_number(out, "phase", why->phase);
+	json_member_open(out, "why", '{');
+	json_member_integer(out, "phase", why->phase);
 	json_member_known(out, "cause", why->cause);
-	put_number(out, "selected", why->selected);
-	put_number(out, "running", why->running);
-	put_number(out, "upToDate", why->up_to_date);
+	json_member_integer(out, "selected", why->selected);
+	json_member_integer(out, "running", why->running);
+	json_member_integer(out, "upToDate", why->up_to_date);
 	if (why->blocked > 0)
-		put_number(out, "blocked", why->blocked);
-	put_list_if(out, "offenders", &why->lists[LIST_OFFENDERS], false);
-	put_list_if(out, "upToDateTargets",
-	    &why->lists[LIST_UP_TO_DATE_TARGETS], false);
-	put_list_if(
+		json_member_integer(out, "blocked", why->blocked);
+	put_list(out, "offenders", &why->lists[LIST_OFFENDERS], false);
+	put_list(out, "upToDateTargets", &why->lists[LIST_UP_TO_DATE_TARGETS],
+	    false);
+	put_list(
 	    out, "droppedTargets", &why->lists[LIST_DROPPED_TARGETS], false);
-	put_list_if(out, "outOfScope", &why->lists[LIST_OUT_OF_SCOPE], false);
+	put_list(out, "outOfScope", &why->lists[LIST_OUT_OF_SCOPE], false);
 	json_close(out, '}');
 }
 
@@ -180,13 +163,11 @@ put_result(struct buffer *out, const struct schedule_run *run,
 {
 	const char *type = run_state_name(run->state);
 
-	json_name(out, "result");
-	json_open(out, '{');
-	json_member_known(out, "type", text_from(type));
+	json_member_open(out, "result", '{');
+	json_member_string(out, "type", type);
 	put_variant(out, run, error_name);
 	if (keyed) {
-		json_name(out, type);
-		json_open(out, '{');
+		json_member_open(out, type, '{');
 		put_variant(out, run, error_name);
 		json_close(out, '}');
 	}

@@ -185,15 +185,13 @@ write_built(const struct built *built, struct buffer *out)
 	size_t i;
 
 	json_open(out, '{');
-	json_name(out, "inputs");
-	json_open(out, '{');
+	json_member_open(out, "inputs", '{');
 	for (i = 0; i < built->n_inputs; i++) {
 		json_name_text(out, built->inputs[i].key);
 		json_put_text(out, built->inputs[i].transaction);
 	}
 	json_close(out, '}');
-	json_name(out, "logic");
-	json_put_text(out, built->logic);
+	json_member_text(out, "logic", built->logic);
 	json_close(out, '}');
 }
 
@@ -212,11 +210,9 @@ branches_write(const struct branch_list *branches, struct buffer *out)
 			json_name(out, "built");
 			write_built(branch->built, out);
 		}
-		json_name(out, "head");
-		json_put_text(out, branch->head);
+		json_member_text(out, "head", branch->head);
 		if (branch->parent.at != NULL) {
-			json_name(out, "parent");
-			json_put_text(out, branch->parent);
+			json_member_text(out, "parent", branch->parent);
 		}
 		json_close(out, '}');
 	}
@@ -329,10 +325,8 @@ write_spec_input(const struct spec_input *input, struct buffer *out)
 		return;
 	}
 	json_open(out, '{');
-	json_name(out, "branch");
-	json_put_text(out, input->branch);
-	json_name(out, "rid");
-	json_put_text(out, input->rid);
+	json_member_text(out, "branch", input->branch);
+	json_member_text(out, "rid", input->rid);
 	json_close(out, '}');
 }
 
@@ -342,25 +336,20 @@ job_spec_write(const struct job_spec *spec, struct buffer *out)
 	size_t i;
 
 	json_open(out, '{');
-	json_name(out, "branch");
-	json_put_text(out, spec->branch);
-	json_name(out, "inputs");
-	json_open(out, '[');
+	json_member_text(out, "branch", spec->branch);
+	json_member_open(out, "inputs", '[');
 	for (i = 0; i < spec->n_inputs; i++)
 		write_spec_input(&spec->inputs[i], out);
 	json_close(out, ']');
-	json_name(out, "logic");
-	json_put_text(out, spec->logic);
-	json_name(out, "outputs");
-	json_open(out, '[');
+	json_member_text(out, "logic", spec->logic);
+	json_member_open(out, "outputs", '[');
 	for (i = 0; i < spec->n_outputs; i++)
 		json_put_text(out, spec->outputs[i]);
 	json_close(out, ']');
-	json_name(out, "rid");
-	json_put_text(out, spec->rid);
+	json_member_text(out, "rid", spec->rid);
 	if (spec->staleness != STALE_BY_INPUTS) {
-		json_name(out, "staleness");
-		json_put_string(out, staleness_names[spec->staleness]);
+		json_member_string(
+		    out, "staleness", staleness_names[spec->staleness]);
 	}
 	json_close(out, '}');
 }

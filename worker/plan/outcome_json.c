@@ -30,8 +30,7 @@ static void
 put_listing(struct buffer *out, const struct listing *listing)
 {
 	json_open(out, '{');
-	json_name(out, "count");
-	json_put_integer(out, listing->count);
+	json_member_integer(out, "count", listing->count);
 	json_name(out, "first");
 	put_texts(out, listing->first, listing->n_first);
 	json_close(out, '}');
@@ -44,17 +43,12 @@ put_input(struct buffer *out, const struct job *job, size_t i)
 
 	json_open(out, '{');
 	if (input->job >= 0) {
-		json_name(out, "job");
-		json_put_integer(out, input->job);
-		json_name(out, "rid");
-		json_put_text(out, job->spec->inputs[i].rid);
+		json_member_integer(out, "job", input->job);
+		json_member_text(out, "rid", job->spec->inputs[i].rid);
 	} else {
-		json_name(out, "branch");
-		json_put_text(out, input->read->name);
-		json_name(out, "rid");
-		json_put_text(out, job->spec->inputs[i].rid);
-		json_name(out, "transaction");
-		json_put_text(out, input->read->head);
+		json_member_text(out, "branch", input->read->name);
+		json_member_text(out, "rid", job->spec->inputs[i].rid);
+		json_member_text(out, "transaction", input->read->head);
 	}
 	json_close(out, '}');
 }
@@ -68,14 +62,12 @@ put_output(struct buffer *out, const struct job *job, size_t i)
 	json_name(out, "newBranch");
 	if (parent != NULL) {
 		json_open(out, '{');
-		json_name(out, "parent");
-		json_put_text(out, *parent);
+		json_member_text(out, "parent", *parent);
 		json_close(out, '}');
 	} else {
 		json_put_null(out);
 	}
-	json_name(out, "rid");
-	json_put_text(out, job->spec->outputs[i]);
+	json_member_text(out, "rid", job->spec->outputs[i]);
 	json_close(out, '}');
 }
 
@@ -83,11 +75,9 @@ static void
 put_reason(struct buffer *out, const struct job *job)
 {
 	json_open(out, '{');
-	json_name(out, "cause");
-	json_put_string(out, reason_cause_text(job->reason));
+	json_member_string(out, "cause", reason_cause_text(job->reason));
 	if (job->reason_from != NULL) {
-		json_name(out, "from");
-		json_put_text(out, *job->reason_from);
+		json_member_text(out, "from", *job->reason_from);
 	}
 	if (job->reason == REASON_INPUTS_CHANGED ||
 	    job->reason == REASON_UPSTREAM) {
@@ -95,12 +85,10 @@ put_reason(struct buffer *out, const struct job *job)
 		put_listing(out, &job->reason_inputs);
 	}
 	if (job->reason_output != NULL) {
-		json_name(out, "output");
-		json_put_text(out, *job->reason_output);
+		json_member_text(out, "output", *job->reason_output);
 	}
 	if (job->reason_from != NULL) {
-		json_name(out, "to");
-		json_put_text(out, job->spec->logic);
+		json_member_text(out, "to", job->spec->logic);
 	}
 	json_close(out, '}');
 }
@@ -112,31 +100,25 @@ put_job(struct buffer *out, const struct uuid *build, const struct job *job)
 	size_t i;
 
 	json_open(out, '{');
-	json_name(out, "dependsOn");
-	json_open(out, '[');
+	json_member_open(out, "dependsOn", '[');
 	for (i = 0; i < job->n_depends_on; i++)
 		json_put_integer(out, job->depends_on[i]);
 	json_close(out, ']');
-	json_name(out, "inputs");
-	json_open(out, '[');
+	json_member_open(out, "inputs", '[');
 	for (i = 0; i < job->spec->n_inputs; i++)
 		put_input(out, job, i);
 	json_close(out, ']');
 	json_name(out, "jobRid");
 	put_id(out, TEXT(RID_JOB_PREFIX), &id);
-	json_name(out, "jobSpecRid");
-	json_put_text(out, job->spec->rid);
-	json_name(out, "logic");
-	json_put_text(out, job->spec->logic);
-	json_name(out, "outputs");
-	json_open(out, '[');
+	json_member_text(out, "jobSpecRid", job->spec->rid);
+	json_member_text(out, "logic", job->spec->logic);
+	json_member_open(out, "outputs", '[');
 	for (i = 0; i < job->spec->n_outputs; i++)
 		put_output(out, job, i);
 	json_close(out, ']');
 	json_name(out, "reason");
 	put_reason(out, job);
-	json_name(out, "specBranch");
-	json_put_text(out, job->spec->branch);
+	json_member_text(out, "specBranch", job->spec->branch);
 	json_close(out, '}');
 }
 
@@ -148,10 +130,8 @@ put_duration(struct buffer *out, const struct duration *duration)
 		return;
 	}
 	json_open(out, '{');
-	json_name(out, "unit");
-	json_put_text(out, duration->unit);
-	json_name(out, "value");
-	json_put_integer(out, duration->value);
+	json_member_text(out, "unit", duration->unit);
+	json_member_integer(out, "value", duration->value);
 	json_close(out, '}');
 }
 
@@ -163,13 +143,10 @@ put_run_as(struct buffer *out, const struct schedule_version *version)
 		json_name(out, "projectRids");
 		put_texts(
 		    out, version->project_rids.at, version->project_rids.n);
-		json_name(out, "type");
-		json_put_string(out, "project");
+		json_member_string(out, "type", "project");
 	} else {
-		json_name(out, "type");
-		json_put_string(out, "user");
-		json_name(out, "userId");
-		json_put_text(out, version->created_by);
+		json_member_string(out, "type", "user");
+		json_member_text(out, "userId", version->created_by);
 	}
 	json_close(out, '}');
 }
@@ -182,28 +159,22 @@ put_build(struct buffer *out, const struct outcome *outcome)
 	size_t i;
 
 	json_open(out, '{');
-	json_name(out, "abortOnFailure");
-	json_put_bool(out, version->abort_on_failure);
-	json_name(out, "branch");
-	json_put_text(out, version->branch_name);
+	json_member_bool(out, "abortOnFailure", version->abort_on_failure);
+	json_member_text(out, "branch", version->branch_name);
 	json_name(out, "buildRid");
 	put_id(out, TEXT(RID_BUILD_PREFIX), &outcome->run.build_id);
 	json_name(out, "fallbackBranches");
 	put_texts(
 	    out, version->fallback_branches.at, version->fallback_branches.n);
-	json_name(out, "forceBuild");
-	json_put_bool(out, version->force_build);
-	json_name(out, "jobs");
-	json_open(out, '[');
+	json_member_bool(out, "forceBuild", version->force_build);
+	json_member_open(out, "jobs", '[');
 	for (i = 0; i < build->n_jobs; i++)
 		put_job(out, &outcome->run.build_id, &build->jobs[i]);
 	json_close(out, ']');
-	json_name(out, "notify");
-	json_put_text(out, build_notifies(build));
+	json_member_text(out, "notify", build_notifies(build));
 	json_name(out, "retryBackoffDuration");
 	put_duration(out, &version->retry_backoff);
-	json_name(out, "retryCount");
-	json_put_integer(out, build->retry_count);
+	json_member_integer(out, "retryCount", build->retry_count);
 	json_name(out, "runAs");
 	put_run_as(out, version);
 	json_close(out, '}');
@@ -217,13 +188,11 @@ put_result(struct buffer *out, const struct schedule_run *run)
 		json_name(out, "buildRid");
 		put_id(out, TEXT(RID_BUILD_PREFIX), &run->build_id);
 	} else if (run->state == RUN_FAILED) {
-		json_name(out, "description");
-		json_put_text(out, run->description);
-		json_name(out, "errorName");
-		json_put_string(out, run_error_name(run->error));
+		json_member_text(out, "description", run->description);
+		json_member_string(
+		    out, "errorName", run_error_name(run->error));
 	}
-	json_name(out, "type");
-	json_put_string(out, run_state_name(run->state));
+	json_member_string(out, "type", run_state_name(run->state));
 	json_close(out, '}');
 }
 
@@ -238,20 +207,15 @@ outcome_write_json(
 		json_name(out, "build");
 		put_build(out, outcome);
 	}
-	json_name(out, "createdBy");
-	json_put_text(out, run->created_by);
-	json_name(out, "createdTime");
-	json_put_text(out, created_time);
-	json_name(out, "requestId");
-	json_put_text(out, run->request_id);
+	json_member_text(out, "createdBy", run->created_by);
+	json_member_text(out, "createdTime", created_time);
+	json_member_text(out, "requestId", run->request_id);
 	json_name(out, "result");
 	put_result(out, run);
 	json_name(out, "runRid");
 	put_id(out, TEXT(RID_RUN_PREFIX), &run->id);
-	json_name(out, "scheduleRid");
-	json_put_text(out, run->schedule_rid);
-	json_name(out, "scheduleVersionRid");
-	json_put_text(out, run->schedule_version_rid);
+	json_member_text(out, "scheduleRid", run->schedule_rid);
+	json_member_text(out, "scheduleVersionRid", run->schedule_version_rid);
 	json_name(out, "why");
 	run_json_outcome_why(run, out);
 	json_close(out, '}');
