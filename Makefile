@@ -36,7 +36,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
     -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings \
     -Wpointer-arith -Wundef -Wvla -Wformat=2 -Wdouble-promotion \
     -Wimplicit-fallthrough $(if $(filter 0,$(WERROR)),,-Werror)
-MACHINE := $(shell $(CC) -dumpmachine)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection \
     $(if $(filter x86_64% i%86-%,$(MACHINE)),-fcf-protection) \
     $(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard) \
@@ -136,8 +136,8 @@ $(BUILD)/bench/plan_bench: $(BUILD)/tests/bench/plan_bench.o $(BUILD)/libschedru
 unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(BUILD)/unit
 
-deps: ## install what is missing: packages, Kafka, the tests' Python
-	@deploy/local/deps.sh test
+deps: ## install what is missing: packages, Kafka, the tests' Python, lint's tools
+	@deploy/local/deps.sh test lint
 
 libraries:
 	@echo 'make: libraries are missing: $(MISSING)' >&2
@@ -160,6 +160,16 @@ e2e: build $(BUILD)/integration/kafka ## the programs on a real Kafka and Redis
 test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
 	@tests/run
+
+# As root; roots are made once, below .cache/.
+test-trixie: ## make test in a root of Debian 13
+	@deploy/local/deps.sh root
+	@tests/root trixie make -s deps
+	@ROOT_NETWORK=off tests/root trixie make test
+
+test-matrix: ## demo and delivery on each Kafka, Redis and Valkey, by each Debian
+	@deploy/local/deps.sh root
+	@tests/matrix
 
 # BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_PARTS=throughput,latency,...
 bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against floors in the same run
@@ -222,5 +232,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e bench targets fuzz test deps lint analysis install clean help openapi
+.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench targets fuzz test deps lint analysis install clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/kafka/workarounds.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -342,11 +343,23 @@ static const struct kafka_preset common_presets[] = {
 	{ "topic.metadata.refresh.interval.ms", "60000", false },
 	{ "log.connection.close", "false", false },
 	{ "allow.auto.create.topics", "false", false },
+	{ "metadata.recovery.strategy", KAFKA_RECOVERY, false },
 };
 
+/* Whether this librdkafka has it: some presets are for newer ones. */
+static bool
+has_property(const rd_kafka_conf_t *conf, const char *name)
+{
+	size_t size;
+
+	return rd_kafka_conf_get(conf, name, NULL, &size) !=
+	    RD_KAFKA_CONF_UNKNOWN;
+}
+
 static size_t
-add_presets(struct kafka_preset *out, const struct kafka_settings *settings,
-    const struct kafka_preset *presets, size_t n_presets)
+add_presets(const rd_kafka_conf_t *conf, struct kafka_preset *out,
+    const struct kafka_settings *settings, const struct kafka_preset *presets,
+    size_t n_presets)
 {
 	size_t n = 0;
 	size_t i, j;
@@ -356,7 +369,7 @@ add_presets(struct kafka_preset *out, const struct kafka_settings *settings,
 		for (j = 0; j < n_presets; j++)
 			replaced |= strcmp(common_presets[i].name,
 					presets[j].name) == 0;
-		if (replaced)
+		if (replaced || !has_property(conf, common_presets[i].name))
 			continue;
 		out[n] = common_presets[i];
 		if (settings->client_id != NULL &&
@@ -389,7 +402,7 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 
 	for (i = 0; i < n_users; i++)
 		users[i] = config_kafka_at(settings->config, side, i);
-	n = add_presets(ours, settings, presets, n_presets);
+	n = add_presets(conf, ours, settings, presets, n_presets);
 	if (kafka_settings_merge(ours, n, users, n_users, all, &n, err) == 0)
 		rc = set_properties(conf, all, n, err);
 	free(ours);

@@ -11,6 +11,7 @@
 #include "common/kafka/assignment.h"
 #include "common/kafka/group.h"
 #include "common/kafka/query.h"
+#include "common/kafka/workarounds.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -59,10 +60,7 @@ static const struct kafka_preset presets[] = {
 	{ "session.timeout.ms", "10000", false },
 	{ "heartbeat.interval.ms", "3000", false },
 	{ "max.poll.interval.ms", "60000", false },
-	/* Once the queue is full 2.0.2 waits 1 s before it fetches again: with
-	 * only its bytes limited (queued.max.messages.kbytes) it fetches about
-	 * three times as fast. */
-	{ "queued.min.messages", "1000000", false },
+	{ "queued.min.messages", KAFKA_QUEUE_MESSAGES, false },
 };
 
 static rd_kafka_conf_t *

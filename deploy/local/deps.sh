@@ -1,11 +1,12 @@
 #!/bin/sh
 # Brings what is missing on a Debian 12 or 13 machine.  Usage: deps.sh PART...
 #   build   compiler and libraries
-#   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka
+#   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka/VERSION
 #   test    + a Python environment for the tests in .cache/venv, and the
 #           published SDK in .cache/sdk
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
+#   root    what makes a root of another release
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
@@ -19,15 +20,19 @@ mkdir -p "$cache"
 build_packages="gcc make pkg-config libc6-dev librdkafka-dev libavro-dev
 libhiredis-dev libcunit1-dev libuv1-dev
 libcurl4-openssl-dev libsystemd-dev libssl-dev"
-run_packages="redis-server default-jre-headless maven curl"
+# The servers: of KAFKA any version from 3.9, of STORE redis or valkey.
+kafka=${KAFKA:-4.1.0}
+run_packages="${STORE:-redis}-server default-jre-headless maven curl"
 # promtool (of prometheus) judges the form of /metrics.
 test_packages="python3 python3-venv prometheus"
 
-clang=${CLANG:-14}
+clang=${CLANG:-} # make says which
 lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
 # One version alone formats; elsewhere lint says that it was not asked.
 [ "$clang" != 14 ] || lint_packages="$lint_packages clang-format-14"
 fuzz_packages="clang-$clang libclang-rt-$clang-dev llvm-$clang"
+
+root_packages="mmdebstrap debian-archive-keyring iproute2"
 
 fail() {
 	echo "deps: $1" >&2
@@ -66,20 +71,25 @@ install_packages() {
 	}
 }
 
-# Kafka's jars, by Maven from its own artifacts.
+# Kafka's jars, by Maven from its own artifacts; libs is the version in use.
 bring_kafka() {
-	stamp=$cache/kafka/4.1.0.stamp
-	[ -f "$stamp" ] && return 0
-	echo "deps: bringing Kafka 4.1.0 (54 MB)"
-	rm -rf "$cache/kafka"
-	mkdir -p "$cache/kafka"
-	mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies \
-		-DoutputDirectory="$PWD/$cache/kafka/libs" >"$cache/maven.log" 2>&1 || {
-		tail -5 "$cache/maven.log" >&2
-		fail "Maven could not bring Kafka's jars (whole log: $cache/maven.log)" \
-			"check the network and ~/.m2/settings.xml, then run make deps again"
+	home=$cache/kafka/$kafka
+	if [ ! -f "$home/stamp" ]; then
+		echo "deps: bringing Kafka $kafka (54 MB)"
+		rm -rf "$home"
+		mkdir -p "$home"
+		mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies -Dkafka="$kafka" \
+			-DoutputDirectory="$PWD/$home/libs" >"$cache/maven.log" 2>&1 || {
+			tail -5 "$cache/maven.log" >&2
+			fail "Maven could not bring Kafka's jars (whole log: $cache/maven.log)" \
+				"check the network and ~/.m2/settings.xml, then run make deps again"
+		}
+		touch "$home/stamp"
+	fi
+	[ "$(readlink "$cache/kafka/libs")" = "$kafka/libs" ] || {
+		rm -rf "$cache/kafka/libs"
+		ln -s "$kafka/libs" "$cache/kafka/libs"
 	}
-	touch "$stamp"
 }
 
 # Debian's own Python: another one that stands first in PATH may lack venv.
@@ -141,9 +151,12 @@ for part in "${@:-run}"; do
 	fuzz)
 		install_packages $build_packages $fuzz_packages
 		;;
+	root)
+		install_packages $root_packages
+		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz"
+			"one of build, run, test, lint, fuzz, root"
 		;;
 	esac
 done

@@ -3,12 +3,14 @@
 # catalogue, a worker and the adapter; one run over HTTP, one over Kafka.
 #   run.sh run    stays up until ^C       run.sh demo    ends after the two runs
 # Ports are the usual ones where they are free (Kafka 9092, Redis 6379, the API
-# 8080, metrics 9464 and 9465), else any.  RUN_DIR=DIR keeps its files elsewhere.
+# 8080, metrics 9464 and 9465), else any.  RUN_DIR=DIR keeps its files elsewhere,
+# STORE=valkey takes that for Redis.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mode=${1:-run}
 directory=${RUN_DIR:-$PWD/.run}
 jars=$PWD/.cache/kafka/libs
+store=${STORE:-redis} # or valkey
 user=f05f8da4-b84c-4fca-9c77-8af0b13d11de
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 started=$(date +%s%N)
@@ -96,10 +98,10 @@ EOF
 "${java[@]}" kafka.Kafka "$directory/server.properties" >"$directory/kafka.log" 2>&1 &
 pids+=($!)
 kafka_pid=$!
-redis-server deploy/redis.conf --port "$redis" --dir "$directory" >"$directory/redis.log" 2>&1 &
+"$store-server" deploy/redis.conf --port "$redis" --dir "$directory" >"$directory/redis.log" 2>&1 &
 pids+=($!)
-wait_until 20 "$directory/redis.log" $! redis-cli -p "$redis" ping
-step "Redis $(redis-cli -p "$redis" info server | sed -n 's/^redis_version:\([0-9.]*\).*/\1/p') on port $redis"
+wait_until 20 "$directory/redis.log" $! "$store-cli" -p "$redis" ping
+step "${store^} $("$store-cli" -p "$redis" info server | sed -n "s/^${store}_version:\([0-9.]*\).*/\1/p") on port $redis"
 
 export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$broker SCHEDRUN_REDIS_URL=redis://127.0.0.1:$redis/0
 build/schedrun --timeout 60s init --partitions 6 --replication 1 >"$directory/init.log" 2>&1 ||

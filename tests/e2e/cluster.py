@@ -1,6 +1,7 @@
 """A real Kafka (KRaft, one node) and a real Redis, on free ports, in a directory
 of their own.  What is started here is stopped here, by its process."""
 
+import os
 import pathlib
 import random
 import signal
@@ -14,6 +15,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+STORE = os.environ.get("STORE", "redis")  # or valkey
 JARS = ROOT / ".cache" / "kafka" / "libs"
 JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{JARS}/*"]
@@ -119,7 +121,7 @@ class Cluster:
     def start_redis(self, timeout=20):
         log = open(self.directory / "redis.log", "ab")
         self.redis_process = subprocess.Popen(
-            ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1",
+            [f"{STORE}-server", "--port", str(self.redis_port), "--bind", "127.0.0.1",
              "--dir", str(self.directory), "--appendonly", "yes", "--save", "",
              "--hash-max-listpack-entries", "512", "--maxmemory-policy", "noeviction"],
             stdout=log, stderr=log)

@@ -1,5 +1,6 @@
 #include "common/kafka/client.h"
 
+#include <librdkafka/rdkafka.h>
 #include <string.h>
 
 #include "common/kafka/places.h"
@@ -174,11 +175,31 @@ reads_each_record_once(void)
 	CHECK(kafka_places_find(&places, NULL, "a", 7) == NULL);
 }
 
+/* A preset for newer librdkafka is no fault with an older one. */
+static void
+a_preset_that_is_unknown_is_left_out(void)
+{
+	const struct kafka_settings settings = { .config = NULL };
+	struct kafka_client client = { .fatal = false };
+	struct error err = { 0 };
+	rd_kafka_conf_t *conf = kafka_client_conf(
+	    &client, &settings, CONFIG_CONSUMER, NULL, 0, &err);
+	char value[16] = "";
+	size_t size = sizeof value;
+
+	REQUIRE(conf != NULL);
+	CHECK(rd_kafka_conf_get(conf, "metadata.recovery.strategy", value,
+		  &size) == RD_KAFKA_CONF_UNKNOWN ||
+	    strcmp(value, "none") == 0);
+	rd_kafka_conf_destroy(conf);
+}
+
 CU_TestInfo kafka_client_tests[] = {
 	{ "places keys where Java does", places_keys_where_java_does },
 	{ "merges settings", merges_settings },
 	{ "names no value of a setting", names_no_value },
 	{ "tells its health", tells_its_health },
 	{ "reads each record once", reads_each_record_once },
+	{ "a preset of newer versions", a_preset_that_is_unknown_is_left_out },
 	CU_TEST_INFO_NULL,
 };

@@ -1,0 +1,34 @@
+#ifndef SCHEDRUN_COMMON_KAFKA_WORKAROUNDS_H
+#define SCHEDRUN_COMMON_KAFKA_WORKAROUNDS_H
+
+/*
+ * What this folder does only because of how librdkafka is, and the version that
+ * ends the need; docs/portability.md, section 3, says what each is for.  One
+ * whose end is older than the oldest librdkafka that is supported may go.
+ *
+ *   place                           in the way of                     ends with
+ *   consumer.c, KAFKA_QUEUE_...     a fetch that waits 1 s            2.2.0
+ *   places.h, kafka_place_accept    a record that comes twice         2.5.0
+ *   assignment.c, ..._take          a pause that outlives its place   not seen
+ *   assignment.c, fetch_committed   an error told as success          not seen
+ *   consumer.c, leave_group         a close without a time-out        not seen
+ *   client.c, ..._destroy_handle    a destroy that hangs              not seen
+ *   transaction.c, ..._produce      a busy wait behind a request      not seen
+ *   producer.h, ..._probe           a first send that waits 1 s       2.10.1
+ *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open
+ */
+
+/*
+ * Once its queue is full librdkafka waits 1 s before it fetches again: with
+ * only its bytes limited (queued.max.messages.kbytes) 2.0.2 fetches about three
+ * times as fast.  Since 2.2.0 fetch.queue.backoff.ms can do the same.
+ */
+#define KAFKA_QUEUE_MESSAGES "1000000"
+
+/*
+ * Without it 2.16.0 bootstraps again when a broker restarts, and the offsets of
+ * a transaction are never answered.  Older ones don't have the property.
+ */
+#define KAFKA_RECOVERY "none"
+
+#endif
