@@ -106,16 +106,25 @@ struct kafka_log {
 int kafka_admin_logs(struct kafka_admin *admin, const char *topic,
     struct kafka_log *logs, size_t n, int timeout_ms, struct error *err);
 
-/*
- * Timestamps (ms) of the first records at or after `places`: how old the
- * oldest uncommitted request is.  -1 where none came within `timeout_ms` or the
- * place is the log's end; KAFKA_NO_RECORD where what is left is none, but
- * markers of transactions and aborted records.  With `uncommitted` also of
- * records whose transaction is open or aborted.
- */
+/* The first record at or after a place, and when it was sent. */
+struct kafka_first {
+	int32_t partition;
+	int64_t offset;
+	/* Out, ms; -1: none came in time; KAFKA_NO_RECORD: what is left is
+	 * none, but markers of transactions and aborted records. */
+	int64_t time_ms;
+};
 #define KAFKA_NO_RECORD (-2)
-int kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
-    const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    bool uncommitted, int timeout_ms, struct error *err);
+
+struct kafka_search {
+	const char *topic;
+	bool uncommitted; /* also records of open and aborted transactions */
+	int timeout_ms;
+};
+
+/* How old the oldest requests are that wait; where the log ends: -1. */
+int kafka_admin_search(struct kafka_admin *admin,
+    const struct kafka_search *search, struct kafka_first *firsts, size_t n,
+    struct error *err);
 
 #endif

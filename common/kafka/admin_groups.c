@@ -15,9 +15,7 @@ note_offsets(struct kafka_admin *admin,
     const rd_kafka_topic_partition_list_t *list, int64_t *offsets, size_t n,
     struct error *err)
 {
-	int i;
-
-	for (i = 0; list != NULL && i < list->cnt; i++) {
+	for (int i = 0; list != NULL && i < list->cnt; i++) {
 		const rd_kafka_topic_partition_t *at = &list->elems[i];
 		if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 			return kafka_admin_fail(
@@ -42,9 +40,8 @@ kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
 	rd_kafka_event_t *event;
 	size_t count;
 	int rc;
-	size_t i;
 
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		rd_kafka_topic_partition_list_add(list, topic, (int32_t)i);
 		offsets[i] = -1;
 	}
@@ -84,7 +81,6 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	const rd_kafka_topic_partition_list_t *list = assignment != NULL
 	    ? rd_kafka_MemberAssignment_partitions(assignment)
 	    : NULL;
-	size_t i;
 
 	*out = (struct kafka_group_member){
 		.client_id = text_copy(arena,
@@ -97,7 +93,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	};
 	out->partitions =
 	    arena_zalloc(arena, out->n_partitions + 1, sizeof *out->partitions);
-	for (i = 0; list != NULL && i < out->n_partitions; i++) {
+	for (size_t i = 0; list != NULL && i < out->n_partitions; i++) {
 		out->partitions[i].topic =
 		    text_copy(arena, text_from(list->elems[i].topic)).at;
 		out->partitions[i].partition = list->elems[i].partition;
@@ -111,7 +107,6 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 {
 	const rd_kafka_error_t *cause =
 	    rd_kafka_ConsumerGroupDescription_error(group);
-	size_t i;
 
 	if (cause != NULL)
 		return kafka_admin_fail(admin, rd_kafka_error_code(cause), err,
@@ -122,7 +117,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 	out->n_members = rd_kafka_ConsumerGroupDescription_member_count(group);
 	out->members =
 	    arena_zalloc(arena, out->n_members + 1, sizeof *out->members);
-	for (i = 0; i < out->n_members; i++)
+	for (size_t i = 0; i < out->n_members; i++)
 		copy_member(arena, &out->members[i],
 		    rd_kafka_ConsumerGroupDescription_member(group, i));
 	return 0;
@@ -179,7 +174,7 @@ int
 kafka_admin_logs(struct kafka_admin *admin, const char *topic,
     struct kafka_log *logs, size_t n, int timeout_ms, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t left, until = clock_monotonic_ms() + timeout_ms;
 	struct kafka_consumer *reader = create_reader(admin, true, NULL, err);
 	struct kafka_partition of = { .topic = topic };
 	struct kafka_range range;
@@ -187,7 +182,7 @@ kafka_admin_logs(struct kafka_admin *admin, const char *topic,
 	size_t i;
 
 	for (i = 0; rc == 0 && i < n; i++) {
-		int64_t left = until - clock_monotonic_ms();
+		left = until - clock_monotonic_ms();
 		rc = kafka_consumer_range(reader, topic, (int32_t)i,
 		    &logs[i].start, &logs[i].end, left > 1 ? (int)left : 1,
 		    err);
@@ -203,10 +198,8 @@ kafka_admin_logs(struct kafka_admin *admin, const char *topic,
 	return rc;
 }
 
-/* The search for the first record at each place. */
-struct search {
-	const struct kafka_offset *places;
-	int64_t *timestamps;
+struct found {
+	struct kafka_first *firsts;
 	bool *ended;
 	size_t n;
 };
@@ -214,33 +207,34 @@ struct search {
 static void
 note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
 {
-	struct search *search = opaque;
+	struct found *found = opaque;
 	size_t i;
 
 	(void)topic;
 	(void)offset;
-	for (i = 0; i < search->n; i++)
-		search->ended[i] |= search->places[i].partition == partition;
+	for (i = 0; i < found->n; i++)
+		found->ended[i] |= found->firsts[i].partition == partition;
 }
 
 /* One poll; whether a place is still without an answer. */
 static bool
-search_on(struct search *search, struct kafka_consumer *reader, int timeout_ms)
+search_on(struct found *found, struct kafka_consumer *reader, int timeout_ms)
 {
 	struct kafka_record records[64];
-	int count = kafka_consumer_poll(reader, records, 64, timeout_ms, NULL);
+	int j,
+	    count = kafka_consumer_poll(reader, records, 64, timeout_ms, NULL);
 	bool missing = false;
 	size_t i;
-	int j;
 
-	for (i = 0; i < search->n; i++) {
-		int64_t *timestamp = &search->timestamps[i];
-		for (j = count; j-- > 0 && *timestamp < 0;)
-			if (records[j].partition == search->places[i].partition)
-				*timestamp = records[j].timestamp_ms;
-		if (*timestamp == -1 && search->ended[i])
-			*timestamp = KAFKA_NO_RECORD;
-		missing |= *timestamp == -1;
+	for (i = 0; i < found->n; i++) {
+		struct kafka_first *first = &found->firsts[i];
+
+		for (j = 0; j < count && first->time_ms < 0; j++)
+			if (records[j].partition == first->partition)
+				first->time_ms = records[j].timestamp_ms;
+		if (first->time_ms == -1 && found->ended[i])
+			first->time_ms = KAFKA_NO_RECORD;
+		missing |= first->time_ms == -1;
 	}
 	if (count > 0)
 		kafka_records_release(records, (size_t)count);
@@ -248,33 +242,34 @@ search_on(struct search *search, struct kafka_consumer *reader, int timeout_ms)
 }
 
 int
-kafka_admin_timestamps(struct kafka_admin *admin, const char *topic,
-    const struct kafka_offset *places, int64_t *timestamps, size_t n,
-    bool uncommitted, int timeout_ms, struct error *err)
+kafka_admin_search(struct kafka_admin *admin, const struct kafka_search *search,
+    struct kafka_first *firsts, size_t n, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
-	struct search search = { places, timestamps,
-		memory_zalloc(n + 1, sizeof *search.ended), n };
-	struct kafka_consumer *reader = create_reader(admin, uncommitted,
-	    &(struct kafka_consumer_events){
-		.ended = note_end, .opaque = &search },
-	    err);
+	int64_t until = clock_monotonic_ms() + search->timeout_ms;
+	struct found found = { firsts, memory_zalloc(n + 1, sizeof(bool)), n };
 	struct kafka_start *starts = memory_zalloc(n + 1, sizeof *starts);
+	struct kafka_consumer *reader =
+	    create_reader(admin, search->uncommitted,
+		&(struct kafka_consumer_events){
+		    .ended = note_end, .opaque = &found },
+		err);
 	int rc = reader != NULL ? 0 : -1;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		timestamps[i] = -1;
-		starts[i] = (struct kafka_start){ topic, places[i].partition,
-			KAFKA_FROM_OFFSET, places[i].offset };
+		firsts[i].time_ms = -1;
+		starts[i] =
+		    (struct kafka_start){ search->topic, firsts[i].partition,
+			    KAFKA_FROM_OFFSET, firsts[i].offset };
 	}
 	if (rc == 0)
-		rc = kafka_consumer_assign(reader, starts, n, timeout_ms, err);
+		rc = kafka_consumer_assign(
+		    reader, starts, n, search->timeout_ms, err);
 	while (rc == 0 && clock_monotonic_ms() < until &&
-	    search_on(&search, reader, 200))
+	    search_on(&found, reader, 200))
 		;
 	kafka_consumer_close(reader, 2000);
 	free(starts);
-	free(search.ended);
+	free(found.ended);
 	return rc;
 }

@@ -55,21 +55,34 @@ struct kafka_transaction {
 	rd_kafka_message_t chunk[KAFKA_TRANSACTION_CHUNK];
 };
 
+/* Whether a message is refused for what it is: it will be each time. */
+static bool
+is_refusal(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	    code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ||
+	    code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
+	    code == RD_KAFKA_RESP_ERR_POLICY_VIOLATION;
+}
+
 static void
-note_failure(
-    struct kafka_transaction *transaction, const rd_kafka_message_t *message)
+note_failure(struct kafka_transaction *transaction, const char *topic,
+    rd_kafka_resp_err_t code)
 {
 	struct kafka_delivery_counts *counts = &transaction->counts;
 
 	counts->failed++;
-	if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-	    message->err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+	if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	    code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
 		counts->too_large++;
-	if (counts->reason[0] != '\0')
-		return;
-	snprintf(counts->reason, sizeof counts->reason, "%s: %s",
-	    message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "?",
-	    rd_kafka_err2name(message->err));
+	for (size_t i = 0; is_refusal(code) && i < transaction->n_outputs; i++)
+		if (strcmp(transaction->outputs[i].topic, topic) == 0)
+			counts->refused |= 1u << i;
+	if (counts->reason[0] == '\0')
+		snprintf(counts->reason, sizeof counts->reason, "%s: %s", topic,
+		    rd_kafka_err2name(code));
 }
 
 static void
@@ -86,7 +99,10 @@ on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
 		break; /* follows an abort, whose cause was reported */
 	default:
-		note_failure(transaction, message);
+		note_failure(transaction,
+		    message->rkt != NULL ? rd_kafka_topic_name(message->rkt)
+					 : "?",
+		    message->err);
 	}
 }
 
@@ -567,6 +583,7 @@ produce_run(struct kafka_transaction *transaction, struct run run,
 		/* A full queue that does not drain in time, or a refusal: the
 		 * batch is half handed over, only an abort undoes that. */
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+			note_failure(transaction, run.output->topic, code);
 			kafka_client_fail(&transaction->client,
 			    KAFKA_CALL_PRODUCE,
 			    (struct kafka_failure){

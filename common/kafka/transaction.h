@@ -122,6 +122,9 @@ struct kafka_delivery_counts {
 	size_t delivered;
 	size_t failed;    /* without those purged by an abort */
 	size_t too_large; /* of the failed ones: MSG_SIZE_TOO_LARGE */
+	/* A bit for each topic (1 << its index) that refused a message for what
+	 * it is: its size, key, time. */
+	unsigned refused;
 	char reason[128]; /* of the first failure, with its topic; "" if none */
 };
 void kafka_transaction_counts(const struct kafka_transaction *transaction,

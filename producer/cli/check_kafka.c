@@ -8,7 +8,7 @@
 #include "schemas/topics.h"
 
 #define REPLICATION_WANTED 3
-#define HELD_MS 5000 /* a transaction that is open for longer may hang */
+#define WAITING_MS 5000 /* longer is said: something may hang */
 
 /* The lines that mend what a topic lacks; the first can be pasted as it is. */
 static void
@@ -81,30 +81,53 @@ check_copies(struct check_list *list, int brokers)
 		    "three brokers, and kafka-reassign-partitions.sh");
 }
 
-/* When the first record of each transaction that holds a partition was sent. */
+/*
+ * The oldest records that wait: those of open transactions, which hold what is
+ * behind them, or those that the group could read.
+ */
 static int
-find_held(struct kafka_admin *admin, const struct kafka_topic *topic,
-    struct kafka_log *logs, struct kafka_offset *held, int64_t *times,
-    int timeout_ms, struct error *err)
+find_waiting(struct check_list *list, struct kafka_admin *admin,
+    const struct kafka_search *search, struct kafka_first *firsts, size_t n)
 {
-	size_t n = (size_t)topic->partitions, n_held = 0, i;
+	const char *group =
+	    config_text(command_config(list->command), "worker.group");
+	struct kafka_log *logs =
+	    arena_zalloc(list->command->arena, n + 1, sizeof *logs);
+	int64_t *at = arena_zalloc(list->command->arena, n + 1, sizeof *at);
+	struct error err = { 0 };
+	size_t n_firsts = 0, i;
 
-	if (kafka_admin_logs(admin, topic->name, logs, n, timeout_ms, err) != 0)
-		return -1;
-	for (i = 0; i < n; i++)
-		if (logs[i].stable < logs[i].end)
-			held[n_held++] =
-			    (struct kafka_offset){ (int32_t)i, logs[i].stable };
-	if (n_held > 0 &&
-	    kafka_admin_timestamps(admin, topic->name, held, times, n_held,
-		true, timeout_ms, err) != 0)
-		return -1;
-	return (int)n_held;
+	if (kafka_admin_group_offsets(admin, group, search->topic, at, n,
+		search->timeout_ms, &err) != 0 ||
+	    kafka_admin_logs(
+		admin, search->topic, logs, n, search->timeout_ms, &err) != 0)
+		goto fail;
+	for (i = 0; i < n; i++) {
+		if (at[i] < logs[i].start)
+			at[i] = logs[i].start;
+		if (search->uncommitted)
+			at[i] = logs[i].stable;
+		if (at[i] <
+		    (search->uncommitted ? logs[i].end : logs[i].stable))
+			firsts[n_firsts++] = (struct kafka_first){
+				.partition = (int32_t)i,
+				.offset = at[i],
+			};
+	}
+	if (n_firsts > 0 &&
+	    kafka_admin_search(admin, search, firsts, n_firsts, &err) != 0)
+		goto fail;
+	return (int)n_firsts;
+fail:
+	check_failed(list, "requests", &err,
+	    "kafka-acls.sh --add --allow-principal USER --operation Read "
+	    "--topic TOPIC");
+	return -1;
 }
 
 static void
 note_held(struct check_list *list, const char *topic,
-    const struct kafka_offset *held, int64_t age_ms)
+    const struct kafka_first *held, int64_t age_ms)
 {
 	const char *servers =
 	    config_kafka(command_config(list->command), "bootstrap.servers");
@@ -128,35 +151,50 @@ note_held(struct check_list *list, const char *topic,
 	buffer_finish(&mend);
 }
 
-/* Upstreams that hang: what is behind their records can't be read. */
 static void
-check_transactions(struct check_list *list, struct kafka_admin *admin,
-    const struct kafka_topic *topic)
+note_waiting(
+    struct check_list *list, const struct kafka_first *first, int64_t age_ms)
 {
-	size_t n = (size_t)topic->partitions + 1;
-	struct kafka_log *logs =
-	    arena_zalloc(list->command->arena, n, sizeof *logs);
-	struct kafka_offset *held =
-	    arena_zalloc(list->command->arena, n, sizeof *held);
-	int64_t *times = arena_zalloc(list->command->arena, n, sizeof *times);
-	int64_t now = clock_wall_ms();
-	struct error err = { 0 };
-	int n_held = find_held(admin, topic, logs, held, times,
-	    (int)list->command->options.timeout_ms, &err);
-	bool fine = n_held >= 0;
-	int i;
+	char detail[160];
 
-	if (n_held < 0)
-		check_failed(list, "open transactions", &err,
-		    "kafka-acls.sh --add --allow-principal USER --operation "
-		    "Read --topic TOPIC");
-	for (i = 0; i < n_held; i++)
-		if (times[i] > 0 && now - times[i] >= HELD_MS) {
-			note_held(list, topic->name, &held[i], now - times[i]);
-			fine = false;
-		}
+	snprintf(detail, sizeof detail,
+	    "partition %d waits at offset %lld, for %lld s",
+	    (int)first->partition, (long long)first->offset,
+	    (long long)(age_ms / 1000));
+	check_note(list, "requests", detail,
+	    "what /readyz of its worker says (schedrun lag names it)");
+}
+
+/*
+ * Upstreams that hang: what is behind their records can't be read.  Or a
+ * partition that stands still, for whatever reason: its worker knows it.
+ */
+static void
+check_waiting(struct check_list *list, struct kafka_admin *admin,
+    const struct kafka_topic *topic, bool is_held)
+{
+	const struct kafka_search search = { topic->name, is_held,
+		(int)list->command->options.timeout_ms };
+	const char *what = is_held ? "open transactions" : "requests";
+	size_t n = (size_t)topic->partitions;
+	struct kafka_first *firsts =
+	    arena_zalloc(list->command->arena, n + 1, sizeof *firsts);
+	int64_t age_ms;
+	int i, found = find_waiting(list, admin, &search, firsts, n);
+	bool fine = found >= 0;
+
+	for (i = 0; i < found; i++) {
+		age_ms = clock_wall_ms() - firsts[i].time_ms;
+		if (firsts[i].time_ms <= 0 || age_ms < WAITING_MS)
+			continue;
+		if (is_held)
+			note_held(list, topic->name, &firsts[i], age_ms);
+		else
+			note_waiting(list, &firsts[i], age_ms);
+		fine = false;
+	}
 	if (fine)
-		check_fine(list, "open transactions", "none hangs");
+		check_fine(list, what, is_held ? "none hangs" : "none waits");
 }
 
 static void
@@ -182,7 +220,8 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 	for (i = 0; i < TOPICS; i++)
 		check_topic(list, &topics[i], &plan, (enum topic)i);
 	check_copies(list, brokers);
-	check_transactions(list, admin, &topics[TOPIC_REQUESTS]);
+	check_waiting(list, admin, &topics[TOPIC_REQUESTS], true);
+	check_waiting(list, admin, &topics[TOPIC_REQUESTS], false);
 }
 
 static void

@@ -131,24 +131,22 @@ lag_of(const struct lag *lag, size_t i)
 static int
 read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
 {
-	struct kafka_offset *places =
-	    arena_zalloc(lag->command->arena, lag->n, sizeof *places);
-	int64_t *times =
-	    arena_zalloc(lag->command->arena, lag->n, sizeof *times);
+	const struct kafka_search search = { lag->topic, held, timeout_ms };
+	struct kafka_first *firsts =
+	    arena_zalloc(lag->command->arena, lag->n, sizeof *firsts);
 	size_t n = 0, i;
 
 	for (i = 0; i < lag->n; i++)
 		if (is_held(lag, i) == held && lag_of(lag, i) > 0)
-			places[n++] = (struct kafka_offset){
+			firsts[n++] = (struct kafka_first){
 				.partition = (int32_t)i,
 				.offset = position(lag, i),
 			};
 	if (n > 0 &&
-	    kafka_admin_timestamps(lag->admin, lag->topic, places, times, n,
-		held, timeout_ms, err) != 0)
+	    kafka_admin_search(lag->admin, &search, firsts, n, err) != 0)
 		return -1;
 	for (i = 0; i < n; i++)
-		lag->times[places[i].partition] = times[i];
+		lag->times[firsts[i].partition] = firsts[i].time_ms;
 	return 0;
 }
 

@@ -211,3 +211,38 @@ def test_check_and_init_say_what_a_topic_lacks(system):
     assert row["mend"].endswith("--add-config max.message.bytes=1179648")
     said = system.must("init", "--replication", "3")
     assert "replicas is 1, wanted 3; min.insync.replicas is 1, wanted 2" in said
+
+
+def test_a_letter_that_is_refused_stops_its_partition_alone(system):
+    """A compacted topic takes no record without a key, however it is cut."""
+    worker = start(system)
+    system.alter_topic(DLQ, cleanup__policy="compact")
+    load = Load(system.bootstrap)
+    for number in range(3):
+        load.send_bad(b"not avro", "bad-magic", key=b"a key", partition=1)
+        load.send_bad(b"not avro", "bad-magic", key=None, partition=0)
+    for datum in mixed(SCHEDULES, 200, repeats=0):
+        load.send(datum)
+    asked = load.flush()
+
+    def others_are_through():
+        committed = checker.committed_offsets(system.bootstrap, GROUP, TOPIC)
+        return committed.get(1) == checker.log_ends(system.bootstrap, TOPIC)[1][1]
+    wait_for("the other partition's requests", others_are_through, 30)
+    wait_for("the worker to say so",
+             lambda: "partition 0 is stopped at offset 0" in worker.admin("/readyz")[1], 20)
+    wait_for("the metric", lambda: worker.metric("schedrun_stopped_partitions") == 1, 20)
+    worker.wait_ready(20)
+    wait_for("check to say so",
+             lambda: "partition 0 waits at offset 0" in system.run("check").stdout, 20, pause=1)
+    more = Load(system.bootstrap)
+    for datum in mixed(SCHEDULES, 50, repeats=0, seed=2):
+        more.send(datum)
+    more.flush()
+    wait_for("the other partition's requests", others_are_through, 30)
+    assert checker.committed_offsets(system.bootstrap, GROUP, TOPIC).get(0) is None
+    system.alter_topic(DLQ, cleanup__policy="delete")
+    system.wait_drained(60)
+    system.judge(asked + more.asked)
+    wait_for("the worker to say so", lambda: worker.metric("schedrun_stopped_partitions") == 0)
+    assert "partition_stopped" in worker.log() and worker.stop() == 0

@@ -920,9 +920,10 @@ test_times(void)
 {
 	struct seen seen = { 0 };
 	struct kafka_consumer *reader = make_consumer(NULL, &seen, true);
-	struct kafka_offset place = { 1, 0 };
+	const struct kafka_search search = { topic_in, false, 5000 };
+	struct kafka_first first = { .partition = 1 };
 	struct error err = { 0 };
-	int64_t start, end, at, timestamp;
+	int64_t start, end, at;
 
 	CHECK(kafka_consumer_range(
 		  reader, topic_in, 1, &start, &end, 5000, &err) == 0);
@@ -932,10 +933,9 @@ test_times(void)
 	CHECK(kafka_consumer_offset_at(reader, topic_in, 1,
 		  clock_wall_ms() + 1000000, &at, 5000, &err) == 0 &&
 	    at == end);
-	CHECK(kafka_admin_timestamps(admin, topic_in, &place, &timestamp, 1,
-		  false, 5000, &err) == 0);
-	CHECK(timestamp > clock_wall_ms() - 600000 &&
-	    timestamp <= clock_wall_ms());
+	CHECK(kafka_admin_search(admin, &search, &first, 1, &err) == 0);
+	CHECK(first.time_ms > clock_wall_ms() - 600000 &&
+	    first.time_ms <= clock_wall_ms());
 	CHECK(kafka_consumer_partitions(reader, topic_in, 5000, &err) ==
 	    PARTITIONS);
 	CHECK(kafka_consumer_partitions(

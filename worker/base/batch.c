@@ -75,7 +75,7 @@ batch_reset(struct batch *batch)
 	batch->n = batch->bytes = 0;
 	batch->oldest_ms = 0;
 	batch->n_claims = batch->n_spans = 0;
-	batch->entered_again = false;
+	batch->entered_again = batch->letters_refused = false;
 	memset(&batch->counts, 0, sizeof batch->counts);
 	for (topic = 0; topic < BATCH_TOPICS; topic++)
 		batch->messages[topic].n = 0;

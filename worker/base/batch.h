@@ -91,7 +91,9 @@ struct batch {
 	size_t n_claims;
 	struct batch_span *spans;
 	size_t n_spans, spans_capacity;
-	bool entered_again; /* a first record of a partition had its claim */
+	bool letters_refused; /* lost, since the DLQ refused one for what it is
+			       */
+	bool entered_again;   /* a first record of a partition had its claim */
 	struct kafka_group *group; /* as of the cut; owned */
 	struct arena *arena;       /* plans, details, headers; until reset */
 	struct buffer out;         /* the encoded records */

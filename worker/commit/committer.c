@@ -381,11 +381,16 @@ look_into_loss(struct committer *committer, struct error *err)
 	struct kafka_delivery_counts counts;
 
 	kafka_transaction_counts(committer->transaction, &counts);
+	/* Once for its size alone: the topic's limit may be another now. */
+	committer->batch->letters_refused =
+	    (counts.refused >> BATCH_DEAD & 1) != 0 &&
+	    (counts.too_large == 0 || committer->n_too_large > 0);
 	if (counts.too_large > 0) {
 		pthread_mutex_lock(&committer->lock);
 		committer->wants_limits = true;
 		pthread_mutex_unlock(&committer->lock);
-		if (++committer->n_too_large == LOST_MAX) {
+		if (++committer->n_too_large >= LOST_MAX &&
+		    !committer->batch->letters_refused) {
 			error_fatal(err, 70,
 			    "records are refused as too large although they "
 			    "fit the topics' max.message.bytes: %s",

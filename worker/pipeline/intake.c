@@ -10,6 +10,7 @@
 #include "worker/base/watchdog.h"
 
 #define SEEK_MS 5000
+#define STOPPED_MS 10000 /* until a stopped partition is tried again */
 
 struct owned *
 intake_owned(struct intake *intake, int32_t partition)
@@ -119,6 +120,25 @@ intake_broken(const struct error *err)
 	return INTAKE_LOST;
 }
 
+/* Gives back what comes from where a partition is stopped on. */
+static size_t
+leave_out_stopped(struct intake *intake, struct kafka_record *records, size_t n)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < n; i++) {
+		const struct owned *owned =
+		    intake_owned(intake, records[i].partition);
+
+		if (owned != NULL && owned->stopped_at >= 0 &&
+		    records[i].offset >= owned->stopped_at)
+			kafka_records_release(&records[i], 1);
+		else
+			records[kept++] = records[i];
+	}
+	return kept;
+}
+
 /*
  * Claims go out as records come, so that Redis works while Kafka is read.  A
  * mark covers what was decoded with it: chunks of one poll must not move it
@@ -150,6 +170,8 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 		return intake_broken(err);
 	if (intake->revoked)
 		return INTAKE_REVOKED;
+	if (n > 0)
+		n = (int)leave_out_stopped(intake, place, (size_t)n);
 	if (n <= 0)
 		return INTAKE_NOTHING;
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_POLL,
@@ -192,6 +214,50 @@ intake_has_passed(const struct intake *intake)
 		if (intake->owned[i].ended > intake->owned[i].next)
 			return true;
 	return false;
+}
+
+void
+intake_note_refused(struct intake *intake, const struct batch *batch)
+{
+	const struct kafka_record *record;
+	struct owned *owned;
+	size_t at;
+
+	if (!burial_refused(&intake->burial, batch, clock_monotonic_ms(), &at))
+		return;
+	record = &batch->kafka[at];
+	owned = intake_owned(intake, record->partition);
+	if (owned == NULL)
+		return;
+	owned->stopped_at = record->offset;
+	owned->stopped_ms = clock_monotonic_ms();
+	log_event(LOG_ERROR, "worker", "partition_stopped",
+	    "the DLQ refuses a record's dead letter: its partition waits, the "
+	    "others go on",
+	    LOG_S("topic", intake->topic),
+	    LOG_I("partition", record->partition),
+	    LOG_I("offset", record->offset), LOG_END);
+}
+
+void
+intake_try_stopped(struct intake *intake)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++) {
+		struct owned *owned = &intake->owned[i];
+		const struct kafka_offset place = { owned->partition,
+			owned->next };
+
+		if (owned->stopped_at < 0 ||
+		    now - owned->stopped_ms < STOPPED_MS)
+			continue;
+		owned->stopped_ms = now;
+		if (intake_seek(intake, place, &ignored) == 0)
+			owned->stopped_at = -1;
+	}
 }
 
 /*

@@ -12,6 +12,7 @@
 #include "worker/claims/claims.h"
 #include "worker/claims/marks.h"
 #include "worker/commit/publish.h"
+#include "worker/pipeline/burial.h"
 #include "worker/pipeline/decoder.h"
 #include "worker/pipeline/questions.h"
 #include "worker/snapshot/snapshot.h"
@@ -30,7 +31,10 @@ struct owned { /* an assigned partition */
 	int64_t next;     /* where the next batch begins */
 	int64_t ended;    /* no record before this is still to come; -1 */
 	bool is_checked;  /* its mark is not above the log's end */
-	int64_t end;      /* the log's, as known last; -1: not known */
+	/* Its letter is refused: nothing from here on is read; -1: no. */
+	int64_t stopped_at;
+	int64_t stopped_ms; /* when it was */
+	int64_t end;        /* the log's, as known last; -1: not known */
 	/* Since when nothing comes although the log goes on; 0: not so. */
 	int64_t held_ms;
 };
@@ -46,6 +50,7 @@ struct intake {
 	struct questions *questions;
 	struct publish_settings publish;
 	struct metrics *metrics;
+	struct burial burial;
 	struct owned *owned;
 	size_t n_owned;
 	struct batch *batch;  /* in work; NULL: none */
@@ -92,6 +97,18 @@ enum intake_event intake_fill(
  */
 int intake_seek(
     struct intake *intake, struct kafka_offset place, struct error *err);
+
+/*
+ * A batch was lost since the DLQ refused a letter of it: finds out which, or
+ * stops its partition there.
+ */
+void intake_note_refused(struct intake *intake, const struct batch *batch);
+
+/*
+ * Tries partitions again that were stopped a while ago: what refused the letter
+ * may have been mended.  Between batches only.
+ */
+void intake_try_stopped(struct intake *intake);
 
 /*
  * Whether offsets behind the last record are to be committed: markers of

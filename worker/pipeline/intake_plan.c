@@ -78,6 +78,7 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 	for (; from < to; from++) {
 		const struct batch_record *record = &batch->records[from];
 		const struct answer *answer = NULL;
+		bool is_last;
 
 		if (record->fate == FATE_PLAN)
 			answer = snapshot_question(
@@ -88,10 +89,16 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 		if (answer != NULL)
 			publish_answer(
 			    &intake->publish, batch, from, answer, now);
-		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED)
+		is_last = batch->out.size > OUTPUT_MAX;
+		if (record->fate == FATE_DEAD || record->fate == FATE_CRASHED) {
 			dead_letter_add(batch, from,
-			    (size_t)intake->publish.letter_max, now);
-		if (batch->out.size > OUTPUT_MAX && from + 1 < batch->n)
+			    burial_size(&intake->burial, &batch->kafka[from],
+				(size_t)intake->publish.letter_max),
+			    now);
+			is_last |= burial_is_careful(
+			    &intake->burial, clock_monotonic_ms());
+		}
+		if (is_last && from + 1 < batch->n)
 			return cut_before(intake, from + 1, err);
 	}
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_ENCODE,

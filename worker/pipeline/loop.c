@@ -43,6 +43,7 @@ take_partitions(void *opaque, struct kafka_position *positions, size_t n)
 			.expected = positions[i].committed,
 			.next = positions[i].offset,
 			.ended = -1,
+			.stopped_at = -1,
 			.end = -1,
 		};
 	pipeline->intake.n_owned = n;
@@ -68,6 +69,8 @@ collect_batch(struct pipeline *pipeline)
 		  pipeline->intake.dropped_ms, pipeline->intake.given_ms)
 	    : 0;
 	pipeline->intake.given_ms = 0;
+	if (lost && batch->letters_refused)
+		intake_note_refused(&pipeline->intake, batch);
 	batch_reset(batch);
 	pipeline->spare[pipeline->n_spare++] = batch;
 	return lost;
@@ -117,6 +120,7 @@ note_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
 	if (owned == NULL)
 		return;
 	owned->ended = -1; /* it was the end of another log */
+	owned->stopped_at = -1;
 	if (offset < owned->next)
 		owned->next = offset;
 	if (offset >= owned->expected)
@@ -133,7 +137,7 @@ note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
 	struct owned *owned = intake_owned(&pipeline->intake, partition);
 
 	(void)topic;
-	if (owned != NULL)
+	if (owned != NULL && owned->stopped_at < 0)
 		owned->ended = offset;
 }
 
@@ -413,6 +417,8 @@ fill_batch(struct pipeline *pipeline, struct error *err)
 		    : poll_paused(pipeline, POLL_MS, err);
 	if (intake->batch->n == 0 && look_at_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
+	if (intake->batch->n == 0)
+		intake_try_stopped(intake);
 	event = intake_fill(intake, intake->batch->n > 0 ? 1 : POLL_MS, err);
 	if (event != INTAKE_NOTHING ||
 	    (intake->batch->n == 0 && !intake_has_passed(intake)))
@@ -561,20 +567,25 @@ find_ends(struct pipeline *pipeline)
 }
 
 /*
- * An upstream that hangs in its transaction: the log goes on, but what comes
- * behind where that began may not be read.
+ * Partitions that wait while the others go on.  An upstream that hangs in its
+ * transaction: the log goes on, but what comes behind where that began may not
+ * be read.  Or a dead letter that is refused.
  */
 static void
-note_held(struct pipeline *pipeline, int64_t now)
+note_waiting(struct pipeline *pipeline, int64_t now)
 {
-	const struct owned *first = NULL;
-	size_t i;
+	const struct owned *first = NULL, *stopped = NULL;
+	size_t i, n_stopped = 0;
 
 	for (i = pipeline->intake.n_owned; i-- > 0;) {
 		struct owned *owned = &pipeline->intake.owned[i];
 		bool is_held =
 		    owned->ended == owned->next && owned->end > owned->ended;
 
+		if (owned->stopped_at >= 0) {
+			stopped = owned;
+			n_stopped++;
+		}
 		if (!is_held)
 			owned->held_ms = 0;
 		else if (owned->held_ms == 0)
@@ -582,7 +593,14 @@ note_held(struct pipeline *pipeline, int64_t now)
 		if (is_held && now - owned->held_ms >= HELD_MS)
 			first = owned;
 	}
-	if (first == NULL)
+	metrics_set(pipeline->metrics, WORKER_STOPPED, 0, (double)n_stopped);
+	if (stopped != NULL)
+		health_note(pipeline->ready.kafka,
+		    "partition %d is stopped at offset %lld: topic %s refuses "
+		    "its dead letter",
+		    (int)stopped->partition, (long long)stopped->stopped_at,
+		    pipeline->topics[TOPIC_DLQ]);
+	else if (first == NULL)
 		health_note(pipeline->ready.kafka, "%s", "");
 	else
 		health_note(pipeline->ready.kafka,
@@ -635,7 +653,7 @@ report_all(struct pipeline *pipeline)
 		lag += behind;
 	}
 	report_age(pipeline, lag);
-	note_held(pipeline, now);
+	note_waiting(pipeline, now);
 	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
 	    intake_phase_name(pipeline->phase), pipeline->intake.n_owned,
 	    (long long)lag);

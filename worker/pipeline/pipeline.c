@@ -89,6 +89,7 @@ create_intake(
 	intake->metrics = pipeline->metrics;
 	intake->publish.forward_trace =
 	    strcmp(config_text(pipeline->config, "trace.mode"), "forward") == 0;
+	intake->burial.offset = -1;
 	return 0;
 }
 
