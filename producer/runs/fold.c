@@ -22,6 +22,7 @@
 #define REFRESH_MS 10000 /* new partitions are folded after */
 #define LOOK_MS 1000     /* a view that was flushed is noticed */
 #define LAG_MAX_MS 10000
+#define IDLE_MS 1000 /* without a record, until markers are passed */
 
 struct view_fold {
 	struct view_fold_settings settings;
@@ -37,6 +38,7 @@ struct view_fold {
 	struct fold_places places;
 	int64_t looked_ms; /* at the `f` in Redis */
 	int64_t whole_ms;  /* when nothing was missing in the view; 0: never */
+	int64_t folded_ms; /* when records last came */
 	struct arena *arena;
 };
 
@@ -169,6 +171,38 @@ fold_records(struct view_fold *fold, const struct kafka_record *records,
 			    fold, place, records + start, end - start, err);
 	}
 	return rc;
+}
+
+/*
+ * Nothing has come for a while: `f` goes on over markers of transactions to an
+ * end, lest retention of these looks like a loss at the next start.  One place
+ * each time, so that what comes meanwhile waits for no more.  1, 0 or -1 as
+ * above.
+ */
+static int
+pass_end(struct view_fold *fold, struct error *err)
+{
+	size_t i;
+	int rc;
+
+	if (clock_monotonic_ms() - fold->folded_ms < IDLE_MS)
+		return 1;
+	for (i = 0; i < fold->places.n; i++) {
+		struct fold_place *place = &fold->places.at[i];
+		const struct fold_step step = { .topic = place->topic,
+			.partition = place->partition,
+			.folded = place->folded,
+			.next = place->end };
+
+		if (place->folded < 0 || place->end <= place->folded ||
+		    place->restart_at >= 0)
+			continue;
+		rc = run_view_fold(&fold->view, &step, err);
+		if (rc == 1)
+			place->folded = place->end;
+		return rc;
+	}
+	return 1;
 }
 
 /* The group and the log -------------------------------------------------- */
@@ -337,7 +371,10 @@ fold_once(struct view_fold *fold)
 		health_bad(fold->settings.check, "%s", err.message);
 		return;
 	}
-	rc = fold_records(fold, records, (size_t)n, &err);
+	if (n > 0)
+		fold->folded_ms = clock_monotonic_ms();
+	rc = n > 0 ? fold_records(fold, records, (size_t)n, &err)
+		   : pass_end(fold, &err);
 	kafka_records_release(records, (size_t)n);
 	if (rc == 1)
 		report_lag(fold);

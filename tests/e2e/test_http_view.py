@@ -215,3 +215,15 @@ def test_a_told_result_is_there_before_the_fold(replicas):
 def test_lag_is_told(replicas):
     wait_for("nothing to be folded", lambda: all(
         r.daemon.metric("schedrun_run_view_lag_records") == 0 for r in replicas))
+
+
+def test_markers_of_transactions_are_folded_too(servers, system, view, replicas):
+    """Behind the last result stands the marker of its transaction: once retention has
+    taken it, nothing of the view is lost."""
+    wait_result(replicas[0], replicas[0].run(SCHEDULE).json()["rid"])
+
+    def passed():
+        ends = checker.log_ends(servers.bootstrap, RESULTS)
+        return all(int(view.get(f"schedrun:f:{RESULTS}:{p}") or end) >= end
+                   for p, (_, end) in ends.items())
+    wait_for("the fold to pass the markers", passed, 20)
