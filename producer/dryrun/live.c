@@ -39,20 +39,6 @@ live_plan_destroy(struct live_plan *live)
 	free(live);
 }
 
-/* Steps the plan, reading level by level what it asks for. */
-static const struct outcome *
-step_plan(
-    struct live_plan *live, const struct plan_input *input, struct error *err)
-{
-	struct plan *plan =
-	    plan_start(live->arena, snapshot_world(live->snapshot), input);
-
-	while (plan_step(plan) == PLAN_NEEDS)
-		if (snapshot_fetch(live->snapshot, err) != 0)
-			return NULL;
-	return plan_outcome(plan);
-}
-
 /* Everything is stale to it, and a pause doesn't count. */
 static void
 force_input(struct live_plan *live, struct plan_input *input)
@@ -74,6 +60,7 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 {
 	const struct question *read;
 	struct plan_input input = { .request = request };
+	struct plan *plan;
 
 	snapshot_begin(live->snapshot);
 	snapshot_ask(live->snapshot, request);
@@ -89,7 +76,12 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 	input.deleted = read->deleted;
 	if (forced)
 		force_input(live, &input);
-	return step_plan(live, &input, err);
+	/* Level by level, what it asks for is read. */
+	plan = plan_start(live->arena, snapshot_world(live->snapshot), &input);
+	while (plan_step(plan) == PLAN_NEEDS)
+		if (snapshot_fetch(live->snapshot, err) != 0)
+			return NULL;
+	return plan_outcome(plan);
 }
 
 static const struct outcome *

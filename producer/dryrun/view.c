@@ -242,19 +242,6 @@ draw_cycle(struct buffer *out, const struct listing *cycle)
 		    out, "  j%d -> j%d;\n", (int)((i + 1) % n), (int)i);
 }
 
-/* Without a build the graph says why there is none. */
-static void
-draw_end(struct buffer *out, const struct schedule_run *run)
-{
-	if (run->state == RUN_FAILED && run->error == CYCLIC_DEPENDENCY)
-		draw_cycle(out, &run->why.lists[LIST_OFFENDERS]);
-	buffer_format(out, "  label=\"");
-	put_label(out,
-	    run->state == RUN_FAILED ? run->description
-				     : TEXT("nothing to do"));
-	buffer_format(out, "\";\n");
-}
-
 void
 plan_draw(const struct outcome *outcome, struct buffer *out)
 {
@@ -263,8 +250,18 @@ plan_draw(const struct outcome *outcome, struct buffer *out)
 	buffer_format(out,
 	    "digraph build {\n  rankdir=LR;\n"
 	    "  node [shape=box];\n");
-	if (outcome->run.state != RUN_SUBMITTED)
-		draw_end(out, &outcome->run);
+	if (outcome->run.state != RUN_SUBMITTED) {
+		/* It says why there is no build. */
+		if (outcome->run.state == RUN_FAILED &&
+		    outcome->run.error == CYCLIC_DEPENDENCY)
+			draw_cycle(
+			    out, &outcome->run.why.lists[LIST_OFFENDERS]);
+		buffer_format(out, "  label=\"");
+		put_label(out,
+		    outcome->run.state == RUN_FAILED ? outcome->run.description
+						     : TEXT("nothing to do"));
+		buffer_format(out, "\";\n");
+	}
 	for (i = 0; i < outcome->build.n_jobs; i++)
 		draw_job(out, &outcome->build.jobs[i], i);
 	buffer_format(out, "}\n");

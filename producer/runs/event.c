@@ -7,16 +7,6 @@
 
 #define N_TEXTS 5
 
-static void
-list_texts(struct schedule_run *run, struct text *out[N_TEXTS])
-{
-	out[0] = &run->request_id;
-	out[1] = &run->schedule_rid;
-	out[2] = &run->schedule_version_rid;
-	out[3] = &run->created_by;
-	out[4] = &run->description;
-}
-
 struct result_event *
 result_event_create(const struct schedule_run *run)
 {
@@ -28,7 +18,11 @@ result_event_create(const struct schedule_run *run)
 
 	copy.why = (struct run_why){ 0 };
 	copy.trigger = TEXT_NONE;
-	list_texts(&copy, texts);
+	texts[0] = &copy.request_id;
+	texts[1] = &copy.schedule_rid;
+	texts[2] = &copy.schedule_version_rid;
+	texts[3] = &copy.created_by;
+	texts[4] = &copy.description;
 	for (i = 0; i < N_TEXTS; i++)
 		size += texts[i]->size;
 	event = memory_alloc(size);

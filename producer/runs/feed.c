@@ -102,16 +102,6 @@ post_restart(struct result_feed *feed)
 	send_post(post);
 }
 
-/* A slow loop slows the reading, not the memory. */
-static void
-wait_for_loop(struct result_feed *feed)
-{
-	pthread_mutex_lock(&feed->lock);
-	while (feed->ahead > AHEAD_MAX && !atomic_load(&feed->stop))
-		pthread_cond_wait(&feed->taken, &feed->lock);
-	pthread_mutex_unlock(&feed->lock);
-}
-
 /* Opening ---------------------------------------------------------------- */
 
 static void
@@ -332,7 +322,11 @@ read_once(struct result_feed *feed)
 		kafka_records_release(records, (size_t)n);
 	if (clock_monotonic_ms() - feed->looked_ms > LOOK_MS)
 		read_topic(feed, true, &err);
-	wait_for_loop(feed);
+	/* A slow loop slows the reading, not the memory. */
+	pthread_mutex_lock(&feed->lock);
+	while (feed->ahead > AHEAD_MAX && !atomic_load(&feed->stop))
+		pthread_cond_wait(&feed->taken, &feed->lock);
+	pthread_mutex_unlock(&feed->lock);
 }
 
 static void *

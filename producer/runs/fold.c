@@ -54,44 +54,35 @@ ttl_left(const struct view_fold *fold, int64_t since_ms)
 	return left > 0 ? left : 0;
 }
 
-/* A result's item; -1 with ERROR_INPUT if it is none. */
+/*
+ * A record's item; -1 with ERROR_INPUT if it is none.  A build's key names it,
+ * and its value is kept as it is, not decoded: a build may have 100,000 jobs,
+ * and few are ever looked at.
+ */
 static int
-take_result(struct view_fold *fold, const struct kafka_record *kafka,
+take_record(struct view_fold *fold, const struct kafka_record *kafka,
     struct fold_item *item, struct error *err)
 {
-	struct schedule_run *run = arena_alloc(fold->arena, sizeof *run);
+	struct schedule_run *run;
 
+	*item = (struct fold_item){ 0 };
+	if (strcmp(kafka->topic, fold->builds_topic) == 0) {
+		if (!rid_parse(
+			kafka->key, TEXT(RID_BUILD_PREFIX), &item->build_id))
+			return error_set(
+			    err, ERROR_INPUT, "its key is no buildRid");
+		item->build_event = kafka->value;
+		item->ttl_ms = ttl_left(fold,
+		    kafka->timestamp_ms >= 0 ? kafka->timestamp_ms
+					     : clock_wall_ms());
+		return 0;
+	}
+	run = arena_alloc(fold->arena, sizeof *run);
 	if (decode_result(fold->decoder, kafka, fold->arena, run, err) != 0)
 		return -1;
 	item->run = run;
 	item->ttl_ms = ttl_left(fold, run->finished_time_ms);
 	return 0;
-}
-
-/*
- * A build's item: its key names it, its value is kept as it is.  It isn't
- * decoded here: a build may have 100,000 jobs, and few are ever looked at.
- */
-static int
-take_build(struct view_fold *fold, const struct kafka_record *kafka,
-    struct fold_item *item, struct error *err)
-{
-	if (!rid_parse(kafka->key, TEXT(RID_BUILD_PREFIX), &item->build_id))
-		return error_set(err, ERROR_INPUT, "its key is no buildRid");
-	item->build_event = kafka->value;
-	item->ttl_ms = ttl_left(fold,
-	    kafka->timestamp_ms >= 0 ? kafka->timestamp_ms : clock_wall_ms());
-	return 0;
-}
-
-static int
-take_record(struct view_fold *fold, const struct kafka_record *kafka,
-    struct fold_item *item, struct error *err)
-{
-	*item = (struct fold_item){ 0 };
-	if (strcmp(kafka->topic, fold->builds_topic) == 0)
-		return take_build(fold, kafka, item, err);
-	return take_result(fold, kafka, item, err);
 }
 
 /*
@@ -137,14 +128,6 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 	return rc;
 }
 
-static bool
-is_same_partition(
-    const struct kafka_record *one, const struct kafka_record *other)
-{
-	return one->partition == other->partition &&
-	    strcmp(one->topic, other->topic) == 0;
-}
-
 /*
  * Stops at the first stretch that can't be folded: 0 or -1 as above.  What was
  * polled behind it is dropped, and read again once the places are settled.
@@ -163,7 +146,8 @@ fold_records(struct view_fold *fold, const struct kafka_record *records,
 		    records[start].topic, records[start].partition);
 
 		for (end = start + 1; end < n &&
-		     is_same_partition(&records[start], &records[end]);
+		     records[end].partition == records[start].partition &&
+		     strcmp(records[end].topic, records[start].topic) == 0;
 		     end++)
 			;
 		if (place != NULL)

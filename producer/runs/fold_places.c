@@ -53,26 +53,6 @@ find_offset(const struct fold_position *position, struct run_view *view,
 	    CALL_MS, err);
 }
 
-static void
-take_over(
-    struct fold_places *places, const struct fold_position *positions, size_t n)
-{
-	size_t i;
-
-	clear_places(places);
-	places->at = memory_resize(places->at, n + 1, sizeof *places->at);
-	for (i = 0; i < n; i++)
-		places->at[i] = (struct fold_place){
-			.topic = memory_copy_string(positions[i].topic),
-			.partition = positions[i].partition,
-			.folded = positions[i].offset,
-			.restart_at = -1,
-			.end = -1,
-		};
-	places->n = n;
-	places->unsettled = false;
-}
-
 int
 fold_places_assign(struct fold_places *places, struct run_view *view,
     struct kafka_consumer *consumer, struct kafka_position *positions, size_t n,
@@ -89,8 +69,21 @@ fold_places_assign(struct fold_places *places, struct run_view *view,
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = find_offset(
 		    &folded[i], view, consumer, &positions[i].offset, err);
-	if (rc == 0)
-		take_over(places, folded, n);
+	if (rc == 0) {
+		clear_places(places);
+		places->at =
+		    memory_resize(places->at, n + 1, sizeof *places->at);
+		for (i = 0; i < n; i++)
+			places->at[i] = (struct fold_place){
+				.topic = memory_copy_string(folded[i].topic),
+				.partition = folded[i].partition,
+				.folded = folded[i].offset,
+				.restart_at = -1,
+				.end = -1,
+			};
+		places->n = n;
+		places->unsettled = false;
+	}
 	free(folded);
 	return rc;
 }

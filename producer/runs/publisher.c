@@ -125,27 +125,21 @@ run_publisher_ready(struct run_publisher *publisher, struct error *err)
 	    err, ERROR_RETRY, "Kafka does not answer: %s", state.reason);
 }
 
-static struct run_request
-request_of(const struct schedule_run *run, char *rid)
-{
-	return (struct run_request){
-		.request_id = run->request_id,
-		.run_rid = { rid,
-		    rid_format(TEXT(RID_RUN_PREFIX), &run->id, rid) },
-		.schedule_rid = run->schedule_rid,
-		.schedule_version_rid = run->schedule_version_rid,
-		.created_time_ms = run->created_time_ms,
-		.created_by = run->created_by,
-		.trigger = TEXT("http"),
-	};
-}
-
 int
 run_publisher_send(struct run_publisher *publisher,
     const struct publish *publish, struct error *err)
 {
 	char rid[sizeof RID_RUN_PREFIX + UUID_TEXT_SIZE];
-	struct run_request request = request_of(publish->run, rid);
+	struct run_request request = {
+		.request_id = publish->run->request_id,
+		.run_rid = { rid,
+		    rid_format(TEXT(RID_RUN_PREFIX), &publish->run->id, rid) },
+		.schedule_rid = publish->run->schedule_rid,
+		.schedule_version_rid = publish->run->schedule_version_rid,
+		.created_time_ms = publish->run->created_time_ms,
+		.created_by = publish->run->created_by,
+		.trigger = TEXT("http"),
+	};
 	struct kafka_header headers[TRACE_HEADERS_MAX];
 	struct pending *pending = memory_alloc(sizeof *pending);
 	struct kafka_message message = {

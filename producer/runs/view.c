@@ -108,15 +108,11 @@ stored_text(const struct schedule_run *record, struct arena *arena)
 	return keep_text(&out, arena);
 }
 
+/* The reply, unless it is an error. */
 static struct redis_reply *
-ask_view(
-    struct run_view *view, const struct text *argv, size_t n, struct error *err)
+checked_reply(
+    struct run_view *view, struct redis_reply *reply, struct error *err)
 {
-	struct redis_reply *reply;
-
-	if (redis_connect(view->redis, err) != 0)
-		return NULL;
-	reply = redis_command(view->redis, argv, n, err);
 	if (reply == NULL ||
 	    redis_reply_error(view->redis, reply, "run view", err) == 0)
 		return reply;
@@ -125,21 +121,26 @@ ask_view(
 }
 
 static struct redis_reply *
+ask_view(
+    struct run_view *view, const struct text *argv, size_t n, struct error *err)
+{
+	if (redis_connect(view->redis, err) != 0)
+		return NULL;
+	return checked_reply(
+	    view, redis_command(view->redis, argv, n, err), err);
+}
+
+static struct redis_reply *
 run_script(struct run_view *view, struct redis_script *script,
     const struct text *keys, size_t n_keys, const struct text *args,
     size_t n_args, struct error *err)
 {
-	struct redis_reply *reply;
-
 	if (redis_connect(view->redis, err) != 0)
 		return NULL;
-	reply = redis_run_script(
-	    view->redis, script, keys, n_keys, args, n_args, err);
-	if (reply == NULL ||
-	    redis_reply_error(view->redis, reply, "run view", err) == 0)
-		return reply;
-	redis_reply_destroy(reply);
-	return NULL;
+	return checked_reply(view,
+	    redis_run_script(
+		view->redis, script, keys, n_keys, args, n_args, err),
+	    err);
 }
 
 /* What is asked to store a pending run. */
@@ -164,16 +165,6 @@ pending_question(struct run_view *view, const struct schedule_run *record,
 		    [PENDING_MEMBER] = place_text(record, arena),
 		},
 	};
-}
-
-static int
-take_pending(const struct redis_reply *reply, struct arena *arena, bool *stored,
-    struct schedule_run *existing, struct error *err)
-{
-	*stored = redis_reply_type(reply) == REDIS_NIL;
-	return *stored
-	    ? 0
-	    : run_json_parse(redis_reply_text(reply), arena, existing, err);
 }
 
 int
@@ -207,9 +198,13 @@ run_view_hear_pending(struct run_view *view, struct arena *arena, bool *stored,
 		view->pending.sha1[0] = '\0';
 		rc = 0;
 	} else if (redis_reply_error(view->redis, reply, "run view", err) ==
-		0 &&
-	    take_pending(reply, arena, stored, existing, err) == 0)
-		rc = 1;
+	    0) {
+		*stored = redis_reply_type(reply) == REDIS_NIL;
+		if (*stored ||
+		    run_json_parse(
+			redis_reply_text(reply), arena, existing, err) == 0)
+			rc = 1;
+	}
 	redis_reply_destroy(reply);
 	return rc;
 }
@@ -237,30 +232,14 @@ run_view_drop_pending(
 	return rc;
 }
 
-static int
-take_run(const struct redis_reply *reply, struct arena *arena,
-    struct schedule_run *record, struct error *err)
-{
-	if (redis_reply_type(reply) == REDIS_NIL)
-		return 0;
-	return run_json_parse(redis_reply_text(reply), arena, record, err) == 0
-	    ? 1
-	    : -1;
-}
-
 int
 run_view_get(struct run_view *view, const struct uuid *id, struct arena *arena,
     struct schedule_run *record, struct error *err)
 {
-	struct text argv[] = { TEXT("GET"), run_key(view, id, arena) };
-	struct redis_reply *reply = ask_view(view, argv, 2, err);
-	int rc;
-
-	if (reply == NULL)
+	if (redis_connect(view->redis, err) != 0)
 		return -1;
-	rc = take_run(reply, arena, record, err);
-	redis_reply_destroy(reply);
-	return rc;
+	run_view_ask(view, id, arena);
+	return run_view_hear(view, arena, record, err);
 }
 
 void
@@ -275,38 +254,17 @@ int
 run_view_hear(struct run_view *view, struct arena *arena,
     struct schedule_run *record, struct error *err)
 {
-	struct redis_reply *reply = redis_receive(view->redis, err);
+	struct redis_reply *reply =
+	    checked_reply(view, redis_receive(view->redis, err), err);
 	int rc = -1;
 
-	if (reply != NULL &&
-	    redis_reply_error(view->redis, reply, "run view", err) == 0)
-		rc = take_run(reply, arena, record, err);
+	if (reply != NULL && redis_reply_type(reply) == REDIS_NIL)
+		rc = 0;
+	else if (reply != NULL &&
+	    run_json_parse(redis_reply_text(reply), arena, record, err) == 0)
+		rc = 1;
 	redis_reply_destroy(reply);
 	return rc;
-}
-
-/* The places behind `after`, one more than asked: is there another page? */
-static struct redis_reply *
-list_places(struct run_view *view, struct text schedule_rid, struct text after,
-    size_t n, struct arena *arena, struct error *err)
-{
-	struct buffer from = { 0 };
-	struct redis_reply *reply;
-
-	if (after.at != NULL) {
-		buffer_byte(&from, '(');
-		buffer_append(&from, after);
-	} else {
-		buffer_byte(&from, '+');
-	}
-	reply = ask_view(view,
-	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
-		list_key(view, schedule_rid, arena), buffer_text(&from),
-		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
-		number_text((int64_t)n + 1, arena) },
-	    7, err);
-	buffer_finish(&from);
-	return reply;
 }
 
 static struct redis_reply *
@@ -380,13 +338,27 @@ run_view_list(struct run_view *view, struct text schedule_rid,
     struct error *err)
 {
 	struct redis_reply *places;
+	struct buffer from = { 0 };
 	size_t found;
 	int rc = 0;
 
 	memset(page, 0, sizeof *page);
 	if (n > PAGE_MAX)
 		n = PAGE_MAX;
-	places = list_places(view, schedule_rid, after, n, arena, err);
+	/* One more than asked: is there another page? */
+	if (after.at != NULL) {
+		buffer_byte(&from, '(');
+		buffer_append(&from, after);
+	} else {
+		buffer_byte(&from, '+');
+	}
+	places = ask_view(view,
+	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
+		list_key(view, schedule_rid, arena), buffer_text(&from),
+		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
+		number_text((int64_t)n + 1, arena) },
+	    7, err);
+	buffer_finish(&from);
 	if (places == NULL)
 		return -1;
 	found = redis_reply_size(places);
@@ -408,12 +380,11 @@ run_view_get_build(struct run_view *view, const struct uuid *id,
 	struct text argv[] = { TEXT("HMGET"), build_key(view, id, arena),
 		TEXT("e"), TEXT("s") };
 	struct redis_reply *reply = ask_view(view, argv, 4, err);
-	struct text event;
 
 	if (reply == NULL)
 		return -1;
-	event = redis_reply_text(redis_reply_at(reply, 0));
-	build->event = text_copy(arena, event);
+	build->event =
+	    text_copy(arena, redis_reply_text(redis_reply_at(reply, 0)));
 	build->state =
 	    text_copy(arena, redis_reply_text(redis_reply_at(reply, 1)));
 	redis_reply_destroy(reply);
@@ -529,49 +500,41 @@ fold_run(struct run_view *view, const struct fold_item *item,
 	fold->n_args += RUN_ARGS;
 }
 
-static void
-fold_build(struct run_view *view, const struct fold_item *item,
-    struct arena *arena, struct fold *fold)
-{
-	struct text *args = fold->args + fold->n_args;
-
-	fold->keys[fold->n_keys++] = build_key(view, &item->build_id, arena);
-	args[BUILD_EVENT] = item->build_event;
-	args[BUILD_TTL] = number_text(item->ttl_ms, arena);
-	fold->n_args += BUILD_ARGS;
-}
-
-static struct text
-oldest_place(struct run_view *view, struct arena *arena)
-{
-	static const struct uuid lowest = { { 0 } };
-	int64_t oldest = clock_wall_ms() - view->ttl_ms;
-
-	return write_place(oldest > 0 ? oldest : 0, &lowest, arena);
-}
-
 /* Runs first, then builds: the script counts. */
 static void
 fill_fold(struct run_view *view, const struct fold_step *step,
     struct arena *arena, struct fold *fold)
 {
-	size_t i, runs = 0;
+	static const struct uuid lowest = { { 0 } };
+	int64_t oldest = clock_wall_ms() - view->ttl_ms;
+	const struct fold_item *item = step->items;
+	const struct fold_item *end = item + step->n;
+	size_t runs = 0;
 
 	fold->keys[fold->n_keys++] =
 	    position_key(view, step->topic, step->partition, arena);
 	fold->n_args = FOLD_ARGS;
-	for (i = 0; i < step->n; i++)
-		if (step->items[i].ttl_ms > 0 && step->items[i].run != NULL) {
-			fold_run(view, &step->items[i], arena, fold);
+	for (; item < end; item++)
+		if (item->ttl_ms > 0 && item->run != NULL) {
+			fold_run(view, item, arena, fold);
 			runs++;
 		}
-	for (i = 0; i < step->n; i++)
-		if (step->items[i].ttl_ms > 0 && step->items[i].run == NULL)
-			fold_build(view, &step->items[i], arena, fold);
+	for (item = step->items; item < end; item++) {
+		struct text *args = fold->args + fold->n_args;
+
+		if (item->ttl_ms <= 0 || item->run != NULL)
+			continue;
+		fold->keys[fold->n_keys++] =
+		    build_key(view, &item->build_id, arena);
+		args[BUILD_EVENT] = item->build_event;
+		args[BUILD_TTL] = number_text(item->ttl_ms, arena);
+		fold->n_args += BUILD_ARGS;
+	}
 	fold->args[FOLD_NEXT] = number_text(step->next, arena);
 	fold->args[FOLD_KNOWN] = number_text(step->folded, arena);
 	fold->args[FOLD_TTL] = number_text(view->ttl_ms, arena);
-	fold->args[FOLD_OLDEST] = oldest_place(view, arena);
+	fold->args[FOLD_OLDEST] =
+	    write_place(oldest > 0 ? oldest : 0, &lowest, arena);
 	fold->args[FOLD_RUNS] = number_text((int64_t)runs, arena);
 }
 

@@ -63,13 +63,6 @@ framing_read_header(struct text header, struct text value, size_t max,
 	return 0;
 }
 
-static bool
-begins(struct text value, struct text with)
-{
-	return value.size >= with.size &&
-	    memcmp(value.at, with.at, with.size) == 0;
-}
-
 const char *
 framing_guess(struct text value)
 {
@@ -89,7 +82,8 @@ framing_guess(struct text value)
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (begins(value, rows[i].with))
+		if (value.size >= rows[i].with.size &&
+		    memcmp(value.at, rows[i].with.at, rows[i].with.size) == 0)
 			return rows[i].guess;
 	if (value.size > FRAMING_SIZE && value.at[FRAMING_SIZE] == '{')
 		return "it looks like JSON behind the frame";

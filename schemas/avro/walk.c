@@ -103,13 +103,6 @@ read_index(struct walk *walk, uint32_t n, int64_t *index)
 	return read_int(walk, index) && *index >= 0 && *index < n;
 }
 
-/* Avro has 0 and 1; avro-c is content with any byte. */
-static bool
-skip_boolean(struct walk *walk)
-{
-	return walk->at < walk->end && *walk->at++ <= 1;
-}
-
 /* A value that contains no other. */
 static bool
 skip_leaf(struct walk *walk, const struct node *node)
@@ -120,8 +113,8 @@ skip_leaf(struct walk *walk, const struct node *node)
 	switch (node->type) {
 	case NODE_NULL:
 		return true;
-	case NODE_BOOLEAN:
-		return skip_boolean(walk);
+	case NODE_BOOLEAN: /* avro-c is content with any byte */
+		return walk->at < walk->end && *walk->at++ <= 1;
 	case NODE_INT:
 		return read_int(walk, &value);
 	case NODE_LONG:
@@ -252,13 +245,6 @@ next_value(struct walk *walk, struct frame *frame, bool *done)
 	return layout_child(walk->layout, node, 0);
 }
 
-static bool
-is_composite(const struct node *node)
-{
-	return node->type == NODE_RECORD || node->type == NODE_ARRAY ||
-	    node->type == NODE_MAP;
-}
-
 /* Through unions to the value's own type; NULL: malformed. */
 static const struct node *
 read_branches(struct walk *walk, const struct node *node)
@@ -284,7 +270,8 @@ skip_value(struct walk *walk, const struct node *node)
 	for (;;) {
 		if (node == NULL)
 			return false;
-		if (is_composite(node))
+		if (node->type == NODE_RECORD || node->type == NODE_ARRAY ||
+		    node->type == NODE_MAP)
 			frames[depth++] = (struct frame){ .node = node };
 		else if (!skip_leaf(walk, node))
 			return false;

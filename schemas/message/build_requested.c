@@ -87,22 +87,6 @@ put_output(struct buffer *out, const struct job *job, size_t i)
 }
 
 static void
-put_input(struct buffer *out, const struct job *job, size_t i)
-{
-	const struct spec_input *input = &job->spec->inputs[i];
-	const struct branch *read = job->inputs[i].read;
-	int32_t producer = job->inputs[i].job;
-
-	avro_put_text(out, input->rid);
-	avro_put_long(out, producer >= 0);
-	if (producer >= 0)
-		avro_put_long(out, producer);
-	avro_put_bool(out, input->branch.at != NULL);
-	put_optional(out, read != NULL ? &read->name : NULL);
-	put_optional(out, read != NULL ? &read->head : NULL);
-}
-
-static void
 put_reason(struct buffer *out, const struct job *job)
 {
 	bool has_inputs = job->reason == REASON_INPUTS_CHANGED ||
@@ -136,8 +120,19 @@ put_job(struct buffer *out, const struct job *job)
 		put_output(out, job, i);
 	avro_put_end(out);
 	avro_put_items(out, spec->n_inputs);
-	for (i = 0; i < spec->n_inputs; i++)
-		put_input(out, job, i);
+	for (i = 0; i < spec->n_inputs; i++) {
+		const struct spec_input *input = &spec->inputs[i];
+		const struct branch *read = job->inputs[i].read;
+		int32_t producer = job->inputs[i].job;
+
+		avro_put_text(out, input->rid);
+		avro_put_long(out, producer >= 0);
+		if (producer >= 0)
+			avro_put_long(out, producer);
+		avro_put_bool(out, input->branch.at != NULL);
+		put_optional(out, read != NULL ? &read->name : NULL);
+		put_optional(out, read != NULL ? &read->head : NULL);
+	}
 	avro_put_end(out);
 	avro_put_items(out, job->n_depends_on);
 	for (i = 0; i < job->n_depends_on; i++)
@@ -317,22 +312,6 @@ read_outputs(struct message_reader *reader, const avro_value_t *value,
 
 /* A pinned input of a producer in this build reads the build's `branch`. */
 static void
-read_input(struct message_reader *reader, const avro_value_t *value,
-    struct text branch, struct spec_input *spec, struct job_input *input)
-{
-	struct branch *read = arena_zalloc(reader->arena, 1, sizeof *read);
-
-	read->name = value_text_or_none(reader, value, "branch");
-	read->head = value_text_or_none(reader, value, "transaction");
-	spec->rid = value_text(reader, value, "rid");
-	input->job = value_int_or(reader, value, "job", -1);
-	if (input->job < 0)
-		input->read = read;
-	if (value_bool_or(reader, value, "pinned", false))
-		spec->branch = input->job < 0 ? read->name : branch;
-}
-
-static void
 read_inputs(struct message_reader *reader, const avro_value_t *value,
     struct text branch, struct job_spec *spec, struct job *job)
 {
@@ -343,27 +322,25 @@ read_inputs(struct message_reader *reader, const avro_value_t *value,
 	struct job_input *inputs =
 	    arena_zalloc(reader->arena, n, sizeof *inputs);
 
-	for (i = 0; i < n; i++)
-		if (value_at(reader, &list, i, NULL, &item))
-			read_input(
-			    reader, &item, branch, &specs[i], &inputs[i]);
+	for (i = 0; i < n; i++) {
+		struct branch *read =
+		    arena_zalloc(reader->arena, 1, sizeof *read);
+
+		if (!value_at(reader, &list, i, NULL, &item))
+			continue;
+		read->name = value_text_or_none(reader, &item, "branch");
+		read->head = value_text_or_none(reader, &item, "transaction");
+		specs[i].rid = value_text(reader, &item, "rid");
+		inputs[i].job = value_int_or(reader, &item, "job", -1);
+		if (inputs[i].job < 0)
+			inputs[i].read = read;
+		if (value_bool_or(reader, &item, "pinned", false))
+			specs[i].branch =
+			    inputs[i].job < 0 ? read->name : branch;
+	}
 	spec->inputs = specs;
 	spec->n_inputs = n;
 	job->inputs = inputs;
-}
-
-static void
-read_depends_on(
-    struct message_reader *reader, const avro_value_t *value, struct job *job)
-{
-	avro_value_t list;
-	size_t n = value_size(reader, value, "dependsOn", &list), i;
-	int32_t *positions = arena_zalloc(reader->arena, n, sizeof *positions);
-
-	for (i = 0; i < n; i++)
-		positions[i] = value_int_at(reader, &list, i);
-	job->depends_on = positions;
-	job->n_depends_on = (uint32_t)n;
 }
 
 static const struct text *
@@ -408,13 +385,21 @@ read_job(struct message_reader *reader, const avro_value_t *value,
     struct text branch, struct job *job)
 {
 	struct job_spec *spec = arena_zalloc(reader->arena, 1, sizeof *spec);
+	int32_t *positions;
+	avro_value_t list;
+	size_t n, i;
 
 	spec->rid = value_text(reader, value, "jobSpecRid");
 	spec->branch = value_text(reader, value, "specBranch");
 	spec->logic = value_text(reader, value, "logic");
 	read_outputs(reader, value, spec, job);
 	read_inputs(reader, value, branch, spec, job);
-	read_depends_on(reader, value, job);
+	n = value_size(reader, value, "dependsOn", &list);
+	positions = arena_zalloc(reader->arena, n, sizeof *positions);
+	for (i = 0; i < n; i++)
+		positions[i] = value_int_at(reader, &list, i);
+	job->depends_on = positions;
+	job->n_depends_on = (uint32_t)n;
 	read_reason(reader, value, job);
 	job->spec = spec;
 }

@@ -111,23 +111,6 @@ check_created_time(int64_t time_ms, struct rejection *rejection)
 	    DAY_SIZE, day, guess_unit(time_ms));
 }
 
-/* runRid, if given, must be what this request's id gives. */
-static int
-check_run_rid(
-    struct text rid, const struct uuid *run, struct rejection *rejection)
-{
-	char expected[sizeof RID_RUN_PREFIX + UUID_TEXT_SIZE];
-	size_t size;
-
-	if (rid.at == NULL)
-		return 0;
-	size = rid_format(TEXT(RID_RUN_PREFIX), run, expected);
-	if (!text_equal(rid, (struct text){ expected, size }))
-		return invalid(rejection, FIELD_RUN_RID,
-		    "is not the function of scheduleRid and requestId");
-	return 0;
-}
-
 static int
 check_trigger(struct text trigger, struct rejection *rejection)
 {
@@ -145,6 +128,8 @@ run_request_check(const struct run_request *request, struct uuid *run,
     struct rejection *rejection)
 {
 	struct uuid user;
+	char expected[sizeof RID_RUN_PREFIX + UUID_TEXT_SIZE];
+	size_t size;
 
 	if (check_request_id(request->request_id, rejection) != 0)
 		return -1;
@@ -165,7 +150,14 @@ run_request_check(const struct run_request *request, struct uuid *run,
 	if (check_trigger(request->trigger, rejection) != 0)
 		return -1;
 	*run = rid_run(request->schedule_rid, request->request_id);
-	return check_run_rid(request->run_rid, run, rejection);
+	/* runRid, if given, must be what this request's id gives. */
+	if (request->run_rid.at == NULL)
+		return 0;
+	size = rid_format(TEXT(RID_RUN_PREFIX), run, expected);
+	if (!text_equal(request->run_rid, (struct text){ expected, size }))
+		return invalid(rejection, FIELD_RUN_RID,
+		    "is not the function of scheduleRid and requestId");
+	return 0;
 }
 
 int

@@ -78,18 +78,6 @@ put_lists(const struct listing *lists, struct buffer *out)
 	avro_put_end(out);
 }
 
-static void
-put_why(const struct run_why *why, struct buffer *out)
-{
-	avro_put_long(out, why->phase);
-	avro_put_text(out, why->cause);
-	avro_put_long(out, why->selected);
-	avro_put_long(out, why->running);
-	avro_put_long(out, why->up_to_date);
-	avro_put_long(out, why->blocked);
-	put_lists(why->lists, out);
-}
-
 void
 schedule_run_put_form(
     const struct schedule_run *run, struct buffer *out, struct run_form *form)
@@ -109,7 +97,13 @@ schedule_run_put_form(
 		avro_put_long(out, run->error);
 		avro_put_text(out, run->description);
 	}
-	put_why(&run->why, out);
+	avro_put_long(out, run->why.phase);
+	avro_put_text(out, run->why.cause);
+	avro_put_long(out, run->why.selected);
+	avro_put_long(out, run->why.running);
+	avro_put_long(out, run->why.up_to_date);
+	avro_put_long(out, run->why.blocked);
+	put_lists(run->why.lists, out);
 	form->end = out->size;
 }
 
@@ -177,29 +171,13 @@ read_listing(struct message_reader *reader, const avro_value_t *value,
 	listing->n_first = (uint32_t)n;
 }
 
-/* A list of a name that a later version may have is passed over. */
-static void
-read_lists(struct message_reader *reader, const avro_value_t *why,
-    struct listing *lists)
-{
-	avro_value_t map, value;
-	const char *key = NULL;
-	size_t n = value_size_or_none(reader, why, "lists", &map), i;
-	int list;
-
-	for (i = 0; i < n; i++) {
-		if (!value_at(reader, &map, i, &key, &value))
-			continue;
-		for (list = 0; list < RUN_LISTS; list++)
-			if (strcmp(list_names[list].at, key) == 0)
-				read_listing(reader, &value, &lists[list]);
-	}
-}
-
 static void
 read_why(struct message_reader *reader, struct run_why *out)
 {
-	avro_value_t why;
+	avro_value_t why, map, value;
+	const char *key = NULL;
+	size_t n, i;
+	int list;
 
 	if (!value_needed(reader, &reader->value, "why", &why))
 		return;
@@ -209,7 +187,15 @@ read_why(struct message_reader *reader, struct run_why *out)
 	out->running = value_int_or(reader, &why, "running", 0);
 	out->up_to_date = value_int_or(reader, &why, "upToDate", 0);
 	out->blocked = value_int_or(reader, &why, "blocked", 0);
-	read_lists(reader, &why, out->lists);
+	/* A list of a name that a later version may have is passed over. */
+	n = value_size_or_none(reader, &why, "lists", &map);
+	for (i = 0; i < n; i++) {
+		if (!value_at(reader, &map, i, &key, &value))
+			continue;
+		for (list = 0; list < RUN_LISTS; list++)
+			if (strcmp(list_names[list].at, key) == 0)
+				read_listing(reader, &value, &out->lists[list]);
+	}
 }
 
 int

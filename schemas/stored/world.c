@@ -331,44 +331,37 @@ find_pair(struct world *world, struct entry_table *table, struct text first,
 }
 
 /*
- * The list that was too short stays behind in the arena: all of them together
- * are no longer than the last.
- */
-static void
-add_need(struct world *world, const struct need *need)
-{
-	struct need *more;
-
-	if (world->n_needs == world->needs_capacity) {
-		size_t n = world->n_needs == 0 ? 32 : 2 * world->n_needs;
-
-		more = arena_alloc(world->arena, n * sizeof *more);
-		if (world->n_needs > 0)
-			memcpy(
-			    more, world->needs, world->n_needs * sizeof *more);
-		world->needs = more;
-		world->needs_capacity = n;
-	}
-	world->needs[world->n_needs++] = *need;
-}
-
-/*
  * Whether it is known; else it becomes a need, or absent if all is known.  A
  * need stays one until it is answered, however many plans wait for it.
  */
 static bool
 is_known(struct world *world, enum known *known, const struct need *need)
 {
+	struct need *more;
+
 	if (*known >= KNOWN_ABSENT)
 		return true;
 	if (world->complete) {
 		*known = KNOWN_ABSENT;
 		return true;
 	}
-	if (*known == KNOWN_NOT) {
-		*known = KNOWN_NEEDED;
-		add_need(world, need);
+	if (*known == KNOWN_NEEDED)
+		return false;
+	*known = KNOWN_NEEDED;
+	/*
+	 * The list that was too short stays behind in the arena: all of them
+	 * together are no longer than the last.
+	 */
+	if (world->n_needs == world->needs_capacity) {
+		world->needs_capacity = 2 * world->n_needs + 32;
+		more = arena_alloc(
+		    world->arena, world->needs_capacity * sizeof *more);
+		if (world->n_needs > 0)
+			memcpy(
+			    more, world->needs, world->n_needs * sizeof *more);
+		world->needs = more;
 	}
+	world->needs[world->n_needs++] = *need;
 	return false;
 }
 

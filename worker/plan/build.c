@@ -94,18 +94,6 @@ fill_inputs(struct plan *plan, const struct graph_job *from,
 	stock->depends_on += job->n_depends_on;
 }
 
-static struct stock
-make_stock(const struct plan *plan)
-{
-	struct stock stock;
-
-	stock.inputs =
-	    arena_alloc(plan->arena, plan->built_inputs * sizeof *stock.inputs);
-	stock.depends_on = arena_alloc(
-	    plan->arena, plan->built_edges * sizeof *stock.depends_on);
-	return stock;
-}
-
 static void
 make_build(struct plan *plan)
 {
@@ -119,7 +107,10 @@ make_build(struct plan *plan)
 
 	outcome->run.build_id = rid_build(&outcome->run.id);
 	order_build(&plan->graph, &plan->links, &order);
-	stock = make_stock(plan);
+	stock.inputs =
+	    arena_alloc(plan->arena, plan->built_inputs * sizeof *stock.inputs);
+	stock.depends_on = arena_alloc(
+	    plan->arena, plan->built_edges * sizeof *stock.depends_on);
 	jobs = arena_alloc(plan->arena, order.n * sizeof *jobs);
 	for (i = 0; i < order.n; i++) {
 		const struct graph_job *from =
@@ -227,25 +218,6 @@ list_out_of_scope(struct plan *plan)
 	return lister_finish(&lister, plan->arena);
 }
 
-static void
-explain_counts(struct plan *plan, int32_t running)
-{
-	struct run_why *why = &plan->outcome.run.why;
-
-	why->phase = 11;
-	why->cause = running > 0 ? TEXT("stale") : TEXT("upToDate");
-	why->selected = plan->n_selected;
-	why->running = running;
-	why->up_to_date = plan->n_selected - running;
-	if (why->up_to_date > 0)
-		why->lists[LIST_UP_TO_DATE_TARGETS] =
-		    list_targets(plan, JOB_SELECTED | JOB_RUNS, JOB_SELECTED);
-	if (plan->version->target_type == TARGET_CONNECTING)
-		why->lists[LIST_DROPPED_TARGETS] =
-		    list_targets(plan, JOB_SELECTED, 0);
-	why->lists[LIST_OUT_OF_SCOPE] = list_out_of_scope(plan);
-}
-
 static uint32_t
 count_running_producers(const struct plan *plan, const struct graph_job *job)
 {
@@ -291,6 +263,7 @@ enum verdict
 phase_staleness(struct plan *plan)
 {
 	int32_t running = 0;
+	struct run_why *why = &plan->outcome.run.why;
 	uint32_t i;
 
 	for (i = 0; i < plan->order.n; i++) {
@@ -310,6 +283,17 @@ phase_staleness(struct plan *plan)
 	if (running > 0)
 		make_build(plan);
 	plan->outcome.run.state = running > 0 ? RUN_SUBMITTED : RUN_IGNORED;
-	explain_counts(plan, running);
+	why->phase = 11;
+	why->cause = running > 0 ? TEXT("stale") : TEXT("upToDate");
+	why->selected = plan->n_selected;
+	why->running = running;
+	why->up_to_date = plan->n_selected - running;
+	if (why->up_to_date > 0)
+		why->lists[LIST_UP_TO_DATE_TARGETS] =
+		    list_targets(plan, JOB_SELECTED | JOB_RUNS, JOB_SELECTED);
+	if (plan->version->target_type == TARGET_CONNECTING)
+		why->lists[LIST_DROPPED_TARGETS] =
+		    list_targets(plan, JOB_SELECTED, 0);
+	why->lists[LIST_OUT_OF_SCOPE] = list_out_of_scope(plan);
 	return DECIDED;
 }

@@ -224,25 +224,12 @@ graph_add_inputs(struct graph *graph, struct graph_job *job, uint32_t from)
 	return n;
 }
 
-static void
-find_read(const struct graph *graph, struct graph_dataset *dataset)
+bool
+graph_knows(struct graph *graph, struct graph_dataset *dataset)
 {
 	const struct branch_list *branches = &dataset->world->branches;
 	uint16_t i;
 
-	for (i = 0; i < graph->n_chain; i++) {
-		dataset->read = branch_list_find(branches, graph->chain[i]);
-		if (dataset->read != NULL)
-			break;
-	}
-	dataset->place = i;
-	if (dataset->read != NULL && dataset->read->parent.at != NULL)
-		dataset->flags |= DATASET_HAS_PARENT;
-}
-
-bool
-graph_knows(struct graph *graph, struct graph_dataset *dataset)
-{
 	if ((dataset->flags & DATASET_KNOWN) != 0)
 		return true;
 	if (!world_knows_dataset(graph->world, dataset->world))
@@ -256,7 +243,14 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 	dataset->flags |= DATASET_PRESENT;
 	if (dataset->world->trashed)
 		dataset->flags |= DATASET_TRASHED;
-	find_read(graph, dataset);
+	for (i = 0; i < graph->n_chain; i++) {
+		dataset->read = branch_list_find(branches, graph->chain[i]);
+		if (dataset->read != NULL)
+			break;
+	}
+	dataset->place = i;
+	if (dataset->read != NULL && dataset->read->parent.at != NULL)
+		dataset->flags |= DATASET_HAS_PARENT;
 	return true;
 }
 

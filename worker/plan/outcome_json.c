@@ -27,16 +27,6 @@ put_texts(struct buffer *out, const struct text *texts, size_t n)
 }
 
 static void
-put_listing(struct buffer *out, const struct listing *listing)
-{
-	json_open(out, '{');
-	json_member_integer(out, "count", listing->count);
-	json_name(out, "first");
-	put_texts(out, listing->first, listing->n_first);
-	json_close(out, '}');
-}
-
-static void
 put_input(struct buffer *out, const struct job *job, size_t i)
 {
 	const struct job_input *input = &job->inputs[i];
@@ -81,8 +71,12 @@ put_reason(struct buffer *out, const struct job *job)
 	}
 	if (job->reason == REASON_INPUTS_CHANGED ||
 	    job->reason == REASON_UPSTREAM) {
-		json_name(out, "inputs");
-		put_listing(out, &job->reason_inputs);
+		json_member_open(out, "inputs", '{');
+		json_member_integer(out, "count", job->reason_inputs.count);
+		json_name(out, "first");
+		put_texts(
+		    out, job->reason_inputs.first, job->reason_inputs.n_first);
+		json_close(out, '}');
 	}
 	if (job->reason_output != NULL) {
 		json_member_text(out, "output", *job->reason_output);

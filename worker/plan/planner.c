@@ -413,29 +413,22 @@ plan_start(
 	return plan;
 }
 
-static void
-decide_damaged(struct plan *plan)
-{
-	struct schedule_run *run = &plan->outcome.run;
-
-	run->state = RUN_FAILED;
-	run->error = INTERNAL;
-	run->description = plan->damage;
-	run->why = (struct run_why){ .phase = phases[plan->at].number,
-		.cause = TEXT("catalogueUnreadable") };
-}
-
 enum plan_state
 plan_step(struct plan *plan)
 {
-	enum verdict verdict =
-	    plan->outcome.run.state != RUN_PENDING ? DECIDED : GO_ON;
+	struct schedule_run *run = &plan->outcome.run;
+	enum verdict verdict = run->state != RUN_PENDING ? DECIDED : GO_ON;
 
 	while (verdict == GO_ON) {
 		verdict = phases[plan->at].run(plan);
 		/* Not while waiting: which was met first is but chance. */
 		if (verdict != WAIT && plan->damage.at != NULL) {
-			decide_damaged(plan);
+			run->state = RUN_FAILED;
+			run->error = INTERNAL;
+			run->description = plan->damage;
+			run->why =
+			    (struct run_why){ .phase = phases[plan->at].number,
+				    .cause = TEXT("catalogueUnreadable") };
 			verdict = DECIDED;
 		}
 		if (verdict == GO_ON)

@@ -19,19 +19,19 @@ count_same(struct text one, struct text other, size_t n)
 
 #define AHEAD 16 /* keys that are asked for before they are compared */
 
-/* How many jobs run, and how many bytes all their keys begin with. */
-static void
-measure_keys(struct ready *ready)
+void
+ready_init(struct ready *ready, const struct graph *graph)
 {
 	const struct text *first = NULL;
 	uint32_t j;
 
-	for (j = 0; j < ready->graph->jobs.n; j++) {
-		const struct graph_job *job = graph_job(ready->graph, j);
+	*ready = (struct ready){ .graph = graph };
+	/* How many jobs run, and how many bytes all their keys begin with. */
+	for (j = 0; j < graph->jobs.n; j++) {
+		const struct graph_job *job = graph_job(graph, j);
 
-		if (j + AHEAD < ready->graph->jobs.n)
-			__builtin_prefetch(
-			    graph_job(ready->graph, j + AHEAD)->key.at);
+		if (j + AHEAD < graph->jobs.n)
+			__builtin_prefetch(graph_job(graph, j + AHEAD)->key.at);
 		if ((job->flags & JOB_RUNS) == 0)
 			continue;
 		ready->capacity++;
@@ -41,13 +41,6 @@ measure_keys(struct ready *ready)
 		}
 		ready->shared = count_same(*first, job->key, ready->shared);
 	}
-}
-
-void
-ready_init(struct ready *ready, const struct graph *graph)
-{
-	*ready = (struct ready){ .graph = graph };
-	measure_keys(ready);
 	ready->queue =
 	    arena_alloc(graph->arena, ready->capacity * sizeof *ready->queue);
 }
@@ -79,19 +72,6 @@ is_before(const struct ready *ready, const struct ready_job *one,
 		   graph_job(ready->graph, other->job)->key) < 0;
 }
 
-static void
-push_heap(struct ready *ready, const struct ready_job *entry)
-{
-	struct ready_job *heap = ready->heap;
-	uint32_t at = ready->n++;
-
-	while (at > 0 && is_before(ready, entry, &heap[(at - 1) / 2])) {
-		heap[at] = heap[(at - 1) / 2];
-		at = (at - 1) / 2;
-	}
-	heap[at] = *entry;
-}
-
 static uint32_t
 pop_heap(struct ready *ready)
 {
@@ -118,6 +98,8 @@ void
 ready_put(struct ready *ready, uint32_t job)
 {
 	struct ready_job entry = make_entry(ready, job);
+	struct ready_job *heap;
+	uint32_t at;
 
 	if (ready->first == ready->end ||
 	    is_before(ready, &ready->queue[ready->end - 1], &entry)) {
@@ -127,7 +109,13 @@ ready_put(struct ready *ready, uint32_t job)
 	if (ready->heap == NULL)
 		ready->heap = arena_alloc(
 		    ready->graph->arena, ready->capacity * sizeof *ready->heap);
-	push_heap(ready, &entry);
+	heap = ready->heap;
+	at = ready->n++;
+	while (at > 0 && is_before(ready, &entry, &heap[(at - 1) / 2])) {
+		heap[at] = heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	heap[at] = entry;
 }
 
 bool

@@ -208,35 +208,13 @@ list_changes(
 }
 
 /*
- * One list for each job that has one, found by its number: a pointer in every
- * graph_job would cost 8 bytes for each of 100,000 jobs that have none.
- */
-static void
-keep_changes(
-    struct plan *plan, struct graph_job *job, const struct lister *changes)
-{
-	struct listing *more;
-
-	if (plan->n_changes == plan->changes_capacity) {
-		plan->changes_capacity = 2 * plan->n_changes + 4;
-		more = arena_alloc(
-		    plan->arena, plan->changes_capacity * sizeof *more);
-		if (plan->n_changes > 0)
-			memcpy(more, plan->changes,
-			    plan->n_changes * sizeof *more);
-		plan->changes = more;
-	}
-	job->changes = plan->n_changes;
-	plan->changes[plan->n_changes++] = lister_finish(changes, plan->arena);
-}
-
-/*
  * Keeps what has changed for the reason, while all of it is in the processor's
  * cache.  Most jobs of most plans end at the first loop.
  */
 static bool
 has_changed_inputs(struct plan *plan, struct graph_job *job)
 {
+	struct listing *more;
 	struct lister changes;
 	uint32_t i;
 
@@ -248,7 +226,22 @@ has_changed_inputs(struct plan *plan, struct graph_job *job)
 	list_changes(plan, job, &changes);
 	if (changes.count == 0)
 		return false;
-	keep_changes(plan, job, &changes);
+	/*
+	 * One list for each job that has one, found by its number: a pointer in
+	 * every graph_job would cost 8 bytes for each of 100,000 jobs that have
+	 * none.
+	 */
+	if (plan->n_changes == plan->changes_capacity) {
+		plan->changes_capacity = 2 * plan->n_changes + 4;
+		more = arena_alloc(
+		    plan->arena, plan->changes_capacity * sizeof *more);
+		if (plan->n_changes > 0)
+			memcpy(more, plan->changes,
+			    plan->n_changes * sizeof *more);
+		plan->changes = more;
+	}
+	job->changes = plan->n_changes;
+	plan->changes[plan->n_changes++] = lister_finish(&changes, plan->arena);
 	return true;
 }
 
