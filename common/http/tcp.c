@@ -88,7 +88,7 @@ resolve(const char *text, struct sockaddr_storage *out, struct error *err)
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
-	struct address parts;
+	struct address parts = { 0 };
 	int rc;
 
 	if (split_address(text, &parts, err) != 0)

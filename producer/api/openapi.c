@@ -11,5 +11,6 @@ http_openapi_get(struct http_call *call)
 	    &(struct http_answer){ .status = 200,
 		.content_type = "application/json",
 		.body = { embedded_openapi,
-		    (size_t)(embedded_openapi_end - embedded_openapi) } });
+		    (uintptr_t)embedded_openapi_end -
+			(uintptr_t)embedded_openapi } });
 }

@@ -57,7 +57,7 @@ ask_generation(const struct access *access)
 static void
 hear_text(struct access *access, struct text *text, struct error *err)
 {
-	struct error ignored;
+	struct error ignored = { 0 };
 	struct error *told = err->kind == ERROR_NONE ? err : &ignored;
 	struct redis_reply *reply = redis_receive(redis_of(access), told);
 
@@ -411,6 +411,13 @@ role_name_of(const struct access *access, struct text project)
 	return field;
 }
 
+static void
+want_role(struct access *access, size_t owner, struct text project)
+{
+	access->owners[access->n_names] = owner;
+	access->names[access->n_names++] = role_name_of(access, project);
+}
+
 /*
  * The least right over a schedule's projects, as far as the roles are
  * remembered; the others are asked for.  Without projects it is the creator's
@@ -442,13 +449,10 @@ want_roles(struct access *access)
 			enum right right = RIGHT_ACT;
 
 			if (role_cache_get(access->roles, access->generation,
-				user, projects.at[j], &right)) {
+				user, projects.at[j], &right))
 				lower_right(schedule, right);
-				continue;
-			}
-			access->owners[access->n_names] = i;
-			access->names[access->n_names++] =
-			    role_name_of(access, projects.at[j]);
+			else
+				want_role(access, i, projects.at[j]);
 		}
 	}
 }
@@ -512,11 +516,23 @@ next_step(struct access *access)
 	}
 }
 
+static void
+ask_schedules(struct access *access)
+{
+	size_t i;
+
+	for (i = 0; i < access->n; i++) {
+		if (access->schedules[i].is_draft)
+			continue;
+		ask_field(access, KEY_HEADS, access->schedules[i].rid);
+		ask_field(access, KEY_ABOUT, access->schedules[i].rid);
+	}
+}
+
 bool
 access_ask(struct access *access)
 {
 	bool asked = false;
-	size_t i;
 
 	while (!asked && access->step != ACCESS_DONE) {
 		switch (access->step) {
@@ -526,14 +542,7 @@ access_ask(struct access *access)
 			 * is missing: a round trip costs more than an answer.
 			 */
 			ask_generation(access);
-			for (i = 0; i < access->n; i++) {
-				if (access->schedules[i].is_draft)
-					continue;
-				ask_field(access, KEY_HEADS,
-				    access->schedules[i].rid);
-				ask_field(access, KEY_ABOUT,
-				    access->schedules[i].rid);
-			}
+			ask_schedules(access);
 			asked = true;
 			break;
 		case ACCESS_VERSIONS:
@@ -558,9 +567,8 @@ access_ask(struct access *access)
 int
 access_hear(struct access *access, struct error *err)
 {
-	struct error own;
+	struct error own = { 0 };
 
-	own.kind = ERROR_NONE; /* the text is a kilobyte */
 	switch (access->step) {
 	case ACCESS_HEADS:
 		hear_heads(access, &own);
@@ -615,9 +623,8 @@ int
 access_read_version(struct access *access, struct text rid,
     struct version_access *version, struct error *err)
 {
-	struct error own;
+	struct error own = { 0 };
 
-	own.kind = ERROR_NONE;
 	*version = (struct version_access){ 0 };
 	if (redis_connect(redis_of(access), err) != 0)
 		return -1;

@@ -382,19 +382,20 @@ keep_names(struct layout *layout, avro_schema_t schema)
 static int64_t
 unit_of(const struct json *type)
 {
-	struct text name;
-	size_t i;
+	/* A union's branches stand in an array, and are no unions. */
+	bool is_union = json_type_of(type) == JSON_TYPE_ARRAY;
+	size_t n = is_union ? json_size(type) : 1, i;
 
-	if (json_type_of(type) == JSON_TYPE_ARRAY) {
-		for (i = 0; i < json_size(type); i++)
-			if (unit_of(json_at(type, i)) != 1)
-				return unit_of(json_at(type, i));
-		return 1;
+	for (i = 0; i < n; i++) {
+		const struct json *branch = is_union ? json_at(type, i) : type;
+		struct text name = json_text(json_get(branch, "logicalType"));
+
+		if (text_equal(name, TEXT("timestamp-micros")))
+			return 1000;
+		if (text_equal(name, TEXT("timestamp-nanos")))
+			return 1000000;
 	}
-	name = json_text(json_get(type, "logicalType"));
-	if (text_equal(name, TEXT("timestamp-micros")))
-		return 1000;
-	return text_equal(name, TEXT("timestamp-nanos")) ? 1000000 : 1;
+	return 1;
 }
 
 /* avro-c passes over logical types. */

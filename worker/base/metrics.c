@@ -143,7 +143,7 @@ worker_metrics_use(struct metrics *metrics)
 		    "outcome=\"error\",error_name=\"%s\"",
 		    run_error_name((enum run_error)i));
 		metrics_label(
-		    metrics, WORKER_RUNS, (size_t)(RUNS_ERRORS + i), labels);
+		    metrics, WORKER_RUNS, RUNS_ERRORS + (size_t)i, labels);
 	}
 	for (i = 0; i < DEAD_REASONS; i++)
 		metrics_index(metrics, WORKER_DEAD_LETTERS,

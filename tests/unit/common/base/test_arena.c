@@ -18,6 +18,8 @@ hands_out_bytes_that_do_not_overlap(void)
 	for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		at[i] = arena_alloc(arena, sizes[i]);
 		CHECK(at[i] != NULL);
+		if (at[i] == NULL)
+			return;
 		CHECK((uintptr_t)at[i] % alignof(max_align_t) == 0);
 		memset(at[i], (int)i + 1, sizes[i]);
 	}

@@ -41,7 +41,7 @@ remembers_the_handle(void)
 	CHECK(kafka_places_find(&places, &a, "", 1) == place);
 	CHECK(kafka_places_find(&places, &a, "", 0) == NULL);
 	CHECK(kafka_places_find(&places, &b, "t", 1) == place);
-	CHECK(place->handle == &b);
+	CHECK(place != NULL && place->handle == &b);
 	kafka_places_finish(&places);
 }
 
