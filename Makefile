@@ -155,7 +155,7 @@ demo: build ## the same, then stops
 e2e: build $(BUILD)/integration/kafka ## the programs on a real Kafka and Redis
 	@deploy/local/deps.sh test
 	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
-	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e $(TESTS)
+	    .cache/venv/bin/pytest -q -p no:cacheprovider $(or $(TESTS),tests/e2e)
 
 test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
