@@ -295,8 +295,13 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 def kafka_clients(adapter):
     """How many the process has: each has a thread of this name."""
+    def name_of(task):
+        try:
+            return (task / "comm").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""  # it has just ended
     tasks = pathlib.Path(f"/proc/{adapter.daemon.process.pid}/task")
-    return sum((task / "comm").read_text() == "rdk:main\n" for task in tasks.iterdir())
+    return sum(name_of(task) == "rdk:main\n" for task in tasks.iterdir())
 
 
 def test_a_clock_that_is_set_back(system, servers):
