@@ -99,120 +99,68 @@ add_child(struct compiler *compiler, size_t parent, avro_schema_t schema)
 	return 0;
 }
 
-static enum node_type
-type_of(avro_schema_t schema)
-{
-	switch (
-	    (int)avro_typeof(schema)) { /* 1.12 has one more, AVRO_INVALID */
-	case AVRO_STRING:
-		return NODE_STRING;
-	case AVRO_BYTES:
-		return NODE_BYTES;
-	case AVRO_INT32:
-		return NODE_INT;
-	case AVRO_INT64:
-		return NODE_LONG;
-	case AVRO_FLOAT:
-		return NODE_FLOAT;
-	case AVRO_DOUBLE:
-		return NODE_DOUBLE;
-	case AVRO_BOOLEAN:
-		return NODE_BOOLEAN;
-	case AVRO_RECORD:
-		return NODE_RECORD;
-	case AVRO_ENUM:
-		return NODE_ENUM;
-	case AVRO_FIXED:
-		return NODE_FIXED;
-	case AVRO_MAP:
-		return NODE_MAP;
-	case AVRO_ARRAY:
-		return NODE_ARRAY;
-	case AVRO_UNION:
-		return NODE_UNION;
-	case AVRO_NULL:
-	case AVRO_LINK: /* followed before */
-	default:
-		break;
-	}
-	return NODE_NULL;
-}
-
-/* No index could name a branch of an empty one. */
-static int
-expand_union(struct compiler *compiler, size_t node, avro_schema_t schema)
-{
-	size_t i, n = avro_schema_union_size(schema);
-
-	for (i = 0; i < n; i++)
-		if (add_child(compiler, node,
-			avro_schema_union_branch(schema, (int)i)) != 0)
-			return -1;
-	return n > 0 ? 0 : refuse_schema(compiler, "a union without branches");
-}
-
-static int
-expand_record(struct compiler *compiler, size_t node, avro_schema_t schema)
-{
-	size_t i, n = avro_schema_record_size(schema);
-
-	for (i = 0; i < n; i++)
-		if (add_child(compiler, node,
-			avro_schema_record_field_get_by_index(
-			    schema, (int)i)) != 0)
-			return -1;
-	return 0;
-}
-
-/* avro-c hands on whatever number the schema says. */
-static int
-set_fixed_size(struct compiler *compiler, size_t node, int64_t size)
-{
-	if (size < 0 || size > INT32_MAX)
-		return refuse_schema(
-		    compiler, "a fixed of a size that none can have");
-	compiler->layout->nodes[node].size = size;
-	return 0;
-}
+/* A link was followed before; avro-c 1.12 has one more, AVRO_INVALID. */
+static const enum node_type node_types[AVRO_LINK] = {
+	[AVRO_STRING] = NODE_STRING,
+	[AVRO_BYTES] = NODE_BYTES,
+	[AVRO_INT32] = NODE_INT,
+	[AVRO_INT64] = NODE_LONG,
+	[AVRO_FLOAT] = NODE_FLOAT,
+	[AVRO_DOUBLE] = NODE_DOUBLE,
+	[AVRO_BOOLEAN] = NODE_BOOLEAN,
+	[AVRO_NULL] = NODE_NULL,
+	[AVRO_RECORD] = NODE_RECORD,
+	[AVRO_ENUM] = NODE_ENUM,
+	[AVRO_FIXED] = NODE_FIXED,
+	[AVRO_MAP] = NODE_MAP,
+	[AVRO_ARRAY] = NODE_ARRAY,
+	[AVRO_UNION] = NODE_UNION,
+};
 
 /* Type and children of a node that was only numbered so far. */
 static int
-expand_node(struct compiler *compiler, size_t node)
+expand_node(struct compiler *compiler, size_t number)
 {
 	struct layout *layout = compiler->layout;
-	avro_schema_t schema = compiler->schemas[node];
-	enum node_type type = type_of(schema);
+	avro_schema_t schema = compiler->schemas[number];
+	int avro_type = (int)avro_typeof(schema);
+	enum node_type type = avro_type >= 0 && avro_type < AVRO_LINK
+	    ? node_types[avro_type]
+	    : NODE_NULL;
+	struct node *node = &layout->nodes[number];
+	size_t i, n;
 
-	layout->nodes[node].type = type;
-	layout->nodes[node].first = (uint32_t)layout->n_children;
-	switch (type) {
-	case NODE_RECORD:
-		return expand_record(compiler, node, schema);
-	case NODE_UNION:
-		return expand_union(compiler, node, schema);
-	case NODE_ARRAY:
-		return add_child(
-		    compiler, node, avro_schema_array_items(schema));
-	case NODE_MAP:
-		return add_child(
-		    compiler, node, avro_schema_map_values(schema));
-	case NODE_ENUM:
-		layout->nodes[node].n =
-		    (uint32_t)avro_schema_enum_number_of_symbols(schema);
-		return 0;
-	case NODE_FIXED:
-		return set_fixed_size(
-		    compiler, node, avro_schema_fixed_size(schema));
-	case NODE_NULL:
-	case NODE_BOOLEAN:
-	case NODE_INT:
-	case NODE_LONG:
-	case NODE_FLOAT:
-	case NODE_DOUBLE:
-	case NODE_BYTES:
-	case NODE_STRING:
-		break;
+	node->type = type;
+	node->first = (uint32_t)layout->n_children;
+	if (type == NODE_ENUM)
+		node->n = (uint32_t)avro_schema_enum_number_of_symbols(schema);
+	if (type == NODE_FIXED) {
+		/* avro-c hands on whatever number the schema says. */
+		node->size = avro_schema_fixed_size(schema);
+		if (node->size < 0 || node->size > INT32_MAX)
+			return refuse_schema(
+			    compiler, "a fixed of a size that none can have");
 	}
+	if (type == NODE_ARRAY)
+		return add_child(
+		    compiler, number, avro_schema_array_items(schema));
+	if (type == NODE_MAP)
+		return add_child(
+		    compiler, number, avro_schema_map_values(schema));
+	if (type != NODE_RECORD && type != NODE_UNION)
+		return 0;
+	n = type == NODE_RECORD ? avro_schema_record_size(schema)
+				: avro_schema_union_size(schema);
+	for (i = 0; i < n; i++)
+		if (add_child(compiler, number,
+			type == NODE_RECORD
+			    ? avro_schema_record_field_get_by_index(
+				  schema, (int)i)
+			    : avro_schema_union_branch(schema, (int)i)) != 0)
+			return -1;
+	/* No index could name a branch of an empty union. */
+	if (n == 0 && type == NODE_UNION)
+		return refuse_schema(compiler, "a union without branches");
 	return 0;
 }
 
@@ -241,31 +189,16 @@ least_size(const struct layout *layout, const struct node *node)
 	int64_t sum = 0;
 	uint32_t i;
 
-	switch (node->type) {
-	case NODE_NULL:
-		return 0;
-	case NODE_FLOAT:
-		return 4;
-	case NODE_DOUBLE:
-		return 8;
-	case NODE_FIXED:
-		return node->size;
-	case NODE_RECORD:
+	if (node->type == NODE_RECORD) {
 		for (i = 0; i < node->n; i++)
 			sum += layout_child(layout, node, i)->least;
 		return at_most(sum, INT32_MAX);
-	case NODE_BOOLEAN:
-	case NODE_INT:
-	case NODE_LONG:
-	case NODE_BYTES:
-	case NODE_STRING:
-	case NODE_ENUM:
-	case NODE_ARRAY:
-	case NODE_MAP:
-	case NODE_UNION:
-		break;
 	}
-	return 1;
+	return node->type == NODE_NULL  ? 0
+	    : node->type == NODE_FLOAT  ? 4
+	    : node->type == NODE_DOUBLE ? 8
+	    : node->type == NODE_FIXED  ? node->size
+					: 1;
 }
 
 /*

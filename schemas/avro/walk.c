@@ -317,38 +317,20 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 
 	if (node == NULL)
 		return refuse_field(layout, field, rejection);
-	switch (node->type) {
-	case NODE_NULL:
-		if (wanted->wanted != WANTED_TEXT_OR_NULL)
-			break;
+	if (node->type == NODE_NULL && wanted->wanted == WANTED_TEXT_OR_NULL) {
 		value->text = TEXT_NONE;
 		return 0;
-	case NODE_BYTES:
-	case NODE_STRING:
-		if (!is_text)
-			break;
+	}
+	if (is_text && (node->type == NODE_BYTES || node->type == NODE_STRING))
 		return read_bytes(walk, &value->text)
 		    ? 0
 		    : refuse_field(layout, field, rejection);
-	case NODE_INT:
-	case NODE_LONG:
-		if (is_text)
-			break;
+	if (!is_text && (node->type == NODE_INT || node->type == NODE_LONG)) {
 		if (!(node->type == NODE_INT ? read_int(walk, &value->number)
 					     : read_long(walk, &value->number)))
 			return refuse_field(layout, field, rejection);
 		value->number = scale(value->number, layout->units[field]);
 		return 0;
-	case NODE_BOOLEAN:
-	case NODE_FLOAT:
-	case NODE_DOUBLE:
-	case NODE_FIXED:
-	case NODE_ENUM:
-	case NODE_ARRAY:
-	case NODE_MAP:
-	case NODE_UNION:
-	case NODE_RECORD:
-		break;
 	}
 	return reject(rejection, REJECT_WRONG_SCHEMA,
 	    "field %.60s has a type that can't be read", wanted->name);

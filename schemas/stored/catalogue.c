@@ -146,12 +146,9 @@ branches_read(struct reader *reader, const struct place *place,
 	check_parents(reader, place, branches);
 }
 
-/* Parses JSON and reads it by `read`; the arena keeps what was read. */
-static int
-parse_stored(struct text stored, struct arena *arena,
-    void (*read)(
-	struct reader *, const struct place *, const struct json *, void *),
-    void *out, struct error *err)
+int
+branches_parse(struct text stored, struct arena *arena,
+    struct branch_list *branches, struct error *err)
 {
 	const struct place root = { .parent = NULL };
 	struct reader *reader = reader_create(arena);
@@ -160,23 +157,9 @@ parse_stored(struct text stored, struct arena *arena,
 
 	if (document == NULL)
 		return -1;
-	read(reader, &root, json_root(document), out);
+	branches_read(reader, &root, json_root(document), branches);
 	json_destroy(document);
 	return reader_result(reader, err);
-}
-
-static void
-read_branches_into(struct reader *reader, const struct place *place,
-    const struct json *node, void *out)
-{
-	branches_read(reader, place, node, out);
-}
-
-int
-branches_parse(struct text stored, struct arena *arena,
-    struct branch_list *branches, struct error *err)
-{
-	return parse_stored(stored, arena, read_branches_into, branches, err);
 }
 
 static void
@@ -303,18 +286,20 @@ job_spec_read(struct reader *reader, const struct place *place,
 	read_spec_inputs(reader, place, json_get(node, "inputs"), spec);
 }
 
-static void
-read_spec_into(struct reader *reader, const struct place *place,
-    const struct json *node, void *out)
-{
-	job_spec_read(reader, place, node, out);
-}
-
 int
 job_spec_parse(struct text stored, struct arena *arena, struct job_spec *spec,
     struct error *err)
 {
-	return parse_stored(stored, arena, read_spec_into, spec, err);
+	const struct place root = { .parent = NULL };
+	struct reader *reader = reader_create(arena);
+	struct json_document *document =
+	    json_parse(stored, DOCUMENT_DEPTH_MAX, err);
+
+	if (document == NULL)
+		return -1;
+	job_spec_read(reader, &root, json_root(document), spec);
+	json_destroy(document);
+	return reader_result(reader, err);
 }
 
 static void

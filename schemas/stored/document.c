@@ -179,16 +179,11 @@ read_is(struct reader *reader, const struct place *place,
 	return false;
 }
 
-static bool
-is_required(const char *known)
-{
-	return known[0] == '*';
-}
-
+/* A required one has a star before it. */
 static const char *
 name_of(const char *known)
 {
-	return is_required(known) ? known + 1 : known;
+	return known[0] == '*' ? known + 1 : known;
 }
 
 static bool
@@ -235,8 +230,7 @@ read_object(struct reader *reader, const struct place *place,
 		if (!is_known(known, member.name))
 			fault_unknown(reader, place, member.name, known);
 	for (; *known != NULL; known++)
-		if (is_required(*known) &&
-		    json_get(node, name_of(*known)) == NULL)
+		if (**known == '*' && json_get(node, name_of(*known)) == NULL)
 			reader_fault(reader, place, "\"%s\" is missing",
 			    name_of(*known));
 	return true;
@@ -276,12 +270,12 @@ read_rid_key(struct reader *reader, const struct place *place, struct text key)
 }
 
 static struct text
-read_text_node(struct reader *reader, const struct place *place,
-    const struct json *node, size_t max)
+read_text_node(
+    struct reader *reader, const struct place *place, const struct json *node)
 {
 	if (!read_is(reader, place, node, JSON_TYPE_STRING))
 		return TEXT_NONE;
-	return read_key(reader, place, json_text(node), max);
+	return read_key(reader, place, json_text(node), DOCUMENT_TEXT_MAX);
 }
 
 struct text
@@ -293,60 +287,46 @@ read_rid_node(
 	return read_rid_key(reader, place, json_text(node));
 }
 
-/* The member, NULL if it isn't there, or null where that means the same. */
-static const struct json *
-find_member(const struct json *object, const char *name, bool null_is_none)
-{
-	const struct json *node = json_get(object, name);
-
-	if (node != NULL && null_is_none &&
-	    json_type_of(node) == JSON_TYPE_NULL)
-		return NULL;
-	return node;
-}
-
+/* `or_null`: null means the same as no member. */
 static struct text
 read_member(struct reader *reader, const struct place *parent,
-    const struct json *node, const char *name, bool is_rid)
+    const struct json *object, const char *name, bool is_rid, bool or_null)
 {
+	const struct json *node = json_get(object, name);
 	struct place place = place_member(parent, text_from(name));
 
-	if (node == NULL)
+	if (node == NULL || (or_null && json_type_of(node) == JSON_TYPE_NULL))
 		return TEXT_NONE;
 	return is_rid ? read_rid_node(reader, &place, node)
-		      : read_text_node(reader, &place, node, DOCUMENT_TEXT_MAX);
+		      : read_text_node(reader, &place, node);
 }
 
 struct text
 read_text(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(
-	    reader, parent, find_member(object, name, false), name, false);
+	return read_member(reader, parent, object, name, false, false);
 }
 
 struct text
 read_text_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(
-	    reader, parent, find_member(object, name, true), name, false);
+	return read_member(reader, parent, object, name, false, true);
 }
 
 struct text
 read_rid(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(
-	    reader, parent, find_member(object, name, false), name, true);
+	return read_member(reader, parent, object, name, true, false);
 }
 
 struct text
 read_rid_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(
-	    reader, parent, find_member(object, name, true), name, true);
+	return read_member(reader, parent, object, name, true, true);
 }
 
 bool
@@ -398,63 +378,47 @@ read_choice(struct reader *reader, const struct place *parent,
 	return fallback;
 }
 
-/* The elements, n of them; NULL with a fault if it is no array. */
-static struct text *
-read_list(struct reader *reader, const struct place *place,
-    const struct json *node, bool are_rids)
-{
-	struct text *texts;
-	size_t n, i;
-
-	if (!read_is(reader, place, node, JSON_TYPE_ARRAY))
-		return NULL;
-	n = json_size(node);
-	texts = arena_zalloc(reader->arena, n, sizeof *texts);
-	for (i = 0; i < n; i++) {
-		struct place element = place_index(place, i);
-		const struct json *item = json_at(node, i);
-
-		texts[i] = are_rids
-		    ? read_rid_node(reader, &element, item)
-		    : read_text_node(reader, &element, item, DOCUMENT_TEXT_MAX);
-	}
-	return texts;
-}
-
-static struct text *
-read_list_member(struct reader *reader, const struct place *parent,
-    const struct json *object, const char *name, bool are_rids)
+/* A member's elements; none with a fault if it is no array. */
+static size_t
+read_list(struct reader *reader, const struct place *parent,
+    const struct json *object, const char *name, bool are_rids,
+    struct text **list)
 {
 	const struct json *node = json_get(object, name);
 	struct place place = place_member(parent, text_from(name));
+	size_t n, i;
 
-	if (node == NULL)
-		return NULL;
-	return read_list(reader, &place, node, are_rids);
-}
+	*list = NULL;
+	if (node == NULL || !read_is(reader, &place, node, JSON_TYPE_ARRAY))
+		return 0;
+	n = json_size(node);
+	*list = arena_zalloc(reader->arena, n, sizeof **list);
+	for (i = 0; i < n; i++) {
+		struct place at = place_index(&place, i);
+		const struct json *item = json_at(node, i);
 
-static size_t
-size_of_member(
-    const struct text *texts, const struct json *object, const char *name)
-{
-	return texts != NULL ? json_size(json_get(object, name)) : 0;
+		(*list)[i] = are_rids ? read_rid_node(reader, &at, item)
+				      : read_text_node(reader, &at, item);
+	}
+	return n;
 }
 
 void
 read_text_list(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name, struct text_list *list)
 {
-	list->at = read_list_member(reader, parent, object, name, false);
-	list->n = size_of_member(list->at, object, name);
+	struct text *texts;
+
+	list->n = read_list(reader, parent, object, name, false, &texts);
+	list->at = texts;
 }
 
 size_t
 read_rid_set(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name, struct text_list *list)
 {
-	struct text *texts =
-	    read_list_member(reader, parent, object, name, true);
-	size_t written = size_of_member(texts, object, name);
+	struct text *texts;
+	size_t written = read_list(reader, parent, object, name, true, &texts);
 
 	*list = (struct text_list){ texts, text_sort_unique(texts, written) };
 	return written;

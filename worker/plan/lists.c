@@ -80,44 +80,52 @@ pile_add(struct text_pile *pile, struct text text)
 }
 
 /*
- * Merges neighbouring runs of `run` elements from one array into the other.
- * A merge sort, from the bottom up: no recursion, no bad case, and unlike
- * qsort no memory but the arena's.
+ * Sorts `n` elements of `size` bytes; returns where they are then, which may be
+ * other memory of the arena.  A merge sort, from the bottom up: no recursion,
+ * no bad case, and unlike qsort no memory but the arena's.  Inline, so that
+ * size and comparison are known.
  */
-static void
-merge_texts(const struct text *from, struct text *to, size_t n, size_t run)
+static inline __attribute__((always_inline)) void *
+merge_sort(struct arena *arena, void *elements, size_t n, size_t size,
+    int (*compare)(const void *, const void *))
 {
-	size_t start, middle, end, a, b, out = 0;
+	char *from = elements, *to = arena_alloc(arena, n * size), *other;
+	size_t run, start, middle, end, a, b, out;
 
-	for (start = 0; start < n; start = end) {
-		middle = n - start > run ? start + run : n;
-		end = n - middle > run ? middle + run : n;
-		for (a = start, b = middle; a < middle || b < end;) {
-			if (b == end ||
-			    (a < middle && text_compare(from[a], from[b]) <= 0))
-				to[out++] = from[a++];
-			else
-				to[out++] = from[b++];
+	for (run = 1; run < n; run *= 2) {
+		for (start = out = 0; start < n; start = end) {
+			middle = n - start > run ? start + run : n;
+			end = n - middle > run ? middle + run : n;
+			for (a = start, b = middle; out < end; out++) {
+				bool left = b == end ||
+				    (a < middle &&
+					compare(from + a * size,
+					    from + b * size) <= 0);
+
+				memcpy(to + out * size,
+				    from + (left ? a++ : b++) * size, size);
+			}
 		}
-	}
-}
-
-static void
-sort_texts(struct text_pile *pile)
-{
-	struct text *from = pile->at, *to, *other;
-	size_t run;
-
-	if (pile->n < 2)
-		return;
-	to = arena_alloc(pile->arena, pile->n * sizeof *to);
-	for (run = 1; run < pile->n; run *= 2) {
-		merge_texts(from, to, pile->n, run);
 		other = from;
 		from = to;
 		to = other;
 	}
-	pile->at = from;
+	return from;
+}
+
+static int
+compare_texts(const void *left, const void *right)
+{
+	return text_compare(
+	    *(const struct text *)left, *(const struct text *)right);
+}
+
+static int
+compare_positions(const void *left, const void *right)
+{
+	const int32_t *x = left, *y = right;
+
+	return (*x > *y) - (*x < *y);
 }
 
 void
@@ -125,55 +133,26 @@ pile_list(struct text_pile *pile, struct lister *lister)
 {
 	size_t i;
 
-	sort_texts(pile);
+	if (pile->n > 1)
+		pile->at = merge_sort(pile->arena, pile->at, pile->n,
+		    sizeof *pile->at, compare_texts);
 	for (i = 0; i < pile->n; i++)
 		if (i == 0 || !text_equal(pile->at[i], pile->at[i - 1]))
 			lister_add(lister, pile->at[i]);
 }
 
-static void
-merge_positions(const int32_t *from, int32_t *to, size_t n, size_t run)
-{
-	size_t start, middle, end, a, b, out = 0;
-
-	for (start = 0; start < n; start = end) {
-		middle = n - start > run ? start + run : n;
-		end = n - middle > run ? middle + run : n;
-		for (a = start, b = middle; a < middle || b < end;) {
-			if (b == end || (a < middle && from[a] <= from[b]))
-				to[out++] = from[a++];
-			else
-				to[out++] = from[b++];
-		}
-	}
-}
-
-static bool
-is_ascending(const int32_t *positions, size_t n)
-{
-	size_t i;
-
-	for (i = 1; i < n; i++)
-		if (positions[i] <= positions[i - 1])
-			return false;
-	return true;
-}
-
 size_t
 sort_positions(struct arena *arena, int32_t *positions, size_t n)
 {
-	int32_t *from = positions, *to, *other;
-	size_t run, i, left = 0;
+	const int32_t *from;
+	size_t i, left = 0;
 
-	if (is_ascending(positions, n))
+	for (i = 1; i < n && positions[i - 1] < positions[i]; i++)
+		;
+	if (i >= n)
 		return n;
-	to = arena_alloc(arena, n * sizeof *to);
-	for (run = 1; run < n; run *= 2) {
-		merge_positions(from, to, n, run);
-		other = from;
-		from = to;
-		to = other;
-	}
+	from = merge_sort(
+	    arena, positions, n, sizeof *positions, compare_positions);
 	for (i = 0; i < n; i++)
 		if (left == 0 || from[i] != positions[left - 1])
 			positions[left++] = from[i];
