@@ -125,22 +125,6 @@ compare_inputs(const void *a, const void *b)
 	return text_compare(x->key, y->key);
 }
 
-/* "rid", or "rid@branch" of a pinned one. */
-static struct text
-input_key(const struct spec_input *input, struct arena *arena)
-{
-	struct buffer key = { 0 };
-	struct text copy;
-
-	if (input->branch.at == NULL)
-		return input->rid;
-	buffer_format(
-	    &key, "%.*s@%.*s", TEXT_ARG(input->rid), TEXT_ARG(input->branch));
-	copy = text_copy(arena, buffer_text(&key));
-	buffer_finish(&key);
-	return copy;
-}
-
 /* What the job read: of a producer in this build, what that has written. */
 static const struct built *
 built_of(const struct work *work, const struct job *job)
@@ -155,7 +139,7 @@ built_of(const struct work *work, const struct job *job)
 	for (i = 0; i < spec->n_inputs; i++) {
 		const struct job_input *input = &job->inputs[i];
 
-		inputs[i].key = input_key(&spec->inputs[i], arena);
+		inputs[i].key = job_input_key(arena, &spec->inputs[i]);
 		inputs[i].transaction = input->job >= 0
 		    ? transaction_of(arena, &work->event->job_ids[input->job],
 			  spec->inputs[i].rid)

@@ -104,35 +104,27 @@ decode_result(struct message_decoder *decoder,
 }
 
 static int
-check_job(const struct build *build, size_t i, struct error *err)
-{
-	const struct job *job = &build->jobs[i];
-	size_t k;
-
-	if (job->spec->n_outputs == 0)
-		return error_set(
-		    err, ERROR_INPUT, "its job %zu has no output", i);
-	for (k = 0; k < job->spec->n_inputs; k++)
-		if (job->inputs[k].job < -1 ||
-		    (job->inputs[k].job >= 0 &&
-			(size_t)job->inputs[k].job >= build->n_jobs))
-			return error_set(err, ERROR_INPUT,
-			    "its job %zu reads from job %d of %zu", i,
-			    (int)job->inputs[k].job, build->n_jobs);
-	return 0;
-}
-
-static int
 check_build(const struct build_requested *event, const struct uuid *id,
     struct error *err)
 {
-	size_t i;
+	size_t n = event->build.n_jobs, i, k;
 
 	if (memcmp(&event->run.build_id, id, sizeof *id) != 0)
 		return error_set(err, ERROR_INPUT, "it is of another build");
-	for (i = 0; i < event->build.n_jobs; i++)
-		if (check_job(&event->build, i, err) != 0)
-			return -1;
+	for (i = 0; i < n; i++) {
+		const struct job *job = &event->build.jobs[i];
+
+		if (job->spec->n_outputs == 0)
+			return error_set(
+			    err, ERROR_INPUT, "its job %zu has no output", i);
+		for (k = 0; k < job->spec->n_inputs; k++)
+			if (job->inputs[k].job < -1 ||
+			    (job->inputs[k].job >= 0 &&
+				(size_t)job->inputs[k].job >= n))
+				return error_set(err, ERROR_INPUT,
+				    "its job %zu reads from job %d of %zu", i,
+				    (int)job->inputs[k].job, n);
+	}
 	return 0;
 }
 

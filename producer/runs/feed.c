@@ -124,23 +124,6 @@ on_ended(void *opaque, const char *topic, int32_t partition, int64_t offset)
 	event_position_pass(&feed->position, partition, offset);
 }
 
-static int
-create_consumer(struct result_feed *feed, struct error *err)
-{
-	const struct kafka_consumer_options options = {
-		.settings = { .config = feed->settings.config,
-		    .health = feed->settings.kafka,
-		    .client_id = "schedrun-http-feed" },
-		.accept_loss = true,
-		.events = { .moved = on_moved,
-		    .ended = on_ended,
-		    .opaque = feed },
-	};
-
-	feed->consumer = kafka_consumer_create(&options, err);
-	return feed->consumer != NULL ? 0 : -1;
-}
-
 /* Where the first reading begins, and the ends that it must reach. */
 static int
 find_places(struct result_feed *feed, int32_t n, struct error *err)
@@ -223,7 +206,18 @@ close_consumer(struct result_feed *feed)
 static int
 open_feed(struct result_feed *feed, struct error *err)
 {
-	if (create_consumer(feed, err) != 0)
+	const struct kafka_consumer_options options = {
+		.settings = { .config = feed->settings.config,
+		    .health = feed->settings.kafka,
+		    .client_id = "schedrun-http-feed" },
+		.accept_loss = true,
+		.events = { .moved = on_moved,
+		    .ended = on_ended,
+		    .opaque = feed },
+	};
+
+	feed->consumer = kafka_consumer_create(&options, err);
+	if (feed->consumer == NULL)
 		return -1;
 	if (read_topic(feed, false, err) == 0)
 		return 0;

@@ -187,18 +187,13 @@ ask_registry(const struct registry *registry, const char *path,
 static int
 unexpected(const struct registry *registry, long status, struct error *err)
 {
-	enum error_kind kind = ERROR_RETRY;
-	int exit_code = 0;
-
-	if (status == 401 || status == 403) {
-		kind = ERROR_FATAL;
-		exit_code = 77;
-	}
-	error_set(err, kind, "schema registry %s answered %ld%s", registry->url,
-	    status, exit_code != 0 ? "; check schema.registry.auth" : "");
-	if (err != NULL)
-		err->exit_code = exit_code;
-	return -1;
+	if (status == 401 || status == 403)
+		return error_fatal(err, 77,
+		    "schema registry %s answered %ld; check "
+		    "schema.registry.auth",
+		    registry->url, status);
+	return error_set(err, ERROR_RETRY, "schema registry %s answered %ld",
+	    registry->url, status);
 }
 
 /* The registry's answer to an id: {"schema": "..."}; Avro has no schemaType. */
@@ -207,26 +202,25 @@ take_schema(struct registry *registry, uint32_t id, struct text answer,
     struct error *err)
 {
 	struct json_document *document = json_parse(answer, ANSWER_DEPTH, err);
-	const struct json *schema = NULL, *type = NULL;
+	struct text schema = TEXT_NONE, type = TEXT_NONE;
+	bool given;
 
-	if (document != NULL &&
-	    json_type_of(json_root(document)) == JSON_TYPE_OBJECT) {
-		schema = json_get(json_root(document), "schema");
-		type = json_get(json_root(document), "schemaType");
+	if (document != NULL) {
+		schema = json_text(json_get(json_root(document), "schema"));
+		type = json_text(json_get(json_root(document), "schemaType"));
 	}
-	if (schema == NULL || json_type_of(schema) != JSON_TYPE_STRING) {
-		json_destroy(document);
-		return error_set(err, ERROR_RETRY,
-		    "schema registry %s gave no schema for id %u",
-		    registry->url, (unsigned)id);
-	}
-	if (type != NULL && json_type_of(type) == JSON_TYPE_STRING &&
-	    !text_equal(json_text(type), TEXT("AVRO")))
-		remember_schema(registry, id, NO_SCHEMA);
-	else
-		remember_schema(registry, id, json_text(schema));
+	given = schema.at != NULL;
+	if (given)
+		remember_schema(registry, id,
+		    type.at == NULL || text_equal(type, TEXT("AVRO"))
+			? schema
+			: NO_SCHEMA);
 	json_destroy(document);
-	return 0;
+	if (given)
+		return 0;
+	return error_set(err, ERROR_RETRY,
+	    "schema registry %s gave no schema for id %u", registry->url,
+	    (unsigned)id);
 }
 
 static int
@@ -299,34 +293,36 @@ take_id(const struct registry *registry, struct text answer, uint32_t *id,
     struct error *err)
 {
 	struct json_document *document = json_parse(answer, ANSWER_DEPTH, err);
-	const struct json *node = NULL;
-	int rc = -1;
+	const struct json *node =
+	    document != NULL ? json_get(json_root(document), "id") : NULL;
+	int64_t number =
+	    json_type_of(node) == JSON_TYPE_INTEGER ? json_int(node) : -1;
 
-	if (document != NULL &&
-	    json_type_of(json_root(document)) == JSON_TYPE_OBJECT)
-		node = json_get(json_root(document), "id");
-	if (node != NULL && json_type_of(node) == JSON_TYPE_INTEGER &&
-	    json_int(node) >= 0 && json_int(node) <= INT32_MAX) {
-		*id = (uint32_t)json_int(node);
-		rc = 0;
-	} else {
-		error_set(err, ERROR_RETRY,
+	json_destroy(document);
+	if (number < 0 || number > INT32_MAX)
+		return error_set(err, ERROR_RETRY,
 		    "schema registry %s gave no id for a schema",
 		    registry->url);
-	}
-	json_destroy(document);
-	return rc;
+	*id = (uint32_t)number;
+	return 0;
 }
 
-/* Posts the shipped schema to a subject's path and takes the id. */
+/*
+ * The shipped id, or the one that a registry answers to the shipped schema at a
+ * subject's path.
+ */
 static int
-post(struct registry *registry, enum message message, const char *topic,
+ask_id(struct registry *registry, enum message message, const char *topic,
     const char *suffix, uint32_t *id, struct error *err)
 {
 	struct buffer path = { 0 }, body = { 0 }, answer = { 0 };
 	long status = 0;
 	int rc;
 
+	if (registry->url == NULL) {
+		*id = message_shipped_id(message);
+		return 0;
+	}
 	buffer_format(&path, "/subjects/%s-value%s", topic, suffix);
 	buffer_byte(&path, '\0');
 	json_open(&body, '{');
@@ -358,20 +354,12 @@ int
 registry_id(struct registry *registry, enum message message, const char *topic,
     uint32_t *id, struct error *err)
 {
-	if (registry->url == NULL) {
-		*id = message_shipped_id(message);
-		return 0;
-	}
-	return post(registry, message, topic, "", id, err);
+	return ask_id(registry, message, topic, "", id, err);
 }
 
 int
 registry_register(struct registry *registry, enum message message,
     const char *topic, uint32_t *id, struct error *err)
 {
-	if (registry->url == NULL) {
-		*id = message_shipped_id(message);
-		return 0;
-	}
-	return post(registry, message, topic, "/versions", id, err);
+	return ask_id(registry, message, topic, "/versions", id, err);
 }

@@ -1,5 +1,7 @@
 #include "schemas/message/build_requested.h"
 
+#include <string.h>
+
 #include "schemas/avro/bytes.h"
 #include "schemas/avro/framing.h"
 #include "schemas/avro/value.h"
@@ -28,6 +30,22 @@ build_notifies(const struct build *build)
 	return version->notifications_enabled && version->scope == SCOPE_USER
 	    ? version->created_by
 	    : TEXT_NONE;
+}
+
+struct text
+job_input_key(struct arena *arena, const struct spec_input *input)
+{
+	size_t size;
+	char *key;
+
+	if (input->branch.at == NULL)
+		return input->rid;
+	size = input->rid.size + 1 + input->branch.size;
+	key = arena_alloc(arena, size);
+	memcpy(key, input->rid.at, input->rid.size);
+	key[input->rid.size] = '@';
+	memcpy(key + input->rid.size + 1, input->branch.at, input->branch.size);
+	return (struct text){ key, size };
 }
 
 /* Writing ---------------------------------------------------------------- */

@@ -63,6 +63,9 @@ job_new_branch(const struct job *job, size_t output)
 	return job->new_branches != NULL ? job->new_branches[output] : NULL;
 }
 
+/* What an input is reported by: "rid", or "rid@branch" in `arena` if pinned. */
+struct text job_input_key(struct arena *arena, const struct spec_input *input);
+
 struct build {
 	/* Of it a build has branches, flags, backoff, scope, who is told. */
 	const struct schedule_version *version;

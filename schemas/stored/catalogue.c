@@ -70,7 +70,7 @@ read_built(
 	struct place place = place_member(branch, TEXT("built"));
 	struct built *built;
 
-	if (node == NULL || json_type_of(node) == JSON_TYPE_NULL ||
+	if (json_type_of(node) == JSON_TYPE_NULL ||
 	    !read_object(reader, &place, node, known))
 		return NULL;
 	built = arena_zalloc(reader->arena, 1, sizeof *built);

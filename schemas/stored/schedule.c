@@ -64,7 +64,7 @@ read_backoff(struct reader *reader, const struct place *action,
 	int unit;
 
 	*duration = (struct duration){ TEXT_NONE, 0 };
-	if (node == NULL || json_type_of(node) == JSON_TYPE_NULL ||
+	if (json_type_of(node) == JSON_TYPE_NULL ||
 	    !read_object(reader, &place, node, known))
 		return;
 	unit = read_choice(reader, &place, node, "unit", time_unit_names, 0);
@@ -117,15 +117,6 @@ read_scope(struct reader *reader, const struct place *version_place,
 	    reader, &place, node, "projectRids", &version->project_rids);
 }
 
-/* Not looked into: a document may have anything there. */
-static struct text
-read_created_time(struct reader *reader, const struct json *node)
-{
-	if (node == NULL || json_type_of(node) != JSON_TYPE_STRING)
-		return TEXT_NONE;
-	return text_copy(reader->arena, json_text(node));
-}
-
 void
 schedule_version_read(struct reader *reader, const struct place *place,
     const struct json *node, struct schedule_version *version,
@@ -146,8 +137,9 @@ schedule_version_read(struct reader *reader, const struct place *place,
 	version->rid = read_rid(reader, place, node, "rid");
 	version->schedule_rid = read_rid(reader, place, node, "scheduleRid");
 	version->created_by = read_text(reader, place, node, "createdBy");
+	/* Not looked into: a document may have anything there. */
 	version->created_time =
-	    read_created_time(reader, json_get(node, "createdTime"));
+	    text_copy(reader->arena, json_text(json_get(node, "createdTime")));
 	read_scope(reader, place, json_get(node, "scopeMode"), version);
 	read_action(reader, place, json_get(node, "action"), version);
 	if (head == NULL)

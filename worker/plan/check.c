@@ -413,7 +413,7 @@ list_of_job(struct plan *plan, uint32_t number, uint32_t issue,
 			continue;
 		input = &job->spec->inputs[i];
 		if (issue == ISSUE_INPUT_NO_BRANCH && input->branch.at != NULL)
-			pile_add(pinned, input_key(plan->arena, input));
+			pile_add(pinned, job_input_key(plan->arena, input));
 		else
 			list_dataset(
 			    plan, INPUT_DATASET(job->inputs[i]), offenders);
@@ -427,35 +427,30 @@ struct check {
 };
 
 /*
- * Ends the plan if the survey has found the issue.  Offenders are looked for
- * only then: most plans have none, and pay for a bit each.
+ * Ends the plan by the first of `n` issues that there is.  Offenders are looked
+ * for only of what the survey has found: most plans pay for a bit each.
  */
 static enum verdict
-check_one(struct plan *plan, const struct check *check)
+check_all(struct plan *plan, const struct check *checks, size_t n)
 {
 	struct text_pile pinned = { .arena = plan->arena };
 	struct lister offenders;
 	uint32_t j;
-
-	if ((plan->issues & check->issue) == 0)
-		return GO_ON;
-	offenders.count = 0;
-	for (j = 0; j < plan->graph.jobs.n; j++)
-		if ((graph_job(&plan->graph, j)->flags & JOB_SELECTED) != 0)
-			list_of_job(plan, j, check->issue, &offenders, &pinned);
-	pile_list(&pinned, &offenders);
-	return decide_listed(plan, check->cause, &offenders);
-}
-
-/* Ends the plan by the first of `n` issues that there is. */
-static enum verdict
-check_all(struct plan *plan, const struct check *checks, size_t n)
-{
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (check_one(plan, &checks[i]) == DECIDED)
+	for (i = 0; i < n; i++) {
+		if ((plan->issues & checks[i].issue) == 0)
+			continue;
+		offenders.count = 0;
+		for (j = 0; j < plan->graph.jobs.n; j++)
+			if ((graph_job(&plan->graph, j)->flags &
+				JOB_SELECTED) != 0)
+				list_of_job(plan, j, checks[i].issue,
+				    &offenders, &pinned);
+		pile_list(&pinned, &offenders);
+		if (decide_listed(plan, checks[i].cause, &offenders) == DECIDED)
 			return DECIDED;
+	}
 	return GO_ON;
 }
 

@@ -1,8 +1,8 @@
 #include "worker/plan/internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "common/base/buffer.h"
 
 /* docs/semantics.md, section 4, row by row. */
 static const struct {
@@ -119,148 +119,117 @@ static const struct {
 
 #define DESCRIPTION_FIRST 5 /* entries of a listing that a description has */
 
-/* A text that grows in an arena. */
-struct draft {
-	struct arena *arena;
-	char *at;
-	size_t size, capacity;
-};
-
 static void
-draft_put(struct draft *draft, struct text text)
-{
-	char *more;
-
-	if (text.size > draft->capacity - draft->size) {
-		draft->capacity = 2 * draft->capacity + text.size;
-		more = arena_alloc(draft->arena, draft->capacity);
-		memcpy(more, draft->at, draft->size);
-		draft->at = more;
-	}
-	if (text.size > 0)
-		memcpy(draft->at + draft->size, text.at, text.size);
-	draft->size += text.size;
-}
-
-static void
-put_number(struct draft *draft, int64_t number)
-{
-	char digits[24];
-	int n = snprintf(digits, sizeof digits, "%" PRId64, number);
-
-	draft_put(draft, (struct text){ digits, (size_t)n });
-}
-
-static void
-put_chain(struct draft *draft, const struct plan *plan)
+put_chain(struct buffer *out, const struct plan *plan)
 {
 	uint32_t i;
 
 	for (i = 0; i < plan->graph.n_chain; i++) {
 		if (i > 0)
-			draft_put(draft, TEXT(" -> "));
-		draft_put(draft, plan->graph.chain[i]);
+			buffer_append(out, TEXT(" -> "));
+		buffer_append(out, plan->graph.chain[i]);
 	}
 }
 
 static void
-put_list(struct draft *draft, const struct listing *list)
+put_list(struct buffer *out, const struct listing *list)
 {
 	int32_t i;
 
 	for (i = 0; i < list->count && i < DESCRIPTION_FIRST; i++) {
 		if (i > 0)
-			draft_put(draft, TEXT(", "));
-		draft_put(draft, list->first[i]);
+			buffer_append(out, TEXT(", "));
+		buffer_append(out, list->first[i]);
 	}
 	if (list->count > DESCRIPTION_FIRST) {
-		draft_put(draft, TEXT(" and "));
-		put_number(draft, list->count - DESCRIPTION_FIRST);
-		draft_put(draft, TEXT(" more"));
+		buffer_append(out, TEXT(" and "));
+		buffer_format(
+		    out, "%lld", (long long)(list->count - DESCRIPTION_FIRST));
+		buffer_append(out, TEXT(" more"));
 	}
 }
 
 static void
-put_cycle(struct draft *draft, const struct listing *cycle)
+put_cycle(struct buffer *out, const struct listing *cycle)
 {
 	int32_t i;
 
 	for (i = 0; i < cycle->count && i < DESCRIPTION_FIRST; i++) {
-		draft_put(draft, cycle->first[i]);
-		draft_put(draft, TEXT(" reads "));
+		buffer_append(out, cycle->first[i]);
+		buffer_append(out, TEXT(" reads "));
 	}
 	if (cycle->count > DESCRIPTION_FIRST)
-		draft_put(draft, TEXT("... reads "));
-	draft_put(draft, cycle->first[0]);
+		buffer_append(out, TEXT("... reads "));
+	buffer_append(out, cycle->first[0]);
 }
 
 static void
-put_name(struct draft *draft, const struct plan *plan,
+put_name(struct buffer *out, const struct plan *plan,
     const struct filling *filling, struct text name)
 {
 	const struct run_request *request = plan->input.request;
 
 	if (text_equal(name, TEXT("schedule")))
-		draft_put(draft, request->schedule_rid);
+		buffer_append(out, request->schedule_rid);
 	else if (text_equal(name, TEXT("pin")))
-		draft_put(draft, request->schedule_version_rid);
+		buffer_append(out, request->schedule_version_rid);
 	else if (text_equal(name, TEXT("otherSchedule")))
-		draft_put(draft, plan->version->schedule_rid);
+		buffer_append(out, plan->version->schedule_rid);
 	else if (text_equal(name, TEXT("otherVersion")))
-		draft_put(draft, plan->version->rid);
+		buffer_append(out, plan->version->rid);
 	else if (text_equal(name, TEXT("user")))
-		draft_put(draft, filling->user);
+		buffer_append(out, filling->user);
 	else if (text_equal(name, TEXT("branch")))
-		draft_put(draft, plan->version->branch_name);
+		buffer_append(out, plan->version->branch_name);
 	else if (text_equal(name, TEXT("chain")))
-		put_chain(draft, plan);
+		put_chain(out, plan);
 	else if (text_equal(name, TEXT("n")))
-		put_number(draft, filling->n);
+		buffer_format(out, "%lld", (long long)filling->n);
 	else if (text_equal(name, TEXT("max")))
-		put_number(draft, filling->max);
+		buffer_format(out, "%lld", (long long)filling->max);
 	else if (text_equal(name, TEXT("cycle")))
-		put_cycle(draft, filling->list);
+		put_cycle(out, filling->list);
 	else
-		put_list(draft, filling->list);
+		put_list(out, filling->list);
 }
 
 static struct text
 describe(
     const struct plan *plan, const char *format, const struct filling *filling)
 {
-	struct draft draft = { plan->arena, NULL, 0, 256 };
+	struct buffer out = { 0 };
 	const char *open, *close;
+	struct text text;
 
-	draft.at = arena_alloc(plan->arena, draft.capacity);
 	while ((open = strchr(format, '{')) != NULL) {
 		close = strchr(open, '}');
-		draft_put(
-		    &draft, (struct text){ format, (size_t)(open - format) });
-		put_name(&draft, plan, filling,
+		buffer_append(
+		    &out, (struct text){ format, (size_t)(open - format) });
+		put_name(&out, plan, filling,
 		    (struct text){ open + 1, (size_t)(close - open - 1) });
 		format = close + 1;
 	}
-	draft_put(&draft, text_from(format));
-	return (struct text){ draft.at, draft.size };
+	buffer_append(&out, text_from(format));
+	text = text_copy(plan->arena, buffer_text(&out));
+	buffer_finish(&out);
+	return text;
 }
 
 struct text
 describe_contradiction(
     struct plan *plan, const struct job_spec *spec, struct text output)
 {
-	struct draft draft = { plan->arena, NULL, 0, 512 };
+	struct buffer out = { 0 };
+	struct text text;
 
-	draft.at = arena_alloc(plan->arena, draft.capacity);
-	draft_put(
-	    &draft, TEXT("The stored catalogue contradicts itself: job spec "));
-	draft_put(&draft, spec->rid);
-	draft_put(&draft, TEXT(" writes "));
-	draft_put(&draft, output);
-	draft_put(&draft, TEXT(" on branch "));
-	draft_put(&draft, spec->branch);
-	draft_put(&draft,
-	    TEXT(", but the entry of that output there does not name it."));
-	return (struct text){ draft.at, draft.size };
+	buffer_format(&out,
+	    "The stored catalogue contradicts itself: job spec %.*s writes "
+	    "%.*s on branch %.*s, but the entry of that output there does not "
+	    "name it.",
+	    TEXT_ARG(spec->rid), TEXT_ARG(output), TEXT_ARG(spec->branch));
+	text = text_copy(plan->arena, buffer_text(&out));
+	buffer_finish(&out);
+	return text;
 }
 
 enum verdict

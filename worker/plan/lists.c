@@ -30,22 +30,6 @@ lister_finish(const struct lister *lister, struct arena *arena)
 	return (struct listing){ lister->count, (uint32_t)n, first };
 }
 
-struct text
-input_key(struct arena *arena, const struct spec_input *input)
-{
-	size_t size;
-	char *key;
-
-	if (input->branch.at == NULL)
-		return input->rid;
-	size = input->rid.size + 1 + input->branch.size;
-	key = arena_alloc(arena, size);
-	memcpy(key, input->rid.at, input->rid.size);
-	key[input->rid.size] = '@';
-	memcpy(key + input->rid.size + 1, input->branch.at, input->branch.size);
-	return (struct text){ key, size };
-}
-
 int
 input_key_compare(struct text key, const struct spec_input *input)
 {

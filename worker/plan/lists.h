@@ -26,8 +26,6 @@ void pile_add(struct text_pile *pile, struct text text);
 /* Adds each text of the pile to `lister` once; the pile gets sorted. */
 void pile_list(struct text_pile *pile, struct lister *lister);
 
-/* "rid", or "rid@branch" in `arena` if it's pinned. */
-struct text input_key(struct arena *arena, const struct spec_input *input);
 /* The order of a key's bytes against those of an input's key. */
 int input_key_compare(struct text key, const struct spec_input *input);
 

@@ -98,47 +98,46 @@ list_repeated_branches(
 	}
 }
 
-static bool
-has_sound_shape(const struct schedule_version *version)
+#define SOUND (-1)
+/* The first cause of P4 that holds, and what its description needs; or SOUND.
+ */
+static int
+find_flaw(const struct schedule_version *version, struct filling *filling,
+    struct lister *lister)
 {
-	struct lister repeated, ignored;
-
-	if (version->target_rids.n == 0 || version->n_named > NAMED_MAX ||
-	    version->fallback_branches.n > FALLBACKS_MAX)
-		return false;
+	*filling = (struct filling){ .n = (int64_t)version->n_named,
+		.max = NAMED_MAX };
+	lister->count = 0;
+	if (version->target_rids.n == 0)
+		return CAUSE_NO_TARGETS;
 	if (version->target_type == TARGET_CONNECTING &&
 	    version->input_rids.n == 0)
-		return false;
-	list_repeated_branches(version, &repeated);
-	list_ignored_targets(version, &ignored);
-	return repeated.count == 0 && ignored.count == 0;
+		return CAUSE_NO_INPUTS;
+	if (version->n_named > NAMED_MAX)
+		return CAUSE_TOO_MANY_NAMED;
+	filling->n = (int64_t)version->fallback_branches.n;
+	filling->max = FALLBACKS_MAX;
+	if (version->fallback_branches.n > FALLBACKS_MAX)
+		return CAUSE_TOO_MANY_BRANCHES;
+	list_repeated_branches(version, lister);
+	if (lister->count > 0)
+		return CAUSE_DUPLICATE_BRANCH;
+	list_ignored_targets(version, lister);
+	return lister->count > 0 ? CAUSE_TARGET_IGNORED : SOUND;
 }
 
 static enum verdict
 phase_shape(struct plan *plan)
 {
-	const struct schedule_version *version = plan->version;
-	struct filling filling = { 0 };
+	struct filling filling;
 	struct lister lister;
+	int flaw = find_flaw(plan->version, &filling, &lister);
 
-	if (version->target_rids.n == 0)
-		return decide_error(plan, CAUSE_NO_TARGETS, NULL);
-	if (version->target_type == TARGET_CONNECTING &&
-	    version->input_rids.n == 0)
-		return decide_error(plan, CAUSE_NO_INPUTS, NULL);
-	filling.n = (int64_t)version->n_named;
-	filling.max = NAMED_MAX;
-	if (version->n_named > NAMED_MAX)
-		return decide_error(plan, CAUSE_TOO_MANY_NAMED, &filling);
-	filling.n = (int64_t)version->fallback_branches.n;
-	filling.max = FALLBACKS_MAX;
-	if (version->fallback_branches.n > FALLBACKS_MAX)
-		return decide_error(plan, CAUSE_TOO_MANY_BRANCHES, &filling);
-	list_repeated_branches(version, &lister);
-	if (decide_listed(plan, CAUSE_DUPLICATE_BRANCH, &lister) == DECIDED)
-		return DECIDED;
-	list_ignored_targets(version, &lister);
-	return decide_listed(plan, CAUSE_TARGET_IGNORED, &lister);
+	if (flaw == SOUND)
+		return GO_ON;
+	return lister.count > 0
+	    ? decide_listed(plan, (enum cause)flaw, &lister)
+	    : decide_error(plan, (enum cause)flaw, &filling);
 }
 
 static void
@@ -208,6 +207,8 @@ static bool
 knows_user(struct plan *plan, struct world_user *user)
 {
 	const struct schedule_version *version = plan->version;
+	struct filling filling;
+	struct lister lister;
 
 	if (world_knows_user(plan->world, user)) {
 		if (user->damaged)
@@ -218,7 +219,7 @@ knows_user(struct plan *plan, struct world_user *user)
 	if (version->scope == SCOPE_USER)
 		world_knows_user(
 		    plan->world, world_user(plan->world, version->created_by));
-	if (has_sound_shape(version))
+	if (find_flaw(version, &filling, &lister) == SOUND)
 		knows_named(plan);
 	plan->looks_ahead = false;
 	return false;
@@ -260,30 +261,20 @@ phase_owner(struct plan *plan)
 	    CAUSE_OWNER_INACTIVE);
 }
 
-static bool
-is_missing(const struct world_dataset *dataset)
-{
-	return dataset->known != KNOWN_PRESENT;
-}
-
-static bool
-is_trashed(const struct world_dataset *dataset)
-{
-	return dataset->trashed;
-}
-
+/* What the schedule names that is in the trash, or that isn't there. */
 static void
-list_named(struct plan *plan, const struct list *named,
-    bool (*offends)(const struct world_dataset *), struct lister *lister)
+list_named(struct plan *plan, bool trashed, struct lister *lister)
 {
-	uint32_t i;
+	uint32_t n = plan->targets.n, i;
 
-	for (i = 0; i < named->n; i++) {
-		struct graph_dataset *dataset =
-		    graph_dataset(&plan->graph, named->at[i]);
+	lister->count = 0;
+	for (i = 0; i < n + plan->inputs.n; i++) {
+		struct graph_dataset *dataset = graph_dataset(&plan->graph,
+		    i < n ? plan->targets.at[i] : plan->inputs.at[i - n]);
 
 		if ((dataset->flags & DATASET_LISTED) != 0 ||
-		    !offends(dataset->world))
+		    !(trashed ? dataset->world->trashed
+			      : dataset->world->known != KNOWN_PRESENT))
 			continue;
 		dataset->flags |= DATASET_LISTED;
 		lister_add(lister, dataset->world->rid);
@@ -336,13 +327,10 @@ phase_targets(struct plan *plan)
 
 	if (!knows_named(plan))
 		return WAIT;
-	lister.count = 0;
-	list_named(plan, &plan->targets, is_missing, &lister);
-	list_named(plan, &plan->inputs, is_missing, &lister);
+	list_named(plan, false, &lister);
 	if (decide_listed(plan, CAUSE_DATASET_NOT_FOUND, &lister) == DECIDED)
 		return DECIDED;
-	list_named(plan, &plan->targets, is_trashed, &lister);
-	list_named(plan, &plan->inputs, is_trashed, &lister);
+	list_named(plan, true, &lister);
 	if (decide_listed(plan, CAUSE_DATASET_TRASHED, &lister) == DECIDED)
 		return DECIDED;
 	if (!knows_roles(plan, &lister)) {

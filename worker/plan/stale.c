@@ -201,7 +201,7 @@ list_changes(
 	for (i = 0; i < job->n_inputs; i++)
 		if (differs_for_an_output(plan, job, i))
 			lister_add(changes,
-			    input_key(plan->arena, &job->spec->inputs[i]));
+			    job_input_key(plan->arena, &job->spec->inputs[i]));
 	for (i = 0; i < job->n_outputs; i++)
 		pile_removed(job, known_build(plan, job, i), &removed);
 	pile_list(&removed, changes);
@@ -281,7 +281,7 @@ fill_upstream(struct plan *plan, const struct graph_job *from, struct job *job)
 	for (i = 0; i < from->n_inputs; i++)
 		if (plan_producer_runs(plan, from, i))
 			lister_add(&keys,
-			    input_key(plan->arena, &from->spec->inputs[i]));
+			    job_input_key(plan->arena, &from->spec->inputs[i]));
 	job->reason_inputs = lister_finish(&keys, plan->arena);
 }
 
