@@ -66,35 +66,32 @@ create_block(size_t capacity)
 	return block;
 }
 
-/* The next block that holds `size`: a kept one if it is large enough. */
-static void
-advance(struct arena *arena, size_t size)
-{
-	struct block **link =
-	    arena->current != NULL ? &arena->current->next : &arena->blocks;
-
-	if (*link == NULL || (*link)->capacity < size) {
-		struct block *block = create_block(
-		    size > arena->block_size ? size : arena->block_size);
-
-		block->next = *link;
-		*link = block;
-	}
-	arena->current = *link;
-	arena->filled = 0;
-}
-
 void *
 arena_alloc(struct arena *arena, size_t size)
 {
+	struct block **link;
 	void *memory;
 
 	if (size > SIZE_MAX / 2)
 		memory_exhausted();
 	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 	if (arena->current == NULL ||
-	    arena->current->capacity - arena->filled < size)
-		advance(arena, size);
+	    arena->current->capacity - arena->filled < size) {
+		/* The next block that holds `size`: a kept one if it is large
+		 * enough. */
+		link = arena->current != NULL ? &arena->current->next
+					      : &arena->blocks;
+		if (*link == NULL || (*link)->capacity < size) {
+			struct block *block = create_block(
+			    size > arena->block_size ? size
+						     : arena->block_size);
+
+			block->next = *link;
+			*link = block;
+		}
+		arena->current = *link;
+		arena->filled = 0;
+	}
 	memory = arena->current->bytes + arena->filled;
 	arena->filled += size;
 	arena->used += size;

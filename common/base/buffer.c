@@ -22,25 +22,21 @@ buffer_reset(struct buffer *buffer)
 	buffer->size = 0;
 }
 
-static void
-grow(struct buffer *buffer, size_t n)
-{
-	size_t capacity =
-	    buffer->capacity > 0 ? buffer->capacity : CAPACITY_FIRST;
-
-	if (n > SIZE_MAX / 4 - buffer->size)
-		memory_exhausted();
-	while (capacity < buffer->size + n)
-		capacity *= 2;
-	buffer->at = memory_resize(buffer->at, capacity, 1);
-	buffer->capacity = capacity;
-}
-
 char *
 buffer_reserve(struct buffer *buffer, size_t n)
 {
-	if (buffer->at == NULL || buffer->capacity - buffer->size < n)
-		grow(buffer, n);
+	size_t capacity;
+
+	if (buffer->at == NULL || buffer->capacity - buffer->size < n) {
+		capacity =
+		    buffer->capacity > 0 ? buffer->capacity : CAPACITY_FIRST;
+		if (n > SIZE_MAX / 4 - buffer->size)
+			memory_exhausted();
+		while (capacity < buffer->size + n)
+			capacity *= 2;
+		buffer->at = memory_resize(buffer->at, capacity, 1);
+		buffer->capacity = capacity;
+	}
 	return buffer->at + buffer->size;
 }
 

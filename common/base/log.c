@@ -90,17 +90,6 @@ put_escaped(struct line *line, struct text text)
 	}
 }
 
-static void
-put_quoted(struct line *line, struct text text)
-{
-	put(line, "\"", 1);
-	if (text_is_utf8(text))
-		put_escaped(line, text);
-	else
-		put_string(line, "(not UTF-8)");
-	put(line, "\"", 1);
-}
-
 /* Whether logfmt can have the value without quotes. */
 static bool
 is_plain(struct text text)
@@ -135,10 +124,16 @@ put_text_field(struct line *line, const char *name, struct text text)
 	if (text.at == NULL)
 		return;
 	put_name(line, name);
-	if (state.format == LOG_LOGFMT && is_plain(text))
+	if (state.format == LOG_LOGFMT && is_plain(text)) {
 		put(line, text.at, text.size);
-	else
-		put_quoted(line, text);
+	} else {
+		put(line, "\"", 1);
+		if (text_is_utf8(text))
+			put_escaped(line, text);
+		else
+			put_string(line, "(not UTF-8)");
+		put(line, "\"", 1);
+	}
 }
 
 static void

@@ -67,22 +67,6 @@ metrics_create(const char *librdkafka)
 	return metrics;
 }
 
-static void
-free_family(struct family *family)
-{
-	struct metric *metric = family->series;
-
-	while (metric != NULL) {
-		struct metric *next = metric->next;
-
-		free(metric->labels);
-		free(metric->buckets);
-		free(metric);
-		metric = next;
-	}
-	free(family);
-}
-
 void
 metrics_destroy(struct metrics *metrics)
 {
@@ -95,10 +79,19 @@ metrics_destroy(struct metrics *metrics)
 		free(metrics->series[i].at);
 	free(metrics->series);
 	for (family = metrics->families; family != NULL;) {
-		struct family *next = family->next;
+		struct family *next_family = family->next;
+		struct metric *metric = family->series;
 
-		free_family(family);
-		family = next;
+		while (metric != NULL) {
+			struct metric *next = metric->next;
+
+			free(metric->labels);
+			free(metric->buckets);
+			free(metric);
+			metric = next;
+		}
+		free(family);
+		family = next_family;
 	}
 	pthread_mutex_destroy(&metrics->lock);
 	free(metrics);
@@ -274,26 +267,21 @@ metrics_set(struct metrics *metrics, size_t row, size_t i, double value)
 }
 
 static void
-add_real(_Atomic double *sum, double value)
-{
-	double seen = atomic_load_explicit(sum, memory_order_relaxed);
-
-	while (!atomic_compare_exchange_weak_explicit(sum, &seen, seen + value,
-	    memory_order_relaxed, memory_order_relaxed))
-		;
-}
-
-static void
 observe(struct metric *metric, double value, uint64_t n)
 {
 	const struct family *family = metric->family;
 	size_t i = 0;
+	double seen;
 
 	while (i < family->n_bounds && value > family->bounds[i])
 		i++;
 	atomic_fetch_add_explicit(&metric->buckets[i], n, memory_order_relaxed);
 	atomic_fetch_add_explicit(&metric->count, n, memory_order_relaxed);
-	add_real(&metric->value, value * (double)n);
+	seen = atomic_load_explicit(&metric->value, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&metric->value, &seen,
+	    seen + value * (double)n, memory_order_relaxed,
+	    memory_order_relaxed))
+		;
 }
 
 void
@@ -397,23 +385,6 @@ write_histogram(struct buffer *out, const struct metric *metric)
 	write_sample(out, name, metric->labels, (double)total);
 }
 
-static void
-write_family(struct buffer *out, const struct family *family)
-{
-	const struct metric *metric;
-
-	write_head(out, family->name, family->type, family->help);
-	for (metric = family->series; metric != NULL; metric = metric->next) {
-		if (atomic_load_explicit(&metric->hidden, memory_order_relaxed))
-			continue;
-		if (family->type == METRIC_HISTOGRAM)
-			write_histogram(out, metric);
-		else
-			write_sample(out, family->name, metric->labels,
-			    value_of(metric));
-	}
-}
-
 static double
 resident_bytes(void)
 {
@@ -501,10 +472,24 @@ void
 metrics_write(struct metrics *metrics, struct buffer *out)
 {
 	const struct family *family;
+	const struct metric *metric;
 
 	pthread_mutex_lock(&metrics->lock);
-	for (family = metrics->families; family != NULL; family = family->next)
-		write_family(out, family);
+	for (family = metrics->families; family != NULL;
+	     family = family->next) {
+		write_head(out, family->name, family->type, family->help);
+		for (metric = family->series; metric != NULL;
+		     metric = metric->next) {
+			if (atomic_load_explicit(
+				&metric->hidden, memory_order_relaxed))
+				continue;
+			if (family->type == METRIC_HISTOGRAM)
+				write_histogram(out, metric);
+			else
+				write_sample(out, family->name, metric->labels,
+				    value_of(metric));
+		}
+	}
 	pthread_mutex_unlock(&metrics->lock);
 	write_build(out, metrics->librdkafka);
 	write_process(out, metrics->start_time);

@@ -99,6 +99,16 @@ text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE])
 		    out, TEXT_NUMBER_SIZE, "%lld", (long long)number) };
 }
 
+int
+text_hex_digit(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
 struct text
 text_copy(struct arena *arena, struct text text)
 {

@@ -53,6 +53,9 @@ bool text_take_number(struct text *rest, size_t digits, int64_t *number);
 /* Borrows `out`; no NUL is promised behind it. */
 struct text text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE]);
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+int text_hex_digit(char digit);
+
 /* A copy in `arena`, followed by a NUL that `size` does not count. */
 struct text text_copy(struct arena *arena, struct text text);
 

@@ -33,18 +33,6 @@ struct config {
 	size_t n_properties;
 };
 
-static int
-unknown_key(const char *name, const char *source, struct error *err)
-{
-	const char *near = nearest_name(name, config_keys(),
-	    config_keys_count(), sizeof(struct config_key));
-
-	return error_set(err, ERROR_FATAL,
-	    "%s: unknown key \"%.100s\"%s%s%s; try: schedrun config keys",
-	    source, name, near != NULL ? ", did you mean \"" : "",
-	    near != NULL ? near : "", near != NULL ? "\"?" : "");
-}
-
 /* Cuts ".file" off a name that has it; false: it has not. */
 static bool
 cut_file(const char *name, char out[64])
@@ -149,11 +137,19 @@ set_value(struct config *config, const char *name, const char *value,
 {
 	const char *property;
 	size_t i = config_keys_find(name);
+	const char *near;
 
 	if (i < config_keys_count())
 		return set_key(config, i, value, source, err);
-	if (config_block_of(name, &property) == CONFIG_BLOCKS)
-		return unknown_key(name, source, err);
+	if (config_block_of(name, &property) == CONFIG_BLOCKS) {
+		near = nearest_name(name, config_keys(), config_keys_count(),
+		    sizeof(struct config_key));
+		return error_set(err, ERROR_FATAL,
+		    "%s: unknown key \"%.100s\"%s%s%s; try: schedrun config "
+		    "keys",
+		    source, name, near != NULL ? ", did you mean \"" : "",
+		    near != NULL ? near : "", near != NULL ? "\"?" : "");
+	}
 	if (check_property(property, source, err) != 0)
 		return -1;
 	set_property(config, name, value, source);
@@ -242,13 +238,6 @@ check_together(const struct config *config, struct error *err)
 	return 0;
 }
 
-/* "schedrun.conf" of "schedrun.conf:12". */
-static int
-file_size(const char *source)
-{
-	return (int)(strrchr(source, ':') - source);
-}
-
 /* Once for each file that holds a secret and may be read by everybody. */
 static int
 check_exposed(const struct config *config, const struct config_layers *layers,
@@ -263,7 +252,8 @@ check_exposed(const struct config *config, const struct config_layers *layers,
 
 		if (!row->exposed || !config_is_secret(row->name))
 			continue;
-		file.size = (size_t)file_size(row->source);
+		/* "schedrun.conf" of "schedrun.conf:12". */
+		file.size = (size_t)(strrchr(row->source, ':') - row->source);
 		if (last != NULL && strncmp(last, file.at, file.size + 1) == 0)
 			continue;
 		if (config_switch(config, "strict"))

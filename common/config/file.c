@@ -53,41 +53,6 @@ has(struct text text, char sign)
 	return text.size > 0 && memchr(text.at, sign, text.size) != NULL;
 }
 
-static int
-refuse_form(struct place at, struct text key, struct error *err)
-{
-	if (has(key, '{') || text_equal(key, TEXT("}")))
-		return error_set(err, ERROR_FATAL,
-		    "%s:%d: there are no blocks; write kafka.NAME = VALUE, a "
-		    "line for each",
-		    at.path, at.line);
-	return error_set(err, ERROR_FATAL, "%s:%d: not of the form KEY = VALUE",
-	    at.path, at.line);
-}
-
-/*
- * Values stand for themselves.  What other readers of such files would take
- * otherwise (quotes as the files of earlier versions had them, a line that
- * goes on in the next) is refused instead of being read in one of two ways.
- */
-static int
-check_value(
-    struct place at, struct text key, struct text value, struct error *err)
-{
-	if (value.size >= 2 && value.at[0] == '"' &&
-	    value.at[value.size - 1] == '"')
-		return error_set(err, ERROR_FATAL,
-		    "%s:%d: %.*s: a value stands without quotes; write KEY = "
-		    "VALUE",
-		    at.path, at.line, TEXT_ARG(key));
-	if (value.size > 0 && value.at[value.size - 1] == '\\')
-		return error_set(err, ERROR_FATAL,
-		    "%s:%d: %.*s: a value can't end in a backslash, no line "
-		    "goes on in the next",
-		    at.path, at.line, TEXT_ARG(key));
-	return 0;
-}
-
 /* Cuts "key = value". */
 static int
 take_line(struct place at, struct text line, struct config_line *out,
@@ -99,11 +64,35 @@ take_line(struct place at, struct text line, struct config_line *out,
 	out->number = at.line;
 	out->key = text_trim((struct text){ line.at, size });
 	if (equals == NULL || out->key.size == 0 || has(out->key, ' ') ||
-	    has(out->key, '\t') || has(out->key, '{'))
-		return refuse_form(at, out->key, err);
+	    has(out->key, '\t') || has(out->key, '{')) {
+		if (has(out->key, '{') || text_equal(out->key, TEXT("}")))
+			return error_set(err, ERROR_FATAL,
+			    "%s:%d: there are no blocks; write kafka.NAME = "
+			    "VALUE, a line for each",
+			    at.path, at.line);
+		return error_set(err, ERROR_FATAL,
+		    "%s:%d: not of the form KEY = VALUE", at.path, at.line);
+	}
 	out->value =
 	    text_trim((struct text){ equals + 1, line.size - size - 1 });
-	return check_value(at, out->key, out->value, err);
+	/*
+	 * Values stand for themselves.  What other readers of such files would
+	 * take otherwise (quotes as the files of earlier versions had them, a
+	 * line that goes on in the next) is refused instead of being read in
+	 * one of two ways.
+	 */
+	if (out->value.size >= 2 && out->value.at[0] == '"' &&
+	    out->value.at[out->value.size - 1] == '"')
+		return error_set(err, ERROR_FATAL,
+		    "%s:%d: %.*s: a value stands without quotes; write KEY = "
+		    "VALUE",
+		    at.path, at.line, TEXT_ARG(out->key));
+	if (out->value.size > 0 && out->value.at[out->value.size - 1] == '\\')
+		return error_set(err, ERROR_FATAL,
+		    "%s:%d: %.*s: a value can't end in a backslash, no line "
+		    "goes on in the next",
+		    at.path, at.line, TEXT_ARG(out->key));
+	return 0;
 }
 
 /* A secret and its KEY.file are one key. */

@@ -182,21 +182,6 @@ judge_word(const struct argp_state *state, const struct rows *rows, int i)
 		judge_letters(state, rows, word, i + 1 == state->argc);
 }
 
-/*
- * getopt has refused a word.  It stands behind that word, but before one whose
- * letters it is still in, and tells neither which it was nor why.
- */
-static _Noreturn void
-say_fault(const struct argp_state *state)
-{
-	struct rows rows = { .n = 0 };
-
-	collect(&rows, state->root_argp);
-	judge_word(state, &rows, state->next - 1);
-	judge_word(state, &rows, state->next);
-	usage_error(state, "wrong usage");
-}
-
 static _Noreturn void
 tell(const struct argp_state *state, unsigned what)
 {
@@ -218,6 +203,8 @@ static const struct argp_option help_table[] = {
 static error_t
 take_help(int key, char *argument, struct argp_state *state)
 {
+	struct rows rows = { .n = 0 };
+
 	(void)argument;
 	switch (key) {
 	case '?':
@@ -227,7 +214,15 @@ take_help(int key, char *argument, struct argp_state *state)
 	case 'V':
 		tell(state, 0);
 	case ARGP_KEY_ERROR:
-		say_fault(state);
+		/*
+		 * getopt has refused a word.  It stands behind that word, but
+		 * before one whose letters it is still in, and tells neither
+		 * which it was nor why.
+		 */
+		collect(&rows, state->root_argp);
+		judge_word(state, &rows, state->next - 1);
+		judge_word(state, &rows, state->next);
+		usage_error(state, "wrong usage");
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
 	}

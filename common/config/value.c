@@ -67,25 +67,12 @@ config_parse_duration(const char *text, int64_t *ms)
 	return parse_unit(text, duration_units, ms);
 }
 
-static bool
-parse_size(const char *text, int64_t *bytes)
-{
-	return parse_unit(text, size_units, bytes);
-}
-
 bool
 config_parse_integer(const char *text, int64_t *value)
 {
 	static const struct unit plain[] = { { "", 1 }, { NULL, 0 } };
 
 	return strchr(text, '.') == NULL && parse_unit(text, plain, value);
-}
-
-static bool
-parse_switch(const char *text, int64_t *value)
-{
-	*value = strcmp(text, "on") == 0;
-	return *value == 1 || strcmp(text, "off") == 0;
 }
 
 /* Whether `value` is one of the names between bars. */
@@ -135,11 +122,12 @@ parse_value(const struct config_key *key, const char *value, int64_t *number)
 	case CONFIG_DURATION:
 		return config_parse_duration(value, number);
 	case CONFIG_SIZE:
-		return parse_size(value, number);
+		return parse_unit(value, size_units, number);
 	case CONFIG_INTEGER:
 		return config_parse_integer(value, number);
 	case CONFIG_SWITCH:
-		return parse_switch(value, number);
+		*number = strcmp(value, "on") == 0;
+		return *number == 1 || strcmp(value, "off") == 0;
 	case CONFIG_CHOICE:
 		return is_choice(key->choices, value);
 	case CONFIG_TEXT:
@@ -167,19 +155,6 @@ print_bound(const struct config_key *key, int64_t value, char out[32])
 	    value == 0 ? "" : best->name);
 }
 
-static int
-refuse_range(const struct config_key *key, const char *value,
-    const char *source, struct error *err)
-{
-	char min[32], max[32];
-
-	print_bound(key, key->min, min);
-	print_bound(key, key->max, max);
-	return error_set(err, ERROR_FATAL,
-	    "%s: %s: \"%.200s\" is out of range (allowed: %s to %s)", source,
-	    key->name, value, min, max);
-}
-
 /* Too much is hidden sooner than too little: up to the last @. */
 const char *
 config_value_shown(bool is_secret, const char *value, struct buffer *scratch)
@@ -204,29 +179,29 @@ config_value_shown(bool is_secret, const char *value, struct buffer *scratch)
 	return scratch->at;
 }
 
-static int
-refuse_value(const struct config_key *key, const char *value,
-    const char *source, struct error *err)
-{
-	struct buffer scratch = { 0 };
-
-	error_set(err, ERROR_FATAL,
-	    "%s: %s: \"%.200s\" is not allowed (allowed: %s)", source,
-	    key->name, config_value_shown(key->secret, value, &scratch),
-	    allowed(key));
-	buffer_finish(&scratch);
-	return -1;
-}
-
 int
 config_value_parse(const struct config_key *key, const char *value,
     const char *source, int64_t *number, struct error *err)
 {
+	char min[32], max[32];
+	struct buffer scratch = { 0 };
+
 	*number = 0;
-	if (!parse_value(key, value, number))
-		return refuse_value(key, value, source, err);
+	if (!parse_value(key, value, number)) {
+		error_set(err, ERROR_FATAL,
+		    "%s: %s: \"%.200s\" is not allowed (allowed: %s)", source,
+		    key->name, config_value_shown(key->secret, value, &scratch),
+		    allowed(key));
+		buffer_finish(&scratch);
+		return -1;
+	}
 	if ((key->min != 0 || key->max != 0) &&
-	    (*number < key->min || *number > key->max))
-		return refuse_range(key, value, source, err);
+	    (*number < key->min || *number > key->max)) {
+		print_bound(key, key->min, min);
+		print_bound(key, key->max, max);
+		return error_set(err, ERROR_FATAL,
+		    "%s: %s: \"%.200s\" is out of range (allowed: %s to %s)",
+		    source, key->name, value, min, max);
+	}
 	return 0;
 }

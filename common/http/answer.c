@@ -75,36 +75,11 @@ date_now(struct http_server *server)
 	return server->date;
 }
 
-/* A value that breaks the line would be a second header: left out. */
-static bool
-is_one_line(struct text value)
-{
-	return memchr(value.at, '\r', value.size) == NULL &&
-	    memchr(value.at, '\n', value.size) == NULL &&
-	    memchr(value.at, '\0', value.size) == NULL;
-}
-
-static void
-write_fields(struct buffer *out, const struct http_answer *answer)
-{
-	size_t i;
-
-	for (i = 0; i < answer->n_fields; i++) {
-		const struct http_field *field = &answer->fields[i];
-
-		if (!is_one_line(field->value))
-			continue;
-		buffer_append(out, field->name);
-		buffer_append(out, TEXT(": "));
-		buffer_append(out, field->value);
-		buffer_append(out, TEXT("\r\n"));
-	}
-}
-
 static void
 write_head(struct http_server *server, const struct http_answer *answer)
 {
 	struct buffer *out = &server->out;
+	size_t i;
 
 	buffer_reset(out);
 	buffer_format(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", answer->status,
@@ -115,7 +90,20 @@ write_head(struct http_server *server, const struct http_answer *answer)
 	if (answer->content_type != NULL)
 		buffer_format(
 		    out, "Content-Type: %s\r\n", answer->content_type);
-	write_fields(out, answer);
+	for (i = 0; i < answer->n_fields; i++) {
+		struct text value = answer->fields[i].value;
+
+		/* A value that breaks the line would be a second header: left
+		 * out. */
+		if (memchr(value.at, '\r', value.size) != NULL ||
+		    memchr(value.at, '\n', value.size) != NULL ||
+		    memchr(value.at, '\0', value.size) != NULL)
+			continue;
+		buffer_append(out, answer->fields[i].name);
+		buffer_append(out, TEXT(": "));
+		buffer_append(out, value);
+		buffer_append(out, TEXT("\r\n"));
+	}
 }
 
 /* A 204 has neither body nor length (RFC 9110, section 8.6). */
@@ -141,15 +129,6 @@ http_answer_write(struct http_connection *connection,
 	tcp_write(connection->tcp, buffer_text(&server->out), body);
 }
 
-static bool
-must_close(const struct http_connection *connection,
-    const struct http_request *request)
-{
-	return request->head.close || connection->flooded ||
-	    connection->server->draining ||
-	    connection->served >= HTTP_REQUESTS_MAX;
-}
-
 /* The request leaves its connection; NULL if that is gone already. */
 static struct http_connection *
 take_leave(struct http_request *request)
@@ -173,8 +152,9 @@ http_respond(struct http_request *request, const struct http_answer *answer)
 		http_request_free(request);
 		return;
 	}
-	close = answer->close || answer->streamed ||
-	    must_close(connection, request);
+	close = answer->close || answer->streamed || request->head.close ||
+	    connection->flooded || connection->server->draining ||
+	    connection->served >= HTTP_REQUESTS_MAX;
 	head_only = text_equal(request->head.method, TEXT("HEAD"));
 	http_answer_write(connection, answer, close, head_only);
 	http_request_free(request);
@@ -187,25 +167,6 @@ http_respond(struct http_request *request, const struct http_answer *answer)
 	http_connection_advance(connection);
 }
 
-/* The head may repeat what stands in the request, which must be there yet. */
-static void
-begin_stream(struct http_connection *connection, struct http_stream *stream,
-    const struct http_answer *answer)
-{
-	write_head(connection->server, answer);
-	if (stream->chunked)
-		buffer_append(&connection->server->out,
-		    TEXT("Transfer-Encoding: chunked\r\n"));
-	buffer_append(
-	    &connection->server->out, TEXT("Connection: close\r\n\r\n"));
-	tcp_write(
-	    connection->tcp, buffer_text(&connection->server->out), TEXT_NONE);
-	connection->stream = stream;
-	tcp_bound_unread(connection->tcp, STREAM_UNREAD);
-	http_server_enter(connection, PHASE_STREAM);
-	http_server_account(connection);
-}
-
 struct http_stream *
 http_stream_start(struct http_request *request,
     const struct http_answer *answer, loop_call *gone, void *argument)
@@ -215,8 +176,22 @@ http_stream_start(struct http_request *request,
 
 	*stream = (struct http_stream){ connection, request->head.minor > 0,
 		gone, argument };
-	if (connection != NULL)
-		begin_stream(connection, stream, answer);
+	if (connection != NULL) {
+		/* The head may repeat what stands in the request, which must be
+		 * there yet. */
+		write_head(connection->server, answer);
+		if (stream->chunked)
+			buffer_append(&connection->server->out,
+			    TEXT("Transfer-Encoding: chunked\r\n"));
+		buffer_append(&connection->server->out,
+		    TEXT("Connection: close\r\n\r\n"));
+		tcp_write(connection->tcp,
+		    buffer_text(&connection->server->out), TEXT_NONE);
+		connection->stream = stream;
+		tcp_bound_unread(connection->tcp, STREAM_UNREAD);
+		http_server_enter(connection, PHASE_STREAM);
+		http_server_account(connection);
+	}
 	http_request_free(request);
 	return stream;
 }

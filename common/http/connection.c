@@ -300,13 +300,14 @@ step_body(struct http_connection *connection)
 	return true;
 }
 
-/* Gives back what has been used up, so that an idle connection holds nothing.
- */
+/* What is left to do when no step is possible. */
 static void
-compact(struct http_connection *connection)
+settle(struct http_connection *connection)
 {
+	const struct http_server *server = connection->server;
 	struct text rest = unread(connection);
 
+	/* What has been used up goes: an idle connection holds nothing. */
 	if (rest.size == 0) {
 		buffer_finish(&connection->in);
 	} else if (connection->at > 0) {
@@ -314,59 +315,32 @@ compact(struct http_connection *connection)
 		connection->in.size = rest.size;
 	}
 	connection->at = 0;
-}
-
-static bool
-is_over_memory(const struct http_connection *connection)
-{
-	const struct http_server *server = connection->server;
-
-	return server->memory > server->settings.memory_max;
-}
-
-/*
- * Heads, bodies and answers under way share a bound.  Who sends over it is
- * refused, or, while an answer is owed, loses what it has pipelined.
- */
-static void
-shed(struct http_connection *connection)
-{
-	if (connection->phase >= PHASE_HEAD &&
-	    connection->phase <= PHASE_READY) {
-		http_connection_refuse(connection, 503);
-	} else if (connection->phase == PHASE_BUSY && connection->in.size > 0) {
-		connection->flooded = true;
-		buffer_finish(&connection->in);
-		tcp_pause(connection->tcp);
-	}
 	http_server_account(connection);
-}
-
-/* What is left to do when no step is possible. */
-static void
-settle(struct http_connection *connection)
-{
-	compact(connection);
-	http_server_account(connection);
-	if (is_over_memory(connection))
-		shed(connection);
-	/* Half a request and then the end: nothing to answer. */
-	else if (connection->phase <= PHASE_BODY && connection->ended)
+	if (server->memory > server->settings.memory_max) {
+		/*
+		 * Heads, bodies and answers under way share a bound.  Who sends
+		 * over it is refused, or, while an answer is owed, loses what
+		 * it has pipelined.
+		 */
+		if (connection->phase >= PHASE_HEAD &&
+		    connection->phase <= PHASE_READY) {
+			http_connection_refuse(connection, 503);
+		} else if (connection->phase == PHASE_BUSY &&
+		    connection->in.size > 0) {
+			connection->flooded = true;
+			buffer_finish(&connection->in);
+			tcp_pause(connection->tcp);
+		}
+		http_server_account(connection);
+	} else if (connection->phase <= PHASE_BODY && connection->ended) {
+		/* Half a request and then the end: nothing to answer. */
 		http_connection_linger(connection);
-	else if (connection->phase > PHASE_BODY &&
-	    connection->in.size > PIPELINE_MAX)
+	} else if (connection->phase > PHASE_BODY &&
+	    connection->in.size > PIPELINE_MAX) {
 		tcp_pause(connection->tcp);
-	else if (connection->phase <= PHASE_READY)
+	} else if (connection->phase <= PHASE_READY) {
 		tcp_resume(connection->tcp);
-}
-
-/* Whoever sends many requests at once lets others in between. */
-static bool
-has_had_turn(const struct http_connection *connection, unsigned first)
-{
-	return !connection->dead && connection->phase == PHASE_IDLE &&
-	    connection->served - first >= TURN_REQUESTS &&
-	    connection->at < connection->in.size;
+	}
 }
 
 /*
@@ -382,11 +356,14 @@ http_connection_advance(struct http_connection *connection)
 	if (connection->advancing)
 		return;
 	connection->advancing = true;
+	/* Whoever sends many requests at once lets others in between. */
 	while (!connection->dead &&
 	    (connection->phase <= PHASE_HEAD
 		    ? step_head(connection)
 		    : connection->phase == PHASE_BODY && step_body(connection)))
-		if (has_had_turn(connection, first))
+		if (!connection->dead && connection->phase == PHASE_IDLE &&
+		    connection->served - first >= TURN_REQUESTS &&
+		    connection->at < connection->in.size)
 			http_server_queue(connection);
 	if (!connection->dead)
 		settle(connection);

@@ -95,21 +95,6 @@ fetch_check_url(const char *url, struct error *err)
 	return rc;
 }
 
-/* A proxy is for the way to other machines. */
-static void
-set_proxy(CURL *curl, const char *url)
-{
-	CURLU *parsed = curl_url();
-	char host[256];
-
-	if (parsed == NULL)
-		memory_exhausted();
-	if (curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    get_part(parsed, CURLUPART_HOST, host) && is_this_machine(host))
-		curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_url_cleanup(parsed);
-}
-
 static void
 set_stop(CURL *curl, const atomic_bool *stop)
 {
@@ -121,20 +106,6 @@ set_stop(CURL *curl, const atomic_bool *stop)
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_for_stop);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, context);
-}
-
-static void
-set_common(CURL *curl, const struct fetch_request *request)
-{
-	curl_easy_setopt(curl, CURLOPT_URL, request->url);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request->timeout_ms);
-	if (request->credentials != NULL)
-		curl_easy_setopt(curl, CURLOPT_USERPWD, request->credentials);
-	if (request->ca_file != NULL)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
 }
 
 static struct curl_slist *
@@ -163,13 +134,30 @@ fetch(const struct fetch_request *request, long *status, struct buffer *answer,
 	struct curl_slist *headers;
 	CURLcode code;
 	CURL *curl;
+	CURLU *parsed;
+	char host[256];
 
 	pthread_once(&started, start);
 	curl = curl_easy_init();
 	if (curl == NULL)
 		memory_exhausted();
-	set_common(curl, request);
-	set_proxy(curl, request->url);
+	curl_easy_setopt(curl, CURLOPT_URL, request->url);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request->timeout_ms);
+	if (request->credentials != NULL)
+		curl_easy_setopt(curl, CURLOPT_USERPWD, request->credentials);
+	if (request->ca_file != NULL)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
+	/* A proxy is for the way to other machines. */
+	parsed = curl_url();
+	if (parsed == NULL)
+		memory_exhausted();
+	if (curl_url_set(parsed, CURLUPART_URL, request->url, 0) == CURLUE_OK &&
+	    get_part(parsed, CURLUPART_HOST, host) && is_this_machine(host))
+		curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_url_cleanup(parsed);
 	set_stop(curl, request->stop);
 	headers = set_body(curl, request);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);

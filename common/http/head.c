@@ -225,18 +225,6 @@ lists(struct text value, const char *word)
 	return false;
 }
 
-static void
-read_connection(struct http_head *head)
-{
-	size_t i;
-
-	head->close = head->minor == 0;
-	for (i = 0; i < head->n_fields; i++)
-		if (equals(head->fields[i].name, "connection") &&
-		    lists(head->fields[i].value, "close"))
-			head->close = true;
-}
-
 static int
 read_expectation(struct http_head *head)
 {
@@ -275,6 +263,7 @@ http_head_parse(struct text bytes, struct http_head *head)
 	size_t start = skip_empty_line(bytes);
 	const char *line = bytes.at + start, *eol;
 	int status;
+	size_t i;
 
 	head->n_fields = 0;
 	head->chunked = head->expect_continue = false;
@@ -292,8 +281,13 @@ http_head_parse(struct text bytes, struct http_head *head)
 		status = read_framing(head);
 	if (status == 0)
 		status = read_expectation(head);
-	if (status == 0)
-		read_connection(head);
+	if (status == 0) {
+		head->close = head->minor == 0;
+		for (i = 0; i < head->n_fields; i++)
+			if (equals(head->fields[i].name, "connection") &&
+			    lists(head->fields[i].value, "close"))
+				head->close = true;
+	}
 	return status;
 }
 
@@ -335,21 +329,9 @@ enum {
 #define CHUNK_EXTRA_MAX 8192 /* bytes of extensions and trailers in a body */
 
 static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static int
 chunk_size_byte(struct http_chunks *chunks, char c)
 {
-	int digit = hex_digit(c);
+	int digit = text_hex_digit(c);
 
 	if (digit >= 0) {
 		if (++chunks->digits > 8)

@@ -3,24 +3,12 @@
 #include <string.h>
 #include <strings.h>
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The byte that "%xy" stands for, or -1. */
 static int
 read_escape(struct text rest)
 {
-	int high = rest.size >= 3 ? hex_value(rest.at[1]) : -1;
-	int low = high >= 0 ? hex_value(rest.at[2]) : -1;
+	int high = rest.size >= 3 ? text_hex_digit(rest.at[1]) : -1;
+	int low = high >= 0 ? text_hex_digit(rest.at[2]) : -1;
 
 	return low >= 0 ? high * 16 + low : -1;
 }

@@ -24,18 +24,6 @@ list_remove(struct http_list *list, struct http_connection *connection)
 		list->last = connection->prev;
 }
 
-static void
-list_append(struct http_list *list, struct http_connection *connection)
-{
-	connection->prev = list->last;
-	connection->next = NULL;
-	if (list->last != NULL)
-		list->last->next = connection;
-	else
-		list->first = connection;
-	list->last = connection;
-}
-
 /*
  * All connections of a phase have the same time to live, so each phase's list
  * is ordered by deadline and a sweep looks at its first ones only.
@@ -49,7 +37,13 @@ http_server_enter(struct http_connection *connection, enum http_phase phase)
 		list_remove(&server->lists[connection->phase], connection);
 	connection->phase = phase;
 	connection->since_ms = loop_now_ms(server->settings.loop);
-	list_append(&server->lists[phase], connection);
+	connection->prev = server->lists[phase].last;
+	connection->next = NULL;
+	if (server->lists[phase].last != NULL)
+		server->lists[phase].last->next = connection;
+	else
+		server->lists[phase].first = connection;
+	server->lists[phase].last = connection;
 }
 
 void
@@ -118,15 +112,6 @@ phase_limit(const struct http_server *server, enum http_phase phase)
 }
 
 static void
-expire(struct http_connection *connection)
-{
-	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
-		http_connection_refuse(connection, 408);
-	else
-		http_connection_drop(connection);
-}
-
-static void
 sweep(void *argument)
 {
 	struct http_server *server = argument;
@@ -138,8 +123,13 @@ sweep(void *argument)
 		int64_t limit = phase_limit(server, (enum http_phase)phase);
 
 		while ((first = server->lists[phase].first) != NULL &&
-		    now - first->since_ms >= limit)
-			expire(first);
+		    now - first->since_ms >= limit) {
+			if (first->phase == PHASE_HEAD ||
+			    first->phase == PHASE_BODY)
+				http_connection_refuse(first, 408);
+			else
+				http_connection_drop(first);
+		}
 	}
 }
 
@@ -211,23 +201,6 @@ on_accept(void *context, struct tcp *tcp)
 		http_connection_open(server, tcp);
 }
 
-static void
-fill_defaults(struct http_server_settings *settings)
-{
-	if (settings->connections_max == 0)
-		settings->connections_max = 10000;
-	if (settings->body_max == 0)
-		settings->body_max = 1024 * 1024;
-	if (settings->memory_max == 0)
-		settings->memory_max = 128 * 1024 * 1024;
-	if (settings->head_ms == 0)
-		settings->head_ms = 10000;
-	if (settings->body_ms == 0)
-		settings->body_ms = 10000;
-	if (settings->idle_ms == 0)
-		settings->idle_ms = 60000;
-}
-
 struct http_server *
 http_server_create(
     const struct http_server_settings *settings, struct error *err)
@@ -235,7 +208,18 @@ http_server_create(
 	struct http_server *server = memory_zalloc(1, sizeof *server);
 
 	server->settings = *settings;
-	fill_defaults(&server->settings);
+	if (server->settings.connections_max == 0)
+		server->settings.connections_max = 10000;
+	if (server->settings.body_max == 0)
+		server->settings.body_max = 1024 * 1024;
+	if (server->settings.memory_max == 0)
+		server->settings.memory_max = 128 * 1024 * 1024;
+	if (server->settings.head_ms == 0)
+		server->settings.head_ms = 10000;
+	if (server->settings.body_ms == 0)
+		server->settings.body_ms = 10000;
+	if (server->settings.idle_ms == 0)
+		server->settings.idle_ms = 60000;
 	server->listener = tcp_listen(
 	    settings->loop, settings->address, on_accept, server, err);
 	if (server->listener == NULL) {

@@ -203,18 +203,6 @@ take_word(struct parser *parser, const char *word, struct json node)
 	return true;
 }
 
-static int
-hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Four hexadecimal digits; -1 if they aren't. */
 static int
 take_unit(struct parser *parser)
@@ -222,7 +210,7 @@ take_unit(struct parser *parser)
 	int unit = 0, i, digit;
 
 	for (i = 0; i < 4; i++) {
-		digit = hex_value(*parser->at);
+		digit = text_hex_digit(*parser->at);
 		if (digit < 0)
 			return -1;
 		unit = unit << 4 | digit;
@@ -326,19 +314,6 @@ take_text(struct parser *parser, struct text *text)
 	*to = '\0';
 	parser->at++;
 	*text = (struct text){ start, (size_t)(to - start) };
-	return true;
-}
-
-static bool
-take_string(struct parser *parser)
-{
-	struct text text;
-
-	if (!take_text(parser, &text))
-		return false;
-	push(parser,
-	    (struct json){
-		.type = JSON_TYPE_STRING, .n = text.size, .is.text = text.at });
 	return true;
 }
 
@@ -468,13 +443,20 @@ begin_value(struct parser *parser)
 	const struct json yes = { .type = JSON_TYPE_BOOL, .truth = true };
 	const struct json no = { .type = JSON_TYPE_BOOL };
 	const struct json null = { .type = JSON_TYPE_NULL };
+	struct text text;
 
 	switch (*parser->at) {
 	case '{':
 	case '[':
 		return open_container(parser, *parser->at == '{');
 	case '"':
-		return take_string(parser);
+		if (!take_text(parser, &text))
+			return false;
+		push(parser,
+		    (struct json){ .type = JSON_TYPE_STRING,
+			.n = text.size,
+			.is.text = text.at });
+		return true;
 	case 't':
 		return take_word(parser, "true", yes);
 	case 'f':
@@ -489,20 +471,15 @@ begin_value(struct parser *parser)
 	return fail(parser, "a value is missing");
 }
 
-/* Whether the container that has just been opened has nothing in it. */
-static bool
-is_empty(const struct parser *parser)
-{
-	return parser->n == parser->frames[parser->depth - 1].first &&
-	    (*parser->at == '}' || *parser->at == ']');
-}
-
 /* Up to where the next value begins, or to the end of the root. */
 static bool
 go_on(struct parser *parser, bool opened)
 {
 	skip_space(parser);
-	if (opened && !is_empty(parser))
+	/* Whether the container that has just been opened has nothing in it. */
+	if (opened &&
+	    !(parser->n == parser->frames[parser->depth - 1].first &&
+		(*parser->at == '}' || *parser->at == ']')))
 		return !parser->frames[parser->depth - 1].is_object ||
 		    take_name(parser);
 	while (parser->depth > 0 && *parser->at != ',') {

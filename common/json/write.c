@@ -59,12 +59,6 @@ put_escaped(struct buffer *buffer, char c)
 	}
 }
 
-static bool
-needs_escape(char c)
-{
-	return (unsigned char)c < 0x20 || c == '"' || c == '\\';
-}
-
 static void
 put_quoted(struct buffer *buffer, struct text text)
 {
@@ -72,7 +66,8 @@ put_quoted(struct buffer *buffer, struct text text)
 
 	buffer_byte(buffer, '"');
 	for (i = 0; i < text.size; i++) {
-		if (!needs_escape(text.at[i]))
+		if ((unsigned char)text.at[i] >= 0x20 && text.at[i] != '"' &&
+		    text.at[i] != '\\')
 			continue;
 		buffer_append(
 		    buffer, (struct text){ text.at + start, i - start });
@@ -220,20 +215,11 @@ put_object(struct buffer *buffer, const struct json *object)
 	free(members);
 }
 
-static void
-put_array(struct buffer *buffer, const struct json *array)
-{
-	size_t n = json_size(array), i;
-
-	json_open(buffer, '[');
-	for (i = 0; i < n; i++)
-		json_put_node(buffer, json_at(array, i));
-	json_close(buffer, ']');
-}
-
 void
 json_put_node(struct buffer *buffer, const struct json *node)
 {
+	size_t n, i;
+
 	switch (json_type_of(node)) {
 	case JSON_TYPE_NULL:
 		json_put_null(buffer);
@@ -250,7 +236,11 @@ json_put_node(struct buffer *buffer, const struct json *node)
 		json_put_text(buffer, json_text(node));
 		break;
 	case JSON_TYPE_ARRAY:
-		put_array(buffer, node);
+		n = json_size(node);
+		json_open(buffer, '[');
+		for (i = 0; i < n; i++)
+			json_put_node(buffer, json_at(node, i));
+		json_close(buffer, ']');
 		break;
 	case JSON_TYPE_OBJECT:
 		put_object(buffer, node);

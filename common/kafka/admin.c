@@ -264,107 +264,75 @@ make_topic(const struct kafka_topic_spec *spec, struct error *err)
 	return topic;
 }
 
-/* The answers to create, topic by topic; one that was there is no error. */
-static int
-judge_results(struct kafka_admin *admin,
-    const rd_kafka_topic_result_t **results, size_t n, struct error *err)
+/* Has the topics created: the answer to note, or NULL with `err` set. */
+static rd_kafka_event_t *
+send_topics(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics, size_t n,
+    bool validate_only, int timeout_ms, struct error *err)
 {
-	size_t i;
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(
+	    admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+	char text[256];
 
-	for (i = 0; i < n; i++) {
-		rd_kafka_resp_err_t code =
-		    rd_kafka_topic_result_error(results[i]);
-		if (code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-		    code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-			continue;
-		return kafka_admin_fail(admin, code, err,
-		    rd_kafka_topic_result_name(results[i]),
-		    rd_kafka_topic_result_error_string(results[i]));
-	}
-	return 0;
-}
-
-static void
-note_existing(struct kafka_topic_spec *specs, size_t n,
-    const rd_kafka_topic_result_t **results, size_t n_results)
-{
-	size_t i, j;
-
-	for (i = 0; i < n; i++)
-		for (j = 0; j < n_results; j++)
-			if (strcmp(specs[i].name,
-				rd_kafka_topic_result_name(results[j])) == 0)
-				specs[i].existed =
-				    rd_kafka_topic_result_error(results[j]) ==
-				    RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
-}
-
-static int
-create_all(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics,
-    struct kafka_topic_spec *specs, size_t n,
-    const rd_kafka_AdminOptions_t *options, int timeout_ms, struct error *err)
-{
-	const rd_kafka_topic_result_t **results;
-	rd_kafka_event_t *event;
-	size_t count;
-	int rc;
-
+	rd_kafka_AdminOptions_set_operation_timeout(
+	    options, timeout_ms, text, sizeof text);
+	rd_kafka_AdminOptions_set_validate_only(
+	    options, validate_only, text, sizeof text);
 	rd_kafka_CreateTopics(
 	    admin->handle, topics, n, options, admin->answers);
-	event = kafka_admin_answer(admin, timeout_ms, "create topics", err);
-	if (event == NULL)
-		return -1;
-	results = rd_kafka_CreateTopics_result_topics(
-	    rd_kafka_event_CreateTopics_result(event), &count);
-	note_existing(specs, n, results, count);
-	rc = judge_results(admin, results, count, err);
-	rd_kafka_event_destroy(event);
+	rd_kafka_AdminOptions_destroy(options);
+	return kafka_admin_answer(admin, timeout_ms, "create topics", err);
+}
+
+/* The answers to create, topic by topic; one that was there is no error. */
+static int
+note_created(struct kafka_admin *admin, struct kafka_topic_spec *specs,
+    size_t n, rd_kafka_event_t *event, struct error *err)
+{
+	size_t n_results, i, j;
+	const rd_kafka_topic_result_t **results =
+	    rd_kafka_CreateTopics_result_topics(
+		rd_kafka_event_CreateTopics_result(event), &n_results);
+	int rc = 0;
+
+	for (i = 0; i < n_results; i++) {
+		const char *name = rd_kafka_topic_result_name(results[i]);
+		rd_kafka_resp_err_t code =
+		    rd_kafka_topic_result_error(results[i]);
+		bool existed = code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
+
+		for (j = 0; j < n; j++)
+			if (strcmp(specs[j].name, name) == 0)
+				specs[j].existed = existed;
+		if (rc == 0 && code != RD_KAFKA_RESP_ERR_NO_ERROR && !existed)
+			rc = kafka_admin_fail(admin, code, err, name,
+			    rd_kafka_topic_result_error_string(results[i]));
+	}
 	return rc;
 }
 
 /* Brokers hear of a new topic one after the other, its leaders too. */
 static int
-wait_for_partitions(struct kafka_admin *admin, const char *name, int64_t until,
-    int32_t *n, struct error *err)
+wait_until_there(struct kafka_admin *admin, const char *name, int64_t until,
+    struct error *err)
 {
 	struct kafka_topic topic = { .name = name };
+	struct kafka_partition of = { .topic = name };
+	struct kafka_range range;
 
 	do {
 		int64_t left = until - clock_monotonic_ms();
 		if (describe_partitions(
 			admin, &topic, left > 1 ? (int)left : 1, err) != 0)
 			return -1;
-		*n = topic.partitions;
-	} while (*n == 0 && kafka_admin_rest(admin, until));
-	return *n > 0 ? 0
-		      : error_set(err, ERROR_RETRY,
-			    "topic %s is created but not there yet", name);
-}
-
-static int
-wait_for_leader(struct kafka_admin *admin, struct kafka_partition of,
-    int64_t until, struct error *err)
-{
-	struct kafka_range range;
-
-	while (kafka_admin_range(admin, of, &range, until, err) != 0)
-		if (err->kind != ERROR_INPUT || !kafka_admin_rest(admin, until))
-			return -1;
-	return 0;
-}
-
-static int
-wait_until_there(struct kafka_admin *admin, const char *name, int64_t until,
-    struct error *err)
-{
-	struct kafka_partition of = { .topic = name };
-	int32_t n;
-
-	if (wait_for_partitions(admin, name, until, &n, err) != 0)
-		return -1;
-	for (; of.partition < n; of.partition++)
-		if (wait_for_leader(admin, of, until, err) != 0)
-			return -1;
+	} while (topic.partitions == 0 && kafka_admin_rest(admin, until));
+	if (topic.partitions == 0)
+		return error_set(err, ERROR_RETRY,
+		    "topic %s is created but not there yet", name);
+	for (; of.partition < topic.partitions; of.partition++)
+		while (kafka_admin_range(admin, of, &range, until, err) != 0)
+			if (err->kind != ERROR_INPUT ||
+			    !kafka_admin_rest(admin, until))
+				return -1;
 	return 0;
 }
 
@@ -374,30 +342,25 @@ kafka_admin_create_topics(struct kafka_admin *admin,
     int timeout_ms, struct error *err)
 {
 	rd_kafka_NewTopic_t **topics = memory_zalloc(n + 1, sizeof *topics);
-	rd_kafka_AdminOptions_t *options;
-	size_t made = 0;
-	char text[256];
+	rd_kafka_event_t *event = NULL;
+	size_t made = 0, i;
 	int64_t until;
 	int rc = -1;
-	size_t i;
 
-	options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
-	rd_kafka_AdminOptions_set_operation_timeout(
-	    options, timeout_ms, text, sizeof text);
-	rd_kafka_AdminOptions_set_validate_only(
-	    options, validate_only, text, sizeof text);
 	while (made < n && (topics[made] = make_topic(&specs[made], err)))
 		made++;
 	if (made == n)
-		rc = create_all(
-		    admin, topics, specs, n, options, timeout_ms, err);
+		event = send_topics(
+		    admin, topics, n, validate_only, timeout_ms, err);
+	if (event != NULL) {
+		rc = note_created(admin, specs, n, event, err);
+		rd_kafka_event_destroy(event);
+	}
 	until = clock_monotonic_ms() + timeout_ms;
 	for (i = 0; rc == 0 && !validate_only && i < n; i++)
 		if (!specs[i].existed)
 			rc = wait_until_there(admin, specs[i].name, until, err);
 	rd_kafka_NewTopic_destroy_array(topics, made);
-	rd_kafka_AdminOptions_destroy(options);
 	free(topics);
 	return rc;
 }

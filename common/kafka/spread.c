@@ -14,21 +14,6 @@ kafka_spread_finish(struct kafka_spread *spread)
 	*spread = (struct kafka_spread){ 0 };
 }
 
-static void
-reserve(struct kafka_spread *spread, size_t n, size_t n_partitions)
-{
-	if (n > spread->capacity) {
-		spread->order =
-		    memory_resize(spread->order, n, sizeof *spread->order);
-		spread->partitions = memory_resize(
-		    spread->partitions, n, sizeof *spread->partitions);
-		spread->capacity = n;
-	}
-	spread->stretches = memory_resize(
-	    spread->stretches, n_partitions + 1, sizeof *spread->stretches);
-	spread->n_partitions = n_partitions;
-}
-
 /* A counting sort: how many each partition has, then where they begin. */
 void
 kafka_spread(struct kafka_spread *spread, const struct kafka_message *messages,
@@ -37,7 +22,16 @@ kafka_spread(struct kafka_spread *spread, const struct kafka_message *messages,
 	struct kafka_stretch *stretches;
 	size_t begin = 0, i;
 
-	reserve(spread, n, (size_t)n_partitions);
+	if (n > spread->capacity) {
+		spread->order =
+		    memory_resize(spread->order, n, sizeof *spread->order);
+		spread->partitions = memory_resize(
+		    spread->partitions, n, sizeof *spread->partitions);
+		spread->capacity = n;
+	}
+	spread->stretches = memory_resize(spread->stretches,
+	    (size_t)n_partitions + 1, sizeof *spread->stretches);
+	spread->n_partitions = (size_t)n_partitions;
 	stretches = spread->stretches;
 	memset(stretches, 0, (spread->n_partitions + 1) * sizeof *stretches);
 	for (i = 0; i < n; i++) {

@@ -189,21 +189,6 @@ configure(struct kafka_transaction *transaction,
 }
 
 static void
-copy_topics(struct kafka_transaction *transaction,
-    const struct kafka_transaction_options *options)
-{
-	size_t n = options->n_topics;
-	size_t i;
-
-	transaction->outputs =
-	    memory_zalloc(n + 1, sizeof *transaction->outputs);
-	transaction->n_outputs = n;
-	for (i = 0; i < n; i++)
-		transaction->outputs[i].topic =
-		    memory_copy_string(options->topics[i]);
-}
-
-static void
 free_transaction(struct kafka_transaction *transaction)
 {
 	size_t i;
@@ -223,8 +208,14 @@ kafka_transaction_create(
 	    memory_zalloc(1, sizeof *transaction);
 	rd_kafka_conf_t *conf;
 	char text[256];
+	size_t i;
 
-	copy_topics(transaction, options);
+	transaction->n_outputs = options->n_topics;
+	transaction->outputs = memory_zalloc(
+	    transaction->n_outputs + 1, sizeof *transaction->outputs);
+	for (i = 0; i < transaction->n_outputs; i++)
+		transaction->outputs[i].topic =
+		    memory_copy_string(options->topics[i]);
 	conf = configure(transaction, options, err);
 	if (conf == NULL)
 		goto fail;
@@ -482,12 +473,6 @@ fit_request(const struct kafka_transaction *transaction, const struct run *run)
 	return i;
 }
 
-static bool
-is_plain(const struct kafka_message *message)
-{
-	return message->n_headers == 0 && message->timestamp_ms <= 0;
-}
-
 /* Fills the chunk with plain messages; returns how many. */
 static size_t
 fill_chunk(rd_kafka_message_t *chunk, const struct run *run)
@@ -498,7 +483,7 @@ fill_chunk(rd_kafka_message_t *chunk, const struct run *run)
 		const struct kafka_message *message =
 		    &run->messages[run->order[i]];
 
-		if (!is_plain(message))
+		if (message->n_headers > 0 || message->timestamp_ms > 0)
 			break;
 		chunk[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
 		chunk[i].payload = kafka_unconst(message->value.at);

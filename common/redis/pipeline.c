@@ -228,23 +228,6 @@ copy_makers(void)
 	redisReaderFree(maker_source);
 }
 
-static void
-guard_reader(redisReader *reader)
-{
-	pthread_once(&makers_copied, copy_makers);
-	reader->fn = &reply_makers;
-}
-
-static redisContext *
-dial(const struct redis *redis, const struct redis_host *host)
-{
-	if (host->is_socket)
-		return redisConnectUnixWithTimeout(
-		    host->name, redis->connect_timeout);
-	return redisConnectWithTimeout(
-	    host->name, host->port, redis->connect_timeout);
-}
-
 /* AUTH, CLIENT SETNAME, SELECT, as far as they are configured. */
 static int
 greet(struct redis *redis, struct error *err)
@@ -308,7 +291,10 @@ static int
 connect_host(
     struct redis *redis, const struct redis_host *host, struct error *err)
 {
-	redisContext *context = dial(redis, host);
+	redisContext *context = host->is_socket
+	    ? redisConnectUnixWithTimeout(host->name, redis->connect_timeout)
+	    : redisConnectWithTimeout(
+		  host->name, host->port, redis->connect_timeout);
 
 	if (host->is_socket)
 		snprintf(
@@ -326,7 +312,8 @@ connect_host(
 		return fail(redis, err, "set the time-out");
 	if (!host->is_socket && redisEnableKeepAlive(context) != REDIS_OK)
 		return fail(redis, err, "set keepalive");
-	guard_reader(context->reader);
+	pthread_once(&makers_copied, copy_makers);
+	context->reader->fn = &reply_makers;
 	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0;
 	if (!redis->away)
 		return 0;
@@ -412,15 +399,6 @@ unread(const redisReader *reader)
 	return reader->len - reader->pos;
 }
 
-/* hiredis takes what a maker refuses for a lack of memory. */
-static const char *
-why_refused(const redisReader *reader)
-{
-	return reader->err == REDIS_ERR_OOM
-	    ? "not of RESP2, or over the caps on elements and depth"
-	    : reader->errstr;
-}
-
 struct redis_reply *
 redis_receive(struct redis *redis, struct error *err)
 {
@@ -436,9 +414,14 @@ redis_receive(struct redis *redis, struct error *err)
 
 		if (redisReaderGetReply(redis->context->reader, &reply) !=
 		    REDIS_OK) {
+			/* hiredis takes what a maker refuses for a lack of
+			 * memory. */
 			error_set(err, ERROR_RETRY, "redis %s: answer: %s",
 			    redis->address,
-			    why_refused(redis->context->reader));
+			    redis->context->reader->err == REDIS_ERR_OOM
+				? "not of RESP2, or over the caps on elements "
+				  "and depth"
+				: redis->context->reader->errstr);
 			redis_disconnect(redis);
 			redis->away = true;
 			return NULL;
@@ -668,48 +651,31 @@ static const struct error_class {
 	enum error_kind kind;
 	int exit_code;
 } error_classes[] = {
-	{ "LOADING", ERROR_RETRY, 0 },
-	{ "READONLY", ERROR_RETRY, 0 },
-	{ "MASTERDOWN", ERROR_RETRY, 0 },
-	{ "MISCONF", ERROR_RETRY, 0 },
-	{ "NOREPLICAS", ERROR_RETRY, 0 },
-	{ "OOM", ERROR_RETRY, 0 },
-	{ "BUSY", ERROR_RETRY, 0 },
-	{ "TRYAGAIN", ERROR_RETRY, 0 },
-	{ "CLUSTERDOWN", ERROR_RETRY, 0 },
-	{ "NOSCRIPT", ERROR_RETRY, 0 },
+	{ "LOADING", ERROR_RETRY, 0 }, { "READONLY", ERROR_RETRY, 0 },
+	{ "MASTERDOWN", ERROR_RETRY, 0 }, { "MISCONF", ERROR_RETRY, 0 },
+	{ "NOREPLICAS", ERROR_RETRY, 0 }, { "OOM", ERROR_RETRY, 0 },
+	{ "BUSY", ERROR_RETRY, 0 }, { "TRYAGAIN", ERROR_RETRY, 0 },
+	{ "CLUSTERDOWN", ERROR_RETRY, 0 }, { "NOSCRIPT", ERROR_RETRY, 0 },
 	{ "ERR max number of clients", ERROR_RETRY, 0 },
 	{ "ERR AUTH", ERROR_FATAL, 77 }, /* a password where none is set */
 	{ "DENIED", ERROR_FATAL, 77 },   /* protected mode */
-	{ "NOAUTH", ERROR_FATAL, 77 },
-	{ "WRONGPASS", ERROR_FATAL, 77 },
-	{ "NOPERM", ERROR_FATAL, 77 },
-	{ "MOVED", ERROR_FATAL, 78 },
+	{ "NOAUTH", ERROR_FATAL, 77 }, { "WRONGPASS", ERROR_FATAL, 77 },
+	{ "NOPERM", ERROR_FATAL, 77 }, { "MOVED", ERROR_FATAL, 78 },
 	{ "WRONGTYPE", ERROR_RETRY, 0 },
+	{ "", ERROR_FATAL, 70 }, /* any other */
 };
-
-static const struct error_class *
-find_class(struct text answer)
-{
-	static const struct error_class other = { "", ERROR_FATAL, 70 };
-	size_t i;
-
-	for (i = 0; i < sizeof error_classes / sizeof error_classes[0]; i++)
-		if (text_starts_with(answer, text_from(error_classes[i].word)))
-			return &error_classes[i];
-	return &other;
-}
 
 int
 redis_reply_error(struct redis *redis, const struct redis_reply *reply,
     const char *what, struct error *err)
 {
 	struct text answer = redis_reply_text(reply);
-	const struct error_class *class;
+	const struct error_class *class = error_classes;
 
 	if (redis_reply_type(reply) != REDIS_ERROR)
 		return 0;
-	class = find_class(answer);
+	while (!text_starts_with(answer, text_from(class->word)))
+		class ++;
 	error_set(err, class->kind, "redis %s: %s: %.*s", redis_address(redis),
 	    what, TEXT_ARG(answer));
 	if (err != NULL)
