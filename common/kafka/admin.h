@@ -7,7 +7,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
-#include "common/kafka/client.h"
+#include "common/kafka/consumer.h"
 
 /*
  * Looks at topics and groups, and creates topics.  Every call blocks up to
@@ -69,11 +69,14 @@ int kafka_admin_create_topics(struct kafka_admin *admin,
     int timeout_ms, struct error *err);
 
 /*
- * The group's committed offsets of partitions 0 to n-1 of `topic`; -1 where
+ * The group's committed offsets of partitions 0 to n-1 of the topic; -1 where
  * there is none.
  */
-int kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
-    const char *topic, int64_t *offsets, size_t n, int timeout_ms,
+struct kafka_group_topic {
+	const char *group, *topic;
+};
+int kafka_admin_group_offsets(struct kafka_admin *admin,
+    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
     struct error *err);
 
 struct kafka_group_member {

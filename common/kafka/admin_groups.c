@@ -28,8 +28,8 @@ note_offsets(struct kafka_admin *admin,
 }
 
 int
-kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
-    const char *topic, int64_t *offsets, size_t n, int timeout_ms,
+kafka_admin_group_offsets(struct kafka_admin *admin,
+    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
     struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list =
@@ -42,10 +42,10 @@ kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
 	int rc;
 
 	for (size_t i = 0; i < n; i++) {
-		rd_kafka_topic_partition_list_add(list, topic, (int32_t)i);
+		rd_kafka_topic_partition_list_add(list, of.topic, (int32_t)i);
 		offsets[i] = -1;
 	}
-	asked = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+	asked = rd_kafka_ListConsumerGroupOffsets_new(of.group, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	options = kafka_admin_options(
 	    admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms);
@@ -67,7 +67,7 @@ kafka_admin_group_offsets(struct kafka_admin *admin, const char *group,
 		rc = kafka_admin_fail(admin,
 		    rd_kafka_error_code(
 			rd_kafka_group_result_error(results[0])),
-		    err, group, NULL);
+		    err, of.group, NULL);
 	rd_kafka_event_destroy(event);
 	return rc;
 }
@@ -183,9 +183,11 @@ kafka_admin_logs(struct kafka_admin *admin, const char *topic,
 
 	for (i = 0; rc == 0 && i < n; i++) {
 		left = until - clock_monotonic_ms();
-		rc = kafka_consumer_range(reader, topic, (int32_t)i,
-		    &logs[i].start, &logs[i].end, left > 1 ? (int)left : 1,
-		    err);
+		of.partition = (int32_t)i;
+		rc = kafka_consumer_range(
+		    reader, of, &range, left > 1 ? (int)left : 1, err);
+		logs[i].start = range.start;
+		logs[i].end = range.end;
 	}
 	for (i = 0; rc == 0 && i < n; i++) {
 		of.partition = (int32_t)i;

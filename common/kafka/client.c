@@ -274,7 +274,7 @@ find_property(
 int
 kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
     const struct config_property *properties, size_t n_properties,
-    struct config_property *out, size_t *n_out, struct error *err)
+    struct config_property *out, struct error *err)
 {
 	const struct config_property *users;
 	size_t n = 0;
@@ -300,8 +300,7 @@ kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
 		    find_property(out, n, users->name) == NULL)
 			out[n++] = *users;
 	}
-	*n_out = n;
-	return 0;
+	return (int)n;
 }
 
 /* librdkafka's own text quotes the value, which may be a secret. */
@@ -396,15 +395,15 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 	    memory_zalloc(n_users + 1, sizeof *users);
 	struct config_property *all =
 	    memory_zalloc(n_all + n_users, sizeof *all);
-	size_t n;
-	int rc = -1;
-	size_t i;
+	size_t n, i;
+	int rc;
 
 	for (i = 0; i < n_users; i++)
 		users[i] = config_kafka_at(settings->config, side, i);
 	n = add_presets(conf, ours, settings, presets, n_presets);
-	if (kafka_settings_merge(ours, n, users, n_users, all, &n, err) == 0)
-		rc = set_properties(conf, all, n, err);
+	rc = kafka_settings_merge(ours, n, users, n_users, all, err);
+	if (rc >= 0)
+		rc = set_properties(conf, all, (size_t)rc, err);
 	free(ours);
 	free(users);
 	free(all);

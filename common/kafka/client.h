@@ -36,6 +36,12 @@ struct kafka_offset {
 	int32_t partition;
 	int64_t offset;
 };
+/* Places in one topic; borrowed. */
+struct kafka_offset_list {
+	const char *topic;
+	const struct kafka_offset *at;
+	size_t n;
+};
 
 /*
  * Health of the connection to Kafka, over all handles of a process.  Shared by
@@ -103,14 +109,14 @@ struct kafka_preset {
 
 /*
  * Merges presets and the user's properties in the order of precedence into
- * `out`, which has room for n_presets + n_properties; the number of entries
- * goes to `n_out`.  Presets that the user overrides are left out; of the user's
- * own the last of a name wins.  -1 with ERROR_FATAL (78) names a property that
- * is set by schedrun.
+ * `out`, which has room for n_presets + n_properties; returns the number of
+ * entries.  Presets that the user overrides are left out; of the user's own the
+ * last of a name wins.  -1 with ERROR_FATAL (78) names a property that is set
+ * by schedrun.
  */
 int kafka_settings_merge(const struct kafka_preset *presets, size_t n_presets,
     const struct config_property *properties, size_t n_properties,
-    struct config_property *out, size_t *n_out, struct error *err);
+    struct config_property *out, struct error *err);
 
 /*
  * Whether librdkafka takes each property, on the sides that it is for.  No

@@ -216,8 +216,8 @@ resolve_start(struct kafka_consumer *consumer, const struct kafka_start *start,
 		*offset = KAFKA_OFFSET_END;
 		break;
 	case KAFKA_FROM_TIME:
-		return kafka_consumer_offset_at(consumer, start->topic,
-		    start->partition, start->at, offset, timeout_ms, err);
+		return kafka_consumer_offset_at(
+		    consumer, of, start->at, offset, timeout_ms, err);
 	}
 	return kafka_assignment_resolve(
 	    &consumer->assignment, of, offset, timeout_ms, err);
@@ -510,19 +510,11 @@ kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
 }
 
 int
-kafka_consumer_range(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *start, int64_t *end, int timeout_ms,
-    struct error *err)
+kafka_consumer_range(struct kafka_consumer *consumer, struct kafka_partition of,
+    struct kafka_range *range, int timeout_ms, struct error *err)
 {
-	struct kafka_partition of = { topic, partition };
-	struct kafka_range range;
-
-	if (kafka_query_range(&consumer->client, consumer->handle, of, &range,
-		timeout_ms, err) != 0)
-		return -1;
-	*start = range.start;
-	*end = range.end;
-	return 0;
+	return kafka_query_range(
+	    &consumer->client, consumer->handle, of, range, timeout_ms, err);
 }
 
 int64_t
@@ -538,12 +530,10 @@ kafka_consumer_end(
 }
 
 int
-kafka_consumer_offset_at(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t time_ms, int64_t *offset, int timeout_ms,
+kafka_consumer_offset_at(struct kafka_consumer *consumer,
+    struct kafka_partition of, int64_t time_ms, int64_t *offset, int timeout_ms,
     struct error *err)
 {
-	struct kafka_partition of = { topic, partition };
-
 	*offset = kafka_query_offset_at(
 	    &consumer->client, consumer->handle, of, time_ms, timeout_ms, err);
 	if (*offset == KAFKA_OFFSET_UNKNOWN)

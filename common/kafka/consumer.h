@@ -224,8 +224,15 @@ const struct rd_kafka_consumer_group_metadata_s *kafka_group_metadata(
  * Log start and end of a partition: the last stable offset, or with
  * `uncommitted` the log's own end.  Blocks.
  */
-int kafka_consumer_range(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *start, int64_t *end, int timeout_ms,
+struct kafka_partition {
+	const char *topic;
+	int32_t partition;
+};
+struct kafka_range {
+	int64_t start, end;
+};
+int kafka_consumer_range(struct kafka_consumer *consumer,
+    struct kafka_partition of, struct kafka_range *range, int timeout_ms,
     struct error *err);
 
 /*
@@ -239,8 +246,8 @@ int64_t kafka_consumer_end(const struct kafka_consumer *consumer,
  * The first offset whose timestamp is not before `time_ms`; the log's end if
  * there is none.  Blocks.
  */
-int kafka_consumer_offset_at(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t time_ms, int64_t *offset, int timeout_ms,
+int kafka_consumer_offset_at(struct kafka_consumer *consumer,
+    struct kafka_partition of, int64_t time_ms, int64_t *offset, int timeout_ms,
     struct error *err);
 
 #endif

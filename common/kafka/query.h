@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/kafka/client.h"
+#include "common/kafka/consumer.h"
 
 /*
  * Questions to the brokers that any handle can ask.  Part of the kafka_
@@ -21,15 +21,7 @@ int32_t kafka_query_partitions(struct kafka_client *client,
     struct rd_kafka_s *handle, const char *topic, int timeout_ms,
     struct error *err);
 
-struct kafka_partition {
-	const char *topic;
-	int32_t partition;
-};
-
-struct kafka_range {
-	int64_t start, end; /* log start, last stable offset */
-};
-/* What can be read of a partition now. */
+/* What can be read of a partition now: log start, last stable offset. */
 int kafka_query_range(struct kafka_client *client, struct rd_kafka_s *handle,
     struct kafka_partition of, struct kafka_range *range, int timeout_ms,
     struct error *err);

@@ -365,19 +365,18 @@ kafka_transaction_probe(
 
 int
 kafka_transaction_send_offsets(struct kafka_transaction *transaction,
-    const struct kafka_group *group, const char *topic,
-    const struct kafka_offset *offsets, size_t n, int timeout_ms,
-    struct error *err)
+    const struct kafka_group *group, struct kafka_offset_list next,
+    int timeout_ms, struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list =
-	    rd_kafka_topic_partition_list_new((int)n);
+	    rd_kafka_topic_partition_list_new((int)next.n);
 	rd_kafka_error_t *cause;
 	size_t i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < next.n; i++)
 		rd_kafka_topic_partition_list_add(
-		    list, topic, offsets[i].partition)
-		    ->offset = offsets[i].offset;
+		    list, next.topic, next.at[i].partition)
+		    ->offset = next.at[i].offset;
 	cause = rd_kafka_send_offsets_to_transaction(
 	    transaction->handle, list, kafka_group_metadata(group), timeout_ms);
 	rd_kafka_topic_partition_list_destroy(list);

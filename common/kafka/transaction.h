@@ -78,13 +78,12 @@ int kafka_transaction_produce(struct kafka_transaction *transaction,
     int timeout_ms, struct error *err);
 
 /*
- * Adds the next offsets to read of `topic` under the group's generation as it
+ * Adds the next offsets to read under the group's generation as it
  * was when the batch was cut.
  */
 int kafka_transaction_send_offsets(struct kafka_transaction *transaction,
-    const struct kafka_group *group, const char *topic,
-    const struct kafka_offset *offsets, size_t n, int timeout_ms,
-    struct error *err);
+    const struct kafka_group *group, struct kafka_offset_list next,
+    int timeout_ms, struct error *err);
 
 /*
  * Waits for all messages and commits; one slice of at most `timeout_ms` (5 s is

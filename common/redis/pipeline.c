@@ -526,47 +526,44 @@ redis_load_script(
 /* EVALSHA or EVAL, keys and arguments. */
 static void
 append_eval(struct redis *redis, const char *how, const char *what,
-    const struct text *keys, size_t n_keys, const struct text *args,
-    size_t n_args)
+    const struct redis_arguments *with)
 {
 	char number[24];
 	size_t i;
 
-	append_number(&redis->out, '*', 3 + n_keys + n_args);
+	append_number(&redis->out, '*', 3 + with->n_keys + with->n_args);
 	append_argument(&redis->out, text_from(how));
 	append_argument(&redis->out, text_from(what));
-	snprintf(number, sizeof number, "%zu", n_keys);
+	snprintf(number, sizeof number, "%zu", with->n_keys);
 	append_argument(&redis->out, text_from(number));
-	for (i = 0; i < n_keys; i++)
-		append_argument(&redis->out, keys[i]);
-	for (i = 0; i < n_args; i++)
-		append_argument(&redis->out, args[i]);
+	for (i = 0; i < with->n_keys; i++)
+		append_argument(&redis->out, with->keys[i]);
+	for (i = 0; i < with->n_args; i++)
+		append_argument(&redis->out, with->args[i]);
 }
 
 void
 redis_append_script(struct redis *redis, struct redis_script *script,
-    const struct text *keys, size_t n_keys, const struct text *args,
-    size_t n_args)
+    const struct redis_arguments *with)
 {
-	append_eval(redis, "EVALSHA", script->sha1, keys, n_keys, args, n_args);
+	append_eval(redis, "EVALSHA", script->sha1, with);
 }
 
 struct redis_reply *
 redis_run_script(struct redis *redis, struct redis_script *script,
-    const struct text *keys, size_t n_keys, const struct text *args,
-    size_t n_args, struct error *err)
+    const struct redis_arguments *with, struct error *err)
 {
 	struct redis_reply *reply;
 
 	if (script->sha1[0] == '\0' &&
 	    redis_load_script(redis, script, err) != 0)
 		return NULL;
-	redis_append_script(redis, script, keys, n_keys, args, n_args);
+	append_eval(redis, "EVALSHA", script->sha1, with);
 	reply = redis_receive(redis, err);
 	if (reply == NULL || !redis_reply_is_noscript(reply))
 		return reply;
 	redis_reply_destroy(reply);
-	append_eval(redis, "EVAL", script->source, keys, n_keys, args, n_args);
+	append_eval(redis, "EVAL", script->source, with);
 	return redis_receive(redis, err);
 }
 

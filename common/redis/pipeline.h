@@ -118,12 +118,17 @@ struct redis_script {
 	const char *source;
 	char sha1[41]; /* as the server says when it is loaded */
 };
+struct redis_arguments {
+	const struct text *keys; /* KEYS; borrowed for the call */
+	size_t n_keys;
+	const struct text *args; /* ARGV; borrowed too */
+	size_t n_args;
+};
 struct redis_reply *redis_run_script(struct redis *redis,
-    struct redis_script *script, const struct text *keys, size_t n_keys,
-    const struct text *args, size_t n_args, struct error *err);
+    struct redis_script *script, const struct redis_arguments *with,
+    struct error *err);
 void redis_append_script(struct redis *redis, struct redis_script *script,
-    const struct text *keys, size_t n_keys, const struct text *args,
-    size_t n_args);
+    const struct redis_arguments *with);
 int redis_load_script(
     struct redis *redis, struct redis_script *script, struct error *err);
 

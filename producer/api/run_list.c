@@ -118,7 +118,8 @@ http_run_list(struct http_call *call, struct work_redis *redis)
 	    run_view_page_key(&redis->view, key, &call->job.error) != 0 ||
 	    !read_token(call, key, place, &after) ||
 	    !http_schedules_find(call, redis, false, &schedule) ||
-	    run_view_list(&redis->view, call->asked.rids[0], after, size,
+	    run_view_list(&redis->view,
+		&(struct run_page_question){ call->asked.rids[0], after, size },
 		call->arena, &page, &call->job.error) != 0)
 		return;
 	write_page(call, &page, key);

@@ -64,8 +64,9 @@ static int
 take_number(struct apply *apply, struct error *err)
 {
 	const struct text name = key(apply, KEY_GENERATIONS);
-	struct redis_reply *reply = redis_run_script(
-	    apply->redis, &next_generation, &name, 1, NULL, 0, err);
+	struct redis_reply *reply =
+	    redis_run_script(apply->redis, &next_generation,
+		&(struct redis_arguments){ &name, 1, NULL, 0 }, err);
 	int rc;
 
 	if (reply == NULL)
@@ -91,8 +92,8 @@ write_expiring(struct apply *apply, struct fields *fields, struct text name,
 	list = fields_list(fields);
 	args[STAGE_FIELD] = list[0].name;
 	args[STAGE_VALUE] = list[0].value;
-	reply = redis_run_script(
-	    apply->redis, &begin_stage, &name, 1, args, STAGE_ARGS, err);
+	reply = redis_run_script(apply->redis, &begin_stage,
+	    &(struct redis_arguments){ &name, 1, args, STAGE_ARGS }, err);
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(apply->redis, reply, "stage", err);
@@ -224,8 +225,8 @@ run_publish(struct apply *apply, struct error *err)
 	};
 	struct text keys[PUBLISH_KEYS];
 	size_t n_keys = list_publish_keys(apply, keys, bytes + 1), i;
-	struct redis_reply *reply = redis_run_script(
-	    apply->redis, &publish, keys, n_keys, args, PUBLISH_ARGS, err);
+	struct redis_reply *reply = redis_run_script(apply->redis, &publish,
+	    &(struct redis_arguments){ keys, n_keys, args, PUBLISH_ARGS }, err);
 	int rc = reply != NULL ? judge_publish(apply, reply, err) : -1;
 
 	redis_reply_destroy(reply);

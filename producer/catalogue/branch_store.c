@@ -121,8 +121,10 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 		keys[n_keys++] = keyspace_build(keyspace, mark->build, &build);
 		args[BUILD_STATE] = text_from(mark->state);
 	}
-	reply = redis_run_script(redis, &write_branches, keys, n_keys, args,
-	    WRITE_ARGS + list_changes(view, args + WRITE_ARGS), err);
+	reply = redis_run_script(redis, &write_branches,
+	    &(struct redis_arguments){ keys, n_keys, args,
+		WRITE_ARGS + list_changes(view, args + WRITE_ARGS) },
+	    err);
 	if (reply != NULL &&
 	    redis_reply_error(redis, reply, "branches", err) == 0)
 		rc = (int)redis_reply_integer(reply);

@@ -64,8 +64,8 @@ touch(
 		[LOCK_TOKEN] = text_from(lock->token),
 		[LOCK_TTL] = TEXT(LOCK_MS),
 	};
-	struct redis_reply *reply = redis_run_script(
-	    lock->redis, script, &key, 1, args, LOCK_ARGS, err);
+	struct redis_reply *reply = redis_run_script(lock->redis, script,
+	    &(struct redis_arguments){ &key, 1, args, LOCK_ARGS }, err);
 	int held = -1;
 
 	if (reply != NULL &&

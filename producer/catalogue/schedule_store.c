@@ -138,9 +138,10 @@ schedule_store_write(struct schedule_store *store,
 	args[CHANGE_HEAD] = buffer_text(&head);
 	args[CHANGE_ABOUT] = buffer_text(&about);
 	rc = hear_number(store,
-	    redis_run_script(store->redis, &store->change, keys, CHANGE_KEYS,
-		args,
-		change->version.at != NULL ? CHANGE_ARGS : CHANGE_VERSION_RID,
+	    redis_run_script(store->redis, &store->change,
+		&(struct redis_arguments){ keys, CHANGE_KEYS, args,
+		    change->version.at != NULL ? CHANGE_ARGS
+					       : CHANGE_VERSION_RID },
 		err),
 	    err);
 	buffer_finish(&head);
@@ -171,42 +172,35 @@ schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
 	buffer_finish(&json);
 }
 
-/* One attempt: 1 done, 0 not found, 2 the head has moved, -1 failed. */
-static int
-try_pause(struct schedule_store *store, struct text rid, bool paused,
-    struct text by, struct arena *arena, bool *changed, struct error *err)
-{
-	struct stored_schedule schedule;
-	struct schedule_change change = { .rid = rid };
-	char now[CLOCK_TEXT_SIZE];
-	int rc = read_stored(store, rid, arena, &change.seen, &schedule, err);
-
-	if (rc != 1 || schedule.head.deleted)
-		return rc < 0 ? -1 : 0;
-	*changed = schedule.head.paused != paused;
-	if (!*changed)
-		return 1;
-	clock_format(clock_wall_ms(), now);
-	schedule.head.paused = paused;
-	schedule.about.updated_time = (struct text){ now, sizeof now };
-	if (by.at != NULL)
-		schedule.about.updated_by = by;
-	change.head = &schedule.head;
-	change.about = &schedule.about;
-	rc = schedule_store_write(store, &change, err);
-	return rc == 0 ? 2 : rc;
-}
-
 int
 schedule_store_pause(struct schedule_store *store, struct text rid, bool paused,
     struct text by, bool *changed, struct error *err)
 {
 	struct arena *arena = arena_create(0);
+	struct schedule_change change = { .rid = rid };
+	struct stored_schedule schedule;
+	char now[CLOCK_TEXT_SIZE];
 	int attempts = 0, rc;
 
 	do {
 		arena_reset(arena, ARENA_KEPT);
-		rc = try_pause(store, rid, paused, by, arena, changed, err);
+		rc = read_stored(
+		    store, rid, arena, &change.seen, &schedule, err);
+		if (rc == 1 && schedule.head.deleted)
+			rc = 0;
+		*changed = rc == 1 && schedule.head.paused != paused;
+		if (!*changed)
+			break;
+		clock_format(clock_wall_ms(), now);
+		schedule.head.paused = paused;
+		schedule.about.updated_time = (struct text){ now, sizeof now };
+		if (by.at != NULL)
+			schedule.about.updated_by = by;
+		change.head = &schedule.head;
+		change.about = &schedule.about;
+		rc = schedule_store_write(store, &change, err);
+		if (rc == 0) /* the head has moved */
+			rc = 2;
 	} while (rc == 2 && ++attempts < ATTEMPTS_MAX);
 	arena_destroy(arena);
 	if (rc == 2)

@@ -97,7 +97,8 @@ find_waiting(struct check_list *list, struct kafka_admin *admin,
 	struct error err = { 0 };
 	size_t n_firsts = 0, i;
 
-	if (kafka_admin_group_offsets(admin, group, search->topic, at, n,
+	if (kafka_admin_group_offsets(admin,
+		(struct kafka_group_topic){ group, search->topic }, at, n,
 		search->timeout_ms, &err) != 0 ||
 	    kafka_admin_logs(
 		admin, search->topic, logs, n, search->timeout_ms, &err) != 0)

@@ -168,7 +168,8 @@ measure_lag(struct lag *lag, struct error *err)
 	for (i = 0; i < lag->n; i++)
 		lag->times[i] = -1;
 	/* Offsets before ends: what is committed meanwhile is no lag. */
-	if (kafka_admin_group_offsets(lag->admin, lag->group, lag->topic,
+	if (kafka_admin_group_offsets(lag->admin,
+		(struct kafka_group_topic){ lag->group, lag->topic },
 		lag->committed, lag->n, timeout_ms, err) != 0 ||
 	    kafka_admin_logs(lag->admin, lag->topic, lag->logs, lag->n,
 		timeout_ms, err) != 0 ||

@@ -60,21 +60,22 @@ static int
 fill_runs(struct command *command, const struct list *list, struct table *table,
     struct error *err)
 {
-	struct text after = TEXT_NONE, schedule = text_from(list->schedule);
+	struct run_page_question asked = { .schedule_rid =
+					       text_from(list->schedule) };
 	size_t left = list->limit, i;
 	struct run_page page = { .more = true };
 	char last[RUN_PLACE_SIZE];
 
 	while (page.more && left > 0) {
-		if (run_view_list(&command->view, schedule, after,
-			left < PAGE_SIZE ? left : PAGE_SIZE, command->arena,
-			&page, err) != 0)
+		asked.n = left < PAGE_SIZE ? left : PAGE_SIZE;
+		if (run_view_list(&command->view, &asked, command->arena, &page,
+			err) != 0)
 			return -1;
 		for (i = 0; i < page.n; i++)
 			run_table_add(table, &page.records[i]);
 		left -= page.n;
 		memcpy(last, page.last, sizeof last);
-		after = (struct text){ last, sizeof last };
+		asked.after = (struct text){ last, sizeof last };
 	}
 	return 0;
 }

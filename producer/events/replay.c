@@ -130,15 +130,17 @@ static int
 check_place(struct reader *reader, int32_t partition, struct error *err)
 {
 	struct replay_slice *slice = reader->slice;
-	int64_t *next = &slice->position.next[partition], start, end;
+	struct kafka_partition of = { reader->replay->topic, partition };
+	int64_t *next = &slice->position.next[partition];
+	struct kafka_range range;
 
-	if (kafka_consumer_range(reader->consumer, reader->replay->topic,
-		partition, &start, &end, CALL_MS, err) != 0)
+	if (kafka_consumer_range(reader->consumer, of, &range, CALL_MS, err) !=
+	    0)
 		return -1;
-	if (*next >= start && *next <= end)
+	if (*next >= range.start && *next <= range.end)
 		return 0;
 	slice->gap = true;
-	*next = start;
+	*next = range.start;
 	return 0;
 }
 

@@ -40,8 +40,8 @@ mark(struct build_report *report, struct redis *redis, const struct uuid *id,
 		[MARK_STATE] = text_from(state),
 		[MARK_TTL] = text_of_number(report->view->ttl_ms, ttl),
 	};
-	struct redis_reply *reply =
-	    redis_run_script(redis, &mark_build, &key, 1, args, MARK_ARGS, err);
+	struct redis_reply *reply = redis_run_script(redis, &mark_build,
+	    &(struct redis_arguments){ &key, 1, args, MARK_ARGS }, err);
 	int rc = -1;
 
 	if (reply != NULL &&

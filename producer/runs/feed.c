@@ -128,18 +128,21 @@ on_ended(void *opaque, const char *topic, int32_t partition, int64_t offset)
 static int
 find_places(struct result_feed *feed, int32_t n, struct error *err)
 {
-	int64_t start, end, warm = WARM_RECORDS / n;
+	int64_t warm = WARM_RECORDS / n;
+	struct kafka_range range;
 	int32_t i;
 
 	event_position_resize(&feed->position, n);
 	event_position_resize(&feed->target, n);
 	for (i = 0; i < n; i++) {
-		if (kafka_consumer_range(feed->consumer, feed->topic, i, &start,
-			&end, CALL_MS, err) != 0)
+		if (kafka_consumer_range(feed->consumer,
+			(struct kafka_partition){ feed->topic, i }, &range,
+			CALL_MS, err) != 0)
 			return -1;
-		feed->target.next[i] = end;
-		feed->position.next[i] =
-		    end - start > warm ? end - warm : start;
+		feed->target.next[i] = range.end;
+		feed->position.next[i] = range.end - range.start > warm
+		    ? range.end - warm
+		    : range.start;
 	}
 	return 0;
 }

@@ -48,9 +48,9 @@ find_offset(const struct fold_position *position, struct run_view *view,
 	*offset = position->offset;
 	if (position->offset >= 0)
 		return 0;
-	return kafka_consumer_offset_at(consumer, position->topic,
-	    position->partition, clock_wall_ms() - view->ttl_ms, offset,
-	    CALL_MS, err);
+	return kafka_consumer_offset_at(consumer,
+	    (struct kafka_partition){ position->topic, position->partition },
+	    clock_wall_ms() - view->ttl_ms, offset, CALL_MS, err);
 }
 
 int

@@ -132,15 +132,12 @@ ask_view(
 
 static struct redis_reply *
 run_script(struct run_view *view, struct redis_script *script,
-    const struct text *keys, size_t n_keys, const struct text *args,
-    size_t n_args, struct error *err)
+    const struct redis_arguments *with, struct error *err)
 {
 	if (redis_connect(view->redis, err) != 0)
 		return NULL;
-	return checked_reply(view,
-	    redis_run_script(
-		view->redis, script, keys, n_keys, args, n_args, err),
-	    err);
+	return checked_reply(
+	    view, redis_run_script(view->redis, script, with, err), err);
 }
 
 /* What is asked to store a pending run. */
@@ -181,8 +178,9 @@ run_view_ask_pending(struct run_view *view, const struct schedule_run *record,
 {
 	struct pending_question asked = pending_question(view, record, arena);
 
-	redis_append_script(view->redis, &view->pending, asked.keys, VIEW_KEYS,
-	    asked.args, PENDING_ARGS);
+	redis_append_script(view->redis, &view->pending,
+	    &(struct redis_arguments){
+		asked.keys, VIEW_KEYS, asked.args, PENDING_ARGS });
 }
 
 int
@@ -223,8 +221,8 @@ run_view_drop_pending(
 		[DROP_JSON] = stored_text(record, arena),
 		[DROP_MEMBER] = place_text(record, arena),
 	};
-	struct redis_reply *reply = run_script(
-	    view, &view->drop, keys, VIEW_KEYS, args, DROP_ARGS, err);
+	struct redis_reply *reply = run_script(view, &view->drop,
+	    &(struct redis_arguments){ keys, VIEW_KEYS, args, DROP_ARGS }, err);
 	int rc = reply != NULL ? 0 : -1;
 
 	redis_reply_destroy(reply);
@@ -307,9 +305,10 @@ drop_places(struct run_view *view, struct text schedule_rid,
 
 static int
 fill_page(struct run_view *view, struct text schedule_rid,
-    const struct redis_reply *places, size_t n, struct arena *arena,
+    const struct redis_reply *places, struct arena *arena,
     struct run_page *page, struct error *err)
 {
+	size_t n = redis_reply_size(places) - page->more;
 	struct text *gone = arena_alloc(arena, n * sizeof *gone);
 	struct redis_reply *runs = fetch_runs(view, places, n, arena, err);
 	size_t i, n_gone = 0;
@@ -333,42 +332,36 @@ fill_page(struct run_view *view, struct text schedule_rid,
 }
 
 int
-run_view_list(struct run_view *view, struct text schedule_rid,
-    struct text after, size_t n, struct arena *arena, struct run_page *page,
-    struct error *err)
+run_view_list(struct run_view *view, const struct run_page_question *asked,
+    struct arena *arena, struct run_page *page, struct error *err)
 {
+	size_t n = asked->n < PAGE_MAX ? asked->n : PAGE_MAX;
 	struct redis_reply *places;
 	struct buffer from = { 0 };
-	size_t found;
 	int rc = 0;
 
 	memset(page, 0, sizeof *page);
-	if (n > PAGE_MAX)
-		n = PAGE_MAX;
 	/* One more than asked: is there another page? */
-	if (after.at != NULL) {
+	if (asked->after.at != NULL) {
 		buffer_byte(&from, '(');
-		buffer_append(&from, after);
+		buffer_append(&from, asked->after);
 	} else {
 		buffer_byte(&from, '+');
 	}
 	places = ask_view(view,
 	    (struct text[]){ TEXT("ZREVRANGEBYLEX"),
-		list_key(view, schedule_rid, arena), buffer_text(&from),
+		list_key(view, asked->schedule_rid, arena), buffer_text(&from),
 		TEXT("-"), TEXT("LIMIT"), TEXT("0"),
 		number_text((int64_t)n + 1, arena) },
 	    7, err);
 	buffer_finish(&from);
 	if (places == NULL)
 		return -1;
-	found = redis_reply_size(places);
-	page->more = found > n;
-	if (page->more)
-		found = n;
+	page->more = redis_reply_size(places) > n;
 	page->records = arena_zalloc(arena, n, sizeof *page->records);
-	if (found > 0)
+	if (redis_reply_size(places) > 0)
 		rc = fill_page(
-		    view, schedule_rid, places, found, arena, page, err);
+		    view, asked->schedule_rid, places, arena, page, err);
 	redis_reply_destroy(places);
 	return rc;
 }
@@ -549,8 +542,10 @@ run_view_fold(
 
 	assert(step->n <= FOLD_MAX);
 	fill_fold(view, step, arena, fold);
-	reply = run_script(view, &view->fold, fold->keys, fold->n_keys,
-	    fold->args, fold->n_args, err);
+	reply = run_script(view, &view->fold,
+	    &(struct redis_arguments){
+		fold->keys, fold->n_keys, fold->args, fold->n_args },
+	    err);
 	if (reply != NULL)
 		rc = redis_reply_integer(reply) == 1;
 	redis_reply_destroy(reply);

@@ -59,6 +59,11 @@ int run_view_hear(struct run_view *view, struct arena *arena,
 /* A place in a schedule's list: createdTime, big-endian, and the run's UUID. */
 #define RUN_PLACE_SIZE 24
 
+struct run_page_question {
+	struct text schedule_rid;
+	struct text after;
+	size_t n;
+};
 /*
  * Up to `n` runs of a schedule behind the place `after` (none: the newest),
  * newest first.  Runs that have left the view are dropped from the list.
@@ -70,9 +75,8 @@ struct run_page {
 	bool more;
 	char last[RUN_PLACE_SIZE]; /* of the last record */
 };
-int run_view_list(struct run_view *view, struct text schedule_rid,
-    struct text after, size_t n, struct arena *arena, struct run_page *page,
-    struct error *err);
+int run_view_list(struct run_view *view, const struct run_page_question *asked,
+    struct arena *arena, struct run_page *page, struct error *err);
 
 /* A build: its event as on the topic, and what was reported of it. */
 struct build_record {

@@ -625,8 +625,9 @@ test_offsets(void)
 
 	/* Aborted: the same records come again after seeking back. */
 	must(kafka_transaction_begin(transaction, &err) == 0, "begin", &err);
-	CHECK(kafka_transaction_send_offsets(transaction, generation, topic_in,
-		  next, n_next, 5000, &err) == 0);
+	CHECK(kafka_transaction_send_offsets(transaction, generation,
+		  (struct kafka_offset_list){ topic_in, next, n_next }, 5000,
+		  &err) == 0);
 	CHECK(kafka_transaction_abort(transaction, 5000, &err) == 0);
 	CHECK(kafka_transaction_destroy(transaction, 5000) == 0);
 	CHECK(kafka_consumer_seek(consumer, topic_in,
@@ -646,12 +647,14 @@ test_offsets(void)
 	/* Committed: the group's offset moved. */
 	transaction = open_transaction("it-offsets");
 	must(kafka_transaction_begin(transaction, &err) == 0, "begin", &err);
-	CHECK(kafka_transaction_send_offsets(transaction, generation, topic_in,
-		  next, n_next, 5000, &err) == 0);
+	CHECK(kafka_transaction_send_offsets(transaction, generation,
+		  (struct kafka_offset_list){ topic_in, next, n_next }, 5000,
+		  &err) == 0);
 	CHECK(commit(transaction, &err) == 0);
 	/* The broker writes its markers after it has answered. */
 	do
-		must(kafka_admin_group_offsets(admin, group, topic_in,
+		must(kafka_admin_group_offsets(admin,
+			 (struct kafka_group_topic){ group, topic_in },
 			 committed, PARTITIONS, 5000, &err) == 0,
 		    "group's offsets", &err);
 	while (
@@ -698,8 +701,9 @@ test_old_generation(void)
 	    PARTITIONS);
 
 	must(kafka_transaction_begin(transaction, &err) == 0, "begin", &err);
-	CHECK(kafka_transaction_send_offsets(
-		  transaction, old, topic_in, &place, 1, 5000, &err) != 0);
+	CHECK(kafka_transaction_send_offsets(transaction, old,
+		  (struct kafka_offset_list){ topic_in, &place, 1 }, 5000,
+		  &err) != 0);
 	CHECK(err.kind == ERROR_ABORT);
 	kafka_transaction_abort(transaction, 5000, NULL);
 	CHECK(kafka_transaction_destroy(transaction, 5000) == 0);
@@ -707,8 +711,9 @@ test_old_generation(void)
 	now = kafka_consumer_group(first, &err);
 	transaction = open_transaction("it-old");
 	must(kafka_transaction_begin(transaction, &err) == 0, "begin", &err);
-	CHECK(kafka_transaction_send_offsets(
-		  transaction, now, topic_in, &place, 1, 5000, &err) == 0);
+	CHECK(kafka_transaction_send_offsets(transaction, now,
+		  (struct kafka_offset_list){ topic_in, &place, 1 }, 5000,
+		  &err) == 0);
 	CHECK(commit(transaction, &err) == 0);
 	kafka_group_destroy(old);
 	kafka_group_destroy(now);
@@ -743,8 +748,9 @@ test_open_offsets(void)
 	must(generation != NULL, "generation", &err);
 	must(kafka_transaction_begin(transaction, &err) == 0, "begin", &err);
 	produce_some(transaction, 1);
-	CHECK(kafka_transaction_send_offsets(transaction, generation, topic_in,
-		  &place, 1, 5000, &err) == 0);
+	CHECK(kafka_transaction_send_offsets(transaction, generation,
+		  (struct kafka_offset_list){ topic_in, &place, 1 }, 5000,
+		  &err) == 0);
 	kafka_group_destroy(generation);
 	CHECK(kafka_consumer_close(consumer, 5000) == 0);
 
@@ -923,16 +929,16 @@ test_times(void)
 	const struct kafka_search search = { topic_in, false, 5000 };
 	struct kafka_first first = { .partition = 1 };
 	struct error err = { 0 };
-	int64_t start, end, at;
+	struct kafka_partition of = { topic_in, 1 };
+	struct kafka_range range;
+	int64_t at;
 
-	CHECK(kafka_consumer_range(
-		  reader, topic_in, 1, &start, &end, 5000, &err) == 0);
-	CHECK(kafka_consumer_offset_at(
-		  reader, topic_in, 1, 0, &at, 5000, &err) == 0 &&
-	    at == start);
-	CHECK(kafka_consumer_offset_at(reader, topic_in, 1,
-		  clock_wall_ms() + 1000000, &at, 5000, &err) == 0 &&
-	    at == end);
+	CHECK(kafka_consumer_range(reader, of, &range, 5000, &err) == 0);
+	CHECK(kafka_consumer_offset_at(reader, of, 0, &at, 5000, &err) == 0 &&
+	    at == range.start);
+	CHECK(kafka_consumer_offset_at(reader, of, clock_wall_ms() + 1000000,
+		  &at, 5000, &err) == 0 &&
+	    at == range.end);
 	CHECK(kafka_admin_search(admin, &search, &first, 1, &err) == 0);
 	CHECK(first.time_ms > clock_wall_ms() - 600000 &&
 	    first.time_ms <= clock_wall_ms());

@@ -250,8 +250,9 @@ claims_send(struct claims *claims, const struct claim_mark *marks,
 		args[MARK_EXPECTED] = number_text(claims, marks[i].expected);
 		args[MARK_NEXT] = number_text(claims, marks[i].next);
 	}
-	redis_append_script(claims->redis, &claims->take, claims->keys, n_marks,
-	    claims->args, TAKE_ARGS + MARK_ARGS * n_marks);
+	redis_append_script(claims->redis, &claims->take,
+	    &(struct redis_arguments){ claims->keys, n_marks, claims->args,
+		TAKE_ARGS + MARK_ARGS * n_marks });
 	claims
 	    ->chunks[(claims->oldest + claims->n_chunks++) % CLAIMS_IN_FLIGHT] =
 	    (struct chunk){ items, marks, n, n_marks };
@@ -445,8 +446,8 @@ overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
 	args[OVERWRITE_VALUE] =
 	    (struct text){ packed + CLAIM_SHARD_SIZE + run_size,
 		    CLAIM_VALUE_SIZE };
-	reply = redis_run_script(claims->redis, &claims->overwrite, NULL, 0,
-	    args, OVERWRITE_ARGS, err);
+	reply = redis_run_script(claims->redis, &claims->overwrite,
+	    &(struct redis_arguments){ NULL, 0, args, OVERWRITE_ARGS }, err);
 	if (reply == NULL)
 		return -1;
 	rc = redis_reply_error(claims->redis, reply, "claim overwrite", err);

@@ -317,7 +317,9 @@ send_offsets(struct committer *committer, struct error *err)
 	watchdog_enter(WATCHDOG_COMMIT, "send_offsets", OFFSETS_MS + GUARD_MS);
 	rc =
 	    kafka_transaction_send_offsets(committer->transaction, batch->group,
-		committer->settings.requests_topic, offsets, n, SLICE_MS, err);
+		(struct kafka_offset_list){
+		    committer->settings.requests_topic, offsets, n },
+		SLICE_MS, err);
 	watchdog_leave(WATCHDOG_COMMIT);
 	if (rc != 0)
 		return event_of(committer, err);

@@ -377,13 +377,15 @@ intake_rewind(struct intake *intake, struct error *err)
 		    places, intake->n_owned, err);
 	for (i = 0; rc == 0 && i < intake->n_owned; i++) {
 		struct kafka_offset place = places[i];
-		int64_t end;
+		struct kafka_range range = { place.offset, 0 };
 
 		intake->owned[i].expected = place.offset;
 		if (place.offset < 0)
 			rc = kafka_consumer_range(intake->consumer,
-			    intake->topic, place.partition, &place.offset, &end,
-			    SEEK_MS, err);
+			    (struct kafka_partition){
+				intake->topic, place.partition },
+			    &range, SEEK_MS, err);
+		place.offset = range.start;
 		if (rc == 0)
 			rc = intake_seek(intake, place, err);
 		intake->owned[i].next = place.offset;

@@ -145,23 +145,26 @@ note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
 static int
 check_mark(struct pipeline *pipeline, struct owned *owned, struct error *err)
 {
-	int64_t mark, start, end;
+	struct kafka_range range;
+	int64_t mark;
 
 	if (marks_read(&pipeline->intake.marks, owned->partition, &mark, err) !=
 	    0)
 		return -1;
 	if (mark > owned->expected) {
 		if (kafka_consumer_range(pipeline->intake.consumer,
-			pipeline->intake.topic, owned->partition, &start, &end,
-			KAFKA_CALL_MS, err) != 0)
+			(struct kafka_partition){
+			    pipeline->intake.topic, owned->partition },
+			&range, KAFKA_CALL_MS, err) != 0)
 			return 0; /* Kafka is away: at the next batch again */
-		if (mark > end) {
+		if (mark > range.end) {
 			log_event(LOG_WARN, "redis", "mark_reset",
 			    "Redis says more of a partition than it holds: the "
 			    "topic was made anew, or the mark is damaged",
 			    LOG_S("topic", pipeline->intake.topic),
 			    LOG_I("partition", owned->partition),
-			    LOG_I("mark", mark), LOG_I("offset", end), LOG_END);
+			    LOG_I("mark", mark), LOG_I("offset", range.end),
+			    LOG_END);
 			if (marks_write(&pipeline->intake.marks,
 				owned->partition, -1, err) != 0)
 				return -1;
@@ -206,13 +209,15 @@ seek_to_expected(struct pipeline *pipeline, struct error *err)
 		const struct owned *owned = &pipeline->intake.owned[i];
 		struct kafka_offset place = { owned->partition,
 			owned->expected };
-		int64_t end;
+		struct kafka_range range = { place.offset, 0 };
 
 		if (place.offset < 0 &&
 		    kafka_consumer_range(pipeline->intake.consumer,
-			pipeline->intake.topic, place.partition, &place.offset,
-			&end, KAFKA_CALL_MS, err) != 0)
+			(struct kafka_partition){
+			    pipeline->intake.topic, place.partition },
+			&range, KAFKA_CALL_MS, err) != 0)
 			return -1;
+		place.offset = range.start;
 		if (intake_seek(&pipeline->intake, place, err) != 0)
 			return -1;
 		pipeline->intake.owned[i].next = place.offset;
@@ -546,7 +551,7 @@ find_ends(struct pipeline *pipeline)
 {
 	struct intake *intake = &pipeline->intake;
 	struct error ignored;
-	int64_t start, end;
+	struct kafka_range range;
 	size_t i;
 
 	if (pipeline->phase != INTAKE_PAUSED) {
@@ -557,11 +562,12 @@ find_ends(struct pipeline *pipeline)
 	} else if (intake->n_owned > 0) {
 		i = pipeline->looked_at++ % intake->n_owned;
 		watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
-		if (kafka_consumer_range(intake->consumer, intake->topic,
-			intake->owned[i].partition, &start, &end, END_MS,
-			&ignored) == 0 &&
-		    end > intake->owned[i].end)
-			intake->owned[i].end = end;
+		if (kafka_consumer_range(intake->consumer,
+			(struct kafka_partition){
+			    intake->topic, intake->owned[i].partition },
+			&range, END_MS, &ignored) == 0 &&
+		    range.end > intake->owned[i].end)
+			intake->owned[i].end = range.end;
 		watchdog_leave(WATCHDOG_INTAKE);
 	}
 }

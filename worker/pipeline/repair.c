@@ -100,17 +100,20 @@ static int
 find_start(struct repair *repair, struct intake *intake, int64_t *start,
     int64_t *end, struct error *err)
 {
+	struct kafka_partition of = { intake->topic, repair->partition };
+	struct kafka_range range;
 	int64_t now, window;
 
 	if (redis_clock(intake->redis, &now, err) != 0)
 		return store_failed(err);
-	if (kafka_consumer_range(repair->consumer, intake->topic,
-		repair->partition, start, end, CALL_MS, err) != 0 ||
-	    kafka_consumer_offset_at(repair->consumer, intake->topic,
-		repair->partition, now - repair->settings.ttl_ms / 10 * 11,
-		&window, CALL_MS, err) != 0)
+	if (kafka_consumer_range(repair->consumer, of, &range, CALL_MS, err) !=
+		0 ||
+	    kafka_consumer_offset_at(repair->consumer, of,
+		now - repair->settings.ttl_ms / 10 * 11, &window, CALL_MS,
+		err) != 0)
 		return -1;
-	*start = larger(larger(*start, window), repair->mark);
+	*start = larger(larger(range.start, window), repair->mark);
+	*end = range.end;
 	return 0;
 }
 

@@ -102,12 +102,12 @@ kafka_transaction_produce(struct kafka_transaction *t, size_t topic,
 
 int
 kafka_transaction_send_offsets(struct kafka_transaction *t,
-    const struct kafka_group *group, const char *topic,
-    const struct kafka_offset *offsets, size_t n, int timeout_ms,
-    struct error *err)
+    const struct kafka_group *group, struct kafka_offset_list next,
+    int timeout_ms, struct error *err)
 {
-	(void)t, (void)group, (void)topic, (void)timeout_ms;
-	CHECK(n == 1 && offsets[0].partition == 3 && offsets[0].offset == 8);
+	(void)t, (void)group, (void)timeout_ms;
+	CHECK(
+	    next.n == 1 && next.at[0].partition == 3 && next.at[0].offset == 8);
 	return call('S', err);
 }
 

@@ -44,11 +44,11 @@ int scripted_assign(struct kafka_consumer *consumer,
 int scripted_poll(struct kafka_consumer *consumer, struct kafka_record *records,
     size_t max, int ms,
     struct error *err) __asm__("__wrap_kafka_consumer_poll");
-int scripted_range(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *start, int64_t *end, int ms,
+int scripted_range(struct kafka_consumer *consumer, struct kafka_partition of,
+    struct kafka_range *range, int ms,
     struct error *err) __asm__("__wrap_kafka_consumer_range");
-int scripted_offset_at(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t time_ms, int64_t *offset, int ms,
+int scripted_offset_at(struct kafka_consumer *consumer,
+    struct kafka_partition of, int64_t time_ms, int64_t *offset, int ms,
     struct error *err) __asm__("__wrap_kafka_consumer_offset_at");
 void scripted_release(struct kafka_record *records, size_t n) __asm__(
     "__wrap_kafka_records_release");
@@ -66,11 +66,11 @@ int real_assign(struct kafka_consumer *consumer,
 int real_poll(struct kafka_consumer *consumer, struct kafka_record *records,
     size_t max, int ms,
     struct error *err) __asm__("__real_kafka_consumer_poll");
-int real_range(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *start, int64_t *end, int ms,
+int real_range(struct kafka_consumer *consumer, struct kafka_partition of,
+    struct kafka_range *range, int ms,
     struct error *err) __asm__("__real_kafka_consumer_range");
-int real_offset_at(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t time_ms, int64_t *offset, int ms,
+int real_offset_at(struct kafka_consumer *consumer, struct kafka_partition of,
+    int64_t time_ms, int64_t *offset, int ms,
     struct error *err) __asm__("__real_kafka_consumer_offset_at");
 void real_release(struct kafka_record *records, size_t n) __asm__(
     "__real_kafka_records_release");
@@ -132,27 +132,23 @@ scripted_poll(struct kafka_consumer *consumer, struct kafka_record *records,
 }
 
 int
-scripted_range(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t *start, int64_t *end, int ms, struct error *err)
+scripted_range(struct kafka_consumer *consumer, struct kafka_partition of,
+    struct kafka_range *range, int ms, struct error *err)
 {
 	if (!is_scripted)
-		return real_range(
-		    consumer, topic, partition, start, end, ms, err);
-	(void)consumer, (void)topic, (void)partition, (void)ms, (void)err;
-	*start = log_of.start;
-	*end = log_of.end;
+		return real_range(consumer, of, range, ms, err);
+	(void)consumer, (void)of, (void)ms, (void)err;
+	*range = (struct kafka_range){ log_of.start, log_of.end };
 	return 0;
 }
 
 int
-scripted_offset_at(struct kafka_consumer *consumer, const char *topic,
-    int32_t partition, int64_t time_ms, int64_t *offset, int ms,
-    struct error *err)
+scripted_offset_at(struct kafka_consumer *consumer, struct kafka_partition of,
+    int64_t time_ms, int64_t *offset, int ms, struct error *err)
 {
 	if (!is_scripted)
-		return real_offset_at(
-		    consumer, topic, partition, time_ms, offset, ms, err);
-	(void)consumer, (void)topic, (void)partition, (void)ms, (void)err;
+		return real_offset_at(consumer, of, time_ms, offset, ms, err);
+	(void)consumer, (void)of, (void)ms, (void)err;
 	/* Redis's clock says 5,000 s, in the script. */
 	CHECK(time_ms == 5000000 - TTL_MS / 10 * 11);
 	*offset = log_of.window;
