@@ -56,7 +56,8 @@ static const struct config_key keys[] = {
 	SWITCH_KEY("worker.accept.loss", "off",
 	    "go on although retention has removed requests"),
 	NUMBER_KEY("start.timeout", CONFIG_DURATION, "0", 0, DAY,
-	    "give up if Kafka or Redis never came up; 0: wait for ever"),
+	    "give up if Kafka, Redis or the registry isn't there by then; 0: "
+	    "wait for ever"),
 	NUMBER_KEY("commit.deadline", CONFIG_DURATION, "18s", SECOND,
 	    15 * MINUTE, "time for one commit; below transaction.timeout.ms"),
 	SWITCH_KEY("strict", "off", "take warnings about the set-up as errors"),
@@ -81,6 +82,8 @@ static const struct config_key keys[] = {
 	    "schema registry; default: none, ids of the shipped file"),
 	SECRET_KEY("schema.registry.auth", "user:password of the registry"),
 	TEXT_KEY("schema.registry.ca", NULL, "file of the registry's CA"),
+	NUMBER_KEY("registry.wait", CONFIG_DURATION, "30s", 0, HOUR,
+	    "how long a schema id that the registry lacks is asked for again"),
 	TEXT_KEY("http.listen", "127.0.0.1:8080", "address of the API"),
 	TEXT_KEY("http.base.path", "/", "what all paths begin with"),
 	CHOICE_KEY("http.auth", "jwt", "jwt|token-file|none",

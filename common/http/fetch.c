@@ -164,14 +164,20 @@ fetch(const struct fetch_request *request, long *status, struct buffer *answer,
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
 	code = curl_easy_perform(curl);
-	if (code == CURLE_OK)
+	if (code == CURLE_OK || sink.over)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+	if (code == CURLE_OK)
+		;
 	else if (sink.over)
 		error_set(err, ERROR_INPUT, "%s: more than %zu bytes",
 		    request->url, request->size_max);
 	else
+		/* No time that it took: one cause has one text. */
 		error_set(err, ERROR_RETRY, "%s: %s", request->url,
-		    reason[0] != '\0' ? reason : curl_easy_strerror(code));
+		    reason[0] == '\0' || code == CURLE_COULDNT_CONNECT ||
+			    code == CURLE_OPERATION_TIMEDOUT
+			? curl_easy_strerror(code)
+			: reason);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	return code == CURLE_OK ? 0 : -1;

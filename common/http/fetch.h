@@ -25,7 +25,7 @@ struct fetch_request {
 /*
  * Appends the answer's body and sets its HTTP status.  0 for any status, or -1:
  *   ERROR_RETRY  not reached in time, or broken
- *   ERROR_INPUT  the answer is over size_max
+ *   ERROR_INPUT  the answer is over size_max; its status and beginning are set
  */
 int fetch(const struct fetch_request *request, long *status,
     struct buffer *answer, struct error *err);

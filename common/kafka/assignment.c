@@ -41,16 +41,17 @@ kafka_assignment_finish(struct kafka_assignment *assignment)
 }
 
 static rd_kafka_topic_partition_list_t *
-list_places(const struct kafka_places *places)
+list_places(const struct kafka_places *places, bool also_held)
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)places->n);
 	size_t i;
 
 	for (i = 0; i < places->n; i++)
-		rd_kafka_topic_partition_list_add(
-		    list, places->at[i].topic, places->at[i].partition)
-		    ->offset = places->at[i].next;
+		if (also_held || !places->at[i].held)
+			rd_kafka_topic_partition_list_add(
+			    list, places->at[i].topic, places->at[i].partition)
+			    ->offset = places->at[i].next;
 	return list;
 }
 
@@ -61,8 +62,9 @@ list_places(const struct kafka_places *places)
 static int
 apply_pause(struct kafka_assignment *assignment, struct error *err)
 {
+	/* What is held is paused already, and stays so. */
 	rd_kafka_topic_partition_list_t *list =
-	    list_places(&assignment->places);
+	    list_places(&assignment->places, false);
 	rd_kafka_resp_err_t code = assignment->paused
 	    ? rd_kafka_pause_partitions(assignment->handle, list)
 	    : rd_kafka_resume_partitions(assignment->handle, list);
@@ -87,6 +89,33 @@ kafka_assignment_pause(
 		return 0;
 	assignment->paused = !paused;
 	return -1;
+}
+
+int
+kafka_assignment_hold(struct kafka_assignment *assignment, const char *topic,
+    int32_t partition, bool held, struct error *err)
+{
+	struct kafka_place *place =
+	    kafka_places_find(&assignment->places, NULL, topic, partition);
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (place == NULL)
+		return error_set(err, ERROR_ABORT,
+		    "hold: partition %s [%d] is not assigned any more", topic,
+		    (int)partition);
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, topic, partition);
+	/* What all of them are is not undone. */
+	if (place->held != held && !assignment->paused)
+		code = held
+		    ? rd_kafka_pause_partitions(assignment->handle, list)
+		    : rd_kafka_resume_partitions(assignment->handle, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return fail(assignment, code, err, "hold a partition");
+	place->held = held;
+	return 0;
 }
 
 int
@@ -410,7 +439,7 @@ kafka_assignment_unstick(struct kafka_assignment *assignment, struct error *err)
 		return 0;
 	/* The error left the partition stopped and a seek does not start it;
 	 * an assignment does, of all partitions from where each stands. */
-	list = list_places(&assignment->places);
+	list = list_places(&assignment->places, true);
 	rc = kafka_assignment_take(assignment, list, err);
 	rd_kafka_topic_partition_list_destroy(list);
 	return rc;

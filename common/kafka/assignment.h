@@ -66,4 +66,8 @@ int kafka_assignment_seek(struct kafka_assignment *assignment,
 int kafka_assignment_pause(
     struct kafka_assignment *assignment, bool paused, struct error *err);
 
+/* A single partition: is not read until it is let go, or assigned anew. */
+int kafka_assignment_hold(struct kafka_assignment *assignment,
+    const char *topic, int32_t partition, bool held, struct error *err);
+
 #endif

@@ -470,6 +470,14 @@ kafka_consumer_resume(struct kafka_consumer *consumer, struct error *err)
 	return kafka_assignment_pause(&consumer->assignment, false, err);
 }
 
+int
+kafka_consumer_hold(struct kafka_consumer *consumer, const char *topic,
+    int32_t partition, bool held, struct error *err)
+{
+	return kafka_assignment_hold(
+	    &consumer->assignment, topic, partition, held, err);
+}
+
 bool
 kafka_consumer_is_paused(const struct kafka_consumer *consumer)
 {

@@ -187,6 +187,14 @@ int kafka_consumer_resume(struct kafka_consumer *consumer, struct error *err);
 bool kafka_consumer_is_paused(const struct kafka_consumer *consumer);
 
 /*
+ * Reads no more of one assigned partition until it is let go, or assigned anew,
+ * whatever all are.  What was read ahead of it comes again after a seek, which
+ * is the caller's.  ERROR_ABORT: the partition is not assigned any more.
+ */
+int kafka_consumer_hold(struct kafka_consumer *consumer, const char *topic,
+    int32_t partition, bool held, struct error *err);
+
+/*
  * Goes back (or on) to `offset` of an assigned partition; the next record of it
  * that poll returns is the first at or after it.  ERROR_RETRY: not done within
  * `timeout_ms`, repeat; ERROR_ABORT: the partition is not assigned any more.

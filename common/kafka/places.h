@@ -18,6 +18,7 @@ struct kafka_place {
 	int64_t seen; /* behind the last record that was read, also if reading
 			 has gone back since */
 	bool stuck;   /* what was to be read next is not there */
+	bool held;    /* is not read, although others are */
 };
 
 struct kafka_places {

@@ -307,7 +307,11 @@ check_registry(struct check_list *list)
 			topic_name(config, subjects[i].topic), &id, &err) != 0)
 			break;
 	if (registry == NULL || i < 3)
-		check_failed(list, "registry", &err, "schedrun init");
+		check_failed(list, "registry", &err,
+		    registry == NULL || registry_is_away(registry)
+			? "schema.registry.url, schema.registry.auth and "
+			  "schema.registry.ca name it"
+			: "schedrun init");
 	else
 		check_fine(list, "registry",
 		    registry_is_remote(registry)

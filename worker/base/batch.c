@@ -116,6 +116,15 @@ batch_take(struct batch *batch, size_t n)
 	batch->n += n;
 }
 
+void
+batch_drop_last(struct batch *batch)
+{
+	struct kafka_record *last = &batch->kafka[--batch->n];
+
+	batch->bytes -= last->key.size + last->value.size;
+	kafka_records_release(last, 1);
+}
+
 struct batch_span *
 batch_span(struct batch *batch, int32_t partition, int64_t offset)
 {

@@ -120,6 +120,9 @@ struct kafka_record *batch_room(struct batch *batch, size_t *n);
 /* Takes the `n` records that poll put there, and notes the oldest. */
 void batch_take(struct batch *batch, size_t n);
 
+/* Gives the last record back: it is read again later. */
+void batch_drop_last(struct batch *batch);
+
 /* The span of a partition, made at `offset` if it has none. */
 struct batch_span *batch_span(
     struct batch *batch, int32_t partition, int64_t offset);

@@ -149,9 +149,19 @@ read_frame(const struct kafka_record *kafka, uint32_t *id, struct text *body,
 	    kafka->value, MESSAGE_SIZE_MAX, id, body, rejection);
 }
 
+bool
+decoder_is_told(struct decoder *decoder, uint32_t schema)
+{
+	struct text unused;
+	struct error why;
+
+	return known_writer(decoder, schema) != NULL ||
+	    registry_schema(decoder->registry, schema, &unused, &why) == 0;
+}
+
 int
-decoder_decode(
-    struct decoder *decoder, struct batch *batch, size_t i, struct error *err)
+decoder_decode(struct decoder *decoder, struct batch *batch, size_t i,
+    uint32_t *awaited, struct error *err)
 {
 	const struct kafka_record *kafka = &batch->kafka[i];
 	struct batch_record *record = &batch->records[i];
@@ -163,8 +173,10 @@ decoder_decode(
 	int rc;
 
 	rc = read_frame(kafka, &id, &body, &rejection);
-	if (rc == 0 && find_writer(decoder, id, &writer, err) != 0)
+	if (rc == 0 && find_writer(decoder, id, &writer, err) != 0) {
+		*awaited = id;
 		return -1;
+	}
 	if (rc == 0 && writer == NULL) {
 		rc = -1;
 		reject(&rejection, REJECT_UNKNOWN_SCHEMA,

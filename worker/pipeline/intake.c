@@ -1,5 +1,6 @@
 #include "worker/pipeline/intake.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +140,108 @@ leave_out_stopped(struct intake *intake, struct kafka_record *records, size_t n)
 	return kept;
 }
 
+/* Schemas that are known by now: their partitions are read on. */
+static void
+let_told_go(struct intake *intake)
+{
+	struct error ignored;
+	size_t i;
+
+	for (i = 0; i < intake->n_owned; i++) {
+		struct owned *owned = &intake->owned[i];
+
+		if (owned->waits &&
+		    decoder_is_told(intake->decoder, owned->awaited) &&
+		    kafka_consumer_hold(intake->consumer, intake->topic,
+			owned->partition, false, &ignored) == 0)
+			owned->waits = false;
+	}
+}
+
+/* Reads it again from the record on that waits, once it is let go. */
+static int
+hold_partition(struct intake *intake, struct owned *owned, struct error *err)
+{
+	struct kafka_offset place = { owned->partition, owned->waits_at };
+	int rc;
+
+	watchdog_enter(WATCHDOG_INTAKE, "seek", INTAKE_GUARD_MS);
+	rc = kafka_consumer_hold(
+	    intake->consumer, intake->topic, owned->partition, true, err);
+	if (rc == 0)
+		rc = kafka_consumer_seek(
+		    intake->consumer, intake->topic, place, SEEK_MS, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	owned->ended = -1;
+	owned->waits = true;
+	return rc;
+}
+
+/* Holds those whose record was found to wait during this poll. */
+static enum intake_event
+hold_waiting(struct intake *intake, struct error *err)
+{
+	int rc = 0;
+	size_t i;
+
+	for (i = 0; intake->n_waiting > 0 && i < intake->n_owned; i++) {
+		struct owned *owned = &intake->owned[i];
+
+		if (!owned->is_found_waiting)
+			continue;
+		owned->is_found_waiting = false;
+		if (rc == 0)
+			rc = hold_partition(intake, owned, err);
+	}
+	intake->n_waiting = 0;
+	return rc == 0 ? INTAKE_NOTHING : intake_broken(err);
+}
+
+/* Gives the batch's last record back, whose partition is to be held there. */
+static void
+find_waiting(struct intake *intake, uint32_t awaited)
+{
+	const struct kafka_record *kafka =
+	    &intake->batch->kafka[intake->batch->n - 1];
+	struct owned *owned = intake_owned(intake, kafka->partition);
+
+	assert(owned != NULL); /* nothing else is read */
+	owned->is_found_waiting = true;
+	owned->awaited = awaited;
+	owned->waits_at = kafka->offset;
+	owned->waits_ms = kafka->timestamp_ms;
+	intake->n_waiting++;
+	batch_drop_last(intake->batch);
+}
+
+/*
+ * Decodes the batch's last record, or gives it back: where it, or one before it
+ * in its partition, waits for its schema, nothing behind that goes first.
+ */
+static void
+decode_last(struct intake *intake)
+{
+	struct batch *batch = intake->batch;
+	const struct kafka_record *kafka = &batch->kafka[batch->n - 1];
+	struct batch_span *span;
+	struct error why;
+	uint32_t awaited;
+
+	if (intake->n_waiting > 0 &&
+	    intake_owned(intake, kafka->partition)->is_found_waiting) {
+		batch_drop_last(batch);
+		return;
+	}
+	if (decoder_decode(
+		intake->decoder, batch, batch->n - 1, &awaited, &why) != 0) {
+		find_waiting(intake, awaited);
+		return;
+	}
+	span = batch_span(batch, kafka->partition, kafka->offset);
+	span->next = kafka->offset + 1;
+	span->n_records++;
+}
+
 /*
  * Claims go out as records come, so that Redis works while Kafka is read.  A
  * mark covers what was decoded with it: chunks of one poll must not move it
@@ -148,13 +251,15 @@ enum intake_event
 intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 {
 	struct batch *batch = intake->batch;
-	size_t room, i = batch->n, claims = batch->n_claims;
+	size_t room, i, claims = batch->n_claims;
 	struct kafka_record *place = batch_room(batch, &room);
 	double start = worker_metrics_clock();
+	enum intake_event event;
 	int n;
 
 	if (room > CLAIMS_CHUNK)
 		room = CLAIMS_CHUNK;
+	let_told_go(intake);
 	intake->revoked = false;
 	watchdog_enter(WATCHDOG_INTAKE, "poll", INTAKE_GUARD_MS);
 	n = kafka_consumer_poll(intake->consumer, place, room, timeout_ms, err);
@@ -176,18 +281,17 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 		return INTAKE_NOTHING;
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_POLL,
 	    worker_metrics_clock() - start, 1);
-	batch_take(batch, (size_t)n);
 	fault_point("A1");
 	start = worker_metrics_clock();
-	for (; i < batch->n; i++) {
-		struct batch_span *span = batch_span(
-		    batch, batch->kafka[i].partition, batch->kafka[i].offset);
-
-		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return INTAKE_STORE_DOWN;
-		span->next = batch->kafka[i].offset + 1;
-		span->n_records++;
+	for (i = 0; i < (size_t)n; i++) {
+		/* Over those that were given back. */
+		batch->kafka[batch->n] = place[i];
+		batch_take(batch, 1);
+		decode_last(intake);
 	}
+	event = hold_waiting(intake, err);
+	if (event != INTAKE_NOTHING)
+		return event;
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_DECODE,
 	    worker_metrics_clock() - start, 1);
 	fault_point("A2");
@@ -199,8 +303,14 @@ intake_seek(struct intake *intake, struct kafka_offset place, struct error *err)
 {
 	struct owned *owned = intake_owned(intake, place.partition);
 
-	if (owned != NULL)
+	if (owned != NULL) {
 		owned->ended = -1;
+		if (owned->waits &&
+		    kafka_consumer_hold(intake->consumer, intake->topic,
+			place.partition, false, err) != 0)
+			return -1;
+		owned->waits = false;
+	}
 	return kafka_consumer_seek(
 	    intake->consumer, intake->topic, place, SEEK_MS, err);
 }

@@ -35,6 +35,15 @@ struct owned { /* an assigned partition */
 	int64_t stopped_at;
 	int64_t stopped_ms; /* when it was */
 	int64_t end;        /* the log's, as known last; -1: not known */
+	/*
+	 * The record at `next` or behind it has a schema of which the registry
+	 * has not told yet: nothing from there on is read until it does.
+	 */
+	bool waits;
+	bool is_found_waiting; /* during this poll */
+	uint32_t awaited;      /* schema */
+	int64_t waits_at;      /* offset */
+	int64_t waits_ms;      /* the record's timestamp */
 	/* Since when nothing comes although the log goes on; 0: not so. */
 	int64_t held_ms;
 };
@@ -53,6 +62,7 @@ struct intake {
 	struct burial burial;
 	struct owned *owned;
 	size_t n_owned;
+	size_t n_waiting;     /* found so during this poll */
 	struct batch *batch;  /* in work; NULL: none */
 	bool was_interrupted; /* by Redis, while a batch was planned again */
 	/*
@@ -76,7 +86,7 @@ struct owned *intake_owned(struct intake *intake, int32_t partition);
 
 /*
  * What a step came to, as an event of the batch protocol:
- *   INTAKE_STORE_DOWN  Redis or the registry, whatever they say
+ *   INTAKE_STORE_DOWN  Redis, whatever it says
  *   INTAKE_BEHIND      a mark is too low: behind_partition, behind_mark
  *   INTAKE_LOST        the membership, or a seek: logged
  *   INTAKE_FATAL       Kafka's ERROR_FATAL
@@ -84,7 +94,9 @@ struct owned *intake_owned(struct intake *intake, int32_t partition);
  */
 
 /*
- * Polls up to `timeout_ms`, decodes, sends claims for what came.
+ * Polls up to `timeout_ms`, decodes, sends claims for what came.  A partition
+ * whose record is by a schema that the registry does not tell is held there and
+ * read on once it does; the others go on.
  * INTAKE_NOTHING, or INTAKE_REVOKED: the partitions went during the poll.
  */
 enum intake_event intake_fill(
@@ -92,8 +104,9 @@ enum intake_event intake_fill(
 
 /*
  * Goes back, or on, to `place` of a partition: what was said of its end is to
- * be said again, behind the records that come again.  Blocks for 5 s at most;
- * -1: ERROR_RETRY, or ERROR_ABORT, it is not assigned any more.
+ * be said again, behind the records that come again.  It is read from there
+ * also if it was held for its schema.  Blocks for 5 s at most; -1: ERROR_RETRY,
+ * or ERROR_ABORT, it is not assigned any more.
  */
 int intake_seek(
     struct intake *intake, struct kafka_offset place, struct error *err);

@@ -34,15 +34,21 @@ struct bell {
 struct readiness {
 	struct health *health;
 	struct health_check *kafka, *redis;
+	struct health_check *registry; /* NULL: none is configured */
 	struct health_beat *beat;
-	struct error said; /* why one is away, as logged last */
-	int64_t said_ms;
+	struct { /* of each: why it is away, as logged last */
+		struct error why;
+		int64_t ms;
+	} said[DEPENDENCIES];
+	bool is_registry_away;
 };
 
 /* When what is due next, on clock_monotonic_ms; and how long to back off. */
 struct due {
 	int64_t check_ms, report_ms, retry_ms, limits_ms, alive_ms;
 	int64_t backoff_ms;
+	int64_t seen_ms[DEPENDENCIES]; /* while starting: when each dependency
+					  was there */
 };
 
 struct pipeline {
@@ -93,7 +99,7 @@ bool pipeline_is_stopping(struct pipeline *pipeline);
 void pipeline_turn(struct pipeline *pipeline);
 
 /*
- * Waits for Kafka, schema ids and Redis.  0, 1 (it is to stop) or -1 with
+ * Waits for Kafka, Redis and schema ids.  0, 1 (it is to stop) or -1 with
  * ERROR_FATAL.
  */
 int pipeline_await(struct pipeline *pipeline, struct error *err);
@@ -107,8 +113,8 @@ int pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err);
 int pipeline_check_store(struct pipeline *pipeline, struct error *err);
 
 /* Says why a dependency can't be used; the same reason now and then only. */
-void pipeline_say_away(struct pipeline *pipeline, struct health_check *check,
-    const char *component, const struct error *err);
+void pipeline_say_away(
+    struct pipeline *pipeline, enum dependency which, const struct error *err);
 /* Redis has answered what it was asked. */
 void pipeline_note_store_up(struct pipeline *pipeline);
 

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "schemas/avro/registry.h"
 #include "worker/base/watchdog.h"
 
 /*
@@ -296,7 +297,7 @@ poll_paused(struct pipeline *pipeline, int timeout_ms, struct error *err)
 static enum intake_event
 drop_and_pause(struct pipeline *pipeline, struct error *err)
 {
-	pipeline_say_away(pipeline, pipeline->ready.redis, "redis", err);
+	pipeline_say_away(pipeline, DEPENDENCY_REDIS, err);
 	metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS, 0, 1);
 	redis_disconnect(pipeline->redis);
 	snapshot_forget(pipeline->intake.snapshot);
@@ -543,6 +544,36 @@ report_kafka(struct pipeline *pipeline)
 }
 
 /*
+ * The registry as those find it who need it.  A schema that it does not have
+ * yet is no fault of its own, but something waits for it.
+ */
+static void
+report_registry(struct pipeline *pipeline)
+{
+	struct readiness *ready = &pipeline->ready;
+	enum registry_state state;
+	struct error why;
+
+	if (ready->registry == NULL)
+		return;
+	state = registry_state(pipeline->registry, &why);
+	health_note(
+	    ready->registry, "%s", state == REGISTRY_LACKS ? why.message : "");
+	if (state == REGISTRY_AWAY)
+		pipeline_say_away(pipeline, DEPENDENCY_REGISTRY, &why);
+	else {
+		health_ok(ready->registry);
+		metrics_set(pipeline->metrics, WORKER_DEPENDENCIES,
+		    DEPENDENCY_REGISTRY, true);
+		ready->said[DEPENDENCY_REGISTRY].why.message[0] = '\0';
+		if (ready->is_registry_away)
+			log_event(LOG_INFO, "registry", "registry_ready",
+			    "the schema registry is there again", LOG_END);
+	}
+	ready->is_registry_away = state == REGISTRY_AWAY;
+}
+
+/*
  * The ends of the logs are known from what is fetched.  While nothing is, one
  * partition's is asked for each time, so that what comes meanwhile is seen.
  */
@@ -625,8 +656,13 @@ report_age(struct pipeline *pipeline, int64_t lag)
 {
 	const struct intake *intake = &pipeline->intake;
 	int64_t now = clock_wall_ms(), oldest;
+	size_t i;
 
 	oldest = batch_earlier(intake->dropped_ms, intake->given_ms);
+	for (i = 0; i < intake->n_owned; i++)
+		if (intake->owned[i].waits)
+			oldest =
+			    batch_earlier(oldest, intake->owned[i].waits_ms);
 	if (intake->batch != NULL)
 		oldest = batch_earlier(oldest, intake->batch->oldest_ms);
 	if (lag == 0 || pipeline->phase != INTAKE_PAUSED)
@@ -648,6 +684,7 @@ report_all(struct pipeline *pipeline)
 		return;
 	pipeline->due.report_ms = now + REPORT_MS;
 	report_kafka(pipeline);
+	report_registry(pipeline);
 	find_ends(pipeline);
 	for (i = 0; i < pipeline->intake.n_owned; i++) {
 		const struct owned *owned = &pipeline->intake.owned[i];
@@ -680,8 +717,7 @@ look_at_limits(struct pipeline *pipeline)
 		return;
 	pipeline->due.limits_ms = now + REPORT_MS;
 	if (pipeline_look_at_kafka(pipeline, &err) != 0) {
-		pipeline_say_away(
-		    pipeline, pipeline->ready.kafka, "kafka", &err);
+		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, &err);
 		return;
 	}
 	log_event(LOG_INFO, "kafka", "topic_limits",

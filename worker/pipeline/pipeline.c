@@ -73,6 +73,12 @@ create_intake(
 	pipeline->registry = registry_create(pipeline->config, err);
 	if (pipeline->registry == NULL)
 		return -1;
+	if (registry_is_remote(pipeline->registry))
+		pipeline->ready.registry =
+		    health_check(pipeline->ready.health, "registry", 0);
+	else
+		metrics_hide(pipeline->metrics, WORKER_DEPENDENCIES,
+		    DEPENDENCY_REGISTRY);
 	intake->topic = pipeline->topics[TOPIC_REQUESTS];
 	intake->redis = pipeline->redis;
 	intake->marks = (struct marks){
@@ -208,32 +214,39 @@ pipeline_turn(struct pipeline *pipeline)
 }
 
 void
-pipeline_say_away(struct pipeline *pipeline, struct health_check *check,
-    const char *component, const struct error *err)
+pipeline_say_away(
+    struct pipeline *pipeline, enum dependency which, const struct error *err)
 {
+	const struct {
+		struct health_check *check;
+		const char *component, *event;
+	} of[] = {
+		[DEPENDENCY_KAFKA] = { pipeline->ready.kafka, "kafka",
+		    "kafka_not_ready" },
+		[DEPENDENCY_REDIS] = { pipeline->ready.redis, "redis",
+		    "redis_not_ready" },
+		[DEPENDENCY_REGISTRY] = { pipeline->ready.registry, "registry",
+		    "registry_not_ready" },
+	};
 	int64_t now = clock_monotonic_ms();
 
-	health_bad(check, "%s", err->message);
-	metrics_set(pipeline->metrics, WORKER_DEPENDENCIES,
-	    check == pipeline->ready.redis ? DEPENDENCY_REDIS
-					   : DEPENDENCY_KAFKA,
-	    false);
-	if (strcmp(pipeline->ready.said.message, err->message) == 0 &&
-	    now < pipeline->ready.said_ms + SAY_MS)
+	health_bad(of[which].check, "%s", err->message);
+	metrics_set(pipeline->metrics, WORKER_DEPENDENCIES, which, false);
+	if (strcmp(pipeline->ready.said[which].why.message, err->message) ==
+		0 &&
+	    now < pipeline->ready.said[which].ms + SAY_MS)
 		return;
-	pipeline->ready.said = *err;
-	pipeline->ready.said_ms = now;
-	log_event(LOG_WARN, component,
-	    check == pipeline->ready.redis ? "redis_not_ready"
-					   : "kafka_not_ready",
-	    err->message, LOG_END);
+	pipeline->ready.said[which].why = *err;
+	pipeline->ready.said[which].ms = now;
+	log_event(LOG_WARN, of[which].component, of[which].event, err->message,
+	    LOG_END);
 	sd_notifyf(0, "STATUS=waiting: %.200s", err->message);
 }
 
 void
 pipeline_note_store_up(struct pipeline *pipeline)
 {
-	pipeline->ready.said.message[0] = '\0';
+	pipeline->ready.said[DEPENDENCY_REDIS].why.message[0] = '\0';
 	health_ok(pipeline->ready.redis);
 	metrics_set(
 	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_REDIS, true);
@@ -362,31 +375,81 @@ find_schema_ids(struct pipeline *pipeline, struct error *err)
 
 	if (registry_id(pipeline->registry, MESSAGE_SCHEDULE_RUN,
 		pipeline->topics[TOPIC_RESULTS], &publish->result_schema,
+		err) != 0 ||
+	    registry_id(pipeline->registry, MESSAGE_BUILD_REQUESTED,
+		pipeline->topics[TOPIC_BUILDS], &publish->build_schema,
 		err) != 0)
 		return -1;
-	return registry_id(pipeline->registry, MESSAGE_BUILD_REQUESTED,
-	    pipeline->topics[TOPIC_BUILDS], &publish->build_schema, err);
+	if (pipeline->ready.registry != NULL) {
+		health_ok(pipeline->ready.registry);
+		metrics_set(pipeline->metrics, WORKER_DEPENDENCIES,
+		    DEPENDENCY_REGISTRY, true);
+	}
+	return 0;
+}
+
+static int
+find_kafka(struct pipeline *pipeline, struct error *err)
+{
+	if (pipeline_look_at_kafka(pipeline, err) != 0)
+		return -1;
+	health_ok(pipeline->ready.kafka);
+	metrics_set(
+	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, true);
+	return 0;
 }
 
 /*
- * Repeats `look` until it succeeds, is fatal, the process stops, or
- * start.timeout is over.  0, 1 (stopping) or -1.
+ * Looks at each in turn, unless it was there a moment ago, up to the first that
+ * is away: what stands before it is known to be there, and not blamed.
  */
 static int
-insist(struct pipeline *pipeline,
-    int (*look)(struct pipeline *, struct error *), struct health_check *check,
-    const char *component, struct error *err)
+look_at_all(
+    struct pipeline *pipeline, enum dependency *which, struct error *err)
+{
+	static const struct {
+		enum dependency which;
+		int (*look)(struct pipeline *, struct error *);
+	} looks[] = {
+		{ DEPENDENCY_KAFKA, find_kafka },
+		{ DEPENDENCY_REDIS, pipeline_check_store },
+		{ DEPENDENCY_REGISTRY, find_schema_ids },
+	};
+	int64_t *seen_ms = pipeline->due.seen_ms;
+	size_t i;
+
+	for (i = 0; i < sizeof looks / sizeof looks[0]; i++) {
+		*which = looks[i].which;
+		if (seen_ms[i] != 0 &&
+		    clock_monotonic_ms() - seen_ms[i] < CHECK_MS)
+			continue;
+		if (looks[i].look(pipeline, err) != 0)
+			return -1;
+		seen_ms[i] = clock_monotonic_ms();
+	}
+	return 0;
+}
+
+/*
+ * Until all are there, one won't do, the process stops, or start.timeout is
+ * over.
+ */
+int
+pipeline_await(struct pipeline *pipeline, struct error *err)
 {
 	int64_t timeout = config_number(pipeline->config, "start.timeout");
 	int64_t begun = clock_monotonic_ms();
+	enum dependency which;
 
 	while (!pipeline_is_stopping(pipeline)) {
 		pipeline_turn(pipeline);
-		if (look(pipeline, err) == 0)
+		if (look_at_all(pipeline, &which, err) == 0) {
+			registry_start(pipeline->registry);
 			return 0;
+		}
 		if (err->kind != ERROR_RETRY)
 			return -1;
-		pipeline_say_away(pipeline, check, component, err);
+		pipeline_say_away(pipeline, which, err);
 		if (timeout > 0 && clock_monotonic_ms() - begun > timeout) {
 			error_prefix(err, "start.timeout is over");
 			err->kind = ERROR_FATAL;
@@ -396,21 +459,6 @@ insist(struct pipeline *pipeline,
 		pipeline_wait(pipeline, WAIT_MS);
 	}
 	return 1;
-}
-
-int
-pipeline_await(struct pipeline *pipeline, struct error *err)
-{
-	int rc = insist(pipeline, pipeline_look_at_kafka, pipeline->ready.kafka,
-	    "kafka", err);
-
-	if (rc == 0)
-		rc = insist(pipeline, find_schema_ids, pipeline->ready.kafka,
-		    "kafka", err);
-	if (rc == 0)
-		rc = insist(pipeline, pipeline_check_store,
-		    pipeline->ready.redis, "redis", err);
-	return rc;
 }
 
 int

@@ -33,6 +33,7 @@ struct repair {
 	int64_t expected; /* where the mark must come to */
 	int64_t started_ms, claimed;
 	bool is_at_end; /* of the log, as the broker said */
+	bool waits;     /* for the registry, at `next` */
 };
 
 /* Behind all records of the partition that are there. */
@@ -182,10 +183,12 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	return 0;
 }
 
-/* Makes claims of the records that came; returns the offset behind them. */
-static int
-decode_records(struct repair *repair, struct intake *intake, int64_t *next,
-    struct error *err)
+/*
+ * Makes claims of the records that came; returns the offset behind them.  One
+ * whose schema the registry does not tell yet ends it, as none may be left out.
+ */
+static void
+decode_records(struct repair *repair, struct intake *intake, int64_t *next)
 {
 	struct batch *batch = repair->batch;
 	size_t i;
@@ -193,17 +196,21 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next,
 	*next = repair->next;
 	for (i = 0; i < batch->n; i++) {
 		const struct kafka_record *kafka = &batch->kafka[i];
+		struct error why;
+		uint32_t awaited;
 
 		if (kafka->offset >= repair->expected) {
 			/* What is before it, if anything, is no record. */
 			*next = repair->expected;
 			break;
 		}
+		if (decoder_decode(intake->decoder, batch, i, &awaited, &why) !=
+		    0) {
+			repair->waits = true;
+			break;
+		}
 		*next = kafka->offset + 1;
-		if (decoder_decode(intake->decoder, batch, i, err) != 0)
-			return store_failed(err); /* the registry */
 	}
-	return 0;
 }
 
 /*
@@ -217,18 +224,27 @@ take_records(struct repair *repair, struct intake *intake, struct error *err)
 	size_t room;
 	struct kafka_record *place;
 	int64_t next;
-	int n, rc;
+	int n, rc = 0;
 
 	batch_reset(batch);
+	repair->waits = false;
 	place = batch_room(batch, &room);
 	n = kafka_consumer_poll(repair->consumer, place, room, POLL_MS, err);
 	if (n < 0)
 		return -1;
 	batch_take(batch, (size_t)n);
-	rc = decode_records(repair, intake, &next, err);
-	if (rc == 0 && n > 0)
+	decode_records(repair, intake, &next);
+	if (next > repair->next)
 		rc = claim_records(repair, intake, next, err);
 	batch_reset(batch);
+	if (rc == 0 && repair->waits) {
+		const struct kafka_offset again = { repair->partition,
+			repair->next };
+
+		repair->is_at_end = false;
+		rc = kafka_consumer_seek(
+		    repair->consumer, intake->topic, again, CALL_MS, err);
+	}
 	return rc;
 }
 
@@ -290,6 +306,8 @@ repair_step(struct repair *repair, struct intake *intake, struct error *err)
 			return end_partition(repair, intake, err);
 		if (take_records(repair, intake, err) != 0)
 			return -1;
+		if (repair->waits)
+			clock_wait(POLL_MS);
 	} while (clock_monotonic_ms() < until);
 	return 0;
 }

@@ -246,6 +246,82 @@ seeks_only_in_what_is_assigned(void)
 	close_site(&site);
 }
 
+/* Ten records into partition 0 of the mock's topic. */
+static void
+fill_topic(struct site *site)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_t *producer;
+	char text[200], value[] = "v";
+	int i;
+
+	set(conf, "bootstrap.servers",
+	    rd_kafka_mock_cluster_bootstraps(site->cluster));
+	set(conf, "log_level", "0");
+	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	REQUIRE(producer != NULL);
+	for (i = 0; i < 10; i++)
+		rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(TOPIC),
+		    RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(value, 1),
+		    RD_KAFKA_V_END);
+	rd_kafka_flush(producer, TRY_MAX_MS);
+	rd_kafka_destroy(producer);
+}
+
+/* The offset of the next record of partition 0; -1: none within `ms`. */
+static int64_t
+read_next(struct site *site, int ms)
+{
+	rd_kafka_message_t *message = rd_kafka_consumer_poll(site->handle, ms);
+	int64_t offset = -1;
+
+	if (message == NULL)
+		return -1;
+	if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		offset = message->offset;
+		kafka_place_accept(
+		    kafka_places_find(&site->assignment.places, NULL, TOPIC, 0),
+		    offset);
+	}
+	rd_kafka_message_destroy(message);
+	return offset;
+}
+
+/* Neither a hold nor a pause of all loses a place that was gone back to. */
+static void
+holds_a_place_by_itself(void)
+{
+	const struct kafka_offset back = { 0, 1 };
+	struct site site;
+	struct error err = { 0 };
+	struct kafka_assignment *one = &site.assignment;
+
+	open_site(&site);
+	CHECK(kafka_assignment_hold(one, TOPIC, 0, true, &err) == -1);
+	CHECK(err.kind == ERROR_ABORT);
+	assign(&site);
+	CHECK(settle(&site, &err) == 0);
+	CHECK(kafka_assignment_seek(one, TOPIC, (struct kafka_offset){ 0, 0 },
+		  TRY_MAX_MS, &err) == 0);
+	fill_topic(&site);
+	CHECK(read_next(&site, TRY_MAX_MS) == 0);
+	CHECK(read_next(&site, TRY_MAX_MS) == 1);
+	CHECK(read_next(&site, TRY_MAX_MS) == 2);
+	CHECK(kafka_assignment_hold(one, TOPIC, 0, true, &err) == 0);
+	CHECK(kafka_assignment_seek(one, TOPIC, back, TRY_MAX_MS, &err) == 0);
+	CHECK(read_next(&site, 100) == -1);
+	CHECK(kafka_assignment_pause(one, true, &err) == 0);
+	CHECK(kafka_assignment_pause(one, false, &err) == 0);
+	CHECK(read_next(&site, 100) == -1); /* others are resumed, not it */
+	CHECK(kafka_assignment_hold(one, TOPIC, 0, false, &err) == 0);
+	/* Paused with all before its record came. */
+	CHECK(kafka_assignment_pause(one, true, &err) == 0);
+	CHECK(kafka_assignment_pause(one, false, &err) == 0);
+	CHECK(read_next(&site, TRY_MAX_MS) == 1);
+	CHECK(read_next(&site, TRY_MAX_MS) == 2);
+	close_site(&site);
+}
+
 /* A place that the log has not: its records are gone, or it is another log. */
 static void
 finds_out_why_a_place_is_gone(void)
@@ -286,6 +362,7 @@ CU_TestInfo kafka_assignment_tests[] = {
 	    takes_no_error_for_nothing_committed },
 	{ "tells of a revocation once", tells_of_a_revocation_once },
 	{ "seeks only in what is assigned", seeks_only_in_what_is_assigned },
+	{ "holds a place by itself", holds_a_place_by_itself },
 	{ "finds out why a place is gone", finds_out_why_a_place_is_gone },
 	CU_TEST_INFO_NULL,
 };

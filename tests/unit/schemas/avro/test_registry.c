@@ -43,6 +43,7 @@ begin(struct fixture *f)
 	char url[64];
 
 	*f = (struct fixture){ .stub = stub_http_start() };
+	now_ms = 1000;
 	snprintf(
 	    url, sizeof url, "http://127.0.0.1:%d//", stub_http_port(f->stub));
 	f->config = load(url);
@@ -115,14 +116,24 @@ static const struct {
 	{ "another kind of schema", 200,
 	    "{\"schemaType\":\"PROTOBUF\",\"schema\":\"syntax\"}", 0, 0, 0,
 	    "{}" },
-	{ "no such id", 404,
-	    "{\"error_code\":40403,\"message\":\"Schema not found\"}", 0, 0, 0,
-	    NULL },
+	{ "no such id yet", 404,
+	    "{\"error_code\":40403,\"message\":\"Schema not found\"}", -1,
+	    ERROR_RETRY, 0, NULL },
+	{ "a default backend", 404, "<html>default backend</html>", -1,
+	    ERROR_RETRY, 0, NULL },
+	{ "a 404 without a code", 404, "{}", -1, ERROR_RETRY, 0, NULL },
+	{ "a 404 of another kind", 404, "{\"error_code\":40401}", -1,
+	    ERROR_RETRY, 0, NULL },
+	{ "a code that is no number", 404, "{\"error_code\":\"40403\"}", -1,
+	    ERROR_RETRY, 0, NULL },
+	{ "another status with that code", 500, "{\"error_code\":40403}", -1,
+	    ERROR_RETRY, 0, NULL },
+	{ "too many requests", 429, "", -1, ERROR_RETRY, 0, NULL },
 	{ "a server in trouble", 500, "{}", -1, ERROR_RETRY, 0, NULL },
 	{ "a gateway in trouble", 503, "<html>", -1, ERROR_RETRY, 0, NULL },
 	{ "a redirect", 302, "", -1, ERROR_RETRY, 0, NULL },
-	{ "no right", 401, "", -1, ERROR_FATAL, 77, NULL },
-	{ "forbidden", 403, "", -1, ERROR_FATAL, 77, NULL },
+	{ "no right", 401, "", -1, ERROR_RETRY, 77, NULL },
+	{ "forbidden", 403, "", -1, ERROR_RETRY, 77, NULL },
 	{ "an empty answer", 200, "", -1, ERROR_RETRY, 0, NULL },
 	{ "HTML", 200, "<html>busy</html>", -1, ERROR_RETRY, 0, NULL },
 	{ "JSON of another form", 200, "[1]", -1, ERROR_RETRY, 0, NULL },
@@ -155,6 +166,9 @@ test_lookup(void)
 		CHECK_ROW(name,
 		    rc != 0 ||
 			text_equal(schema, text_from(lookups[i].schema)));
+		CHECK_ROW(name,
+		    registry_is_away(f.registry) ==
+			(rc != 0 && strstr(name, "yet") == NULL));
 		/* The message says which server it was. */
 		CHECK_ROW(name,
 		    rc == 0 || strstr(f.err.message, "127.0.0.1") != NULL);
@@ -171,7 +185,7 @@ test_request(void)
 
 	begin(&f);
 	stub_http_answer(f.stub, 404, TEXT("{}"));
-	CHECK(registry_schema(f.registry, UINT32_MAX, &schema, &f.err) == 0);
+	CHECK(registry_schema(f.registry, UINT32_MAX, &schema, &f.err) == -1);
 	stub_http_last(f.stub, &last);
 	/* One slash, although the URL was given with two at its end. */
 	CHECK(strncmp(last.at, "GET /schemas/ids/4294967295 HTTP/1.1\r\n",
@@ -180,7 +194,9 @@ test_request(void)
 	end(&f);
 }
 
-/* What is known is not asked for again; what was unknown is, after a while. */
+#define LACKING TEXT("{\"error_code\":40403}")
+
+/* What is known is not asked for again. */
 static void
 test_cache(void)
 {
@@ -188,25 +204,125 @@ test_cache(void)
 	struct text schema;
 
 	begin(&f);
-	now_ms = 1000;
 	stub_http_answer(f.stub, 200, TEXT("{\"schema\":\"a\"}"));
 	CHECK(registry_schema(f.registry, 1, &schema, &f.err) == 0);
-	stub_http_answer(f.stub, 404, TEXT("{}"));
-	CHECK(registry_schema(f.registry, 2, &schema, &f.err) == 0);
-	CHECK(schema.at == NULL);
 	stub_http_answer(f.stub, 0, TEXT(""));
+	now_ms += 1000000;
 	CHECK(registry_schema(f.registry, 1, &schema, &f.err) == 0);
 	CHECK(text_equal(schema, TEXT("a")));
-	now_ms += 9000;
-	CHECK(registry_schema(f.registry, 2, &schema, &f.err) == 0);
-	CHECK(schema.at == NULL && stub_http_count(f.stub) == 2);
-	now_ms += 2000;
+	CHECK(stub_http_count(f.stub) == 1);
+	end(&f);
+}
+
+/* Asks for id 2 at `ms`: -1, it must wait; 0: unknown; 1: known. */
+static int
+ask_at(struct fixture *f, int64_t ms)
+{
+	struct text schema;
+
+	now_ms = ms;
+	if (registry_schema(f->registry, 2, &schema, &f->err) != 0) {
+		CHECK(f->err.kind == ERROR_RETRY);
+		return -1;
+	}
+	return schema.at != NULL;
+}
+
+/* An id is unknown once the registry has lacked it for registry.wait (30 s). */
+static void
+test_wait(void)
+{
+	struct fixture f;
+
+	begin(&f);
+	stub_http_answer(f.stub, 404, LACKING);
+	CHECK(ask_at(&f, 1000) == -1);
+	CHECK(strstr(f.err.message, "the id 2 yet") != NULL);
+	CHECK(ask_at(&f, 1400) == -1);
+	CHECK(stub_http_count(f.stub) == 1); /* not too often */
+	CHECK(ask_at(&f, 1500) == -1);
+	CHECK(stub_http_count(f.stub) == 2);
+	CHECK(ask_at(&f, 10900) == -1);
+	CHECK(ask_at(&f, 20800) == -1);
+	CHECK(ask_at(&f, 30700) == -1);
+	CHECK(ask_at(&f, 31000) == -1); /* what it said was said before */
+	CHECK(ask_at(&f, 31200) == 0);
+	CHECK(stub_http_count(f.stub) == 6);
+	/* Who comes next waits no more, but it is asked for now and then. */
+	CHECK(ask_at(&f, 32000) == 0);
+	CHECK(stub_http_count(f.stub) == 6);
+	CHECK(ask_at(&f, 33300) == 0);
+	CHECK(stub_http_count(f.stub) == 7);
 	stub_http_answer(f.stub, 200, TEXT("{\"schema\":\"b\"}"));
+	CHECK(ask_at(&f, 35400) == 1);
+	end(&f);
+}
+
+/* A lagging node that comes up behind an outage has the whole time again. */
+static void
+test_wait_begins_anew(void)
+{
+	struct fixture f;
+
+	begin(&f);
+	stub_http_answer(f.stub, 404, LACKING);
+	CHECK(ask_at(&f, 1000) == -1);
+	CHECK(ask_at(&f, 9000) == -1);
+	stub_http_answer(f.stub, 503, TEXT(""));
+	CHECK(ask_at(&f, 18000) == -1);
+	stub_http_answer(f.stub, 404, LACKING);
+	CHECK(ask_at(&f, 26000) == -1);
+	CHECK(ask_at(&f, 35000) == -1);
+	CHECK(ask_at(&f, 44000) == -1);
+	CHECK(ask_at(&f, 53000) == -1);
+	CHECK(ask_at(&f, 56500) == 0);
+	/* Nobody wanted it for long: what comes now is looked at afresh. */
+	CHECK(ask_at(&f, 70000) == -1);
+	end(&f);
+}
+
+/* Who is asked what: of the ids that are wanted now. */
+static void
+test_state(void)
+{
+	struct fixture f;
+	struct error why;
+	struct text schema;
+
+	begin(&f);
+	CHECK(registry_state(f.registry, &why) == REGISTRY_FINE);
+	stub_http_answer(f.stub, 404, LACKING);
+	CHECK(ask_at(&f, 1000) == -1);
+	CHECK(registry_state(f.registry, &why) == REGISTRY_LACKS);
+	stub_http_answer(f.stub, 401, TEXT(""));
+	CHECK(registry_schema(f.registry, 3, &schema, &f.err) == -1);
+	CHECK(registry_state(f.registry, &why) == REGISTRY_AWAY);
+	CHECK(strstr(why.message, "check schema.registry.auth") != NULL);
+	now_ms += 2500; /* who wanted it is gone */
+	CHECK(registry_state(f.registry, &why) == REGISTRY_FINE);
+	end(&f);
+}
+
+/* By its own thread: an answer that comes soon is waited for. */
+static void
+test_thread(void)
+{
+	struct fixture f;
+	struct text schema;
+	int tries = 0;
+
+	begin(&f);
+	registry_start(f.registry);
+	stub_http_answer(f.stub, 503, TEXT(""));
+	CHECK(registry_schema(f.registry, 1, &schema, &f.err) == -1);
+	stub_http_answer(f.stub, 200, TEXT("{\"schema\":\"a\"}"));
+	/* Who has failed is not waited for, but asked again. */
+	do
+		now_ms += 500;
+	while (registry_schema(f.registry, 1, &schema, &f.err) != 0 &&
+	    ++tries < 1000000);
+	CHECK(text_equal(schema, TEXT("a")));
 	CHECK(registry_schema(f.registry, 2, &schema, &f.err) == 0);
-	CHECK(text_equal(schema, TEXT("b")));
-	now_ms += 1000000;
-	CHECK(registry_schema(f.registry, 2, &schema, &f.err) == 0);
-	CHECK(stub_http_count(f.stub) == 3);
 	end(&f);
 }
 
@@ -228,6 +344,13 @@ test_too_large(void)
 	CHECK(text_equal(schema, TEXT("{}")));
 	CHECK(registry_schema(f.registry, 1, &schema, &f.err) == 0);
 	CHECK(stub_http_count(f.stub) == 1);
+	/* But not what is large and comes from somebody else. */
+	stub_http_answer(f.stub, 502, buffer_text(&answer));
+	CHECK(registry_schema(f.registry, 2, &schema, &f.err) == -1);
+	answer.at[0] = '<';
+	stub_http_answer(f.stub, 200, buffer_text(&answer));
+	CHECK(registry_schema(f.registry, 3, &schema, &f.err) == -1);
+	CHECK(f.err.kind == ERROR_RETRY);
 	buffer_finish(&answer);
 	end(&f);
 }
@@ -274,9 +397,16 @@ static const struct {
 	    0, 0, 0, "" },
 	{ "not registered", 404, "{\"error_code\":40403}", -1, ERROR_RETRY, 0,
 	    "run `schedrun init`" },
-	{ "incompatible", 409, "{}", -1, ERROR_FATAL, 78, "another schema" },
-	{ "refused", 422, "{}", -1, ERROR_FATAL, 78, "another schema" },
-	{ "no right", 403, "{}", -1, ERROR_FATAL, 77, "schema.registry.auth" },
+	{ "no such subject", 404, "{\"error_code\":40401}", -1, ERROR_RETRY, 0,
+	    "run `schedrun init`" },
+	{ "a default backend", 404, "<html>", -1, ERROR_RETRY, 0,
+	    "answered 404" },
+	{ "incompatible", 409, "{\"error_code\":409}", -1, ERROR_FATAL, 78,
+	    "another schema" },
+	{ "refused", 422, "{\"error_code\":42201}", -1, ERROR_FATAL, 78,
+	    "another schema" },
+	{ "a proxy's conflict", 409, "", -1, ERROR_RETRY, 0, "answered 409" },
+	{ "no right", 403, "{}", -1, ERROR_RETRY, 77, "schema.registry.auth" },
 	{ "in trouble", 500, "{}", -1, ERROR_RETRY, 0, "500" },
 	{ "an id that is negative", 200, "{\"id\":-1}", -1, ERROR_RETRY, 0,
 	    "no id" },
@@ -366,6 +496,10 @@ CU_TestInfo registry_tests[] = {
 	{ "lookup", test_lookup },
 	{ "request", test_request },
 	{ "cache", test_cache },
+	{ "wait", test_wait },
+	{ "wait begins anew", test_wait_begins_anew },
+	{ "state", test_state },
+	{ "thread", test_thread },
 	{ "too large", test_too_large },
 	{ "eviction", test_eviction },
 	{ "registration", test_registration },

@@ -1,0 +1,311 @@
+"""A schema registry that errs, lags, hangs and goes away: only what needs it waits."""
+
+import http.server
+import json
+import struct
+import threading
+import time
+
+import pytest
+
+import catalogues
+import checker
+from load import TOPIC, Load, request
+from programs import ROOT, wait_for
+
+SCHEDULE = catalogues.schedule_rid("stale")
+SCHEMAS = {i + 1: (ROOT / "schemas" / f"{name}.avsc").read_text()
+           for i, name in enumerate(("run_request", "schedule_run", "build_requested"))}
+SUBJECTS = {"schedule-run-requests-value": 1, "schedule-run-results-value": 2, "schedule-builds-value": 3}
+HANG = "hang"
+LACKS = (404, '{"error_code":40403,"message":"Schema not found"}')
+
+
+class Registry:
+    """Knows the shipped schemas by the shipped ids; every other id but those it lacks is a request's."""
+
+    def __init__(self):
+        self.fault = None    # (status, body) for all that is asked, or HANG
+        self.lacks = set()
+        self.asked = []      # (id, when)
+        self.server = None
+        self.port = 0
+        self.released = threading.Event()
+        self.start()
+
+    def start(self):
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                schema = int(self.path.rpartition("/")[2])
+                registry.asked.append((schema, time.monotonic()))
+                if schema in registry.lacks:
+                    self.say(*LACKS)
+                else:
+                    self.say(200, json.dumps({"schema": SCHEMAS.get(schema, SCHEMAS[1])}))
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.say(200, json.dumps({"id": SUBJECTS[self.path.split("/")[2]]}))
+
+            def say(self, status, body):
+                if registry.fault == HANG:
+                    registry.released.wait(60)
+                    return
+                status, body = registry.fault or (status, body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05},
+                         daemon=True).start()
+
+    def stop(self):
+        if self.server is not None:
+            self.released.set()
+            self.server.shutdown()
+            self.server.server_close()
+        self.server = None
+
+
+@pytest.fixture
+def registry():
+    registry = Registry()
+    yield registry
+    registry.stop()
+
+
+def begin(system, partitions=2):
+    system.init(partitions=partitions)
+    system.apply(catalogues.outcomes())
+    return Load(system.bootstrap)
+
+
+def worker_with(system, registry, name="worker-1", **settings):
+    return system.worker(name, schema__registry__url=registry.url, **settings)
+
+
+def send(load, name, schema=1, partition=0, reason=None):
+    datum = request(SCHEDULE, name)
+    value = struct.pack(">bI", 0, schema) + checker.encode("run_request", datum)[5:]
+    key = SCHEDULE.encode()
+    load.producer.produce(TOPIC, value, key, partition=partition,
+                          on_delivery=load._note(datum, value, key, reason))
+    return load.flush()
+
+
+def answered(system):
+    """The requestIds of all results, in the order of their partitions."""
+    return [checker.decode("schedule_run", message.value())["requestId"]
+            for message in checker.read_topic(system.bootstrap, "schedule-run-results")]
+
+
+def wait_answered(system, name, timeout=20):
+    wait_for(f"the answer to {name}", lambda: name in answered(system), timeout, pause=0.2)
+
+
+def checks(daemon):
+    answer = daemon.admin("/readyz")
+    return {check["name"]: check for check in json.loads(answer[1])["checks"]} if answer else {}
+
+
+def reasons(daemon):
+    return {name for name, check in checks(daemon).items() if not check["ok"]}
+
+
+def up(daemon, dependency):
+    return daemon.metric(f'schedrun_dependency_up{{dependency="{dependency}"}}')
+
+
+OUTAGES = {
+    "a default backend": (404, "<html>default backend</html>"),
+    "a 404 without a code": (404, "{}"),
+    "a 404 of another kind": (404, '{"error_code":40401}'),
+    "in trouble": (500, '{"error_code":50001}'),
+    "a gateway": (503, ""),
+    "no credentials": (401, ""),
+    "forbidden": (403, ""),
+    "too many": (429, ""),
+    "a redirect": (302, ""),
+    "a login page": (200, "<html>log in</html>"),
+    "another JSON": (200, "{}"),
+    "nobody there": None,
+    "hangs": HANG,
+}
+
+
+def test_an_outage_holds_only_what_needs_it(system, registry):
+    load = begin(system)
+    worker = worker_with(system, registry).wait_ready()
+    send(load, "first")
+    wait_answered(system, "first")
+    for i, (outage, fault) in enumerate(OUTAGES.items()):
+        registry.fault = fault
+        registry.released.clear()
+        if fault is None:
+            registry.stop()
+        send(load, f"waits-{i}", schema=100 + i)
+        send(load, f"behind-{i}")
+        started = time.monotonic()
+        send(load, f"goes-on-{i}", partition=1)
+        wait_answered(system, f"goes-on-{i}")
+        assert time.monotonic() - started < 5, outage
+        wait_for(f"{outage} to be told", lambda: reasons(worker) == {"registry"})
+        if fault in ((401, ""), (403, "")):
+            assert "check schema.registry.auth" in checks(worker)["registry"]["reason"]
+        steady = time.monotonic() + 2
+        while time.monotonic() < steady:
+            assert reasons(worker) == {"registry"}, outage
+            time.sleep(0.1)
+        assert up(worker, "registry") == 0 and up(worker, "redis") == 1 and up(worker, "kafka") == 1
+        assert worker.metric(f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}') == 2
+        registry.fault = None
+        registry.released.set()
+        if fault is None:
+            registry.start()
+        wait_answered(system, f"behind-{i}")
+        wait_for("the registry to be there again", worker.is_ready)
+        assert up(worker, "registry") == 1
+    asked = load.asked
+    system.wait_drained()
+    verdict = system.judge(asked)
+    assert verdict.dead == 0 and verdict.results == 1 + 3 * len(OUTAGES)
+    # In each partition the order of the requests.
+    names = [name for name in answered(system) if name.startswith(("waits", "behind"))]
+    assert names == [f"{what}-{i}" for i in range(len(OUTAGES)) for what in ("waits", "behind")]
+    assert worker.metric('schedrun_redis_errors_total{kind="unavailable"}') == 0
+    assert "redis_not_ready" not in worker.log() and "kafka_not_ready" not in worker.log()
+    assert "event=registry_not_ready component=registry" in worker.log()
+    assert "event=registry_ready" in worker.log()
+
+
+def test_a_moment_of_another_404_buries_nothing(system, registry):
+    load = begin(system)
+    worker = worker_with(system, registry).wait_ready()
+    registry.fault = OUTAGES["a default backend"]
+    for i in range(9):
+        send(load, f"valid-{i}", schema=7)
+        if i == 1:
+            registry.fault = None
+        time.sleep(0.3)
+    system.wait_drained()
+    assert system.judge(load.asked).results == 9
+    assert worker.metric('schedrun_dead_letters_total{reason="unknown-schema"}') == 0
+
+
+def test_an_id_that_comes_late_is_waited_for(system, registry):
+    load = begin(system)
+    worker = worker_with(system, registry, registry__wait="30s").wait_ready()
+    registry.lacks = {8}
+    send(load, "late", schema=8)
+    send(load, "other", partition=1)
+    wait_answered(system, "other")
+    wait_for("a note", lambda: "the id 8 yet" in checks(worker)["registry"].get("note", ""))
+    assert reasons(worker) == set() and up(worker, "registry") == 1
+    wait_for("the id to be asked for again", lambda: len(registry.asked) > 4)
+    registry.lacks = set()
+    wait_answered(system, "late")
+    system.wait_drained()
+    assert system.judge(load.asked).results == 2
+
+
+def test_an_unknown_id_is_buried_after_its_wait(system, registry):
+    load = begin(system)
+    worker = worker_with(system, registry, registry__wait="3s").wait_ready()
+    registry.lacks = {8}
+    for i in range(3):
+        send(load, f"unknown-{i}", schema=8, reason=None)
+    started = time.monotonic()
+    send(load, "behind")
+    buried = 'schedrun_dead_letters_total{reason="unknown-schema"}'
+    while time.monotonic() < started + 2:
+        assert worker.metric(buried) == 0
+        time.sleep(0.1)
+    wait_answered(system, "behind")
+    assert 2.5 < time.monotonic() - started < 10  # they waited together, not one by one
+    assert worker.metric(buried) == 3
+    letters = checker.read_topic(system.bootstrap, "schedule-run-requests.dlq")
+    assert [dict(m.headers())["schedrun.dlq.reason"] for m in letters] == [b"unknown-schema"] * 3
+
+
+def test_what_waits_survives_a_rebalance_and_a_crash(system, registry):
+    load = begin(system)
+    worker_with(system, registry).wait_ready()
+    send(load, "first")
+    wait_answered(system, "first")
+    registry.fault = (503, "")
+    for partition in (0, 1):
+        send(load, f"waits-{partition}", schema=9, partition=partition)
+        send(load, f"behind-{partition}", partition=partition)
+    second = worker_with(system, registry, "worker-2")
+    wait_for("a worker without its schema ids to say so", lambda: reasons(second) == {"registry"})
+    registry.fault = None
+    registry.lacks = {9}
+    second.wait_ready()
+    wait_for("both to have a partition", lambda: all(
+        d.metric("schedrun_assigned_partitions") == 1 for d in system.daemons))
+    send(load, "more-0", partition=0)
+    send(load, "more-1", partition=1)
+    second.kill()
+    system.cluster.stop_redis()
+    time.sleep(1)
+    system.cluster.start_redis()
+    registry.lacks = set()
+    system.wait_drained()
+    verdict = system.judge(load.asked)
+    assert verdict.results == 7 and verdict.dead == 0
+
+
+def test_a_worker_waits_for_it_at_start(system, registry):
+    load = begin(system)
+    registry.stop()
+    worker = worker_with(system, registry)
+    wait_for("the registry to be blamed", lambda: reasons(worker) == {"registry"})
+    send(load, "early", schema=10)
+    steady = time.monotonic() + 12  # longer than what was found once is believed
+    while time.monotonic() < steady:
+        assert reasons(worker) == {"registry"}
+        time.sleep(0.2)
+    assert up(worker, "registry") == 0 and up(worker, "redis") == 1 and up(worker, "kafka") == 1
+    registry.start()
+    worker.wait_ready()
+    system.wait_drained()
+    assert system.judge(load.asked).results == 1
+
+
+def test_without_a_registry_nothing_is_said_of_one(system):
+    begin(system)
+    worker = system.worker().wait_ready()
+    assert up(worker, "registry") is None and up(worker, "redis") == 1
+    assert "registry" not in checks(worker)
+
+
+def test_check_says_what_is_the_matter_with_it(system, registry):
+    system.init()
+    system.apply(catalogues.outcomes())
+    flags = ("-o", "jsonl", "-s", f"schema.registry.url={registry.url}")
+    assert system.run("check", *flags).returncode in (0, 1)  # 1: no settings of this one broker
+    for fault, code, said in (((404, "<html>"), 5, "answered 404"), ((401, ""), 5, "check schema.registry.auth"),
+                              (None, 5, registry.url), ((404, '{"error_code":40401}'), 5, "not registered")):
+        if fault is None:
+            registry.stop()
+        registry.fault = fault
+        done = system.run("check", *flags)
+        assert done.returncode == code
+        row = next(line for line in done.stdout.splitlines() if '"registry"' in line)
+        assert said in row
+        assert ("schedrun init" in row) == (said == "not registered")
+        assert ("schema.registry.url" in row) == (said != "not registered")
+        if fault is None:
+            registry.start()
