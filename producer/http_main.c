@@ -54,7 +54,8 @@ struct adapter {
 	struct kafka_health *kafka;
 	struct redis_settings redis, view;
 	struct buffer base_path;
-	struct health_check *checks[4]; /* kafka, redis, keys, view */
+	struct health_check
+	    *checks[5]; /* by enum check; registry may be NULL */
 	struct health_beat *beat;
 	struct admin *admin;
 	struct http_probe *probe;
@@ -65,7 +66,7 @@ struct adapter {
 	int code; /* what the process ends with */
 };
 
-enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW };
+enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW, CHECK_REGISTRY };
 
 static int
 end_by_error(const struct error *err)
@@ -112,6 +113,12 @@ create_health(struct adapter *adapter, struct error *err)
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
 		adapter->checks[i] = health_check(adapter->app.health, names[i],
 		    i == CHECK_KEYS ? 0 : FRESH_MS);
+	if (config_text(adapter->app.config, "schema.registry.url") != NULL)
+		adapter->checks[CHECK_REGISTRY] =
+		    health_check(adapter->app.health, "registry", 0);
+	else
+		metrics_hide(adapter->app.metrics, HTTP_DEPENDENCIES,
+		    DEPENDENCY_REGISTRY);
 	adapter->beat = health_beat_start(adapter->app.health, "loop", BEAT_MS);
 	adapter->kafka = kafka_health_create();
 	kafka_health_on_error(
@@ -193,21 +200,6 @@ create_pool(struct adapter *adapter, struct error *err)
 	return adapter->app.pool != NULL ? 0 : -1;
 }
 
-/* Under which id the registry knows what is published. */
-static int
-find_schema(const struct config *config, const char *topic, uint32_t *id,
-    struct error *err)
-{
-	struct registry *registry = registry_create(config, err);
-	int rc;
-
-	if (registry == NULL)
-		return -1;
-	rc = registry_id(registry, MESSAGE_RUN_REQUEST, topic, id, err);
-	registry_destroy(registry);
-	return rc;
-}
-
 static int
 create_publisher(struct adapter *adapter, struct error *err)
 {
@@ -218,9 +210,6 @@ create_publisher(struct adapter *adapter, struct error *err)
 		.topic = topic_name(adapter->app.config, TOPIC_REQUESTS),
 	};
 
-	if (find_schema(adapter->app.config, publisher.topic,
-		&publisher.schema_id, err) != 0)
-		return -1;
 	adapter->runs.publisher = run_publisher_create(&publisher, err);
 	return adapter->runs.publisher != NULL ? 0 : -1;
 }
@@ -289,6 +278,8 @@ create_probe(struct adapter *adapter, struct error *err)
 		.argument = adapter,
 		.kafka_check = adapter->checks[CHECK_KAFKA],
 		.redis_check = adapter->checks[CHECK_REDIS],
+		.registry_check = adapter->checks[CHECK_REGISTRY],
+		.config = adapter->app.config,
 	};
 
 	adapter->probe = http_probe_start(&probe, err);
@@ -304,6 +295,7 @@ create_fold(struct adapter *adapter, struct error *err)
 		.redis = adapter->view,
 		.keyspace = adapter->app.keyspace,
 		.check = adapter->checks[CHECK_VIEW],
+		.registry_check = adapter->checks[CHECK_REGISTRY],
 		.metrics = adapter->app.metrics,
 	};
 
@@ -556,6 +548,9 @@ on_turn(void *argument)
 	    health_check_is_ok(adapter->checks[CHECK_KAFKA]));
 	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REDIS,
 	    health_check_is_ok(adapter->checks[CHECK_REDIS]));
+	if (adapter->checks[CHECK_REGISTRY] != NULL)
+		metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REGISTRY,
+		    health_check_is_ok(adapter->checks[CHECK_REGISTRY]));
 	sd_notify(0, "WATCHDOG=1");
 }
 
@@ -573,12 +568,29 @@ serve_calls(struct adapter *adapter)
 	return adapter->code;
 }
 
+/* Under which id the registry knows what is published. */
+static int
+find_schema(const struct config *config, struct error *err)
+{
+	struct registry *registry = registry_create(config, err);
+	uint32_t id;
+	int rc;
+
+	if (registry == NULL)
+		return -1;
+	rc = registry_id(registry, MESSAGE_RUN_REQUEST,
+	    topic_name(config, TOPIC_REQUESTS), &id, err);
+	registry_destroy(registry);
+	return rc;
+}
+
 static int
 check_once(struct adapter *adapter)
 {
 	struct error err;
 
-	if (run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
+	if (find_schema(adapter->app.config, &err) != 0 ||
+	    run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
 		return end_by_error(&err);
 	printf("schedrun-http: the configuration is fine, Kafka answers\n");
 	return 0;

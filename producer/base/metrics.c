@@ -16,7 +16,8 @@ static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE",
 
 /* Those of no token that jwt.c judges. */
 static const char *const reasons[] = { "MISSING", "TOO_LONG", "SCOPE", NULL };
-static const char *const dependencies[] = { "kafka", "redis", NULL };
+static const char *const dependencies[] = { "kafka", "redis", "registry",
+	NULL };
 static const char *const ops[] = { "call", "fold", NULL };
 static const char *const kinds[] = { "unavailable", NULL };
 

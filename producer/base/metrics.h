@@ -11,7 +11,11 @@
  * never what a request said; methods that we don't serve are "other".  On the
  * loop's thread.
  */
-enum http_dependency { DEPENDENCY_KAFKA, DEPENDENCY_REDIS };
+enum http_dependency {
+	DEPENDENCY_KAFKA,
+	DEPENDENCY_REDIS,
+	DEPENDENCY_REGISTRY
+};
 enum http_redis_op { REDIS_OP_CALL, REDIS_OP_FOLD };
 
 /* The rows of the table, each with the number of its label's value, or 0. */

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/memory.h"
+#include "schemas/avro/registry.h"
 #include "schemas/keyspace.h"
+#include "schemas/topics.h"
 
 #define EVERY_MS 2000
 #define SOON_MS 250 /* while something is wrong */
@@ -22,6 +25,8 @@ struct http_probe {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool stop;
+	struct registry *registry; /* until the schema's id is known */
+	bool has_said;             /* that it isn't */
 };
 
 /* Both: whether all is well. */
@@ -43,6 +48,40 @@ look_at_kafka(struct http_probe *probe)
 	else
 		health_bad(check, "%s", state.reason);
 	return state.up;
+}
+
+/*
+ * Under which id requests are published: asked for until it is known.  A
+ * registry that has another schema there is FATAL.
+ */
+static bool
+look_at_registry(struct http_probe *probe, struct error *fatal)
+{
+	struct health_check *check = probe->settings.registry_check;
+	struct error err;
+	uint32_t id;
+
+	if (probe->registry == NULL)
+		return true;
+	if (registry_id(probe->registry, MESSAGE_RUN_REQUEST,
+		topic_name(probe->settings.config, TOPIC_REQUESTS), &id,
+		&err) != 0) {
+		if (err.kind == ERROR_FATAL)
+			*fatal = err;
+		if (!probe->has_said) {
+			probe->has_said = true;
+			log_event(LOG_WARN, "registry", "registry_not_ready",
+			    err.message, LOG_END);
+		}
+		health_bad(check, "%s", err.message);
+		return false;
+	}
+	run_publisher_set_schema(probe->settings.publisher, id);
+	if (check != NULL)
+		health_ok(check);
+	registry_destroy(probe->registry);
+	probe->registry = NULL;
+	return true;
 }
 
 /* Another format is FATAL; nothing of ours, or no answer, may change. */
@@ -150,9 +189,10 @@ run_probe(void *argument)
 	struct http_probe *probe = argument;
 
 	struct error fatal = { 0 };
-	bool redis, kafka;
+	bool redis, kafka, registry;
 
 	do {
+		registry = look_at_registry(probe, &fatal);
 		redis = look_at_redis(probe, &fatal);
 		kafka = look_at_kafka(probe);
 		compare_clusters(probe, &fatal);
@@ -160,7 +200,8 @@ run_probe(void *argument)
 			post_end(probe, &fatal);
 			break;
 		}
-	} while (!rest_between(probe, redis && kafka ? EVERY_MS : SOON_MS));
+	} while (!rest_between(
+	    probe, redis && kafka && registry ? EVERY_MS : SOON_MS));
 	return NULL;
 }
 
@@ -168,15 +209,22 @@ struct http_probe *
 http_probe_start(const struct http_probe_settings *settings, struct error *err)
 {
 	struct redis *redis = redis_create(&settings->redis, err);
+	struct registry *registry = registry_create(settings->config, err);
 	struct http_probe *probe;
 
-	if (redis == NULL)
+	if (redis == NULL || registry == NULL) {
+		registry_destroy(registry);
+		redis_destroy(redis);
 		return NULL;
+	}
 	probe = memory_zalloc(1, sizeof *probe);
 	probe->settings = *settings;
 	probe->redis = redis;
+	probe->registry = registry;
 	pthread_mutex_init(&probe->lock, NULL);
 	clock_condition_init(&probe->changed);
+	if (!registry_is_remote(registry))
+		look_at_registry(probe, NULL); /* the shipped id, at once */
 	if (pthread_create(&probe->thread, NULL, run_probe, probe) != 0)
 		memory_exhausted();
 	return probe;
@@ -192,6 +240,7 @@ http_probe_stop(struct http_probe *probe)
 	pthread_cond_signal(&probe->changed);
 	pthread_mutex_unlock(&probe->lock);
 	pthread_join(probe->thread, NULL);
+	registry_destroy(probe->registry);
 	redis_destroy(probe->redis);
 	free(probe);
 }

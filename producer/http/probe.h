@@ -10,7 +10,8 @@
 #include "schemas/keyspace.h"
 
 /*
- * A thread that asks Kafka and Redis how they are, so that readiness has fresh
+ * A thread that asks Kafka and Redis how they are, and at first the schema
+ * registry for the requests' schema id, so that readiness has fresh
  * answers also while nobody calls, and the event loop does not wait for them.
  * A Redis of another format, or of another Kafka cluster, ends the process
  * (keyspace, on `meta`).
@@ -24,6 +25,8 @@ struct http_probe_settings {
 	const struct keyspace *keyspace;
 	struct work_pool *pool; /* is told whether Redis answers */
 	struct health_check *kafka_check, *redis_check;
+	struct health_check *registry_check; /* NULL: none is configured */
+	const struct config *config;
 	struct loop *loop;
 	/* On the loop's thread, once: the process must end by this error. */
 	void (*fatal)(void *argument, const struct error *err);

@@ -6,7 +6,6 @@
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
 #include "schemas/avro/reader.h"
-#include "schemas/avro/registry.h"
 #include "schemas/message/build_requested.h"
 
 #define RESULT_SIZE_MAX ((size_t)16 * 1024 * 1024)
@@ -32,6 +31,18 @@ message_decoder_create(
 	decoder->message = message;
 	decoder->registry = registry;
 	return decoder;
+}
+
+void
+message_decoder_start(struct message_decoder *decoder)
+{
+	registry_start(decoder->registry);
+}
+
+enum registry_state
+message_decoder_state(struct message_decoder *decoder, struct error *why)
+{
+	return registry_state(decoder->registry, why);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "common/config/config.h"
 #include "common/crypto/rid.h"
 #include "common/kafka/consumer.h"
+#include "schemas/avro/registry.h"
 #include "schemas/embedded.h"
 #include "schemas/message/schedule_run.h"
 
@@ -20,6 +21,14 @@ struct message_decoder;
 /* Of one kind of message.  NULL: ERROR_FATAL, the settings make no sense. */
 struct message_decoder *message_decoder_create(
     enum message message, const struct config *config, struct error *err);
+/*
+ * From now on an id is asked for by a thread, and waited for 200 ms at most:
+ * see registry_start.
+ */
+void message_decoder_start(struct message_decoder *decoder);
+/* Whether what it needed lately the registry does not tell: registry_state. */
+enum registry_state message_decoder_state(
+    struct message_decoder *decoder, struct error *why);
 void message_decoder_destroy(
     struct message_decoder *decoder); /* NULL is fine */
 

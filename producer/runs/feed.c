@@ -38,7 +38,8 @@ struct result_feed {
 	bool ready;
 	bool lost;   /* records are gone that the loop has not heard of */
 	bool passed; /* `position` has moved without a record */
-	int64_t looked_ms;
+	bool astray; /* the consumer stands elsewhere than `position` */
+	int64_t looked_ms, let_go_ms;
 	/* Of both threads: */
 	pthread_mutex_t lock;
 	pthread_cond_t taken;
@@ -230,28 +231,93 @@ open_feed(struct result_feed *feed, struct error *err)
 
 /* Reading ---------------------------------------------------------------- */
 
-/* NULL: a record that is no result, or the feed is to stop. */
-static struct result_event *
-read_record(struct result_feed *feed, const struct kafka_record *record)
+/*
+ * Reads a partition no further than a record whose schema the registry does not
+ * tell; the others go on.  The end of its log may have been told already.
+ */
+static void
+hold_partition(struct result_feed *feed, const struct kafka_record *record)
 {
-	struct error err = { 0 };
-	struct schedule_run run;
-	int rc;
+	const struct kafka_offset place = { record->partition, record->offset };
+	struct error err;
 
-	arena_reset(feed->arena, 65536);
-	while ((rc = decode_result(
-		    feed->decoder, record, feed->arena, &run, &err)) != 0 &&
-	    err.kind == ERROR_RETRY && !atomic_load(&feed->stop))
-		clock_wait(RETRY_MS);
-	if (rc == 0)
-		return result_event_create(&run);
-	log_event(LOG_WARN, "http", "result_not_read", err.message, LOG_END);
-	return NULL;
+	feed->position.next[record->partition] = record->offset;
+	if (kafka_consumer_hold(feed->consumer, feed->topic, record->partition,
+		true, &err) == 0 &&
+	    kafka_consumer_seek(
+		feed->consumer, feed->topic, place, CALL_MS, &err) == 0)
+		return;
+	/* Another consumer begins where the position is. */
+	log_event(LOG_WARN, "http", "feed_broken", err.message, LOG_END);
+	feed->astray = true;
+}
+
+/* What is held may be told by now. */
+static void
+let_partitions_go(struct result_feed *feed)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+	int32_t i;
+
+	if (now - feed->let_go_ms < RETRY_MS)
+		return;
+	feed->let_go_ms = now;
+	for (i = 0; i < feed->position.n; i++)
+		kafka_consumer_hold(
+		    feed->consumer, feed->topic, i, false, &ignored);
+}
+
+static bool
+is_among(const int32_t *partitions, size_t n, int32_t partition)
+{
+	while (n > 0 && partitions[n - 1] != partition)
+		n--;
+	return n > 0;
+}
+
+/*
+ * Decodes the records; those that must wait are released, the others move up,
+ * each with its event, which is NULL if it is no result.  How many they are.
+ */
+static size_t
+read_records(struct result_feed *feed, struct kafka_record *records, size_t n,
+    struct result_event **events)
+{
+	int32_t held[RECORDS];
+	size_t n_held = 0, kept = 0, i;
+
+	for (i = 0; i < n; i++) {
+		struct error err = { 0 };
+		struct schedule_run run;
+		bool waits = is_among(held, n_held, records[i].partition);
+		int rc = 0;
+
+		arena_reset(feed->arena, 65536);
+		if (!waits)
+			rc = decode_result(feed->decoder, &records[i],
+			    feed->arena, &run, &err);
+		if (rc != 0 && err.kind == ERROR_RETRY) {
+			held[n_held++] = records[i].partition;
+			hold_partition(feed, &records[i]);
+			waits = true;
+		} else if (rc != 0) {
+			log_event(LOG_WARN, "http", "result_not_read",
+			    err.message, LOG_END);
+		}
+		if (waits) {
+			kafka_records_release(&records[i], 1);
+			continue;
+		}
+		events[kept] = rc == 0 ? result_event_create(&run) : NULL;
+		records[kept++] = records[i];
+	}
+	return kept;
 }
 
 static void
 post_records(struct result_feed *feed, const struct kafka_record *records,
-    size_t n, bool in_view)
+    struct result_event *const *events, size_t n, bool in_view)
 {
 	struct post *post = make_post(feed);
 	struct result_event **last = &post->news.events;
@@ -259,15 +325,13 @@ post_records(struct result_feed *feed, const struct kafka_record *records,
 
 	post->news.in_view = in_view;
 	for (i = 0; i < n; i++) {
-		struct result_event *event = read_record(feed, &records[i]);
-
 		event_position_pass(&feed->position, records[i].partition,
 		    records[i].offset + 1);
-		if (event == NULL)
+		if (events[i] == NULL)
 			continue;
-		post->bytes += event->size;
-		*last = event;
-		last = &event->next;
+		post->bytes += events[i]->size;
+		*last = events[i];
+		last = &events[i]->next;
 	}
 	send_post(post);
 }
@@ -296,10 +360,15 @@ static void
 read_once(struct result_feed *feed)
 {
 	struct kafka_record records[RECORDS];
+	struct result_event *events[RECORDS];
 	struct error err = { 0 };
-	int n = kafka_consumer_poll(
-	    feed->consumer, records, RECORDS, POLL_MS, &err);
+	size_t kept = 0;
 	bool in_view = false;
+	int n;
+
+	let_partitions_go(feed);
+	n = kafka_consumer_poll(
+	    feed->consumer, records, RECORDS, POLL_MS, &err);
 
 	if (n < 0 && err.kind == ERROR_FATAL) {
 		log_event(
@@ -311,12 +380,18 @@ read_once(struct result_feed *feed)
 	if (feed->lost)
 		post_restart(feed);
 	if (n > 0)
-		in_view = follow_fold(feed, records, (size_t)n);
-	if (n > 0 || feed->passed)
-		post_records(feed, records, n > 0 ? (size_t)n : 0, in_view);
+		kept = read_records(feed, records, (size_t)n, events);
+	if (kept > 0)
+		in_view = follow_fold(feed, records, kept);
+	if (kept > 0 || feed->passed)
+		post_records(feed, records, events, kept, in_view);
 	feed->passed = false;
-	if (n > 0)
-		kafka_records_release(records, (size_t)n);
+	kafka_records_release(records, kept);
+	if (feed->astray) {
+		feed->astray = false;
+		close_consumer(feed);
+		return;
+	}
 	if (clock_monotonic_ms() - feed->looked_ms > LOOK_MS)
 		read_topic(feed, true, &err);
 	/* A slow loop slows the reading, not the memory. */
@@ -359,9 +434,11 @@ result_feed_start(
 	pthread_cond_init(&feed->taken, NULL);
 	feed->decoder =
 	    message_decoder_create(MESSAGE_SCHEDULE_RUN, settings->config, err);
-	if (feed->decoder != NULL)
+	if (feed->decoder != NULL) {
+		message_decoder_start(feed->decoder);
 		feed->follow = view_follow_create(settings->config,
 		    &settings->redis, settings->keyspace, err);
+	}
 	if (feed->follow == NULL) {
 		result_feed_destroy(feed);
 		return NULL;

@@ -39,6 +39,8 @@ struct view_fold {
 	int64_t looked_ms; /* at the `f` in Redis */
 	int64_t whole_ms;  /* when nothing was missing in the view; 0: never */
 	int64_t folded_ms; /* when records last came */
+	int64_t let_go_ms; /* what waits for the registry, last */
+	bool is_registry_away;
 	struct arena *arena;
 };
 
@@ -85,6 +87,24 @@ take_record(struct view_fold *fold, const struct kafka_record *kafka,
 	return 0;
 }
 
+/* Its record's schema can't be had yet: it is tried again later, and the end
+ * that was told behind it is none to go on to. */
+static int
+hold_place(struct view_fold *fold, struct fold_place *place, int64_t offset,
+    struct error *err)
+{
+	const struct kafka_offset at = { place->partition, offset };
+
+	place->end = -1;
+	place->waits = true;
+	if (kafka_consumer_hold(fold->consumer, place->topic, place->partition,
+		true, err) != 0 ||
+	    kafka_consumer_seek(
+		fold->consumer, place->topic, at, CALL_MS, err) != 0)
+		return -1;
+	return 0;
+}
+
 /*
  * Folds a stretch of one partition.  1: done; 0: the view has lost what was
  * folded before.  Items and the offset behind them go in one script, so that a
@@ -99,23 +119,29 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 	struct fold_step step = { .topic = place->topic,
 		.partition = place->partition,
 		.folded = place->folded,
-		.next = records[n - 1].offset + 1,
 		.items = items };
 	int64_t started_ms;
+	bool waits = false;
 	size_t i;
 	int rc;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !waits; i++) {
 		if (take_record(fold, &records[i], &items[step.n], err) == 0)
 			step.n++;
-		else if (err->kind != ERROR_INPUT)
-			return -1;
+		else if (err->kind == ERROR_RETRY)
+			waits = true;
 		else
 			log_event(LOG_WARN, "http", "record_not_folded",
 			    err->message, LOG_S("topic", records[i].topic),
 			    LOG_I("partition", records[i].partition),
 			    LOG_I("offset", records[i].offset), LOG_END);
 	}
+	if (waits && hold_place(fold, place, records[--i].offset, err) != 0)
+		return -1;
+	place->waits = waits;
+	if (i == 0)
+		return 1;
+	step.next = records[i - 1].offset + 1;
 	started_ms = clock_monotonic_ms();
 	rc = run_view_fold(&fold->view, &step, err);
 	metrics_observe(fold->settings.metrics, HTTP_REDIS, REDIS_OP_FOLD,
@@ -123,7 +149,7 @@ fold_stretch(struct view_fold *fold, struct fold_place *place,
 	if (rc == 1) {
 		/* Only now: until Redis says so, `f` may not have moved. */
 		place->folded = step.next;
-		place->last_ms = records[n - 1].timestamp_ms;
+		place->last_ms = records[i - 1].timestamp_ms;
 	}
 	return rc;
 }
@@ -178,8 +204,8 @@ pass_end(struct view_fold *fold, struct error *err)
 			.folded = place->folded,
 			.next = place->end };
 
-		if (place->folded < 0 || place->end <= place->folded ||
-		    place->restart_at >= 0)
+		if (place->waits || place->folded < 0 ||
+		    place->end <= place->folded || place->restart_at >= 0)
 			continue;
 		rc = run_view_fold(&fold->view, &step, err);
 		if (rc == 1)
@@ -259,6 +285,7 @@ open_fold(struct view_fold *fold, struct error *err)
 		return -1;
 	run_view_init(
 	    &fold->view, fold->redis, fold->settings.keyspace, fold->ttl_ms);
+	message_decoder_start(fold->decoder);
 	fold->consumer = kafka_consumer_create(&options, err);
 	return fold->consumer != NULL ? 0 : -1;
 }
@@ -334,6 +361,52 @@ wait_for_view(struct view_fold *fold, const struct error *cause)
 		kafka_records_release(&record, 1);
 }
 
+/* What waits for the registry is read again: it may be told by now. */
+static void
+let_waiting_go(struct view_fold *fold)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+	size_t i;
+
+	if (now - fold->let_go_ms < RETRY_MS)
+		return;
+	fold->let_go_ms = now;
+	for (i = 0; i < fold->places.n; i++) {
+		struct fold_place *place = &fold->places.at[i];
+
+		if (place->waits)
+			kafka_consumer_hold(fold->consumer, place->topic,
+			    place->partition, false, &ignored);
+	}
+}
+
+/* Of what the fold needs; the probe tells of what requests need. */
+static void
+report_registry(struct view_fold *fold)
+{
+	struct health_check *check = fold->settings.registry_check;
+	bool was_away = fold->is_registry_away;
+	enum registry_state state;
+	struct error why;
+
+	if (check == NULL)
+		return;
+	state = message_decoder_state(fold->decoder, &why);
+	fold->is_registry_away = state == REGISTRY_AWAY;
+	health_note(check, "%s", state == REGISTRY_LACKS ? why.message : "");
+	if (fold->is_registry_away)
+		health_bad(check, "%s", why.message);
+	if (fold->is_registry_away && !was_away)
+		log_event(LOG_WARN, "registry", "registry_not_ready",
+		    why.message, LOG_END);
+	if (!fold->is_registry_away && was_away) {
+		health_ok(check);
+		log_event(LOG_INFO, "registry", "registry_ready",
+		    "the schema registry is there again", LOG_END);
+	}
+}
+
 /*
  * First it is made sure that reading goes on behind `f`, then a poll, then its
  * fold: no record is folded that does not follow what Redis has.
@@ -345,6 +418,8 @@ fold_once(struct view_fold *fold)
 	struct error err = { 0 };
 	int n, rc;
 
+	report_registry(fold);
+	let_waiting_go(fold);
 	if (!is_settled(fold, &err)) {
 		wait_for_view(fold, &err);
 		return;

@@ -20,9 +20,10 @@ struct view_fold;
 struct view_fold_settings {
 	const struct config *config;
 	struct kafka_health *kafka;
-	struct redis_settings redis;     /* of the view */
-	const struct keyspace *keyspace; /* borrowed */
-	struct health_check *check;      /* "view": caught up, or why not */
+	struct redis_settings redis;         /* of the view */
+	const struct keyspace *keyspace;     /* borrowed */
+	struct health_check *registry_check; /* NULL: none is configured */
+	struct health_check *check;          /* "view": caught up, or why not */
 	struct metrics *metrics;
 };
 

@@ -210,7 +210,8 @@ fold_places_behind(const struct fold_places *places, int64_t age_ms)
 	size_t i;
 
 	for (i = 0; i < places->n; i++)
-		if (!fold_place_is_at_end(&places->at[i]) &&
+		if (!places->at[i].waits &&
+		    !fold_place_is_at_end(&places->at[i]) &&
 		    now - places->at[i].last_ms >= age_ms)
 			return &places->at[i];
 	return NULL;

@@ -24,6 +24,7 @@ struct fold_place {
 	int64_t restart_at; /* the log begins anew here, `f` is to say so; -1 */
 	int64_t end;        /* of the log, when we last came to it; -1 */
 	int64_t last_ms;    /* timestamp of the last record folded */
+	bool waits;         /* for the registry, to tell a record's schema */
 };
 
 struct fold_places {
@@ -76,8 +77,8 @@ int64_t fold_places_lag(
     const struct fold_places *places, const struct kafka_consumer *consumer);
 
 /*
- * A partition with records older than `age_ms` that are not folded; NULL: all
- * are folded, or nearly.
+ * A partition with records older than `age_ms` that are not folded, but for
+ * those that wait for the registry; NULL: all are folded, or nearly.
  */
 const struct fold_place *fold_places_behind(
     const struct fold_places *places, int64_t age_ms);

@@ -1,6 +1,7 @@
 #include "producer/runs/publisher.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/log.h"
@@ -14,7 +15,8 @@
 struct run_publisher {
 	struct run_publisher_settings settings;
 	struct kafka_producer *producer;
-	pthread_mutex_t probing; /* another thread uses the producer */
+	_Atomic int64_t schema_id; /* -1: not known yet */
+	pthread_mutex_t probing;   /* another thread uses the producer */
 	struct loop_event *event;
 	struct buffer value;
 };
@@ -75,6 +77,7 @@ run_publisher_create(
 	struct run_publisher *publisher = memory_zalloc(1, sizeof *publisher);
 
 	publisher->settings = *settings;
+	publisher->schema_id = -1;
 	pthread_mutex_init(&publisher->probing, NULL);
 	publisher->event =
 	    loop_event_start(settings->loop, serve_producer, publisher);
@@ -109,11 +112,21 @@ replace_producer(struct run_publisher *publisher, struct error *err)
 	return 0;
 }
 
+void
+run_publisher_set_schema(struct run_publisher *publisher, uint32_t id)
+{
+	publisher->schema_id = id;
+}
+
 int
 run_publisher_ready(struct run_publisher *publisher, struct error *err)
 {
 	struct kafka_state state;
 
+	if (publisher->schema_id < 0)
+		return error_set(err, ERROR_RETRY,
+		    "the schema registry has not told the requests' schema id "
+		    "yet");
 	if (kafka_producer_is_broken(publisher->producer) &&
 	    replace_producer(publisher, err) != 0)
 		return error_set(err, ERROR_RETRY,
@@ -158,7 +171,7 @@ run_publisher_send(struct run_publisher *publisher,
 	*pending = (struct pending){ publish->done, publish->argument };
 	buffer_reset(&publisher->value);
 	run_request_encode(
-	    &request, publisher->settings.schema_id, &publisher->value);
+	    &request, (uint32_t)publisher->schema_id, &publisher->value);
 	message.value = buffer_text(&publisher->value);
 	if (kafka_producer_send(publisher->producer, publisher->settings.topic,
 		&message, err) == 0)

@@ -21,8 +21,7 @@ struct run_publisher_settings {
 	struct loop *loop;
 	const struct config *config;
 	struct kafka_health *health;
-	const char *topic;  /* borrowed */
-	uint32_t schema_id; /* of RunRequest */
+	const char *topic; /* borrowed */
 };
 
 enum publish_outcome {
@@ -43,9 +42,13 @@ struct trace_header {
 struct run_publisher *run_publisher_create(
     const struct run_publisher_settings *settings, struct error *err);
 
+/* The id of RunRequest's schema, without which nothing is sent.  Any thread. */
+void run_publisher_set_schema(struct run_publisher *publisher, uint32_t id);
+
 /*
  * Whether it makes sense to begin: ERROR_RETRY if the broker is known to be
- * away.  A producer that librdkafka has given up is replaced here.
+ * away, or the schema's id is not known yet.  A producer that librdkafka has
+ * given up is replaced here.
  */
 int run_publisher_ready(struct run_publisher *publisher, struct error *err);
 

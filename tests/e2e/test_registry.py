@@ -10,6 +10,7 @@ import pytest
 
 import catalogues
 import checker
+from adapters import Adapter
 from load import TOPIC, Load, request
 from programs import ROOT, wait_for
 
@@ -309,3 +310,47 @@ def test_check_says_what_is_the_matter_with_it(system, registry):
         assert ("schema.registry.url" in row) == (said != "not registered")
         if fault is None:
             registry.start()
+
+
+def test_the_adapter_waits_for_it_at_start(system, registry):
+    system.init(partitions=2)
+    system.apply(catalogues.outcomes())
+    system.worker().wait_ready()
+    registry.stop()
+    adapter = Adapter(system, wait=False, schema__registry__url=registry.url)
+    wait_for("the registry to be blamed", lambda: reasons(adapter.daemon) == {"registry"})
+    assert up(adapter.daemon, "registry") == 0
+    answer = adapter.run(SCHEDULE)
+    assert answer.status_code == 503
+    registry.start()
+    adapter.daemon.wait_ready()
+    assert adapter.run(SCHEDULE, Prefer="wait=20").json()["result"]["type"] == "submitted"
+
+
+def test_the_run_view_waits_for_it_and_goes_on(system, registry):
+    system.init(partitions=2)
+    system.apply(catalogues.outcomes())
+    system.worker().wait_ready()  # its ids are the shipped ones, which are the registry's
+    adapter = Adapter(system, schema__registry__url=registry.url)
+    registry.fault = OUTAGES["a default backend"]
+    run = adapter.run(SCHEDULE).json()["rid"]
+    wait_for("the registry to be blamed", lambda: reasons(adapter.daemon) == {"registry"})
+    steady = time.monotonic() + 12  # the view may lag for 10 s
+    while time.monotonic() < steady:
+        assert reasons(adapter.daemon) == {"registry"}
+        time.sleep(0.2)
+    assert up(adapter.daemon, "registry") == 0
+    assert adapter.daemon.metric('schedrun_redis_errors_total{kind="unavailable"}') == 0
+    registry.fault = None
+    adapter.daemon.wait_ready()
+    wait_for("the run to be in the view", lambda: system.run("run", "get", run, "-o", "json").returncode == 0
+             and '"submitted"' in system.run("run", "get", run, "-o", "json").stdout)
+    assert "record_not_folded" not in adapter.daemon.log()
+
+
+def test_an_adapter_without_one_says_nothing_of_it(system):
+    system.init()
+    system.apply(catalogues.outcomes())
+    adapter = Adapter(system)
+    assert up(adapter.daemon, "registry") is None and up(adapter.daemon, "redis") == 1
+    assert "registry" not in checks(adapter.daemon)
