@@ -2,8 +2,8 @@
 # Brings what is missing on a Debian 12 or 13 machine.  Usage: deps.sh PART...
 #   build   compiler and libraries
 #   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka/VERSION
-#   test    + a Python environment for the tests in .cache/venv, and the
-#           published SDK in .cache/sdk
+#   test    + a Python environment for the tests in .cache/venv, the published
+#           SDK in .cache/sdk, and a schema registry in .cache/registry
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
 #   root    what makes a root of another release
@@ -92,6 +92,27 @@ bring_kafka() {
 	}
 }
 
+# A schema registry for the tests, by Maven as well: Apicurio's, which speaks
+# Confluent's protocol below /apis/ccompat/v7 and keeps all in memory.
+bring_registry() {
+	version=2.6.13.Final
+	stamp=$cache/registry/$version.stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: bringing Apicurio Registry $version (142 MB)"
+	rm -rf "$cache/registry"
+	mkdir -p "$cache/registry"
+	{ mvn -q -B dependency:copy \
+		-Dartifact=io.apicurio:apicurio-registry-app:$version:tar.gz:all \
+		-DoutputDirectory="$PWD/$cache/registry" &&
+		tar xzf "$cache"/registry/*.tar.gz -C "$cache/registry" &&
+		rm "$cache"/registry/*.tar.gz; } >"$cache/maven.log" 2>&1 || {
+		tail -5 "$cache/maven.log" >&2
+		fail "Maven could not bring the registry (whole log: $cache/maven.log)" \
+			"check the network and ~/.m2/settings.xml, then run make deps again"
+	}
+	touch "$stamp"
+}
+
 # Debian's own Python: another one that stands first in PATH may lack venv.
 make_venv() {
 	stamp=$cache/venv/$(cksum <tests/requirements.txt | cut -d' ' -f1).stamp
@@ -142,6 +163,7 @@ for part in "${@:-run}"; do
 	test)
 		install_packages $build_packages $run_packages $test_packages
 		bring_kafka
+		bring_registry
 		make_venv
 		make_sdks
 		;;

@@ -1,16 +1,23 @@
 """A schema registry that errs, lags, hangs and goes away: only what needs it waits."""
 
 import http.server
+import io
 import json
+import os
 import struct
+import subprocess
 import threading
 import time
 
+import avro.io
+import avro.schema
 import pytest
+import requests
 
 import catalogues
 import checker
 from adapters import Adapter
+from cluster import free_ports
 from load import TOPIC, Load, request
 from programs import ROOT, wait_for
 
@@ -78,6 +85,47 @@ class Registry:
             self.server.shutdown()
             self.server.server_close()
         self.server = None
+
+
+class RealRegistry:
+    """Apicurio's, in memory, on a port of its own."""
+
+    def __init__(self, directory):
+        port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        (jar,) = (ROOT / ".cache" / "registry").glob("*-runner.jar")
+        with open(directory / "registry.log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", str(jar)],
+                stdout=log, stderr=log, cwd=directory,
+                env={**os.environ, "QUARKUS_HTTP_HOST": "127.0.0.1", "QUARKUS_HTTP_PORT": str(port)})
+
+    def is_up(self):
+        assert self.process.poll() is None
+        try:
+            return requests.get(f"{self.url}/subjects", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def register(self, schema, subject=f"{TOPIC}-value"):
+        answer = requests.post(f"{self.url}/subjects/{subject}/versions", timeout=10,
+                               json={"schema": json.dumps(schema)})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["id"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def real_registry(tmp_path):
+    registry = RealRegistry(tmp_path)
+    try:
+        wait_for("the registry to be up", registry.is_up, 90, pause=0.3)
+        yield registry
+    finally:
+        registry.stop()
 
 
 @pytest.fixture
@@ -354,3 +402,37 @@ def test_an_adapter_without_one_says_nothing_of_it(system):
     adapter = Adapter(system)
     assert up(adapter.daemon, "registry") is None and up(adapter.daemon, "redis") == 1
     assert "registry" not in checks(adapter.daemon)
+
+
+def test_a_real_registry(system, real_registry):
+    """Registration, look-up, an id that it lacks, writers that are older and newer."""
+    flags = ("-s", f"schema.registry.url={real_registry.url}")
+    system.must("init", "--partitions", "2", "--replication", "1", *flags)
+    system.must("init", "--partitions", "2", "--replication", "1", *flags)  # the same again
+    subjects = requests.get(f"{real_registry.url}/subjects", timeout=10).json()
+    assert set(subjects) >= set(SUBJECTS)
+    system.apply(catalogues.outcomes())
+    worker = worker_with(system, real_registry, registry__wait="3s").wait_ready()
+    adapter = Adapter(system, schema__registry__url=real_registry.url)
+    assert adapter.run(SCHEDULE, Prefer="wait=20").json()["result"]["type"] == "submitted"
+    ours = json.loads(SCHEMAS[1])
+    newer = {**ours, "fields": [*ours["fields"], {"name": "later", "type": "string", "default": ""}]}
+    older = {**ours, "fields": [f for f in ours["fields"] if f["name"] != "trigger"]}
+    load = Load(system.bootstrap)
+    for name, schema in (("newer", newer), ("older", older)):
+        out = io.BytesIO()
+        fields = {**request(SCHEDULE, name), "later": "x"}
+        # Times as the numbers that they are on the wire.
+        parsed = avro.schema.parse(json.dumps(schema).replace(', "logicalType": "timestamp-millis"', ""))
+        avro.io.DatumWriter(parsed).write({field["name"]: fields[field["name"]] for field in schema["fields"]},
+                                          avro.io.BinaryEncoder(out))
+        frame = struct.pack(">bI", 0, real_registry.register(schema))
+        load.producer.produce(TOPIC, frame + out.getvalue(), SCHEDULE.encode(), partition=1)
+    load.producer.flush()
+    buried = 'schedrun_dead_letters_total{reason="unknown-schema"}'
+    send(load, "unknown", schema=99999)
+    wait_for("the unknown id to be buried", lambda: worker.metric(buried) == 1)
+    system.wait_drained()
+    assert worker.metric('schedrun_runs_total{outcome="submitted",error_name=""}') == 3
+    assert adapter.daemon.is_ready() and worker.is_ready()
+    assert system.run("check", *flags, "-o", "jsonl").stdout.count(real_registry.url) == 1
