@@ -94,17 +94,6 @@ put_head(struct buffer *out, const struct build *build)
 }
 
 static void
-put_output(struct buffer *out, const struct job *job, size_t i)
-{
-	const struct text *parent = job_new_branch(job, i);
-
-	avro_put_text(out, job->spec->outputs[i]);
-	avro_put_long(out, parent != NULL);
-	if (parent != NULL)
-		avro_put_optional(out, *parent);
-}
-
-static void
 put_reason(struct buffer *out, const struct job *job)
 {
 	bool has_inputs = job->reason == REASON_INPUTS_CHANGED ||
@@ -134,8 +123,14 @@ put_job(struct buffer *out, const struct job *job)
 	avro_put_text(out, spec->branch);
 	avro_put_text(out, spec->logic);
 	avro_put_items(out, spec->n_outputs);
-	for (i = 0; i < spec->n_outputs; i++)
-		put_output(out, job, i);
+	for (i = 0; i < spec->n_outputs; i++) {
+		const struct text *parent = job_new_branch(job, i);
+
+		avro_put_text(out, job->spec->outputs[i]);
+		avro_put_long(out, parent != NULL);
+		if (parent != NULL)
+			avro_put_optional(out, *parent);
+	}
 	avro_put_end(out);
 	avro_put_items(out, spec->n_inputs);
 	for (i = 0; i < spec->n_inputs; i++) {

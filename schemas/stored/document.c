@@ -287,46 +287,49 @@ read_rid_node(
 	return read_rid_key(reader, place, json_text(node));
 }
 
-/* `or_null`: null means the same as no member. */
+/* What a member may be; OR_NULL: null means the same as no member. */
+enum { A_TEXT = 0, A_RID = 1 << 0, OR_NULL = 1 << 1 };
+
 static struct text
 read_member(struct reader *reader, const struct place *parent,
-    const struct json *object, const char *name, bool is_rid, bool or_null)
+    const struct json *object, const char *name, unsigned what)
 {
 	const struct json *node = json_get(object, name);
 	struct place place = place_member(parent, text_from(name));
 
-	if (node == NULL || (or_null && json_type_of(node) == JSON_TYPE_NULL))
+	if (node == NULL ||
+	    ((what & OR_NULL) != 0 && json_type_of(node) == JSON_TYPE_NULL))
 		return TEXT_NONE;
-	return is_rid ? read_rid_node(reader, &place, node)
-		      : read_text_node(reader, &place, node);
+	return (what & A_RID) != 0 ? read_rid_node(reader, &place, node)
+				   : read_text_node(reader, &place, node);
 }
 
 struct text
 read_text(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(reader, parent, object, name, false, false);
+	return read_member(reader, parent, object, name, A_TEXT);
 }
 
 struct text
 read_text_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(reader, parent, object, name, false, true);
+	return read_member(reader, parent, object, name, A_TEXT | OR_NULL);
 }
 
 struct text
 read_rid(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(reader, parent, object, name, true, false);
+	return read_member(reader, parent, object, name, A_RID);
 }
 
 struct text
 read_rid_or_null(struct reader *reader, const struct place *parent,
     const struct json *object, const char *name)
 {
-	return read_member(reader, parent, object, name, true, true);
+	return read_member(reader, parent, object, name, A_RID | OR_NULL);
 }
 
 bool

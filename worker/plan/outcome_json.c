@@ -44,24 +44,6 @@ put_input(struct buffer *out, const struct job *job, size_t i)
 }
 
 static void
-put_output(struct buffer *out, const struct job *job, size_t i)
-{
-	const struct text *parent = job_new_branch(job, i);
-
-	json_open(out, '{');
-	json_name(out, "newBranch");
-	if (parent != NULL) {
-		json_open(out, '{');
-		json_member_text(out, "parent", *parent);
-		json_close(out, '}');
-	} else {
-		json_put_null(out);
-	}
-	json_member_text(out, "rid", job->spec->outputs[i]);
-	json_close(out, '}');
-}
-
-static void
 put_reason(struct buffer *out, const struct job *job)
 {
 	json_open(out, '{');
@@ -107,8 +89,21 @@ put_job(struct buffer *out, const struct uuid *build, const struct job *job)
 	json_member_text(out, "jobSpecRid", job->spec->rid);
 	json_member_text(out, "logic", job->spec->logic);
 	json_member_open(out, "outputs", '[');
-	for (i = 0; i < job->spec->n_outputs; i++)
-		put_output(out, job, i);
+	for (i = 0; i < job->spec->n_outputs; i++) {
+		const struct text *parent = job_new_branch(job, i);
+
+		json_open(out, '{');
+		json_name(out, "newBranch");
+		if (parent != NULL) {
+			json_open(out, '{');
+			json_member_text(out, "parent", *parent);
+			json_close(out, '}');
+		} else {
+			json_put_null(out);
+		}
+		json_member_text(out, "rid", job->spec->outputs[i]);
+		json_close(out, '}');
+	}
 	json_close(out, ']');
 	json_name(out, "reason");
 	put_reason(out, job);
