@@ -9,6 +9,7 @@ import subprocess
 import programs
 import pytest
 import requests
+import openapi
 from cluster import free_ports
 from programs import BUILD, ROOT, wait_for
 
@@ -208,3 +209,40 @@ def test_every_cause_is_described_with_its_text():
     described = rows(SEMANTICS, "cause | phase | errorName")
     described[-1][3] = described[-1][3].removesuffix(" (input keys)")
     assert described == written and len(written) > 30
+
+
+def test_every_metric_is_described():
+    made = {name for text in source("common", "producer", "worker")
+            for name in re.findall(r'"(schedrun_\w+)"', text)}
+    assert set(re.findall(r"^\| `(schedrun_\w+)`", OPERATION, re.M)) == made != set()
+
+
+def test_every_command_is_described():
+    done = subprocess.run([BUILD / "schedrun", "--help"], capture_output=True, text=True, check=True)
+    names = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", done.stdout.partition("Commands:")[2], re.M)
+    cells = [row[0] for row in rows(OPERATION, "command")]
+    for name in names:
+        group, _, word = name.partition(" ")
+        assert any(re.search(rf"`{name}\b", cell) or
+                   (word and cell.startswith(f"`{group} ") and re.search(rf"`{word}\b", cell))
+                   for cell in cells), name
+    assert len(names) > 20
+
+
+def test_every_route_is_in_the_contract():
+    described = set()
+    for cell, *_ in rows((ROOT / "docs/http.md").read_text(), "method and path"):
+        paths = re.findall(r"`([^`]+)`", cell)
+        described |= {(cell.split()[0], path.replace("…", paths[0].rpartition("/")[0]))
+                      for path in paths}
+    assert described == {(operation.method.upper(), operation.path.removeprefix(API))
+                         for operation in openapi.operations()}
+
+
+def test_every_cause_has_an_edge_or_a_case():
+    causes = set(re.findall(r'\[CAUSE_\w+\] = \{ "(\w+)"', (ROOT / "worker/plan/errors.c").read_text()))
+    cases = json.loads((ROOT / "tests/golden/planner-cases.json").read_text())
+    met = {(case["outcome"].get("why") or {}).get("cause") for case in cases}
+    listed = subprocess.run(["/usr/bin/python3", "-c", "import edges; print(*{row[2] for row in edges.ROWS})"],
+                            cwd=ROOT / "tests/golden", capture_output=True, text=True, check=True)
+    assert causes - met - set(listed.stdout.split()) == set()

@@ -274,6 +274,20 @@ def limit_rows():
         yield f"a cycle of {n}", ring(n), "cycle"
 
 
+def output_rows():
+    both = {"world|jobSpecs|1|outputs": [ds("b"), ds("beside")]}
+    yield "an output beside that is none", both, "outputNotFound"
+    yield "an output beside in the trash", {
+        **both, f"world|datasets|{ds('beside')}": dataset(trashed=True)}, "outputTrashed"
+    yield "an output beside", {**both, f"world|datasets|{ds('beside')}": dataset()}, "stale"
+
+
+def requester_rows():
+    yield "an active requester", {"request|createdBy": "ann"}, "stale"
+    yield "an inactive requester", {
+        "request|createdBy": "ann", "world|users|ann|active": False}, "requesterInactive"
+
+
 def name_rows():
     """What looks like a template's brace is but a name."""
     yield "an owner called {list}", {
@@ -375,7 +389,7 @@ def staleness_rows():
 
 ROWS = [row for make in (string_rows, rid_rows, number_rows, time_rows, null_rows, key_rows,
                          shape_rows, limit_rows, name_rows, selection_rows, branch_rows,
-                         never_rows, staleness_rows) for row in make()]
+                         never_rows, staleness_rows, output_rows, requester_rows) for row in make()]
 
 
 def by_model(line):
