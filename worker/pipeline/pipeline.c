@@ -219,14 +219,12 @@ pipeline_say_away(
 {
 	const struct {
 		struct health_check *check;
-		const char *component, *event;
+		const char *component;
 	} of[] = {
-		[DEPENDENCY_KAFKA] = { pipeline->ready.kafka, "kafka",
-		    "kafka_not_ready" },
-		[DEPENDENCY_REDIS] = { pipeline->ready.redis, "redis",
-		    "redis_not_ready" },
-		[DEPENDENCY_REGISTRY] = { pipeline->ready.registry, "registry",
-		    "registry_not_ready" },
+		[DEPENDENCY_KAFKA] = { pipeline->ready.kafka, "kafka" },
+		[DEPENDENCY_REDIS] = { pipeline->ready.redis, "redis" },
+		[DEPENDENCY_REGISTRY] = { pipeline->ready.registry,
+		    "registry" },
 	};
 	int64_t now = clock_monotonic_ms();
 
@@ -238,8 +236,11 @@ pipeline_say_away(
 		return;
 	pipeline->ready.said[which].why = *err;
 	pipeline->ready.said[which].ms = now;
-	log_event(LOG_WARN, of[which].component, of[which].event, err->message,
-	    LOG_END);
+	log_event(LOG_WARN, of[which].component,
+	    which == DEPENDENCY_KAFKA       ? "kafka_not_ready"
+		: which == DEPENDENCY_REDIS ? "redis_not_ready"
+					    : "registry_not_ready",
+	    err->message, LOG_END);
 	sd_notifyf(0, "STATUS=waiting: %.200s", err->message);
 }
 
