@@ -53,19 +53,6 @@ arena_destroy(struct arena *arena)
 	free(arena);
 }
 
-static struct block *
-create_block(size_t capacity)
-{
-	struct block *block;
-
-	if (capacity > SIZE_MAX - sizeof *block)
-		memory_exhausted();
-	block = memory_alloc(sizeof *block + capacity);
-	block->next = NULL;
-	block->capacity = capacity;
-	return block;
-}
-
 void *
 arena_alloc(struct arena *arena, size_t size)
 {
@@ -82,11 +69,15 @@ arena_alloc(struct arena *arena, size_t size)
 		link = arena->current != NULL ? &arena->current->next
 					      : &arena->blocks;
 		if (*link == NULL || (*link)->capacity < size) {
-			struct block *block = create_block(
-			    size > arena->block_size ? size
-						     : arena->block_size);
+			size_t capacity =
+			    size > arena->block_size ? size : arena->block_size;
+			struct block *block;
 
+			if (capacity > SIZE_MAX - sizeof *block)
+				memory_exhausted();
+			block = memory_alloc(sizeof *block + capacity);
 			block->next = *link;
+			block->capacity = capacity;
 			*link = block;
 		}
 		arena->current = *link;

@@ -269,6 +269,17 @@ is_control(char c)
 }
 
 bool
+text_is_visible(struct text text)
+{
+	size_t i;
+
+	for (i = 0; i < text.size; i++)
+		if (text.at[i] <= ' ' || text.at[i] > '~')
+			return false;
+	return text.size > 0;
+}
+
+bool
 text_has_control(struct text text)
 {
 	size_t i;

@@ -80,6 +80,8 @@ struct text text_trim(struct text text);
 /* Characters (code points) of a UTF-8 text. */
 size_t text_characters(struct text text);
 
+/* Whether it is of visible ASCII alone, and not empty. */
+bool text_is_visible(struct text text);
 /* Whether a control character (U+0000 to U+001F, U+007F) is in it. */
 bool text_has_control(struct text text);
 /*

@@ -118,30 +118,18 @@ find_property(struct config *config, const char *whole)
 	return property;
 }
 
-static void
-set_property(struct config *config, const char *whole, const char *value,
-    const char *source)
-{
-	struct property *property = find_property(config, whole);
-
-	config_wipe(property->value);
-	free(property->source);
-	property->value = memory_copy_string(value);
-	property->source = memory_copy_string(source);
-}
-
 /* Judges one name that is no KEY.file, and keeps its value. */
 static int
 set_value(struct config *config, const char *name, const char *value,
     const char *source, struct error *err)
 {
-	const char *property;
 	size_t i = config_keys_find(name);
-	const char *near;
+	struct property *property;
+	const char *rest, *near;
 
 	if (i < config_keys_count())
 		return set_key(config, i, value, source, err);
-	if (config_block_of(name, &property) == CONFIG_BLOCKS) {
+	if (config_block_of(name, &rest) == CONFIG_BLOCKS) {
 		near = nearest_name(name, config_keys(), config_keys_count(),
 		    sizeof(struct config_key));
 		return error_set(err, ERROR_FATAL,
@@ -150,9 +138,13 @@ set_value(struct config *config, const char *name, const char *value,
 		    source, name, near != NULL ? ", did you mean \"" : "",
 		    near != NULL ? near : "", near != NULL ? "\"?" : "");
 	}
-	if (check_property(property, source, err) != 0)
+	if (check_property(rest, source, err) != 0)
 		return -1;
-	set_property(config, name, value, source);
+	property = find_property(config, name);
+	config_wipe(property->value);
+	free(property->source);
+	property->value = memory_copy_string(value);
+	property->source = memory_copy_string(source);
 	return 0;
 }
 

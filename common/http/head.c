@@ -175,21 +175,13 @@ check_host(const struct http_head *head)
 	return 0;
 }
 
-static int
-read_length(struct text value, int64_t *size)
-{
-	/* INT64_MAX is too large anyhow. */
-	return value.size <= 19 && text_to_bounded(value, INT64_MAX, size)
-	    ? 0
-	    : 400;
-}
-
 /* How the body is framed: what smuggling is made of. */
 static int
 read_framing(struct http_head *head)
 {
 	size_t lengths = http_head_count(head, "content-length");
 	size_t encodings = http_head_count(head, "transfer-encoding");
+	struct text length = http_head_get(head, "content-length");
 
 	if (lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0))
 		return 400;
@@ -202,8 +194,11 @@ read_framing(struct http_head *head)
 		head->chunked = true;
 	}
 	if (lengths == 1)
-		return read_length(
-		    http_head_get(head, "content-length"), &head->body_size);
+		/* INT64_MAX is too large anyhow. */
+		return length.size <= 19 &&
+			text_to_bounded(length, INT64_MAX, &head->body_size)
+		    ? 0
+		    : 400;
 	return 0;
 }
 

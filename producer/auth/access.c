@@ -367,15 +367,6 @@ ask_refresh(struct access *access)
 	return access->due > 0;
 }
 
-static void
-hear_refresh(struct access *access, struct error *err)
-{
-	struct text ignored;
-
-	for (; access->due > 0; access->due--)
-		hear_text(access, &ignored, err);
-}
-
 /* Rights ------------------------------------------------------------------ */
 
 /*
@@ -568,6 +559,7 @@ int
 access_hear(struct access *access, struct error *err)
 {
 	struct error own = { 0 };
+	struct text ignored;
 
 	switch (access->step) {
 	case ACCESS_HEADS:
@@ -577,7 +569,8 @@ access_hear(struct access *access, struct error *err)
 		hear_versions(access, &own);
 		break;
 	case ACCESS_ABOUTS:
-		hear_refresh(access, &own);
+		for (; access->due > 0; access->due--)
+			hear_text(access, &ignored, &own);
 		break;
 	case ACCESS_DATASETS:
 	case ACCESS_ROLES:

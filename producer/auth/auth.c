@@ -146,17 +146,6 @@ http_auth_reload(struct http_auth *auth)
 		    "the tokens were read again", LOG_END);
 }
 
-static bool
-is_visible(struct text text)
-{
-	size_t i;
-
-	for (i = 0; i < text.size; i++)
-		if (text.at[i] <= ' ' || text.at[i] > '~')
-			return false;
-	return text.size > 0;
-}
-
 /* RFC 6750, section 2.1: the one credential, after a case-blind scheme. */
 static enum http_verdict
 find_token(
@@ -178,7 +167,7 @@ find_token(
 		return VERDICT_MISSING;
 	if (token->size > TOKEN_MAX)
 		*reason = "TOO_LONG";
-	else if (!is_visible(*token))
+	else if (!text_is_visible(*token))
 		*reason = "MALFORMED";
 	else
 		return VERDICT_OK;

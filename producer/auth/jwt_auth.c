@@ -44,43 +44,36 @@ release_waiting(struct jwt_auth *auth)
 }
 
 static void
-adopt_keys(struct jwt_auth *auth, struct key_set *keys)
-{
-	const char *passed_over = key_set_passed_over(keys);
-
-	key_set_destroy(auth->keys);
-	auth->keys = keys;
-	recent_clear(auth->verified);
-	health_ok(auth->check);
-	log_event(LOG_INFO, "http", "keys_loaded",
-	    "tokens are judged by this key set from now on",
-	    LOG_S("source", auth->location), LOG_I("keys", key_set_size(keys)),
-	    LOG_S("passed_over", passed_over != NULL ? passed_over : "none"),
-	    LOG_END);
-}
-
-static void
-report_failure(struct jwt_auth *auth, const char *failure)
-{
-	if (auth->keys == NULL)
-		health_bad(auth->check, "%s", failure);
-	log_event(auth->keys == NULL ? LOG_ERROR : LOG_WARN, "http",
-	    "keys_not_loaded", failure,
-	    LOG_S("until_then",
-		auth->keys == NULL ? "no token can be judged"
-				   : "the set that was loaded stays valid"),
-	    LOG_END);
-}
-
-static void
 on_looked(void *argument, struct key_set *set, const char *failure, bool asked)
 {
 	struct jwt_auth *auth = argument;
+	const char *passed_over;
 
-	if (set != NULL)
-		adopt_keys(auth, set);
-	if (failure != NULL)
-		report_failure(auth, failure);
+	if (set != NULL) {
+		passed_over = key_set_passed_over(set);
+		key_set_destroy(auth->keys);
+		auth->keys = set;
+		recent_clear(auth->verified);
+		health_ok(auth->check);
+		log_event(LOG_INFO, "http", "keys_loaded",
+		    "tokens are judged by this key set from now on",
+		    LOG_S("source", auth->location),
+		    LOG_I("keys", key_set_size(set)),
+		    LOG_S("passed_over",
+			passed_over != NULL ? passed_over : "none"),
+		    LOG_END);
+	}
+	if (failure != NULL) {
+		if (auth->keys == NULL)
+			health_bad(auth->check, "%s", failure);
+		log_event(auth->keys == NULL ? LOG_ERROR : LOG_WARN, "http",
+		    "keys_not_loaded", failure,
+		    LOG_S("until_then",
+			auth->keys == NULL
+			    ? "no token can be judged"
+			    : "the set that was loaded stays valid"),
+		    LOG_END);
+	}
 	if (asked || set != NULL)
 		release_waiting(auth);
 }
@@ -164,15 +157,6 @@ jwt_auth_reload(struct jwt_auth *auth)
 	key_source_reload(auth->source);
 }
 
-static void
-remember_token(struct jwt_auth *auth, const struct http_caller *caller)
-{
-	struct verified *verified = recent_put(auth->verified, caller->key);
-
-	verified->caller = *caller;
-	verified->until_ms = caller->expires_ms + auth->rules.leeway_ms;
-}
-
 static bool
 recall_token(struct jwt_auth *auth, struct http_caller *caller, int64_t now_ms)
 {
@@ -205,13 +189,17 @@ jwt_auth_check(struct jwt_auth *auth, struct text token,
     enum jwt_verdict *verdict)
 {
 	int64_t now_ms = clock_wall_ms();
+	struct verified *verified;
 
 	*verdict = JWT_OK;
 	if (recall_token(auth, caller, now_ms))
 		return JWT_DONE;
 	*verdict = jwt_check(&auth->rules, auth->keys, token, now_ms, caller);
-	if (*verdict == JWT_OK)
-		remember_token(auth, caller);
+	if (*verdict == JWT_OK) {
+		verified = recent_put(auth->verified, caller->key);
+		verified->caller = *caller;
+		verified->until_ms = caller->expires_ms + auth->rules.leeway_ms;
+	}
 	if (*verdict != JWT_UNKNOWN_KEY)
 		return JWT_DONE;
 	if (may_wait(auth, wait))

@@ -4,17 +4,6 @@
 
 #define REALM "Bearer realm=\"schedrun\""
 
-static void
-refuse_invalid(struct auth_refusal *refusal, const char *reason)
-{
-	refusal->error = API_UNAUTHORIZED;
-	refusal->reason = reason;
-	refusal->parameters[0] = PARAMETER_T("error", text_from(reason));
-	snprintf(refusal->challenge, sizeof refusal->challenge,
-	    REALM ", error=\"invalid_token\", error_description=\"%s\"",
-	    reason);
-}
-
 void
 auth_refuse_token(
     struct auth_refusal *refusal, enum http_verdict verdict, const char *reason)
@@ -27,7 +16,13 @@ auth_refuse_token(
 		snprintf(refusal->challenge, sizeof refusal->challenge, REALM);
 		break;
 	case VERDICT_REFUSED:
-		refuse_invalid(refusal, reason);
+		refusal->error = API_UNAUTHORIZED;
+		refusal->reason = reason;
+		refusal->parameters[0] =
+		    PARAMETER_T("error", text_from(reason));
+		snprintf(refusal->challenge, sizeof refusal->challenge,
+		    REALM ", error=\"invalid_token\", error_description=\"%s\"",
+		    reason);
 		break;
 	case VERDICT_MALFORMED:
 		refusal->error = API_INVALID_ARGUMENT;

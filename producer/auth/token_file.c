@@ -43,17 +43,6 @@ take_word(struct text *rest, struct text *word)
 	return word->size > 0;
 }
 
-static bool
-is_visible(struct text text)
-{
-	size_t i;
-
-	for (i = 0; i < text.size; i++)
-		if (text.at[i] <= ' ' || text.at[i] > '~')
-			return false;
-	return text.size > 0;
-}
-
 /* Returns what is wrong with a line, or NULL. */
 static const char *
 parse_line(struct text line, struct token *token)
@@ -61,7 +50,7 @@ parse_line(struct text line, struct token *token)
 	struct text secret, user, word;
 	struct uuid uuid;
 
-	if (!take_word(&line, &secret) || !is_visible(secret) ||
+	if (!take_word(&line, &secret) || !text_is_visible(secret) ||
 	    secret.size > TOKEN_MAX)
 		return "no token of visible ASCII";
 	if (!take_word(&line, &user) || !uuid_parse(user, &uuid))
@@ -133,14 +122,6 @@ count_lines(struct text bytes)
 	return n < TOKENS_MAX ? n : TOKENS_MAX;
 }
 
-static void
-wipe(struct buffer *bytes)
-{
-	if (bytes->at != NULL)
-		secret_wipe(bytes->at, bytes->capacity);
-	buffer_finish(bytes);
-}
-
 static int
 read_file(
     const struct token_file *file, struct buffer *bytes, struct error *err)
@@ -180,7 +161,9 @@ token_file_reload(struct token_file *file, struct error *err)
 	if (rc == 0 && list.n == 0)
 		rc = error_fatal(
 		    err, 78, "http.token.file %s: no token in it", file->path);
-	wipe(&bytes);
+	if (bytes.at != NULL)
+		secret_wipe(bytes.at, bytes.capacity);
+	buffer_finish(&bytes);
 	if (rc != 0) {
 		free(list.at);
 		return -1;

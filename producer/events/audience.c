@@ -80,14 +80,6 @@ audience_key_equal(const struct audience_key *a, const struct audience_key *b)
 	return true;
 }
 
-static bool
-audience_key_names(const struct audience_key *key, struct text rid)
-{
-	return key->n_schedules == 0 ||
-	    bsearch(&rid, key->schedules, key->n_schedules,
-		sizeof *key->schedules, compare_texts) != NULL;
-}
-
 /* Whether it may see it, as far as that is known; else it is being looked up.
  */
 static enum event_right
@@ -96,7 +88,9 @@ audience_look(const struct audience *audience, const struct result_event *event)
 	const struct audience_key *key = &audience->key;
 	struct text rid = event->record.schedule_rid;
 
-	if (!audience_key_names(key, rid))
+	if (key->n_schedules > 0 &&
+	    bsearch(&rid, key->schedules, key->n_schedules,
+		sizeof *key->schedules, compare_texts) == NULL)
 		return EVENT_HIDDEN;
 	return event_rights_look(
 	    audience->hub->rights, &key->caller, rid, event->hash);
@@ -342,38 +336,30 @@ share_stretch(struct audience *audience, const struct stretch *stretch)
 	return http_piece_share(shared->piece);
 }
 
-/* Only who isn't LIVE needs a position; the others stand at `at`. */
-static void
-pass_stretch(struct audience *audience, const struct stretch *stretch)
-{
-	const struct event_ring *ring = audience->hub->ring;
-	uint64_t i;
-
-	for (i = stretch->from;
-	     audience->stage == STAGE_CATCH_UP && i < stretch->to; i++) {
-		const struct schedule_run *record =
-		    &event_ring_at(ring, i)->record;
-
-		event_position_pass(
-		    &audience->position, record->partition, record->offset + 1);
-	}
-	audience->at = stretch->to;
-}
-
 static bool
 audience_pump_ring(struct audience *audience)
 {
 	struct stretch stretch = measure_stretch(audience);
 	struct http_piece *piece;
+	const struct event_ring *ring = audience->hub->ring;
+	uint64_t i;
 
 	if (stretch.n > 0) {
 		piece = share_stretch(audience, &stretch);
 		audience_send(audience, piece, stretch.n);
 		http_piece_release(piece);
 	}
-	pass_stretch(audience, &stretch);
-	return !stretch.blocked &&
-	    audience->at < event_ring_end(audience->hub->ring);
+	/* Only who isn't LIVE needs a position; the others stand at `at`. */
+	for (i = stretch.from;
+	     audience->stage == STAGE_CATCH_UP && i < stretch.to; i++) {
+		const struct schedule_run *record =
+		    &event_ring_at(ring, i)->record;
+
+		event_position_pass(
+		    &audience->position, record->partition, record->offset + 1);
+	}
+	audience->at = stretch.to;
+	return !stretch.blocked && audience->at < event_ring_end(ring);
 }
 
 /* From the log ------------------------------------------------------------ */
@@ -396,19 +382,6 @@ audience_send_gap(struct audience *audience,
 	buffer_finish(&out);
 }
 
-static void
-take_slice(struct audience *audience, struct replay_slice *slice)
-{
-	audience->outside = false;
-	event_position_copy(&audience->position, &slice->from);
-	if (slice->gap)
-		audience_send_gap(audience, &audience->position,
-		    slice->events != NULL
-			? slice->events->record.finished_time_ms
-			: clock_wall_ms());
-	audience->got = slice;
-}
-
 /*
  * The slice answers what was asked, not what is wanted by now: he may have
  * left, and the ring may have been restarted meanwhile, which makes his place
@@ -424,25 +397,18 @@ on_slice(struct replay_slice *slice)
 		return;
 	}
 	audience->asked = NULL;
-	if (slice->failed || audience->outside != slice->first)
+	if (slice->failed || audience->outside != slice->first) {
 		replay_slice_free(slice);
-	else
-		take_slice(audience, slice);
-}
-
-static void
-ask_slice(struct audience *audience)
-{
-	struct event_hub *hub = audience->hub;
-	struct replay_slice *slice = memory_zalloc(1, sizeof *slice);
-
-	event_position_copy(&slice->from, &audience->position);
-	event_position_copy(&slice->until, event_ring_start(hub->ring));
-	slice->first = audience->outside;
-	slice->done = on_slice;
-	slice->owner = audience;
-	audience->asked = slice;
-	event_replay_ask(hub->replay, slice);
+	} else {
+		audience->outside = false;
+		event_position_copy(&audience->position, &slice->from);
+		if (slice->gap)
+			audience_send_gap(audience, &audience->position,
+			    slice->events != NULL
+				? slice->events->record.finished_time_ms
+				: clock_wall_ms());
+		audience->got = slice;
+	}
 }
 
 /* Sends what a slice brought; false: a right is not known yet. */
@@ -487,6 +453,9 @@ audience_needs_log(const struct audience *audience)
 static bool
 audience_pump_log(struct audience *audience)
 {
+	struct event_hub *hub = audience->hub;
+	struct replay_slice *slice;
+
 	if (audience->got != NULL) {
 		if (!send_slice(audience))
 			return false;
@@ -499,7 +468,14 @@ audience_pump_log(struct audience *audience)
 	}
 	if (!audience_needs_log(audience))
 		return true;
-	ask_slice(audience);
+	slice = memory_zalloc(1, sizeof *slice);
+	event_position_copy(&slice->from, &audience->position);
+	event_position_copy(&slice->until, event_ring_start(hub->ring));
+	slice->first = audience->outside;
+	slice->done = on_slice;
+	slice->owner = audience;
+	audience->asked = slice;
+	event_replay_ask(hub->replay, slice);
 	return false;
 }
 
@@ -640,27 +616,6 @@ merge_with_twin(struct audience *audience)
 	free_audience(audience);
 }
 
-/*
- * One who is slower than the others goes on alone, at his own pace: nobody
- * waits for him, and nothing is kept for him but his place in the ring.
- */
-static void
-part_with(struct audience *audience, struct subscriber *subscriber)
-{
-	struct audience *alone;
-	struct audience_key key;
-
-	audience_key_init(&key, audience->key.profile, &audience->key.caller,
-	    audience->key.schedules, audience->key.n_schedules);
-	alone = make_audience(audience->hub, &key);
-	unlink_subscriber(subscriber);
-	link_subscriber(alone, subscriber);
-	alone->stage = STAGE_CATCH_UP;
-	alone->was_live = true;
-	alone->at = audience->at;
-	event_ring_position(alone->hub->ring, alone->at, &alone->position);
-}
-
 struct subscriber *
 audience_join(struct event_hub *hub, struct audience_key *key,
     const struct event_position *position)
@@ -678,21 +633,6 @@ audience_join(struct event_hub *hub, struct audience_key *key,
 }
 
 /* From stage to stage ---------------------------------------------------- */
-
-/* True: there is more to send soon; so all of these. */
-static bool
-pump_replay(struct audience *audience)
-{
-	if (audience->asked != NULL)
-		return false;
-	if (audience_is_full(audience))
-		return true;
-	if (audience_needs_log(audience))
-		return audience_pump_log(audience);
-	audience->stage = STAGE_CATCH_UP;
-	audience->at = event_ring_first(audience->hub->ring);
-	return true;
-}
 
 /* Whether nothing keeps it apart from those who are sent the same. */
 static bool
@@ -737,46 +677,67 @@ part_with_slow(struct audience *audience)
 {
 	struct subscriber *subscriber, *next;
 	bool parted = false;
+	struct audience *alone;
+	struct audience_key key;
 
 	for (subscriber = audience->subscribers; subscriber != NULL;
 	     subscriber = next) {
 		next = subscriber->next;
 		if (!subscriber_is_full(audience->hub, subscriber))
 			continue;
-		part_with(audience, subscriber);
+		/*
+		 * One who is slower than the others goes on alone, at his own
+		 * pace: nobody waits for him, and nothing is kept for him but
+		 * his place in the ring.
+		 */
+		audience_key_init(&key, audience->key.profile,
+		    &audience->key.caller, audience->key.schedules,
+		    audience->key.n_schedules);
+		alone = make_audience(audience->hub, &key);
+		unlink_subscriber(subscriber);
+		link_subscriber(alone, subscriber);
+		alone->stage = STAGE_CATCH_UP;
+		alone->was_live = true;
+		alone->at = audience->at;
+		event_ring_position(
+		    alone->hub->ring, alone->at, &alone->position);
 		parted = true;
 	}
 	return parted;
 }
 
-/* One that the ring has overtaken can't be sent all: its readers are cut. */
+/* True: there is more to send soon. */
 static bool
-pump_live(struct audience *audience)
+pump_audience(struct audience *audience)
 {
 	const struct event_ring *ring = audience->hub->ring;
 	bool parted;
 
-	if (audience->at == event_ring_end(ring))
-		return false;
-	if (audience->at < event_ring_first(ring)) {
-		audience_cut(audience);
-		audience->at = event_ring_end(ring);
-		return false;
-	}
-	parted = part_with_slow(audience);
-	return audience_pump_ring(audience) || parted;
-}
-
-static bool
-pump_audience(struct audience *audience)
-{
 	switch (audience->stage) {
 	case STAGE_REPLAY:
-		return pump_replay(audience);
+		if (audience->asked != NULL)
+			return false;
+		if (audience_is_full(audience))
+			return true;
+		if (audience_needs_log(audience))
+			return audience_pump_log(audience);
+		audience->stage = STAGE_CATCH_UP;
+		audience->at = event_ring_first(ring);
+		return true;
 	case STAGE_CATCH_UP:
 		return pump_catch_up(audience);
 	case STAGE_LIVE:
-		return pump_live(audience);
+		/* One that the ring has overtaken can't be sent all: its
+		 * readers are cut. */
+		if (audience->at == event_ring_end(ring))
+			return false;
+		if (audience->at < event_ring_first(ring)) {
+			audience_cut(audience);
+			audience->at = event_ring_end(ring);
+			return false;
+		}
+		parted = part_with_slow(audience);
+		return audience_pump_ring(audience) || parted;
 	}
 	return false;
 }

@@ -273,21 +273,6 @@ tell_done(void *argument)
 	slice->done(slice);
 }
 
-static void
-serve_slice(struct reader *reader, struct replay_slice *slice)
-{
-	struct error err = { 0 };
-
-	reader->slice = slice;
-	if (read_slice(reader, &err) != 0) {
-		log_event(
-		    LOG_WARN, "http", "replay_failed", err.message, LOG_END);
-		slice->failed = true;
-		close_reader(reader);
-	}
-	loop_post(reader->replay->loop, tell_done, slice);
-}
-
 /* NULL: none came for a while, or the end. */
 static struct replay_slice *
 take_slice(struct event_replay *replay)
@@ -329,24 +314,23 @@ run_reader(void *argument)
 
 	while (!is_stopped(reader->replay)) {
 		struct replay_slice *slice = take_slice(reader->replay);
+		struct error err = { 0 };
 
-		if (slice != NULL)
-			serve_slice(reader, slice);
-		else
+		if (slice == NULL) {
 			close_reader(reader);
+			continue;
+		}
+		reader->slice = slice;
+		if (read_slice(reader, &err) != 0) {
+			log_event(LOG_WARN, "http", "replay_failed",
+			    err.message, LOG_END);
+			slice->failed = true;
+			close_reader(reader);
+		}
+		loop_post(reader->replay->loop, tell_done, slice);
 	}
 	close_reader(reader);
 	return NULL;
-}
-
-static void
-start_reader(struct reader *reader, struct event_replay *replay)
-{
-	reader->replay = replay;
-	reader->arena = arena_create(0);
-	if (pthread_create(&reader->thread, NULL, run_reader, reader) != 0)
-		memory_exhausted();
-	reader->started = true;
 }
 
 struct event_replay *
@@ -368,6 +352,7 @@ event_replay_create(
 void
 event_replay_ask(struct event_replay *replay, struct replay_slice *slice)
 {
+	struct reader *reader;
 	size_t i = READERS_MAX;
 
 	slice->next = NULL;
@@ -379,8 +364,15 @@ event_replay_ask(struct event_replay *replay, struct replay_slice *slice)
 	replay->end = &slice->next;
 	pthread_cond_signal(&replay->asked);
 	pthread_mutex_unlock(&replay->lock);
-	if (i < READERS_MAX)
-		start_reader(&replay->readers[i], replay);
+	if (i < READERS_MAX) {
+		reader = &replay->readers[i];
+		reader->replay = replay;
+		reader->arena = arena_create(0);
+		if (pthread_create(&reader->thread, NULL, run_reader, reader) !=
+		    0)
+			memory_exhausted();
+		reader->started = true;
+	}
 }
 
 void

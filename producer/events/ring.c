@@ -116,28 +116,24 @@ keep_scratch(struct event_ring *ring)
 	return (struct text){ copy, ring->scratch.size };
 }
 
-static void
-grow_ring(struct event_ring *ring)
-{
-	size_t capacity = ring->capacity * 2;
-	struct entry *entries = memory_zalloc(capacity, sizeof *entries);
-	uint64_t i;
-
-	for (i = ring->first; i < ring->end; i++)
-		entries[i & (capacity - 1)] = *entry_at(ring, i);
-	free(ring->entries);
-	ring->entries = entries;
-	ring->capacity = capacity;
-}
-
 void
 event_ring_append(struct event_ring *ring, struct result_event *event)
 {
 	const struct schedule_run *record = &event->record;
 	struct entry *entry;
+	size_t capacity;
+	struct entry *entries;
+	uint64_t i;
 
-	if (ring->end - ring->first == ring->capacity)
-		grow_ring(ring);
+	if (ring->end - ring->first == ring->capacity) {
+		capacity = ring->capacity * 2;
+		entries = memory_zalloc(capacity, sizeof *entries);
+		for (i = ring->first; i < ring->end; i++)
+			entries[i & (capacity - 1)] = *entry_at(ring, i);
+		free(ring->entries);
+		ring->entries = entries;
+		ring->capacity = capacity;
+	}
 	event_position_pass(&ring->head, record->partition, record->offset + 1);
 	buffer_reset(&ring->scratch);
 	event_position_write(&ring->head, &ring->scratch);
