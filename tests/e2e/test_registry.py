@@ -104,7 +104,7 @@ class RealRegistry:
         assert self.process.poll() is None
         try:
             return requests.get(f"{self.url}/subjects", timeout=2).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:  # it is not up, or still busy with that
             return False
 
     def register(self, schema, subject=f"{TOPIC}-value"):
