@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,9 @@ static struct signals {
 	int64_t timeout_ms; /* to drain */
 	const struct options *options;
 	const struct config *config;
+	pthread_t thread;
+	_Atomic bool
+	    is_over; /* main has come to its end: the thread ends too */
 } signals;
 
 /*
@@ -57,6 +62,8 @@ serve_signals(void *unused)
 	for (;;) {
 		if (sigwait(&all, &number) != 0)
 			continue;
+		if (signals.is_over)
+			return NULL;
 		if (number != SIGHUP)
 			break;
 		options_reload(signals.options, signals.config);
@@ -68,6 +75,8 @@ serve_signals(void *unused)
 	do
 		number = sigtimedwait(&signals.ends, NULL, &most);
 	while (number < 0 && errno == EINTR);
+	if (signals.is_over)
+		return NULL;
 	if (number > 0)
 		_exit(128 + number);
 	log_event(LOG_WARN, "worker", "drain_overdue",
@@ -77,16 +86,10 @@ serve_signals(void *unused)
 
 /* Before the first thread, which inherits what is blocked. */
 static void
-start_signals(const struct config *config, const struct options *options)
+block_signals(void)
 {
-	pthread_t thread;
 	sigset_t all;
 
-	/* Some rest is left to whoever measures the time-out. */
-	signals.timeout_ms =
-	    config_number(config, "worker.shutdown.timeout") * 95 / 100;
-	signals.options = options;
-	signals.config = config;
 	sigemptyset(&signals.ends);
 	sigaddset(&signals.ends, SIGTERM);
 	sigaddset(&signals.ends, SIGINT);
@@ -94,9 +97,28 @@ start_signals(const struct config *config, const struct options *options)
 	sigaddset(&all, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (pthread_create(&thread, NULL, serve_signals, NULL) != 0)
+}
+
+/* Once there is a pipeline to stop; what came before that has waited. */
+static void
+start_signals(const struct config *config, const struct options *options)
+{
+	/* Some rest is left to whoever measures the time-out. */
+	signals.timeout_ms =
+	    config_number(config, "worker.shutdown.timeout") * 95 / 100;
+	signals.options = options;
+	signals.config = config;
+	if (pthread_create(&signals.thread, NULL, serve_signals, NULL) != 0)
 		abort();
-	pthread_detach(thread);
+}
+
+/* Before what the thread works with goes away. */
+static void
+end_signals(void)
+{
+	signals.is_over = true;
+	pthread_kill(signals.thread, SIGINT);
+	pthread_join(signals.thread, NULL);
 }
 
 static int
@@ -131,10 +153,11 @@ main(int argc, char **argv)
 	listen.metrics = settings.metrics =
 	    metrics_create(kafka_library_version());
 	listen.health = settings.health = health_create();
-	start_signals(config, &options);
+	block_signals();
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)
 		goto out;
+	start_signals(config, &options);
 	if (options.check) {
 		rc = pipeline_check(the_pipeline, &err);
 		goto out;
@@ -151,6 +174,8 @@ main(int argc, char **argv)
 out:
 	rc = rc == 0 ? 0 : fail(&err);
 	admin_stop(admin);
+	if (the_pipeline != NULL)
+		end_signals();
 	pipeline_destroy(the_pipeline);
 	health_destroy(settings.health);
 	metrics_destroy(settings.metrics);

@@ -75,6 +75,7 @@ static const struct fixed {
 	{ "auto.commit.enable", "offsets move in transactions only" },
 	{ "enable.auto.offset.store", "offsets move in transactions only" },
 	{ "auto.offset.reset", "lost records must be heard of" },
+	{ "enable.partition.eof", "the end of a partition must be heard of" },
 	{ "transactional.id", "use worker.id" },
 	{ "group.id", "use worker.group or http.group" },
 	{ "acks", "delivery rests on it" },

@@ -86,6 +86,13 @@ wipe_buffer(struct buffer *buffer)
 	buffer_finish(buffer);
 }
 
+/* What a text of one line may hold. */
+static bool
+is_secret_byte(char byte)
+{
+	return byte != '\0' && byte != '\r' && byte != '\n';
+}
+
 char *
 config_read_secret(const char *path, const char *source, struct error *err)
 {
@@ -93,20 +100,28 @@ config_read_secret(const char *path, const char *source, struct error *err)
 	char *secret = NULL;
 	struct text text;
 	bool exposed;
+	size_t i;
 
 	if (read_whole(path, SECRET_SIZE_MAX, &content, &exposed, err) != 0) {
 		error_prefix(err, "%s", source);
 		goto out;
 	}
 	text = text_skip_mark(buffer_text(&content));
-	secret = copy(text);
-	secret[strcspn(secret, "\r\n")] = '\0';
-	if (secret[0] != '\0')
-		goto out;
-	free(secret);
-	secret = NULL;
-	error_set(
-	    err, ERROR_FATAL, "%s: %s: is empty, not a secret", source, path);
+	if (text.size > 0 && text.at[text.size - 1] == '\n')
+		text.size--;
+	if (text.size > 0 && text.at[text.size - 1] == '\r')
+		text.size--;
+	for (i = 0; i < text.size && is_secret_byte(text.at[i]); i++)
+		;
+	if (i < text.size)
+		error_set(err, ERROR_FATAL,
+		    "%s: %s: has a NUL or a second line; a secret is one line",
+		    source, path);
+	else if (text.size == 0)
+		error_set(err, ERROR_FATAL, "%s: %s: is empty, not a secret",
+		    source, path);
+	else
+		secret = copy(text);
 out:
 	wipe_buffer(&content);
 	return secret;

@@ -411,7 +411,11 @@ options_reload(const struct options *options, const struct config *running)
 	log_set_level(log_level_of(options, config));
 	log_event(LOG_INFO, "config", "reread",
 	    "the configuration was read again",
-	    LOG_S("log_level", config_text(config, "log.level")), LOG_END);
+	    LOG_S("log_level",
+		options->verbose     ? "debug"
+		    : options->quiet ? "error"
+				     : config_text(config, "log.level")),
+	    LOG_END);
 	config_differences(running, config, list_name, &names);
 	if (names.size > 0)
 		log_event(LOG_WARN, "config", "restart_needed",

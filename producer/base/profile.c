@@ -119,7 +119,7 @@ http_profile_put_run(enum http_profile profile, const struct schedule_run *run,
 	char capitals[64];
 	size_t i;
 
-	for (i = 0; name[i] != '\0' && i < sizeof capitals; i++)
+	for (i = 0; i < sizeof capitals && name[i] != '\0'; i++)
 		capitals[i] = name[i] >= 'a' && name[i] <= 'z'
 		    ? (char)(name[i] - 'a' + 'A')
 		    : name[i];

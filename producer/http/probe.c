@@ -210,6 +210,7 @@ http_probe_start(const struct http_probe_settings *settings, struct error *err)
 {
 	struct redis *redis = redis_create(&settings->redis, err);
 	struct registry *registry = registry_create(settings->config, err);
+	struct error none = { 0 };
 	struct http_probe *probe;
 
 	if (redis == NULL || registry == NULL) {
@@ -224,7 +225,7 @@ http_probe_start(const struct http_probe_settings *settings, struct error *err)
 	pthread_mutex_init(&probe->lock, NULL);
 	clock_condition_init(&probe->changed);
 	if (!registry_is_remote(registry))
-		look_at_registry(probe, NULL); /* the shipped id, at once */
+		look_at_registry(probe, &none); /* the shipped id, at once */
 	if (pthread_create(&probe->thread, NULL, run_probe, probe) != 0)
 		memory_exhausted();
 	return probe;

@@ -148,12 +148,12 @@ find_cached(struct registry *registry, uint32_t id)
 static void
 forget_cached(struct registry *registry, struct cached *cached)
 {
-	struct cached *last = &registry->cache[--registry->n_cached];
+	const struct cached *end = registry->cache + registry->n_cached--;
 
 	registry->cached_bytes -= cached->size;
 	free(cached->schema);
-	*cached = *last;
-	last->schema = NULL;
+	memmove(
+	    cached, cached + 1, (size_t)(end - cached - 1) * sizeof *cached);
 }
 
 /* Makes room for one more of `size` bytes, by what was used least lately. */

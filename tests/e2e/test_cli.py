@@ -234,6 +234,8 @@ BAD_FILES = {
     "a property without name": ("kafka. = x\n", "x.conf:1: a librdkafka property without a name"),
     "a protected property": ("kafka-producer.linger.ms = 1\n\nkafka.enable.idempotence = false\n",
                              "x.conf:3: enable.idempotence is set by schedrun"),
+    "a property that the worker rests on": ("kafka.enable.partition.eof = false\n",
+                                            "x.conf:1: enable.partition.eof is set by schedrun"),
     "not UTF-8": (b"log.level = \xff\n", "not UTF-8"),
     "a line of 1 MiB": ("redis.url = " + "x" * 1048560, "x.conf:1: a line of"),
     "time-outs that don't fit": ("kafka.message.timeout.ms = 30000\n",
@@ -335,6 +337,19 @@ def test_bad_flags_and_environment(flags, env, says):
 def test_an_unknown_librdkafka_property():
     done = call("-b", "127.0.0.1:1", "-X", "nonsense.prop=1", "--timeout", "1s", "lag")
     assert done.returncode == 2 and "nonsense.prop" in done.stderr
+
+
+@pytest.mark.parametrize("content, says", [
+    (b"one line", None), (b"one line\n", None), (b"one line\r\n", None), (b"\xef\xbb\xbfone line\n", None),
+    (b"", "is empty"), (b"\n", "is empty"), (b"one\ntwo\n", "a secret is one line"),
+    (b"one\n\n", "a secret is one line"), (b"one\0two", "a secret is one line"), (b"one\rtwo", "a secret is one line"),
+])
+def test_a_secret_is_one_line(content, says, tmp_path):
+    """What stands behind it would be cut off in silence, and the login fail."""
+    (tmp_path / "secret").write_bytes(content)
+    (tmp_path / "x.conf").write_text(f"redis.password.file = {tmp_path}/secret\n")
+    done = call("config", "check", "x.conf", cwd=tmp_path)
+    assert (done.returncode, says or "") == (2 if says else 0, says or "") and (says or "") in done.stderr, done.stderr
 
 
 CANARY = "canary-5f2b9c"

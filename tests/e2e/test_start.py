@@ -1,12 +1,15 @@
 """Start-up without Kafka or Redis, and the end by signals."""
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import catalogues
+import programs
 import pytest
 from load import Load, request
 from programs import wait_for
@@ -155,6 +158,36 @@ def stop_without_broker(system, signals):
 def test_a_stop_while_the_broker_hangs(system):
     code, duration = stop_without_broker(system, [signal.SIGTERM])
     assert code == 0 and duration < 10
+
+
+def test_a_stop_that_came_before_the_start(system):
+    """A signal that waits when the worker begins is an orderly end like any other."""
+    def with_a_stop_pending():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    system.init()
+    system.apply(catalogues.outcomes())
+    for _ in range(12):
+        worker = subprocess.Popen([programs.BUILD / "schedrun-worker", *system.flags(), "-s", "admin.listen=127.0.0.1:0"],
+                                  stderr=subprocess.PIPE, text=True, preexec_fn=with_a_stop_pending)
+        _, log = worker.communicate(timeout=30)
+        assert worker.returncode == 0 and "stopping" in log, log
+
+
+def test_a_reload_beside_the_end(system):
+    """SIGHUP while main ends by itself: nothing that the reload reads goes before it."""
+    for _ in range(20):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            worker = subprocess.Popen([programs.BUILD / "schedrun-worker", *system.flags(), "-s",
+                                       f"admin.listen=127.0.0.1:{taken.getsockname()[1]}"],
+                                      stderr=subprocess.PIPE, text=True,
+                                      preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+            while worker.poll() is None:
+                worker.send_signal(signal.SIGHUP)
+            assert worker.returncode == 78, worker.stderr.read()
 
 
 def test_a_second_signal_ends_at_once(system):

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/buffer.h"
+#include "common/base/memory.h"
 #include "tests/unit/check.h"
 
 #define CLIENTS_MAX 16
@@ -84,7 +85,7 @@ serve_client(void *argument)
 {
 	struct client *client = argument;
 	FILE *in = fdopen(dup(client->fd), "r");
-	char *said = malloc(WORDS_MAX), line[32];
+	char *said = memory_zalloc(1, WORDS_MAX), line[32];
 
 	while (fgets(line, sizeof line, in) != NULL) {
 		unsigned long words = strtoul(line + 1, NULL, 10);
@@ -123,7 +124,7 @@ struct stub_redis *
 stub_redis_start(void)
 {
 	static int number;
-	struct stub_redis *stub = calloc(1, sizeof *stub);
+	struct stub_redis *stub = memory_zalloc(1, sizeof *stub);
 
 	pthread_mutex_init(&stub->lock, NULL);
 	stub->address.sun_family = AF_UNIX;

@@ -391,8 +391,8 @@ look_into_loss(struct committer *committer, struct error *err)
 		pthread_mutex_lock(&committer->lock);
 		committer->wants_limits = true;
 		pthread_mutex_unlock(&committer->lock);
-		if (++committer->n_too_large >= LOST_MAX &&
-		    !committer->batch->letters_refused) {
+		if (!committer->batch->letters_refused &&
+		    ++committer->n_too_large >= LOST_MAX) {
 			error_fatal(err, 70,
 			    "records are refused as too large although they "
 			    "fit the topics' max.message.bytes: %s",

@@ -223,12 +223,14 @@ decode_last(struct intake *intake)
 {
 	struct batch *batch = intake->batch;
 	const struct kafka_record *kafka = &batch->kafka[batch->n - 1];
+	const struct owned *owned = intake->n_waiting > 0
+	    ? intake_owned(intake, kafka->partition)
+	    : NULL;
 	struct batch_span *span;
 	struct error why;
 	uint32_t awaited;
 
-	if (intake->n_waiting > 0 &&
-	    intake_owned(intake, kafka->partition)->is_found_waiting) {
+	if (owned != NULL && owned->is_found_waiting) {
 		batch_drop_last(batch);
 		return;
 	}

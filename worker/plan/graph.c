@@ -228,7 +228,7 @@ bool
 graph_knows(struct graph *graph, struct graph_dataset *dataset)
 {
 	const struct branch_list *branches = &dataset->world->branches;
-	uint16_t i;
+	uint32_t i;
 
 	if ((dataset->flags & DATASET_KNOWN) != 0)
 		return true;
@@ -248,7 +248,7 @@ graph_knows(struct graph *graph, struct graph_dataset *dataset)
 		if (dataset->read != NULL)
 			break;
 	}
-	dataset->place = i;
+	dataset->place = (uint16_t)i;
 	if (dataset->read != NULL && dataset->read->parent.at != NULL)
 		dataset->flags |= DATASET_HAS_PARENT;
 	return true;

@@ -80,15 +80,18 @@ merge_sort(struct arena *arena, void *elements, size_t n, size_t size,
 		for (start = out = 0; start < n; start = end) {
 			middle = n - start > run ? start + run : n;
 			end = n - middle > run ? middle + run : n;
-			for (a = start, b = middle; out < end; out++) {
-				bool left = b == end ||
-				    (a < middle &&
-					compare(from + a * size,
-					    from + b * size) <= 0);
-
+			for (a = start, b = middle; out < end; out++)
 				memcpy(to + out * size,
-				    from + (left ? a++ : b++) * size, size);
-			}
+				    from +
+					(b == end ||
+						    (a < middle &&
+							compare(from + a * size,
+							    from + b * size) <=
+							    0)
+						? a++
+						: b++) *
+					    size,
+				    size);
 		}
 		other = from;
 		from = to;

@@ -201,30 +201,30 @@ pump(struct site *site)
 static void
 who_sees_the_same_is_one_audience(void)
 {
-	struct client all[2], other, named;
+	struct client one = { 0 }, two = { 0 }, other = { 0 }, named = { 0 };
 	struct site site;
 
 	open_site(&site);
-	join(&site, &all[0], PROFILE_DOC, NULL, NULL);
-	join(&site, &all[1], PROFILE_DOC, NULL, NULL);
+	join(&site, &one, PROFILE_DOC, NULL, NULL);
+	join(&site, &two, PROFILE_DOC, NULL, NULL);
 	join(&site, &other, PROFILE_GA, NULL, NULL);
 	join(&site, &named, PROFILE_DOC, S("a"), NULL);
-	CHECK(all[0].subscriber->audience == all[1].subscriber->audience);
-	CHECK(all[0].subscriber->audience != other.subscriber->audience);
-	CHECK(all[0].subscriber->audience != named.subscriber->audience);
+	CHECK(one.subscriber->audience == two.subscriber->audience);
+	CHECK(one.subscriber->audience != other.subscriber->audience);
+	CHECK(one.subscriber->audience != named.subscriber->audience);
 	add_event(&site, S("a"), 0, 0, 10);
 	add_event(&site, S("b"), 0, 1, 10);
 	pump(&site);
-	CHECK(count(&site, &all[0], "event: scheduleRun") == 2);
-	CHECK(count(&site, &all[1], "event: scheduleRun") == 2);
+	CHECK(count(&site, &one, "event: scheduleRun") == 2);
+	CHECK(count(&site, &two, "event: scheduleRun") == 2);
 	CHECK(count(&site, &other, "event: scheduleRun") == 2);
 	CHECK(count(&site, &named, "event: scheduleRun") == 1);
 	CHECK(count(&site, &named, S("a")) == 1);
-	CHECK(count(&site, &all[0], "\"error\":{") == 2);
+	CHECK(count(&site, &one, "\"error\":{") == 2);
 	CHECK(count(&site, &other, "\"error\":{") == 0);
 	close_site(&site);
-	leave(&all[0]);
-	leave(&all[1]);
+	leave(&one);
+	leave(&two);
 	leave(&other);
 	leave(&named);
 }
@@ -234,7 +234,7 @@ static void
 who_resumes_gets_what_is_behind_his_place(void)
 {
 	struct event_position place = { 0 };
-	struct client live, late;
+	struct client live = { 0 }, late = { 0 };
 	struct site site;
 	int64_t i;
 
@@ -269,7 +269,7 @@ who_resumes_gets_what_is_behind_his_place(void)
 static void
 a_slow_reader_goes_on_alone(void)
 {
-	struct client quick, slow;
+	struct client quick = { 0 }, slow = { 0 };
 	struct site site;
 	int64_t i;
 
@@ -304,7 +304,7 @@ static void
 who_is_live_is_told_of_lost_records(void)
 {
 	struct event_position start = { 0 };
-	struct client client;
+	struct client client = { 0 };
 	struct site site;
 
 	open_site(&site);

@@ -496,6 +496,7 @@ test_fields(void)
 		message_schema(MESSAGE_BUILD_REQUESTED), &rejection);
 	struct build_requested read;
 	const struct job *first;
+	const struct text *made;
 	struct buffer out = { 0 };
 
 	REQUIRE(reader != NULL);
@@ -517,7 +518,8 @@ test_fields(void)
 	CHECK(memcmp(&read.job_ids[0], &job_id, sizeof job_id) == 0);
 	first = read.build.jobs;
 	CHECK(first->spec->n_outputs == 2 && first->spec->n_inputs == 2);
-	CHECK(text_equal(*job_new_branch(first, 0), TEXT("main")));
+	made = job_new_branch(first, 0);
+	CHECK(made != NULL && text_equal(*made, TEXT("main")));
 	CHECK(job_new_branch(first, 1) == NULL);
 	CHECK(first->inputs[0].job == -1 && first->inputs[1].job == 3);
 	CHECK(text_equal(first->spec->inputs[0].branch, TEXT("b")));
