@@ -15,8 +15,11 @@ note_offsets(struct kafka_admin *admin,
     const rd_kafka_topic_partition_list_t *list, int64_t *offsets, size_t n,
     struct error *err)
 {
-	for (int i = 0; list != NULL && i < list->cnt; i++) {
+	int i;
+
+	for (i = 0; list != NULL && i < list->cnt; i++) {
 		const rd_kafka_topic_partition_t *at = &list->elems[i];
+
 		if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 			return kafka_admin_fail(
 			    admin, at->err, err, "committed offsets", NULL);
@@ -38,10 +41,10 @@ kafka_admin_group_offsets(struct kafka_admin *admin,
 	const rd_kafka_group_result_t **results;
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_event_t *event;
-	size_t count;
+	size_t count, i;
 	int rc;
 
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		rd_kafka_topic_partition_list_add(list, of.topic, (int32_t)i);
 		offsets[i] = -1;
 	}
@@ -81,6 +84,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	const rd_kafka_topic_partition_list_t *list = assignment != NULL
 	    ? rd_kafka_MemberAssignment_partitions(assignment)
 	    : NULL;
+	size_t i;
 
 	*out = (struct kafka_group_member){
 		.client_id = text_copy(arena,
@@ -93,7 +97,7 @@ copy_member(struct arena *arena, struct kafka_group_member *out,
 	};
 	out->partitions =
 	    arena_zalloc(arena, out->n_partitions + 1, sizeof *out->partitions);
-	for (size_t i = 0; list != NULL && i < out->n_partitions; i++) {
+	for (i = 0; list != NULL && i < out->n_partitions; i++) {
 		out->partitions[i].topic =
 		    text_copy(arena, text_from(list->elems[i].topic)).at;
 		out->partitions[i].partition = list->elems[i].partition;
@@ -107,6 +111,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 {
 	const rd_kafka_error_t *cause =
 	    rd_kafka_ConsumerGroupDescription_error(group);
+	size_t i;
 
 	if (cause != NULL)
 		return kafka_admin_fail(admin, rd_kafka_error_code(cause), err,
@@ -117,7 +122,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 	out->n_members = rd_kafka_ConsumerGroupDescription_member_count(group);
 	out->members =
 	    arena_zalloc(arena, out->n_members + 1, sizeof *out->members);
-	for (size_t i = 0; i < out->n_members; i++)
+	for (i = 0; i < out->n_members; i++)
 		copy_member(arena, &out->members[i],
 		    rd_kafka_ConsumerGroupDescription_member(group, i));
 	return 0;

@@ -72,12 +72,13 @@ note_failure(struct kafka_transaction *transaction, const char *topic,
     rd_kafka_resp_err_t code)
 {
 	struct kafka_delivery_counts *counts = &transaction->counts;
+	size_t i;
 
 	counts->failed++;
 	if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
 	    code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
 		counts->too_large++;
-	for (size_t i = 0; is_refusal(code) && i < transaction->n_outputs; i++)
+	for (i = 0; is_refusal(code) && i < transaction->n_outputs; i++)
 		if (strcmp(transaction->outputs[i].topic, topic) == 0)
 			counts->refused |= 1u << i;
 	if (counts->reason[0] == '\0')

@@ -51,7 +51,7 @@ enum api_error {
 	N_API_ERRORS,
 };
 
-int api_error_status(enum api_error error);
+int api_error_status(enum api_error error);       /* its status, 400 to 599 */
 const char *api_error_name(enum api_error error); /* its errorName */
 
 /* A member of `parameters`; ended by a NULL name. */

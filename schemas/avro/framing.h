@@ -21,12 +21,12 @@
 int framing_read(struct text value, size_t max, uint32_t *schema_id,
     struct text *body, struct rejection *rejection);
 
-/*
- * The same for a value without a frame, whose schema's id stands in the header
- * that is named so: a byte 0x00 and 4 bytes of id, or 0x01 and a GUID, which is
- * not read.
- */
+/* A header: a byte 0x00 and 4 bytes of id, or 0x01 and a GUID. */
 #define FRAMING_HEADER "__value_schema_id"
+/*
+ * The same for a value without a frame, whose schema's id stands in that
+ * header; a GUID is not read.
+ */
 int framing_read_header(struct text header, struct text value, size_t max,
     uint32_t *schema_id, struct text *body, struct rejection *rejection);
 
