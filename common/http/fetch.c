@@ -166,16 +166,14 @@ fetch(const struct fetch_request *request, long *status, struct buffer *answer,
 	code = curl_easy_perform(curl);
 	if (code == CURLE_OK || sink.over)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
-	if (code == CURLE_OK)
-		;
-	else if (sink.over)
+	if (code != CURLE_OK && sink.over)
 		error_set(err, ERROR_INPUT, "%s: more than %zu bytes",
 		    request->url, request->size_max);
-	else
+	else if (code != CURLE_OK)
 		/* No time that it took: one cause has one text. */
 		error_set(err, ERROR_RETRY, "%s: %s", request->url,
-		    reason[0] == '\0' || code == CURLE_COULDNT_CONNECT ||
-			    code == CURLE_OPERATION_TIMEDOUT
+		    code == CURLE_OPERATION_TIMEDOUT ? "timed out"
+			: reason[0] == '\0' || code == CURLE_COULDNT_CONNECT
 			? curl_easy_strerror(code)
 			: reason);
 	curl_slist_free_all(headers);
