@@ -80,8 +80,14 @@ def shell(tmp_path_factory):
 
 def folded(shell, command):
     """A build that has just been asked for is known once the adapter has it."""
-    while (done := shell(command)).returncode == 3 and "folds builds" in done.stderr:
-        pass
+    done = None
+
+    def is_known():
+        nonlocal done
+        done = shell(command)
+        return done.returncode != 3 or "folds builds" not in done.stderr
+
+    wait_for(f"the build to be known to: {command}", is_known, 20)
     return done
 
 
