@@ -16,6 +16,7 @@ import catalogues
 import checker
 from cluster import free_ports
 from confluent_kafka import Producer
+from mixes import schedule_name
 from programs import wait_for
 
 READ, WRITE = "api:orchestration-read", "api:orchestration-write"
@@ -28,7 +29,7 @@ USER = catalogues.OWNER
 
 
 class Adapter:
-    def __init__(self, bench, program, build):
+    def __init__(self, bench, mix, program, build):
         self.bench, self.program = bench, program
         self.name = f"adapter-{uuid.uuid4().hex[:6]}"
         self.port, self.admin = free_ports(2)
@@ -38,7 +39,7 @@ class Adapter:
                  "--redis", bench.cluster.redis_url]
         for kind, topic in self.topics.items():
             flags += ["-s", f"topics.{kind}={topic}"]
-        bench.prepare_redis(flags)
+        bench.prepare_redis(flags, mix)
         tokens = bench.directory / "tokens"
         tokens.touch(0o600)
         tokens.write_text(f"token {USER} {READ} {WRITE}\n")
@@ -82,12 +83,12 @@ def request(method, path, body=True):
             + ("Content-Length: 0\r\n" if method == "POST" else "") + "\r\n")
 
 
-def run_requests(schedule_name):
+def run_requests():
     return [request("POST", f"{API}/schedules/ri.scheduler.main.schedule.{schedule_name(i)}"
                             "/run?preview=true") for i in range(1000)]
 
 
-def get_requests(adapter, schedule_name):
+def get_requests(adapter):
     """Of runs that the view has, with their results."""
     producer = Producer({"bootstrap.servers": adapter.bench.cluster.bootstrap})
     asked = []
@@ -118,11 +119,11 @@ def publish(producer, topic, schedule):
     return rid
 
 
-def requests(adapter, rounds, schedule_name):
+def requests(adapter, rounds):
     """Requests per second, sides interleaved."""
     sides = {"healthz": [request("GET", "/healthz")],
-             "POST run": run_requests(schedule_name),
-             "GET run": get_requests(adapter, schedule_name)}
+             "POST run": run_requests(),
+             "GET run": get_requests(adapter)}
     found = {name: [] for name in sides}
     for texts in sides.values():  # warm
         adapter.ask(texts, seconds=1)
@@ -146,11 +147,11 @@ def requests(adapter, rounds, schedule_name):
     return summary
 
 
-def lone(adapter, rounds, schedule_name):
+def lone(adapter, rounds):
     """One caller who waits for each answer: what a request takes by itself."""
     sides = {"healthz": [request("GET", "/healthz")],
-             "POST run": run_requests(schedule_name),
-             "GET run": get_requests(adapter, schedule_name)}
+             "POST run": run_requests(),
+             "GET run": get_requests(adapter)}
     rows = {name: [] for name in sides}
     for _ in range(rounds):
         for name, texts in sides.items():
@@ -166,7 +167,7 @@ def lone(adapter, rounds, schedule_name):
     return found
 
 
-def latency(adapter, rounds, schedule_name):
+def latency(adapter, rounds):
     """A run at 1,000/s against one acks=all produce at 1,000/s."""
     rows = {"produce": [], "POST run": []}
     for _ in range(rounds):
@@ -174,7 +175,7 @@ def latency(adapter, rounds, schedule_name):
                                adapter.topics["requests"], str(PACE), str(PACE_SECONDS)],
                               check=True, capture_output=True, text=True)
         rows["produce"].append(json.loads(done.stdout))
-        rows["POST run"].append(adapter.ask(run_requests(schedule_name), seconds=PACE_SECONDS,
+        rows["POST run"].append(adapter.ask(run_requests(), seconds=PACE_SECONDS,
                                             rate=PACE))
     found = {name: {key: statistics.median(row[key] for row in of) / 1e3
                     for key in ("p50_us", "p99_us")} for name, of in rows.items()}
@@ -186,7 +187,7 @@ def latency(adapter, rounds, schedule_name):
     return found
 
 
-def events(adapter, _, schedule_name):
+def events(adapter, _):
     """Each of many subscribers gets each of many results."""
     n = EVENTS_RATE * EVENTS_SECONDS
     listen = adapter.bench.spawn(
@@ -226,10 +227,10 @@ def resident_mb(pid):
     return None
 
 
-def measure(bench, program, build, rounds, schedule_name):
+def measure(bench, mix, program, build, rounds):
     wanted = os.environ.get("BENCH_ADAPTER", "lone,requests,latency,events").split(",")
     parts = {"lone": lone, "requests": requests, "latency": latency, "events": events}
-    adapter = Adapter(bench, program, build)
-    found = {name: parts[name](adapter, rounds, schedule_name) for name in wanted}
+    adapter = Adapter(bench, mix, program, build)
+    found = {name: parts[name](adapter, rounds) for name in wanted}
     adapter.stop()
     return found

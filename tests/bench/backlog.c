@@ -5,8 +5,8 @@
 #include "tests/bench/requests.h"
 
 /*
- * backlog BOOTSTRAP TOPIC N SCHEDULES: puts the first N records of the
- * benchmark on the topic, keyed by schedule.
+ * backlog BOOTSTRAP TOPIC N MIX: puts the first N records of the mix on the
+ * topic, keyed by schedule.
  */
 static uint64_t failed;
 
@@ -20,13 +20,12 @@ on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 
 static void
 send_record(rd_kafka_t *producer, rd_kafka_topic_t *topic, uint64_t request,
-    uint32_t schedules)
+    const struct mix *mix)
 {
 	char value[REQUEST_SIZE_MAX], key[SCHEDULE_SIZE + 1];
-	size_t size =
-	    request_encode(request, schedules, now_us() / 1000, value);
+	size_t size = request_encode(request, mix, now_us() / 1000, value);
 
-	request_schedule(request, schedules, key);
+	request_schedule(request, mix, key);
 	while (
 	    rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
 		value, size, key, SCHEDULE_SIZE, NULL) != 0) {
@@ -46,17 +45,18 @@ main(int argc, char **argv)
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_t *producer;
 	rd_kafka_topic_t *topic;
+	struct mix mix;
 	uint64_t n, i;
 
 	if (argc != 5)
-		die("usage", "backlog BOOTSTRAP TOPIC N SCHEDULES");
+		die("usage", "backlog BOOTSTRAP TOPIC N MIX");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	producer = client_create(RD_KAFKA_PRODUCER, argv[1], settings, conf);
 	topic = rd_kafka_topic_new(producer, argv[2], NULL);
 	n = strtoull(argv[3], NULL, 10);
+	mix = mix_parse(argv[4]);
 	for (i = 0; i < n; i++) {
-		send_record(producer, topic, request_of_record(i),
-		    (uint32_t)strtoul(argv[4], NULL, 10));
+		send_record(producer, topic, request_of_record(i), &mix);
 		if (i % 1000 == 0)
 			rd_kafka_poll(producer, 0);
 	}

@@ -3,8 +3,10 @@
 Sides are interleaved and the medians of their rounds compared, since absolute
 figures drift with the machine.  Fails only on results that can't be: missing,
 doubled or wrong ones.  By environment:
-  BENCH_N       records of the backlog                     (300000)
+  BENCH_N       records of a backlog                       (300000)
   BENCH_ROUNDS  rounds of each side                        (3)
+  BENCH_MIXES   of mix,once,repeat,wide,connecting: what is asked, see mixes.py
+                (all; what takes only one takes the first)
   BENCH_PARTS   of throughput,latency,lone,distance,start,planner,adapter  (all)
   BENCH_SIDES   of copy,floor,worker                       (all)
   BENCH_FLAGS   more flags for the worker, as a shell has them
@@ -25,17 +27,17 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-import catalogues  # noqa: E402
 import cluster as cluster_module  # noqa: E402
+import mixes  # noqa: E402
 from programs import wait_for  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 N = int(os.environ.get("BENCH_N", 300000))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
 SIDES = os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",")
-SCHEDULES = 10000
+MIXES = [mixes.of(name, N) for name in
+         os.environ.get("BENCH_MIXES", ",".join(mixes.NAMES)).split(",")]
 PARTITIONS = 6
-TOPIC = "schedule-run-requests"
 REDIS_DELAY_MS = 5
 PACE, PACE_SECONDS = 1000, 10
 LONE_PACE, LONE_COUNT = 4, 40
@@ -65,19 +67,14 @@ def memory_mb(pid, field):
     raise KeyError(field)
 
 
-def schedule_name(i):
-    return f"{i:08x}-0000-4000-8000-{i:012x}"
-
-
 class Bench:
     def __init__(self, directory):
         cluster_module.JAVA = JAVA
         self.directory = pathlib.Path(directory)
         self.cluster = cluster_module.Cluster(self.directory / "cluster").start()
         self.admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
-        self.catalogue = self.directory / "catalogue.json"
-        self.catalogue.write_text(json.dumps(catalogues.many(SCHEDULES, schedule_name)))
         self.count = 0
+        self.loaded = None  # whose catalogue Redis has
         self.processes = []
 
     def spawn(self, command, **more):
@@ -100,30 +97,44 @@ class Bench:
         for future in self.admin.delete_topics(names).values():
             future.result(30)
 
-    def fill(self, topic, n):
-        self.make_topic(topic)
-        subprocess.run([program("backlog"), self.cluster.bootstrap, topic, str(n),
-                        str(SCHEDULES)], check=True)
+    def fill(self, mix):
+        """The mix's backlog, once."""
+        if mix.topic not in self.admin.list_topics(timeout=20).topics:
+            self.make_topic(mix.topic)
+            subprocess.run([program("backlog"), self.cluster.bootstrap, mix.topic, str(mix.n),
+                            mix.text()], check=True)
 
     def schedrun(self, flags, *arguments):
         subprocess.run([str(BUILD / "schedrun"), *flags, "-s", "redis.timeout.command=20s",
                         *arguments], check=True,
                        stdout=subprocess.DEVNULL, cwd=self.directory)
 
-    def prepare_redis(self, flags):
-        """An empty Redis with the catalogue: no side finds another's claims."""
-        self.cluster.redis().flushall()
-        self.schedrun(flags, "init", "--partitions", str(PARTITIONS), "--replication", "1")
-        self.schedrun(flags, "apply", str(self.catalogue))
+    def prepare_redis(self, flags, mix):
+        """A Redis with the mix's catalogue and nothing else: no side finds another's claims."""
+        store = self.cluster.redis()
+        init = ("init", "--partitions", str(PARTITIONS), "--replication", "1")
+        if self.loaded is mix:
+            mixes.forget_the_rest(store)
+        else:
+            store.flushall()
+            store.config_set("auto-aof-rewrite-percentage", 0)  # not while we measure
+            self.schedrun(flags, *init)
+            small = self.directory / "catalogue.json"
+            small.write_text(json.dumps(mix.catalogue()))
+            self.schedrun(flags, "apply", str(small))
+            mix.multiply(store)
+            self.loaded = mix
+        self.schedrun(flags, *init)
 
 
 class Side:
     """A program that turns the records of a topic into those of another."""
 
-    def __init__(self, bench, requests=TOPIC, redis_url=None):
+    def __init__(self, bench, mix, requests=None, redis_url=None):
         bench.count += 1
         self.bench = bench
-        self.requests = requests
+        self.mix = mix
+        self.requests = requests or mix.topic
         self.name = f"bench-{bench.count}"
         self.results, self.builds, self.dlq = (
             f"{self.name}-{kind}" for kind in ("results", "builds", "dlq"))
@@ -177,7 +188,7 @@ class Copy(Side):
 class Floor(Copy):
     def prepare(self):
         super().prepare()
-        self.bench.prepare_redis(Worker(self.bench, self.requests).flags())
+        self.bench.prepare_redis(Worker(self.bench, self.mix, self.requests).flags(), self.mix)
 
     def command(self):
         return [*super().command(), str(self.bench.cluster.redis_port)]
@@ -197,7 +208,7 @@ class Worker(Side):
                 "-s", f"worker.group={self.name}"]
 
     def prepare(self):
-        self.bench.prepare_redis(self.flags())
+        self.bench.prepare_redis(self.flags(), self.mix)
 
     def command(self):
         return [os.environ.get("BENCH_WORKER", str(BUILD / "schedrun-worker")), *self.flags(), "-s", "worker.id=1",
@@ -221,9 +232,10 @@ def parse_time(text):
 class Watch:
     """The independent reader of a topic; see watch.c."""
 
-    def __init__(self, bench, topic, n, kind):
-        self.process = bench.spawn(
-            [program("watch"), bench.cluster.bootstrap, topic, str(n), str(SCHEDULES), kind],
+    def __init__(self, side, topic, kind):
+        self.process = side.bench.spawn(
+            [program("watch"), side.bench.cluster.bootstrap, topic, str(side.mix.n),
+             side.mix.text(), kind],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def wait_done(self):
@@ -239,10 +251,11 @@ class Watch:
             raise Impossible(str(verdict))
 
 
-def measure_backlog(side, n):
-    """Works a backlog of `n` off; verified."""
+def measure_backlog(side):
+    """Works the mix's backlog off; verified."""
+    n = side.mix.n
     side.start()
-    watch = Watch(side.bench, side.results, n, side.kind)
+    watch = Watch(side, side.results, side.kind)
     pid = side.process.pid
     started = wait_for(f"{side.name} to be assigned", side.assigned_at, pause=0.005)
     cpu_before = cpu_seconds(pid)
@@ -252,7 +265,7 @@ def measure_backlog(side, n):
     claims = side.bench.cluster.redis().info("memory")["used_memory"]
     watch.judge()
     if isinstance(side, Worker):
-        builds = Watch(side.bench, side.builds, n, "builds")
+        builds = Watch(side, side.builds, "builds")
         builds.wait_done()
         builds.judge()
     side.stop()
@@ -265,46 +278,55 @@ def medians(rounds):
 
 
 def throughput(bench):
+    return {mix.name: throughput_of(bench, mix) for mix in MIXES}
+
+
+def throughput_of(bench, mix):
     sides = {"copy": Copy, "floor": Floor, "worker": Worker}
     rounds = {name: [] for name in SIDES}
-    bench.fill(TOPIC, N)
-    measure_backlog(sides[SIDES[0]](bench), N)  # warms the broker
+    bench.fill(mix)
+    measure_backlog(sides[SIDES[0]](bench, mix))  # warms the broker
     for _ in range(ROUNDS):
         for name in SIDES:
-            rounds[name].append(measure_backlog(sides[name](bench), N))
+            rounds[name].append(measure_backlog(sides[name](bench, mix)))
     found = {name: medians(rounds[name]) for name in SIDES}
-    print(f"\n{N} requests waiting, exactly once, medians of {ROUNDS}")
-    print(f"{'':8}{'msgs/s':>10}{'of floor':>10}{'of copy':>10}{'CPU us':>8}{'peak MB':>9}"
-          f"   rounds")
+    print(f"\n{mix}: {mix.n} requests waiting, {mix.schedules} schedules, exactly once, "
+          f"medians of {ROUNDS}")
+    print(f"{'':8}{'msgs/s':>10}{'of floor':>10}{'of copy':>10}{'CPU us':>8}{'of floor':>10}"
+          f"{'peak MB':>9}   rounds")
     for name, row in found.items():
         for base in ("floor", "copy"):
             if base in found:
                 row[f"of_{base}"] = row["per_second"] / found[base]["per_second"]
+        if "floor" in found:
+            row["cpu_of_floor"] = row["cpu_us"] / found["floor"]["cpu_us"]
         print(f"{name:8}{row['per_second']:10.0f}{row.get('of_floor', 0):10.2f}"
-              f"{row.get('of_copy', 0):10.2f}{row['cpu_us']:8.2f}{row['peak_mb']:9.0f}   "
-              + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]))
+              f"{row.get('of_copy', 0):10.2f}{row['cpu_us']:8.2f}"
+              f"{row.get('cpu_of_floor', 0):10.2f}{row['peak_mb']:9.0f}   "
+              + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]), flush=True)
         row["rounds"] = [r["per_second"] for r in rounds[name]]
-    if "worker" in found:
-        found["claim_bytes"] = claim_bytes(bench)
+    if "worker" in found and mix is MIXES[0]:
+        found["claim_bytes"] = claim_bytes(bench, mix)
         print(f"Redis holds a claim in {found['claim_bytes']:.0f} bytes")
+    bench.delete_topics([mix.topic])
     return found
 
 
-def claim_bytes(bench):
+def claim_bytes(bench, mix):
     """What one more claim costs Redis, memory after less memory before."""
-    worker = Worker(bench)
+    worker = Worker(bench, mix)
     worker.prepare()
     before = bench.cluster.redis().info("memory")["used_memory_dataset"]
     worker.prepare = lambda: None
-    measure_backlog(worker, N)
+    measure_backlog(worker)
     after = bench.cluster.redis().info("memory")["used_memory_dataset"]
-    return (after - before) / (N - N // 20)
+    return (after - before) / (mix.n - mix.n // 20)
 
 
 def pace(bench, side, rate, count, first):
     done = subprocess.run(
         [program("pace"), bench.cluster.bootstrap, side.requests, side.results, str(rate),
-         str(count), str(SCHEDULES), str(first)], check=True, capture_output=True, text=True)
+         str(count), side.mix.text(), str(first)], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     if found["answered"] != count or found["wrong"]:
         raise Impossible(f"{side.name}: {found}")
@@ -319,13 +341,13 @@ def measure_pace(bench, rate, count, title):
         for name in SIDES:
             topic = f"bench-{bench.count + 1}-requests"
             bench.make_topic(topic)
-            side = sides[name](bench, topic).start()
+            side = sides[name](bench, MIXES[0], topic).start()
             wait_for(f"{name} to be assigned", side.assigned_at, pause=0.01)
             rounds[name].append(pace(bench, side, rate, count, 0))
             side.stop()
             bench.delete_topics([topic])
     found = {name: medians(rounds[name]) for name in SIDES}
-    print(f"\n{title}, medians of {ROUNDS}")
+    print(f"\n{MIXES[0]}: {title}, medians of {ROUNDS}")
     print(f"{'':8}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}{'p50 of copy':>13}{'p99 of copy':>13}")
     for name, row in found.items():
         for figure in ("p50", "p99"):
@@ -348,18 +370,18 @@ def lone(bench):
 
 def distance(bench):
     """The same backlog with Redis farther away: does the pipeline hide it?"""
-    if TOPIC not in bench.admin.list_topics(timeout=20).topics:
-        bench.fill(TOPIC, N)
+    mix = MIXES[0]
+    bench.fill(mix)
     proxy = bench.spawn([program("delay"), str(bench.cluster.redis_port), str(REDIS_DELAY_MS)],
                         stdout=subprocess.PIPE, text=True)
     url = f"redis://127.0.0.1:{int(proxy.stdout.readline())}/0"
     rounds = {"near": [], "far": []}
     for _ in range(ROUNDS):
-        rounds["near"].append(measure_backlog(Worker(bench), N))
-        rounds["far"].append(measure_backlog(Worker(bench, redis_url=url), N))
+        rounds["near"].append(measure_backlog(Worker(bench, mix)))
+        rounds["far"].append(measure_backlog(Worker(bench, mix, redis_url=url)))
     found = {name: medians(rounds[name]) for name in rounds}
     found["ratio"] = found["far"]["per_second"] / found["near"]["per_second"]
-    print(f"\nRedis {REDIS_DELAY_MS} ms away: {found['far']['per_second']:.0f} msgs/s, "
+    print(f"\n{mix}: Redis {REDIS_DELAY_MS} ms away: {found['far']['per_second']:.0f} msgs/s, "
           f"{found['ratio']:.2f} of {found['near']['per_second']:.0f} beside it")
     return found
 
@@ -370,7 +392,7 @@ def start(bench):
     bench.make_topic(topic)
     times, idle = [], []
     for _ in range(ROUNDS):
-        side = Worker(bench, topic)
+        side = Worker(bench, MIXES[0], topic)
         side.prepare()
         side.prepare = lambda: None
         begun = time.time()
@@ -398,7 +420,7 @@ def planner(_):
 
 def adapter(bench):
     import adapter as part
-    return part.measure(bench, program, BUILD, ROUNDS, schedule_name)
+    return part.measure(bench, MIXES[0], program, BUILD, ROUNDS)
 
 
 PARTS = {"throughput": throughput, "latency": latency, "lone": lone, "distance": distance,
@@ -407,7 +429,7 @@ PARTS = {"throughput": throughput, "latency": latency, "lone": lone, "distance":
 
 def main():
     wanted = os.environ.get("BENCH_PARTS", ",".join(PARTS)).split(",")
-    found = {"records": N, "rounds": ROUNDS, "schedules": SCHEDULES, "partitions": PARTITIONS}
+    found = {"records": N, "rounds": ROUNDS, "partitions": PARTITIONS}
     with tempfile.TemporaryDirectory(prefix="schedrun-bench-") as directory:
         bench = Bench(directory)
         try:

@@ -9,7 +9,7 @@
 #include "tests/bench/requests.h"
 
 /*
- * pace BOOTSTRAP FROM TO RATE COUNT SCHEDULES FIRST: asks for requests FIRST,
+ * pace BOOTSTRAP FROM TO RATE COUNT MIX FIRST: asks for requests FIRST,
  * FIRST + 1, ... at RATE per second, whether or not answers come (an open loop,
  * so that a stall is felt by all that come during it), and measures from each
  * one's due time to when its answer is visible to a read_committed consumer.
@@ -22,7 +22,7 @@ struct pace {
 	rd_kafka_topic_t *from;
 	double rate;
 	uint64_t n, first;
-	uint32_t schedules;
+	struct mix mix;
 	int n_partitions, n_ends;
 	atomic_int_least64_t *due_us;
 	int64_t *latency_us; /* -1: no answer yet */
@@ -52,8 +52,8 @@ ask(void *argument)
 		sleep_until(due);
 		pace->due_us[i] = due;
 		size = request_encode(
-		    pace->first + i, pace->schedules, due / 1000, value);
-		request_schedule(pace->first + i, pace->schedules, key);
+		    pace->first + i, &pace->mix, due / 1000, value);
+		request_schedule(pace->first + i, &pace->mix, key);
 		if (rd_kafka_produce(pace->from, RD_KAFKA_PARTITION_UA,
 			RD_KAFKA_MSG_F_COPY, value, size, key, SCHEDULE_SIZE,
 			NULL) != 0)
@@ -76,7 +76,7 @@ take(struct pace *pace, const rd_kafka_message_t *message)
 	if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		die("consume", rd_kafka_message_errstr(message));
 	i = request_read(
-		message->payload, message->len, pace->schedules, &submitted) -
+		message->payload, message->len, &pace->mix, &submitted) -
 	    pace->first;
 	if (i >= pace->n || pace->latency_us[i] >= 0) {
 		pace->n_wrong++;
@@ -152,11 +152,10 @@ main(int argc, char **argv)
 	uint64_t i, before;
 
 	if (argc != 8)
-		die("usage",
-		    "pace BOOTSTRAP FROM TO RATE COUNT SCHEDULES FIRST");
+		die("usage", "pace BOOTSTRAP FROM TO RATE COUNT MIX FIRST");
 	pace.rate = strtod(argv[4], NULL);
 	pace.n = strtoull(argv[5], NULL, 10);
-	pace.schedules = (uint32_t)strtoul(argv[6], NULL, 10);
+	pace.mix = mix_parse(argv[6]);
 	pace.first = strtoull(argv[7], NULL, 10);
 	pace.due_us = calloc(pace.n, sizeof *pace.due_us);
 	pace.latency_us = calloc(pace.n, sizeof *pace.latency_us);

@@ -2,13 +2,19 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "tests/bench/clients.h"
 
 #define FRAME 5 /* zero byte and schema id */
 #define RUN_REQUEST 1
 #define SCHEDULE_RUN 2
 #define BUILD_REQUESTED 3
 #define REQUEST_ID_SIZE 36
+#define USERS 1024
+#define PINS 64 /* one of so many */
+#define TEXT_SIZE 96
 
 /* The finaliser of splitmix64: numbers that look random. */
 static uint64_t
@@ -43,28 +49,87 @@ requests_distinct(uint64_t n)
 	return n - n / REQUEST_REPEATS;
 }
 
-static uint32_t
-schedule_number(uint64_t request, uint32_t schedules)
+struct mix
+mix_parse(const char *text)
 {
-	return (uint32_t)(scatter(~request) % schedules);
+	const char *colon = strchr(text, ':');
+	struct mix mix = { 0 };
+
+	if (colon != NULL)
+		mix.schedules = (uint32_t)strtoul(colon + 1, NULL, 10);
+	if (mix.schedules == 0)
+		die(text, "is no MIX:SCHEDULES");
+	mix.is_once = strncmp(text, "once:", 5) == 0;
+	mix.is_repeat = strncmp(text, "repeat:", 7) == 0;
+	return mix;
+}
+
+/* Of once: a different one for each request, as no number has the prime in it.
+ */
+static uint32_t
+schedule_number(uint64_t request, const struct mix *mix)
+{
+	const uint64_t prime = 4294967291;
+
+	return (uint32_t)((mix->is_once ? request * prime : scatter(~request)) %
+	    mix->schedules);
+}
+
+static void
+write_schedule(uint64_t request, const struct mix *mix, const char *prefix,
+    char out[TEXT_SIZE])
+{
+	uint32_t number = schedule_number(request, mix);
+
+	snprintf(out, TEXT_SIZE, "%s%08" PRIx32 "-0000-4000-8000-%012" PRIx32,
+	    prefix, number, number);
 }
 
 void
 request_schedule(
-    uint64_t request, uint32_t schedules, char out[SCHEDULE_SIZE + 1])
+    uint64_t request, const struct mix *mix, char out[SCHEDULE_SIZE + 1])
 {
-	uint32_t number = schedule_number(request, schedules);
+	char text[TEXT_SIZE];
 
-	snprintf(out, SCHEDULE_SIZE + 1,
-	    "ri.scheduler.main.schedule.%08" PRIx32
-	    "-0000-4000-8000-%012" PRIx32,
-	    number, number);
+	write_schedule(request, mix, "ri.scheduler.main.schedule.", text);
+	memcpy(out, text, SCHEDULE_SIZE + 1);
+}
+
+/* Empty: it pins none. */
+static void
+write_pin(uint64_t request, const struct mix *mix, char out[TEXT_SIZE])
+{
+	out[0] = '\0';
+	if (!mix->is_repeat && scatter(request ^ 1) % PINS == 0)
+		write_schedule(
+		    request, mix, "ri.scheduler.main.schedule-version.", out);
+}
+
+/* Empty: it is nobody's. */
+static void
+write_user(uint64_t request, const struct mix *mix, char out[TEXT_SIZE])
+{
+	uint64_t noise = scatter(request ^ 2);
+
+	out[0] = '\0';
+	if (!mix->is_repeat && noise % 4 > 0)
+		snprintf(out, TEXT_SIZE, "00000000-0000-4000-8000-%012" PRIx64,
+		    noise / 4 % USERS);
+}
+
+static void
+write_trigger(uint64_t request, const struct mix *mix, char out[TEXT_SIZE])
+{
+	if (mix->is_repeat)
+		strcpy(out, "bench");
+	else
+		snprintf(out, TEXT_SIZE, "new data, event %" PRIu64, request);
 }
 
 int
-request_is_stale(uint64_t request, uint32_t schedules)
+request_is_stale(uint64_t request, const struct mix *mix)
 {
-	return schedule_number(request, schedules) % 2 == 0;
+	return schedule_number(request, mix) % 2 == 0;
 }
 
 static void
@@ -96,24 +161,36 @@ put_string(char *at, const char *text, size_t size)
 	return at + size;
 }
 
+/* The union ["null", "string"]; empty is null. */
+static char *
+put_optional(char *at, const char *text)
+{
+	if (text[0] == '\0')
+		return put_long(at, 0);
+	return put_string(put_long(at, 1), text, strlen(text));
+}
+
 size_t
-request_encode(uint64_t request, uint32_t schedules, int64_t now_ms,
+request_encode(uint64_t request, const struct mix *mix, int64_t now_ms,
     char out[REQUEST_SIZE_MAX])
 {
 	char id[REQUEST_ID_SIZE + 1], schedule[SCHEDULE_SIZE + 1];
+	char text[TEXT_SIZE];
 	char *at = out;
 
 	write_id(request, id);
-	request_schedule(request, schedules, schedule);
+	request_schedule(request, mix, schedule);
 	memcpy(at, "\0\0\0\0\1", FRAME);
 	at = put_string(at + FRAME, id, REQUEST_ID_SIZE);
 	at = put_long(at, 0); /* runRid */
 	at = put_string(at, schedule, SCHEDULE_SIZE);
-	at = put_long(at, 0); /* scheduleVersionRid */
+	write_pin(request, mix, text);
+	at = put_optional(at, text);
 	at = put_long(at, now_ms);
-	at = put_long(at, 0); /* createdBy */
-	at = put_long(at, 1);
-	at = put_string(at, "bench", 5);
+	write_user(request, mix, text);
+	at = put_optional(at, text);
+	write_trigger(request, mix, text);
+	at = put_optional(at, text);
 	return (size_t)(at - out);
 }
 
@@ -154,7 +231,6 @@ get_string(struct reader *reader, size_t *size)
 	return start;
 }
 
-/* The union ["null", "string"]. */
 static void
 skip_optional(struct reader *reader)
 {
@@ -164,19 +240,42 @@ skip_optional(struct reader *reader)
 		get_string(reader, &size);
 }
 
+/* Whether the union ["null", "string"] is this text; empty is null. */
 static int
-read_result(struct reader *reader)
+is_optional(struct reader *reader, const char *text)
 {
+	const char *at;
 	size_t size;
 
-	skip_optional(reader); /* scheduleVersionRid */
-	get_long(reader);      /* createdTime */
-	skip_optional(reader); /* createdBy */
-	skip_optional(reader); /* trigger */
-	get_long(reader);      /* finishedTime */
+	if (get_long(reader) == 0)
+		return reader->at != NULL && text[0] == '\0';
+	at = get_string(reader, &size);
+	return reader->at != NULL && size > 0 && size == strlen(text) &&
+	    memcmp(at, text, size) == 0;
+}
+
+/* Of a ScheduleRun, what follows its schedule: -2 is not that request's. */
+static int
+read_result(struct reader *reader, uint64_t request, const struct mix *mix)
+{
+	char text[TEXT_SIZE];
+	size_t size;
+
+	write_schedule(
+	    request, mix, "ri.scheduler.main.schedule-version.", text);
+	if (!is_optional(reader, text))
+		return -2;
+	get_long(reader); /* createdTime */
+	write_user(request, mix, text);
+	if (!is_optional(reader, text))
+		return -2;
+	write_trigger(request, mix, text);
+	if (!is_optional(reader, text))
+		return -2;
+	get_long(reader); /* finishedTime */
 	switch (get_long(reader)) {
 	case 0:
-		return 0;
+		return reader->at != NULL ? 0 : -1;
 	case 1:
 		get_string(reader, &size);
 		return reader->at != NULL && size > 0 ? 1 : -1;
@@ -203,7 +302,8 @@ number_of_id(const char *id, size_t size)
 }
 
 uint64_t
-request_read(const char *value, size_t size, uint32_t schedules, int *submitted)
+request_read(
+    const char *value, size_t size, const struct mix *mix, int *submitted)
 {
 	struct reader reader = { value + FRAME, value + size };
 	const char *id, *schedule;
@@ -225,10 +325,11 @@ request_read(const char *value, size_t size, uint32_t schedules, int *submitted)
 	if (value[4] == RUN_REQUEST)
 		skip_optional(&reader); /* runRid */
 	schedule = get_string(&reader, &n);
-	request_schedule(request, schedules, expected);
+	request_schedule(request, mix, expected);
 	if (n != SCHEDULE_SIZE || memcmp(schedule, expected, n) != 0)
 		return UINT64_MAX;
-	*submitted = value[4] == SCHEDULE_RUN ? read_result(&reader)
-					      : value[4] == BUILD_REQUESTED;
-	return request;
+	*submitted = value[4] == SCHEDULE_RUN
+	    ? read_result(&reader, request, mix)
+	    : value[4] == BUILD_REQUESTED;
+	return *submitted == -2 ? UINT64_MAX : request;
 }

@@ -10,7 +10,7 @@
 #include "tests/bench/requests.h"
 
 /*
- * watch BOOTSTRAP TOPIC N SCHEDULES copies|results|builds: reads a topic
+ * watch BOOTSTRAP TOPIC N MIX copies|results|builds: reads a topic
  * read_committed from its beginning until it holds what a backlog of N records
  * must give: a copy of each record; one result of each request; one build of
  * each request whose schedule is stale.  Says "done MICROSECONDS" when the last
@@ -25,7 +25,7 @@ struct watch {
 	rd_kafka_t *consumer;
 	const char *topic;
 	enum what what;
-	uint32_t schedules;
+	struct mix mix;
 	uint64_t wanted, seen, doubled, wrong, n_requests;
 	unsigned char *has; /* a bit per request */
 	int64_t done_us;
@@ -49,14 +49,13 @@ judge(struct watch *watch, const rd_kafka_message_t *message)
 {
 	int submitted = 0;
 	uint64_t request = request_read(
-	    message->payload, message->len, watch->schedules, &submitted);
+	    message->payload, message->len, &watch->mix, &submitted);
 	bool right = request < watch->n_requests;
 
 	if (right && watch->what == RESULTS)
-		right =
-		    submitted == request_is_stale(request, watch->schedules);
+		right = submitted == request_is_stale(request, &watch->mix);
 	if (right && watch->what == BUILDS)
-		right = request_is_stale(request, watch->schedules);
+		right = request_is_stale(request, &watch->mix);
 	if (!right)
 		watch->wrong++;
 	else if (note(watch, request) && watch->what != COPIES)
@@ -136,7 +135,7 @@ count_wanted(const struct watch *watch, uint64_t n)
 		return requests_distinct(n);
 	for (i = 0; i < n; i++)
 		wanted += request_of_record(i) == i &&
-		    request_is_stale(i, watch->schedules);
+		    request_is_stale(i, &watch->mix);
 	return wanted;
 }
 
@@ -153,10 +152,10 @@ main(int argc, char **argv)
 
 	if (argc != 6)
 		die("usage",
-		    "watch BOOTSTRAP TOPIC N SCHEDULES copies|results|builds");
+		    "watch BOOTSTRAP TOPIC N MIX copies|results|builds");
 	watch.topic = argv[2];
 	watch.n_requests = strtoull(argv[3], NULL, 10);
-	watch.schedules = (uint32_t)strtoul(argv[4], NULL, 10);
+	watch.mix = mix_parse(argv[4]);
 	watch.what = argv[5][0] == 'c' ? COPIES
 	    : argv[5][0] == 'r'        ? RESULTS
 				       : BUILDS;
