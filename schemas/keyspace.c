@@ -388,27 +388,6 @@ keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
 	return redis_do(redis, argv, 2 + 2 * META_FIELDS, "HSET meta", err);
 }
 
-/* The value behind "name:" on a line of INFO; none if it isn't there. */
-static struct text
-info_value(struct text info, const char *name)
-{
-	size_t size = strlen(name), i;
-
-	for (i = 0; i + size < info.size; i++) {
-		const char *at = info.at + i;
-		const char *end;
-
-		if ((i > 0 && at[-1] != '\n') || memcmp(at, name, size) != 0 ||
-		    at[size] != ':')
-			continue;
-		at += size + 1;
-		end = memchr(at, '\r', info.size - (size_t)(at - info.at));
-		if (end != NULL)
-			return (struct text){ at, (size_t)(end - at) };
-	}
-	return TEXT_NONE;
-}
-
 int
 keyspace_check_eviction(
     struct redis *redis, int64_t *evicted, struct error *err)
@@ -423,10 +402,11 @@ keyspace_check_eviction(
 	if (reply == NULL)
 		return -1;
 	info = redis_reply_text(reply);
-	policy = info_value(info, "maxmemory_policy");
+	policy = redis_info_value(info, "maxmemory_policy");
 	rc = redis_reply_error(redis, reply, "INFO", err);
 	if (rc == 0)
-		*evicted = parse_decimal(info_value(info, "evicted_keys"));
+		*evicted =
+		    parse_decimal(redis_info_value(info, "evicted_keys"));
 	if (rc == 0 && !text_equal(policy, TEXT("noeviction")))
 		rc = error_fatal(err, EX_CONFIG,
 		    "redis %s: maxmemory-policy is %.*s, which loses claims "

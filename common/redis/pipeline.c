@@ -1,6 +1,7 @@
 #include "common/redis/pipeline.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@
 #include "common/base/memory.h"
 #include "common/redis/url.h"
 
+#define EX_CONFIG 78
+#define ADDRESSES_MAX 16 /* of a name, that are tried */
+#define ADDRESS_SIZE 64  /* INET6_ADDRSTRLEN and its zone */
 #define REPLY_SIZE_MAX ((size_t)12 * 1024 * 1024)
 /* Each element of an answer takes 4 bytes or more of it. */
 #define REPLY_ELEMENTS_MAX (REPLY_SIZE_MAX / 4)
@@ -26,8 +30,8 @@ struct redis {
 	struct timeval connect_timeout, command_timeout;
 	redisContext *context; /* NULL: not connected */
 	struct buffer out;     /* queued, not yet sent */
-	char address[160];
-	char shown_url[200];
+	char address[240];
+	char shown_url[280];
 	bool was_too_large; /* the answer that was received last */
 	bool away;          /* whoever tried last had no answer */
 };
@@ -258,7 +262,7 @@ greet(struct redis *redis, struct error *err)
 	select[1] = text_from(database);
 	if (redis_do(redis, select, 2, "SELECT", err) != 0) {
 		if (err != NULL && err->kind == ERROR_FATAL)
-			err->exit_code = 78;
+			err->exit_code = EX_CONFIG;
 		return -1;
 	}
 	return 0;
@@ -287,38 +291,118 @@ check_role(struct redis *redis, struct error *err)
 	return rc;
 }
 
+/*
+ * A cluster's node refuses a script whose keys lie in several slots, which is
+ * nearly each of ours: after half of the work.  Who may not ask finds it then.
+ */
 static int
-connect_host(
-    struct redis *redis, const struct redis_host *host, struct error *err)
+check_single(struct redis *redis, struct error *err)
 {
-	redisContext *context = host->is_socket
-	    ? redisConnectUnixWithTimeout(host->name, redis->connect_timeout)
-	    : redisConnectWithTimeout(
-		  host->name, host->port, redis->connect_timeout);
+	const struct text ask[] = { TEXT("INFO"), TEXT("cluster") };
+	struct redis_reply *reply = redis_command(redis, ask, 2, err);
+	bool is_cluster;
 
-	if (host->is_socket)
-		snprintf(
-		    redis->address, sizeof redis->address, "%s", host->name);
-	else
-		snprintf(redis->address, sizeof redis->address, "%s:%d",
-		    host->name, host->port);
-	snprintf(redis->shown_url, sizeof redis->shown_url,
-	    host->is_socket ? "unix://%s?db=%d" : "redis://%s/%d",
-	    redis->address, redis_url_database(redis->url));
+	if (reply == NULL)
+		return -1;
+	is_cluster = text_equal(
+	    redis_info_value(redis_reply_text(reply), "cluster_enabled"),
+	    TEXT("1"));
+	redis_reply_destroy(reply);
+	if (!is_cluster)
+		return 0;
+	return error_fatal(err, EX_CONFIG,
+	    "redis %s: is a node of a Redis Cluster, which isn't supported "
+	    "under any redis.prefix: give one master, with replicas or without "
+	    "(cluster-enabled no)",
+	    redis->address);
+}
+
+/* From a fresh context on: the settings of the connection, and who it is. */
+static int
+begin_connection(struct redis *redis, redisContext *context, struct error *err)
+{
 	redis->context = context;
 	if (context == NULL || context->err != 0)
 		return fail(redis, err, "connect");
 	if (redisSetTimeout(context, redis->command_timeout) != REDIS_OK)
 		return fail(redis, err, "set the time-out");
-	if (!host->is_socket && redisEnableKeepAlive(context) != REDIS_OK)
+	if (context->connection_type == REDIS_CONN_TCP &&
+	    redisEnableKeepAlive(context) != REDIS_OK)
 		return fail(redis, err, "set keepalive");
 	pthread_once(&makers_copied, copy_makers);
 	context->reader->fn = &reply_makers;
-	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0;
+	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0 ||
+	    check_single(redis, err) != 0;
 	if (!redis->away)
 		return 0;
 	redis_disconnect(redis);
 	return -1;
+}
+
+static int
+connect_socket(
+    struct redis *redis, const struct redis_host *host, struct error *err)
+{
+	snprintf(redis->address, sizeof redis->address, "%s", host->name);
+	snprintf(redis->shown_url, sizeof redis->shown_url, "unix://%s?db=%d",
+	    host->name, redis_url_database(redis->url));
+	return begin_connection(redis,
+	    redisConnectUnixWithTimeout(host->name, redis->connect_timeout),
+	    err);
+}
+
+/* Each address of a name, in the resolver's order: one of them is the master.
+ */
+static int
+connect_addresses(struct redis *redis, const struct redis_host *host,
+    const struct addrinfo *at, struct error *err)
+{
+	bool is_one = at->ai_next == NULL;
+	char number[ADDRESS_SIZE];
+	int tries = 0;
+
+	for (; at != NULL && tries < ADDRESSES_MAX; at = at->ai_next, tries++) {
+		if (getnameinfo(at->ai_addr, at->ai_addrlen, number,
+			sizeof number, NULL, 0, NI_NUMERICHOST) != 0)
+			continue;
+		if (!is_one)
+			snprintf(redis->address, sizeof redis->address,
+			    "%s:%d (%s)", host->name, host->port, number);
+		if (begin_connection(redis,
+			redisConnectWithTimeout(
+			    number, host->port, redis->connect_timeout),
+			err) == 0)
+			return 0;
+		if (err != NULL && err->kind == ERROR_FATAL)
+			return -1;
+	}
+	return -1;
+}
+
+static int
+connect_host(
+    struct redis *redis, const struct redis_host *host, struct error *err)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	int rc;
+
+	if (host->is_socket)
+		return connect_socket(redis, host, err);
+	snprintf(redis->address, sizeof redis->address, "%s:%d", host->name,
+	    host->port);
+	snprintf(redis->shown_url, sizeof redis->shown_url, "redis://%s/%d",
+	    redis->address, redis_url_database(redis->url));
+	rc = getaddrinfo(host->name, NULL, &hints, &found);
+	if (rc != 0) {
+		redis->away = true;
+		return error_set(err, ERROR_RETRY, "redis %s: find it: %s",
+		    redis->address, gai_strerror(rc));
+	}
+	rc = connect_addresses(redis, host, found, err);
+	freeaddrinfo(found);
+	return rc;
 }
 
 int
@@ -642,6 +726,26 @@ redis_reply_is_noscript(const struct redis_reply *reply)
 	    text_starts_with(redis_reply_text(reply), TEXT("NOSCRIPT"));
 }
 
+struct text
+redis_info_value(struct text info, const char *name)
+{
+	size_t size = strlen(name), i;
+
+	for (i = 0; i + size < info.size; i++) {
+		const char *at = info.at + i;
+		const char *end;
+
+		if ((i > 0 && at[-1] != '\n') || memcmp(at, name, size) != 0 ||
+		    at[size] != ':')
+			continue;
+		at += size + 1;
+		end = memchr(at, '\r', info.size - (size_t)(at - info.at));
+		if (end != NULL)
+			return (struct text){ at, (size_t)(end - at) };
+	}
+	return TEXT_NONE;
+}
+
 /* What an error answer's first word asks the caller to do. */
 static const struct error_class {
 	const char *word;
@@ -657,7 +761,7 @@ static const struct error_class {
 	{ "ERR AUTH", ERROR_FATAL, 77 }, /* a password where none is set */
 	{ "DENIED", ERROR_FATAL, 77 },   /* protected mode */
 	{ "NOAUTH", ERROR_FATAL, 77 }, { "WRONGPASS", ERROR_FATAL, 77 },
-	{ "NOPERM", ERROR_FATAL, 77 }, { "MOVED", ERROR_FATAL, 78 },
+	{ "NOPERM", ERROR_FATAL, 77 }, { "MOVED", ERROR_FATAL, EX_CONFIG },
 	{ "WRONGTYPE", ERROR_RETRY, 0 },
 	{ "", ERROR_FATAL, 70 }, /* any other */
 };

@@ -46,10 +46,12 @@ struct redis *redis_create(
 void redis_destroy(struct redis *redis); /* NULL is fine */
 
 /*
- * Connects to the first host of the URL that answers ROLE with master,
- * authenticates and selects the database.  Does nothing if connected.
+ * Connects to the first address of the URL's hosts that answers ROLE with
+ * master, authenticates and selects the database.  A name is all its addresses,
+ * asked for anew each time.  Does nothing if connected.
  *   ERROR_RETRY  nobody answers, LOADING, or nobody is master
- *   ERROR_FATAL  (exit code 77) wrong credentials, (78) no such database
+ *   ERROR_FATAL  (exit code 77) wrong credentials, (78) no such database, or a
+ *                node of a Redis Cluster
  */
 int redis_connect(struct redis *redis, struct error *err);
 bool redis_is_connected(const struct redis *redis);
@@ -150,6 +152,9 @@ size_t redis_reply_size(const struct redis_reply *reply);      /* of an array */
 /* An array's i-th, below its size; it belongs to the array. */
 const struct redis_reply *redis_reply_at(
     const struct redis_reply *reply, size_t i);
+
+/* The value behind "name:" on a line of INFO's text; none if it isn't there. */
+struct text redis_info_value(struct text info, const char *name);
 
 /* Whether the server has not the script that was called. */
 bool redis_reply_is_noscript(const struct redis_reply *reply);

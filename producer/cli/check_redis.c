@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "producer/cli/check_list.h"
 #include "schemas/keyspace.h"
+#include "schemas/topics.h"
 
 #define CLOCK_DIFFERENCE_MAX_MS 5000
 #define RIGHTS "redis-cli acl setuser USER, by deploy's ACL file"
@@ -32,6 +33,41 @@ check_memory(struct check_list *list, struct redis *redis)
 	    "schedrun apply CATALOGUE; claims repair themselves");
 }
 
+/*
+ * Groups may share a prefix, topics may not: another one's name is another
+ * environment's store.
+ */
+static void
+compare_names(struct check_list *list, const struct keyspace *keyspace,
+    const struct keyspace_meta *meta)
+{
+	const struct config *config = command_config(list->command);
+	const char *topic = topic_name(config, TOPIC_REQUESTS);
+	const char *group = config_text(config, "worker.group");
+	char detail[1200];
+
+	snprintf(detail, sizeof detail, "prefix \"%.*s\", format %d",
+	    TEXT_ARG(keyspace_prefix(keyspace)), (int)meta->format);
+	if (strcmp(meta->topic, topic) != 0) {
+		snprintf(detail, sizeof detail,
+		    "prefix \"%.*s\" belongs to topic %s, not to "
+		    "topics.requests, %s",
+		    TEXT_ARG(keyspace_prefix(keyspace)), meta->topic, topic);
+		check_fault(list, "redis keys", detail,
+		    "mend topics.requests, or give this environment a "
+		    "redis.prefix of its own and run schedrun init");
+	} else if (strcmp(meta->group, group) != 0) {
+		snprintf(detail, sizeof detail,
+		    "prefix \"%.*s\" was prepared for group %s, not for "
+		    "worker.group, %s",
+		    TEXT_ARG(keyspace_prefix(keyspace)), meta->group, group);
+		check_note(list, "redis keys", detail,
+		    "mend worker.group, unless both groups are meant");
+	} else {
+		check_fine(list, "redis keys", detail);
+	}
+}
+
 static void
 check_meta(
     struct check_list *list, struct redis *redis, struct keyspace *keyspace)
@@ -55,9 +91,7 @@ check_meta(
 		check_fault(
 		    list, "redis keys", detail, "schedrun init --cluster");
 	} else {
-		snprintf(detail, sizeof detail, "prefix \"%.*s\", format %d",
-		    TEXT_ARG(keyspace_prefix(keyspace)), (int)meta.format);
-		check_fine(list, "redis keys", detail);
+		compare_names(list, keyspace, &meta);
 	}
 }
 
@@ -139,37 +173,91 @@ check_rights(
 	check_fine(list, "redis rights", NULL);
 }
 
+/* The value of a setting in the answer to CONFIG GET; none if it isn't known.
+ */
+static struct text
+setting_of(const struct redis_reply *reply, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < redis_reply_size(reply); i += 2)
+		if (text_equal(redis_reply_text(redis_reply_at(reply, i)),
+			text_from(name)))
+			return redis_reply_text(redis_reply_at(reply, i + 1));
+	return TEXT_NONE;
+}
+
+static bool
+is_set_to(const struct redis_reply *reply, const char *name, const char *value)
+{
+	return text_equal(setting_of(reply, name), text_from(value));
+}
+
+/* What a restart, or a crash, of this server and of its replicas loses. */
+static void
+check_persistence(struct check_list *list, const struct redis_reply *reply)
+{
+	static const char what[] = "redis persistence";
+	static const char mend[] =
+	    "redis-cli config set appendonly yes, and in redis.conf";
+
+	if (is_set_to(reply, "appendonly", "no") &&
+	    is_set_to(reply, "save", ""))
+		check_note(list, what,
+		    "neither an AOF nor snapshots: a restart loses the "
+		    "catalogue, the heads of all branches, the claims and the "
+		    "run view, its replicas' with them",
+		    mend);
+	else if (is_set_to(reply, "appendonly", "no"))
+		check_note(list, what,
+		    "snapshots alone: a crash loses what came since the last "
+		    "one, of catalogue, heads, claims and run view",
+		    mend);
+	else if (is_set_to(reply, "appendfsync", "no"))
+		check_note(list, what,
+		    "appendfsync no: a machine that crashes loses what its "
+		    "kernel had not written, of catalogue, heads, claims and "
+		    "run view",
+		    "redis-cli config set appendfsync everysec, and in "
+		    "redis.conf");
+	else
+		check_fine(list, what, NULL);
+}
+
 /* A hash of a generation that expires must not block all others. */
 static void
-check_lazy_free(struct check_list *list, struct redis *redis)
+check_lazy_free(struct check_list *list, const struct redis_reply *reply)
 {
-	const struct text argv[] = { TEXT("CONFIG"), TEXT("GET"),
-		TEXT("lazyfree-lazy-expire"), TEXT("lazyfree-lazy-user-del") };
-	struct error err = { 0 };
-	struct redis_reply *reply = redis_command(redis, argv, 4, &err);
-	size_t i, off = 0;
-
-	if (reply == NULL) {
-		check_failed(
-		    list, "redis settings", &err, "schedrun check again");
-		return;
-	}
-	for (i = 1; redis_reply_type(reply) == REDIS_ARRAY &&
-	     i < redis_reply_size(reply);
-	     i += 2)
-		off += !text_equal(
-		    redis_reply_text(redis_reply_at(reply, i)), TEXT("yes"));
-	if (redis_reply_type(reply) == REDIS_ERROR)
-		check_note(list, "redis settings",
-		    "this user may not look at them (CONFIG GET)",
-		    "schedrun check as another user");
-	else if (off > 0)
+	if (is_set_to(reply, "lazyfree-lazy-expire", "no") ||
+	    is_set_to(reply, "lazyfree-lazy-user-del", "no"))
 		check_note(list, "redis settings",
 		    "an old catalogue that expires blocks Redis meanwhile",
 		    "redis-cli config set lazyfree-lazy-expire yes; redis-cli "
 		    "config set lazyfree-lazy-user-del yes");
 	else
 		check_fine(list, "redis settings", NULL);
+}
+
+static void
+check_settings(struct check_list *list, struct redis *redis)
+{
+	const struct text argv[] = { TEXT("CONFIG"), TEXT("GET"),
+		TEXT("lazyfree-lazy-expire"), TEXT("lazyfree-lazy-user-del"),
+		TEXT("appendonly"), TEXT("save"), TEXT("appendfsync") };
+	struct error err = { 0 };
+	struct redis_reply *reply = redis_command(redis, argv, 7, &err);
+
+	if (reply == NULL) {
+		check_failed(
+		    list, "redis settings", &err, "schedrun check again");
+	} else if (redis_reply_type(reply) == REDIS_ERROR) {
+		check_note(list, "redis settings",
+		    "this user may not look at them (CONFIG GET)",
+		    "schedrun check as another user");
+	} else {
+		check_lazy_free(list, reply);
+		check_persistence(list, reply);
+	}
 	redis_reply_destroy(reply);
 }
 
@@ -181,7 +269,7 @@ check_view(struct check_list *list)
 
 	if (config_text(command_config(command), "view.redis.url") == NULL)
 		return;
-	if (command_open(command, COMMAND_VIEW, &err) != 0)
+	if (command_open(command, COMMAND_VIEW | COMMAND_UNPREPARED, &err) != 0)
 		check_failed(list, "view's redis", &err,
 		    "start it, or mend view.redis.url");
 	else
@@ -197,7 +285,7 @@ check_store(
 	check_rights(list, redis, keyspace);
 	check_memory(list, redis);
 	check_clock(list, redis);
-	check_lazy_free(list, redis);
+	check_settings(list, redis);
 	check_meta(list, redis, keyspace);
 	check_catalogue(list, redis, keyspace);
 }
@@ -208,7 +296,8 @@ check_redis(struct check_list *list)
 	struct command *command = list->command;
 	struct error err = { 0 };
 
-	if (command_open(command, COMMAND_STORE, &err) != 0)
+	if (command_open(command, COMMAND_STORE | COMMAND_UNPREPARED, &err) !=
+	    0)
 		check_failed(list, "redis", &err,
 		    "start it, or give --redis URL (redis.url)");
 	else

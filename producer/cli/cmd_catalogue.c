@@ -96,24 +96,6 @@ print_report(
 	    "there is no catalogue yet: workers wait for a file with datasets");
 }
 
-/* The store, if it is one. */
-static int
-open_prepared(struct command *command, struct error *err)
-{
-	struct keyspace_meta meta;
-	int is_there;
-
-	if (command_open(command, COMMAND_STORE, err) != 0)
-		return -1;
-	is_there =
-	    keyspace_meta_read(command->redis, command->keyspace, &meta, err);
-	if (is_there != 0)
-		return is_there < 0 ? -1 : 0;
-	return error_fatal(err, EXIT_UNREACHABLE,
-	    "redis %s is not prepared; run schedrun init",
-	    redis_address(command->redis));
-}
-
 static int
 apply_file(const struct apply_flags *flags, const struct catalogue_file *file,
     struct reader *reader)
@@ -128,7 +110,7 @@ apply_file(const struct apply_flags *flags, const struct catalogue_file *file,
 	};
 	struct apply_report report = { 0 };
 	struct error err = { 0 };
-	int rc = open_prepared(command, &err);
+	int rc = command_open(command, COMMAND_STORE, &err);
 
 	if (rc == 0) {
 		settings.redis = command->redis;
@@ -179,8 +161,7 @@ cmd_export(struct command *command, int argc, char **argv)
 	struct error err = { 0 };
 
 	command_parse(command, argc, argv, NULL, NULL, NULL);
-	if (open_prepared(command, &err) != 0 ||
-	    command_open_catalogue(command, &err) != 0 ||
+	if (command_open_catalogue(command, &err) != 0 ||
 	    catalogue_export(
 		command->redis, command->keyspace, &command->out, &err) != 0)
 		return command_fail(command, &err);

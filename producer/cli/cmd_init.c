@@ -303,7 +303,8 @@ prepare_redis(struct init *init, struct error *err)
 	int64_t evicted;
 	int is_there;
 
-	if (command_open(command, COMMAND_STORE, err) != 0 ||
+	if (command_open(command, COMMAND_STORE | COMMAND_UNPREPARED, err) !=
+		0 ||
 	    keyspace_check_eviction(command->redis, &evicted, err) != 0)
 		return -1;
 	is_there =

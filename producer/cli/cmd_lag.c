@@ -19,7 +19,9 @@ static const struct argp_option lag_options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
-static const struct column columns[] = {
+/* A program that watches is told when each line was true. */
+static const struct column columns_in_time[] = {
+	{ "AT", "ts" },
 	{ "PARTITION", "partition" },
 	{ "END", "end" },
 	{ "COMMITTED", "committed" },
@@ -29,6 +31,7 @@ static const struct column columns[] = {
 	{ "HELD AT", "heldAt" },
 	{ NULL, NULL },
 };
+static const struct column *const columns = columns_in_time + 1;
 
 struct lag {
 	struct command *command;
@@ -215,14 +218,28 @@ put_age(struct table *table, enum output output, int64_t time_ms)
 	table_string(table, text);
 }
 
+static void
+put_time(struct table *table)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (table_columns(table) != columns_in_time)
+		return;
+	clock_format(clock_wall_ms(), text);
+	table_text(table, (struct text){ text, sizeof text });
+}
+
 static int
 print_lag(const struct lag *lag, enum output output)
 {
-	struct table *table = command_table(lag->command, columns);
+	struct table *table = command_table(lag->command,
+	    lag->watch_ms > 0 && output != OUTPUT_TABLE ? columns_in_time
+							: columns);
 	int64_t total = 0, oldest = -1, end = 0;
 	size_t i;
 
 	for (i = 0; i < lag->n; i++) {
+		put_time(table);
 		table_number(table, (int64_t)i);
 		table_number(table, lag->logs[i].end);
 		if (lag->committed[i] < 0)
@@ -242,6 +259,7 @@ print_lag(const struct lag *lag, enum output output)
 		    (oldest < 0 || lag->times[i] < oldest))
 			oldest = lag->times[i];
 	}
+	put_time(table);
 	table_string(table, "total");
 	table_number(table, end);
 	table_none(table);

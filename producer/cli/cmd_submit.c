@@ -82,7 +82,7 @@ look_up(struct command *command, struct text rid, struct error *err)
 	struct redis_reply *reply;
 	int rc;
 
-	if (command_open(command, COMMAND_STORE, err) != 0)
+	if (command_open_catalogue(command, err) != 0)
 		return -1;
 	reply = redis_command(command->redis,
 	    (struct text[]){

@@ -256,26 +256,49 @@ connect_redis(struct command *command, const char *url_key, struct error *err)
 	return redis;
 }
 
-static struct redis *
-open_store(struct command *command, struct error *err)
+/*
+ * What a store that was emptied does not have is not there yet.  Who may not
+ * look may still do what was asked for.
+ */
+static int
+check_prepared(struct command *command, struct error *err)
+{
+	struct keyspace_meta meta;
+	int found =
+	    keyspace_meta_read(command->redis, command->keyspace, &meta, err);
+
+	if (found != 0)
+		return found < 0 && err->exit_code != 77 ? -1 : 0;
+	return error_fatal(err, EXIT_UNREACHABLE,
+	    "redis %s holds nothing of schedrun's under \"%.*s\": run schedrun "
+	    "init, then schedrun apply",
+	    redis_address(command->redis),
+	    TEXT_ARG(keyspace_prefix(command->keyspace)));
+}
+
+static int
+open_store(struct command *command, unsigned parts, struct error *err)
 {
 	if (command->redis == NULL)
 		command->redis = connect_redis(command, "redis.url", err);
-	return command->redis;
+	if (command->redis == NULL)
+		return -1;
+	return (parts & COMMAND_UNPREPARED) != 0 ? 0
+						 : check_prepared(command, err);
 }
 
-/* The store's connection serves the view too, if it has no Redis of its own. */
 static int
 open_view(struct command *command, struct error *err)
 {
 	const struct config *config = command_config(command);
-	bool is_own = config_text(config, "view.redis.url") != NULL;
-	struct redis *redis;
+	struct redis *redis = command->redis;
 
-	if (is_own && command->view_redis == NULL)
-		command->view_redis =
-		    connect_redis(command, "view.redis.url", err);
-	redis = is_own ? command->view_redis : open_store(command, err);
+	if (config_text(config, "view.redis.url") != NULL) {
+		if (command->view_redis == NULL)
+			command->view_redis =
+			    connect_redis(command, "view.redis.url", err);
+		redis = command->view_redis;
+	}
 	if (redis == NULL)
 		return -1;
 	run_view_init(&command->view, redis, command->keyspace,
@@ -286,10 +309,16 @@ open_view(struct command *command, struct error *err)
 int
 command_open(struct command *command, unsigned parts, struct error *err)
 {
+	const struct config *config = command_config(command);
+
 	if (command->keyspace == NULL)
-		command->keyspace = keyspace_create(
-		    config_text(command_config(command), "redis.prefix"));
-	if ((parts & COMMAND_STORE) != 0 && open_store(command, err) == NULL)
+		command->keyspace =
+		    keyspace_create(config_text(config, "redis.prefix"));
+	/* The store's connection serves the view too, if that has no own. */
+	if (config_text(config, "view.redis.url") == NULL)
+		parts |= COMMAND_STORE;
+	if ((parts & COMMAND_STORE) != 0 &&
+	    open_store(command, parts, err) != 0)
 		return -1;
 	return (parts & COMMAND_VIEW) != 0 ? open_view(command, err) : 0;
 }

@@ -91,11 +91,17 @@ int command_uuid(const struct command *command, struct text prefix,
 /* Loads the configuration once; ends the process by 2 if it is wrong. */
 const struct config *command_config(struct command *command);
 
-enum command_part { COMMAND_STORE = 1, COMMAND_VIEW = 2 };
+/* UNPREPARED: the store may hold nothing of ours, for who prepares it. */
+enum command_part {
+	COMMAND_STORE = 1,
+	COMMAND_VIEW = 2,
+	COMMAND_UNPREPARED = 4,
+};
 
 /*
  * Opens these parts (bits) of the desk, and connects within --timeout.  -1 with
- * an error; what was opened by then is closed with the desk.
+ * an error, whose exit code is EXIT_UNREACHABLE if the store holds nothing of
+ * ours; what was opened by then is closed with the desk.
  */
 int command_open(struct command *command, unsigned parts, struct error *err);
 

@@ -106,14 +106,17 @@ static bool
 look_at_redis(struct http_probe *probe, struct error *fatal)
 {
 	struct health_check *check = probe->settings.redis_check;
-	struct error err;
+	struct error err = { 0 };
 	int64_t evicted;
 	bool good;
 
 	/* One that was restarted since the last look is not away. */
 	redis_drop_closed(probe->redis);
-	good = redis_connect(probe->redis, &err) == 0 &&
-	    keyspace_check_eviction(probe->redis, &evicted, &err) == 0;
+	good = redis_connect(probe->redis, &err) == 0;
+	if (!good && err.exit_code == EX_CONFIG)
+		*fatal = err;
+	good =
+	    good && keyspace_check_eviction(probe->redis, &evicted, &err) == 0;
 	if (good && check_meta(probe, &err) != 0) {
 		good = false;
 		if (err.kind == ERROR_FATAL && err.exit_code == EX_CONFIG)

@@ -1,5 +1,6 @@
 """The command line: usage, configuration, and every command on a real system."""
 
+import datetime
 import json
 import os
 import pty
@@ -19,6 +20,7 @@ from programs import BUILD, wait_for
 SCHEDRUN = str(BUILD / "schedrun")
 STALE, FRESH, CYCLE = (schedule_rid(name) for name in ("stale", "fresh", "cycle"))
 RUN = "ri.scheduler.main.run.00000000-0000-5000-8000-000000000000"
+A_BUILD = "ri.foundry.main.build.00000000-0000-5000-8000-000000000000"
 
 
 def call(*arguments, cwd="/", env=None, stdin=None):
@@ -661,6 +663,10 @@ def test_schedules(shop):
         assert shop.run("schedule", command, schedule_rid("nope")).returncode == 3
 
 
+def clock_of(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
 def test_lag(shop):
     shop.wait_drained()
     table = rows(shop.run("lag"))
@@ -674,10 +680,13 @@ def test_lag(shop):
     finally:
         shop.daemons[0].signal(signal.SIGCONT)
     assert table[-1]["lag"] == 1 and table[-1]["oldestAgeMs"] >= 0
+    assert "ts" not in table[0]
+    before = datetime.datetime.now(datetime.timezone.utc)
     watching = subprocess.Popen([SCHEDRUN, *shop.flags(), "lag", "--watch", "100ms"],
                                 stdout=subprocess.PIPE, text=True)
-    for _ in range(12):
-        json.loads(watching.stdout.readline())
+    lines = [json.loads(watching.stdout.readline()) for _ in range(12)]
+    assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
+    assert all(clock_of(line["ts"]) > before for line in lines)
     watching.send_signal(signal.SIGINT)
     assert watching.wait(20) == 130
 
@@ -724,6 +733,9 @@ def test_check_names_the_fault_and_the_command_that_mends_it(shop):
         (lambda: redis.hset("schedrun:meta", "cluster", "other"),
          lambda: redis.hset("schedrun:meta", "cluster", shop.cluster.cluster_id),
          "redis keys", "schedrun init --cluster"),
+        (lambda: redis.hset("schedrun:meta", "topic", "other"),
+         lambda: redis.hset("schedrun:meta", "topic", "schedule-run-requests"),
+         "redis keys", "topics.requests"),
         (lambda: keep("g"), lambda: back("g"), "catalogue", "schedrun apply"),
         (lambda: (keep("g"), redis.lpush("schedrun:g", 1)), lambda: back("g"),
          "catalogue", "schedrun apply"),
@@ -734,9 +746,46 @@ def test_check_names_the_fault_and_the_command_that_mends_it(shop):
         mend()
         assert code == 1 and list(found) == [what], found
         assert command in found[what]["mend"] and found[what]["detail"]
+    code, found = checked(shop, "-s", "topics.requests=not-there")
+    assert code == 1 and all(word in found["redis keys"]["detail"]
+                             for word in ("not-there", "schedule-run-requests"))
     code, found = checked(shop, "-s", "topics.dlq=not-there")
     assert code == 1 and found["topic not-there"]["mend"] == "schedrun init"
     assert checked(shop) == (0, {})
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"appendonly": "no", "save": ""}, ["catalogue", "heads", "claims", "run view", "replicas"]),
+    ({"appendonly": "no", "save": "3600 1"}, ["snapshots alone"]),
+    ({"appendonly": "yes", "appendfsync": "no"}, ["appendfsync"]),
+    ({}, None)])
+def test_check_says_what_a_restart_of_redis_loses(shop, settings, words):
+    redis = shop.cluster.redis()
+    before = {name: redis.config_get(name)[name] for name in settings}
+    for name, value in settings.items():
+        redis.config_set(name, value)
+    found = {row["what"]: row for row in rows(shop.run("check"))}["redis persistence"]
+    for name, value in before.items():
+        redis.config_set(name, value)
+    assert found["state"] == ("note" if words else "ok")
+    assert all(word in found["detail"] for word in words or ())
+
+
+def test_another_group_is_a_note(shop):
+    found = {row["what"]: row for row in rows(shop.run("-s", "worker.group=second", "check"))}
+    assert found["redis keys"]["state"] == "note" and "second" in found["redis keys"]["detail"]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["submit", STALE], ["schedule", "list"], ["schedule", "get", STALE],
+    ["schedule", "versions", STALE], ["schedule", "pause", STALE], ["run", "get", RUN],
+    ["run", "list", "--schedule", STALE], ["run", "explain", RUN], ["build", "fail", A_BUILD],
+    ["build", "finish", A_BUILD], ["plan", "--schedule", STALE], ["export"],
+    ["dataset", "commit", dataset("raw"), "--branch", "b"]])
+def test_a_store_that_was_emptied_is_said_to_be_one(shop, arguments):
+    done = shop.run("-s", "redis.prefix=emptied:", *arguments)
+    assert done.returncode == 5 and not done.stdout
+    assert "run schedrun init, then schedrun apply" in done.stderr
 
 
 @pytest.mark.parametrize("flags, what", [

@@ -17,7 +17,9 @@
 static void *
 greet(void *argument)
 {
-	static const char role[] = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+	/* To ROLE, and to INFO cluster. */
+	static const char role[] = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+			  none[] = "$0\r\n\r\n";
 	int *fd = argument, listener = *fd;
 	char asked[256];
 
@@ -25,6 +27,8 @@ greet(void *argument)
 	close(listener);
 	if (read(*fd, asked, sizeof asked) > 0)
 		(void)!write(*fd, role, sizeof role - 1);
+	if (read(*fd, asked, sizeof asked) > 0)
+		(void)!write(*fd, none, sizeof none - 1);
 	return NULL;
 }
 
