@@ -557,6 +557,7 @@ json_parse(struct text bytes, size_t depth_max, struct error *err)
 	struct parser parser = { .depth_max = depth_max };
 	struct json_document *document = NULL;
 
+	bytes = text_skip_mark(bytes);
 	if (bytes.size == 0) {
 		error_set(err, ERROR_INPUT, "empty, not a JSON document");
 		return NULL;
@@ -599,6 +600,16 @@ enum json_type
 json_type_of(const struct json *node)
 {
 	return node != NULL ? node->type : JSON_TYPE_NULL;
+}
+
+struct text
+json_word(const struct json *node)
+{
+	struct text word = json_type_of(node) == JSON_TYPE_INTEGER
+	    ? json_digits(node)
+	    : json_text(node);
+
+	return word.size > 0 ? word : TEXT_NONE;
 }
 
 const char *

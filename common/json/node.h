@@ -30,9 +30,10 @@ enum json_type {
 };
 
 /*
- * Parses `bytes`, nested at most `depth_max` deep.  The caller has capped the
- * size.  Returns the document, to be destroyed by the caller, or NULL with
- * ERROR_INPUT naming line and column.
+ * Parses `bytes`, behind a byte order mark if they begin with one (RFC 8259,
+ * section 8.1, allows it), nested at most `depth_max` deep.  The caller has
+ * capped the size.  Returns the document, to be destroyed by the caller, or
+ * NULL with ERROR_INPUT naming line and column.
  */
 struct json_document *json_parse(
     struct text bytes, size_t depth_max, struct error *err);
@@ -49,6 +50,9 @@ double json_number(const struct json *node);      /* of an INTEGER or NUMBER */
 struct text json_digits(const struct json *node); /* the same as written */
 /* UTF-8; a NUL may be inside ("\u0000"), and one stands behind the end. */
 struct text json_text(const struct json *node);
+/* A string or an integer's digits, as ids come; none if it is neither, or "".
+ */
+struct text json_word(const struct json *node);
 const char *json_type_name(enum json_type type); /* "string", for messages */
 
 size_t json_size(const struct json *node); /* elements or members */
