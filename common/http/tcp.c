@@ -11,12 +11,20 @@
 
 #define BACKLOG 4096
 #define READ_SIZE 65536
+#define PORT_TRIES 16 /* to find one that is free at all addresses */
+
+/* One address that is listened on. */
+struct bound {
+	uv_tcp_t uv;
+	struct tcp_listener *listener;
+	struct bound *next;
+};
 
 struct tcp_listener {
-	uv_tcp_t uv;
 	struct loop *loop;
 	void (*accept)(void *context, struct tcp *tcp);
 	void *context;
+	struct bound *first;
 };
 
 struct tcp {
@@ -82,8 +90,9 @@ tcp_address_check(const char *address, struct error *err)
 	return split_address(address, &parts, err);
 }
 
-static int
-resolve(const char *text, struct sockaddr_storage *out, struct error *err)
+/* All addresses of a name, to be freed; NULL: ERROR_FATAL. */
+static struct addrinfo *
+resolve(const char *text, struct error *err)
 {
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_socktype = SOCK_STREAM };
@@ -92,21 +101,20 @@ resolve(const char *text, struct sockaddr_storage *out, struct error *err)
 	int rc;
 
 	if (split_address(text, &parts, err) != 0)
-		return -1;
+		return NULL;
 	rc = getaddrinfo(parts.host[0] != '\0' ? parts.host : NULL, parts.port,
 	    &hints, &found);
 	if (rc != 0)
-		return error_fatal(
+		error_fatal(
 		    err, 78, "listen on %s: %s", text, gai_strerror(rc));
-	memcpy(out, found->ai_addr, found->ai_addrlen);
-	freeaddrinfo(found);
-	return 0;
+	return rc == 0 ? found : NULL;
 }
 
 static void
 on_connection(uv_stream_t *stream, int status)
 {
-	struct tcp_listener *listener = stream->data;
+	struct tcp_listener *listener =
+	    ((struct bound *)stream->data)->listener;
 	struct tcp *tcp;
 
 	if (status != 0)
@@ -122,33 +130,113 @@ on_connection(uv_stream_t *stream, int status)
 	listener->accept(listener->context, tcp);
 }
 
+/* Where a port stands in an address. */
+static in_port_t *
+port_of(struct sockaddr_storage *where)
+{
+	return where->ss_family == AF_INET6
+	    ? &((struct sockaddr_in6 *)where)->sin6_port
+	    : &((struct sockaddr_in *)where)->sin_port;
+}
+
+/* Port 0 is the one of the addresses before.  0, or libuv's code. */
+static int
+listen_at(struct tcp_listener *listener, const struct addrinfo *at, bool alone)
+{
+	struct bound *bound = memory_zalloc(1, sizeof *bound);
+	struct sockaddr_storage where = { 0 };
+	unsigned flags =
+	    at->ai_family == AF_INET6 && !alone ? UV_TCP_IPV6ONLY : 0;
+	int rc;
+
+	memcpy(&where, at->ai_addr, at->ai_addrlen);
+	if (*port_of(&where) == 0 && listener->first != NULL)
+		*port_of(&where) = htons((uint16_t)tcp_listener_port(listener));
+	bound->listener = listener;
+	bound->uv.data = bound;
+	uv_tcp_init(loop_handle(listener->loop), &bound->uv);
+	rc = uv_tcp_bind(&bound->uv, (struct sockaddr *)&where, flags);
+	if (rc == 0)
+		rc = uv_listen(
+		    (uv_stream_t *)&bound->uv, BACKLOG, on_connection);
+	if (rc != 0) {
+		uv_close((uv_handle_t *)&bound->uv, free_handle);
+		return rc;
+	}
+	bound->next = listener->first;
+	listener->first = bound;
+	return 0;
+}
+
+/* A hosts file may name an address twice. */
+static bool
+is_repeated(const struct addrinfo *found, const struct addrinfo *at)
+{
+	for (; found != at; found = found->ai_next)
+		if (found->ai_addrlen == at->ai_addrlen &&
+		    memcmp(found->ai_addr, at->ai_addr, at->ai_addrlen) == 0)
+			return true;
+	return false;
+}
+
+static void
+close_all(struct tcp_listener *listener)
+{
+	struct bound *bound;
+
+	while ((bound = listener->first) != NULL) {
+		listener->first = bound->next;
+		uv_close((uv_handle_t *)&bound->uv, free_handle);
+	}
+}
+
+/*
+ * But for those that this machine doesn't have, as ::1 where IPv6 is off, if it
+ * has another one.  0, or libuv's code and none is listened on.
+ */
+static int
+listen_at_all(struct tcp_listener *listener, const struct addrinfo *found)
+{
+	const struct addrinfo *at;
+	int rc = 0, lacking = 0;
+
+	for (at = found; at != NULL && rc == 0; at = at->ai_next) {
+		if (is_repeated(found, at))
+			continue;
+		rc = listen_at(listener, at, found->ai_next == NULL);
+		if (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT) {
+			lacking = rc;
+			rc = 0;
+		}
+	}
+	if (rc == 0 && listener->first == NULL)
+		rc = lacking;
+	if (rc != 0)
+		close_all(listener);
+	return rc;
+}
+
 struct tcp_listener *
 tcp_listen(struct loop *loop, const char *address,
     void (*accept)(void *context, struct tcp *tcp), void *context,
     struct error *err)
 {
+	struct addrinfo *found = resolve(address, err);
 	struct tcp_listener *listener;
-	struct sockaddr_storage where;
-	int rc;
+	int rc = UV_EADDRINUSE, tries = PORT_TRIES;
 
-	if (resolve(address, &where, err) != 0)
+	if (found == NULL)
 		return NULL;
 	listener = memory_zalloc(1, sizeof *listener);
-	listener->accept = accept;
-	listener->context = context;
-	uv_tcp_init(loop_handle(loop), &listener->uv);
-	listener->uv.data = listener;
-	rc = uv_tcp_bind(&listener->uv, (struct sockaddr *)&where, 0);
+	*listener = (struct tcp_listener){ loop, accept, context, NULL };
+	while (rc == UV_EADDRINUSE && tries-- > 0)
+		rc = listen_at_all(listener, found);
+	freeaddrinfo(found);
 	if (rc == 0)
-		rc = uv_listen(
-		    (uv_stream_t *)&listener->uv, BACKLOG, on_connection);
-	if (rc != 0) {
-		error_fatal(
-		    err, 78, "listen on %s: %s", address, uv_strerror(rc));
-		tcp_listener_close(listener);
-		return NULL;
-	}
-	return listener;
+		return listener;
+	error_fatal(err, 78, "listen on %s: %s", address, uv_strerror(rc));
+	free(listener);
+	return NULL;
 }
 
 unsigned
@@ -158,18 +246,18 @@ tcp_listener_port(const struct tcp_listener *listener)
 	int size = sizeof where;
 
 	if (uv_tcp_getsockname(
-		&listener->uv, (struct sockaddr *)&where, &size) != 0)
+		&listener->first->uv, (struct sockaddr *)&where, &size) != 0)
 		return 0;
-	if (where.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&where)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&where)->sin_port);
+	return ntohs(*port_of(&where));
 }
 
 void
 tcp_listener_close(struct tcp_listener *listener)
 {
-	if (listener != NULL)
-		uv_close((uv_handle_t *)&listener->uv, free_handle);
+	if (listener == NULL)
+		return;
+	close_all(listener);
+	free(listener);
 }
 
 static void

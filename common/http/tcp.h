@@ -17,8 +17,9 @@ struct tcp;
 struct tcp_listener;
 
 /*
- * Listens on "host:port", "[::1]:port" or ":port" (all addresses); port 0: any
- * free one.  `accept` gets each connection and owns it.  NULL: ERROR_FATAL, 78.
+ * Listens on "host:port" (all addresses of the name that this machine has),
+ * "[::1]:port" or ":port" (all addresses); port 0: any that is free at all of
+ * them.  `accept` gets each connection and owns it.  NULL: ERROR_FATAL, 78.
  */
 struct tcp_listener *tcp_listen(struct loop *loop, const char *address,
     void (*accept)(void *context, struct tcp *tcp), void *context,

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/http/server.h"
+#include "common/http/tcp.h"
 #include "tests/unit/check.h"
 
 /*
@@ -293,6 +294,65 @@ tells_who_keeps_a_request_that_its_client_left(void)
 	close_site(&site);
 }
 
+/* Whether somebody listens there. */
+static bool
+connects(int family, unsigned port)
+{
+	struct sockaddr_in ipv4 = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(family, SOCK_STREAM, 0);
+	bool done;
+
+	REQUIRE(fd >= 0);
+	done = family == AF_INET
+	    ? connect(fd, (struct sockaddr *)&ipv4, sizeof ipv4) == 0
+	    : connect(fd, (struct sockaddr *)&ipv6, sizeof ipv6) == 0;
+	close(fd);
+	return done;
+}
+
+static void
+listens_on_all_addresses(void)
+{
+	static const struct {
+		const char *address;
+		bool ipv4, ipv6;
+	} listens[] = {
+		{ ":0", true, true },
+		{ "[::]:0", true, true },
+		{ "0.0.0.0:0", true, false },
+		{ "127.0.0.1:0", true, false },
+		{ "[::1]:0", false, true },
+	};
+	struct loop *loop = loop_create(NULL);
+	struct error err;
+	char again[32];
+	size_t i;
+
+	for (i = 0; i < sizeof listens / sizeof listens[0]; i++) {
+		struct tcp_listener *listener =
+		    tcp_listen(loop, listens[i].address, NULL, NULL, &err);
+		unsigned port;
+
+		REQUIRE(listener != NULL);
+		port = tcp_listener_port(listener);
+		CHECK_ROW(listens[i].address,
+		    connects(AF_INET, port) == listens[i].ipv4 &&
+			connects(AF_INET6, port) == listens[i].ipv6);
+		snprintf(again, sizeof again, ":%u", port);
+		CHECK_ROW(listens[i].address,
+		    tcp_listen(loop, again, NULL, NULL, &err) == NULL);
+		tcp_listener_close(listener);
+		CHECK_ROW(listens[i].address,
+		    !connects(AF_INET, port) && !connects(AF_INET6, port));
+	}
+	loop_destroy(loop);
+}
+
 CU_TestInfo http_connection_tests[] = {
 	{ "answers what comes at once", answers_what_comes_at_once },
 	{ "answers the same in small pieces",
@@ -300,5 +360,6 @@ CU_TestInfo http_connection_tests[] = {
 	{ "reads on after its last answer", reads_on_after_its_last_answer },
 	{ "tells who keeps a request that its client left",
 	    tells_who_keeps_a_request_that_its_client_left },
+	{ "listens on all addresses", listens_on_all_addresses },
 	CU_TEST_INFO_NULL,
 };
