@@ -368,6 +368,7 @@ create_server(struct adapter *adapter, struct error *err)
 		.loop = adapter->app.loop,
 		.address = config_text(config, "http.listen"),
 		.connections_max = connections_max(config),
+		.idle_ms = config_number(config, "http.idle.timeout"),
 		.handle = http_routes_handle,
 		.body_limit = http_routes_body_limit,
 		.refused = http_refused,

@@ -301,6 +301,28 @@ text_control_size(struct text text, size_t i)
 	    : 0;
 }
 
+/* A NUL divides nothing. */
+static bool
+divides(char byte, const char *between)
+{
+	return byte != '\0' && strchr(between, byte) != NULL;
+}
+
+bool
+text_take_word(struct text *rest, const char *between, struct text *word)
+{
+	size_t start = 0, end;
+
+	while (start < rest->size && divides(rest->at[start], between))
+		start++;
+	end = start;
+	while (end < rest->size && !divides(rest->at[end], between))
+		end++;
+	*word = (struct text){ rest->at + start, end - start };
+	*rest = (struct text){ rest->at + end, rest->size - end };
+	return word->size > 0;
+}
+
 struct text
 text_trim(struct text text)
 {

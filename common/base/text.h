@@ -74,6 +74,12 @@ struct text text_skip_mark(struct text text);
  */
 struct text text_cut(struct text text, size_t max);
 
+/*
+ * Cuts the next word off, words being divided by one or more bytes of
+ * `between`.  False: there is none left.
+ */
+bool text_take_word(struct text *rest, const char *between, struct text *word);
+
 /* Without the blanks and tabs at both ends. */
 struct text text_trim(struct text text);
 

@@ -109,8 +109,11 @@ static const struct config_key keys[] = {
 	    "origins that browsers may call from, comma-separated"),
 	NUMBER_KEY("http.max.connections", CONFIG_INTEGER, "10000", 1, 1000000,
 	    "connections at most"),
-	NUMBER_KEY("http.wait.max", CONFIG_DURATION, "60s", 0, HOUR,
-	    "longest Prefer: wait"),
+	NUMBER_KEY("http.wait.max", CONFIG_DURATION, "45s", 0, HOUR,
+	    "longest Prefer: wait; less than proxies wait for an answer"),
+	NUMBER_KEY("http.idle.timeout", CONFIG_DURATION, "75s", SECOND, HOUR,
+	    "how long a kept connection may be idle; more than proxies keep "
+	    "it"),
 	TEXT_KEY("admin.listen", NULL,
 	    "address of /metrics, /healthz, /readyz; default: "
 	    "127.0.0.1:9464 (worker), 127.0.0.1:9465 (http); port 0: any"),

@@ -84,9 +84,11 @@ write_head(struct http_server *server, const struct http_answer *answer)
 	buffer_reset(out);
 	buffer_format(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", answer->status,
 	    reason_of(answer->status), date_now(server));
+	/* Who compresses a stream on its way keeps it back. */
 	buffer_append(out,
-	    TEXT("Cache-Control: no-store\r\n"
-		 "X-Content-Type-Options: nosniff\r\n"));
+	    answer->streamed ? TEXT("Cache-Control: no-store, no-transform\r\n")
+			     : TEXT("Cache-Control: no-store\r\n"));
+	buffer_append(out, TEXT("X-Content-Type-Options: nosniff\r\n"));
 	if (answer->content_type != NULL)
 		buffer_format(
 		    out, "Content-Type: %s\r\n", answer->content_type);

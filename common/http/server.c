@@ -219,7 +219,7 @@ http_server_create(
 	if (server->settings.body_ms == 0)
 		server->settings.body_ms = 10000;
 	if (server->settings.idle_ms == 0)
-		server->settings.idle_ms = 60000;
+		server->settings.idle_ms = 75000;
 	server->listener = tcp_listen(
 	    settings->loop, settings->address, on_accept, server, err);
 	if (server->listener == NULL) {

@@ -38,7 +38,7 @@ struct http_server_settings {
 	size_t connections_max; /* over it: 503, close; 0: 10,000 */
 	size_t body_max;        /* bytes, over it: 413, close; 0: 1 MiB */
 	size_t memory_max; /* of requests under way, over it 503; 0: 128 MiB */
-	int64_t head_ms, body_ms, idle_ms; /* 0: 10,000, 10,000, 60,000 */
+	int64_t head_ms, body_ms, idle_ms; /* 0: 10,000, 10,000, 75,000 */
 	/*
 	 * A complete request: answer it exactly once, now or later.  Until then
 	 * it, its texts and its body stay valid.
@@ -94,7 +94,8 @@ void http_request_set_gone(
     struct http_request *request, loop_call *gone, void *argument);
 
 /*
- * The answer.  Content-Length, Date, Cache-Control: no-store,
+ * The answer.  Content-Length, Date, Cache-Control: no-store (of a stream also
+ * no-transform),
  * X-Content-Type-Options: nosniff and Connection are added.  Everything is
  * copied.  The request is gone after the call.
  */
@@ -105,7 +106,7 @@ struct http_answer {
 	    *fields; /* further headers; without CR and LF */
 	size_t n_fields;
 	struct text body; /* left out on HEAD, its size is still told */
-	bool streamed;    /* to the HEAD of a stream: no size, and the end */
+	bool streamed;    /* a stream's, or to its HEAD: no size, and the end */
 	bool close;       /* end the connection after it */
 };
 void http_respond(

@@ -36,6 +36,7 @@ struct event_call {
 	struct text schedules[SCHEDULES_MAX];
 	size_t n_schedules;
 	bool resumes;
+	bool lost; /* he would resume, but by an id that isn't ours */
 	struct event_position position;
 	struct text hidden; /* a schedule that he may not see */
 	bool gone;
@@ -299,21 +300,22 @@ take_schedules(struct http_call *call, struct event_call *event_call)
 	return true;
 }
 
+/* A browser repeats whatever id it has, and can't be told by a refusal. */
 static bool
 take_position(struct http_call *call, struct event_call *event_call)
 {
 	const struct http_head *head = call->asked.head;
 	size_t n = http_head_count(head, "last-event-id");
-	struct text id = http_head_get(head, "last-event-id");
+	struct text id = text_trim(http_head_get(head, "last-event-id"));
 
-	event_call->resumes = n > 0;
-	if (n == 0 ||
-	    (n == 1 && event_position_read(&event_call->position, id)))
-		return true;
-	http_call_invalid(call, "Last-Event-ID",
-	    n > 1 ? "must be given once" : "not the id of an event of ours",
-	    n > 1 ? TEXT_NONE : id);
-	return false;
+	if (n > 1) {
+		http_call_invalid(
+		    call, "Last-Event-ID", "must be given once", TEXT_NONE);
+		return false;
+	}
+	event_call->resumes = event_position_read(&event_call->position, id);
+	event_call->lost = !event_call->resumes && id.size > 0;
+	return true;
 }
 
 /* On a pool thread: each schedule that he names he must be able to see. */
@@ -351,17 +353,22 @@ on_gone(void *argument)
 /* What comes first; from here one may resume who has seen no event yet. */
 static void
 greet_subscriber(
-    struct http_events *events, struct subscriber *subscriber, bool resumes)
+    const struct event_call *event_call, struct subscriber *subscriber)
 {
+	struct http_events *events = event_call->events;
+	const struct event_position *now = event_ring_head(events->hub.ring);
 	struct buffer out = { 0 };
 
 	buffer_append(&out, TEXT(RETRY));
-	if (!resumes) {
-		buffer_append(&out, TEXT("id: "));
-		event_position_write(event_ring_head(events->hub.ring), &out);
+	if (event_call->lost) {
+		event_gap_write(now, clock_wall_ms(), &out);
+	} else if (event_call->resumes) {
 		buffer_append(&out, TEXT("\n"));
+	} else {
+		buffer_append(&out, TEXT("id: "));
+		event_position_write(now, &out);
+		buffer_append(&out, TEXT("\n\n"));
 	}
-	buffer_append(&out, TEXT("\n"));
 	subscriber_send(&events->hub, subscriber, buffer_text(&out));
 	buffer_finish(&out);
 }
@@ -385,7 +392,7 @@ start_stream(struct event_call *event_call, struct event_position *position)
 	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
 	http_request_set_gone(call->asked.request, NULL, NULL);
 	subscriber->stream = http_call_stream(call, on_gone, subscriber);
-	greet_subscriber(events, subscriber, resumes);
+	greet_subscriber(event_call, subscriber);
 	if (resumes)
 		pump_soon(events);
 }

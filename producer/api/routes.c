@@ -41,6 +41,13 @@ struct http_route {
 
 #define API "/api/v2/orchestration"
 
+/* What is read, and what clients and tracers send by themselves beside it. */
+#define SENT_BY_PAGES                                                          \
+	"Attribution, Authorization, B3, Baggage, Cache-Control, "             \
+	"Content-Type, Fetch-User-Agent, Idempotency-Key, Last-Event-ID, "     \
+	"Prefer, Schedrun-Contract, Traceparent, Tracestate, X-B3-Flags, "     \
+	"X-B3-ParentSpanId, X-B3-Sampled, X-B3-SpanId, X-B3-TraceId"
+
 #define BODY_MAX ((size_t)1024 * 1024)
 #define NO_BODY_MAX 1024 /* where none is taken, but some is sent */
 
@@ -267,10 +274,8 @@ answer_options(struct http_call *call, const struct http_route *first)
 	http_call_field(call, "Allow", allow);
 	if (call->app->cors_origins[0] != '\0') {
 		http_call_field(call, "Access-Control-Allow-Methods", allow);
-		http_call_field(call, "Access-Control-Allow-Headers",
-		    TEXT("Authorization, Content-Type, Fetch-User-Agent, "
-			 "Idempotency-Key, Last-Event-ID, Prefer, "
-			 "Schedrun-Contract"));
+		http_call_field(
+		    call, "Access-Control-Allow-Headers", TEXT(SENT_BY_PAGES));
 		http_call_field(call, "Access-Control-Max-Age", TEXT("600"));
 	}
 	http_call_empty(call, 204);

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/crypto/digest.h"
+#include "producer/auth/origins.h"
 #include "producer/auth/token_file.h"
 
 #define TOKEN_MAX 8192
@@ -86,6 +87,9 @@ http_auth_create(const struct config *config, struct loop *loop,
 {
 	const char *mode = config_text(config, "http.auth");
 	struct http_auth *auth = memory_zalloc(1, sizeof *auth);
+	if (origins_check(config_text(config, "http.cors.origins"), err) != 0)
+		return NULL;
+	auth = memory_zalloc(1, sizeof *auth);
 	int rc;
 
 	if (strcmp(mode, "jwt") == 0) {

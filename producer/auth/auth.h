@@ -17,8 +17,9 @@
 struct http_auth;
 
 /*
- * By http.auth and its keys.  `check` is told whether tokens can be judged.
- * NULL: ERROR_FATAL (78); none on another address than loopback is one, too.
+ * By http.auth and its keys; looks at http.cors.origins, too.  `check` is told
+ * whether tokens can be judged. NULL: ERROR_FATAL (78); none on another address
+ * than loopback is one, too.
  */
 struct http_auth *http_auth_create(const struct config *config,
     struct loop *loop, struct health_check *check, struct error *err);

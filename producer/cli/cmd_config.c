@@ -2,6 +2,7 @@
 #include "common/kafka/client.h"
 #include "common/redis/url.h"
 #include "producer/auth/auth.h"
+#include "producer/auth/origins.h"
 #include "producer/cli/command.h"
 #include "schemas/avro/registry.h"
 
@@ -109,6 +110,7 @@ check_parts(const struct config *config, struct error *err)
 		return -1;
 	}
 	if (kafka_settings_check(config, err) != 0 ||
+	    origins_check(config_text(config, "http.cors.origins"), err) != 0 ||
 	    check_redis_url(config, "redis.url", err) != 0 ||
 	    check_redis_url(config, "view.redis.url", err) != 0 ||
 	    tcp_address_check(config_text(config, "http.listen"), err) != 0 ||

@@ -364,20 +364,27 @@ audience_pump_ring(struct audience *audience)
 
 /* From the log ------------------------------------------------------------ */
 
-/* What was there between is gone; `first_ms`: the time of what follows. */
+void
+event_gap_write(
+    const struct event_position *position, int64_t first_ms, struct buffer *out)
+{
+	char time[CLOCK_TEXT_SIZE];
+
+	clock_format(first_ms, time);
+	buffer_append(out, TEXT("id: "));
+	event_position_write(position, out);
+	buffer_append(out, TEXT("\nevent: gap\ndata: {\"resumedAt\":\""));
+	buffer_append(out, (struct text){ time, sizeof time });
+	buffer_append(out, TEXT("\"}\n\n"));
+}
+
 static void
 audience_send_gap(struct audience *audience,
     const struct event_position *position, int64_t first_ms)
 {
 	struct buffer out = { 0 };
-	char time[CLOCK_TEXT_SIZE];
 
-	clock_format(first_ms, time);
-	buffer_append(&out, TEXT("id: "));
-	event_position_write(position, &out);
-	buffer_append(&out, TEXT("\nevent: gap\ndata: {\"resumedAt\":\""));
-	buffer_append(&out, (struct text){ time, sizeof time });
-	buffer_append(&out, TEXT("\"}\n\n"));
+	event_gap_write(position, first_ms, &out);
 	audience_send_text(audience, buffer_text(&out), 0);
 	buffer_finish(&out);
 }

@@ -75,6 +75,13 @@ struct subscriber {
 };
 
 /*
+ * Appends the event which says that what was there before `position` is gone;
+ * `first_ms`: the time of what follows.
+ */
+void event_gap_write(const struct event_position *position, int64_t first_ms,
+    struct buffer *out);
+
+/*
  * A new subscriber, who is sent what comes behind `position` (none: from now
  * on).  Takes `key` over.  His stream is to be set before the loop goes on.
  */

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/json/write.h"
+#include "producer/auth/origins.h"
 #include "producer/base/metrics.h"
 
 #define ARENA_BLOCK 4096
@@ -109,22 +110,13 @@ static void
 add_cors(struct http_call *call)
 {
 	struct text origin = http_head_get(call->asked.head, "origin");
-	const char *at = call->app->cors_origins;
-	size_t n;
 
-	if (origin.at == NULL || at == NULL)
+	if (!origins_have(call->app->cors_origins, origin))
 		return;
-	for (; *at != '\0'; at += n) {
-		at += strspn(at, ", ");
-		n = strcspn(at, ", ");
-		if (n == 0 || !text_equal(origin, (struct text){ at, n }))
-			continue;
-		http_call_field(call, "Access-Control-Allow-Origin", origin);
-		http_call_field(call, "Access-Control-Expose-Headers",
-		    TEXT("Location, Preference-Applied, Idempotency-Replayed, "
-			 "Retry-After"));
-		return;
-	}
+	http_call_field(call, "Access-Control-Allow-Origin", origin);
+	http_call_field(call, "Access-Control-Expose-Headers",
+	    TEXT("Allow, Idempotency-Replayed, Location, Preference-Applied, "
+		 "Retry-After, WWW-Authenticate"));
 }
 
 static void
@@ -175,7 +167,8 @@ struct http_stream *
 http_call_stream(struct http_call *call, loop_call *gone, void *argument)
 {
 	struct http_answer answer = { .status = 200,
-		.content_type = "text/event-stream" };
+		.content_type = "text/event-stream",
+		.streamed = true };
 	struct http_stream *stream;
 
 	complete_answer(call, &answer);

@@ -264,6 +264,8 @@ REFUSED_AT_START = {
     "one of a side": ("kafka-producer.linger.ms = soon", "worker", "kafka property linger.ms: "),
     "no host": (JWT + "http.listen = 8080", "http", '"8080" is no address to listen on'),
     "too high a port": (JWT + "http.listen = 127.0.0.1:99999", "http", "port 99999: 65535 at most"),
+    "an origin that nobody has": (JWT + "http.cors.origins = https://a.test, https://b.test/",
+                                  "http", '"https://b.test/" is no origin'),
     "a higher one": ("admin.listen = 127.0.0.1:94610", "worker", "port 94610: 65535 at most"),
     "no URL of Redis": ("redis.url = http://x", "worker", '"http://x" is not redis://'),
     "none of the view": (JWT + "view.redis.url = x", "http", '"x" is not redis://'),

@@ -94,7 +94,7 @@ def test_a_finished_run_comes_to_all_replicas(replicas, streams):
         assert got.json() == event.data
     assert a.lines[0] == "retry: 2000"
     assert a.answer.headers["Content-Type"] == "text/event-stream"
-    assert a.answer.headers["Cache-Control"] == "no-store"
+    assert a.answer.headers["Cache-Control"] == "no-store, no-transform"
     assert a.answer.headers["X-Accel-Buffering"] == "no"
 
 
@@ -162,14 +162,23 @@ def test_what_the_ring_does_not_hold_comes_from_kafka(system, replicas, streams)
         assert late.daemon.stop() == 0
 
 
-@pytest.mark.parametrize("value", [
-    "x", "", "AQ", "====", event_id([1, 2])[:-1], event_id([1, 2]) + "A", "Ag" + event_id([1])[2:],
-    "AYCAgIAQAA", "AQEA+/", "é".encode().decode("latin-1"), "AQ" * 500])
-def test_malformed_ids_are_refused(replicas, value):
-    answer = replicas[0].call("GET", f"{API}/runEvents", Last_Event_ID=value)
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["errorName"] == "Default:InvalidArgument"
-    assert answer.json()["parameters"]["parameter"] == "Last-Event-ID"
+def test_ids_that_are_not_ours_begin_now(replicas, streams):
+    """A browser repeats them for ever: a gap, then what comes."""
+    now = streams(replicas[0].events())
+    now.wait(lambda s: s.last_id, "the id of now")
+    absent = [streams(replicas[0].events(Last_Event_ID=value)) for value in ("", " ", "\t ")]
+    strange = [streams(replicas[0].events(Last_Event_ID=value)) for value in (
+        "x", "AQ", "====", event_id([1, 2])[:-1], event_id([1, 2]) + "A", "Ag" + event_id([1])[2:],
+        "AYCAgIAQAA", "AQEA+/", "<x>", "a b", "é".encode().decode("latin-1"), "AQ" * 500)]
+    for stream in strange:
+        [gap] = stream.wait_events(1)
+        assert gap.kind == "gap" and gap.id == now.last_id
+        assert gap.data["resumedAt"][:10] == time.strftime("%Y-%m-%d", time.gmtime())
+    rids = results(1)
+    for stream in absent:
+        assert [event.data["rid"] for event in stream.wait_events(1)] == rids
+    for stream in strange:
+        assert stream.wait_events(2)[1].data["rid"] == rids[0]
 
 
 def test_filters(replicas, streams):

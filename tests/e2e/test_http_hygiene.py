@@ -446,7 +446,7 @@ KEEPING = [
     ("runs: a token of 7 KiB", get(RUNS + b"&pageToken=" + b"a" * 7000, AUTH), 400),
     ("events by POST", post(target=EVENTS), 405),
     ("events without a token", get(EVENTS), 401),
-    ("events after nonsense", get(EVENTS, AUTH + b"Last-Event-ID: <x>\r\n"), 400),
+    ("events after two ids", get(EVENTS, AUTH + b"Last-Event-ID: AQEA\r\n" * 2), 400),
     ("events of nonsense", get(EVENTS + b"?scheduleRid=x", AUTH), 400),
     ("events of 101", get(EVENTS + b"?" + b"&".join(b"scheduleRid=ri.scheduler.main.schedule.%d" % i for i in range(101)), AUTH), 400),
     ("builds that are not ours to create", post(target=EVENTS.replace(b"runEvents", b"builds/create")), 404),
@@ -614,8 +614,9 @@ def test_origins(shared):
         assert "POST" in answer["Access-Control-Allow-Methods"]
         allowed = {name.strip().lower() for name in
                    answer["Access-Control-Allow-Headers"].split(",")}
-        assert allowed == {"authorization", "content-type", "fetch-user-agent", "idempotency-key",
-                           "last-event-id", "prefer", "schedrun-contract"}
+        assert allowed >= {"authorization", "content-type", "fetch-user-agent", "idempotency-key",
+                           "last-event-id", "prefer", "schedrun-contract", "traceparent",
+                           "tracestate", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "baggage"}
         assert "Origin" in answer["Vary"]
         assert server.ask(post(b"Origin: " + origin + b"\r\n"))["Access-Control-Allow-Origin"] == \
             origin.decode()
@@ -626,6 +627,7 @@ def test_origins(shared):
         assert "Origin" in stream["Vary"]
         refused = server.ask(get(READ_RUN, b"Origin: " + origin + b"\r\n"))
         assert refused.status == 401 and refused["Access-Control-Allow-Origin"] == origin.decode()
+        assert "WWW-Authenticate" in refused["Access-Control-Expose-Headers"]
     for origin in (b"https://a.test.evil", b"https://a.tes", b"http://a.test", b"null", b"*",
                    b"https://a.test, https://b.test:8443", b"https://A.test"):
         answer = server.ask(preflight % origin)

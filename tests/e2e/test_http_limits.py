@@ -18,7 +18,7 @@ from programs import wait_for
 from raw_http import Connection, check_form
 from test_http_hygiene import AUTH, HOST, NEXT, READ_RUN, RUN, TE, Server, get, post
 
-HEAD_S, BODY_S, IDLE_S, SEND_S = 10, 10, 60, 30
+HEAD_S, BODY_S, IDLE_S, SEND_S = 10, 10, 35, 30
 # A sanitizer keeps what was freed and pads what is not.
 MEMORY = (1500 if "sanitize" in str(programs.BUILD) else 300) * 1024 * 1024
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: "
@@ -37,7 +37,7 @@ def shared(servers, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(shared):
-    return Server(shared)
+    return Server(shared, http__idle__timeout=f"{IDLE_S}s")
 
 
 def rss(process):
