@@ -83,6 +83,11 @@ const struct command_row command_rows[] = {
 	    "ri.scheduler.main.schedule.daily\n"
 	    "  schedrun run list --schedule RID --limit 1 -o jsonl\n",
 	    cmd_run_list },
+	{ "user id", "SUBJECT",
+	    "Say which user a token's subject is, for the catalogue",
+	    "  schedrun user id 'auth0|5f7c8ec7c33c6c00'\n"
+	    "  schedrun user id 1234567 -o json | jq -r '.[].user'\n",
+	    cmd_user_id },
 	{ "dataset commit", "DATASET --branch NAME",
 	    "Say that a dataset has new data on a branch",
 	    "  schedrun dataset commit ri.foundry.main.dataset.orders --branch "

@@ -92,6 +92,25 @@ base64url_read(struct text text, struct buffer *out)
 	return (bits & ((1U << n) - 1)) == 0;
 }
 
+bool
+base64_read(struct text text, struct buffer *out)
+{
+	struct buffer strict = { 0 };
+	size_t pad = 0, i;
+	bool good;
+
+	while (
+	    pad < 2 && text.size > pad && text.at[text.size - 1 - pad] == '=')
+		pad++;
+	buffer_append(&strict, (struct text){ text.at, text.size - pad });
+	for (i = 0; i < strict.size; i++)
+		if (strict.at[i] == '+' || strict.at[i] == '/')
+			strict.at[i] = strict.at[i] == '+' ? '-' : '_';
+	good = base64url_read(buffer_text(&strict), out);
+	buffer_finish(&strict);
+	return good;
+}
+
 void
 length_prefixed(struct buffer *out, struct text part)
 {

@@ -36,6 +36,9 @@ void base64url_write(struct text bytes, struct buffer *out);
  */
 bool base64url_read(struct text text, struct buffer *out);
 
+/* The same of either alphabet (with "+/" as well), padded or not. */
+bool base64_read(struct text text, struct buffer *out);
+
 /*
  * Appends `part` with its length in 4 bytes, big-endian, before it; no text is
  * FF FF FF FF.  So joined parts can't be mistaken for others (docs/keyspace.md,

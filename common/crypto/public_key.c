@@ -119,6 +119,21 @@ public_key_rsa(struct text modulus, struct text exponent, const char **reason)
 	return *reason == NULL ? wrap(key, true, reason) : NULL;
 }
 
+/* As 32 bytes: some writers drop zeros before it, some add one. */
+static bool
+put_coordinate(struct text number, unsigned char *out)
+{
+	while (number.size > 0 && *number.at == '\0') {
+		number.at++;
+		number.size--;
+	}
+	if (number.size > P256_SIZE)
+		return false;
+	memset(out, 0, P256_SIZE);
+	memcpy(out + P256_SIZE - number.size, number.at, number.size);
+	return true;
+}
+
 /* libcrypto refuses a point that isn't on the curve. */
 struct public_key *
 public_key_p256(struct text x, struct text y, const char **reason)
@@ -129,12 +144,11 @@ public_key_p256(struct text x, struct text y, const char **reason)
 	};
 	OSSL_PARAM_BLD *builder;
 
-	if (x.size != P256_SIZE || y.size != P256_SIZE) {
-		*reason = "coordinates that aren't 32 bytes";
+	if (!put_coordinate(x, point + 1) ||
+	    !put_coordinate(y, point + 1 + P256_SIZE)) {
+		*reason = "a coordinate of more than 32 bytes";
 		return NULL;
 	}
-	memcpy(point + 1, x.at, P256_SIZE);
-	memcpy(point + 1 + P256_SIZE, y.at, P256_SIZE);
 	builder = make_builder();
 	OSSL_PARAM_BLD_push_utf8_string(
 	    builder, OSSL_PKEY_PARAM_GROUP_NAME, curve, sizeof curve - 1);

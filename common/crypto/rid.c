@@ -28,7 +28,7 @@ end_uuid(SHA_CTX *hash)
 	return uuid;
 }
 
-/* Namespace and parts joined by line breaks (RFC 9562, section 5.5). */
+/* Parts joined by line breaks, in our namespace (RFC 9562, section 5.5). */
 static void
 begin_name(SHA_CTX *hash, const struct text *parts, size_t n)
 {
@@ -123,6 +123,19 @@ rid_transaction(const struct uuid *job, struct text output)
 	    TEXT("transaction"), TEXT(RID_JOB_PREFIX), job, output);
 }
 
+struct uuid
+rid_user(struct text subject)
+{
+	static const uint8_t users[16] = { 0xc5, 0x0d, 0xe8, 0x38, 0x42, 0x88,
+		0x5a, 0xcf, 0x9a, 0xb5, 0x1d, 0x48, 0x32, 0x5c, 0xd8, 0xc7 };
+	SHA_CTX hash;
+
+	SHA1_Init(&hash);
+	SHA1_Update(&hash, users, sizeof users);
+	SHA1_Update(&hash, subject.at, subject.size);
+	return end_uuid(&hash);
+}
+
 size_t
 rid_format(struct text prefix, const struct uuid *uuid, char *out)
 {
@@ -159,8 +172,8 @@ digit_value(char digit)
 	return -1;
 }
 
-bool
-uuid_parse(struct text text, struct uuid *uuid)
+static bool
+read_uuid(struct text text, int (*value)(char digit), struct uuid *uuid)
 {
 	const char *at = text.at;
 	size_t i;
@@ -169,14 +182,26 @@ uuid_parse(struct text text, struct uuid *uuid)
 	    at[18] != '-' || at[23] != '-')
 		return false;
 	for (i = 0; i < sizeof uuid->bytes; i++) {
-		int high = digit_value(at[digits_at[i]]);
-		int low = digit_value(at[digits_at[i] + 1]);
+		int high = value(at[digits_at[i]]);
+		int low = value(at[digits_at[i] + 1]);
 
 		if (high < 0 || low < 0)
 			return false;
 		uuid->bytes[i] = (uint8_t)(high * 16 + low);
 	}
 	return true;
+}
+
+bool
+uuid_parse(struct text text, struct uuid *uuid)
+{
+	return read_uuid(text, digit_value, uuid);
+}
+
+bool
+uuid_read(struct text text, struct uuid *uuid)
+{
+	return read_uuid(text, text_hex_digit, uuid);
 }
 
 struct uuid
@@ -276,18 +301,9 @@ rid_is_valid(struct text text)
 static bool
 is_capital_uuid(struct text locator)
 {
-	char lower[UUID_TEXT_SIZE] = { 0 };
 	struct uuid uuid;
-	size_t i;
 
-	if (locator.size != UUID_TEXT_SIZE || uuid_parse(locator, &uuid))
-		return false;
-	for (i = 0; i < sizeof lower; i++) {
-		char c = locator.at[i];
-
-		lower[i] = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
-	}
-	return uuid_parse((struct text){ lower, sizeof lower }, &uuid);
+	return !uuid_parse(locator, &uuid) && uuid_read(locator, &uuid);
 }
 
 bool

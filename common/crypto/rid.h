@@ -32,6 +32,9 @@ void uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE]);
 /* Strict: 36 characters, lower case only.  Returns false on anything else. */
 bool uuid_parse(struct text text, struct uuid *uuid);
 
+/* The same of either case. */
+bool uuid_read(struct text text, struct uuid *uuid);
+
 /* A random UUIDv4 (getrandom); ends the process with 71 if there is none. */
 struct uuid uuid_random(void);
 
@@ -56,6 +59,13 @@ bool rid_is_valid(struct text text);
  * A locator that is a UUID must be in lower case.
  */
 bool rid_is(struct text text, struct text service, struct text type);
+
+/*
+ * Who is meant by a token's subject that is no UUID: UUIDv5 of its bytes in the
+ * namespace c50de838-4288-5acf-9ab5-1d48325cd8c7, which has no other use
+ * (docs/http.md, section 6).
+ */
+struct uuid rid_user(struct text subject);
 
 /* Copies prefix and UUID into `out` (prefix size + 36 bytes), returns the size.
  */

@@ -367,6 +367,7 @@ has_caller(struct http_call *call)
 	    &asked->wait, &reason);
 	if (verdict == VERDICT_WAIT)
 		return false;
+	call->answer.retry_s = asked->wait.retry_s;
 	if (verdict != VERDICT_OK)
 		auth_refuse_token(&refusal, verdict, reason);
 	else if ((asked->caller.scopes & asked->route->scope) == 0)

@@ -11,8 +11,6 @@
 #include "producer/auth/origins.h"
 #include "producer/auth/token_file.h"
 
-#define TOKEN_MAX 8192
-
 struct http_auth {
 	/* One of them; neither: everybody may do everything. */
 	struct jwt_auth *jwt;
@@ -86,12 +84,12 @@ http_auth_create(const struct config *config, struct loop *loop,
     struct health_check *check, struct error *err)
 {
 	const char *mode = config_text(config, "http.auth");
-	struct http_auth *auth = memory_zalloc(1, sizeof *auth);
+	struct http_auth *auth;
+	int rc;
+
 	if (origins_check(config_text(config, "http.cors.origins"), err) != 0)
 		return NULL;
 	auth = memory_zalloc(1, sizeof *auth);
-	int rc;
-
 	if (strcmp(mode, "jwt") == 0) {
 		auth->jwt = jwt_auth_create(config, loop, check, err);
 		rc = auth->jwt != NULL ? 0 : -1;
@@ -169,12 +167,9 @@ find_token(
 	*token = (struct text){ value.at + i, value.size - i };
 	if (token->size == 0)
 		return VERDICT_MISSING;
-	if (token->size > TOKEN_MAX)
-		*reason = "TOO_LONG";
-	else if (!text_is_visible(*token))
-		*reason = "MALFORMED";
-	else
+	if (text_is_visible(*token))
 		return VERDICT_OK;
+	*reason = "MALFORMED";
 	return VERDICT_REFUSED;
 }
 
@@ -189,6 +184,8 @@ check_jwt(struct http_auth *auth, struct text token, struct http_caller *caller,
 		return VERDICT_WAIT;
 	case JWT_NO_SET:
 		return VERDICT_NO_KEYS;
+	case JWT_STALE:
+		return VERDICT_STALE;
 	case JWT_DONE:
 		break;
 	}
@@ -217,7 +214,7 @@ http_auth_check(struct http_auth *auth, const struct http_head *head,
 	sha256(token, caller->key);
 	if (auth->jwt != NULL)
 		return check_jwt(auth, token, caller, wait, reason);
-	*reason = "SIGNATURE";
+	*reason = "UNKNOWN_TOKEN";
 	return token_file_find(auth->tokens, caller) ? VERDICT_OK
 						     : VERDICT_REFUSED;
 }

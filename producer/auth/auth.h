@@ -42,11 +42,12 @@ enum http_verdict {
 	VERDICT_MALFORMED, /* 400: two Authorization headers */
 	VERDICT_WAIT,      /* `wait->again` is called later: check then */
 	VERDICT_NO_KEYS,   /* 503: no key set has been loaded */
+	VERDICT_STALE,     /* 503: this one may lack the key, `wait->retry_s` */
 };
 
 /*
  * Judges a request.  `*reason` is a literal of the list in docs/http.md,
- * section 6 (MALFORMED, TOO_LONG, SIGNATURE …), with VERDICT_REFUSED.  `wait`
+ * section 6 (MALFORMED, SIGNATURE …), with VERDICT_REFUSED.  `wait`
  * must live until its call if it comes to VERDICT_WAIT, and be the same for the
  * second check.
  */

@@ -15,6 +15,17 @@ http_caller_user(const struct http_caller *caller)
 			     : TEXT_NONE;
 }
 
+void
+http_caller_name(struct http_caller *caller, struct text subject)
+{
+	struct uuid user;
+
+	if (!uuid_read(subject, &user))
+		user = rid_user(subject);
+	uuid_format(&user, caller->user);
+	caller->known = true;
+}
+
 const char *
 http_scope_name(enum http_scope scope)
 {

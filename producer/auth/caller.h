@@ -24,6 +24,12 @@ struct http_caller {
 /* The user's UUID; none if there is no known caller. */
 struct text http_caller_user(const struct http_caller *caller);
 
+/*
+ * Makes him known as the user of a token's subject: a UUID of either case, or
+ * another text by rid_user.
+ */
+void http_caller_name(struct http_caller *caller, struct text subject);
+
 /* "api:orchestration-read" of one scope. */
 const char *http_scope_name(enum http_scope scope);
 

@@ -120,9 +120,10 @@ read_header(struct jwt *jwt)
 	if (json_get(header, "crit") != NULL)
 		return JWT_CRIT;
 	kid = json_get(header, "kid");
-	if (kid != NULL && !is_string(kid))
+	jwt->kid = json_word(kid);
+	if (jwt->kid.at == NULL && json_type_of(kid) != JSON_TYPE_NULL &&
+	    !is_string(kid))
 		return JWT_MALFORMED;
-	jwt->kid = kid != NULL ? json_text(kid) : TEXT_NONE;
 	if (!base64url_read(jwt->signature, &jwt->bytes))
 		return JWT_MALFORMED;
 	jwt->claims_json = read_object(jwt->claims);
@@ -132,22 +133,21 @@ read_header(struct jwt *jwt)
 static enum jwt_verdict
 check_signature(const struct jwt *jwt, const struct key_set *keys)
 {
-	const struct public_key *key = NULL;
-	enum key_found found = KEY_UNKNOWN;
+	static const enum jwt_verdict verdicts[] = {
+		[KID_UNKNOWN] = JWT_UNKNOWN_KEY,
+		[KID_UNFIT] = JWT_ALGORITHM,
+		[KID_KNOWN] = JWT_SIGNATURE,
+	};
+	struct key_match match = { 0 };
+	size_t i;
 
 	if (keys != NULL)
-		found = key_set_find(keys, jwt->kid, jwt->rsa, &key);
-	switch (found) {
-	case KEY_UNKNOWN:
-		return JWT_UNKNOWN_KEY;
-	case KEY_UNFIT:
-		return JWT_ALGORITHM;
-	case KEY_FOUND:
-		break;
-	}
-	return public_key_verify(key, jwt->message, buffer_text(&jwt->bytes))
-	    ? JWT_OK
-	    : JWT_SIGNATURE;
+		match = key_set_find(keys, jwt->kid, jwt->rsa);
+	for (i = 0; i < match.n; i++)
+		if (public_key_verify(
+			match.keys[i], jwt->message, buffer_text(&jwt->bytes)))
+			return JWT_OK;
+	return verdicts[match.kid];
 }
 
 /* A NumericDate in milliseconds, kept within what clocks know. */
@@ -207,39 +207,54 @@ is_for(const struct json *audience, const char *ours)
 	return false;
 }
 
+/* By its own name, or by the names that lead to it, with dots between. */
+static const struct json *
+find_claim(const struct json *object, struct text name)
+{
+	const struct json *found = NULL;
+	struct json_member member = { 0 };
+
+	while (found == NULL && json_next(object, &member)) {
+		size_t n = member.name.size;
+
+		if (text_equal(member.name, name))
+			found = member.value;
+		else if (text_starts_with(name, member.name) &&
+		    name.at[n] == '.')
+			found = find_claim(member.value,
+			    (struct text){
+				name.at + n + 1, name.size - n - 1 });
+	}
+	return found;
+}
+
 /* Scopes by blanks, and by nothing else (RFC 6749, section 3.3). */
 static unsigned
 scopes_of_list(struct text list)
 {
 	unsigned scopes = SCOPE_NONE;
+	struct text word;
 
-	while (list.size > 0) {
-		const char *blank = memchr(list.at, ' ', list.size);
-		size_t n =
-		    blank != NULL ? (size_t)(blank - list.at) : list.size;
-
-		scopes |= http_scope_parse((struct text){ list.at, n });
-		n += blank != NULL;
-		list.at += n;
-		list.size -= n;
-	}
+	while (text_take_word(&list, " ", &word))
+		scopes |= http_scope_parse(word);
 	return scopes;
 }
 
+/* A claim is such a list, or an array of them. */
 static unsigned
-scopes_of_claim(const struct json *claim)
+scopes_of_claims(const struct json *claims, struct text names)
 {
 	unsigned scopes = SCOPE_NONE;
+	struct text name;
 	size_t i;
 
-	if (is_string(claim))
-		return scopes_of_list(json_text(claim));
-	if (claim == NULL || json_type_of(claim) != JSON_TYPE_ARRAY)
-		return SCOPE_NONE;
-	for (i = 0; i < json_size(claim); i++)
-		if (is_string(json_at(claim, i)))
-			scopes |=
-			    http_scope_parse(json_text(json_at(claim, i)));
+	while (text_take_word(&names, ", ", &name)) {
+		const struct json *claim = find_claim(claims, name);
+
+		scopes |= scopes_of_list(json_text(claim));
+		for (i = 0; i < json_size(claim); i++)
+			scopes |= scopes_of_list(json_text(json_at(claim, i)));
+	}
 	return scopes;
 }
 
@@ -247,10 +262,10 @@ static enum jwt_verdict
 check_claims(const struct jwt_rules *rules, const struct json *claims,
     int64_t now_ms, struct http_caller *caller)
 {
-	const struct json *subject = json_get(claims, "sub");
+	struct text subject =
+	    json_word(find_claim(claims, text_from(rules->user_claim)));
 	enum jwt_verdict verdict =
 	    check_times(rules, claims, now_ms, &caller->expires_ms);
-	struct uuid uuid;
 
 	if (verdict != JWT_OK)
 		return verdict;
@@ -258,12 +273,11 @@ check_claims(const struct jwt_rules *rules, const struct json *claims,
 		return JWT_ISSUER;
 	if (!is_for(json_get(claims, "aud"), rules->audience))
 		return JWT_AUDIENCE;
-	if (!is_string(subject) || !uuid_parse(json_text(subject), &uuid))
+	if (subject.at == NULL)
 		return JWT_SUBJECT;
-	caller->known = true;
-	memcpy(caller->user, json_text(subject).at, UUID_TEXT_SIZE);
-	caller->scopes = scopes_of_claim(json_get(claims, "scope")) |
-	    scopes_of_claim(json_get(claims, "scp"));
+	http_caller_name(caller, subject);
+	caller->scopes =
+	    scopes_of_claims(claims, text_from(rules->scope_claims));
 	return JWT_OK;
 }
 

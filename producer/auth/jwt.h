@@ -22,26 +22,31 @@ enum jwt_verdict {
 	JWT_MALFORMED,
 	JWT_ALGORITHM, /* not of the list, or the key is of another type */
 	JWT_CRIT,
-	JWT_UNKNOWN_KEY,
+	JWT_UNKNOWN_KEY, /* none of this kid, and none without one that fits */
 	JWT_SIGNATURE,
 	JWT_NO_EXPIRY, /* none, or not a number */
 	JWT_EXPIRED,
 	JWT_NOT_YET_VALID,
 	JWT_ISSUER,
 	JWT_AUDIENCE,
-	JWT_SUBJECT, /* not a UUID in lower case */
+	JWT_SUBJECT, /* nobody is named */
 	JWT_VERDICTS
 };
 
 struct jwt_rules {
 	const char *issuer, *audience; /* what `iss` and `aud` must have */
 	int64_t leeway_ms;             /* both ways, for `exp` and `nbf` */
+	/*
+	 * Where it is said who he is, and (divided by commas or blanks) what
+	 * for; "realm_access.roles" is a member of a member.
+	 */
+	const char *user_claim, *scope_claims;
 };
 
 /*
  * `keys` NULL: there is no set yet, every key is unknown.  With JWT_OK the
  * caller's user, scopes and expires_ms (the token's `exp`) are set.  Takes the
- * time of one signature's check.
+ * time of one signature's check, or of four if the keys have no names.
  */
 enum jwt_verdict jwt_check(const struct jwt_rules *rules,
     const struct key_set *keys, struct text token, int64_t now_ms,

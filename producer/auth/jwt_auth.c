@@ -25,6 +25,7 @@ struct jwt_auth {
 	struct health_check *check;
 	struct key_source *source;
 	struct key_set *keys; /* NULL: none was loaded yet */
+	bool is_away;         /* the last look failed: there may be others */
 	struct recent *verified;
 	struct jwt_wait *waiting;
 	size_t n_waiting;
@@ -49,6 +50,7 @@ on_looked(void *argument, struct key_set *set, const char *failure, bool asked)
 	struct jwt_auth *auth = argument;
 	const char *passed_over;
 
+	auth->is_away = failure != NULL;
 	if (set != NULL) {
 		passed_over = key_set_passed_over(set);
 		key_set_destroy(auth->keys);
@@ -82,14 +84,15 @@ int
 jwt_auth_check_settings(const struct config *config, struct error *err)
 {
 	static const char *const wanted[] = { "http.jwks", "http.issuer",
-		"http.audience" };
+		"http.audience", "http.user.claim", "http.scope.claims" };
 	const char *location;
 	size_t i;
 
 	for (i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-		const char *value = config_text(config, wanted[i]);
+		struct text value = text_from(config_text(config, wanted[i]));
+		struct text word;
 
-		if (value == NULL || value[0] == '\0')
+		if (!text_take_word(&value, ", ", &word))
 			return error_fatal(err, 78,
 			    "http.auth=jwt needs %s (or set http.auth to "
 			    "token-file, none)",
@@ -123,6 +126,9 @@ jwt_auth_create(const struct config *config, struct loop *loop,
 		auth->rules.audience = config_text(config, "http.audience");
 		auth->rules.leeway_ms =
 		    config_number(config, "http.auth.leeway");
+		auth->rules.user_claim = config_text(config, "http.user.claim");
+		auth->rules.scope_claims =
+		    config_text(config, "http.scope.claims");
 		source.location = auth->location;
 		auth->source = key_source_start(&source, err);
 		if (auth->source != NULL)
@@ -169,18 +175,29 @@ recall_token(struct jwt_auth *auth, struct http_caller *caller, int64_t now_ms)
 	return true;
 }
 
-/* Whether the request may wait for another look at the source. */
-static bool
-may_wait(struct jwt_auth *auth, struct jwt_wait *wait)
+/*
+ * Of a token whose key the set doesn't have.  Only a look at the source that
+ * comes after the token says that there is no such key; until one may be had,
+ * because others asked lately (for what keys ever), it isn't known.
+ */
+static enum jwt_outcome
+look_for_key(struct jwt_auth *auth, struct jwt_wait *wait)
 {
-	if (wait->over || auth->n_waiting >= WAITING_MAX ||
-	    !key_source_look(auth->source))
-		return false;
-	wait->over = true;
-	wait->next = auth->waiting;
-	auth->waiting = wait;
-	auth->n_waiting++;
-	return true;
+	int64_t ms = 0;
+
+	if (wait->over && !auth->is_away && auth->keys != NULL)
+		return JWT_DONE;
+	if (!wait->over && auth->n_waiting < WAITING_MAX)
+		ms = key_source_look(auth->source);
+	if (ms == 0 && !wait->over && auth->n_waiting < WAITING_MAX) {
+		wait->over = true;
+		wait->next = auth->waiting;
+		auth->waiting = wait;
+		auth->n_waiting++;
+		return JWT_WAITS;
+	}
+	wait->retry_s = (unsigned)(ms / 1000 + 1);
+	return auth->keys == NULL ? JWT_NO_SET : JWT_STALE;
 }
 
 enum jwt_outcome
@@ -202,7 +219,5 @@ jwt_auth_check(struct jwt_auth *auth, struct text token,
 	}
 	if (*verdict != JWT_UNKNOWN_KEY)
 		return JWT_DONE;
-	if (may_wait(auth, wait))
-		return JWT_WAITS;
-	return auth->keys == NULL ? JWT_NO_SET : JWT_DONE;
+	return look_for_key(auth, wait);
 }

@@ -19,7 +19,7 @@
  */
 struct jwt_auth;
 
-/* Reads http.jwks, .issuer, .audience, .auth.leeway.  NULL: ERROR_FATAL, 78. */
+/* By the keys of http.auth=jwt.  NULL: ERROR_FATAL, 78. */
 struct jwt_auth *jwt_auth_create(const struct config *config, struct loop *loop,
     struct health_check *check, struct error *err);
 /* Whether the keys are there that it needs.  -1: the same error. */
@@ -34,13 +34,15 @@ struct jwt_wait {
 	loop_call *again;
 	void *argument;
 	struct jwt_wait *next;
-	bool over; /* it has waited: no second time */
+	bool over;        /* it has waited: no second time */
+	unsigned retry_s; /* of JWT_STALE: when to ask again */
 };
 
 enum jwt_outcome {
 	JWT_DONE,   /* `*verdict` says how it is */
 	JWT_WAITS,  /* the key is unknown and being looked for */
 	JWT_NO_SET, /* there are no keys to judge by */
+	JWT_STALE,  /* the key is unknown, but may be known to the source */
 };
 
 /* `caller->key` is the token's SHA-256; the rest is set with JWT_OK. */

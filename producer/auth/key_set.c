@@ -13,8 +13,8 @@
 
 struct key {
 	struct public_key *key;
-	char *kid; /* NULL: it has none */
-	size_t kid_size;
+	char *kid_bytes;
+	struct text kid; /* of these; none: it has none */
 };
 
 struct key_set {
@@ -23,23 +23,20 @@ struct key_set {
 	const char *passed_over;
 };
 
-/* A string member; none if it is missing or of another type. */
 static struct text
 member(const struct json *object, const char *name)
 {
-	const struct json *node = json_get(object, name);
-
-	if (node == NULL || json_type_of(node) != JSON_TYPE_STRING)
-		return TEXT_NONE;
-	return json_text(node);
+	return json_text(json_get(object, name));
 }
 
 /* A member that may be missing, but if it is there must say this. */
 static bool
 allows(const struct json *jwk, const char *name, const char *value)
 {
-	return json_get(jwk, name) == NULL ||
-	    text_equal(member(jwk, name), text_from(value));
+	const struct json *node = json_get(jwk, name);
+
+	return json_type_of(node) == JSON_TYPE_NULL ||
+	    text_equal(json_text(node), text_from(value));
 }
 
 static bool
@@ -48,18 +45,10 @@ may_verify(const struct json *jwk)
 	const struct json *uses = json_get(jwk, "key_ops");
 	size_t i;
 
-	if (uses == NULL)
-		return true;
-	if (json_type_of(uses) != JSON_TYPE_ARRAY)
-		return false;
-	for (i = 0; i < json_size(uses); i++) {
-		const struct json *use = json_at(uses, i);
-
-		if (json_type_of(use) == JSON_TYPE_STRING &&
-		    text_equal(json_text(use), TEXT("verify")))
+	for (i = 0; i < json_size(uses); i++)
+		if (text_equal(json_text(json_at(uses, i)), TEXT("verify")))
 			return true;
-	}
-	return false;
+	return allows(jwk, "key_ops", "verify");
 }
 
 /* The two numbers that make a key, decoded. */
@@ -73,8 +62,8 @@ read_numbers(const struct json *jwk, const char *first, const char *second,
 {
 	struct text a = member(jwk, first), b = member(jwk, second);
 
-	return a.size > 0 && b.size > 0 && base64url_read(a, &numbers->first) &&
-	    base64url_read(b, &numbers->second);
+	return a.size > 0 && b.size > 0 && base64_read(a, &numbers->first) &&
+	    base64_read(b, &numbers->second);
 }
 
 static struct public_key *
@@ -85,7 +74,7 @@ make_rsa(const struct json *jwk, struct numbers *numbers, const char **reason)
 		return NULL;
 	}
 	if (!read_numbers(jwk, "n", "e", numbers)) {
-		*reason = "n and e must be base64url";
+		*reason = "n and e must be base64";
 		return NULL;
 	}
 	return public_key_rsa(buffer_text(&numbers->first),
@@ -102,7 +91,7 @@ make_p256(const struct json *jwk, struct numbers *numbers, const char **reason)
 		return NULL;
 	}
 	if (!read_numbers(jwk, "x", "y", numbers)) {
-		*reason = "x and y must be base64url";
+		*reason = "x and y must be base64";
 		return NULL;
 	}
 	return public_key_p256(buffer_text(&numbers->first),
@@ -134,10 +123,6 @@ make_key(const struct json *jwk, const char **reason)
 		*reason = "not for signatures (use, key_ops)";
 		return NULL;
 	}
-	if (json_get(jwk, "kid") != NULL && member(jwk, "kid").at == NULL) {
-		*reason = "kid is no string";
-		return NULL;
-	}
 	for (i = 0; i < sizeof types / sizeof types[0]; i++)
 		if (text_equal(member(jwk, "kty"), text_from(types[i].kty)))
 			key = types[i].make(jwk, &numbers, reason);
@@ -161,10 +146,11 @@ add_key(struct key_set *set, const struct json *jwk)
 	}
 	key = &set->keys[set->n++];
 	key->key = made;
-	kid = member(jwk, "kid");
+	kid = json_word(json_get(jwk, "kid"));
 	if (kid.at != NULL) {
-		key->kid = memory_copy_string(kid.at); /* no NUL inside */
-		key->kid_size = kid.size;
+		key->kid_bytes = memory_alloc(kid.size);
+		memcpy(key->kid_bytes, kid.at, kid.size);
+		key->kid = (struct text){ key->kid_bytes, kid.size };
 	}
 }
 
@@ -223,7 +209,7 @@ key_set_destroy(struct key_set *set)
 		return;
 	for (i = 0; i < set->n; i++) {
 		public_key_destroy(set->keys[i].key);
-		free(set->keys[i].kid);
+		free(set->keys[i].kid_bytes);
 	}
 	free(set->keys);
 	free(set);
@@ -241,24 +227,37 @@ key_set_passed_over(const struct key_set *set)
 	return set->passed_over;
 }
 
-enum key_found
-key_set_find(const struct key_set *set, struct text kid, bool rsa,
-    const struct public_key **key)
+/*
+ * Adds keys that fit the algorithm: those of exactly this id, or else those
+ * that may be meant as well, because either side names none.
+ */
+static void
+match_keys(const struct key_set *set, struct text kid, bool exactly,
+    struct key_match *match)
 {
-	enum key_found found = KEY_UNKNOWN;
 	size_t i;
 
-	if (kid.at == NULL && set->n != 1)
-		return KEY_UNKNOWN;
-	for (i = 0; i < set->n; i++) {
-		struct text own = { set->keys[i].kid, set->keys[i].kid_size };
+	for (i = 0; i < set->n && match->n < KEYS_TRIED_MAX; i++) {
+		const struct key *key = &set->keys[i];
+		bool named = key->kid.at != NULL && kid.at != NULL;
 
-		if (kid.at != NULL && !text_equal(own, kid))
+		if (named != exactly || (exactly && !text_equal(key->kid, kid)))
 			continue;
-		found = KEY_UNFIT;
-		*key = set->keys[i].key;
-		if (public_key_is_rsa(*key) == rsa)
-			return KEY_FOUND;
+		if (public_key_is_rsa(key->key) == match->rsa)
+			match->keys[match->n++] = key->key;
+		else if (exactly)
+			match->kid = KID_UNFIT;
 	}
-	return found;
+}
+
+struct key_match
+key_set_find(const struct key_set *set, struct text kid, bool rsa)
+{
+	struct key_match match = { .rsa = rsa };
+
+	match_keys(set, kid, true, &match);
+	if (match.n > 0)
+		match.kid = KID_KNOWN;
+	match_keys(set, kid, false, &match);
+	return match;
 }

@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_AUTH_KEY_SET_H
 #define SCHEDRUN_PRODUCER_AUTH_KEY_SET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/error.h"
@@ -9,8 +10,9 @@
 
 /*
  * A JSON Web Key Set (RFC 7517) as far as tokens need it: its RSA and P-256
- * keys for signatures.  Other keys are passed over; a set without one that can
- * be used is an error, never "no authentication" (docs/http.md, section 6).
+ * keys for signatures.  A member that is null is as none.  Other keys are
+ * passed over; a set without one that can be used is an error, never "no
+ * authentication" (docs/http.md, section 6).
  */
 struct key_set;
 
@@ -22,17 +24,25 @@ size_t key_set_size(const struct key_set *set);
 /* Why a key was passed over, the first one; NULL: none was. */
 const char *key_set_passed_over(const struct key_set *set);
 
-enum key_found {
-	KEY_FOUND,
-	KEY_UNKNOWN, /* no key of this id */
-	KEY_UNFIT,   /* there is one, of another type */
+#define KEYS_TRIED_MAX 4 /* for one token, which a stranger may have made */
+
+/* The keys that may have signed a token. */
+struct key_match {
+	const struct public_key *keys[KEYS_TRIED_MAX];
+	size_t n;
+	bool rsa;
+	enum {
+		KID_UNKNOWN, /* it names none of the set */
+		KID_UNFIT,   /* one, of another type */
+		KID_KNOWN,
+	} kid;
 };
 
 /*
- * The key for a token: by exactly its `kid`; without one (TEXT_NONE) only if
- * there is a single key.  `rsa`: what the algorithm wants.
+ * Finds them: those of its `kid`, then those without one, which fit any; all
+ * for a token without (TEXT_NONE).  `rsa`: what its algorithm wants.
  */
-enum key_found key_set_find(const struct key_set *set, struct text kid,
-    bool rsa, const struct public_key **key);
+struct key_match key_set_find(
+    const struct key_set *set, struct text kid, bool rsa);
 
 #endif

@@ -13,6 +13,7 @@
 
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
 #define FETCH_MS 5000
+#define ASK_LATER_MS 1000 /* a request may wait so long for its look */
 
 /* How often a source is looked at, in ms. */
 struct pace {
@@ -23,7 +24,7 @@ struct pace {
 };
 
 static const struct pace FILE_PACE = { 1000, 1000, 1000, 100 };
-static const struct pace URL_PACE = { 600000, 1000, 30000, 30000 };
+static const struct pace URL_PACE = { 600000, 1000, 30000, 5000 };
 
 struct key_source {
 	struct key_source_settings settings;
@@ -37,6 +38,7 @@ struct key_source {
 	/* The loop's. */
 	bool waited_for;
 	int64_t asked_ms;
+	struct loop_timer *later;
 	/* The thread's. */
 	uint8_t digest[SHA256_SIZE]; /* of the set that is used */
 	bool has_set;
@@ -225,6 +227,7 @@ key_source_stop(struct key_source *source)
 {
 	if (source == NULL)
 		return;
+	loop_timer_stop(source->later);
 	pthread_mutex_lock(&source->lock);
 	source->stop = true;
 	pthread_cond_signal(&source->changed);
@@ -252,16 +255,28 @@ key_source_reload(struct key_source *source)
 	pthread_mutex_unlock(&source->lock);
 }
 
-bool
+static void
+ask_later(void *argument)
+{
+	key_source_reload(argument);
+}
+
+int64_t
 key_source_look(struct key_source *source)
 {
 	int64_t now = clock_monotonic_ms();
+	int64_t left = source->asked_ms + source->pace->asked - now;
 
 	if (source->waited_for)
-		return true;
-	if (now - source->asked_ms < source->pace->asked)
-		return false;
-	source->asked_ms = now;
-	key_source_reload(source);
-	return true;
+		return 0;
+	if (left > ASK_LATER_MS)
+		return left;
+	if (left < 0)
+		left = 0;
+	source->asked_ms = now + left;
+	source->waited_for = true;
+	loop_timer_stop(source->later);
+	source->later =
+	    loop_timer_start(source->settings.loop, left, 0, ask_later, source);
+	return 0;
 }

@@ -2,6 +2,7 @@
 #define SCHEDRUN_PRODUCER_AUTH_KEY_SOURCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/error.h"
 #include "common/http/loop.h"
@@ -49,10 +50,11 @@ void key_source_stop(struct key_source *source);
 void key_source_destroy(struct key_source *source);
 
 /*
- * Asks for a look because of an unknown key; `looked` will say `asked`.  False:
- * there was one too lately (30 s for a URL, 100 ms for a file).
+ * Asks for a look because of an unknown key, of which there is one at most
+ * every 5 s at a URL, every 100 ms at a file.  0: `looked` will say `asked`,
+ * at once or within a second; else the ms until one may be had.
  */
-bool key_source_look(struct key_source *source);
+int64_t key_source_look(struct key_source *source);
 
 /* Asks for a look without that limit: SIGHUP. */
 void key_source_reload(struct key_source *source);

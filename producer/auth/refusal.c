@@ -35,6 +35,11 @@ auth_refuse_token(
 		refusal->description =
 		    "There are no keys to judge tokens by yet.";
 		break;
+	case VERDICT_STALE:
+		refusal->description =
+		    "The token's key is unknown; keys will be looked for again "
+		    "after Retry-After.";
+		break;
 	case VERDICT_OK:
 	case VERDICT_WAIT:
 		break;

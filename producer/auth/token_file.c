@@ -9,7 +9,6 @@
 #include "common/base/small_file.h"
 #include "common/crypto/digest.h"
 
-#define TOKEN_MAX 8192
 #define FILE_MAX (1024 * 1024)
 #define TOKENS_MAX 10000
 
@@ -26,21 +25,10 @@ struct token_file {
 	size_t n_tokens;
 };
 
-/* The next word, blanks and tabs apart; false at the end. */
 static bool
 take_word(struct text *rest, struct text *word)
 {
-	size_t i = 0, start;
-
-	while (i < rest->size && (rest->at[i] == ' ' || rest->at[i] == '\t'))
-		i++;
-	start = i;
-	while (i < rest->size && rest->at[i] != ' ' && rest->at[i] != '\t')
-		i++;
-	*word = (struct text){ rest->at + start, i - start };
-	rest->at += i;
-	rest->size -= i;
-	return word->size > 0;
+	return text_take_word(rest, " \t", word);
 }
 
 /* Returns what is wrong with a line, or NULL. */
@@ -50,11 +38,10 @@ parse_line(struct text line, struct token *token)
 	struct text secret, user, word;
 	struct uuid uuid;
 
-	if (!take_word(&line, &secret) || !text_is_visible(secret) ||
-	    secret.size > TOKEN_MAX)
+	if (!take_word(&line, &secret) || !text_is_visible(secret))
 		return "no token of visible ASCII";
-	if (!take_word(&line, &user) || !uuid_parse(user, &uuid))
-		return "the second word must be a user's UUID in lower case";
+	if (!take_word(&line, &user) || !uuid_read(user, &uuid))
+		return "the second word must be a user's UUID";
 	token->scopes = 0;
 	while (take_word(&line, &word)) {
 		unsigned scope = http_scope_parse(word);
@@ -65,7 +52,7 @@ parse_line(struct text line, struct token *token)
 		token->scopes |= scope;
 	}
 	sha256(secret, token->digest);
-	memcpy(token->user, user.at, UUID_TEXT_SIZE);
+	uuid_format(&uuid, token->user);
 	return NULL;
 }
 
@@ -156,7 +143,8 @@ token_file_reload(struct token_file *file, struct error *err)
 	if (rc == 0) {
 		list.at = memory_zalloc(
 		    count_lines(buffer_text(&bytes)), sizeof *list.at);
-		rc = parse_tokens(file->path, buffer_text(&bytes), &list, err);
+		rc = parse_tokens(file->path,
+		    text_skip_mark(buffer_text(&bytes)), &list, err);
 	}
 	if (rc == 0 && list.n == 0)
 		rc = error_fatal(

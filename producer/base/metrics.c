@@ -15,7 +15,8 @@ static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE",
 #define N_METHODS (sizeof methods / sizeof methods[0])
 
 /* Those of no token that jwt.c judges. */
-static const char *const reasons[] = { "MISSING", "TOO_LONG", "SCOPE", NULL };
+static const char *const reasons[] = { "MISSING", "UNKNOWN_TOKEN", "SCOPE",
+	NULL };
 static const char *const dependencies[] = { "kafka", "redis", "registry",
 	NULL };
 static const char *const ops[] = { "call", "fold", NULL };

@@ -178,6 +178,7 @@ int cmd_schedule_list(struct command *command, int argc, char **argv);
 int cmd_schedule_pause(struct command *command, int argc, char **argv);
 int cmd_schedule_unpause(struct command *command, int argc, char **argv);
 int cmd_schedule_versions(struct command *command, int argc, char **argv);
+int cmd_user_id(struct command *command, int argc, char **argv);
 int cmd_submit(struct command *command, int argc, char **argv);
 int cmd_watch(struct command *command, int argc, char **argv);
 

@@ -217,6 +217,17 @@ log_error(
 	    LOG_END);
 }
 
+static void
+add_retry(struct http_call *call)
+{
+	unsigned seconds = call->answer.retry_s;
+	char digits[TEXT_NUMBER_SIZE];
+
+	http_call_field(call, "Retry-After",
+	    text_copy(call->arena,
+		text_of_number(seconds > 0 ? seconds : 1, digits)));
+}
+
 void
 http_call_error(struct http_call *call, enum api_error error,
     const char *description, const struct api_parameter *parameters)
@@ -225,7 +236,7 @@ http_call_error(struct http_call *call, enum api_error error,
 	struct buffer body = { 0 };
 
 	if (error == API_UNAVAILABLE || error == API_RATE_LIMITED)
-		http_call_field(call, "Retry-After", TEXT("1"));
+		add_retry(call);
 	log_error(call, error, &instance);
 	api_error_write(&body, error, &instance, description, parameters);
 	http_call_json(call, api_error_status(error), &body);

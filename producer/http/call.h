@@ -45,7 +45,8 @@ struct call_request {
 struct call_answer {
 	struct http_field fields[CALL_FIELDS_MAX];
 	size_t n_fields;
-	bool close;   /* the connection, after the answer: a limit */
+	bool close;       /* the connection, after the answer: a limit */
+	unsigned retry_s; /* of Retry-After; 0: 1 */
 	bool refused; /* by `refusal`; else it is 200 with the body, or 204 */
 	enum api_error refusal;
 	const char *description;

@@ -106,7 +106,7 @@ def test_requests_and_events_are_counted(adapter):
     assert moved(total, f'route="{route}/run",method="POST",code="401"') == 1
     assert moved(total, f'route="{route}/runs/{{runRid}}",method="GET",code="200"') == 1
     assert moved(total, 'route="none",method="GET",code="404"') == 1
-    assert moved("schedrun_http_auth_failures_total", 'reason="SIGNATURE"') == 1
+    assert moved("schedrun_http_auth_failures_total", 'reason="UNKNOWN_TOKEN"') == 1
     assert moved("schedrun_sse_events_total", 'result="sent"') == 1
     stream.close()
     wait_for("the stream to be gone",

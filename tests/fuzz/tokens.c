@@ -38,7 +38,8 @@ check_page(struct text text)
 static void
 check_jwt(struct text text)
 {
-	static const struct jwt_rules rules = { "i", "a", 60000 };
+	static const struct jwt_rules rules = { "i", "a", 60000, "sub",
+		"scope" };
 	struct http_caller caller = { 0 };
 
 	assert(jwt_check(&rules, NULL, text, 0, &caller) != JWT_OK);

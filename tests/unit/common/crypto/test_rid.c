@@ -84,6 +84,7 @@ test_uuid(void)
 	uuid_format(&uuid, out);
 	CHECK(memcmp(out, UUID, sizeof out) == 0);
 	CHECK(!uuid_parse(TEXT(CAPITAL), &uuid));
+	CHECK(uuid_read(TEXT(CAPITAL), &uuid));
 	CHECK(!uuid_parse(TEXT("d2a5e9c6-298d-4788-a71d-42885d7bebb"), &uuid));
 	CHECK(!uuid_parse(TEXT("d2a5e9c6x298d-4788-a71d-42885d7bebb3"), &uuid));
 	CHECK(!uuid_parse(TEXT("g2a5e9c6-298d-4788-a71d-42885d7bebb3"), &uuid));

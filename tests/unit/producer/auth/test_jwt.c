@@ -22,10 +22,10 @@
 #define SUB "f05f8da4-b84c-4fca-9c77-8af0b13d11de"
 
 static EVP_PKEY *rsa, *other_rsa, *small_rsa, *ec, *other_ec;
-static struct buffer rsa_n, small_n, ec_x, ec_y;
+static struct buffer rsa_n, small_n, ec_x, ec_y, long_x, long_y;
 
 static const struct jwt_rules rules = { "https://issuer.test", "schedrun",
-	30000 };
+	30000, "sub", "scope, scp, roles" };
 
 static void
 write_number(EVP_PKEY *key, const char *name, int size, struct buffer *out)
@@ -55,6 +55,8 @@ make_keys(void)
 	write_number(small_rsa, OSSL_PKEY_PARAM_RSA_N, 128, &small_n);
 	write_number(ec, OSSL_PKEY_PARAM_EC_PUB_X, 32, &ec_x);
 	write_number(ec, OSSL_PKEY_PARAM_EC_PUB_Y, 32, &ec_y);
+	write_number(ec, OSSL_PKEY_PARAM_EC_PUB_X, 33, &long_x);
+	write_number(ec, OSSL_PKEY_PARAM_EC_PUB_Y, 33, &long_y);
 }
 
 /* "<RSA>" and so on stand for the numbers of the keys made above. */
@@ -65,7 +67,8 @@ fill_in(const char *form, struct buffer *out)
 		const char *name;
 		const struct buffer *value;
 	} names[] = { { "<N>", &rsa_n }, { "<SMALL>", &small_n },
-		{ "<X>", &ec_x }, { "<Y>", &ec_y } };
+		{ "<X>", &ec_x }, { "<Y>", &ec_y }, { "<0X>", &long_x },
+		{ "<0Y>", &long_y } };
 	size_t i;
 
 	buffer_reset(out);
@@ -119,13 +122,17 @@ static const struct {
 	{ "exponent of 9 bytes",
 	    SET("{\"kty\":\"RSA\",\"n\":\"<N>\",\"e\":\"AQAAAAAAAAAB\"}"), 0 },
 	{ "no exponent", SET("{\"kty\":\"RSA\",\"n\":\"<N>\"}"), 0 },
-	{ "n padded", SET("{\"kty\":\"RSA\",\"n\":\"<N>=\",\"e\":\"AQAB\"}"),
-	    0 },
+	{ "n padded", SET("{\"kty\":\"RSA\",\"n\":\"<N>==\",\"e\":\"AQAB\"}"),
+	    1 },
 	{ "for encryption", SET(RSA_KEY(",\"use\":\"enc\"")), 0 },
 	{ "for PS256", SET(RSA_KEY(",\"alg\":\"PS256\"")), 0 },
 	{ "key_ops without verify", SET(RSA_KEY(",\"key_ops\":[\"sign\"]")),
 	    0 },
-	{ "kid is a number", SET(RSA_KEY(",\"kid\":1")), 0 },
+	{ "kid is a number", SET(RSA_KEY(",\"kid\":1")), 1 },
+	{ "x and y with zeros before them",
+	    SET("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"<0X>=\","
+		"\"y\":\"<0Y>\"}"),
+	    1 },
 	{ "symmetric", SET("{\"kty\":\"oct\",\"k\":\"AQAB\"}"), 0 },
 	{ "lower-case kty",
 	    SET("{\"kty\":\"rsa\",\"n\":\"<N>\",\"e\":\"AQAB\"}"), 0 },
@@ -271,11 +278,16 @@ static const struct {
 	    JWT_UNKNOWN_KEY },
 	{ "kid longer", &rsa, "{\"alg\":\"RS256\",\"kid\":\"rr\"}", GOOD,
 	    JWT_UNKNOWN_KEY },
-	{ "kid empty", &rsa, "{\"alg\":\"RS256\",\"kid\":\"\"}", GOOD,
-	    JWT_UNKNOWN_KEY },
-	{ "no kid, two keys", &rsa, "{\"alg\":\"RS256\"}", GOOD,
+	{ "kid empty", &rsa, "{\"alg\":\"RS256\",\"kid\":\"\"}", GOOD, JWT_OK },
+	{ "kid null", &ec, "{\"alg\":\"ES256\",\"kid\":null}", GOOD, JWT_OK },
+	{ "no kid, two keys", &rsa, "{\"alg\":\"RS256\"}", GOOD, JWT_OK },
+	{ "no kid, signed by a stranger", &other_rsa, "{\"alg\":\"RS256\"}",
+	    GOOD, JWT_UNKNOWN_KEY },
+	{ "no kid, signed by the other key", &ec, "{\"alg\":\"RS256\"}", GOOD,
 	    JWT_UNKNOWN_KEY },
 	{ "kid is a number", &rsa, "{\"alg\":\"RS256\",\"kid\":1}", GOOD,
+	    JWT_UNKNOWN_KEY },
+	{ "kid is an array", &rsa, "{\"alg\":\"RS256\",\"kid\":[\"r\"]}", GOOD,
 	    JWT_MALFORMED },
 	{ "another RSA key", &other_rsa, RS, GOOD, JWT_SIGNATURE },
 	{ "another EC key", &other_ec, ES, GOOD, JWT_SIGNATURE },
@@ -344,14 +356,14 @@ static const struct {
 	    CLAIMS_BUT(EXP, ISS, "\"aud\":{\"schedrun\":1},", SUBJECT),
 	    JWT_AUDIENCE },
 	{ "no sub", &rsa, RS, CLAIMS_BUT(EXP, ISS, AUD, ""), JWT_SUBJECT },
-	{ "sub in capitals", &rsa, RS,
-	    CLAIMS_BUT(EXP, ISS, AUD,
-		"\"sub\":\"F05F8DA4-B84C-4FCA-9C77-8AF0B13D11DE\","),
+	{ "sub empty", &rsa, RS, CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":\"\","),
 	    JWT_SUBJECT },
-	{ "sub is a name", &rsa, RS,
-	    CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":\"alice\","), JWT_SUBJECT },
-	{ "sub is a number", &rsa, RS, CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":1,"),
+	{ "sub null", &rsa, RS, CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":null,"),
 	    JWT_SUBJECT },
+	{ "sub is a fraction", &rsa, RS,
+	    CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":1.5,"), JWT_SUBJECT },
+	{ "sub in an array", &rsa, RS,
+	    CLAIMS_BUT(EXP, ISS, AUD, "\"sub\":[\"" SUB "\"],"), JWT_SUBJECT },
 };
 
 #define BOTH SET(RSA_KEY(",\"kid\":\"r\"") "," EC_KEY(",\"kid\":\"e\""))
@@ -465,6 +477,9 @@ chooses_a_single_key(void)
 		  &caller) == JWT_OK);
 	sign(rsa, RS, GOOD, &token);
 	CHECK(jwt_check(&rules, nameless, buffer_text(&token), NOW_MS,
+		  &caller) == JWT_OK);
+	sign(other_rsa, RS, GOOD, &token);
+	CHECK(jwt_check(&rules, nameless, buffer_text(&token), NOW_MS,
 		  &caller) == JWT_UNKNOWN_KEY);
 	CHECK(jwt_check(&rules, NULL, buffer_text(&token), NOW_MS, &caller) ==
 	    JWT_UNKNOWN_KEY);
@@ -492,8 +507,14 @@ static const struct {
 	{ "by tabs", "\"scope\":\"x\\tapi:orchestration-write\",", 0 },
 	{ "two in one element",
 	    "\"scp\":[\"api:orchestration-read api:orchestration-write\"],",
-	    0 },
+	    SCOPE_READ | SCOPE_WRITE },
 	{ "a number", "\"scope\":1,", 0 },
+	{ "roles", "\"roles\":[\"api:orchestration-read\"],", SCOPE_READ },
+	{ "in each of them",
+	    "\"scp\":\"api:orchestration-read\",\"scope\":null,"
+	    "\"roles\":\"api:orchestration-write\",",
+	    SCOPE_READ | SCOPE_WRITE },
+	{ "another claim", "\"groups\":[\"api:orchestration-read\"],", 0 },
 };
 
 static void
@@ -522,6 +543,49 @@ reads_scopes_exactly(void)
 	key_set_destroy(set);
 }
 
+static const struct {
+	const char *claim, *more, *user; /* NULL: refused */
+} user_rows[] = {
+	{ "sub", "", SUB },
+	{ "oid", "\"oid\":\"F05F8DA4-b84c-4FCA-9C77-8AF0B13D11DE\",", SUB },
+	{ "oid", "\"oid\":\"auth0|5f7c8ec7c33c6c00\",",
+	    "2966673b-ae01-51d6-a421-8cace0db6e4a" },
+	{ "id", "\"id\":1234567,", "8c8fa4aa-c212-5c9a-8a79-fd0b3ce6d666" },
+	{ "id", "\"id\":\"1234567\",", "8c8fa4aa-c212-5c9a-8a79-fd0b3ce6d666" },
+	{ "a.b.c", "\"a\":1,\"a.b\":{\"c\":\"" SUB "\"},", SUB },
+	{ "a.b", "\"a\":{\"b\":\"" SUB "\"},\"ab\":1,", SUB },
+	{ "a.b", "\"a\":{\"c\":\"" SUB "\"},\"b\":\"" SUB "\",", NULL },
+	{ "a.b", "\"a.b\":\"\",", NULL },
+	{ "oid", "", NULL },
+};
+
+static void
+names_the_caller(void)
+{
+	struct key_set *set = make_set(BOTH);
+	struct buffer token = { 0 };
+	struct jwt_rules own = rules;
+	size_t i;
+
+	for (i = 0; i < sizeof user_rows / sizeof user_rows[0]; i++) {
+		const char *user = user_rows[i].user;
+		struct http_caller caller = { 0 };
+		char claims[400];
+
+		own.user_claim = user_rows[i].claim;
+		snprintf(claims, sizeof claims,
+		    "{" EXP ISS AUD SUBJECT "%s\"x\":1}", user_rows[i].more);
+		sign(rsa, RS, claims, &token);
+		CHECK_ROW(claims,
+		    jwt_check(&own, set, buffer_text(&token), NOW_MS,
+			&caller) == (user != NULL ? JWT_OK : JWT_SUBJECT));
+		CHECK_ROW(claims,
+		    text_equal(http_caller_user(&caller), text_from(user)));
+	}
+	buffer_finish(&token);
+	key_set_destroy(set);
+}
+
 static void
 refuses_what_is_no_token(void)
 {
@@ -545,6 +609,7 @@ CU_TestInfo jwt_tests[] = {
 	{ "refuses degenerate pairs", refuses_degenerate_pairs },
 	{ "chooses a single key", chooses_a_single_key },
 	{ "reads scopes exactly", reads_scopes_exactly },
+	{ "names the caller", names_the_caller },
 	{ "refuses what is no token", refuses_what_is_no_token },
 	CU_TEST_INFO_NULL,
 };

@@ -45,11 +45,22 @@ keys_that_cannot_be_used_are_passed_over(void)
 		{ "{" RSA ",\"alg\":1}", false },
 		{ "{" RSA ",\"use\":\"enc\"}", false },
 		{ "{" RSA ",\"key_ops\":[\"sign\"]}", false },
-		{ "{" RSA ",\"key_ops\":\"verify\"}", false },
-		{ "{" RSA ",\"kid\":7}", false },
+		{ "{" RSA ",\"key_ops\":\"verify\"}", true },
+		{ "{" RSA ",\"key_ops\":[]}", false },
+		{ "{" RSA ",\"use\":null,\"alg\":null,\"key_ops\":null}",
+		    true },
+		{ "{" RSA ",\"kid\":7}", true },
+		{ "{" RSA ",\"kid\":[]}", true },
 		{ "{\"kty\":\"RSA\",\"n\":\"" N1024 "\",\"e\":\"AQAB\"}",
 		    false },
-		{ "{\"kty\":\"RSA\",\"n\":\"" N2048 "=\",\"e\":\"AQAB\"}",
+		{ "{\"kty\":\"RSA\",\"n\":\"" N2048 "==\",\"e\":\"AQAB=\"}",
+		    true },
+		{ "{\"kty\":\"RSA\",\"n\":\"AAAA" N2048
+		  "\",\"e\":\"AAAAAQAB\"}",
+		    true }, /* zeros before the numbers */
+		{ "{\"kty\":\"RSA\",\"n\":\"////" N2048 "\",\"e\":\"AQAB\"}",
+		    true },
+		{ "{\"kty\":\"RSA\",\"n\":\"" N2048 "===\",\"e\":\"AQAB\"}",
 		    false },
 		{ "{\"kty\":\"RSA\",\"n\":\"" N2048 "\"}", false },
 		{ "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"" X "\",\"y\":\"" Y
@@ -109,28 +120,64 @@ what_is_no_set_is_an_error(void)
 static void
 a_key_is_found_by_exactly_its_id(void)
 {
+	static const struct {
+		struct text kid;
+		bool rsa;
+		size_t n;
+		int known;
+	} rows[] = {
+		{ { "a", 1 }, true, 1, KID_KNOWN },
+		{ { "a", 1 }, false, 2, KID_KNOWN },
+		{ { "a\0b", 3 }, true, 1, KID_KNOWN },
+		{ { "7", 1 }, false, 1, KID_KNOWN },
+		{ { "7", 1 }, true, 0, KID_UNFIT },
+		{ { "A", 1 }, true, 0, KID_UNKNOWN },
+		{ { NULL, 0 }, true, 2, KID_UNKNOWN },
+		{ { NULL, 0 }, false, 3, KID_UNKNOWN },
+	};
 	struct error err = { 0 };
-	struct key_set *set = parse("{" RSA ",\"kid\":\"a\"},{" EC
-				    ",\"kid\":\"b\"},{" EC ",\"kid\":\"a\"}",
-	    &err);
-	const struct public_key *key = NULL;
+	struct key_set *set =
+	    parse("{" RSA ",\"kid\":\"a\"},{" EC ",\"kid\":7},{" EC
+		  ",\"kid\":\"a\"},{" EC ",\"kid\":\"a\"},{" RSA
+		  ",\"kid\":\"a\\u0000b\"}",
+		&err);
+	size_t i;
 
 	REQUIRE(set != NULL);
-	CHECK(key_set_find(set, TEXT("a"), true, &key) == KEY_FOUND);
-	CHECK(public_key_is_rsa(key));
-	CHECK(key_set_find(set, TEXT("a"), false, &key) == KEY_FOUND);
-	CHECK(!public_key_is_rsa(key));
-	CHECK(key_set_find(set, TEXT("b"), false, &key) == KEY_FOUND);
-	CHECK(key_set_find(set, TEXT("b"), true, &key) == KEY_UNFIT);
-	CHECK(key_set_find(set, TEXT("A"), true, &key) == KEY_UNKNOWN);
-	CHECK(key_set_find(set, TEXT(""), true, &key) == KEY_UNKNOWN);
-	/* Without an id it must be clear which one is meant. */
-	CHECK(key_set_find(set, TEXT_NONE, true, &key) == KEY_UNKNOWN);
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct key_match match =
+		    key_set_find(set, rows[i].kid, rows[i].rsa);
+
+		CHECK(match.n == rows[i].n);
+		CHECK((int)match.kid == rows[i].known);
+		CHECK(match.n == 0 ||
+		    public_key_is_rsa(match.keys[0]) == rows[i].rsa);
+	}
 	key_set_destroy(set);
-	set = parse("{" RSA ",\"kid\":\"a\"}", &err);
+}
+
+/* Either side may leave the id out; then few keys are tried. */
+static void
+keys_without_an_id_fit_any(void)
+{
+	struct error err = { 0 };
+	struct key_set *set =
+	    parse("{" RSA "},{" EC ",\"kid\":\"\"},{" EC ",\"kid\":null},{" EC
+		  "},{" EC "},{" EC ",\"kid\":\"e\"}",
+		&err);
+	struct key_match match;
+
 	REQUIRE(set != NULL);
-	CHECK(key_set_find(set, TEXT_NONE, true, &key) == KEY_FOUND);
-	CHECK(key_set_find(set, TEXT_NONE, false, &key) == KEY_UNFIT);
+	match = key_set_find(set, TEXT("x"), true);
+	CHECK(match.n == 1 && match.kid == KID_UNKNOWN);
+	match = key_set_find(set, TEXT("x"), false);
+	CHECK(match.n == KEYS_TRIED_MAX && match.kid == KID_UNKNOWN);
+	match = key_set_find(set, TEXT("e"), false);
+	CHECK(match.n == KEYS_TRIED_MAX && match.kid == KID_KNOWN);
+	match = key_set_find(set, TEXT("e"), true);
+	CHECK(match.n == 1 && match.kid == KID_UNFIT);
+	match = key_set_find(set, TEXT_NONE, false);
+	CHECK(match.n == KEYS_TRIED_MAX);
 	key_set_destroy(set);
 }
 
@@ -140,5 +187,6 @@ CU_TestInfo key_set_tests[] = {
 	{ "what is no set is an error", what_is_no_set_is_an_error },
 	{ "a key is found by exactly its id",
 	    a_key_is_found_by_exactly_its_id },
+	{ "keys without an id fit any", keys_without_an_id_fit_any },
 	CU_TEST_INFO_NULL,
 };
