@@ -132,6 +132,10 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED)
 $(BUILD)/bench/plan_bench: $(BUILD)/tests/bench/plan_bench.o $(BUILD)/libschedrun.a
 	@mkdir -p $(@D)
 	$(link)
+# Preloaded into a program, to count what it asks for.
+$(BUILD)/bench/count.so: tests/bench/count.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -D_GNU_SOURCE $(WARNINGS) -Wno-redundant-decls -Wno-pedantic -shared -fPIC -o $@ $<
 
 unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(BUILD)/unit

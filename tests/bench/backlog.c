@@ -5,8 +5,8 @@
 #include "tests/bench/requests.h"
 
 /*
- * backlog BOOTSTRAP TOPIC N MIX: puts the first N records of the mix on the
- * topic, keyed by schedule.
+ * backlog BOOTSTRAP TOPIC N MIX [FIRST]: puts the records of the mix from
+ * FIRST (0) on and below N on the topic, keyed by schedule.
  */
 static uint64_t failed;
 
@@ -48,14 +48,14 @@ main(int argc, char **argv)
 	struct mix mix;
 	uint64_t n, i;
 
-	if (argc != 5)
-		die("usage", "backlog BOOTSTRAP TOPIC N MIX");
+	if (argc < 5)
+		die("usage", "backlog BOOTSTRAP TOPIC N MIX [FIRST]");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	producer = client_create(RD_KAFKA_PRODUCER, argv[1], settings, conf);
 	topic = rd_kafka_topic_new(producer, argv[2], NULL);
 	n = strtoull(argv[3], NULL, 10);
 	mix = mix_parse(argv[4]);
-	for (i = 0; i < n; i++) {
+	for (i = argc > 5 ? strtoull(argv[5], NULL, 10) : 0; i < n; i++) {
 		send_record(producer, topic, request_of_record(i), &mix);
 		if (i % 1000 == 0)
 			rd_kafka_poll(producer, 0);

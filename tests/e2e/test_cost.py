@@ -1,0 +1,66 @@
+"""What a request may cost the worker, in figures that no busy machine moves:
+allocations, and system calls that bytes take, of its own code and of hiredis."""
+
+import struct
+import subprocess
+import sys
+
+import pytest
+from programs import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "bench"))
+import mixes  # noqa: E402
+
+TARGETS = ["build/schedrun-worker", "build/bench/backlog", "build/bench/count.so"]
+REQUESTS = "schedule-run-requests"
+WARM, N = 20000, 10000  # requests before, and those that are counted
+ASKERS = ("program", "hiredis", "librdkafka", "other")  # as in count.c
+KINDS = ("allocations", "bytes", "calls")
+
+# Of the program and hiredis together, for a request (-rP tells what was counted).
+# Where it costs less, lower them in the same commit; calls go by batches, whose
+# size is the machine's matter, too.
+BOUNDS = {"mix": {"allocations": 9, "calls": 0.015},
+          "once": {"allocations": 44, "calls": 0.1}}
+
+
+class Counts:
+    """What count.c counts in a worker."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_bytes(bytes(8 * len(ASKERS) * len(KINDS)))
+
+    def now(self):
+        """{kind: of the program and hiredis}"""
+        numbers = struct.unpack(f"={len(ASKERS) * len(KINDS)}Q", self.path.read_bytes())
+        rows = (numbers[i:i + len(ASKERS)] for i in range(0, len(numbers), len(ASKERS)))
+        return {kind: row[0] + row[1] for kind, row in zip(KINDS, rows)}
+
+
+def ask(system, mix, first, end):
+    subprocess.run([ROOT / "build/bench/backlog", system.bootstrap, REQUESTS, str(end),
+                    mix.text(), str(first)], check=True)
+    system.wait_drained()
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_request_costs_no_more(system, name):
+    # Sanitizers have an allocator of their own.
+    subprocess.run(["make", "-s", "-j2", "SANITIZE=", *TARGETS], cwd=ROOT, check=True)
+    mix = mixes.of(name, WARM + N)
+    system.init()
+    system.apply(mix.catalogue())
+    mix.multiply(system.cluster.redis())
+    counts = Counts(system.directory / "counts")
+    system.worker(program=ROOT / "build/schedrun-worker", environment={
+        "LD_PRELOAD": str(ROOT / "build/bench/count.so"),
+        "BENCH_COUNTS": str(counts.path)}).wait_ready()
+    ask(system, mix, 0, WARM)
+    before = counts.now()
+    ask(system, mix, WARM, WARM + N)
+    spent = {kind: (n - before[kind]) / N for kind, n in counts.now().items()}
+    assert spent["allocations"] > 0, "nothing was counted"
+    for kind, most in BOUNDS[name].items():
+        assert spent[kind] <= most, f"{name}: {spent} for a request, at most {BOUNDS[name]}"
+    print(name, spent)
