@@ -37,6 +37,7 @@ struct plan {
 	struct plan_input input;
 	const struct schedule_version *version; /* input's */
 	size_t at;                              /* in the table of phases */
+	enum plan_gate gate;                    /* that it has come past */
 	struct outcome outcome;
 
 	bool named;                  /* the three below are filled */

@@ -241,11 +241,20 @@ judge_user(struct plan *plan, struct text name, enum cause unknown,
 	return GO_ON;
 }
 
+/* Whose rights the plan looks at; none: nobody's. */
+static struct text
+requester_of(const struct plan *plan)
+{
+	return plan->input.for_anybody ? TEXT_NONE
+				       : plan->input.request->created_by;
+}
+
 static enum verdict
 phase_requester(struct plan *plan)
 {
-	struct text requester = plan->input.request->created_by;
+	struct text requester = requester_of(plan);
 
+	plan->gate = GATE_USER;
 	if (requester.at == NULL)
 		return GO_ON;
 	return judge_user(
@@ -285,7 +294,7 @@ list_named(struct plan *plan, bool trashed, struct lister *lister)
 static bool
 knows_roles(struct plan *plan, struct lister *lacking)
 {
-	struct text requester = plan->input.request->created_by;
+	struct text requester = requester_of(plan);
 	bool known = true;
 	uint32_t i;
 
@@ -345,6 +354,7 @@ phase_targets(struct plan *plan)
 	}
 	if (decide_listed(plan, CAUSE_REQUESTER_ROLE, &lister) == DECIDED)
 		return DECIDED;
+	plan->gate = GATE_ROLES;
 	list_sources(plan, &lister);
 	return decide_listed(plan, CAUSE_NO_JOB_SPEC, &lister);
 }
@@ -445,6 +455,24 @@ plan_dataset(const struct plan *plan, size_t number)
 
 	return (dataset->flags & DATASET_KNOWN) != 0 ? dataset->world->rid
 						     : TEXT_NONE;
+}
+
+enum plan_gate
+plan_gate(const struct plan *plan)
+{
+	return plan->gate;
+}
+
+size_t
+plan_targets(const struct plan *plan)
+{
+	return plan->targets.n;
+}
+
+struct text
+plan_target_project(const struct plan *plan, size_t i)
+{
+	return graph_dataset(&plan->graph, plan->targets.at[i])->world->project;
 }
 
 const struct outcome *

@@ -30,10 +30,25 @@ struct plan_input {
 	const struct run_request *request;
 	const struct schedule_version *version; /* NULL: the store has none */
 	bool paused, deleted;
+	/*
+	 * The outcome is to be that of anybody who asks and may: whether this
+	 * requester may is plan_gate's.
+	 */
+	bool for_anybody;
 };
 
 struct plan;
 enum plan_state { PLAN_NEEDS, PLAN_DONE };
+
+/*
+ * What a requester must pass to get the outcome that anybody gets; who doesn't
+ * has another, by a plan of his own (docs/semantics.md, P2 and P5).
+ */
+enum plan_gate {
+	GATE_OPEN,  /* decided before it matters who asks */
+	GATE_USER,  /* he must be known, and active */
+	GATE_ROLES, /* and an editor of each target's project */
+};
 
 /*
  * Begins a plan.  Input, world and arena must outlive it; the outcome's texts
@@ -58,6 +73,14 @@ const struct outcome *plan_outcome(const struct plan *plan);
  */
 size_t plan_datasets(const struct plan *plan);
 struct text plan_dataset(const struct plan *plan, size_t number);
+
+/*
+ * Of a plan that is done: what a requester must pass, and the projects of the
+ * targets, each as often as it has one; `i` is below plan_targets.
+ */
+enum plan_gate plan_gate(const struct plan *plan);
+size_t plan_targets(const struct plan *plan);
+struct text plan_target_project(const struct plan *plan, size_t i);
 
 /* An outcome that the worker decides: error Internal with its own cause. */
 const struct outcome *plan_internal(struct arena *arena,

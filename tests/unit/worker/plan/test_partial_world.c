@@ -419,9 +419,80 @@ try_sound(struct scene *scene)
 	return wrong;
 }
 
+/* Whether who asks passes the gate, by what the world then knows of him. */
+static bool
+passes(struct store *store, struct world *world, const struct plan *plan,
+    struct text requester)
+{
+	struct world_user *user = world_user(world, requester);
+	struct post post = { .n = 0 };
+	bool may = true;
+	size_t i;
+
+	if (plan_gate(plan) == GATE_OPEN)
+		return true;
+	if (!world_knows_user(world, user))
+		deliver(store, world, &post);
+	if (user->damaged || user->known != KNOWN_PRESENT || !user->active)
+		return false;
+	for (i = 0; i < plan_targets(plan) && plan_gate(plan) == GATE_ROLES;
+	     i++) {
+		struct text project = plan_target_project(plan, i);
+		enum role role = ROLE_NONE;
+
+		if (!world_knows_role(world, requester, project, &role)) {
+			deliver(store, world, &post);
+			world_knows_role(world, requester, project, &role);
+		}
+		may = may && role >= ROLE_EDITOR;
+	}
+	return may;
+}
+
+/*
+ * Who passes the gate of the plan for anybody gets what a plan of his own
+ * gives, which is in `alone`; what damage ends each plans for himself.
+ */
+static const char *
+try_gate(struct scene *scene, int p, int *n_passed)
+{
+	struct world *world = world_create(false);
+	struct plan_input input = scene->inputs[p];
+	struct plan *plan;
+	const char *wrong = NULL;
+
+	input.for_anybody = true;
+	world_set_limits(world, world_limits(scene->store.whole));
+	plan = plan_start(scene->store.arena, world, &input);
+	if (!run(&scene->store, world, &plan, 1))
+		wrong = "for anybody it never ends";
+	write_outcome(scene, plan, &scene->together[p]);
+	if (wrong == NULL && !is_internal(&scene->together[p]) &&
+	    passes(&scene->store, world, plan, input.request->created_by)) {
+		++*n_passed;
+		if (!text_equal(buffer_text(&scene->together[p]),
+			buffer_text(&scene->alone[p])))
+			wrong = "who passes the gate gets something else";
+	}
+	world_destroy(world);
+	return wrong;
+}
+
+static const char *
+try_gates(struct scene *scene, int *n_passed)
+{
+	const char *wrong = NULL;
+	int p;
+
+	for (p = 0; p < PLANS && wrong == NULL; p++)
+		if (scene->inputs[p].request->created_by.at != NULL)
+			wrong = try_gate(scene, p, n_passed);
+	return wrong;
+}
+
 /* Either nothing damaged mattered, or one of them is named. */
 static const char *
-try_damaged(struct scene *scene, int *n_internal)
+try_damaged(struct scene *scene, int *n_internal, int *n_passed)
 {
 	const char *wrong;
 	int p;
@@ -436,6 +507,8 @@ try_damaged(struct scene *scene, int *n_internal)
 			      buffer_text(&scene->whole[p])))
 			return "damage leads to something else";
 	}
+	if (wrong == NULL)
+		wrong = try_gates(scene, n_passed);
 	scene->store.damaged = 0;
 	return wrong;
 }
@@ -455,7 +528,8 @@ try_contradictions(struct scene *scene, int *n_internal)
 }
 
 static const char *
-try_scene(struct scene *scene, uint64_t seed, int *n_damaged, int *n_lost)
+try_scene(struct scene *scene, uint64_t seed, int *n_damaged, int *n_lost,
+    int *n_passed)
 {
 	const char *wrong;
 
@@ -464,7 +538,9 @@ try_scene(struct scene *scene, uint64_t seed, int *n_damaged, int *n_lost)
 		return "a whole world leaves something to ask for";
 	wrong = try_sound(scene);
 	if (wrong == NULL)
-		wrong = try_damaged(scene, n_damaged);
+		wrong = try_gates(scene, n_passed);
+	if (wrong == NULL)
+		wrong = try_damaged(scene, n_damaged, n_passed);
 	if (wrong == NULL)
 		wrong = try_contradictions(scene, n_lost);
 	return wrong;
@@ -488,13 +564,13 @@ static void
 test_scenes(void)
 {
 	static struct scene scene;
-	int failures = 0, n_damaged = 0, n_lost = 0;
+	int failures = 0, n_damaged = 0, n_lost = 0, n_passed = 0;
 	uint64_t seed;
 
 	plan_case_init(&scene.plan_case);
 	for (seed = 1; seed <= TOYS && failures < FAILURES_SHOWN; seed++) {
 		const char *wrong =
-		    try_scene(&scene, seed, &n_damaged, &n_lost);
+		    try_scene(&scene, seed, &n_damaged, &n_lost, &n_passed);
 		char row[120];
 
 		if (wrong == NULL)
@@ -506,6 +582,7 @@ test_scenes(void)
 	CHECK(failures == 0);
 	CHECK(n_damaged > TOYS / 20); /* damage does matter now and then */
 	CHECK(n_lost > TOYS / 200);
+	CHECK(n_passed > TOYS / 5);
 	finish_scene(&scene);
 }
 
