@@ -167,7 +167,6 @@ build_requested_put_form(const struct schedule_run *run,
 	avro_put_text(out, run->schedule_rid);
 	avro_put_text(out, run->schedule_version_rid);
 	form->rest = out->size;
-	avro_put_optional(out, run->created_by);
 	put_head(out, build);
 	avro_put_items(out, build->n_jobs);
 	for (i = 0; i < build->n_jobs; i++) {
@@ -197,6 +196,7 @@ build_requested_put_own(struct buffer *out, uint32_t schema_id,
 	avro_put_text(out, own->request_id);
 	avro_put_raw(out, block, form->schedule, form->rest);
 	avro_put_long(out, own->created_time_ms);
+	avro_put_optional(out, own->created_by);
 	rest = out->size;
 	avro_put_raw(out, block, form->rest, form->end);
 	for (i = 0; i < form->n_jobs; i++) {

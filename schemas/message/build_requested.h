@@ -80,8 +80,8 @@ struct text build_notifies(const struct build *build);
  * Many builds may differ in their ids and times only.  Their common bytes stand
  * in one block, and each build's own fields are put between them:
  *
- *     buildRid runRid requestId | scheduleRid scheduleVersionRid | createdTime
- *     | createdBy branch ... jobs
+ *     buildRid runRid requestId | scheduleRid scheduleVersionRid |
+ *     createdTime createdBy | branch ... jobs
  *
  * Positions count from the start of the buffer that the block is built in.
  */

@@ -85,8 +85,6 @@ schedule_run_put_form(
 	form->schedule = out->size;
 	avro_put_text(out, run->schedule_rid);
 	avro_put_optional(out, run->schedule_version_rid);
-	form->created_by = out->size;
-	avro_put_optional(out, run->created_by);
 	form->outcome = out->size;
 	form->build = 0;
 	avro_put_long(out, run->state - RUN_IGNORED);
@@ -116,9 +114,9 @@ schedule_run_put_own(struct buffer *out, uint32_t schema_id, const char *block,
 	framing_write(schema_id, out);
 	avro_put_rid(out, TEXT(RID_RUN_PREFIX), own->id);
 	avro_put_text(out, own->request_id);
-	avro_put_raw(out, block, form->schedule, form->created_by);
+	avro_put_raw(out, block, form->schedule, form->outcome);
 	avro_put_long(out, own->created_time_ms);
-	avro_put_raw(out, block, form->created_by, form->outcome);
+	avro_put_optional(out, own->created_by);
 	avro_put_optional(out, own->trigger);
 	avro_put_long(out, own->finished_time_ms);
 	outcome = out->size;

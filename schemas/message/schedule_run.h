@@ -85,13 +85,13 @@ struct schedule_run {
  * Many runs may share one outcome.  Their common bytes stand in one block, and
  * each run's own fields are put between them:
  *
- *     rid requestId | scheduleRid scheduleVersionRid | createdTime |
- *     createdBy | trigger finishedTime | result why
+ *     rid requestId | scheduleRid scheduleVersionRid |
+ *     createdTime createdBy trigger finishedTime | result why
  *
  * Positions count from the start of the buffer that the block is built in.
  */
 struct run_form {
-	size_t schedule, created_by, outcome, end;
+	size_t schedule, outcome, end;
 	size_t build; /* where the UUID of buildRid begins; 0: there is none */
 };
 
@@ -103,7 +103,8 @@ void schedule_run_put_form(
 struct run_own {
 	const struct uuid *id;
 	struct uuid build_id; /* rid_build(id), of RUN_SUBMITTED */
-	struct text request_id, trigger;
+	struct text request_id, created_by,
+	    trigger; /* the latter may be none */
 	int64_t created_time_ms, finished_time_ms;
 };
 

@@ -205,7 +205,7 @@ run_plan(struct bench *bench, struct arena *arena, const struct row *row,
 	};
 	struct run_request request = { .request_id = TEXT("r-1"),
 		.schedule_rid = version.schedule_rid };
-	struct plan_input input = { &request, &version, false, false };
+	struct plan_input input = { .request = &request, .version = &version };
 	struct plan *plan = plan_start(arena, bench->world, &input);
 	const struct outcome *outcome;
 

@@ -1,5 +1,7 @@
 #include "worker/commit/answer.h"
 
+#include <string.h>
+
 struct answer *
 answer_make(
     struct arena *arena, struct buffer *scratch, const struct outcome *outcome)
@@ -17,5 +19,52 @@ answer_make(
 		build_requested_put_form(
 		    run, &outcome->build, arena, scratch, &answer->build);
 	answer->block = text_copy(arena, buffer_text(scratch)).at;
+	answer->size = scratch->size;
 	return answer;
+}
+
+size_t
+answer_size(const struct answer *answer)
+{
+	size_t size = sizeof *answer + answer->size +
+	    answer->schedule_version_rid.size,
+	       i;
+
+	for (i = 0; i < answer->build.n_jobs; i++)
+		size += sizeof answer->build.jobs[i] +
+		    answer->build.jobs[i].key.size;
+	return size;
+}
+
+/* Appends the text's bytes at `*at`, and moves it on; none stays none. */
+static struct text
+pack_text(struct text text, char **at)
+{
+	struct text packed = { text.at != NULL ? *at : NULL, text.size };
+
+	if (text.size > 0)
+		memcpy(*at, text.at, text.size);
+	*at += text.size;
+	return packed;
+}
+
+/* The jobs first: they need to be aligned. */
+void
+answer_pack(const struct answer *answer, void *room)
+{
+	struct answer *packed = room;
+	struct build_form_job *jobs = (struct build_form_job *)(packed + 1);
+	char *at = (char *)(jobs + answer->build.n_jobs);
+	size_t i;
+
+	*packed = *answer;
+	packed->build.jobs = jobs;
+	packed->block =
+	    pack_text((struct text){ answer->block, answer->size }, &at).at;
+	packed->schedule_version_rid =
+	    pack_text(answer->schedule_version_rid, &at);
+	for (i = 0; i < answer->build.n_jobs; i++) {
+		jobs[i].uuid = answer->build.jobs[i].uuid;
+		jobs[i].key = pack_text(answer->build.jobs[i].key, &at);
+	}
 }

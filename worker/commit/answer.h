@@ -9,14 +9,15 @@
 
 /*
  * An outcome as the bytes of its two records, but for what is each request's
- * own: requests that ask the same get the same answer, with ids and times of
- * their own.  One block of memory, which borrows nothing.
+ * own: requests that ask the same get the same answer, with ids, requesters and
+ * times of their own.
  */
 struct answer {
 	enum run_state state;
 	enum run_error error;             /* of RUN_FAILED */
 	struct text schedule_version_rid; /* may be none */
 	const char *block;
+	size_t size; /* of the block */
 	struct run_form run;
 	struct build_form build; /* of RUN_SUBMITTED */
 };
@@ -28,5 +29,12 @@ struct answer {
  */
 struct answer *answer_make(
     struct arena *arena, struct buffer *scratch, const struct outcome *outcome);
+
+/*
+ * How many bytes an answer takes in one piece; and that piece, in `room`, which
+ * is aligned for pointers.  It borrows nothing.
+ */
+size_t answer_size(const struct answer *answer);
+void answer_pack(const struct answer *answer, void *room);
 
 #endif

@@ -63,6 +63,7 @@ own_of(const struct batch *batch, size_t i, int64_t now_ms)
 	return (struct run_own){
 		.id = &record->run,
 		.request_id = record->request.request_id,
+		.created_by = record->request.created_by,
 		.trigger = record->request.trigger,
 		.created_time_ms = record->request.created_time_ms,
 		.finished_time_ms = now_ms,

@@ -8,11 +8,14 @@
 /* Dearer answers are not remembered: a few would fill the cache. */
 #define ANSWER_MAX 65536
 #define PLANS_KEPT ((size_t)8 * 1024 * 1024)
+#define NEAR 8          /* of a target's project, to the same one again */
+#define PROJECTS_MAX 16 /* of a remembered answer */
 
 /*
  * Requests -> questions -> answers.  Of a busy batch most requests ask what
  * another of it asks, and of the rest most were answered in an earlier one: a
- * plan and its reads are the exception, and are worth it to be shared.
+ * plan and its reads are the exception, and are worth it to be shared.  Who
+ * asks is judged last, as it changes the answer of few.
  */
 /* A question that a plan is made for. */
 struct open_question {
@@ -67,14 +70,15 @@ reserve(struct questions *questions, size_t n)
 }
 
 /*
- * A plan for each question to which no answer is remembered, run level by
- * level: each says what it needs to know next, and that is read in bulk for all
- * of them, so that the round trips are those of the deepest plan, not of all.
- * Where schedule or version is unreadable there is nothing to plan: the answer
- * says so.  1: what they hold becomes too much.
+ * A plan for each question from the `first`-th on that has no answer, run level
+ * by level: each says what it needs to know next, and that is read in bulk for
+ * all of them, so that the round trips are those of the deepest plan, not of
+ * all. Where schedule or version is unreadable there is nothing to plan: the
+ * answer says so.  1: what they hold becomes too much.
  */
 static int
-run_plans(struct questions *questions, size_t max_bytes, struct error *err)
+run_plans(struct questions *questions, size_t first, size_t max_bytes,
+    struct error *err)
 {
 	struct snapshot *snapshot = questions->snapshot;
 	size_t n = snapshot_questions(snapshot), left = 0, i;
@@ -82,7 +86,7 @@ run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 
 	reserve(questions, n);
 	questions->n = 0;
-	for (i = 0; i < n; i++) {
+	for (i = first; i < n; i++) {
 		const struct question *asked = snapshot_question(snapshot, i);
 		struct open_question *open = &questions->open[questions->n];
 
@@ -92,8 +96,9 @@ run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 			.number = (uint32_t)i,
 			.input = { .request = asked->request,
 			    .version = asked->version,
-			    .paused = asked->paused,
-			    .deleted = asked->deleted },
+			    .paused = asked->paused && !asked->for_anybody,
+			    .deleted = asked->deleted,
+			    .for_anybody = asked->for_anybody },
 		};
 		if (asked->damage == NULL) {
 			open->plan = plan_start(questions->plans,
@@ -128,23 +133,16 @@ run_plans(struct questions *questions, size_t max_bytes, struct error *err)
 }
 
 /*
- * Which datasets the answer rests on; false: it is not to be remembered.
- * Internal is not, as its reason may be gone the next time, nor what rests on
- * too much or is too large.
+ * Which datasets the answer rests on; false: it is not to be remembered, as it
+ * rests on too much or is too large.
  */
 static bool
-lasts(const struct open_question *open, const struct outcome *outcome,
-    size_t size, struct text *datasets, size_t *n)
+list_datasets(const struct open_question *open, size_t size,
+    struct text datasets[SNAPSHOT_GROUNDS_MAX], size_t *n)
 {
-	size_t met, i;
+	size_t met = plan_datasets(open->plan), i;
 
-	if (open->plan == NULL || open->input.version == NULL ||
-	    size > ANSWER_MAX ||
-	    (outcome->run.state == RUN_FAILED &&
-		outcome->run.error == INTERNAL))
-		return false;
-	met = plan_datasets(open->plan);
-	if (met > SNAPSHOT_GROUNDS_MAX)
+	if (size > ANSWER_MAX || met > SNAPSHOT_GROUNDS_MAX)
 		return false;
 	for (*n = i = 0; i < met; i++) {
 		datasets[*n] = plan_dataset(open->plan, i);
@@ -153,6 +151,31 @@ lasts(const struct open_question *open, const struct outcome *outcome,
 	return true;
 }
 
+/* The projects of the targets; one that comes again soon is told once. */
+static void
+list_projects(struct questions *questions, const struct open_question *open,
+    struct answer_basis *basis)
+{
+	size_t n = plan_targets(open->plan), i, k;
+	struct text *projects =
+	    arena_alloc(questions->plans, n * sizeof *projects);
+
+	basis->projects = projects;
+	for (i = 0; i < n; i++) {
+		size_t known = basis->n_projects;
+
+		projects[known] = plan_target_project(open->plan, i);
+		for (k = known > NEAR ? known - NEAR : 0; k < known; k++)
+			if (text_equal(projects[k], projects[known]))
+				break;
+		basis->n_projects += k == known;
+	}
+}
+
+/*
+ * Internal is nobody else's answer and not to be remembered, as its reason may
+ * be gone the next time.
+ */
 static void
 give_answer(struct questions *questions, const struct open_question *open)
 {
@@ -164,21 +187,56 @@ give_answer(struct questions *questions, const struct open_question *open)
 	    : plan_internal(questions->plans, asked->request,
 		  asked->planned_rid, asked->damage, asked->damage_message);
 	struct answer *answer =
-	    answer_make(snapshot_memory(snapshot, open->number),
-		&questions->scratch, outcome);
+	    answer_make(snapshot_arena(snapshot), &questions->scratch, outcome);
 	struct text datasets[SNAPSHOT_GROUNDS_MAX];
-	size_t n = 0;
-	bool keep = lasts(open, outcome, questions->scratch.size, datasets, &n);
+	struct answer_basis basis = { .datasets = datasets };
+	void *room;
 
-	snapshot_remember(
-	    snapshot, open->number, answer, keep ? datasets : NULL, n);
+	basis.is_sound =
+	    outcome->run.state != RUN_FAILED || outcome->run.error != INTERNAL;
+	if (basis.is_sound && asked->for_anybody) {
+		basis.is_judged = plan_gate(open->plan) != GATE_OPEN;
+		if (plan_gate(open->plan) == GATE_ROLES)
+			list_projects(questions, open, &basis);
+		basis.lasts = basis.n_projects <= PROJECTS_MAX &&
+		    list_datasets(open, questions->scratch.size, datasets,
+			&basis.n_datasets);
+	}
+	room = snapshot_give(
+	    snapshot, open->number, answer, &basis, answer_size(answer));
+	if (room != NULL)
+		answer_pack(answer, room);
+}
+
+/*
+ * Each request to the question that is its own, after what anybody gets is
+ * known; -1 as snapshot_look.
+ */
+static int
+admit_all(struct questions *questions, struct batch *batch, size_t from,
+    size_t to, struct error *err)
+{
+	bool known;
+	size_t i;
+
+	do {
+		known = true;
+		for (i = from; i < to; i++)
+			if (batch->records[i].fate == FATE_PLAN)
+				known &= snapshot_admit(questions->snapshot,
+				    &batch->records[i].request,
+				    &batch->records[i].question);
+		if (snapshot_look(questions->snapshot, err) != 0)
+			return -1;
+	} while (!known);
+	return 0;
 }
 
 int
 questions_answer(struct questions *questions, struct batch *batch, size_t from,
     size_t to, size_t max_bytes, struct error *err)
 {
-	size_t i;
+	size_t first = 0, n, i;
 	int rc;
 
 	arena_reset(questions->plans, PLANS_KEPT);
@@ -195,8 +253,14 @@ questions_answer(struct questions *questions, struct batch *batch, size_t from,
 	fault_slow_plan();
 	if (snapshot_read(questions->snapshot, err) != 0)
 		return -1;
-	rc = run_plans(questions, max_bytes, err);
-	for (i = 0; rc == 0 && i < questions->n; i++)
-		give_answer(questions, &questions->open[i]);
+	do {
+		n = snapshot_questions(questions->snapshot);
+		rc = run_plans(questions, first, max_bytes, err);
+		for (i = 0; rc == 0 && i < questions->n; i++)
+			give_answer(questions, &questions->open[i]);
+		if (rc == 0)
+			rc = admit_all(questions, batch, from, to, err);
+		first = n;
+	} while (rc == 0 && snapshot_questions(questions->snapshot) > first);
 	return rc;
 }

@@ -12,8 +12,9 @@
  * oldest goes first.  Three things keep an entry: that this batch has found it
  * (pointers to it are everywhere until the next begins), that it was used since
  * it was queued (a second round, so that one sweep through many schedules
- * doesn't drive out what each batch needs), and that another's value is built
- * on it (`grounds` points at it).
+ * doesn't drive out what each batch needs), and that what another remembers was
+ * made of it (`grounds` points at it): a schedule keeps its version, a version
+ * the branches that its answer rests on.
  *
  * `change` is how a ground is told to have changed: not by its bytes, as those
  * may be dropped, and may come back to what they were while the answer was
@@ -48,12 +49,9 @@ cache_create(size_t max_bytes)
 static void
 forget_value(struct cache *cache, struct cache_entry *entry)
 {
-	size_t own = sizeof *entry + entry->key.size, i;
+	size_t own = sizeof *entry + entry->key.size;
 
-	for (i = 0; i < entry->n_grounds; i++)
-		entry->grounds[i].entry->n_built--;
-	entry->grounds = NULL;
-	entry->n_grounds = 0;
+	cache_unremember(cache, entry);
 	entry->change = ++cache->changes;
 	entry->is_known = false;
 	free((void *)(uintptr_t)entry->bytes.at);
@@ -63,6 +61,24 @@ forget_value(struct cache *cache, struct cache_entry *entry)
 	entry->parsed = NULL;
 	cache->bytes -= entry->cost - own;
 	entry->cost = own;
+}
+
+void
+cache_unremember(struct cache *cache, struct cache_entry *entry)
+{
+	struct cache_memory *memory = entry->memory;
+	size_t i;
+
+	if (memory == NULL)
+		return;
+	for (i = 0; i < memory->n_grounds; i++)
+		memory->grounds[i].entry->n_built--;
+	if (entry->kind == CACHE_VERSION)
+		cache->counts[CACHE_ANSWER]--;
+	entry->cost -= memory->size;
+	cache->bytes -= memory->size;
+	entry->memory = NULL;
+	free(memory);
 }
 
 /* `used` only grows in a batch: it bounds what the batch has touched. */
@@ -155,7 +171,8 @@ turn_over(struct cache *cache, bool kept)
  * the bound; snapshot_used tells, and the intake cuts it.
  *
  * One that was used since it was queued gets a second round.  What is a ground
- * of others goes once they have gone: two rounds then end the rest.
+ * of others goes once they have gone, a branch after the version after the
+ * schedule: three rounds then end the rest.
  */
 void
 cache_begin(struct cache *cache)
@@ -164,7 +181,7 @@ cache_begin(struct cache *cache)
 
 	for (; cache->bytes > cache->max_bytes && left > 0; left--)
 		turn_over(cache, cache->oldest->used > cache->oldest->queued);
-	for (round = 0; round < 2; round++)
+	for (round = 0; round < 3; round++)
 		for (left = cache->n;
 		     cache->bytes > cache->max_bytes && left > 0; left--)
 			turn_over(cache, false);
@@ -243,6 +260,15 @@ add_entry(
 	return entry;
 }
 
+void
+cache_use(struct cache *cache, struct cache_entry *entry)
+{
+	if (entry->used == cache->batch)
+		return;
+	entry->used = cache->batch;
+	cache->used += entry->cost;
+}
+
 struct cache_entry *
 cache_entry(struct cache *cache, enum cache_kind kind, struct text key)
 {
@@ -256,10 +282,7 @@ cache_entry(struct cache *cache, enum cache_kind kind, struct text key)
 			break;
 	if (entry == NULL)
 		return add_entry(cache, kind, key, hash);
-	if (entry->used != cache->batch) {
-		entry->used = cache->batch;
-		cache->used += entry->cost;
-	}
+	cache_use(cache, entry);
 	return entry;
 }
 
@@ -317,7 +340,7 @@ cache_is_settled(const struct cache *cache, const struct cache_entry *entry)
 	    (entry->damage.at == NULL || entry->read == cache->batch);
 }
 
-/* Parsed values are about as large as their JSON; an answer has none. */
+/* Parsed values are about as large as their JSON. */
 struct arena *
 cache_parsing(struct cache_entry *entry)
 {
@@ -333,41 +356,48 @@ cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
 	charge(cache, entry, arena_used(entry->arena) + 128);
 }
 
-/*
- * The list is made in the arena of the value that it belongs to, and goes with
- * it; only then may the grounds go.
- */
-void
-cache_build_on(
-    struct cache_entry *entry, struct cache_entry *const *grounds, size_t n)
+bool
+cache_is_old(const struct cache *cache, const struct cache_entry *entry)
 {
-	size_t i;
+	return entry->queued != cache->batch;
+}
 
-	entry->grounds =
-	    arena_alloc(cache_parsing(entry), (n + 1) * sizeof *entry->grounds);
-	entry->n_grounds = n;
+void *
+cache_remember(struct cache *cache, struct cache_entry *entry,
+    struct cache_entry *const *grounds, size_t n, size_t size)
+{
+	struct cache_memory *memory;
+	size_t head = sizeof *memory + n * sizeof memory->grounds[0], i;
+
+	cache_unremember(cache, entry);
+	memory = memory_alloc(head + size);
+	*memory = (struct cache_memory){
+		.size = head + size, .epoch = cache->epoch, .n_grounds = n
+	};
+	memory->value = (char *)memory + head;
 	for (i = 0; i < n; i++) {
-		entry->grounds[i] =
+		memory->grounds[i] =
 		    (struct cache_ground){ grounds[i], grounds[i]->change };
 		grounds[i]->n_built++;
 	}
+	if (entry->kind == CACHE_VERSION)
+		cache->counts[CACHE_ANSWER]++;
+	entry->memory = memory;
+	charge(cache, entry, memory->size);
+	return memory->value;
 }
 
 bool
 cache_stands(const struct cache_entry *entry)
 {
+	const struct cache_memory *memory = entry->memory;
 	size_t i;
 
-	for (i = 0; i < entry->n_grounds; i++)
-		if (entry->grounds[i].entry->change != entry->grounds[i].change)
+	for (i = 0; i < memory->n_grounds; i++)
+		if (memory->grounds[i].entry->change !=
+		    memory->grounds[i].change)
 			return false;
 	return true;
-}
-
-void
-cache_drop(struct cache *cache, struct cache_entry *entry)
-{
-	forget_value(cache, entry);
 }
 
 /* An empty text, not none: Redis has something, and it was parsed. */

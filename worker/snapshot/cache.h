@@ -26,14 +26,26 @@ enum cache_kind {       /* by the letter of their hash */
 	CACHE_SPEC,     /* j */
 	CACHE_USER,     /* u */
 	CACHE_PROJECT,  /* p */
-	CACHE_ANSWER,   /* the planner's, made of the others */
+	CACHE_ANSWER,   /* no entries: what is remembered of versions */
 	CACHE_KINDS
 };
 
-/* What was made of a value when it was as it was at that change. */
+/* What something was made of: an entry's value as it was at that change. */
 struct cache_ground {
 	struct cache_entry *entry;
 	uint64_t change;
+};
+
+/*
+ * What was made of an entry's value and of others', in one block of memory with
+ * its list of those.  It goes with the entry's value.
+ */
+struct cache_memory {
+	void *value;    /* its bytes, behind the list */
+	size_t size;    /* of the block */
+	uint64_t epoch; /* that found it to stand */
+	size_t n_grounds;
+	struct cache_ground grounds[];
 };
 
 struct cache_entry {
@@ -44,21 +56,19 @@ struct cache_entry {
 	uint64_t used, queued; /* batches */
 	struct text key;
 	enum cache_kind kind;
-	bool is_known; /* the bytes are what Redis has */
-	uint64_t read; /* batch that read it last */
-	/* The same: epoch.  Of CACHE_ANSWER: that found it to stand; 0: none */
-	uint64_t epoch;
-	uint64_t asked;      /* batch that asks for it */
-	uint32_t number;     /* of CACHE_ANSWER: which of the batch's */
+	bool is_known;       /* the bytes are what Redis has */
+	uint64_t read;       /* batch that read it last */
+	uint64_t epoch;      /* the same: epoch */
+	uint64_t wanted;     /* batch whose list it is on */
+	uint64_t asked;      /* of CACHE_SCHEDULE: batch that asks about it */
+	uint32_t number;     /* the same: the first of that batch's questions */
 	uint64_t change;     /* another number for each value it has had */
 	struct text bytes;   /* as stored; none: absent; owned */
 	struct arena *arena; /* holds what is below; NULL: nothing yet */
 	void *parsed;        /* what the kind makes of the bytes; or NULL */
 	struct text damage;  /* why they can't be parsed; none: they can */
-	/* Other entries whose values this one's was made of; in the arena. */
-	struct cache_ground *grounds;
-	size_t n_grounds;
-	uint32_t n_built; /* entries that this one is a ground of: it stays */
+	struct cache_memory *memory; /* owned; NULL: nothing is remembered */
+	uint32_t n_built; /* memories that it is a ground of: it stays */
 };
 
 /* `max_bytes` is the bound when a batch begins; never NULL. */
@@ -80,6 +90,9 @@ bool cache_is_fresh(const struct cache *cache, const struct cache_entry *entry);
 /* The entry, made if there is none; it stays for this batch. */
 struct cache_entry *cache_entry(
     struct cache *cache, enum cache_kind kind, struct text key);
+
+/* As if the entry had been looked up: it stays for this batch. */
+void cache_use(struct cache *cache, struct cache_entry *entry);
 
 /*
  * Sets what Redis has; `bytes` none: nothing.  Returns whether that is news;
@@ -105,15 +118,20 @@ struct arena *cache_parsing(struct cache_entry *entry);
 void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
 
 /*
- * The parsed value is made of those of `n` other entries, which stay as long as
- * it does.  `stands`: none of them has changed since.
+ * Whether the entry was there before this batch: what is made of one that was
+ * not is seldom asked for again, and is not worth to be remembered.
  */
-void cache_build_on(
-    struct cache_entry *entry, struct cache_entry *const *grounds, size_t n);
-bool cache_stands(const struct cache_entry *entry);
+bool cache_is_old(const struct cache *cache, const struct cache_entry *entry);
 
-/* Nothing is known of it any more. */
-void cache_drop(struct cache *cache, struct cache_entry *entry);
+/*
+ * Room for `size` bytes that were made of this entry's value and of those of
+ * `n` others, which stay as long as these bytes do; they replace what was
+ * remembered.  Filled by the caller.  `stands`: no ground has changed since.
+ */
+void *cache_remember(struct cache *cache, struct cache_entry *entry,
+    struct cache_entry *const *grounds, size_t n, size_t size);
+bool cache_stands(const struct cache_entry *entry);
+void cache_unremember(struct cache *cache, struct cache_entry *entry);
 
 /* The bytes are of no more use: only what was parsed is. */
 void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
@@ -124,7 +142,7 @@ void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
  */
 void cache_forget(struct cache *cache, enum cache_kind first);
 
-/* What all entries hold, and how many of a kind there are. */
+/* What all entries hold, and how many of a kind, or answers, there are. */
 size_t cache_bytes(const struct cache *cache);
 size_t cache_count(const struct cache *cache, enum cache_kind kind);
 /* Bytes of the entries that this batch uses. */

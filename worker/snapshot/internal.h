@@ -3,12 +3,14 @@
 
 #include "common/base/buffer.h"
 #include "schemas/keyspace.h"
+#include "schemas/stored/world.h"
 #include "worker/snapshot/cache.h"
 #include "worker/snapshot/snapshot.h"
 
 /*
- * What the snapshot's files share: snapshot.c knows what is wanted and what it
- * means, round.c reads it, cache.c keeps it.
+ * What the snapshot's files share: asked.c knows what is asked and what was
+ * answered, snapshot.c what plans need and what it means; round.c reads it,
+ * cache.c keeps it.
  */
 struct fetch_list { /* fields of one kind's hash that are read next */
 	struct cache_entry **entries;
@@ -23,7 +25,10 @@ struct snapshot_seen {
 	size_t size;
 };
 
-struct asked; /* snapshot.c's */
+struct asked_list { /* asked.c's: the batch's questions */
+	struct asked *at;
+	size_t n, capacity;
+};
 
 struct snapshot {
 	struct redis *redis;
@@ -32,9 +37,7 @@ struct snapshot {
 	struct world *world;
 	struct arena *arena; /* of the batch */
 	struct fetch_list lists[CACHE_ANSWER];
-	struct asked *asked;
-	size_t n, capacity;
-	struct buffer key;            /* of a question */
+	struct asked_list asked;
 	int64_t generation;           /* of this batch; 0: none yet */
 	int64_t cached_generation;    /* of the structure in the cache */
 	struct snapshot_seen store;   /* `meta`'s created: whose cache it is */
@@ -50,6 +53,31 @@ struct snapshot {
 /* The key of a kind's hash, appended to `out`; of this batch's generation. */
 struct text snapshot_key(
     const struct snapshot *snapshot, enum cache_kind kind, struct buffer *out);
+
+void snapshot_count(struct snapshot *snapshot, enum cache_kind kind, bool hit);
+
+/* Puts an entry on its list of what is read next, until it has been read. */
+void snapshot_want(struct snapshot *snapshot, struct cache_entry *entry);
+void snapshot_want_fresh(struct snapshot *snapshot, struct cache_entry *entry);
+
+/*
+ * Whether what the store says of a user, or of his role on a project, is known;
+ * else it is wanted.  The entry may be damaged, which gives no right.
+ */
+bool snapshot_knows_user(struct snapshot *snapshot, struct text name,
+    struct cache_entry **entry, bool *is_active);
+bool snapshot_knows_role(struct snapshot *snapshot, struct text user,
+    struct text project, struct cache_entry **entry, enum role *role);
+
+/* For people: which stored entry can't be read; in the batch's arena. */
+struct text snapshot_damage(struct snapshot *snapshot, enum cache_kind kind,
+    struct text field, const char *why);
+
+/*
+ * A new generation: its limits, and nothing cached of the old structure.
+ * Errors as snapshot_read.
+ */
+int snapshot_follow_generation(struct snapshot *snapshot, struct error *err);
 
 /*
  * An epoch ends when `e` has changed; at the latest after 5 s, so that a change

@@ -187,7 +187,7 @@ take_values(struct cache *cache, struct cache_entry **entries, size_t n,
 		const struct redis_reply *value =
 		    wrong ? NULL : redis_reply_at(reply, i);
 
-		entries[i]->asked = 0; /* it may be wanted again */
+		entries[i]->wanted = 0; /* it may be again */
 		if (wrong) {
 			cache_put_damage(cache, entries[i],
 			    TEXT("the key holds another type than a hash"));

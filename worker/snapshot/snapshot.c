@@ -9,14 +9,6 @@
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 #define ARENA_KEPT ((size_t)4 * 1024 * 1024)
-#define ATTEMPTS_MAX 8 /* applies in a row that a batch waits out */
-
-/* A question on its way: what it is answered from, in the cache. */
-struct asked {
-	struct question question;
-	struct cache_entry *memory;   /* CACHE_ANSWER: its parsed value */
-	struct cache_entry *schedule; /* see schedule_of */
-};
 
 static const char *const kind_names[CACHE_KINDS] = {
 	[CACHE_SCHEDULE] = "schedules",
@@ -84,11 +76,10 @@ snapshot_destroy(struct snapshot *snapshot)
 		return;
 	for (i = 0; i < CACHE_ANSWER; i++)
 		free(snapshot->lists[i].entries);
-	free(snapshot->asked);
+	free(snapshot->asked.at);
 	world_destroy(snapshot->world);
 	cache_destroy(snapshot->cache);
 	arena_destroy(snapshot->arena);
-	buffer_finish(&snapshot->key);
 	free(snapshot);
 }
 
@@ -107,11 +98,6 @@ snapshot_begin(struct snapshot *snapshot)
 	for (i = 0; i < CACHE_KINDS && snapshot->entries[i] != NULL; i++)
 		metric_set(snapshot->entries[i],
 		    (double)cache_count(cache, (enum cache_kind)i));
-	/* Answers of one batch only go now, as they may be large. */
-	for (i = 0; i < snapshot->n; i++)
-		if (snapshot->asked[i].memory->parsed != NULL &&
-		    snapshot->asked[i].memory->epoch == 0)
-			cache_drop(cache, snapshot->asked[i].memory);
 	for (i = 0; i < CACHE_ANSWER; i++)
 		snapshot->lists[i].n = snapshot->lists[i].asked = 0;
 	world_reset(snapshot->world);
@@ -122,12 +108,12 @@ snapshot_begin(struct snapshot *snapshot)
 		snapshot->cached_generation = 0;
 		snapshot->is_stale = false;
 	}
-	snapshot->n = 0;
+	snapshot->asked.n = 0;
 	snapshot->generation = 0;
 }
 
-static void
-count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
+void
+snapshot_count(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 {
 	struct metric *metric =
 	    hit ? snapshot->hits[kind] : snapshot->misses[kind];
@@ -136,15 +122,14 @@ count_lookup(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 		metric_add(metric, 1);
 }
 
-/* Puts an entry on its list of what is read next, until it has been read. */
-static void
-want(struct snapshot *snapshot, struct cache_entry *entry)
+void
+snapshot_want(struct snapshot *snapshot, struct cache_entry *entry)
 {
 	struct fetch_list *list = &snapshot->lists[entry->kind];
 
-	if (entry->asked == cache_batch(snapshot->cache))
+	if (entry->wanted == cache_batch(snapshot->cache))
 		return;
-	entry->asked = cache_batch(snapshot->cache);
+	entry->wanted = cache_batch(snapshot->cache);
 	if (list->n == list->capacity) {
 		list->capacity = list->capacity * 2 + 64;
 		list->entries = memory_resize(
@@ -153,57 +138,11 @@ want(struct snapshot *snapshot, struct cache_entry *entry)
 	list->entries[list->n++] = entry;
 }
 
-/* The parts are free of line breaks, which therefore divide them. */
-static struct cache_entry *
-memory_of(struct snapshot *snapshot, const struct run_request *request)
-{
-	struct buffer *key = &snapshot->key;
-
-	buffer_reset(key);
-	buffer_append(key, request->schedule_rid);
-	buffer_byte(key, '\n');
-	buffer_append(key, request->schedule_version_rid);
-	buffer_byte(key, '\n');
-	buffer_append(key, request->created_by);
-	return cache_entry(snapshot->cache, CACHE_ANSWER, buffer_text(key));
-}
-
-uint32_t
-snapshot_ask(struct snapshot *snapshot, const struct run_request *request)
-{
-	struct cache_entry *memory = memory_of(snapshot, request);
-
-	if (memory->asked == cache_batch(snapshot->cache))
-		return memory->number;
-	if (snapshot->n == snapshot->capacity) {
-		snapshot->capacity = snapshot->capacity * 2 + 256;
-		snapshot->asked = memory_resize(snapshot->asked,
-		    snapshot->capacity, sizeof *snapshot->asked);
-	}
-	memory->asked = cache_batch(snapshot->cache);
-	memory->number = (uint32_t)snapshot->n;
-	snapshot->asked[snapshot->n++] = (struct asked){
-		.question = { .request = request },
-		.memory = memory,
-	};
-	return memory->number;
-}
-
-/* Looked up when it is needed: to most questions the answer is remembered. */
-static struct cache_entry *
-schedule_of(struct snapshot *snapshot, struct asked *asked)
-{
-	if (asked->schedule == NULL)
-		asked->schedule = cache_entry(snapshot->cache, CACHE_SCHEDULE,
-		    asked->question.request->schedule_rid);
-	return asked->schedule;
-}
-
-static void
-want_fresh(struct snapshot *snapshot, struct cache_entry *entry)
+void
+snapshot_want_fresh(struct snapshot *snapshot, struct cache_entry *entry)
 {
 	if (!cache_is_fresh(snapshot->cache, entry))
-		want(snapshot, entry);
+		snapshot_want(snapshot, entry);
 }
 
 /* One limit of hash `l`; false: it is there and no number. */
@@ -250,9 +189,8 @@ read_limits(struct snapshot *snapshot, struct text key, struct error *err)
 	return rc;
 }
 
-/* A new generation: its limits, and nothing cached of the old structure. */
-static int
-follow_generation(struct snapshot *snapshot, struct error *err)
+int
+snapshot_follow_generation(struct snapshot *snapshot, struct error *err)
 {
 	struct buffer key = { 0 };
 	int rc;
@@ -272,12 +210,9 @@ follow_generation(struct snapshot *snapshot, struct error *err)
 	return 0;
 }
 
-/*
- * For people: which stored entry can't be read; in the batch's arena.  A
- * field's parts are divided by a line break, shown as people write it.
- */
-static struct text
-describe_damage(struct snapshot *snapshot, enum cache_kind kind,
+/* A field's parts are divided by a line break, shown as people write it. */
+struct text
+snapshot_damage(struct snapshot *snapshot, enum cache_kind kind,
     struct text field, const char *why)
 {
 	struct buffer message = { 0 };
@@ -298,196 +233,10 @@ describe_damage(struct snapshot *snapshot, enum cache_kind kind,
 	return text;
 }
 
-static void
-damage(struct snapshot *snapshot, struct question *question,
-    enum cache_kind kind, struct text field, const char *why)
-{
-	question->damage = "versionUnreadable";
-	question->damage_message = describe_damage(snapshot, kind, field, why);
-}
-
-/*
- * Wants what tells whether remembered answers still stand, and the schedules of
- * the other questions.  Of an answer that was found to stand in this epoch
- * nothing can have changed.
- */
-static void
-want_grounds(struct snapshot *snapshot)
-{
-	uint64_t epoch = cache_epoch(snapshot->cache);
-	size_t i, j;
-
-	for (i = 0; i < snapshot->n; i++) {
-		struct asked *asked = &snapshot->asked[i];
-		const struct cache_entry *memory = asked->memory;
-
-		if (memory->parsed == NULL)
-			want_fresh(snapshot, schedule_of(snapshot, asked));
-		else if (memory->epoch != epoch)
-			for (j = 0; j < memory->n_grounds; j++)
-				want_fresh(snapshot, memory->grounds[j].entry);
-	}
-}
-
-/* Which version a plan is for, by its schedule's head as read now. */
-static void
-choose_version(struct snapshot *snapshot, struct asked *asked)
-{
-	struct question *question = &asked->question;
-	struct cache_entry *entry = schedule_of(snapshot, asked);
-	struct schedule_head head = { 0 };
-	struct error err;
-
-	question->planned_rid = question->request->schedule_version_rid;
-	question->has_schedule =
-	    entry->bytes.at != NULL || entry->damage.at != NULL;
-	if (!question->has_schedule)
-		return;
-	if (entry->damage.at == NULL &&
-	    schedule_head_parse(entry->bytes, &head, &err) != 0)
-		cache_spoil(snapshot->cache, entry, err.message);
-	if (entry->damage.at != NULL) {
-		damage(snapshot, question, CACHE_SCHEDULE,
-		    question->request->schedule_rid, entry->damage.at);
-		return;
-	}
-	question->paused = head.paused;
-	question->deleted = head.deleted;
-	if (question->planned_rid.at == NULL)
-		question->planned_rid = head.current_version_rid;
-}
-
-/* Immutable: one that is there and can be read is known for good. */
-static void
-want_version(struct snapshot *snapshot, const struct question *question)
-{
-	struct cache_entry *entry;
-	bool known;
-
-	if (question->planned_rid.at == NULL || question->damage != NULL)
-		return;
-	entry =
-	    cache_entry(snapshot->cache, CACHE_VERSION, question->planned_rid);
-	known = cache_is_settled(snapshot->cache, entry) &&
-	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
-		cache_is_fresh(snapshot->cache, entry));
-	count_lookup(snapshot, CACHE_VERSION, known);
-	if (!known)
-		want(snapshot, entry);
-}
-
-static void
-parse_version(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	struct schedule_version *version;
-	struct arena *arena;
-	struct error err;
-
-	if (entry->parsed != NULL || entry->damage.at != NULL)
-		return;
-	arena = cache_parsing(entry);
-	version = arena_alloc(arena, sizeof *version);
-	if (schedule_version_parse(
-		entry->bytes, entry->key, arena, version, &err) != 0) {
-		cache_spoil(snapshot->cache, entry, err.message);
-		return;
-	}
-	cache_parsed(snapshot->cache, entry, version);
-	cache_drop_bytes(snapshot->cache, entry);
-}
-
-static void
-take_version(struct snapshot *snapshot, struct question *question)
-{
-	struct cache_entry *entry;
-
-	if (question->planned_rid.at == NULL || question->damage != NULL)
-		return;
-	entry =
-	    cache_entry(snapshot->cache, CACHE_VERSION, question->planned_rid);
-	if (entry->bytes.at != NULL)
-		parse_version(snapshot, entry);
-	if (entry->damage.at != NULL)
-		damage(snapshot, question, CACHE_VERSION, question->planned_rid,
-		    entry->damage.at);
-	else if (entry->bytes.at != NULL)
-		question->version = entry->parsed;
-	else if (question->request->schedule_version_rid.at == NULL)
-		damage(snapshot, question, CACHE_VERSION, question->planned_rid,
-		    "the schedule's current version is missing");
-}
-
-/*
- * The first look of a batch: its generation, and the schedules as they were at
- * it.  The first round may show that more is stale than was thought, by a new
- * edition or another store; that is read in a second one.  Where an apply came
- * in between, they may be of either generation: it is all begun again.  Then
- * what is remembered either stands or falls, for its grounds are fresh, and
- * where it fell the version is read.
- */
-int
-snapshot_read(struct snapshot *snapshot, struct error *err)
-{
-	int attempts = 0;
-	size_t i;
-
-	snapshot_age(snapshot);
-	do {
-		if (attempts++ == ATTEMPTS_MAX)
-			return error_set(err, ERROR_RETRY,
-			    "the catalogue is replaced again and again");
-		snapshot->generation = 0;
-		want_grounds(snapshot);
-		if (snapshot_round(snapshot, err) != 0)
-			return -1;
-		want_grounds(snapshot);
-		if (snapshot_has_wants(snapshot) &&
-		    snapshot_round(snapshot, err) != 0)
-			return -1;
-	} while (snapshot->moved);
-	if (follow_generation(snapshot, err) != 0)
-		return -1;
-	for (i = 0; i < snapshot->n; i++) {
-		struct asked *asked = &snapshot->asked[i];
-		struct cache_entry *memory = asked->memory;
-
-		/* All its grounds are fresh: it stands, or it never will. */
-		if (memory->parsed != NULL && !cache_stands(memory))
-			cache_drop(snapshot->cache, memory);
-		count_lookup(snapshot, CACHE_ANSWER, memory->parsed != NULL);
-		if (memory->parsed != NULL) {
-			memory->epoch = cache_epoch(snapshot->cache);
-			asked->question.answer = memory->parsed;
-			continue;
-		}
-		choose_version(snapshot, asked);
-		want_version(snapshot, &asked->question);
-	}
-	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
-		return -1;
-	for (i = 0; i < snapshot->n; i++)
-		if (snapshot->asked[i].question.answer == NULL)
-			take_version(snapshot, &snapshot->asked[i].question);
-	return 0;
-}
-
 int64_t
 snapshot_generation(const struct snapshot *snapshot)
 {
 	return snapshot->generation;
-}
-
-size_t
-snapshot_questions(const struct snapshot *snapshot)
-{
-	return snapshot->n;
-}
-
-const struct question *
-snapshot_question(const struct snapshot *snapshot, size_t number)
-{
-	assert(number < snapshot->n);
-	return &snapshot->asked[number].question;
 }
 
 struct world *
@@ -497,18 +246,18 @@ snapshot_world(struct snapshot *snapshot)
 }
 
 /*
- * An entry of the structure: read again only for a new generation, or if it
- * could not be read: somebody may have mended it.
+ * Whether an entry of the structure is known: it is wanted again only for a new
+ * generation, or if it could not be read: somebody may have mended it.
  */
 static bool
 has_structure(struct snapshot *snapshot, struct cache_entry *entry)
 {
 	bool known = cache_is_settled(snapshot->cache, entry);
 
-	count_lookup(snapshot, entry->kind, known);
+	snapshot_count(snapshot, entry->kind, known);
 	if (known)
 		return true;
-	want(snapshot, entry);
+	snapshot_want(snapshot, entry);
 	return false;
 }
 
@@ -552,7 +301,7 @@ is_sound(struct snapshot *snapshot, const struct need *need,
 	if (entry->damage.at == NULL)
 		return true;
 	world_put_damage(snapshot->world, need,
-	    describe_damage(snapshot, entry->kind, field, entry->damage.at));
+	    snapshot_damage(snapshot, entry->kind, field, entry->damage.at));
 	return false;
 }
 
@@ -585,7 +334,7 @@ satisfy_dataset(struct snapshot *snapshot, const struct need *need)
 	    cache_entry(snapshot->cache, CACHE_HEAD, need->dataset->rid);
 	bool known = has_structure(snapshot, entry);
 
-	want_fresh(snapshot, head);
+	snapshot_want_fresh(snapshot, head);
 	if (!known || !cache_is_fresh(snapshot->cache, head))
 		return false;
 	if (entry->bytes.at == NULL && entry->damage.at == NULL)
@@ -674,37 +423,63 @@ satisfy_spec(struct snapshot *snapshot, const struct need *need)
 	return true;
 }
 
+bool
+snapshot_knows_user(struct snapshot *snapshot, struct text name,
+    struct cache_entry **entry, bool *is_active)
+{
+	struct cache_entry *user =
+	    cache_entry(snapshot->cache, CACHE_USER, name);
+
+	*entry = user;
+	*is_active = false;
+	if (!has_structure(snapshot, user))
+		return false;
+	*is_active = text_equal(user->bytes, TEXT("1"));
+	if (user->bytes.at != NULL && !*is_active &&
+	    !text_equal(user->bytes, TEXT("0")))
+		cache_spoil(snapshot->cache, user, "it is neither 1 nor 0");
+	return true;
+}
+
 static bool
 satisfy_user(struct snapshot *snapshot, const struct need *need)
 {
 	struct world_user *user = need->user;
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_USER, user->name);
+	struct cache_entry *entry;
 
-	if (!has_structure(snapshot, entry))
+	if (!snapshot_knows_user(snapshot, user->name, &entry, &user->active))
 		return false;
 	user->known = entry->bytes.at != NULL ? KNOWN_PRESENT : KNOWN_ABSENT;
-	user->active = text_equal(entry->bytes, TEXT("1"));
-	if (entry->bytes.at != NULL && !user->active &&
-	    !text_equal(entry->bytes, TEXT("0")))
-		cache_spoil(snapshot->cache, entry, "it is neither 1 nor 0");
 	is_sound(snapshot, need, entry, entry->key);
+	return true;
+}
+
+bool
+snapshot_knows_role(struct snapshot *snapshot, struct text user,
+    struct text project, struct cache_entry **entry, enum role *role)
+{
+	struct cache_entry *grant = cache_entry(
+	    snapshot->cache, CACHE_USER, joined(snapshot, user, project));
+	struct error err;
+
+	*entry = grant;
+	*role = ROLE_NONE;
+	if (!has_structure(snapshot, grant))
+		return false;
+	if (grant->bytes.at != NULL && grant->damage.at == NULL &&
+	    role_parse(grant->bytes, role, &err) != 0)
+		cache_spoil(snapshot->cache, grant, err.message);
 	return true;
 }
 
 static bool
 satisfy_grant(struct snapshot *snapshot, const struct need *need)
 {
-	struct cache_entry *entry = cache_entry(
-	    snapshot->cache, CACHE_USER, joined(snapshot, need->a, need->b));
-	enum role role = ROLE_NONE;
-	struct error err;
+	struct cache_entry *entry;
+	enum role role;
 
-	if (!has_structure(snapshot, entry))
+	if (!snapshot_knows_role(snapshot, need->a, need->b, &entry, &role))
 		return false;
-	if (entry->bytes.at != NULL && entry->damage.at == NULL &&
-	    role_parse(entry->bytes, &role, &err) != 0)
-		cache_spoil(snapshot->cache, entry, err.message);
 	if (is_sound(snapshot, need, entry, entry->key))
 		world_put_role(snapshot->world, need->a, need->b, role);
 	return true;
@@ -772,39 +547,6 @@ snapshot_fetch(struct snapshot *snapshot, struct error *err)
 	} while (left > 0);
 	world_needs_taken(snapshot->world);
 	return 0;
-}
-
-struct arena *
-snapshot_memory(struct snapshot *snapshot, size_t number)
-{
-	return cache_parsing(snapshot->asked[number].memory);
-}
-
-/*
- * What an answer rests on: the schedule's head and the branches of the
- * datasets; versions never change, and all else is forgotten with its
- * generation.
- */
-void
-snapshot_remember(struct snapshot *snapshot, size_t number, void *answer,
-    const struct text *datasets, size_t n)
-{
-	struct cache_entry *grounds[1 + SNAPSHOT_GROUNDS_MAX];
-	struct asked *asked = &snapshot->asked[number];
-	size_t i;
-
-	assert(n <= SNAPSHOT_GROUNDS_MAX);
-	asked->memory->epoch = 0;
-	if (datasets != NULL) {
-		grounds[0] = schedule_of(snapshot, asked);
-		for (i = 0; i < n; i++)
-			grounds[1 + i] = cache_entry(
-			    snapshot->cache, CACHE_HEAD, datasets[i]);
-		cache_build_on(asked->memory, grounds, 1 + n);
-		asked->memory->epoch = cache_epoch(snapshot->cache);
-	}
-	cache_parsed(snapshot->cache, asked->memory, answer);
-	asked->question.answer = answer;
 }
 
 size_t

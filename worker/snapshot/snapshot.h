@@ -24,14 +24,16 @@
  * structure by (generation, field), heads with their bytes, so that JSON is
  * parsed on change only; the caches are bounded together.
  *
- * It also remembers answers: a request whose answer is remembered needs no
- * plan, as long as nothing that the plan has looked at changes.  One thread at
- * a time.
+ * It also remembers answers, with the versions that they are of: a request
+ * whose answer is remembered needs no plan, as long as nothing that the plan
+ * has looked at changes.  An answer is for anybody who may have it; who asks is
+ * judged for each request.  One thread at a time.
  *
  *   snapshot_begin; snapshot_ask (per request); snapshot_read;
  *   plan_start for each question that has no answer, with snapshot_world;
  *   while some plan_step says PLAN_NEEDS: snapshot_fetch;
- *   snapshot_remember (per plan)
+ *   snapshot_give (per plan); snapshot_admit (per request), which may make more
+ *   questions, to be planned and given in the same way
  */
 struct snapshot;
 
@@ -59,17 +61,17 @@ void snapshot_forget(struct snapshot *snapshot);
 void snapshot_begin(struct snapshot *snapshot);
 
 /*
- * Asks for what a request asks: a schedule, a pinned version, by somebody.
- * Requests that ask the same have one number, counted from 0.  The request is
- * borrowed until the next snapshot_begin.
+ * Asks for what a request asks, whoever sends it: a schedule, or a pinned
+ * version.  Requests that ask the same have one number, counted from 0.  The
+ * request is borrowed until the next snapshot_begin.
  */
 uint32_t snapshot_ask(
     struct snapshot *snapshot, const struct run_request *request);
 
 /*
- * Reads what tells whether the remembered answers still stand, and for the
- * other questions the generation, their schedules as they were at it, and the
- * versions.  One round trip, and another where a version is not cached.
+ * Reads the generation, the schedules as they were at it, what tells whether
+ * remembered answers still stand, and the versions.  One round trip; another
+ * where something has changed, or a version is not cached.
  *   ERROR_RETRY  Redis does not answer, or holds no catalogue, or something
  *                that is none: nothing may be planned; the message names the
  *                key
@@ -83,8 +85,12 @@ int64_t snapshot_generation(const struct snapshot *snapshot);
 /* What a question's plan starts from, after snapshot_read. */
 struct question {
 	const struct run_request *request; /* the first that asked it */
-	const void *answer; /* remembered, and it stands; NULL: none */
-	/* If there is no answer: */
+	const void *answer; /* remembered, and it stands, or given; or NULL */
+	/*
+	 * To be planned for anybody, as if it were not paused; else for its
+	 * request.
+	 */
+	bool for_anybody;
 	const struct schedule_version *version; /* NULL: the store has none */
 	bool has_schedule, paused, deleted;
 	/*
@@ -113,18 +119,40 @@ struct world *snapshot_world(struct snapshot *snapshot);
  */
 int snapshot_fetch(struct snapshot *snapshot, struct error *err);
 
+/* Where answers of this batch are made. */
+struct arena *snapshot_arena(struct snapshot *snapshot);
+
 #define SNAPSHOT_GROUNDS_MAX 63 /* datasets that an answer may rest on */
 
-/* Where the answer of a question is made that had none. */
-struct arena *snapshot_memory(struct snapshot *snapshot, size_t number);
+/* Who gets an answer, and what it rests on; the batch borrows the texts. */
+struct answer_basis {
+	bool is_judged;              /* who asks must be known and active, */
+	const struct text *projects; /* and an editor of each of these */
+	size_t n_projects;
+	bool
+	    is_sound; /* else it is of damage: who asks has a plan of his own */
+	bool lasts;   /* it may be kept until one of these changes: */
+	const struct text *datasets; /* SNAPSHOT_GROUNDS_MAX at most */
+	size_t n_datasets;
+};
 
 /*
- * Takes the answer that was made there, once.  It stays for this batch, and, if
- * `datasets` says what it rests on, until the schedule's head, one of their
- * branches or the generation changes.  NULL: it is of this batch only.
+ * Takes a question's answer, for this batch; it stays the caller's.  If it is
+ * kept beyond it: room for `size` bytes that the caller fills with it, aligned
+ * for pointers; else NULL.
  */
-void snapshot_remember(struct snapshot *snapshot, size_t number, void *answer,
-    const struct text *datasets, size_t n);
+void *snapshot_give(struct snapshot *snapshot, size_t number, void *answer,
+    const struct answer_basis *basis, size_t size);
+
+/*
+ * Whether the request's question is known, after its common one has its answer:
+ * `number` becomes that of a question of his own if who asks does not get what
+ * anybody gets.  False: what tells is wanted; to be asked again after
+ * snapshot_look, whose errors are snapshot_read's.
+ */
+bool snapshot_admit(struct snapshot *snapshot,
+    const struct run_request *request, uint32_t *number);
+int snapshot_look(struct snapshot *snapshot, struct error *err);
 
 /* Bytes that this batch's reads hold: a batch is cut by it. */
 size_t snapshot_used(const struct snapshot *snapshot);

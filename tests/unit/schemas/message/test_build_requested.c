@@ -195,13 +195,14 @@ write_build(struct buffer *out, const struct schedule_run *run,
 	const struct run_own own = { .id = &run->id,
 		.build_id = run->build_id,
 		.request_id = run->request_id,
+		.created_by = run->created_by,
 		.created_time_ms = run->created_time_ms };
 	struct schedule_run other = *run;
 	struct buffer block = { 0 };
 	struct build_form form;
 
 	other.id = other.build_id = uuid_random();
-	other.request_id = TEXT("other");
+	other.request_id = other.created_by = TEXT("other");
 	other.created_time_ms = 1;
 	buffer_append(&block, TEXT("what stands before it"));
 	build_requested_put_form(&other, build, arena, &block, &form);

@@ -191,12 +191,13 @@ write_run(
     const struct schedule_run *run, struct buffer *block, struct buffer *out)
 {
 	const struct run_own own = { &run->id, run->build_id, run->request_id,
-		run->trigger, run->created_time_ms, run->finished_time_ms };
+		run->created_by, run->trigger, run->created_time_ms,
+		run->finished_time_ms };
 	struct schedule_run other = *run;
 	struct run_form form;
 
 	other.id = other.build_id = uuid_random();
-	other.request_id = other.trigger = TEXT("other");
+	other.request_id = other.created_by = other.trigger = TEXT("other");
 	other.created_time_ms = other.finished_time_ms = 1;
 	schedule_run_put_form(&other, block, &form);
 	schedule_run_put_own(out, 2, block->at, &form, &own);

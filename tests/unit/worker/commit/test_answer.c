@@ -103,19 +103,20 @@ add_request(struct batch *batch, const char *id, int64_t created_ms)
 		.request = { .request_id = text_from(id),
 		    .schedule_rid = TEXT(SCHEDULE),
 		    .created_time_ms = created_ms,
-		    .created_by = TEXT("user"),
+		    .created_by = text_from(id),
 		    .trigger = text_from(id) },
 		.run = rid_run(TEXT(SCHEDULE), text_from(id)),
 	};
 }
 
-/* What the outcome was made of is overwritten before anything is written. */
+/* What outcome and answer were made of is overwritten before any is written. */
 static void
 begin(struct scene *scene, enum run_state state)
 {
 	struct arena *plan = arena_create(0);
 	struct outcome outcome = make_outcome(plan, state);
-	size_t used = arena_used(plan);
+	const struct answer *made;
+	size_t used;
 
 	*scene = (struct scene){ .arena = arena_create(0),
 		.batch = batch_create(2, 1 << 20),
@@ -123,7 +124,10 @@ begin(struct scene *scene, enum run_state state)
 		    false },
 		.runs = reader_of(MESSAGE_SCHEDULE_RUN),
 		.builds = reader_of(MESSAGE_BUILD_REQUESTED) };
-	scene->answer = answer_make(scene->arena, &scene->scratch, &outcome);
+	made = answer_make(plan, &scene->scratch, &outcome);
+	used = arena_used(plan);
+	scene->answer = arena_alloc(scene->arena, answer_size(made));
+	answer_pack(made, scene->answer);
 	memset(scene->scratch.at, 'x', scene->scratch.size);
 	arena_reset(plan, SIZE_MAX);
 	memset(arena_alloc(plan, used), 'x', used);
@@ -201,7 +205,7 @@ check_own(const struct scene *scene, const struct schedule_run *run, size_t i)
 	CHECK(is_same_id(run->id, record->run));
 	CHECK(text_equal(run->request_id, record->request.request_id));
 	CHECK(run->created_time_ms == record->request.created_time_ms);
-	CHECK(text_equal(run->created_by, TEXT("user")));
+	CHECK(text_equal(run->created_by, record->request.created_by));
 	CHECK(text_equal(run->schedule_version_rid, TEXT("v")));
 }
 

@@ -154,16 +154,16 @@ what_this_batch_has_found_stays(void)
 	cache_destroy(cache);
 }
 
-/* An answer on one head, with the bytes that it costs. */
+/* A version with an answer that rests on one head. */
 static struct cache_entry *
 remember(struct cache *cache, const char *key, struct cache_entry *head)
 {
-	struct cache_entry *answer =
-	    cache_entry(cache, CACHE_ANSWER, text_from(key));
+	struct cache_entry *version =
+	    cache_entry(cache, CACHE_VERSION, text_from(key));
 
-	cache_build_on(answer, &head, 1);
-	cache_parsed(cache, answer, arena_zalloc(cache_parsing(answer), 1, 1));
-	return answer;
+	memset(cache_remember(cache, version, &head, 1, 100), 'x', 100);
+	CHECK(cache_count(cache, CACHE_ANSWER) == 1);
+	return version;
 }
 
 static void
@@ -181,8 +181,9 @@ an_answer_stands_as_long_as_its_grounds(void)
 	/* What comes back to an earlier value has changed all the same. */
 	put(cache, CACHE_HEAD, "h", 3);
 	CHECK(!cache_stands(answer));
-	cache_drop(cache, answer);
-	CHECK(answer->parsed == NULL && head->n_built == 0);
+	cache_unremember(cache, answer);
+	CHECK(answer->memory == NULL && head->n_built == 0);
+	CHECK(cache_count(cache, CACHE_ANSWER) == 0);
 	cache_destroy(cache);
 }
 
@@ -196,7 +197,7 @@ a_ground_outlives_what_is_built_on_it(void)
 
 	for (i = 0; i < 6; i++) {
 		cache_begin(cache);
-		cache_entry(cache, CACHE_ANSWER, TEXT("q"));
+		cache_entry(cache, CACHE_VERSION, TEXT("q"));
 		put(cache, CACHE_VERSION, i % 2 == 0 ? "x" : "y", 4096);
 		put(cache, CACHE_VERSION, i % 2 == 0 ? "z" : "w", 4096);
 		put(cache, CACHE_VERSION, i % 2 == 0 ? "u" : "v", 4096);
@@ -228,10 +229,12 @@ forgetting_spares_what_was_read_now(void)
 	cache_begin(cache);
 	now = put(cache, CACHE_DATASET, "d", 3);
 	CHECK(cache_entry(cache, CACHE_SPEC, TEXT("j")) == spec);
-	CHECK(cache_entry(cache, CACHE_ANSWER, TEXT("q")) == answer);
+	CHECK(cache_entry(cache, CACHE_VERSION, TEXT("q")) == answer);
 	cache_forget(cache, CACHE_DATASET);
-	CHECK(now->is_known && head->is_known);
-	CHECK(!spec->is_known && answer->parsed == NULL);
+	CHECK(now->is_known && head->is_known && answer->memory != NULL);
+	CHECK(!spec->is_known);
+	cache_forget(cache, CACHE_SCHEDULE);
+	CHECK(now->is_known && answer->memory == NULL && head->n_built == 0);
 	cache_destroy(cache);
 }
 
@@ -248,7 +251,7 @@ what_is_parsed_is_charged(void)
 	cache_drop_bytes(cache, entry);
 	CHECK(cache_bytes(cache) == before - 1000);
 	CHECK(entry->bytes.at != NULL && entry->bytes.size == 0);
-	cache_drop(cache, entry);
+	cache_put(cache, entry, TEXT_NONE);
 	CHECK(cache_bytes(cache) < 500);
 	cache_destroy(cache);
 }
