@@ -103,6 +103,24 @@ const struct command_row command_rows[] = {
 	    "  schedrun build fail ri.foundry.main.build.<uuid>\n"
 	    "  schedrun build fail RID && schedrun build finish RID\n",
 	    cmd_build_fail },
+	{ "dlq list", "", "List the dead letters that nobody has dealt with",
+	    "  schedrun dlq list --reason unknown-schema --since 24h\n"
+	    "  schedrun dlq list --all --limit 1000 -o jsonl | jq .message\n",
+	    cmd_dlq_list },
+	{ "dlq show", "P:O", "Show a dead letter as far as it can be read",
+	    "  schedrun dlq show 0:12\n"
+	    "  schedrun dlq show 0:12 -o json | jq .value.fields\n",
+	    cmd_dlq_show },
+	{ "dlq redrive", "P:O... | --reason NAME",
+	    "Ask again for what dead letters asked for",
+	    "  schedrun dlq redrive 0:12 3:7\n"
+	    "  schedrun dlq redrive --reason unknown-schema --dry-run\n",
+	    cmd_dlq_redrive },
+	{ "dlq drop", "P:O... | --reason NAME",
+	    "Note that nothing is to be done about dead letters",
+	    "  schedrun dlq drop 0:12\n"
+	    "  schedrun dlq drop --reason bad-magic --since 1h\n",
+	    cmd_dlq_drop },
 	{ "lag", "", "How far the workers are behind",
 	    "  schedrun lag\n"
 	    "  schedrun lag --watch 2s\n",

@@ -29,7 +29,10 @@ struct kafka_message {
 	const struct kafka_header *headers;
 	size_t n_headers;
 	int64_t timestamp_ms; /* 0: now */
-	void *opaque;         /* comes back with the delivery report */
+	/* In a transaction: 1 + the partition that it must go to, which must be
+	 * one of the topic's; 0: its key's. */
+	int32_t pinned;
+	void *opaque; /* comes back with the delivery report */
 };
 
 struct kafka_offset {

@@ -67,8 +67,8 @@ static rd_kafka_conf_t *
 configure(struct kafka_consumer *consumer,
     const struct kafka_consumer_options *options, struct error *err)
 {
-	struct kafka_preset all[COUNT(presets) + 4];
-	char queue[16], refresh[16];
+	struct kafka_preset all[COUNT(presets) + 5];
+	char queue[16], refresh[16], wait[16];
 	rd_kafka_conf_t *conf;
 
 	memcpy(all, presets, sizeof presets);
@@ -90,6 +90,10 @@ configure(struct kafka_consumer *consumer,
 	all[COUNT(presets) + 3] =
 	    (struct kafka_preset){ "topic.metadata.refresh.interval.ms",
 		    refresh, false };
+	snprintf(wait, sizeof wait, "%d",
+	    options->end_wait_ms > 0 ? options->end_wait_ms : 500);
+	all[COUNT(presets) + 4] =
+	    (struct kafka_preset){ "fetch.wait.max.ms", wait, false };
 	conf = kafka_client_conf(&consumer->client, &options->settings,
 	    CONFIG_CONSUMER, all, COUNT(all), err);
 	if (conf != NULL)

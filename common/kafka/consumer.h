@@ -100,6 +100,9 @@ struct kafka_consumer_options {
 	 * there when the group was joined; 0: librdkafka's 5 min.
 	 */
 	int refresh_ms;
+	/* How long the broker may wait for more records before it says that a
+	 * partition ends; 0: librdkafka's 500 ms. */
+	int end_wait_ms;
 	struct kafka_consumer_events events;
 };
 

@@ -14,6 +14,16 @@ kafka_spread_finish(struct kafka_spread *spread)
 	*spread = (struct kafka_spread){ 0 };
 }
 
+static int32_t
+place_of(const struct kafka_message *message, int32_t n_partitions)
+{
+	if (message->pinned > 0)
+		return message->pinned - 1;
+	return message->key.at != NULL
+	    ? kafka_partition_of(message->key, n_partitions)
+	    : n_partitions;
+}
+
 /* A counting sort: how many each partition has, then where they begin. */
 void
 kafka_spread(struct kafka_spread *spread, const struct kafka_message *messages,
@@ -35,9 +45,7 @@ kafka_spread(struct kafka_spread *spread, const struct kafka_message *messages,
 	stretches = spread->stretches;
 	memset(stretches, 0, (spread->n_partitions + 1) * sizeof *stretches);
 	for (i = 0; i < n; i++) {
-		spread->partitions[i] = messages[i].key.at != NULL
-		    ? kafka_partition_of(messages[i].key, n_partitions)
-		    : n_partitions;
+		spread->partitions[i] = place_of(&messages[i], n_partitions);
 		stretches[spread->partitions[i]].end++;
 	}
 	for (i = 0; i <= spread->n_partitions; i++) {

@@ -27,7 +27,8 @@ void kafka_spread_finish(struct kafka_spread *spread);
 
 /*
  * Spreads `n` messages over partitions 0 to before `n_partitions`; those
- * without a key, which may go anywhere, are the stretch behind the last one.
+ * without a key or partition of their own, which may go anywhere, are the
+ * stretch behind the last one.
  */
 void kafka_spread(struct kafka_spread *spread,
     const struct kafka_message *messages, size_t n, int32_t n_partitions);

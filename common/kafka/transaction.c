@@ -317,6 +317,13 @@ kafka_transaction_open(
 	return 0;
 }
 
+int32_t
+kafka_transaction_partitions(
+    const struct kafka_transaction *transaction, size_t topic)
+{
+	return transaction->outputs[topic].n_partitions;
+}
+
 /* A topic may have got more partitions; if nobody tells, it has not. */
 static void
 refresh_partitions(struct kafka_transaction *transaction)

@@ -58,6 +58,10 @@ int kafka_transaction_destroy(
 int kafka_transaction_open(
     struct kafka_transaction *transaction, int timeout_ms, struct error *err);
 
+/* Partitions of topics[topic], as of the last time that they were asked for. */
+int32_t kafka_transaction_partitions(
+    const struct kafka_transaction *transaction, size_t topic);
+
 /*
  * Begins the next one; what the last one counted is forgotten.  Asks for the
  * topics' partitions again if that was long ago.

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "producer/cli/check_list.h"
+#include "producer/letters/letters.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
@@ -198,6 +199,59 @@ check_waiting(struct check_list *list, struct kafka_admin *admin,
 		check_fine(list, what, is_held ? "none hangs" : "none waits");
 }
 
+/* "3 wait: 2 malformed, 1 unknown-schema"; false: none does. */
+static bool
+count_letters(const struct letters *letters, bool is_part, struct buffer *out)
+{
+	size_t counts[DEAD_REASONS + 1] = { 0 }, n = 0, i;
+	const struct letter_entry *entry;
+	const char *between = "";
+
+	for (i = 0; (entry = letters_at(letters, i)) != NULL; i++)
+		if (entry->state == LETTER_WAITS) {
+			counts[entry->reason]++;
+			n++;
+		}
+	buffer_format(out, "%zu%s wait: ", n, is_part ? " at least" : "");
+	for (i = 0; i <= DEAD_REASONS; i++)
+		if (counts[i] > 0) {
+			buffer_format(out, "%s%zu %s", between, counts[i],
+			    i < DEAD_REASONS
+				? dead_reason_text((enum dead_reason)i)
+				: "of others");
+			between = ", ";
+		}
+	buffer_byte(out, '\0');
+	return n > 0;
+}
+
+/* As many as can be read within --timeout. */
+static void
+check_letters(struct check_list *list)
+{
+	const struct letter_filter all = { .reason = DEAD_REASONS,
+		.partition = -1 };
+	int timeout_ms = (int)list->command->options.timeout_ms, rc = -1;
+	struct error err = { 0 };
+	struct letters *letters =
+	    letters_create(command_config(list->command), timeout_ms, &err);
+	struct buffer detail = { 0 };
+
+	if (letters != NULL)
+		rc = letters_index(letters, &all, false, timeout_ms, &err);
+	if (rc < 0)
+		check_note(list, "dead letters", err.message,
+		    "kafka-acls.sh --add --allow-principal USER --operation "
+		    "Read --topic TOPIC");
+	else if (count_letters(letters, rc > 0, &detail))
+		check_note(
+		    list, "dead letters", detail.at, "schedrun dlq list");
+	else
+		check_fine(list, "dead letters", "none waits");
+	buffer_finish(&detail);
+	letters_destroy(letters);
+}
+
 static void
 check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 {
@@ -223,6 +277,8 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 	check_copies(list, brokers);
 	check_waiting(list, admin, &topics[TOPIC_REQUESTS], true);
 	check_waiting(list, admin, &topics[TOPIC_REQUESTS], false);
+	if (topics[TOPIC_DLQ].partitions > 0)
+		check_letters(list);
 }
 
 static void

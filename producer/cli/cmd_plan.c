@@ -6,10 +6,10 @@
 #include "producer/cli/command.h"
 #include "producer/cli/input_file.h"
 #include "producer/cli/line_reader.h"
-#include "producer/cli/submission.h"
 #include "producer/dryrun/case.h"
 #include "producer/dryrun/live.h"
 #include "producer/dryrun/view.h"
+#include "producer/runs/submission.h"
 
 #define DRY_RUN_ID "dry-run"
 #define LIVE_ATTEMPTS 3

@@ -1,8 +1,8 @@
 #include "common/base/clock.h"
 #include "producer/cli/run_table.h"
-#include "producer/cli/submission.h"
 #include "producer/cli/submitter.h"
 #include "producer/runs/results.h"
+#include "producer/runs/submission.h"
 
 #define POLL_MS 100
 

@@ -39,10 +39,12 @@ enum command_exit { /* docs/operation.md, section 1 */
 struct command;
 
 struct command_row {
-	const char *name;      /* "submit", or two words: "schedule list" */
-	const char *arguments; /* "RID": one argument, unless it begins by - */
-	const char *summary;   /* one line of `schedrun --help` */
-	const char *examples;  /* the end of the command's --help */
+	const char *name; /* "submit", or two words: "schedule list" */
+	/* "RID": one argument, unless it begins by -; "P:O...": many, which the
+	 * command's own parser takes. */
+	const char *arguments;
+	const char *summary;  /* one line of `schedrun --help` */
+	const char *examples; /* the end of the command's --help */
 	int (*run)(struct command *command, int argc, char **argv);
 };
 
@@ -67,6 +69,7 @@ struct command {
 	struct table *table;      /* of command_table */
 	struct redis *view_redis; /* the view's own connection, if it has one */
 	char *documentation;      /* of the row, for argp */
+	int64_t progress_ms;      /* when it is told again */
 };
 
 /*
@@ -146,6 +149,14 @@ int command_exit_code(const struct error *err); /* only that */
 int command_say(const struct command *command, int exit_code,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/*
+ * Tells on stderr how far long work is: on a terminal in a line that is written
+ * over and over, with a bar if `share` (percent) is not negative, else in a
+ * line each 5 s.  `last`: on a terminal the line ends.
+ */
+void command_progress(struct command *command, int share, bool last,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* When --timeout ends, on clock_monotonic_ms. */
 int64_t command_deadline(const struct command *command);
 
@@ -166,6 +177,10 @@ int cmd_config_check(struct command *command, int argc, char **argv);
 int cmd_config_keys(struct command *command, int argc, char **argv);
 int cmd_config_show(struct command *command, int argc, char **argv);
 int cmd_dataset_commit(struct command *command, int argc, char **argv);
+int cmd_dlq_drop(struct command *command, int argc, char **argv);
+int cmd_dlq_list(struct command *command, int argc, char **argv);
+int cmd_dlq_redrive(struct command *command, int argc, char **argv);
+int cmd_dlq_show(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);

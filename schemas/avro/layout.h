@@ -70,4 +70,26 @@ int layout_want(struct layout *layout, const struct wanted_field *fields,
 int layout_walk(const struct layout *layout, struct text body,
     union field_value *values, struct rejection *rejection);
 
+/* One of the writer's fields as it stands in a body, for people's eyes. */
+struct layout_field {
+	const char *name; /* the layout's */
+	size_t from, to;  /* its bytes; of a broken one up to the fault */
+	enum {
+		FIELD_IS_NULL,
+		FIELD_IS_TEXT,
+		FIELD_IS_NUMBER,
+		FIELD_IS_OTHER, /* known by its bytes only */
+		FIELD_IS_BROKEN,
+	} kind;
+	struct text text; /* borrowed from the body */
+	int64_t number;
+};
+
+/*
+ * Reads the i-th field from `field->to` on, which is where the one before it
+ * ended (the first: 0).  False: there are no more.
+ */
+bool layout_look(const struct layout *layout, struct text body, uint32_t i,
+    struct layout_field *field);
+
 #endif

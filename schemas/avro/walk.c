@@ -362,3 +362,44 @@ layout_walk(const struct layout *layout, struct text body,
 		    (size_t)(walk.end - walk.at));
 	return 0;
 }
+
+static void
+look_at(struct walk *walk, const struct node *node, struct layout_field *field)
+{
+	bool fine = node != NULL;
+
+	field->kind = FIELD_IS_OTHER;
+	if (fine && node->type == NODE_NULL) {
+		field->kind = FIELD_IS_NULL;
+	} else if (fine && node->type == NODE_STRING) {
+		field->kind = FIELD_IS_TEXT;
+		fine = read_bytes(walk, &field->text);
+	} else if (fine &&
+	    (node->type == NODE_INT || node->type == NODE_LONG)) {
+		field->kind = FIELD_IS_NUMBER;
+		fine = node->type == NODE_INT ? read_int(walk, &field->number)
+					      : read_long(walk, &field->number);
+	} else if (fine) {
+		fine = skip_value(walk, node);
+	}
+	if (!fine)
+		field->kind = FIELD_IS_BROKEN;
+}
+
+bool
+layout_look(const struct layout *layout, struct text body, uint32_t i,
+    struct layout_field *field)
+{
+	const unsigned char *at = (const unsigned char *)body.at;
+	struct walk walk = { layout, at + field->to, at + body.size, 0 };
+	const struct node *root = &layout->nodes[0];
+
+	if (i >= root->n)
+		return false;
+	*field = (struct layout_field){ .name = layout->names[i],
+		.from = field->to };
+	look_at(
+	    &walk, read_branches(&walk, layout_child(layout, root, i)), field);
+	field->to = (size_t)(walk.at - at);
+	return true;
+}

@@ -116,6 +116,15 @@ def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
     (["run", "get", "x"], "is not the RID of a run"),
     (["run", "list"], "--schedule RID is missing"),
     (["plan"], "--schedule RID"),
+    (["dlq", "redrive"], "either letters (P:O...) or a filter such as --reason NAME"),
+    (["dlq", "drop", "0:1", "--since", "1h"], "either letters (P:O...) or a filter"),
+    (["dlq", "redrive", "0:1", "0"], '"0" is no letter: PARTITION:OFFSET'),
+    (["dlq", "redrive", "--again", "--reason", "empty"], "--again needs the letters' names"),
+    (["dlq", "list", "--reason", "nope"], "is none of empty, too-large, "),
+    (["dlq", "list", "--since", "soon"], "is no duration such as 24h"),
+    (["dlq", "list", "--limit", "0"], "--limit 0: is no number"),
+    (["dlq", "list", "0:1"], "too many arguments: 0:1"),
+    (["dlq", "show", "0:-1"], '"0:-1" is no letter'),
     (["completion", "tcsh"], "is not bash, zsh or fish"),
 ])
 def test_wrong_usage_is_one_line_and_exit_2(arguments, says):
@@ -157,6 +166,8 @@ def test_completion_knows_the_table():
     assert completed("''") == firsts
     assert completed("sub") == {"submit"}
     assert completed("schedule", "''") == {"list", "get", "versions", "pause", "unpause"}
+    assert completed("dlq", "''") == {"list", "show", "redrive", "drop"}
+    assert completed("dlq", "redrive", "--d") == {"--dry-run"}
     assert completed("-b", "x", "--redis=y", "dataset", "c") == {"commit"}
     assert {"--wait", "--request-id"} <= completed("submit", "--")
     assert "--parent" in completed("dataset", "commit", "x", "--p")
@@ -694,6 +705,7 @@ def test_lag(shop):
 
 
 @pytest.mark.parametrize("arguments", [["schedule", "list"], ["lag"], ["check"],
+                                       ["dlq", "list"],
                                        ["schedule", "versions", STALE],
                                        ["config", "show"], ["config", "keys"],
                                        ["run", "list", "--schedule", STALE]])

@@ -9,27 +9,6 @@
 #define ARENA_KEEP ((size_t)8 << 20)
 #define OUT_KEEP ((size_t)32 << 20)
 
-const char *
-dead_reason_text(enum dead_reason reason)
-{
-	static const char *const names[DEAD_REASONS] = {
-		[DEAD_EMPTY] = "empty",
-		[DEAD_TOO_LARGE] = "too-large",
-		[DEAD_TRUNCATED_HEADER] = "truncated-header",
-		[DEAD_BAD_MAGIC] = "bad-magic",
-		[DEAD_UNKNOWN_SCHEMA] = "unknown-schema",
-		[DEAD_WRONG_SCHEMA] = "wrong-schema",
-		[DEAD_BAD_SCHEMA] = "bad-schema",
-		[DEAD_MALFORMED] = "malformed",
-		[DEAD_TRAILING_BYTES] = "trailing-bytes",
-		[DEAD_INVALID_FIELD] = "invalid-field",
-		[DEAD_CONFLICT] = "idempotency-conflict",
-		[DEAD_CRASHED_WORKER] = "crashed-worker",
-	};
-
-	return names[reason];
-}
-
 struct batch *
 batch_create(size_t max_records, size_t max_bytes)
 {

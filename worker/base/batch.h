@@ -10,6 +10,7 @@
 #include "common/crypto/rid.h"
 #include "common/kafka/client.h"
 #include "common/kafka/consumer.h"
+#include "schemas/message/dead_reason.h"
 #include "schemas/message/run_request.h"
 #include "worker/claims/claims.h"
 #include "worker/plan/planner.h"
@@ -29,23 +30,6 @@ enum batch_fate {
 	FATE_DEAD,    /* goes to the DLQ */
 	FATE_CRASHED, /* killed workers: result Internal, and DLQ */
 };
-
-enum dead_reason {
-	DEAD_EMPTY,
-	DEAD_TOO_LARGE,
-	DEAD_TRUNCATED_HEADER,
-	DEAD_BAD_MAGIC,
-	DEAD_UNKNOWN_SCHEMA,
-	DEAD_WRONG_SCHEMA,
-	DEAD_BAD_SCHEMA,
-	DEAD_MALFORMED,
-	DEAD_TRAILING_BYTES,
-	DEAD_INVALID_FIELD,
-	DEAD_CONFLICT,
-	DEAD_CRASHED_WORKER,
-	DEAD_REASONS
-};
-const char *dead_reason_text(enum dead_reason reason); /* "too-large" */
 
 struct batch_record {
 	struct run_request request; /* borrows from the Kafka record */

@@ -11,7 +11,7 @@
 #define KEY_MAX ((size_t)32 * 1024)    /* of the key, if the letter is cut */
 #define HEADER_COST 16                 /* of one, beyond its bytes */
 #define DETAIL_MAX 200
-#define OURS 12
+#define OURS 13
 /* Our headers together, and what Kafka's record and batch add; generously. */
 #define OVERHEAD ((size_t)3 * 1024)
 
@@ -69,14 +69,13 @@ write_detail(
 static struct text
 redrives_of(const struct kafka_record *record)
 {
-	static const struct text name = { "schedrun.dlq.redrives", 21 };
 	struct kafka_header header;
 	struct text found = TEXT("0");
 	size_t i;
 
 	for (i = 0; kafka_record_header(record, i, &header); i++)
-		if (text_equal(header.name, name) && header.value.at != NULL &&
-		    header.value.size <= 9)
+		if (text_equal(header.name, TEXT(DEAD_REDRIVES)) &&
+		    header.value.at != NULL && header.value.size <= 9)
 			found = header.value;
 	return found;
 }
@@ -85,7 +84,7 @@ redrives_of(const struct kafka_record *record)
 struct cut {
 	struct text key, value;
 	size_t n_headers; /* of its own: all, or none */
-	bool headers_fit;
+	size_t n_left_out;
 };
 
 static struct text
@@ -105,9 +104,10 @@ cut_record(const struct kafka_record *record, size_t max_size)
 	size_t room = max_size > OVERHEAD ? max_size - OVERHEAD : 0;
 	size_t headers = measure_headers(record, &cut.n_headers);
 
-	cut.headers_fit = headers <= COPIED_MAX && headers <= room / 4;
-	if (!cut.headers_fit)
+	if (headers > COPIED_MAX || headers > room / 4) {
+		cut.n_left_out = cut.n_headers;
 		cut.n_headers = headers = 0;
+	}
 	room -= headers;
 	if (cut.key.size > room || cut.value.size > room - cut.key.size)
 		cut.key =
@@ -130,23 +130,22 @@ put_ours(struct kafka_header *out, struct batch *batch, size_t i,
 	clock_format(now_ms, time);
 #define PUT(name_, value_)                                                     \
 	out[n++] = (struct kafka_header){ TEXT(name_), (value_) }
-	PUT("__connect.errors.topic", text_from(kafka->topic));
-	PUT("__connect.errors.partition", print(arena, kafka->partition));
-	PUT("__connect.errors.offset", print(arena, kafka->offset));
-	PUT("__connect.errors.stage", text_from(stage_of(record->reason)));
-	PUT("__connect.errors.exception.class.name", text_from(reason));
-	PUT("__connect.errors.exception.message",
-	    write_detail(arena, record, cut->headers_fit));
-	PUT("schedrun.dlq.reason", text_from(reason));
-	PUT("schedrun.dlq.time", ((struct text){ time, CLOCK_TEXT_SIZE }));
-	PUT("schedrun.dlq.timestamp", print(arena, kafka->timestamp_ms));
-	PUT("schedrun.dlq.redrives", redrives_of(kafka));
+	PUT(DEAD_TOPIC, text_from(kafka->topic));
+	PUT(DEAD_PARTITION, print(arena, kafka->partition));
+	PUT(DEAD_OFFSET, print(arena, kafka->offset));
+	PUT(DEAD_STAGE, text_from(stage_of(record->reason)));
+	PUT(DEAD_CLASS, text_from(reason));
+	PUT(DEAD_MESSAGE, write_detail(arena, record, cut->n_left_out == 0));
+	PUT(DEAD_REASON, text_from(reason));
+	PUT(DEAD_TIME, ((struct text){ time, CLOCK_TEXT_SIZE }));
+	PUT(DEAD_TIMESTAMP, print(arena, kafka->timestamp_ms));
+	PUT(DEAD_REDRIVES, redrives_of(kafka));
 	if (cut->value.size < kafka->value.size)
-		PUT("schedrun.dlq.truncated",
-		    print(arena, (int64_t)kafka->value.size));
+		PUT(DEAD_CUT, print(arena, (int64_t)kafka->value.size));
 	if (cut->key.size < kafka->key.size)
-		PUT("schedrun.dlq.truncated.key",
-		    print(arena, (int64_t)kafka->key.size));
+		PUT(DEAD_CUT_KEY, print(arena, (int64_t)kafka->key.size));
+	if (cut->n_left_out > 0)
+		PUT(DEAD_CUT_HEADERS, print(arena, (int64_t)cut->n_left_out));
 #undef PUT
 	return n;
 }

@@ -57,7 +57,26 @@ spreads_by_partition(void)
 	kafka_spread_finish(&spread);
 }
 
+/* Whatever its key. */
+static void
+pinned_goes_where_it_must(void)
+{
+	static const struct kafka_message messages[] = {
+		{ .key = { "a", 1 }, .pinned = 3 },
+		{ .pinned = 1 },
+		{ .key = { "b", 1 }, .pinned = 3 },
+	};
+	struct kafka_spread spread = { 0 };
+
+	kafka_spread(&spread, messages, 3, 3);
+	CHECK(spread.stretches[0].end == 1 && spread.order[0] == 1);
+	CHECK(spread.stretches[2].begin == 1 && spread.stretches[2].end == 3);
+	CHECK(spread.order[1] == 0 && spread.order[2] == 2);
+	kafka_spread_finish(&spread);
+}
+
 CU_TestInfo kafka_spread_tests[] = {
+	{ "pinned goes where it must", pinned_goes_where_it_must },
 	{ "spreads by partition, in order", spreads_by_partition },
 	CU_TEST_INFO_NULL,
 };

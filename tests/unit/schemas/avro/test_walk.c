@@ -439,7 +439,37 @@ test_memory(void)
 	buffer_finish(&body);
 }
 
+/* Field by field up to the first that is broken, and where it breaks. */
+static void
+test_look(void)
+{
+	struct layout *layout = compile(
+	    HEAD "\"string\"},{\"name\":\"b\",\"type\":[\"null\",\"long\"]},"
+		 "{\"name\":\"c\",\"type\":{\"type\":\"array\",\"items\":"
+		 "\"int\"}},{\"name\":\"d\",\"type\":\"string\"}]}");
+	struct text body = TEXT("\4hi\2\5\2\1\0\x0exyz");
+	struct layout_field field = { 0 };
+
+	REQUIRE(layout != NULL);
+	CHECK(layout_look(layout, body, 0, &field));
+	CHECK(field.kind == FIELD_IS_TEXT && field.from == 0 && field.to == 3);
+	CHECK(text_equal(field.text, TEXT("hi")));
+	CHECK(layout_look(layout, body, 1, &field));
+	CHECK(field.kind == FIELD_IS_NUMBER && field.number == -3);
+	CHECK(layout_look(layout, body, 2, &field));
+	CHECK(field.kind == FIELD_IS_OTHER && field.from == 5 && field.to == 8);
+	CHECK(layout_look(layout, body, 3, &field));
+	CHECK(field.kind == FIELD_IS_BROKEN && field.from == 8);
+	CHECK(field.to == 9 && strcmp(field.name, "d") == 0);
+	CHECK(!layout_look(layout, body, 4, &field));
+	field.to = 0;
+	CHECK(layout_look(layout, TEXT_NONE, 0, &field));
+	CHECK(field.kind == FIELD_IS_BROKEN && field.to == 0);
+	layout_destroy(layout);
+}
+
 CU_TestInfo avro_walk_tests[] = {
+	{ "look", test_look },
 	{ "bodies", test_bodies },
 	{ "random schemas against avro-c", test_random_schemas },
 	{ "time", test_time },

@@ -1,4 +1,4 @@
-#include "producer/cli/submission.h"
+#include "producer/runs/submission.h"
 
 #include "common/base/clock.h"
 #include "schemas/stored/document.h"
