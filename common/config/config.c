@@ -31,6 +31,7 @@ struct config {
 	struct entry entries[KEYS_MAX];
 	struct property *properties;
 	size_t n_properties;
+	struct config_paths paths;
 };
 
 /* Cuts ".file" off a name that has it; false: it has not. */
@@ -157,9 +158,11 @@ set_given(
 	char name[64], *content;
 	int rc;
 
+	config_paths_set(&config->paths, given->name, given->value);
 	if (!cut_file(given->name, name) || !config_has_file(name))
 		return set_value(
 		    config, given->name, given->value, given->source, err);
+	config_paths_put(&config->paths, name, given->value, true);
 	content = config_read_secret(given->value, given->source, err);
 	if (content == NULL)
 		return -1;
@@ -231,50 +234,20 @@ check_together(const struct config *config, struct error *err)
 	return 0;
 }
 
-/* Once for each file that holds a secret and may be read by everybody. */
-static int
-check_exposed(const struct config *config, const struct config_layers *layers,
-    struct error *err)
-{
-	const char *last = NULL;
-	size_t i;
-
-	for (i = 0; i < layers->n; i++) {
-		const struct config_given *row = &layers->rows[i];
-		struct text file = { row->source, 0 };
-
-		if (!row->exposed || !config_is_secret(row->name))
-			continue;
-		/* "schedrun.conf" of "schedrun.conf:12". */
-		file.size = (size_t)(strrchr(row->source, ':') - row->source);
-		if (last != NULL && strncmp(last, file.at, file.size + 1) == 0)
-			continue;
-		if (config_switch(config, "strict"))
-			return error_set(err, ERROR_FATAL,
-			    "%.*s: holds a secret and everybody may read it; "
-			    "chmod 0640",
-			    TEXT_ARG(file));
-		log_event(LOG_WARN, "config", "secret_exposed",
-		    "a file with a secret may be read by everybody; chmod 0640",
-		    LOG_T("file", file), LOG_END);
-		last = file.at;
-	}
-	return 0;
-}
-
 struct config *
 config_load(const char *file, const struct config_flag *flags, size_t n_flags,
     struct error *err)
 {
 	struct config *config = create_with_defaults();
-	struct config_layers layers = { 0 };
+	struct config_layers layers = { .paths = &config->paths };
 	int rc = config_layers_read(&layers, file, flags, n_flags, err);
 	size_t i;
 
 	for (i = 0; rc == 0 && i < layers.n; i++)
 		rc = set_given(config, &layers.rows[i], err);
 	if (rc == 0)
-		rc = check_exposed(config, &layers, err);
+		rc = config_paths_check(
+		    &config->paths, config_switch(config, "strict"), err);
 	config_layers_finish(&layers);
 	if (rc == 0 && check_together(config, err) == 0)
 		return config;
@@ -299,7 +272,19 @@ config_destroy(struct config *config)
 		free(config->properties[i].source);
 	}
 	free(config->properties);
+	config_paths_finish(&config->paths);
 	free(config);
+}
+
+void
+config_each_path(const struct config *config,
+    void (*take)(void *argument, const struct config_path *path),
+    void *argument)
+{
+	size_t i;
+
+	for (i = 0; i < config->paths.n; i++)
+		take(argument, &config->paths.at[i]);
 }
 
 static const struct entry *

@@ -49,9 +49,11 @@ struct config;
 
 /*
  * Loads all layers.  `file`: from -c, or NULL for $SCHEDRUN_CONFIG,
- * ./schedrun.conf, /etc/schedrun/schedrun.conf.  Checks what can be checked
- * without a server (ranges, cross rules, forbidden librdkafka keys).
- * NULL with ERROR_FATAL; the exit code is the caller's (2 or 78).
+ * ./schedrun.conf, /etc/schedrun/schedrun.conf; then schedrun.secrets in
+ * $CREDENTIALS_DIRECTORY, or beside that file where no unit gives one.  Checks
+ * what can be checked without a server (ranges, cross rules, forbidden
+ * librdkafka keys). NULL with ERROR_FATAL; the exit code is the caller's (2 or
+ * 78).
  */
 struct config *config_load(const char *file, const struct config_flag *flags,
     size_t n_flags, struct error *err);
@@ -64,6 +66,20 @@ bool config_switch(const struct config *config, const char *key);
 
 /* Whether a layer gives it: its value is not the default. */
 bool config_is_given(const struct config *config, const char *key);
+
+/*
+ * A file that the configuration is of or names: one of its own (`key` NULL), of
+ * a KEY.file, or of a key or property such as http.token.file.  `secret`: with
+ * a secret in it, whose mode is looked at when the configuration is loaded.
+ */
+struct config_path {
+	char *key, *path;
+	bool secret;
+};
+/* Calls `take` with each. */
+void config_each_path(const struct config *config,
+    void (*take)(void *argument, const struct config_path *path),
+    void *argument);
 
 /* Properties for librdkafka: the common block and that of one side. */
 enum config_side { CONFIG_CONSUMER, CONFIG_PRODUCER };

@@ -17,17 +17,37 @@ struct config_given {
 	char *name;   /* "redis.url", "kafka.linger.ms" */
 	char *value;  /* may be a secret */
 	char *source; /* "schedrun.conf:12", "env NAME", "flag -s" */
-	bool exposed; /* stands in a file that everybody may read */
 };
 
 struct config_layers {
 	struct config_given *rows; /* the stronger ones behind the weaker */
 	size_t n;
+	struct config_paths *paths; /* takes the configuration's own files */
 };
+
+/* The files of a configuration: an empty one is all zeros. */
+struct config_paths {
+	struct config_path *at; /* owns its texts */
+	size_t n;
+};
+
+/* Keeps copies; a path that `key` gave before is forgotten. */
+void config_paths_put(
+    struct config_paths *paths, const char *key, const char *path, bool secret);
+/* `name` was set to `value`: keeps the path if it is one. */
+void config_paths_set(
+    struct config_paths *paths, const char *name, const char *value);
+/*
+ * Everybody may read a file of secrets: a warning for each, or with `strict`
+ * ERROR_FATAL.
+ */
+int config_paths_check(
+    const struct config_paths *paths, bool strict, struct error *err);
+void config_paths_finish(struct config_paths *paths);
 
 /*
  * Reads files, environment and flags, in this order, into empty `layers`:
- * the file as config_load has it, and $CREDENTIALS_DIRECTORY/schedrun.secrets.
+ * the files as config_load has them, into `layers->paths` as well.
  * -1 with ERROR_FATAL: a file that can't be read or parsed, a flag of another
  * form, a secret in a flag.  The caller finishes `layers` in either case.
  */

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define FILE_SIZE_MAX ((size_t)1024 * 1024)
 #define SECRET_SIZE_MAX ((size_t)64 * 1024)
 #define NAME_SIZE_MAX 128
+#define SECRETS "schedrun.secrets"
 #define PREFIX "SCHEDRUN_"
 #define KAFKA_PREFIX "SCHEDRUN_KAFKA_"
 
@@ -49,7 +51,7 @@ copy(struct text text)
 }
 
 /* Adds a row; its name is `prefix` and `name`. */
-static struct config_given *
+static const struct config_given *
 add(struct config_layers *layers, const char *prefix, struct text name,
     struct text value, const char *source)
 {
@@ -62,16 +64,17 @@ add(struct config_layers *layers, const char *prefix, struct text name,
 	buffer_format(&whole, "%s%.*s", prefix, TEXT_ARG(name));
 	buffer_byte(&whole, '\0');
 	*row = (struct config_given){ whole.at, copy(value),
-		memory_copy_string(source), false };
+		memory_copy_string(source) };
 	return row;
 }
 
 /* A file's fault is the whole configuration's. */
 static int
-read_whole(const char *path, size_t max, struct buffer *out, bool *exposed,
-    struct error *err)
+read_whole(const char *path, size_t max, struct buffer *out, struct error *err)
 {
-	if (small_file_read(path, max, out, exposed, err) == 0)
+	bool exposed; /* a warning that comes once all is read */
+
+	if (small_file_read(path, max, out, &exposed, err) == 0)
 		return 0;
 	if (err != NULL)
 		err->kind = ERROR_FATAL;
@@ -99,10 +102,9 @@ config_read_secret(const char *path, const char *source, struct error *err)
 	struct buffer content = { 0 };
 	char *secret = NULL;
 	struct text text;
-	bool exposed;
 	size_t i;
 
-	if (read_whole(path, SECRET_SIZE_MAX, &content, &exposed, err) != 0) {
+	if (read_whole(path, SECRET_SIZE_MAX, &content, err) != 0) {
 		error_prefix(err, "%s", source);
 		goto out;
 	}
@@ -133,16 +135,19 @@ read_file(struct config_layers *layers, const char *path, struct error *err)
 	struct config_line lines[CONFIG_LINES_MAX];
 	struct buffer content = { 0 };
 	char source[300];
-	bool exposed = false;
+	bool secret = false;
 	int n = -1, i;
 
-	if (read_whole(path, FILE_SIZE_MAX, &content, &exposed, err) == 0)
+	if (read_whole(path, FILE_SIZE_MAX, &content, err) == 0)
 		n = config_file_parse(path, buffer_text(&content), lines, err);
 	for (i = 0; i < n; i++) {
+		const struct config_given *row;
+
 		snprintf(source, sizeof source, "%s:%d", path, lines[i].number);
-		add(layers, "", lines[i].key, lines[i].value, source)->exposed =
-		    exposed;
+		row = add(layers, "", lines[i].key, lines[i].value, source);
+		secret = secret || config_is_secret(row->name);
 	}
+	config_paths_put(layers->paths, NULL, path, secret);
 	wipe_buffer(&content);
 	return n < 0 ? -1 : 0;
 }
@@ -156,13 +161,33 @@ variable(const char *name)
 	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+/*
+ * Where secrets are looked for: in a unit where it has loaded them, else where
+ * units load them from, which not everybody may read.  False: nowhere.
+ */
+static bool
+find_secrets(const char *file, char path[PATH_MAX])
+{
+	const char *credentials = variable("CREDENTIALS_DIRECTORY");
+	const char *slash = file != NULL ? strrchr(file, '/') : NULL;
+	int size = slash != NULL ? (int)(slash - file) : 1;
+
+	if (credentials == NULL && file == NULL)
+		return false;
+	if (credentials != NULL)
+		snprintf(path, PATH_MAX, "%s/" SECRETS, credentials);
+	else
+		snprintf(path, PATH_MAX, "%.*s/" SECRETS, size,
+		    slash != NULL ? file : ".");
+	return access(path, credentials != NULL ? F_OK : R_OK) == 0;
+}
+
 static int
 read_files(struct config_layers *layers, const char *file, struct error *err)
 {
 	static const char *const usual[] = { "./schedrun.conf",
 		"/etc/schedrun/schedrun.conf" };
-	const char *credentials = variable("CREDENTIALS_DIRECTORY");
-	char secrets[4096];
+	char secrets[PATH_MAX];
 	size_t i;
 
 	if (file == NULL)
@@ -172,10 +197,8 @@ read_files(struct config_layers *layers, const char *file, struct error *err)
 			file = usual[i];
 	if (file != NULL && read_file(layers, file, err) != 0)
 		return -1;
-	if (credentials == NULL)
-		return 0;
-	snprintf(secrets, sizeof secrets, "%s/schedrun.secrets", credentials);
-	return access(secrets, F_OK) == 0 ? read_file(layers, secrets, err) : 0;
+	return find_secrets(file, secrets) ? read_file(layers, secrets, err)
+					   : 0;
 }
 
 /* Variables that are read elsewhere. */

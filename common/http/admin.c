@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -118,7 +119,10 @@ run(void *argument)
 	return NULL;
 }
 
-/* Atomically: who waits for the file must not read half a number. */
+/*
+ * Atomically: who waits for the file must not read half a number; and whoever
+ * scrapes may read it, whatever the umask.
+ */
 static int
 write_port_file(const char *path, unsigned port, struct error *err)
 {
@@ -132,6 +136,8 @@ write_port_file(const char *path, unsigned port, struct error *err)
 	file = fopen(temporary, "we");
 	if (file != NULL) {
 		rc = fprintf(file, "%u\n", port) > 0 ? 0 : -1;
+		if (fchmod(fileno(file), 0644) != 0)
+			rc = -1;
 		if (fclose(file) != 0)
 			rc = -1;
 	}

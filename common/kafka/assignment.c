@@ -118,24 +118,6 @@ kafka_assignment_hold(struct kafka_assignment *assignment, const char *topic,
 	return 0;
 }
 
-int
-kafka_assignment_take(struct kafka_assignment *assignment,
-    const struct rd_kafka_topic_partition_list_s *list, struct error *err)
-{
-	rd_kafka_resp_err_t code = rd_kafka_assign(assignment->handle, list);
-	int i;
-
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err, "assign partitions");
-	kafka_places_clear(&assignment->places);
-	for (i = 0; i < list->cnt; i++)
-		kafka_places_add(&assignment->places, list->elems[i].topic,
-		    list->elems[i].partition, list->elems[i].offset);
-	/* Also if nothing is paused: librdkafka 2.0 lets a partition that was
-	 * paused when it went be paused when it comes again. */
-	return apply_pause(assignment, err);
-}
-
 /* _STATE: a fresh assignment is still being started. */
 static rd_kafka_resp_err_t
 seek_until(struct kafka_assignment *assignment, const char *topic,
@@ -157,6 +139,47 @@ seek_until(struct kafka_assignment *assignment, const char *topic,
 	}
 	rd_kafka_topic_destroy(handle);
 	return code;
+}
+
+/*
+ * Of partitions that one assignment takes from another librdkafka stops the
+ * fetch and starts it again: should a third one come meanwhile it would stop
+ * it twice, and abort.  A seek is refused until that is over.
+ */
+static void
+wait_started(struct kafka_assignment *assignment)
+{
+	int64_t until = clock_monotonic_ms() + RESOLVE_TIMEOUT_MS;
+	size_t i;
+
+	for (i = 0; i < assignment->places.n; i++) {
+		const struct kafka_place *place = &assignment->places.at[i];
+
+		seek_until(assignment, place->topic,
+		    (struct kafka_offset){ place->partition, place->next },
+		    until);
+	}
+}
+
+int
+kafka_assignment_take(struct kafka_assignment *assignment,
+    const struct rd_kafka_topic_partition_list_s *list, struct error *err)
+{
+	rd_kafka_resp_err_t code = rd_kafka_assign(assignment->handle, list);
+	bool again = assignment->places.n > 0;
+	int i;
+
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return fail(assignment, code, err, "assign partitions");
+	kafka_places_clear(&assignment->places);
+	for (i = 0; i < list->cnt; i++)
+		kafka_places_add(&assignment->places, list->elems[i].topic,
+		    list->elems[i].partition, list->elems[i].offset);
+	if (again)
+		wait_started(assignment);
+	/* Also if nothing is paused: librdkafka 2.0 lets a partition that was
+	 * paused when it went be paused when it comes again. */
+	return apply_pause(assignment, err);
 }
 
 int

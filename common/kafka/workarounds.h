@@ -10,6 +10,7 @@
  *   consumer.c, KAFKA_QUEUE_...     a fetch that waits 1 s            2.2.0
  *   places.h, kafka_place_accept    a record that comes twice         2.5.0
  *   assignment.c, ..._take          a pause that outlives its place   not seen
+ *   assignment.c, wait_started      an abort by two assignments       not seen
  *   assignment.c, fetch_committed   an error told as success          not seen
  *   consumer.c, leave_group         a close without a time-out        not seen
  *   client.c, ..._destroy_handle    a destroy that hangs              not seen

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
@@ -64,6 +65,17 @@ open_tokens(const struct config *config, struct error *err)
 	return NULL;
 }
 
+/* What systemd loads for a unit is there while it runs, and its alone. */
+static bool
+is_loaded_later(const char *path)
+{
+	static const char credentials[] = "/run/credentials/";
+
+	return path != NULL &&
+	    strncmp(path, credentials, sizeof credentials - 1) == 0 &&
+	    access(path, R_OK) != 0;
+}
+
 int
 http_auth_check_settings(const struct config *config, struct error *err)
 {
@@ -74,6 +86,8 @@ http_auth_check_settings(const struct config *config, struct error *err)
 		return jwt_auth_check_settings(config, err);
 	if (strcmp(mode, "none") == 0)
 		return check_none(config, err);
+	if (is_loaded_later(config_text(config, "http.token.file")))
+		return 0;
 	tokens = open_tokens(config, err);
 	token_file_destroy(tokens);
 	return tokens != NULL ? 0 : -1;

@@ -25,7 +25,8 @@ struct http_auth *http_auth_create(const struct config *config,
     struct loop *loop, struct health_check *check, struct error *err);
 /*
  * Whether http_auth_create would take the settings, but for a key set, which
- * may come later.  -1: its ERROR_FATAL.  Reads http.token.file.
+ * may come later, and a token file that a unit is yet to load.  -1: its
+ * ERROR_FATAL.  Reads http.token.file.
  */
 int http_auth_check_settings(const struct config *config, struct error *err);
 

@@ -111,7 +111,7 @@ command_parse(struct command *command, int argc, char **argv,
 	};
 	struct argp whole = { NULL, hand_out, command->row->arguments, NULL,
 		children, NULL, NULL };
-	char name[96];
+	static char name[96]; /* argv keeps it */
 
 	command->arena = arena_create(0);
 	command->documentation = write_documentation(command->row);

@@ -284,7 +284,7 @@ static size_t
 read_records(struct result_feed *feed, struct kafka_record *records, size_t n,
     struct result_event **events)
 {
-	int32_t held[RECORDS];
+	int32_t held[RECORDS] = { 0 };
 	size_t n_held = 0, kept = 0, i;
 
 	for (i = 0; i < n; i++) {

@@ -318,8 +318,8 @@ def test_config_check_of_what_the_programs_take(tmp_path):
     tokens.chmod(0o600)
     shipped = (programs.ROOT / "deploy/schedrun.conf").read_text()
     for content in ("", "admin.listen = :0\nkafka.client.rack = r\n", "http.listen = [::1]:65535\n",
-                    JWT,
-                    shipped.replace("/etc/schedrun/tokens", str(tokens))):
+                    JWT, shipped,
+                    shipped.replace("/run/credentials/schedrun-http.service/tokens", str(tokens))):
         path.write_text(content)
         done = call("config", "check", str(path))
         assert done.returncode == 0 and done.stdout == f"{path}: fine\n", done.stderr
@@ -393,6 +393,23 @@ def test_secrets_come_from_files_and_are_never_shown(tmp_path):
     assert done.returncode == 0 and "chmod 0640" in done.stderr
     done = call("-c", str(open_file), "-s", "strict=on", "config", "show")
     assert CANARY not in done.stdout + done.stderr
+    for setting in ("redis.password.file", "kafka.sasl.password.file", "kafka.ssl.key.location"):
+        for mode, code in ((0o644, 2), (0o640, 0)):
+            secret.chmod(mode)
+            done = call("-s", f"{setting}={secret}", "-s", "strict=on", "config", "show")
+            assert done.returncode == code and (f"{secret}: holds a secret" in done.stderr) == (code == 2)
+
+
+def test_secrets_beside_the_configuration(tmp_path):
+    """Where no unit has loaded them; of another user's the command knows nothing."""
+    (tmp_path / "x.conf").write_text("redis.username = me\n")
+    secrets = tmp_path / "schedrun.secrets"
+    secrets.write_text(f"redis.password = {CANARY}\n")
+    secrets.chmod(0o600)
+    for arguments, cwd in ((["-c", str(tmp_path / "x.conf")], "/"), (["-c", "x.conf"], tmp_path)):
+        assert "redis.password = ***" in call(*arguments, "--print-config", cwd=cwd).stdout
+    loaded = call("-c", str(tmp_path / "x.conf"), "--print-config", env={"CREDENTIALS_DIRECTORY": "/nowhere"})
+    assert loaded.returncode == 0 and "redis.password" not in loaded.stdout
 
 
 @pytest.mark.parametrize("flags", [

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +20,15 @@ static int
 try_slot(const char *path)
 {
 	int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool taken;
 
 	if (file < 0)
 		return errno == EACCES || errno == EPERM ? 1 : -1;
 	if (flock(file, LOCK_EX | LOCK_NB) == 0)
 		return 0; /* held open until the process ends */
+	taken = errno == EWOULDBLOCK;
 	close(file);
-	return errno == EWOULDBLOCK ? 1 : -1;
+	return taken ? 1 : -1;
 }
 
 char *

@@ -1,5 +1,8 @@
 #include "producer/runs/fold_places.h"
 
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -17,10 +20,34 @@ struct scene {
 	struct scripted_redis script;
 	struct keyspace *keyspace;
 	struct run_view view;
+	rd_kafka_t *broker;
 	struct config *config;
 	struct kafka_consumer *consumer;
 	struct fold_places places;
 };
+
+/* Its topic is made: newer ones don't invent what they are asked for. */
+static void
+start_broker(struct scene *scene)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_mock_cluster_t *cluster;
+	struct error err = { 0 };
+	char text[512];
+
+	REQUIRE(rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", text,
+		    sizeof text) == RD_KAFKA_CONF_OK);
+	rd_kafka_conf_set(conf, "log_level", "0", text, sizeof text);
+	scene->broker =
+	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	REQUIRE(scene->broker != NULL);
+	cluster = rd_kafka_handle_mock_cluster(scene->broker);
+	rd_kafka_mock_topic_create(cluster, "t", 2, 1);
+	snprintf(text, sizeof text, "kafka.bootstrap.servers = %s\n",
+	    rd_kafka_mock_cluster_bootstraps(cluster));
+	scene->config = settings_load(text, &err);
+	REQUIRE(scene->config != NULL);
+}
 
 static void
 begin(struct scene *scene)
@@ -35,10 +62,7 @@ begin(struct scene *scene)
 	scripted_redis_open(&scene->script);
 	scene->keyspace = keyspace_create("p:");
 	run_view_init(&scene->view, scene->script.redis, scene->keyspace, 1000);
-	scene->config = settings_load("kafka.bootstrap.servers = 127.0.0.1:1\n"
-				      "kafka.test.mock.num.brokers = 1\n",
-	    &err);
-	REQUIRE(scene->config != NULL);
+	start_broker(scene);
 	scene->consumer = kafka_consumer_create(
 	    &(struct kafka_consumer_options){
 		.settings = { .config = scene->config } },
@@ -53,6 +77,7 @@ end(struct scene *scene)
 {
 	fold_places_finish(&scene->places);
 	kafka_consumer_close(scene->consumer, CALL_MS);
+	rd_kafka_destroy(scene->broker);
 	config_destroy(scene->config);
 	keyspace_destroy(scene->keyspace);
 	scripted_redis_close(&scene->script);

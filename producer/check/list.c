@@ -1,4 +1,4 @@
-#include "producer/cli/check_list.h"
+#include "producer/check/list.h"
 
 static void
 add_finding(struct check_list *list, const char *what, const char *state,

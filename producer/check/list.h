@@ -1,5 +1,5 @@
-#ifndef SCHEDRUN_PRODUCER_CLI_CHECK_LIST_H
-#define SCHEDRUN_PRODUCER_CLI_CHECK_LIST_H
+#ifndef SCHEDRUN_PRODUCER_CHECK_LIST_H
+#define SCHEDRUN_PRODUCER_CHECK_LIST_H
 
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
@@ -30,8 +30,10 @@ void check_failed(struct check_list *list, const char *what,
 
 /*
  * What each command finds of one thing: adds a row for each look, and goes on
- * where one fails.  Block for servers up to --timeout.
+ * where one fails.  Block for servers up to --timeout, check_units for the
+ * disk.
  */
+void check_units(struct check_list *list);
 void check_kafka(struct check_list *list);
 void check_registry(struct check_list *list);
 void check_redis(struct check_list *list);

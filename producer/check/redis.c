@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "producer/cli/check_list.h"
+#include "producer/check/list.h"
 #include "schemas/keyspace.h"
 #include "schemas/topics.h"
 

@@ -1,4 +1,4 @@
-#include "producer/cli/check_list.h"
+#include "producer/check/list.h"
 
 int
 cmd_check(struct command *command, int argc, char **argv)
@@ -16,6 +16,7 @@ cmd_check(struct command *command, int argc, char **argv)
 	command_config(command);
 	list.table = command_table(command, columns);
 	check_fine(&list, "configuration", NULL);
+	check_units(&list);
 	check_kafka(&list);
 	check_registry(&list);
 	check_redis(&list);
