@@ -420,6 +420,7 @@ static bool
 must_overwrite(const struct claim *item)
 {
 	return item->verdict == CLAIM_LOWER ||
+	    item->verdict == CLAIM_CROSS_REPAIRED ||
 	    item->verdict == CLAIM_UNREADABLE;
 }
 

@@ -96,9 +96,10 @@ int claims_receive(
     struct claims *claims, struct claims_answer *answer, struct error *err);
 
 /*
- * Overwrites, by compare-and-set, the claims judged CLAIM_LOWER or
- * CLAIM_UNREADABLE; one that changed meanwhile is judged again.  Nothing may be
- * in flight.  `overwritten` is increased by how many were.  Blocks.
+ * Overwrites, by compare-and-set, the claims judged CLAIM_LOWER,
+ * CLAIM_CROSS_REPAIRED or CLAIM_UNREADABLE; one that changed meanwhile is
+ * judged again.  Nothing may be in flight.  `overwritten` is increased by how
+ * many were.  Blocks.
  */
 int claims_settle(struct claims *claims, struct claim *items, size_t n,
     size_t *overwritten, struct error *err);

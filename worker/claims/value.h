@@ -22,9 +22,14 @@
 
 struct claim_value {
 	uint32_t partition;   /* below CLAIM_PARTITIONS_MAX */
-	int64_t offset;       /* 48 bits */
+	int64_t offset;       /* 47 bits */
 	int64_t timestamp_ms; /* 48 bits; -1 (none) is all ones */
 	uint32_t fingerprint; /* of what a repeated request must repeat */
+	/*
+	 * A repair took it, of a record that is decided; it may be one that was
+	 * dropped, so to other partitions it says nothing.
+	 */
+	bool is_repaired;
 };
 
 /* As it is stored: big-endian, without gaps. */
@@ -34,13 +39,14 @@ void claim_value_write(
 bool claim_value_read(struct text bytes, struct claim_value *value);
 
 enum claim_verdict {
-	CLAIM_TAKEN,      /* nobody had it: ours now; process */
-	CLAIM_OWN,        /* this very record's, entered again: process */
-	CLAIM_CONFLICT,   /* another payload under this requestId: DLQ */
-	CLAIM_DUPLICATE,  /* the holder stands before it in this log: drop */
-	CLAIM_LOWER,      /* the holder stands after it: overwrite, process */
-	CLAIM_CROSS,      /* the holder is in another partition: drop */
-	CLAIM_UNREADABLE, /* a foreign writer: overwrite, process */
+	CLAIM_TAKEN,     /* nobody had it: ours now; process */
+	CLAIM_OWN,       /* this very record's, entered again: process */
+	CLAIM_CONFLICT,  /* another payload under this requestId: DLQ */
+	CLAIM_DUPLICATE, /* the holder stands before it in this log: drop */
+	CLAIM_LOWER,     /* the holder stands after it: overwrite, process */
+	CLAIM_CROSS,     /* the holder is in another partition: drop */
+	CLAIM_CROSS_REPAIRED, /* the same, by a repair: overwrite, process */
+	CLAIM_UNREADABLE,     /* a foreign writer: overwrite, process */
 	CLAIM_VERDICTS
 };
 

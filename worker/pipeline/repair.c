@@ -211,6 +211,9 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next)
 		}
 		*next = kafka->offset + 1;
 	}
+	/* It may be a record that was dropped for one of another partition. */
+	for (i = 0; i < batch->n_claims; i++)
+		batch->claims[i].value.is_repaired = true;
 }
 
 /*

@@ -128,7 +128,7 @@ what_nobody_has_is_taken(void)
 static void
 holders_are_judged(void)
 {
-	struct claim_value before = { 3, 69, 1, CLAIM_FINGERPRINT_NONE };
+	struct claim_value before = { 3, 69, 1, CLAIM_FINGERPRINT_NONE, false };
 	struct claims_answer said;
 
 	begin();
@@ -311,7 +311,7 @@ the_key_of_another_type_is_blamed(void)
 static void
 a_claim_of_later_is_overwritten(void)
 {
-	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE };
+	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE, false };
 	struct claims_answer said;
 	struct heard heard;
 	size_t overwritten = 0;
@@ -343,8 +343,8 @@ a_claim_of_later_is_overwritten(void)
 static void
 a_claim_that_changes_meanwhile_is_judged_again(void)
 {
-	struct claim_value before = { 3, 1, 1, CLAIM_FINGERPRINT_NONE };
-	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE };
+	struct claim_value before = { 3, 1, 1, CLAIM_FINGERPRINT_NONE, false };
+	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE, false };
 	struct error err = { 0 };
 	size_t overwritten = 0, i;
 
