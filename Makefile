@@ -122,6 +122,18 @@ $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 $(BUILD)/verdict: $(BUILD)/tests/codec/verdict.o $(BUILD)/libschedrun.a
 	$(link)
 
+# Whatever tests/sim defines as __wrap_NAME is called in NAME's place.
+SIM := $(call objects,$(sort $(wildcard tests/sim/*.c)))
+$(BUILD)/sim: $(SIM) $(call objects,tests/unit/settings.c) $(BUILD)/libschedrun.a
+	$(if $(V),,@echo "  LD    $@")
+	$(Q)$(CC) $(OUR_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) \
+	    $$(nm $(SIM) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
+
+.PHONY: sim
+# SEEDS=1000 histories of STEPS=10000 steps; SEED= plays one, and tells it if it fails.
+sim: $(BUILD)/sim ## the worker's own code, played with faults, crashes, time; its mutants
+	@$(if $(SEED),$< seed $(SEED) $(MUTANT),$< all $(or $(SEEDS),1000) && $< mutants)
+
 # Against servers of one's own: build/integration/kafka 127.0.0.1:9092
 $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 	@mkdir -p $(@D)

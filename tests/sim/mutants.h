@@ -1,0 +1,27 @@
+/*
+ * The rules that are broken one at a time, each of which must be seen; a seed
+ * that sees it soon, from which make test looks on.
+ */
+SIM_MUTANT(OFFSETS_EARLY, 1, "offsets move when they are sent")
+SIM_MUTANT(CLAIM_RELEASED, 3, "an abort gives the batch's claims back")
+SIM_MUTANT(NO_FENCING, 2, "a new producer gets no new epoch")
+SIM_MUTANT(REBUILD_OFF, 2, "a suspect producer is kept")
+SIM_MUTANT(RANDOM_IDS, 1, "a run's id is drawn")
+SIM_MUTANT(METADATA_LATE, 60, "the generation is that of the sending")
+SIM_MUTANT(MARK_UNCHECKED, 1, "nothing is expected of marks")
+SIM_MUTANT(MARK_APART, 2, "claims and their mark are not one step")
+SIM_MUTANT(NO_REPAIR, 1, "a mark that is behind is set, not repaired")
+SIM_MUTANT(OWN_DROPPED, 1, "a record's own claim makes it a duplicate")
+SIM_MUTANT(LOWEST_OFF, 12, "a claim is never overwritten")
+SIM_MUTANT(REPAIR_TRUSTED, 6, "a repaired claim counts in other partitions")
+SIM_MUTANT(CLAIMS_IGNORED, 1, "duplicates are planned")
+SIM_MUTANT(CONFLICT_DROPPED, 1, "a conflict is dropped")
+SIM_MUTANT(LOST_UNHEARD, 1, "stage A does not hear that B lost a batch")
+SIM_MUTANT(REWIND_TOO_FAR, 1, "a rewind goes to before what is committed")
+SIM_MUTANT(UNSTABLE_BELIEVED, 7, "undecided offsets are not waited for")
+SIM_MUTANT(UNKNOWN_IS_DONE, 45, "a commit's time being up is a success")
+SIM_MUTANT(PRODUCE_AGAIN, 3, "producing is repeated in place")
+SIM_MUTANT(LOST_IS_DONE, 12, "a lost commit is a success")
+SIM_MUTANT(ENDS_BELIEVED, 1, "a log's end is believed before its records")
+SIM_MUTANT(ORDER_REVERSED, 1, "a batch's results go out backwards")
+SIM_MUTANT(BUILD_OUTSIDE, 2, "builds are written outside the transaction")
