@@ -196,6 +196,11 @@ bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against flo
 	@deploy/local/deps.sh test
 	.cache/venv/bin/python tests/bench/bench.py
 
+# RECORD=1 writes what it counted to tests/bench/instructions.json.
+instructions: build $(BUILD)/bench/backlog ## what a request costs in instructions, by valgrind, against what is committed
+	@deploy/local/deps.sh test count
+	.cache/venv/bin/python tests/bench/instructions.py
+
 # A target is run over its corpus and over damaged copies of it (quick, in make
 # test), or with FUZZER=1 and clang by libFuzzer, which make fuzz does.
 FUZZ := avro schema request message http_head http_path json documents claim \
@@ -278,5 +283,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench targets fuzz test deps lint analysis install uninstall clean help openapi
+.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench instructions targets fuzz test deps lint analysis install uninstall clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -6,6 +6,7 @@
 #           SDK in .cache/sdk, and a schema registry in .cache/registry
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
+#   count   valgrind, which counts instructions
 #   root    what makes a root of another release
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
@@ -173,12 +174,15 @@ for part in "${@:-run}"; do
 	fuzz)
 		install_packages $build_packages $fuzz_packages
 		;;
+	count)
+		install_packages valgrind
+		;;
 	root)
 		install_packages $root_packages
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, root"
+			"one of build, run, test, lint, fuzz, count, root"
 		;;
 	esac
 done
