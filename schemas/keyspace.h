@@ -25,6 +25,8 @@ enum keyspace_key {
 	KEY_GENERATION,  /* `g`: the catalogue's current generation */
 	KEY_GENERATIONS, /* `n`: the last number given out, never one twice */
 	KEY_APPLY_LOCK,  /* `n:lock`: who is applying */
+	KEY_APPLY_DONE,  /* `n:done`: the receipt of an apply's last step */
+	KEY_SAID,        /* `n:said`: what the last apply said of schedules */
 	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
 	KEY_EDITION,     /* `e`: another text after each change of g, s, h */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
@@ -58,7 +60,7 @@ struct text keyspace_key(
 /* A generation's hash: g<G>:<letter>. */
 struct text keyspace_part(const struct keyspace *keyspace, int64_t generation,
     enum catalogue_part part, struct buffer *out);
-/* A stage of `apply`: g<G>:S:<letter of s, i, v, w, h>. */
+/* A stage of `apply`: g<G>:S:<letter>. */
 struct text keyspace_stage(const struct keyspace *keyspace, int64_t generation,
     char letter, struct buffer *out);
 struct text keyspace_versions_of(const struct keyspace *keyspace,

@@ -49,9 +49,9 @@ const struct field *fields_sorted(struct fields *fields);
 int fields_read(struct fields *fields, struct redis *redis, struct text key,
     struct error *err);
 
-/* Writes them all to a hash, pipelined. */
-int fields_write(struct fields *fields, struct redis *redis, struct text key,
-    struct error *err);
+/* Writes `n` of a list to a hash, pipelined.  Errors as of fields_read. */
+int fields_write(struct redis *redis, struct text key, const struct field *list,
+    size_t n, struct error *err);
 
 /* Reads only these names, in pieces.  Those not there stay out. */
 int fields_read_some(struct fields *fields, struct redis *redis,

@@ -178,30 +178,29 @@ drop_answer(struct redis *redis, struct text key, struct error *err)
 /* Queues the next HSET; returns how many fields it has. */
 static size_t
 append_piece(
-    struct redis *redis, struct text key, const struct field *sorted, size_t n)
+    struct redis *redis, struct text key, const struct field *list, size_t n)
 {
 	struct text argv[2 + 2 * PIECE] = { TEXT("HSET"), key };
 	size_t bytes = 0, i;
 
 	for (i = 0; i < n && i < PIECE && bytes < PIECE_BYTES; i++) {
-		argv[2 + 2 * i] = sorted[i].name;
-		argv[3 + 2 * i] = sorted[i].value;
-		bytes += sorted[i].name.size + sorted[i].value.size;
+		argv[2 + 2 * i] = list[i].name;
+		argv[3 + 2 * i] = list[i].value;
+		bytes += list[i].name.size + list[i].value.size;
 	}
 	redis_append(redis, argv, 2 + 2 * i);
 	return i;
 }
 
 int
-fields_write(struct fields *fields, struct redis *redis, struct text key,
-    struct error *err)
+fields_write(struct redis *redis, struct text key, const struct field *list,
+    size_t n, struct error *err)
 {
-	const struct field *sorted = fields_sorted(fields);
-	size_t n = fields_size(fields), ahead = 0, done = 0;
+	size_t ahead = 0, done = 0;
 	int rc = 0;
 
 	while (done < n && rc == 0) {
-		done += append_piece(redis, key, sorted + done, n - done);
+		done += append_piece(redis, key, list + done, n - done);
 		rc = redis_send(redis, err);
 		if (rc == 0 && ++ahead >= PIECES_AHEAD) {
 			rc = drop_answer(redis, key, err);

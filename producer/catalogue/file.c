@@ -24,13 +24,14 @@ print(struct reader *reader, const struct json *node)
 
 static void
 check_creator(
-    struct reader *reader, const struct place *place, struct text created_by)
+    struct reader *reader, const struct place *version, struct text created_by)
 {
+	const struct place place = place_member(version, TEXT("createdBy"));
 	struct uuid uuid;
 
 	if (created_by.at != NULL && !uuid_parse(created_by, &uuid))
-		reader_fault(reader, place,
-		    "createdBy is not a UUID in lower case: clients can't "
+		reader_fault(reader, &place,
+		    "is not a UUID in lower case: clients can't "
 		    "read others");
 }
 
@@ -329,8 +330,10 @@ catalogue_file_read(
 	schedules = find(root, "schedules", &file->has_schedules);
 	if (schedules != NULL)
 		read_schedules(reader, &place, schedules, file);
-	if (reader->n_faults == 0)
-		store(reader, root, file);
+	if (reader->n_faults > 0)
+		return;
+	store(reader, root, file);
+	doubts_collect(reader, root, file);
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "producer/catalogue/doubts.h"
 #include "producer/catalogue/fields.h"
 #include "schemas/stored/document.h"
 #include "schemas/stored/schedule.h"
@@ -45,6 +46,7 @@ struct catalogue_file {
 	size_t n_specs;
 	struct file_schedule *schedules;
 	size_t n_schedules;
+	struct doubts doubts; /* what only the store can settle */
 };
 
 /*

@@ -1,7 +1,5 @@
 #include "producer/catalogue/merge.h"
 
-#include "producer/catalogue/version_lists.h"
-
 void
 merge_init(struct merge *merge, const struct merge_settings *settings,
     int64_t generation)
@@ -15,53 +13,62 @@ merge_init(struct merge *merge, const struct merge_settings *settings,
 		.moving_arena = arena_create((size_t)1 << 20),
 		.generation = generation,
 	};
+	merge_changes_create(&merge->moving, merge->moving_arena);
 	for (i = 0; i < CATALOGUE_HASHES; i++) {
 		merge->stored[i] = fields_create(arena);
 		merge->merged[i] = fields_create(arena);
 	}
 }
 
-/* All tables of what moves. */
-#define MOVING_TABLES 8
+/* All tables of changes. */
+#define CHANGE_TABLES 11
 static void
-list_moving(struct merge_changes *moving, struct fields **tables[MOVING_TABLES])
+list_tables(
+    struct merge_changes *changes, struct fields **tables[CHANGE_TABLES])
 {
-	struct fields **all[MOVING_TABLES] = { &moving->branches,
-		&moving->branches_seen, &moving->branches_removed,
-		&moving->heads, &moving->heads_seen, &moving->about,
-		&moving->versions, &moving->added_versions };
+	struct fields **all[CHANGE_TABLES] = { &changes->branches,
+		&changes->branches_seen, &changes->branches_removed,
+		&changes->heads, &changes->heads_seen, &changes->about,
+		&changes->versions, &changes->added_versions, &changes->pruned,
+		&changes->said, &changes->named };
 	size_t i;
 
-	for (i = 0; i < MOVING_TABLES; i++)
+	for (i = 0; i < CHANGE_TABLES; i++)
 		tables[i] = all[i];
 }
 
-static void
-destroy_moving(struct merge *merge)
+void
+merge_changes_create(struct merge_changes *changes, struct arena *arena)
 {
-	struct fields **tables[MOVING_TABLES];
+	struct fields **tables[CHANGE_TABLES];
 	size_t i;
 
-	list_moving(&merge->moving, tables);
-	for (i = 0; i < MOVING_TABLES; i++)
-		fields_destroy(*tables[i]);
-	merge->moving = (struct merge_changes){
+	*changes = (struct merge_changes){
 		.schedules.what = "schedules",
 		.branch_count.what = "branches of datasets",
 	};
+	list_tables(changes, tables);
+	for (i = 0; i < CHANGE_TABLES; i++)
+		*tables[i] = fields_create(arena);
+}
+
+void
+merge_changes_destroy(struct merge_changes *changes)
+{
+	struct fields **tables[CHANGE_TABLES];
+	size_t i;
+
+	list_tables(changes, tables);
+	for (i = 0; i < CHANGE_TABLES; i++)
+		fields_destroy(*tables[i]);
 }
 
 static void
 begin_moving(struct merge *merge)
 {
-	struct fields **tables[MOVING_TABLES];
-	size_t i;
-
-	destroy_moving(merge);
+	merge_changes_destroy(&merge->moving);
 	arena_reset(merge->moving_arena, (size_t)64 << 20);
-	list_moving(&merge->moving, tables);
-	for (i = 0; i < MOVING_TABLES; i++)
-		*tables[i] = fields_create(merge->moving_arena);
+	merge_changes_create(&merge->moving, merge->moving_arena);
 }
 
 void
@@ -69,13 +76,20 @@ merge_finish(struct merge *merge)
 {
 	size_t i;
 
-	destroy_moving(merge);
+	merge_changes_destroy(&merge->moving);
 	for (i = 0; i < CATALOGUE_HASHES; i++) {
 		fields_destroy(merge->stored[i]);
 		fields_destroy(merge->merged[i]);
 	}
 	arena_destroy(merge->arena);
 	arena_destroy(merge->moving_arena);
+}
+
+const struct fields *
+merge_read_datasets(const struct merge *merge)
+{
+	return merge->world_published ? merge->merged[HASH_DATASETS]
+				      : merge->stored[HASH_DATASETS];
 }
 
 static void
@@ -162,7 +176,7 @@ merge_world(
 	for (i = 0; i < CATALOGUE_HASHES; i++)
 		if (differs(merge->merged[i], merge->stored[i]))
 			merge->world_changed = true;
-	return 0;
+	return merge_doubts(merge, file, err);
 }
 
 int
@@ -207,22 +221,4 @@ merge_count(const struct merge *merge, struct apply_count counts[APPLY_COUNTS])
 		    merge->merged[i], merge->stored[i]);
 	counts[CATALOGUE_HASHES] = merge->moving.branch_count;
 	counts[CATALOGUE_HASHES + 1] = merge->moving.schedules;
-}
-
-int
-merge_write_version_lists(struct merge *merge, struct error *err)
-{
-	return version_lists_append(merge->settings.redis,
-	    merge->settings.keyspace, merge->moving.added_versions, err);
-}
-
-void
-merge_forget_moving(struct merge *merge)
-{
-	struct apply_count schedules = merge->moving.schedules;
-	struct apply_count branches = merge->moving.branch_count;
-
-	begin_moving(merge);
-	merge->moving.schedules = schedules;
-	merge->moving.branch_count = branches;
 }

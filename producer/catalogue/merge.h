@@ -23,6 +23,9 @@ struct merge_settings {
 	const struct keyspace *keyspace;
 	struct reader *reader; /* of the file: faults go there */
 	bool prune;
+	bool missing;         /* references to what isn't there pass */
+	bool heads;           /* what others have moved is set back */
+	struct buffer *notes; /* lines for a person */
 	int64_t now_ms;
 };
 
@@ -35,6 +38,10 @@ struct merge_changes {
 	struct fields *about;              /* i */
 	struct fields *versions;           /* v, new ones */
 	struct fields *added_versions;     /* schedule -> rids by line, for w */
+	struct fields *pruned;             /* names: schedules that go */
+	struct fields *said;               /* n:said */
+	struct fields *named; /* dataset or schedule -> lines: with --heads */
+	size_t kept_heads, kept_schedules; /* as others have moved them */
 	struct apply_count schedules, branch_count;
 };
 
@@ -45,8 +52,12 @@ struct merge {
 	int64_t generation;         /* that was read; 0: none */
 	struct fields *stored[CATALOGUE_HASHES], *merged[CATALOGUE_HASHES];
 	bool world_changed;
+	bool world_published; /* the merged hashes are what everybody reads */
 	struct merge_changes moving;
 };
+
+/* The datasets of the catalogue that is read now: theirs are branches. */
+const struct fields *merge_read_datasets(const struct merge *merge);
 
 /* Empty, over what is stored in `generation`; merge_finish gives all back. */
 void merge_init(struct merge *merge, const struct merge_settings *settings,
@@ -66,14 +77,17 @@ int merge_moving(
 void merge_count(
     const struct merge *merge, struct apply_count counts[APPLY_COUNTS]);
 
-/* Appends the added versions to their lists at once: a first load. */
-int merge_write_version_lists(struct merge *merge, struct error *err);
-/* What was written at once needs no stage. */
-void merge_forget_moving(struct merge *merge);
+/* Tables of changes, empty; given back by the second one, which may be called
+ * on none. */
+void merge_changes_create(struct merge_changes *changes, struct arena *arena);
+void merge_changes_destroy(struct merge_changes *changes);
 
 /* The rooms behind: job specs (spec_merge.c), branches (branch_merge.c),
  * schedules (schedule_merge.c). */
 int merge_specs(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
+/* What the file left in doubt, by the merged world (doubt_merge.c). */
+int merge_doubts(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 int merge_branches(
     struct merge *merge, const struct catalogue_file *file, struct error *err);

@@ -4,18 +4,22 @@
 #include "common/json/write.h"
 #include "producer/catalogue/about.h"
 #include "producer/catalogue/merge.h"
+#include "producer/catalogue/said.h"
 #include "producer/catalogue/version_lists.h"
 
 /* What is stored of the file's schedules and versions. */
 struct stored {
-	struct fields *heads, *about, *versions, *lists;
+	struct fields *heads, *about, *versions, *lists, *said;
 	char now[CLOCK_TEXT_SIZE];
 };
 
-/* A schedule of the file, and where it stands there. */
+/* A schedule of the file, where it stands there, and what it says by now. */
 struct entry {
 	const struct file_schedule *schedule;
 	size_t number;
+	struct said before,
+	    now;      /* what the last file said, and what this says */
+	bool is_kept; /* something of it stays as others made it */
 };
 
 static int
@@ -50,6 +54,7 @@ read_stored(struct merge *merge, const struct catalogue_file *file,
 	versions = (struct text_list){ version, n_versions };
 	if (read_named(merge, KEY_HEADS, stored->heads, rids, err) != 0 ||
 	    read_named(merge, KEY_ABOUT, stored->about, rids, err) != 0 ||
+	    read_named(merge, KEY_SAID, stored->said, rids, err) != 0 ||
 	    read_named(merge, KEY_VERSIONS, stored->versions, versions, err) !=
 		0)
 		return -1;
@@ -171,11 +176,47 @@ time_of(const struct file_version *version, const struct stored *stored)
 	return (struct text){ stored->now, sizeof stored->now };
 }
 
+/*
+ * Whether the file's word counts: it is a new one, or what is stored is still
+ * what the last file made it, so that nobody has moved it since.
+ */
+static bool
+is_said(struct merge *merge, struct entry *entry, bool is_new_word,
+    bool is_stored_same)
+{
+	if (is_stored_same || is_new_word || !entry->before.is_known ||
+	    merge->settings.heads)
+		return true;
+	entry->is_kept = true;
+	return false;
+}
+
+/* A name as it is to be: the file's, if it has one, or the stored one. */
+static struct text
+choose_name(struct merge *merge, struct entry *entry, struct text before,
+    struct text file, struct text stored)
+{
+	if (file.at == NULL ||
+	    !is_said(merge, entry, !text_equal(before, file),
+		text_equal(stored, file)))
+		return stored;
+	return file;
+}
+
+/* Whoever changes the schedule by then changes this: it is looked at again. */
+static void
+see_head(struct merge *merge, struct text rid, struct text old)
+{
+	fields_put(
+	    merge->moving.heads_seen, rid, old.at != NULL ? old : TEXT(""));
+}
+
 /* Names, times and rights of the schedule as the file leaves it. */
 static void
-merge_about(struct merge *merge, const struct file_schedule *schedule,
+merge_about(struct merge *merge, struct entry *entry,
     const struct stored *stored, bool changed)
 {
+	const struct file_schedule *schedule = entry->schedule;
 	const struct file_version *last =
 	    &schedule->versions[schedule->n_versions - 1];
 	struct text old = fields_get(stored->about, schedule->rid);
@@ -190,6 +231,7 @@ merge_about(struct merge *merge, const struct file_schedule *schedule,
 			.created_by = schedule->versions[0].version.created_by,
 			.created_time = time_of(&schedule->versions[0], stored),
 		};
+		entry->before.is_known = false;
 	}
 	if (changed) {
 		about.updated_by = last->version.created_by;
@@ -198,59 +240,114 @@ merge_about(struct merge *merge, const struct file_schedule *schedule,
 		    &last->version, merge->moving_arena);
 		about.projects_at = merge->generation;
 	}
-	if (schedule->display_name.at != NULL)
-		about.display_name = schedule->display_name;
-	if (schedule->description.at != NULL)
-		about.description = schedule->description;
+	about.display_name =
+	    choose_name(merge, entry, entry->before.display_name,
+		entry->now.display_name, about.display_name);
+	about.description = choose_name(merge, entry, entry->before.description,
+	    entry->now.description, about.description);
 	schedule_about_write(&about, &out);
-	if (!text_equal(old, buffer_text(&out)))
+	if (!text_equal(old, buffer_text(&out))) {
 		fields_put(
 		    merge->moving.about, schedule->rid, buffer_text(&out));
+		see_head(merge, schedule->rid,
+		    fields_get(stored->heads, schedule->rid));
+	}
 	buffer_finish(&out);
+}
+
+/* With --heads, what would have stayed is named. */
+static void
+name_set(struct merge *merge, const struct entry *entry, struct text was,
+    struct text is)
+{
+	struct buffer line = { 0 };
+
+	buffer_format(&line, "schedule %.*s: set to %.*s, was %.*s\n",
+	    TEXT_ARG(entry->schedule->rid), TEXT_ARG(is), TEXT_ARG(was));
+	fields_put(
+	    merge->moving.named, entry->schedule->rid, buffer_text(&line));
+	buffer_finish(&line);
+}
+
+/* The head as the file and what others have moved since leave it. */
+static struct schedule_head
+lay_head(struct merge *merge, struct entry *entry, struct text old)
+{
+	const struct said *before = &entry->before, *now = &entry->now;
+	struct schedule_head head = { 0 };
+
+	/* What can't be read is written anew. */
+	if (old.at == NULL || schedule_head_parse(old, &head, NULL) != 0) {
+		head = (struct schedule_head){ 0 };
+		entry->before.is_known = false;
+	}
+	if (now->has_paused &&
+	    is_said(merge, entry,
+		!before->has_paused || before->paused != now->paused,
+		head.paused == now->paused))
+		head.paused = now->paused;
+	if (is_said(merge, entry, !text_equal(before->version, now->version),
+		text_equal(head.current_version_rid, now->version)))
+		head.current_version_rid = now->version;
+	if (is_said(merge, entry, !text_equal(before->version, now->version),
+		!head.deleted))
+		head.deleted = false;
+	return head;
 }
 
 /* Whether the head changes. */
 static bool
-merge_head(struct merge *merge, const struct file_schedule *schedule,
-    const struct stored *stored)
+merge_head(
+    struct merge *merge, struct entry *entry, const struct stored *stored)
 {
-	struct text old = fields_get(stored->heads, schedule->rid);
-	struct schedule_head head = { 0 };
+	struct text rid = entry->schedule->rid;
+	struct text old = fields_get(stored->heads, rid);
+	struct schedule_head head = lay_head(merge, entry, old);
 	struct buffer out = { 0 };
 	bool changed;
 
-	/* What can't be read is written anew. */
-	if (old.at == NULL || schedule_head_parse(old, &head, NULL) != 0)
-		head = (struct schedule_head){ 0 };
-	if (schedule->has_paused)
-		head.paused = schedule->paused;
-	head.deleted = false;
-	head.current_version_rid =
-	    schedule->versions[schedule->n_versions - 1].version.rid;
 	schedule_head_write(&head, &out);
 	changed = !text_equal(old, buffer_text(&out));
 	if (changed) {
-		fields_put(
-		    merge->moving.heads, schedule->rid, buffer_text(&out));
-		fields_put(merge->moving.heads_seen, schedule->rid,
-		    old.at != NULL ? old : TEXT(""));
+		fields_put(merge->moving.heads, rid, buffer_text(&out));
+		see_head(merge, rid, old);
 	}
+	if (changed && old.at != NULL && merge->settings.heads)
+		name_set(merge, entry, old, buffer_text(&out));
 	buffer_finish(&out);
 	return changed;
 }
 
 static void
-merge_schedule(
+merge_said(
     struct merge *merge, const struct entry *entry, const struct stored *stored)
+{
+	struct text rid = entry->schedule->rid;
+	struct text said = said_write(&entry->now, merge->moving_arena);
+
+	if (!text_equal(said, fields_get(stored->said, rid)))
+		fields_put(merge->moving.said, rid, said);
+}
+
+static void
+merge_schedule(
+    struct merge *merge, struct entry *entry, const struct stored *stored)
 {
 	const struct file_schedule *schedule = entry->schedule;
 	struct merge_changes *moving = &merge->moving;
 	bool is_new = fields_get(stored->heads, schedule->rid).at == NULL;
 	bool changed;
 
+	entry->now = said_by(schedule);
+	if (!is_new)
+		entry->before =
+		    said_parse(fields_get(stored->said, schedule->rid),
+			merge->moving_arena);
 	merge_versions(merge, entry, stored);
-	changed = merge_head(merge, schedule, stored);
-	merge_about(merge, schedule, stored, changed);
+	changed = merge_head(merge, entry, stored);
+	merge_about(merge, entry, stored, changed);
+	merge_said(merge, entry, stored);
+	moving->kept_schedules += entry->is_kept;
 	if (is_new)
 		moving->schedules.added++;
 	else if (changed ||
@@ -275,6 +372,8 @@ prune_schedule(struct merge *merge, const struct field *stored)
 	schedule_head_write(&head, &out);
 	fields_put(merge->moving.heads, stored->name, buffer_text(&out));
 	fields_put(merge->moving.heads_seen, stored->name, stored->value);
+	fields_put(merge->moving.said, stored->name, TEXT(""));
+	fields_put(merge->moving.pruned, stored->name, TEXT(""));
 	merge->moving.schedules.removed++;
 	buffer_finish(&out);
 }
@@ -308,20 +407,24 @@ merge_schedules(
 {
 	struct arena *arena = merge->moving_arena;
 	struct stored stored = { fields_create(arena), fields_create(arena),
-		fields_create(arena), fields_create(arena), "" };
+		fields_create(arena), fields_create(arena),
+		fields_create(arena), "" };
 	size_t i;
 	int rc;
 
 	clock_format(merge->settings.now_ms, stored.now);
 	rc = read_stored(merge, file, &stored, err);
 	for (i = 0; rc == 0 && i < file->n_schedules; i++)
-		merge_schedule(
-		    merge, &(struct entry){ &file->schedules[i], i }, &stored);
+		merge_schedule(merge,
+		    &(struct entry){
+			.schedule = &file->schedules[i], .number = i },
+		    &stored);
 	if (rc == 0 && file->has_schedules && merge->settings.prune)
 		rc = prune_schedules(merge, file, err);
 	fields_destroy(stored.heads);
 	fields_destroy(stored.about);
 	fields_destroy(stored.versions);
 	fields_destroy(stored.lists);
+	fields_destroy(stored.said);
 	return rc;
 }

@@ -92,35 +92,3 @@ version_lists_read(struct redis *redis, const struct keyspace *keyspace,
 	}
 	return 0;
 }
-
-static int
-append(struct redis *redis, const struct keyspace *keyspace,
-    const struct field *added, struct error *err)
-{
-	struct buffer key = { 0 };
-	struct text rest = added->value, rid;
-	int rc = 0;
-
-	keyspace_versions_of(keyspace, added->name, &key);
-	while (rc == 0 && version_list_next(&rest, &rid)) {
-		const struct text push[3] = { TEXT("RPUSH"), buffer_text(&key),
-			rid };
-
-		rc = redis_do(redis, push, 3, "RPUSH", err);
-	}
-	buffer_finish(&key);
-	return rc;
-}
-
-int
-version_lists_append(struct redis *redis, const struct keyspace *keyspace,
-    struct fields *added, struct error *err)
-{
-	const struct field *list = fields_list(added);
-	size_t i, n = fields_size(added);
-
-	for (i = 0; i < n; i++)
-		if (append(redis, keyspace, &list[i], err) != 0)
-			return -1;
-	return 0;
-}

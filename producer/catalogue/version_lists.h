@@ -20,10 +20,6 @@ int version_lists_read(struct redis *redis, const struct keyspace *keyspace,
     const struct text *schedules, size_t n, struct fields *into,
     struct error *err);
 
-/* Appends to the lists in Redis what `added` has for each schedule. */
-int version_lists_append(struct redis *redis, const struct keyspace *keyspace,
-    struct fields *added, struct error *err);
-
 /* Whether a list has the rid. */
 bool version_list_has(struct text list, struct text rid);
 

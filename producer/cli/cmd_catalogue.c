@@ -1,21 +1,35 @@
 #include "common/base/clock.h"
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/export.h"
+#include "producer/catalogue/version_lists.h"
 #include "producer/cli/command.h"
 #include "producer/cli/input_file.h"
+#include "producer/cli/progress.h"
 
 #define FAULTS_SHOWN 100
 
-enum apply_option { OPTION_DRY_RUN = 512, OPTION_PRUNE };
+enum apply_option {
+	OPTION_DRY_RUN = 512,
+	OPTION_HEADS,
+	OPTION_MISSING,
+	OPTION_PRUNE
+};
 
 struct apply_flags {
 	struct command *command;
-	bool dry_run, prune;
+	bool dry_run, heads, missing, prune;
 };
 
 static const struct argp_option apply_options[] = {
 	{ "dry-run", OPTION_DRY_RUN, NULL, 0,
 	    "Say what would change, change nothing", 0 },
+	{ "heads", OPTION_HEADS, NULL, 0,
+	    "Set back to the file what others have moved since: heads of "
+	    "branches, schedules; each is named",
+	    0 },
+	{ "allow-missing", OPTION_MISSING, NULL, 0,
+	    "Let references pass to what is neither in the file nor stored",
+	    0 },
 	{ "prune", OPTION_PRUNE, NULL, 0,
 	    "Remove what the file's sections don't name", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
@@ -30,6 +44,12 @@ take_apply(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case OPTION_DRY_RUN:
 		flags->dry_run = true;
+		return 0;
+	case OPTION_HEADS:
+		flags->heads = true;
+		return 0;
+	case OPTION_MISSING:
+		flags->missing = true;
 		return 0;
 	case OPTION_PRUNE:
 		flags->prune = true;
@@ -59,6 +79,36 @@ say_faults(const struct command *command, const struct reader *reader)
 	return command_say(command, EXIT_INVALID, "nothing was applied");
 }
 
+/* A line for each head that was set though it was another by now, ... */
+static void
+say_notes(const struct command *command, const struct buffer *notes)
+{
+	struct text rest = buffer_text(notes), line;
+
+	while (version_list_next(&rest, &line))
+		command_say(command, 0, "%.*s", TEXT_ARG(line));
+}
+
+/* What stays although the file has it otherwise. */
+static void
+say_kept(const struct command *command, const struct apply_report *report)
+{
+	if (report->kept_heads > 0)
+		command_say(command, 0,
+		    "%zu branches have moved on since, and stay (--heads sets "
+		    "them to the file's)",
+		    report->kept_heads);
+	if (report->kept_schedules > 0)
+		command_say(command, 0,
+		    "%zu schedules were changed by others since, and stay so "
+		    "(--heads sets them to the file's)",
+		    report->kept_schedules);
+	if (report->is_unconfirmed)
+		command_say(command, 0,
+		    "it is applied, but Redis didn't say whether a replica has "
+		    "it too");
+}
+
 static int
 print_report(
     struct command *command, const struct apply_report *report, bool dry_run)
@@ -85,6 +135,7 @@ print_report(
 		table_number(table, (int64_t)count->same);
 	}
 	code = command_print_table(command);
+	say_kept(command, report);
 	if (dry_run)
 		return command_say(
 		    command, code, "nothing was applied (--dry-run)");
@@ -96,31 +147,75 @@ print_report(
 	    "there is no catalogue yet: workers wait for a file with datasets");
 }
 
+static void
+tell_progress(void *context, const char *what, size_t done, size_t total)
+{
+	progress_tell(context, what, done, total);
+}
+
+/* What a load that failed has done by then. */
+static int
+say_failed(const struct command *command, const struct apply_report *report,
+    const struct error *err)
+{
+	int code = command_fail(command, err);
+
+	if (!report->is_published)
+		return command_say(command, code, "nothing was applied");
+	return command_say(command, code,
+	    "%zu of %zu schedules and datasets are applied, and the "
+	    "catalogue's generation is %lld; the same apply again does the "
+	    "rest",
+	    report->done, report->total, (long long)report->generation);
+}
+
+static int
+load_file(const struct apply_flags *flags, struct apply_settings *settings,
+    const struct catalogue_file *file, struct apply_report *report)
+{
+	struct command *command = flags->command;
+	struct error err = { 0 };
+	int rc = command_open(command, COMMAND_STORE, &err);
+
+	if (rc == 0) {
+		settings->redis = command->redis;
+		settings->keyspace = command->keyspace;
+		rc = catalogue_apply(settings, file, report, &err);
+	}
+	progress_finish(settings->progress.context);
+	say_notes(command, settings->notes);
+	if (rc == 0)
+		return print_report(command, report, flags->dry_run);
+	return settings->reader->n_faults > 0
+	    ? say_faults(command, settings->reader)
+	    : say_failed(command, report, &err);
+}
+
 static int
 apply_file(const struct apply_flags *flags, const struct catalogue_file *file,
     struct reader *reader)
 {
 	struct command *command = flags->command;
+	struct buffer notes = { 0 };
+	struct progress progress;
 	struct apply_settings settings = {
 		.reader = reader,
 		.prune = flags->prune,
 		.dry_run = flags->dry_run,
+		.missing = flags->missing,
+		.heads = flags->heads,
 		.now_ms = clock_wall_ms(),
 		.deadline_ms = command_deadline(command),
+		.progress = { tell_progress, &progress },
+		.notes = &notes,
 	};
 	struct apply_report report = { 0 };
-	struct error err = { 0 };
-	int rc = command_open(command, COMMAND_STORE, &err);
+	int code;
 
-	if (rc == 0) {
-		settings.redis = command->redis;
-		settings.keyspace = command->keyspace;
-		rc = catalogue_apply(&settings, file, &report, &err);
-	}
-	if (rc == 0)
-		return print_report(command, &report, flags->dry_run);
-	return reader->n_faults > 0 ? say_faults(command, reader)
-				    : command_fail(command, &err);
+	progress_init(&progress, command);
+	code = load_file(flags, &settings, file, &report);
+	buffer_finish(&notes);
+	return code;
 }
 
 /* The document is given back before the load: it is larger than the file. */

@@ -14,7 +14,7 @@ struct commit {
 	struct command *command;
 	const char *branch, *transaction, *parent;
 	char made[RID_SIZE_MAX + 1]; /* a transaction that was not given */
-	bool already;
+	const char *note;
 };
 
 static const struct argp_option commit_options[] = {
@@ -96,6 +96,30 @@ make_transaction(struct commit *commit)
 	commit->transaction = commit->made;
 }
 
+/* What the caller may not have meant: a typing error makes a branch. */
+static const char *
+note_of(const struct commit *commit, const struct branch_change *change,
+    const struct branch *old, struct text head)
+{
+	struct arena *arena = commit->command->arena;
+	struct buffer note = { 0 };
+	const struct branch *parent = NULL;
+	struct text copy;
+
+	if (old != NULL)
+		return text_equal(old->head, head) ? "already so" : NULL;
+	buffer_format(&note, "branch %s was made", commit->branch);
+	if (commit->parent != NULL &&
+	    branch_value_get(change->seen, text_from(commit->parent), arena,
+		&parent, NULL) == 0 &&
+	    parent == NULL)
+		buffer_format(
+		    &note, "; the dataset has no branch %s", commit->parent);
+	copy = text_copy(arena, buffer_text(&note));
+	buffer_finish(&note);
+	return copy.at;
+}
+
 /* The branch with its new head: all else stays as it is. */
 static int
 advance_branch(
@@ -120,7 +144,7 @@ advance_branch(
 		    commit->branch,
 		    TEXT_ARG(
 			old->parent.at != NULL ? old->parent : TEXT("none")));
-	commit->already = text_equal(branch.head, head);
+	commit->note = note_of(commit, change, old, head);
 	branch.head = head;
 	return branch_value_set(
 	    change->seen, &branch, commit->command->arena, &change->value, err);
@@ -182,7 +206,7 @@ print_commit(const struct commit *commit)
 	table_string(table, commit->command->argument);
 	table_string(table, commit->branch);
 	table_string(table, commit->transaction);
-	table_string(table, commit->already ? "already so" : NULL);
+	table_string(table, commit->note);
 	return command_print_table(commit->command);
 }
 

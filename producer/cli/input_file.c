@@ -44,8 +44,8 @@ input_file_parse(const char *path, struct error *err)
 	struct buffer content = { 0 };
 
 	if (read_whole(path, &content, err) == 0) {
-		document =
-		    json_parse(buffer_text(&content), DOCUMENT_DEPTH_MAX, err);
+		document = json_parse(text_skip_mark(buffer_text(&content)),
+		    DOCUMENT_DEPTH_MAX, err);
 		if (document == NULL)
 			error_prefix(err, "%s", path);
 	}

@@ -59,6 +59,16 @@ drop_rest(struct line_reader *reader)
 	reader->is_cut = end == NULL;
 }
 
+/* A byte order mark before the first line is none of it. */
+static void
+skip_mark(struct line_reader *reader)
+{
+	struct text read = buffer_text(&reader->read);
+
+	if (reader->number == 0 && reader->start == 0)
+		reader->start = read.size - text_skip_mark(read).size;
+}
+
 /* A whole line of what was read. */
 static bool
 take_line(struct line_reader *reader, struct text *line)
@@ -66,6 +76,7 @@ take_line(struct line_reader *reader, struct text *line)
 	size_t size;
 	const char *end;
 
+	skip_mark(reader);
 	if (reader->is_cut)
 		drop_rest(reader);
 	if (reader->is_cut)

@@ -11,7 +11,8 @@
 /*
  * Lines of a file or a pipe, without waiting longer than asked: who reads a
  * pipe has other things to do meanwhile.  A line that is too long is cut, and
- * costs no more memory than one that is not.
+ * costs no more memory than one that is not.  A byte order mark before the
+ * first is skipped.
  */
 struct line_reader {
 	int file;

@@ -1,20 +1,29 @@
 -- Makes an apply's stages what everybody reads, if the lock is still ours and
 -- all that was seen is as it was: whole or not at all (docs/keyspace.md,
 -- section 3).
--- KEYS     the lock; `g`; `e`; `s`; `i`; `v`; `h`; the stages of `s`, `i`, `v`,
---          `h` and `w`, what was seen of `s` and of `h`, what leaves `h`; of a
---          new generation also its five hashes; then the five that it replaces
+-- KEYS     the lock; `g`; `e`; `s`; `i`; `v`; `h`; `n:said`; `n:done`; the
+--          stages of `s`, `i`, `v`, `h`, `w` and `n:said`, what was seen of `s`
+--          and of `h`, what leaves `h`; of a new generation also its five
+--          hashes; then the five that it replaces
 -- ARGV     token of the lock, which becomes the edition; the generation that
 --          was seen, empty: none; the new one, empty: it stays; what keys of
---          version lists begin with; ms that replaced hashes are still there
--- Answers  "ok", "lock" (it is lost), "moved" (somebody wrote in between)
+--          version lists begin with; ms that replaced hashes are still there;
+--          the receipt of this step; ms that it is kept
+-- Answers  "ok", "lock" (it is lost), "moved" (somebody wrote in between),
+--          "gone" (what was staged is not there: another server)
+-- `n:done` was set to "staged" and the receipt after all that is staged: a
+-- server that has it has all of that.
 local call = redis.call
-local token, seen, new, lists, stay = unpack(ARGV)
-local lock, g, e, s, i, v, h = unpack(KEYS, 1, 7)
-local s_new, i_new, v_new, h_new, w_new = unpack(KEYS, 8, 12)
-local s_seen, h_seen, h_gone = unpack(KEYS, 13, 15)
+local token, seen, new, lists, stay, receipt, keep = unpack(ARGV)
+local lock, g, e, s, i, v, h, said, done = unpack(KEYS, 1, 9)
+local s_new, i_new, v_new, h_new, w_new, said_new = unpack(KEYS, 10, 15)
+local s_seen, h_seen, h_gone = unpack(KEYS, 16, 18)
+-- Asked again, since the answer was lost: it is done.
+local state = call('GET', done)
+if state == receipt then return 'ok' end
 if call('GET', lock) ~= token then return 'lock' end
 if (call('GET', g) or '') ~= seen then return 'moved' end
+if state ~= 'staged ' .. receipt then return 'gone' end
 local function is_same(stage, key)
   local list = call('HGETALL', stage)
   for k = 1, #list, 2 do
@@ -34,6 +43,7 @@ move(s_new, s)
 move(i_new, i)
 move(v_new, v)
 move(h_new, h)
+move(said_new, said)
 for _, dataset in ipairs(call('HKEYS', h_gone)) do
   call('HDEL', h, dataset)
 end
@@ -43,12 +53,12 @@ for k = 1, #added, 2 do
     call('RPUSH', lists .. added[k], rid)
   end
 end
-call('UNLINK', unpack(KEYS, 8, 15))
+call('UNLINK', unpack(KEYS, 10, 18))
 if new ~= '' then
-  for k = 16, 20 do call('PERSIST', KEYS[k]) end
-  for k = 21, #KEYS do call('PEXPIRE', KEYS[k], stay) end
+  for k = 19, 23 do call('PERSIST', KEYS[k]) end
+  for k = 24, #KEYS do call('PEXPIRE', KEYS[k], stay) end
   call('SET', g, new)
 end
 call('SET', e, token)
-call('DEL', lock)
+call('SET', done, receipt, 'PX', keep)
 return 'ok'

@@ -110,35 +110,67 @@ append_place(struct buffer *out, const struct place *place)
 		append_step(out, steps[--n]);
 }
 
-void
-reader_fault(
-    struct reader *reader, const struct place *place, const char *format, ...)
+struct text
+place_path(struct reader *reader, const struct place *place)
+{
+	struct buffer path = { 0 };
+	struct text copy;
+
+	append_place(&path, place);
+	copy = text_copy(reader->arena, buffer_text(&path));
+	buffer_finish(&path);
+	return copy;
+}
+
+static void
+keep_fault(
+    struct reader *reader, struct text path, const char *format, va_list args)
 {
 	struct buffer message = { 0 };
 	char what[512];
 	struct text text = { what, 0 };
-	va_list args;
-	int size;
+	int size = vsnprintf(what, sizeof what, format, args);
 
-	if (reader->n_faults++ >= FAULTS_KEPT_MAX)
-		return;
 	if (reader->faults == NULL)
 		reader->faults = arena_zalloc(
 		    reader->arena, FAULTS_KEPT_MAX, sizeof *reader->faults);
-	va_start(args, format);
-	size = vsnprintf(what, sizeof what, format, args);
-	va_end(args);
 	text.size = size > 0 ? (size_t)size : 0;
 	if (text.size >= sizeof what) {
 		text.size = sizeof what - 1;
 		text = text_cut(text, text.size - 1);
 	}
-	append_place(&message, place);
+	buffer_append(&message, path);
 	buffer_append(&message, TEXT(": "));
 	append_line(&message, text, '\0');
 	reader->faults[reader->n_faults - 1] =
 	    text_copy(reader->arena, buffer_text(&message));
 	buffer_finish(&message);
+}
+
+void
+reader_fault(
+    struct reader *reader, const struct place *place, const char *format, ...)
+{
+	va_list args;
+
+	if (reader->n_faults++ >= FAULTS_KEPT_MAX)
+		return;
+	va_start(args, format);
+	keep_fault(reader, place_path(reader, place), format, args);
+	va_end(args);
+}
+
+void
+reader_fault_at(
+    struct reader *reader, struct text path, const char *format, ...)
+{
+	va_list args;
+
+	if (reader->n_faults++ >= FAULTS_KEPT_MAX)
+		return;
+	va_start(args, format);
+	keep_fault(reader, path, format, args);
+	va_end(args);
 }
 
 int

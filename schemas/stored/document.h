@@ -46,6 +46,12 @@ struct place place_index(const struct place *parent, size_t index);
 void reader_fault(struct reader *reader, const struct place *place,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Where it is as a text in the arena, for a fault that shows later. */
+struct text place_path(struct reader *reader, const struct place *place);
+/* As reader_fault, at a place_path. */
+void reader_fault_at(struct reader *reader, struct text path,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* 0, or -1 with ERROR_INPUT: the first fault, and how many more there are. */
 int reader_result(const struct reader *reader, struct error *err);
 

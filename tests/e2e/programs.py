@@ -168,9 +168,10 @@ class System:
             future.result(30)
 
     def apply(self, catalogue, *flags):
+        """Loads it, with what it names that isn't there: some outcomes are of that."""
         path = self.directory / "catalogue.json"
         path.write_text(json.dumps(catalogue))
-        return self.must("apply", *flags, str(path))
+        return self.must("apply", "--allow-missing", *flags, str(path))
 
     def worker(self, name="worker-1", program=None, environment=None, **settings):
         keys = {"worker.id": name}

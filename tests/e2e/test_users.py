@@ -65,7 +65,7 @@ def test_each_program_can_do_its_work(guarded):
     path = system.directory / "catalogue.json"
     path.write_text(json.dumps(catalogues.outcomes()))
     for flags in ([], ["--dry-run"], ["--prune"]):
-        admin(system, "apply", *flags, str(path))
+        admin(system, "apply", "--allow-missing", *flags, str(path))
     system.worker(**as_user(system, "worker")).wait_ready()
     tokens = system.directory / "tokens"
     tokens.write_text(f"full {catalogues.OWNER} api:orchestration-read api:orchestration-write\n")
@@ -118,7 +118,7 @@ def test_none_may_write_what_is_not_its_own(guarded):
 def test_a_user_that_may_not_is_said_to_be_one(guarded):
     """The worker as the adapter's user: not its keys."""
     admin(guarded, "init", "--partitions", "1", "--replication", "1")
-    admin(guarded, "apply", "-", stdin=json.dumps(catalogues.outcomes()))
+    admin(guarded, "apply", "--allow-missing", "-", stdin=json.dumps(catalogues.outcomes()))
     worker = guarded.worker(**as_user(guarded, "adapter"))
     wait_for("the worker to end or to say so", lambda: worker.process.poll() is not None
              or "NOPERM" in worker.log())

@@ -36,6 +36,8 @@ fixed_keys_are_the_papers(void)
 		{ KEY_GENERATION, "p:g" },
 		{ KEY_GENERATIONS, "p:n" },
 		{ KEY_APPLY_LOCK, "p:n:lock" },
+		{ KEY_APPLY_DONE, "p:n:done" },
+		{ KEY_SAID, "p:n:said" },
 		{ KEY_BRANCHES, "p:h" },
 		{ KEY_EDITION, "p:e" },
 		{ KEY_PAGE_SECRET, "p:k" },

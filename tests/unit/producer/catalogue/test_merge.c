@@ -22,6 +22,7 @@ struct bench {
 	struct reader *reader;
 	struct catalogue_file file;
 	struct merge merge;
+	struct buffer notes;
 };
 
 static void
@@ -30,8 +31,11 @@ begin(struct bench *bench, const char *json, bool prune)
 	struct error err = { 0 };
 	struct json_document *document =
 	    json_parse(text_from(json), DOCUMENT_DEPTH_MAX, &err);
-	struct merge_settings settings = { .prune = prune };
+	struct merge_settings settings = {
+		.prune = prune, .missing = true, .notes = &bench->notes
+	};
 
+	bench->notes = (struct buffer){ 0 };
 	bench->arena = arena_create(0);
 	bench->reader = reader_create(bench->arena);
 	settings.reader = bench->reader;
@@ -69,6 +73,7 @@ static void
 end(struct bench *bench)
 {
 	merge_finish(&bench->merge);
+	buffer_finish(&bench->notes);
 	catalogue_file_finish(&bench->file);
 	arena_destroy(bench->arena);
 }
@@ -204,7 +209,49 @@ knows_what_makes_a_catalogue(void)
 	}
 }
 
+/* By file and store together, but what is stored just so is let be. */
+static void
+settles_what_a_file_left_in_doubt(void)
+{
+	static const struct {
+		const char *name, *project, *dataset, *spec;
+		size_t faults;
+	} rows[] = {
+		{ "nowhere", P "q", "other", NULL, 2 },
+		{ "the store has it", P "p", "a", NULL, 0 },
+		{ "nobody knows of projects", NULL, "a", NULL, 0 },
+		{ "the store has the spec", P "p", "other",
+		    SPEC("s", "\"" D "a\""), 0 },
+	};
+	struct buffer name = { 0 };
+	struct bench bench;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		begin(&bench,
+		    "{\"datasets\":{\"" D "x\":" DATASET "},"
+		    "\"jobSpecs\":[" SPEC("s", "\"" D "a\"") "]}",
+		    false);
+		bench.merge.settings.missing = false;
+		buffer_reset(&name);
+		buffer_format(&name, "%s%s%c", D, rows[i].dataset, 0);
+		store(&bench, HASH_DATASETS, name.at, P "q");
+		if (rows[i].project != NULL)
+			store(&bench, HASH_PROJECTS, rows[i].project, "");
+		if (rows[i].spec != NULL)
+			store(&bench, HASH_JOB_SPECS,
+			    output_field(&name, D "a"), rows[i].spec);
+		CHECK(run(&bench) == 0);
+		CHECK_ROW(
+		    rows[i].name, bench.reader->n_faults == rows[i].faults);
+		end(&bench);
+	}
+	buffer_finish(&name);
+}
+
 CU_TestInfo catalogue_merge_tests[] = {
+	{ "settles what a file left in doubt",
+	    settles_what_a_file_left_in_doubt },
 	{ "keeps what the file does not name",
 	    keeps_what_the_file_does_not_name },
 	{ "replaces an owner with all that is theirs",

@@ -54,6 +54,13 @@ gives_out_lines(void)
 		{ "empty ones", { "\n\na\n" }, 1, "||a|" },
 		{ "in pieces", { "a", "b\nc", "\n" }, 3, "ab|c|" },
 		{ "carriage returns", { "a\r\nb\r\n" }, 1, "a|b|" },
+		{ "a byte order mark",
+		    { "\xef\xbb\xbf"
+		      "12345678\na\n" },
+		    1, "12345678|a|" },
+		{ "one in pieces", { "\xef", "\xbb\xbf", "a\n" }, 3, "a|" },
+		{ "one mark alone, the next is text",
+		    { "\xef\xbb\xbf\xef\xbb\xbf\n" }, 1, "\xef\xbb\xbf|" },
 		{ "just long enough", { "12345678\nx\n" }, 1, "12345678|x|" },
 		{ "too long", { "123456789abc\nx\n" }, 1, "123456789|x|" },
 		{ "too long, in pieces", { "12345", "6789", "abc", "\nx\n" }, 4,

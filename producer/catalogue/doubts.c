@@ -1,0 +1,296 @@
+#include "producer/catalogue/doubts.h"
+
+#include "common/base/clock.h"
+#include "producer/catalogue/file.h"
+#include "schemas/keyspace.h"
+#include "schemas/stored/cron.h"
+
+/* Where the walk is: whatever is found belongs to one owner. */
+struct collect {
+	struct reader *reader;
+	struct catalogue_file *file;
+	struct fields *projects;  /* that are listed, or have a role */
+	struct fields *schedules; /* of the file */
+	enum doubt_owner owner;
+	struct text name;
+	size_t number;
+};
+
+static void
+add_doubt(struct collect *collect, enum doubt_kind kind, struct text path,
+    struct text rid)
+{
+	struct doubts *doubts = &collect->file->doubts;
+	struct arena *arena = collect->reader->arena;
+	struct doubt *doubt = arena_zalloc(arena, 1, sizeof *doubt);
+
+	*doubt = (struct doubt){
+		.kind = kind,
+		.owner = collect->owner,
+		.path = path,
+		.rid = text_copy(arena, rid),
+		.name = text_copy(arena, collect->name),
+		.number = collect->number,
+	};
+	if (doubts->last != NULL)
+		doubts->last->next = doubt;
+	else
+		doubts->first = doubt;
+	doubts->last = doubt;
+	doubts->n++;
+}
+
+/* A reference, unless the file has what it is to. */
+static void
+refer(struct collect *collect, const struct place *place,
+    const struct json *node, enum doubt_kind kind)
+{
+	const struct fields *known = kind == DOUBT_DATASET
+	    ? collect->file->datasets
+	    : kind == DOUBT_PROJECT ? collect->projects
+				    : collect->schedules;
+
+	if (json_type_of(node) == JSON_TYPE_STRING &&
+	    fields_get(known, json_text(node)).at == NULL)
+		add_doubt(collect, kind, place_path(collect->reader, place),
+		    json_text(node));
+}
+
+/* A member that is a RID; nothing if it isn't there. */
+static void
+refer_member(struct collect *collect, const struct place *parent,
+    const struct json *object, const char *name, enum doubt_kind kind)
+{
+	const struct place place = place_member(parent, text_from(name));
+	const struct json *node = json_get(object, name);
+
+	if (node != NULL)
+		refer(collect, &place, node, kind);
+}
+
+/* A member that is a list of RIDs, or of objects with a RID. */
+static void
+refer_list(struct collect *collect, const struct place *parent,
+    const struct json *object, const char *name, enum doubt_kind kind)
+{
+	const struct place place = place_member(parent, text_from(name));
+	const struct json *list = json_get(object, name);
+	size_t i;
+
+	for (i = 0; list != NULL && i < json_size(list); i++) {
+		const struct place at = place_index(&place, i);
+		const struct json *node = json_at(list, i);
+
+		if (json_type_of(node) == JSON_TYPE_OBJECT)
+			refer_member(collect, &at, node, "rid", kind);
+		else
+			refer(collect, &at, node, kind);
+	}
+}
+
+static void
+doubt_value(struct collect *collect, const struct place *place,
+    const struct json *version, const char *name, const char *what)
+{
+	const struct place at = place_member(place, text_from(name));
+	const struct json *node = json_get(version, name);
+	struct buffer said = { 0 };
+
+	buffer_append(&said, text_from(what));
+	if (json_type_of(node) == JSON_TYPE_STRING)
+		buffer_format(&said, ": \"%.*s\"",
+		    TEXT_ARG(text_cut(json_text(node), DOCUMENT_TEXT_MAX)));
+	add_doubt(collect, DOUBT_VALUE, place_path(collect->reader, &at),
+	    buffer_text(&said));
+	buffer_finish(&said);
+}
+
+/*
+ * What a trigger is about, and when; tables and media sets are kept by nobody
+ * here, and what is of no known form is kept unlooked.
+ */
+static void
+check_trigger(
+    struct collect *collect, const struct place *place, const struct json *node)
+{
+	const struct place list_place = place_member(place, TEXT("triggers"));
+	const struct json *list = json_get(node, "triggers");
+	const struct json *cron = json_get(node, "cronExpression");
+	size_t i;
+
+	refer_member(collect, place, node, "datasetRid", DOUBT_DATASET);
+	refer_member(collect, place, node, "scheduleRid", DOUBT_SCHEDULE);
+	if (cron != NULL && !cron_is_valid(json_text(cron)))
+		doubt_value(collect, place, node, "cronExpression",
+		    "not a cron expression such as 0 6 * * *");
+	for (i = 0; i < json_size(list); i++) {
+		const struct place at = place_index(&list_place, i);
+
+		check_trigger(collect, &at, json_at(list, i));
+	}
+}
+
+/* Let in since ever: the version gets the time of its first store. */
+static void
+note_no_time(struct collect *collect, const struct place *version)
+{
+	const struct place place = place_member(version, TEXT("createdTime"));
+
+	add_doubt(collect, DOUBT_NOTE, place_path(collect->reader, &place),
+	    TEXT("is no text, and taken as left out"));
+}
+
+static void
+collect_version(
+    struct collect *collect, const struct place *place, const struct json *node)
+{
+	const struct place action_place = place_member(place, TEXT("action"));
+	const struct place target_place =
+	    place_member(&action_place, TEXT("target"));
+	const struct place scope_place = place_member(place, TEXT("scopeMode"));
+	const struct json *target =
+	    json_get(json_get(node, "action"), "target");
+	const struct json *created = json_get(node, "createdTime");
+	const struct place trigger_place = place_member(place, TEXT("trigger"));
+	int64_t ms;
+
+	collect->owner = OWNER_VERSION;
+	collect->name = json_text(json_get(node, "rid"));
+	if (json_type_of(created) == JSON_TYPE_STRING &&
+	    !clock_parse(json_text(created), &ms))
+		doubt_value(collect, place, node, "createdTime",
+		    "not a time such as 2026-01-31T09:05:07.042Z");
+	else if (json_type_of(created) > JSON_TYPE_NULL &&
+	    json_type_of(created) != JSON_TYPE_STRING)
+		note_no_time(collect, place);
+	check_trigger(collect, &trigger_place, json_get(node, "trigger"));
+	refer_list(collect, &scope_place, json_get(node, "scopeMode"),
+	    "projectRids", DOUBT_PROJECT);
+	refer_list(collect, &target_place, target, "targetRids", DOUBT_DATASET);
+	refer_list(collect, &target_place, target, "inputRids", DOUBT_DATASET);
+	refer_list(
+	    collect, &target_place, target, "ignoredRids", DOUBT_DATASET);
+}
+
+static void
+collect_schedules(
+    struct collect *collect, const struct place *root, const struct json *list)
+{
+	const struct place place = place_member(root, TEXT("schedules"));
+	size_t i, j;
+
+	for (i = 0; i < json_size(list); i++)
+		fields_put(collect->schedules,
+		    json_text(json_get(json_at(list, i), "rid")), TEXT(""));
+	for (i = 0; i < json_size(list); i++) {
+		const struct place at = place_index(&place, i);
+		const struct place versions_place =
+		    place_member(&at, TEXT("versions"));
+		const struct json *versions =
+		    json_get(json_at(list, i), "versions");
+
+		for (j = 0; j < json_size(versions); j++) {
+			const struct place version =
+			    place_index(&versions_place, j);
+
+			collect_version(
+			    collect, &version, json_at(versions, j));
+		}
+	}
+}
+
+static void
+collect_specs(
+    struct collect *collect, const struct place *root, const struct json *list)
+{
+	const struct place place = place_member(root, TEXT("jobSpecs"));
+	size_t i;
+
+	collect->owner = OWNER_SPEC;
+	for (i = 0; i < json_size(list); i++) {
+		const struct place at = place_index(&place, i);
+		const struct json *spec = json_at(list, i);
+
+		collect->number = i;
+		refer_list(collect, &at, spec, "outputs", DOUBT_DATASET);
+		refer_list(collect, &at, spec, "inputs", DOUBT_DATASET);
+	}
+}
+
+/* Who calls or asks is a UUID in lower case: another name is nobody. */
+static void
+check_user(struct collect *collect, const struct place *place, struct text name)
+{
+	struct uuid uuid;
+
+	if (!uuid_parse(name, &uuid))
+		add_doubt(collect, DOUBT_VALUE,
+		    place_path(collect->reader, place),
+		    TEXT("a user's id is a UUID in lower case"));
+}
+
+static void
+collect_members(struct collect *collect, const struct place *root,
+    const struct json *object, const char *name, enum doubt_owner owner)
+{
+	const struct place place = place_member(root, text_from(name));
+	struct json_member member = { 0 };
+
+	collect->owner = owner;
+	while (object != NULL && json_next(object, &member)) {
+		const struct place at = place_member(&place, member.name);
+
+		collect->name = member.name;
+		if (owner == OWNER_DATASET)
+			refer_member(collect, &at, member.value, "project",
+			    DOUBT_PROJECT);
+		else if (owner == OWNER_USER)
+			check_user(collect, &at, member.name);
+		else
+			refer_list(collect, &at, member.value, "references",
+			    DOUBT_DATASET);
+	}
+}
+
+/* A project is there if it is listed, or somebody has a role on it. */
+static void
+note_projects(struct collect *collect)
+{
+	const struct field *list = fields_list(collect->file->projects);
+	size_t i, n = fields_size(collect->file->projects);
+
+	for (i = 0; i < n; i++)
+		fields_put(collect->projects,
+		    keyspace_field_owner(list[i].name), TEXT(""));
+	list = fields_list(collect->file->users);
+	n = fields_size(collect->file->users);
+	for (i = 0; i < n; i++)
+		if (keyspace_field_owned(list[i].name).at != NULL)
+			fields_put(collect->projects,
+			    keyspace_field_owned(list[i].name), TEXT(""));
+}
+
+void
+doubts_collect(
+    struct reader *reader, const struct json *root, struct catalogue_file *file)
+{
+	const struct place place = { .parent = NULL };
+	struct collect collect = {
+		.reader = reader,
+		.file = file,
+		.projects = fields_create(reader->arena),
+		.schedules = fields_create(reader->arena),
+	};
+
+	note_projects(&collect);
+	collect_members(&collect, &place, json_get(root, "datasets"),
+	    "datasets", OWNER_DATASET);
+	collect_members(&collect, &place, json_get(root, "projects"),
+	    "projects", OWNER_PROJECT);
+	collect_members(
+	    &collect, &place, json_get(root, "users"), "users", OWNER_USER);
+	collect_specs(&collect, &place, json_get(root, "jobSpecs"));
+	collect_schedules(&collect, &place, json_get(root, "schedules"));
+	fields_destroy(collect.projects);
+	fields_destroy(collect.schedules);
+}

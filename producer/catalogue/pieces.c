@@ -1,0 +1,275 @@
+#include "producer/catalogue/pieces.h"
+
+#include <stdlib.h>
+
+#include "common/base/memory.h"
+
+#define FIELDS_MAX 3000 /* of a step: a few ms of Redis's time */
+#define BYTES_MAX                                                              \
+	((size_t)1 << 20) /* of a step, but for one large schedule             \
+			   */
+
+enum phase {
+	PHASE_ALL, /* all at once */
+	PHASE_NEW_BRANCHES,
+	PHASE_LEFTOVERS,
+	PHASE_PARTS,
+	PHASE_BRANCHES,
+	PHASE_SCHEDULES,
+	PHASE_PRUNED,
+	PHASE_REMOVED,
+	PHASE_END
+};
+static const enum phase at_once[] = { PHASE_ALL, PHASE_END };
+static const enum phase onto_another[] = { PHASE_NEW_BRANCHES, PHASE_LEFTOVERS,
+	PHASE_PARTS, PHASE_BRANCHES, PHASE_SCHEDULES, PHASE_PRUNED,
+	PHASE_REMOVED, PHASE_END };
+static const enum phase first_load[] = { PHASE_NEW_BRANCHES, PHASE_LEFTOVERS,
+	PHASE_SCHEDULES, PHASE_PRUNED, PHASE_PARTS, PHASE_END };
+
+struct pieces {
+	struct merge *merge;
+	const struct catalogue_file *file;
+	const struct fields *datasets; /* that are read before the first step */
+	const enum phase *phase;
+	size_t next; /* of what the phase walks */
+	const struct field *branches, *removed, *pruned;
+	struct arena *arena; /* of the step's tables */
+	struct merge_changes step;
+	size_t fields, bytes; /* of the step */
+	size_t given;
+};
+
+static size_t
+count_fields(const struct merge_changes *changes)
+{
+	return fields_size(changes->heads) + fields_size(changes->heads_seen) +
+	    fields_size(changes->about) + fields_size(changes->versions) +
+	    fields_size(changes->added_versions) + fields_size(changes->said) +
+	    fields_size(changes->branches) +
+	    fields_size(changes->branches_seen) +
+	    fields_size(changes->branches_removed);
+}
+
+static size_t
+count_bytes(struct fields *fields)
+{
+	const struct field *list = fields_list(fields);
+	size_t bytes = 0, i, n = fields_size(fields);
+
+	for (i = 0; i < n; i++)
+		bytes += list[i].value.size;
+	return bytes;
+}
+
+static bool
+fits_at_once(const struct merge_changes *moving)
+{
+	return count_fields(moving) <= FIELDS_MAX &&
+	    count_bytes(moving->versions) + count_bytes(moving->branches) +
+		count_bytes(moving->branches_seen) <=
+	    BYTES_MAX;
+}
+
+struct pieces *
+pieces_create(struct merge *merge, const struct catalogue_file *file)
+{
+	struct pieces *pieces = memory_zalloc(1, sizeof *pieces);
+	struct merge_changes *moving = &merge->moving;
+
+	pieces->merge = merge;
+	pieces->file = file;
+	pieces->datasets = merge_read_datasets(merge);
+	pieces->phase = fits_at_once(moving) ? at_once
+	    : merge->generation > 0          ? onto_another
+					     : first_load;
+	pieces->branches = fields_list(moving->branches);
+	pieces->removed = fields_list(moving->branches_removed);
+	pieces->pruned = fields_list(moving->pruned);
+	pieces->arena = arena_create(0);
+	return pieces;
+}
+
+void
+pieces_destroy(struct pieces *pieces)
+{
+	merge_changes_destroy(&pieces->step);
+	arena_destroy(pieces->arena);
+	free(pieces);
+}
+
+size_t
+pieces_total(const struct pieces *pieces)
+{
+	const struct merge_changes *moving = &pieces->merge->moving;
+
+	return fields_size(moving->said) + fields_size(moving->branches) +
+	    fields_size(moving->branches_removed);
+}
+
+size_t
+pieces_given(const struct pieces *pieces)
+{
+	return pieces->given;
+}
+
+/* Takes the field of this name along, if the table has it. */
+static void
+share(struct pieces *pieces, struct fields *to, const struct fields *from,
+    struct text name)
+{
+	struct text value = fields_get(from, name);
+
+	if (value.at == NULL)
+		return;
+	fields_share(to, (struct field){ name, value });
+	pieces->fields++;
+	pieces->bytes += value.size;
+}
+
+static void
+take_branches(struct pieces *pieces, struct text dataset)
+{
+	const struct merge_changes *moving = &pieces->merge->moving;
+	struct merge_changes *step = &pieces->step;
+
+	share(pieces, step->branches, moving->branches, dataset);
+	share(pieces, step->branches_seen, moving->branches_seen, dataset);
+	share(pieces, step->named, moving->named, dataset);
+	pieces->given++;
+}
+
+static void
+take_head(struct pieces *pieces, struct text rid)
+{
+	const struct merge_changes *moving = &pieces->merge->moving;
+	struct merge_changes *step = &pieces->step;
+
+	share(pieces, step->heads, moving->heads, rid);
+	share(pieces, step->heads_seen, moving->heads_seen, rid);
+	share(pieces, step->said, moving->said, rid);
+	share(pieces, step->named, moving->named, rid);
+}
+
+static void
+take_schedule(struct pieces *pieces, const struct file_schedule *schedule)
+{
+	const struct merge_changes *moving = &pieces->merge->moving;
+	struct merge_changes *step = &pieces->step;
+	size_t before = pieces->fields, i;
+
+	take_head(pieces, schedule->rid);
+	share(pieces, step->about, moving->about, schedule->rid);
+	share(pieces, step->added_versions, moving->added_versions,
+	    schedule->rid);
+	for (i = 0; i < schedule->n_versions; i++)
+		share(pieces, step->versions, moving->versions,
+		    schedule->versions[i].version.rid);
+	pieces->given += pieces->fields > before;
+}
+
+static void
+take_removed(struct pieces *pieces, struct text dataset)
+{
+	share(pieces, pieces->step.branches_removed,
+	    pieces->merge->moving.branches_removed, dataset);
+	pieces->given++;
+}
+
+/* Whether there is the dataset: its branches are read by now. */
+static bool
+is_read(const struct pieces *pieces, struct text dataset)
+{
+	return fields_get(pieces->datasets, dataset).at != NULL;
+}
+
+/* The phase's next thing; false: there is none. */
+static bool
+take_next(struct pieces *pieces)
+{
+	const struct merge_changes *moving = &pieces->merge->moving;
+	enum phase phase = *pieces->phase;
+	size_t i = pieces->next++;
+
+	switch (phase) {
+	case PHASE_NEW_BRANCHES:
+	case PHASE_BRANCHES:
+		if (i >= fields_size(moving->branches))
+			return false;
+		if (is_read(pieces, pieces->branches[i].name) ==
+		    (phase == PHASE_BRANCHES))
+			take_branches(pieces, pieces->branches[i].name);
+		return true;
+	case PHASE_LEFTOVERS:
+	case PHASE_REMOVED:
+		if (i >= fields_size(moving->branches_removed))
+			return false;
+		if (is_read(pieces, pieces->removed[i].name) ==
+		    (phase == PHASE_REMOVED))
+			take_removed(pieces, pieces->removed[i].name);
+		return true;
+	case PHASE_SCHEDULES:
+		if (i >= pieces->file->n_schedules)
+			return false;
+		take_schedule(pieces, &pieces->file->schedules[i]);
+		return true;
+	case PHASE_PRUNED:
+		if (i >= fields_size(moving->pruned))
+			return false;
+		take_head(pieces, pieces->pruned[i].name);
+		pieces->given++;
+		return true;
+	case PHASE_ALL:
+	case PHASE_PARTS:
+	case PHASE_END:
+		break;
+	}
+	return false;
+}
+
+static void
+begin_step(struct pieces *pieces)
+{
+	merge_changes_destroy(&pieces->step);
+	arena_reset(pieces->arena, BYTES_MAX);
+	merge_changes_create(&pieces->step, pieces->arena);
+	pieces->fields = 0;
+	pieces->bytes = 0;
+}
+
+/* Fills the step from one phase; false: nothing of it is left. */
+static bool
+fill_step(struct pieces *pieces)
+{
+	while (pieces->fields < FIELDS_MAX && pieces->bytes < BYTES_MAX)
+		if (!take_next(pieces))
+			return pieces->fields > 0;
+	return true;
+}
+
+bool
+pieces_next(
+    struct pieces *pieces, const struct merge_changes **step, bool *with_parts)
+{
+	begin_step(pieces);
+	*step = &pieces->step;
+	*with_parts = false;
+	for (; *pieces->phase != PHASE_END; pieces->phase++, pieces->next = 0) {
+		if (*pieces->phase == PHASE_ALL) {
+			*step = &pieces->merge->moving;
+			*with_parts = pieces->merge->world_changed;
+			pieces->given = pieces_total(pieces);
+			pieces->phase++;
+			return true;
+		}
+		if (*pieces->phase == PHASE_PARTS &&
+		    pieces->merge->world_changed) {
+			*with_parts = true;
+			pieces->phase++;
+			return true;
+		}
+		if (fill_step(pieces))
+			return true;
+	}
+	return false;
+}
