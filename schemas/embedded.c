@@ -12,6 +12,7 @@ EMBED(embedded_ids, "schemas/ids")
 
 EMBED(lua_take, "schemas/lua/take.lua")
 EMBED(lua_overwrite, "schemas/lua/overwrite.lua")
+EMBED(lua_release, "schemas/lua/release.lua")
 EMBED(lua_pending, "schemas/lua/pending.lua")
 EMBED(lua_drop, "schemas/lua/drop.lua")
 EMBED(lua_fold, "schemas/lua/fold.lua")

@@ -25,11 +25,11 @@ const char *message_name(enum message message);   /* "schedrun.RunRequest" */
  * KEYS, its ARGV and what it answers.  Whoever runs one numbers these by an
  * enum of his own, in the same order.
  */
-extern const char lua_take[], lua_overwrite[];              /* claims */
-extern const char lua_pending[], lua_drop[], lua_fold[];    /* run view */
-extern const char lua_change[], lua_refresh[];              /* a schedule */
-extern const char lua_write_branches[], lua_mark_build[];   /* branches */
-extern const char lua_begin_stage[], lua_next_generation[]; /* an apply */
+extern const char lua_take[], lua_overwrite[], lua_release[]; /* claims */
+extern const char lua_pending[], lua_drop[], lua_fold[];      /* run view */
+extern const char lua_change[], lua_refresh[];                /* a schedule */
+extern const char lua_write_branches[], lua_mark_build[];     /* branches */
+extern const char lua_begin_stage[], lua_next_generation[];   /* an apply */
 extern const char lua_publish[], lua_unlock[], lua_renew[];
 
 /* The id of the ids file, used where no registry is configured. */

@@ -27,6 +27,8 @@ struct run_call {
 	enum finding finding;
 	bool asked;  /* the view, in this round */
 	bool stored; /* by us, just now */
+	bool again;  /* its answer did not count: that is not waited for */
+	struct schedule_run spent; /* this answer, if `again` */
 	bool anew;   /* the view's script was forgotten: it is asked again */
 	int in_view; /* as of run_view_get */
 	struct error *failed; /* of the view; who may not see it isn't told */
@@ -217,7 +219,9 @@ read_again(void *owner, struct work_redis *redis)
 
 	if (run_view_get(&redis->view, &run->record.id, run->call->arena,
 		&found, &run->call->job.error) == 1 &&
-	    found.state != RUN_PENDING)
+	    found.state != RUN_PENDING &&
+	    !(run->again && found.partition == run->spent.partition &&
+		found.offset == run->spent.offset))
 		run->record = found;
 }
 
@@ -410,8 +414,14 @@ hear_stored(void *owner, struct work_redis *redis)
 		error_set(err, ERROR_RETRY, "redis %s forgets our scripts",
 		    redis_address(redis->runs));
 	run->anew = rc == 0;
-	if (rc == 1 && !run->stored)
-		run->record = existing;
+	if (rc != 1 || run->stored)
+		return;
+	run->record = run->spent = existing;
+	/* An answer that does not spend the id: it is asked again, as it was.
+	 */
+	run->again = schedule_run_is_damage(&existing);
+	if (run->again)
+		run->record.state = RUN_PENDING;
 }
 
 /* The run is asked for with its schedule. */

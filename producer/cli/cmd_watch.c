@@ -111,7 +111,7 @@ follow_results(
 			command_say(command, 0, "%s", err.message);
 		if (n <= 0 || !is_wanted(watch, &run))
 			continue;
-		if (run_table_told(command, &run) != EXIT_DONE)
+		if (run_table_told(command, &run, false) != EXIT_DONE)
 			return EXIT_NO;
 		seen++;
 	}

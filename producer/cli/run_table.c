@@ -99,16 +99,20 @@ static const struct column told_columns[] = {
 };
 
 int
-run_table_told(struct command *command, const struct schedule_run *run)
+run_table_told(
+    struct command *command, const struct schedule_run *run, bool repeat)
 {
 	struct scratch scratch;
 	struct table *table;
 
 	if (command_output(command) != OUTPUT_TABLE) {
-		run_json_tell(run, &command->out);
+		run_json_tell(run, repeat, &command->out);
 		buffer_byte(&command->out, '\n');
 		return command_print(command);
 	}
+	if (repeat)
+		command_say(command, 0, "request %.*s was asked before",
+		    TEXT_ARG(run->request_id));
 	table = command_stream(command, told_columns);
 	table_text(table, time_text(run->finished_time_ms, &scratch));
 	table_text(table, run->schedule_rid);

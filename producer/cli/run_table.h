@@ -18,9 +18,11 @@ void run_table_add(struct table *table, const struct schedule_run *run);
 
 /*
  * One result as it came: a row for a person, under the headings once, or a line
- * of JSON.  EXIT_DONE, or EXIT_NO: it could not be written.
+ * of JSON.  `repeat`: it answers an earlier asking, which is said.  EXIT_DONE,
+ * or EXIT_NO: it could not be written.
  */
-int run_table_told(struct command *command, const struct schedule_run *run);
+int run_table_told(
+    struct command *command, const struct schedule_run *run, bool repeat);
 
 /* One run as it stands in the view: a field a line for a person, or JSON. */
 int run_table_record(struct command *command, const struct schedule_run *run);

@@ -8,6 +8,7 @@
 #include "common/base/memory.h"
 #include "common/json/write.h"
 #include "common/kafka/producer.h"
+#include "producer/cli/run_table.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
@@ -34,7 +35,8 @@ struct receipt {
 };
 
 static int
-print_receipt(struct command *command, const struct receipt *receipt)
+print_receipt(
+    struct command *command, struct text request_id, const struct uuid *run)
 {
 	static const struct column columns[] = {
 		{ "REQUEST", "requestId" },
@@ -44,11 +46,18 @@ print_receipt(struct command *command, const struct receipt *receipt)
 	char rid[RID_SIZE_MAX];
 	struct table *table = command_stream(command, columns);
 
-	table_text(table, (struct text){ receipt->request_id, receipt->size });
+	table_text(table, request_id);
 	table_text(table,
-	    (struct text){
-		rid, rid_format(TEXT(RID_RUN_PREFIX), &receipt->run, rid) });
+	    (struct text){ rid, rid_format(TEXT(RID_RUN_PREFIX), run, rid) });
 	return command_print_table(command);
+}
+
+int
+submitter_repeat(struct command *command, const struct schedule_run *answer)
+{
+	int code = print_receipt(command, answer->request_id, &answer->id);
+
+	return code == EXIT_DONE ? run_table_told(command, answer, true) : code;
 }
 
 static void
@@ -59,7 +68,9 @@ delivered(void *opaque, const struct kafka_delivery *delivery)
 
 	if (delivery->kind == ERROR_NONE) {
 		submitter->count.acknowledged++;
-		print_receipt(submitter->command, receipt);
+		print_receipt(submitter->command,
+		    (struct text){ receipt->request_id, receipt->size },
+		    &receipt->run);
 	} else if (submitter->failed++ == 0) {
 		error_set(&submitter->failure, delivery->kind,
 		    "request %.*s was not acknowledged: %s", (int)receipt->size,

@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "producer/cli/command.h"
 #include "schemas/message/run_request.h"
+#include "schemas/message/schedule_run.h"
 
 /*
  * Puts run requests on the topic for `schedrun submit`, idempotent and
@@ -41,6 +42,10 @@ struct submitted {
 	size_t sent, acknowledged;
 };
 struct submitted submitter_count(const struct submitter *submitter);
+
+/* Prints the answer to an earlier asking behind its ids, marked as such. */
+int submitter_repeat(
+    struct command *command, const struct schedule_run *answer);
 
 /* submit -f: a request per line.  Returns the exit code. */
 int submit_lines(struct command *command, const char *path);

@@ -51,8 +51,6 @@ read_fields(struct reader *reader, const struct json *node, int64_t now_ms,
 	if (time.at != NULL && !clock_parse(time, &request->created_time_ms))
 		reader_fault(reader, &time_place,
 		    "is not a time such as 2024-09-25T17:29:35.974Z");
-	if (request->request_id.at == NULL)
-		request->request_id = submission_new_id(reader->arena);
 }
 
 int
@@ -62,6 +60,7 @@ submission_parse(struct text line, int64_t now_ms, struct arena *arena,
 	struct reader *reader = reader_create(arena);
 	struct json_document *document =
 	    json_parse(line, DOCUMENT_DEPTH_MAX, err);
+	bool has_id;
 
 	if (document == NULL)
 		return -1;
@@ -69,5 +68,8 @@ submission_parse(struct text line, int64_t now_ms, struct arena *arena,
 	json_destroy(document);
 	if (reader_result(reader, err) != 0)
 		return -1;
-	return submission_check(request, run, err);
+	has_id = request->request_id.at != NULL;
+	if (!has_id)
+		request->request_id = submission_new_id(arena);
+	return submission_check(request, run, err) == 0 ? has_id : -1;
 }

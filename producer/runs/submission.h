@@ -20,7 +20,8 @@ struct text submission_new_id(struct arena *arena);
  * Reads one line of a file of requests: an object of RunRequest's fields
  * without runRid; only scheduleRid is required, requestId becomes a new UUID
  * and createdTime (text as in documents) `now_ms`.  Texts go to `arena`, the
- * run's id to `run`.  ERROR_INPUT says what is wrong.
+ * run's id to `run`.  1 if the line has a requestId of its own, 0 if not;
+ * ERROR_INPUT says what is wrong.
  */
 int submission_parse(struct text line, int64_t now_ms, struct arena *arena,
     struct run_request *request, struct uuid *run, struct error *err);

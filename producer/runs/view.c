@@ -287,6 +287,16 @@ fetch_runs(struct run_view *view, const struct redis_reply *places, size_t n,
 	return ask_view(view, argv, n + 1, err);
 }
 
+/*
+ * Whether the run stands there still: one that was asked again, after an answer
+ * that did not count, has its place by the later asking.
+ */
+static bool
+is_at(const struct schedule_run *run, struct text place, struct arena *arena)
+{
+	return text_equal(place_text(run, arena), place);
+}
+
 /* Runs that have expired leave the list as well. */
 static int
 drop_places(struct run_view *view, struct text schedule_rid,
@@ -319,11 +329,14 @@ fill_page(struct run_view *view, struct text schedule_rid,
 		struct text place = redis_reply_text(redis_reply_at(places, i));
 
 		memcpy(page->last, place.at, RUN_PLACE_SIZE);
-		if (run.at == NULL)
-			gone[n_gone++] = place;
-		else
+		if (run.at != NULL)
 			rc = run_json_parse(
-			    run, arena, &page->records[page->n++], err);
+			    run, arena, &page->records[page->n], err);
+		if (run.at != NULL && rc == 0 &&
+		    is_at(&page->records[page->n], place, arena))
+			page->n++;
+		else if (rc == 0)
+			gone[n_gone++] = text_copy(arena, place);
 	}
 	redis_reply_destroy(runs);
 	if (rc == 0 && n_gone > 0)

@@ -175,7 +175,7 @@ put_result(struct buffer *out, const struct schedule_run *run,
 }
 
 void
-run_json_tell(const struct schedule_run *run, struct buffer *out)
+run_json_tell(const struct schedule_run *run, bool repeat, struct buffer *out)
 {
 	json_open(out, '{');
 	put_id(out, "rid", TEXT(RID_RUN_PREFIX), &run->id);
@@ -188,6 +188,8 @@ run_json_tell(const struct schedule_run *run, struct buffer *out)
 	json_member_time(out, "finishedTime", run->finished_time_ms);
 	put_result(out, run, text_from(run_error_name(run->error)), false);
 	tell_why(out, &run->why);
+	if (repeat)
+		json_member_bool(out, "repeat", true);
 	json_close(out, '}');
 }
 

@@ -29,8 +29,12 @@ void run_json_store(const struct schedule_run *run, struct buffer *out);
 int run_json_parse(struct text bytes, struct arena *arena,
     struct schedule_run *run, struct error *err);
 
-/* As people read it who follow the topic: what matters first. */
-void run_json_tell(const struct schedule_run *run, struct buffer *out);
+/*
+ * As people read it who follow the topic: what matters first.  `repeat`: it is
+ * marked as the answer to an earlier asking.
+ */
+void run_json_tell(
+    const struct schedule_run *run, bool repeat, struct buffer *out);
 
 /*
  * As the API shows it (docs/http.md, section 4).  `error_name`: of a failed

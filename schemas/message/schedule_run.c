@@ -78,6 +78,15 @@ put_lists(const struct listing *lists, struct buffer *out)
 	avro_put_end(out);
 }
 
+/* These two causes also stand in schemas/lua/fold.lua. */
+bool
+schedule_run_is_damage(const struct schedule_run *run)
+{
+	return run->state == RUN_FAILED && run->error == INTERNAL &&
+	    (text_equal(run->why.cause, TEXT("catalogueUnreadable")) ||
+		text_equal(run->why.cause, TEXT("versionUnreadable")));
+}
+
 void
 schedule_run_put_form(
     const struct schedule_run *run, struct buffer *out, struct run_form *form)

@@ -82,6 +82,13 @@ struct schedule_run {
 };
 
 /*
+ * Whether the answer is about damage in the store rather than about the
+ * request: such a one does not spend the request's id (docs/delivery.md,
+ * section 7).
+ */
+bool schedule_run_is_damage(const struct schedule_run *run);
+
+/*
  * Many runs may share one outcome.  Their common bytes stand in one block, and
  * each run's own fields are put between them:
  *

@@ -11,6 +11,9 @@ import subprocess
 import time
 import uuid
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 import catalogues
 import programs
 import pytest
@@ -501,6 +504,7 @@ def test_submit_waits_in_vain(shop):
     finally:
         worker.signal(signal.SIGCONT)
     assert done.returncode == 6 and "--request-id slow is safe" in done.stderr
+    assert f"schedrun run get {json.loads(done.stdout)['runRid']}" in done.stderr
     assert json.loads(done.stdout)["requestId"] == "slow"
     again, (_, run) = submit(shop, STALE, "--request-id", "slow-too")
     assert again == 0 and run["requestId"] == "slow-too"
@@ -624,6 +628,37 @@ def test_nothing_is_written_into_a_connection(shop, tmp_path):
             assert code == 1 and said.splitlines()[-1] == SAID + why, (arguments, said)
     assert unwritable("&- 2>&-", "schedrun", *shop.flags(), "schedule", "list")[0] == 1
     assert unknown_commands(redis) == before
+
+
+def run_key(rid):
+    return b"schedrun:r:" + uuid.UUID(rid.rsplit(".", 1)[1]).bytes
+
+
+@pytest.mark.parametrize("where", ["view", "topic"])
+@pytest.mark.parametrize("schedule, code", [(CYCLE, 1), (FRESH, 0)])
+def test_an_id_that_is_asked_again_gets_its_answer(shop, where, schedule, code):
+    """Also where the view has forgotten it, by every way to ask."""
+    key = str(uuid.uuid4())
+    first = submit(shop, schedule, "--request-id", key)
+    assert first[0] == code and "repeat" not in first[1][1]
+    run = first[1][1]
+    folded(shop, run["rid"])
+    if where == "topic":
+        shop.cluster.redis().delete(run_key(run["rid"]))
+    again = submit(shop, schedule, "--request-id", key)
+    assert again == (code, [first[1][0], dict(run, repeat=True)])
+    other = shop.run("submit", schedule, "--request-id", key, "--by", catalogues.OWNER, "--wait", "30s")
+    assert other.returncode == 1 and "new --request-id" in other.stderr and not other.stdout
+    if where == "topic":
+        return
+    assert rows(shop.run("submit", schedule, "--request-id", key)) == again[1]
+    lines = [json.dumps({"scheduleRid": schedule, "requestId": asked, **more})
+             for asked, more in ((key, {}), (str(uuid.uuid4()), {}), (key, {"createdBy": catalogues.OWNER}))]
+    done = shop.run("submit", "-f", "-", stdin="\n".join(lines))
+    assert done.returncode == 1 and "-:3: requestId" in done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[:2] == again[1] and len(told) == 3 and "repeat" not in told[2]
+    assert "was asked before" in shop.run("submit", schedule, "--request-id", key, "-o", "table").stderr
 
 
 def test_watch(shop):
@@ -881,3 +916,16 @@ def test_init_again_is_harmless(shop):
     shop.must("init", "--partitions", "4", "--replication", "1")
     assert shop.cluster.redis().hgetall("schedrun:meta") == before
     assert shop.run("init", "--dry-run", "--partitions", "4", "--replication", "1").returncode == 0
+
+
+def test_an_id_whose_answer_is_gone_is_not_asked_for_ever(shop):
+    key = str(uuid.uuid4())
+    _, (_, run) = submit(shop, FRESH, "--request-id", key)
+    folded(shop, run["rid"])
+    shop.cluster.redis().delete(run_key(run["rid"]))
+    admin = AdminClient({"bootstrap.servers": shop.bootstrap, "log_level": 0})
+    ends = [TopicPartition("schedule-run-results", p, -1) for p in range(4)]
+    for future in admin.delete_records(ends).values():
+        future.result(20)
+    done = shop.run("submit", FRESH, "--request-id", key, "--wait", "2s")
+    assert done.returncode == 3 and "with a new --request-id" in done.stderr

@@ -82,6 +82,16 @@ class Results:
                 self.seen.setdefault(run["requestId"], []).append(run)
         return self.seen[request_id][-1]
 
+    def wait(self, request_id, n):
+        """Until it has `n` results."""
+        def read():
+            if len(self.seen.get(request_id, [])) < n:
+                others = self.seen.pop(request_id, [])
+                self.of(request_id)
+                self.seen[request_id] = others + self.seen[request_id]
+            return len(self.seen[request_id]) >= n
+        wait_for(f"{n} results", read)
+
     def close(self):
         self.consumer.close()
 
@@ -392,6 +402,38 @@ def test_a_claim_that_is_none_of_ours_is_overwritten(shop, value):
              lambda: worker.metric("schedrun_claims_overwritten_total") > before, 20)
     submitted(shop.answer(f"c{shop.fresh()}"))
     assert len(shop.redis.hget(key, field)) == len(mine)
+
+
+def has_claim(shop, request_id, name):
+    try:
+        return claim_of(shop, request_id, name)
+    except AssertionError:
+        return None
+
+
+@pytest.mark.parametrize("part, field, cause", [
+    ("h", dataset, "catalogueUnreadable"), ("v", version_rid, "versionUnreadable")])
+def test_damage_does_not_spend_the_id(shop, part, field, cause):
+    """Asked again as often as it is damaged; and once answered, no more."""
+    name = f"c{shop.fresh()}"
+    asked = request(schedule_rid(name), f"again-{cause}")
+    before = shop.redis.hget(shop.store.key(part), field(name))
+    shop.store.put(part, field(name), "nonsense")
+    for n in (1, 2):
+        shop.load.send(asked)
+        shop.load.flush()
+        shop.results.wait(asked["requestId"], n)
+        internal(shop.results.of(asked["requestId"]), cause, "asked again")
+        wait_for("the claim to be given back", lambda: not has_claim(shop, asked["requestId"], name))
+    shop.store.put(part, field(name), before)
+    for _ in range(3):
+        shop.load.send(asked)
+        shop.load.flush()
+        submitted(shop.answer(f"c{shop.fresh()}"))
+    assert [checker.result_type(run["result"]) for run in shop.results.seen[asked["requestId"]]] == \
+        ["error", "error", "submitted"]
+    key, run = claim_of(shop, asked["requestId"], name)
+    assert shop.redis.hlen(key) >= 2 and shop.redis.pttl(key) > 0 and shop.redis.hexists(key, run)
 
 
 @pytest.mark.parametrize("value", ["garbage", "-7"])

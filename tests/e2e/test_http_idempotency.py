@@ -99,6 +99,32 @@ def test_the_result_comes_with_the_replay(replicas, key):
     assert again.json() == done and again.headers["Idempotency-Replayed"] == "true"
 
 
+def asked_until(replica, key, outcome):
+    """The answer, once the claim was given back."""
+    def ask():
+        run = replica.run(SCHEDULE, Idempotency_Key=key, Prefer="wait=1").json()
+        return run if run.get("result", {}).get("type") == outcome else None
+    return wait_for("the answer", ask)
+
+
+def test_damage_does_not_spend_the_key(system, replicas, key):
+    """Mended, the same key is answered; the run stands in its list once."""
+    redis, orders = system.cluster.redis(), catalogues.dataset("stale")
+    before = redis.hget("schedrun:h", orders)
+    redis.hset("schedrun:h", orders, "nonsense")
+    redis.set("schedrun:e", str(uuid.uuid4()))
+    try:
+        run = replicas[0].run(SCHEDULE, Idempotency_Key=key, Prefer="wait=30").json()
+        assert run["result"]["errorName"] == "Internal", run
+        assert asked_until(replicas[1], key, "error") == run
+    finally:
+        redis.hset("schedrun:h", orders, before) if before else redis.hdel("schedrun:h", orders)
+        redis.set("schedrun:e", str(uuid.uuid4()))
+    mended = asked_until(replicas[1], key, "submitted")
+    assert same(mended, run)
+    assert replicas[0].run(SCHEDULE, Idempotency_Key=key, Prefer="wait=30").json() == mended
+
+
 def test_bare_or_quoted_is_the_same_key(replicas, key):
     bare = replicas[0].run(SCHEDULE, Idempotency_Key=key).json()
     assert same(replicas[1].run(SCHEDULE, Idempotency_Key=f'"{key}"').json(), bare)

@@ -1,8 +1,8 @@
 /* A claim's value as found in Redis, and numbers. */
 #include <string.h>
 
+#include "schemas/stored/claim.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/claims/value.h"
 
 static void
 check_number(struct text text)

@@ -36,6 +36,7 @@ struct batch_record {
 	struct uuid run;
 	enum batch_fate fate;
 	bool has_other_key;      /* than its schedule */
+	bool is_damage;          /* its answer: keeps no claim */
 	uint32_t question;       /* FATE_PLAN: its number */
 	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
 	struct text detail;      /* the same: for people; in the arena */

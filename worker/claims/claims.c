@@ -55,6 +55,9 @@ enum {
 	OVERWRITE_ARGS
 };
 
+/* ARGV of release.lua. */
+enum { RELEASE_TTL, RELEASE_PREFIX, RELEASE_CLAIMS, RELEASE_ARGS };
+
 /* The caller keeps both in place until its answer is there. */
 struct chunk {
 	struct claim *items;
@@ -65,7 +68,7 @@ struct chunk {
 struct claims {
 	const struct marks *marks;
 	struct redis *redis;
-	struct redis_script take, overwrite;
+	struct redis_script take, overwrite, release;
 	struct buffer prefix; /* of the claims' keys, up to the bucket */
 	uint32_t shards;
 	int64_t ttl_ms, first_bucket;
@@ -94,6 +97,7 @@ claims_create(const struct claims_settings *settings)
 	claims->redis = settings->marks->redis;
 	claims->take.source = lua_take;
 	claims->overwrite.source = lua_overwrite;
+	claims->release.source = lua_release;
 	claims->ttl_ms = settings->ttl_ms;
 	claims->arena = arena_create(0);
 	claims_set_space(claims, KEYSPACE_SHARDS_DEFAULT, 0);
@@ -485,4 +489,31 @@ claims_settle(struct claims *claims, struct claim *items, size_t n,
 		*overwritten += items[i].verdict == CLAIM_TAKEN;
 	}
 	return 0;
+}
+
+/*
+ * Compare and delete: whoever has a claim by now keeps it.  What is remembered
+ * of expiries stays true, as the script leaves each hash where it is.
+ */
+int
+claims_release(struct claims *claims, const struct claim *items, size_t n,
+    struct error *err)
+{
+	char ttl[TEXT_NUMBER_SIZE];
+	struct text args[RELEASE_ARGS];
+	struct redis_reply *reply;
+	int rc;
+
+	assert(claims->n_chunks == 0 && n <= CLAIMS_CHUNK);
+	pack_claims(claims, items, n);
+	args[RELEASE_TTL] = text_of_number(claims->ttl_ms, ttl);
+	args[RELEASE_PREFIX] = buffer_text(&claims->prefix);
+	args[RELEASE_CLAIMS] = buffer_text(&claims->packed);
+	reply = redis_run_script(claims->redis, &claims->release,
+	    &(struct redis_arguments){ NULL, 0, args, RELEASE_ARGS }, err);
+	if (reply == NULL)
+		return -1;
+	rc = redis_reply_error(claims->redis, reply, "claim release", err);
+	redis_reply_destroy(reply);
+	return rc;
 }

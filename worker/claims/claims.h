@@ -8,8 +8,8 @@
 #include "common/base/error.h"
 #include "common/crypto/rid.h"
 #include "common/redis/pipeline.h"
+#include "schemas/stored/claim.h"
 #include "worker/claims/marks.h"
-#include "worker/claims/value.h"
 
 /*
  * Takes claims in Redis: one script per chunk of at most CLAIMS_CHUNK claims,
@@ -103,5 +103,14 @@ int claims_receive(
  */
 int claims_settle(struct claims *claims, struct claim *items, size_t n,
     size_t *overwritten, struct error *err);
+
+/*
+ * Gives back these claims, CLAIMS_CHUNK at most, as far as their records still
+ * have them: whoever asks again is answered.  Only what is committed may be
+ * given back, so that nobody else can still come to another answer.  Nothing
+ * may be in flight.  Repeating it is safe.  Blocks.
+ */
+int claims_release(struct claims *claims, const struct claim *items, size_t n,
+    struct error *err);
 
 #endif

@@ -11,6 +11,7 @@ answer_make(
 
 	answer->state = run->state;
 	answer->error = run->error;
+	answer->is_damage = schedule_run_is_damage(run);
 	answer->schedule_version_rid =
 	    text_copy(arena, run->schedule_version_rid);
 	buffer_reset(scratch);

@@ -15,6 +15,7 @@
 struct answer {
 	enum run_state state;
 	enum run_error error;             /* of RUN_FAILED */
+	bool is_damage;                   /* as of schedule_run_is_damage */
 	struct text schedule_version_rid; /* may be none */
 	const char *block;
 	size_t size; /* of the block */

@@ -76,6 +76,9 @@ struct intake {
 	 */
 	struct claim_mark sent_marks[CLAIMS_IN_FLIGHT][CLAIMS_CHUNK];
 	size_t sent_first, sent_n;
+	/* Claims of committed answers that don't count: to be given back. */
+	struct claim released[CLAIMS_CHUNK];
+	size_t n_released;
 	bool revoked;             /* an assignment went during the last poll */
 	int32_t behind_partition; /* after INTAKE_BEHIND */
 	int64_t behind_mark;

@@ -76,7 +76,7 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 	start = worker_metrics_clock();
 	now = clock_wall_ms();
 	for (; from < to; from++) {
-		const struct batch_record *record = &batch->records[from];
+		struct batch_record *record = &batch->records[from];
 		const struct answer *answer = NULL;
 		bool is_last;
 
@@ -84,6 +84,7 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 			answer = snapshot_question(
 			    intake->snapshot, record->question)
 				     ->answer;
+		record->is_damage = answer != NULL && answer->is_damage;
 		if (record->fate == FATE_CRASHED)
 			answer = crashed_answer(batch->arena, &record->request);
 		if (answer != NULL)

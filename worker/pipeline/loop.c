@@ -55,6 +55,44 @@ take_partitions(void *opaque, struct kafka_position *positions, size_t n)
 	return 0;
 }
 
+/*
+ * Only of what is committed: of a batch that was lost, another worker may come
+ * to an answer that counts.  What is too much, or is lost with this process,
+ * keeps its claim: no promise is broken by that (docs/delivery.md, section 7).
+ */
+static void
+note_released(struct intake *intake, const struct batch *batch)
+{
+	size_t i;
+
+	for (i = 0; i < batch->n_claims && intake->n_released < CLAIMS_CHUNK;
+	     i++)
+		if (batch->records[batch->claims[i].record].is_damage)
+			intake->released[intake->n_released++] =
+			    batch->claims[i];
+}
+
+/* Between batches, as nothing else may be in flight. */
+static int
+release_claims(struct intake *intake, struct error *err)
+{
+	size_t n = intake->n_released;
+
+	if (n == 0)
+		return 0;
+	if (claims_release(intake->claims, intake->released, n, err) == 0)
+		log_event(LOG_INFO, "redis", "claims_released",
+		    "these requests may be asked again: the store was damaged",
+		    LOG_I("claims", n), LOG_END);
+	else if (err->kind == ERROR_RETRY)
+		return -1;
+	else
+		log_event(LOG_WARN, "redis", "claims_kept", err->message,
+		    LOG_I("claims", n), LOG_END);
+	intake->n_released = 0;
+	return 0;
+}
+
 /* A batch that stage B is through with comes back; true if it was lost. */
 static bool
 collect_batch(struct pipeline *pipeline)
@@ -72,6 +110,8 @@ collect_batch(struct pipeline *pipeline)
 	pipeline->intake.given_ms = 0;
 	if (lost && batch->letters_refused)
 		intake_note_refused(&pipeline->intake, batch);
+	if (!lost)
+		note_released(&pipeline->intake, batch);
 	batch_reset(batch);
 	pipeline->spare[pipeline->n_spare++] = batch;
 	return lost;
@@ -398,6 +438,8 @@ look_at_store(struct pipeline *pipeline, struct error *err)
 {
 	if (clock_monotonic_ms() >= pipeline->due.check_ms &&
 	    pipeline_check_store(pipeline, err) != 0)
+		return -1;
+	if (release_claims(&pipeline->intake, err) != 0)
 		return -1;
 	return check_marks(pipeline, err);
 }

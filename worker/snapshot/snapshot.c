@@ -227,7 +227,10 @@ snapshot_damage(struct snapshot *snapshot, enum cache_kind kind,
 			buffer_byte(&message, field.at[i]);
 	buffer_append(&message, TEXT(" of "));
 	snapshot_key(snapshot, kind, &message);
-	buffer_format(&message, " is unreadable: %.*s.", TEXT_ARG(reason));
+	buffer_format(&message,
+	    " is unreadable: %.*s. Once it is mended, the request may be asked "
+	    "again by its id.",
+	    TEXT_ARG(reason));
 	text = text_copy(snapshot->arena, buffer_text(&message));
 	buffer_finish(&message);
 	return text;

@@ -199,7 +199,7 @@ tells_and_shows(void)
 	struct buffer out = { 0 };
 
 	run.why.blocked = 0;
-	run_json_tell(&run, &out);
+	run_json_tell(&run, false, &out);
 	CHECK(is(&out,
 	    "{\"rid\":\"" RID_RUN_PREFIX UUID "\",\"requestId\":\"q\","
 	    "\"scheduleRid\":\"s\",\"scheduleVersionRid\":\"v\","

@@ -1,4 +1,4 @@
-#include "worker/claims/value.h"
+#include "schemas/stored/claim.h"
 
 #include <string.h>
 

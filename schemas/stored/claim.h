@@ -1,5 +1,5 @@
-#ifndef SCHEDRUN_WORKER_CLAIMS_VALUE_H
-#define SCHEDRUN_WORKER_CLAIMS_VALUE_H
+#ifndef SCHEDRUN_SCHEMAS_STORED_CLAIM_H
+#define SCHEDRUN_SCHEMAS_STORED_CLAIM_H
 
 #include <stdbool.h>
 #include <stddef.h>
