@@ -179,7 +179,8 @@ check_times(const struct jwt_rules *rules, const struct json *claims,
 
 	if (!read_date(json_get(claims, "exp"), expires_ms))
 		return JWT_NO_EXPIRY;
-	if (not_before != NULL && !read_date(not_before, &from_ms))
+	if (json_type_of(not_before) != JSON_TYPE_NULL &&
+	    !read_date(not_before, &from_ms))
 		return JWT_MALFORMED;
 	if (now_ms >= *expires_ms + rules->leeway_ms)
 		return JWT_EXPIRED;
@@ -214,13 +215,14 @@ find_claim(const struct json *object, struct text name)
 	const struct json *found = NULL;
 	struct json_member member = { 0 };
 
+	while (json_next(object, &member))
+		if (text_equal(member.name, name))
+			return member.value;
+	member = (struct json_member){ 0 };
 	while (found == NULL && json_next(object, &member)) {
 		size_t n = member.name.size;
 
-		if (text_equal(member.name, name))
-			found = member.value;
-		else if (text_starts_with(name, member.name) &&
-		    name.at[n] == '.')
+		if (text_starts_with(name, member.name) && name.at[n] == '.')
 			found = find_claim(member.value,
 			    (struct text){
 				name.at + n + 1, name.size - n - 1 });

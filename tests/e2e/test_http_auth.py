@@ -231,7 +231,8 @@ def test_subjects_and_scopes_of_other_claims(shared):
     nameless[1]["x"] += "="
     path.write_text("\ufeff" + key_set(*nameless))
     adapter = Adapter(shared, str(path), http__user__claim="ids.oid",
-                      http__scope__claims="realm_access.roles").wait_listening()
+                      http__scope__claims="realm_access.roles")
+    adapter.daemon.wait_ready()
     oid = "auth0|5f7c8ec7c33c6c00"
     user = json.loads(shared.must("user", "id", oid))
     assert user == {"subject": oid, "user": str(uuid.uuid5(uuid.UUID(SUBJECTS), oid))}
@@ -245,6 +246,18 @@ def test_subjects_and_scopes_of_other_claims(shared):
         assert run.status_code == 200 and run.json()["createdBy"] == user["user"]
     assert adapter.get(RSA.token(ids={"oid": oid}, **said)).status_code == 403
     assert adapter.reason(RSA.token(scope=WRITE)) == "SUBJECT"
+    assert adapter.daemon.stop() == 0
+
+
+def test_a_token_of_the_file(shared):
+    path = shared.directory / "tokens"
+    path.write_text(f"\ufeff{'s' * 9000} {catalogues.OWNER.upper()}\t{READ} {WRITE}\n")
+    path.chmod(0o600)
+    adapter = Adapter(shared, "unused", http__auth="token-file", http__token__file=str(path))
+    adapter.daemon.wait_ready()
+    run = adapter.call("POST", RUN, "s" * 9000)
+    assert run.status_code == 200 and run.json()["createdBy"] == catalogues.OWNER, run.text
+    assert adapter.reason(RSA.token()) == "UNKNOWN_TOKEN"
     assert adapter.daemon.stop() == 0
 
 
@@ -332,7 +345,14 @@ def test_keys_from_a_url(shared, authority, key_server):
         assert answer.status_code == 503 and 1 <= int(answer.headers["Retry-After"]) <= 5
     assert key_server.asked == asked + 1, "but at most every 5 s"
     assert adapter.get(newer.token()).status_code == 503, "who knows"
-    wait_for("the turn of the newer key", lambda: adapter.lets_in(newer.token()), 10, 0.3)
+    key_server.delay = 3
+
+    def ask():
+        started = time.monotonic()
+        run = adapter.call("POST", RUN, newer.token(), Prefer="wait=4")
+        return run.status_code == 200 and time.monotonic() - started
+    assert 4 <= wait_for("its turn", ask, 10, 0.3) < 6, "the look is part of the wait"
+    key_server.delay = 0
     assert key_server.asked == asked + 2
     assert not adapter.lets_in(RSA.token())
     key_server.status, key_server.body = 500, "no"

@@ -331,6 +331,7 @@ static const struct {
 	    JWT_OK },
 	{ "nbf behind it", &rsa, RS, TIMES(EXP "\"nbf\":1700000031,"),
 	    JWT_NOT_YET_VALID },
+	{ "nbf null", &rsa, RS, TIMES(EXP "\"nbf\":null,"), JWT_OK },
 	{ "nbf text", &rsa, RS, TIMES(EXP "\"nbf\":\"1\","), JWT_MALFORMED },
 
 	{ "no iss", &rsa, RS, CLAIMS_BUT(EXP, "", AUD, SUBJECT), JWT_ISSUER },
@@ -556,6 +557,7 @@ static const struct {
 	{ "a.b", "\"a\":{\"b\":\"" SUB "\"},\"ab\":1,", SUB },
 	{ "a.b", "\"a\":{\"c\":\"" SUB "\"},\"b\":\"" SUB "\",", NULL },
 	{ "a.b", "\"a.b\":\"\",", NULL },
+	{ "a.b", "\"a\":{\"b\":\"x\"},\"a.b\":\"" SUB "\",", SUB },
 	{ "oid", "", NULL },
 };
 
