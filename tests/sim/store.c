@@ -4,8 +4,8 @@
 #include "common/base/memory.h"
 #include "common/redis/pipeline.h"
 #include "schemas/embedded.h"
+#include "schemas/stored/claim.h"
 #include "tests/sim/sim.h"
-#include "worker/claims/value.h"
 #include "worker/pipeline/store_check.h"
 
 /*
