@@ -30,10 +30,9 @@ note_offsets(struct kafka_admin *admin,
 	return 0;
 }
 
-int
-kafka_admin_group_offsets(struct kafka_admin *admin,
-    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
-    struct error *err)
+static int
+list_offsets(struct kafka_admin *admin, struct kafka_group_topic of,
+    int64_t *offsets, size_t n, int timeout_ms, struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
@@ -72,6 +71,20 @@ kafka_admin_group_offsets(struct kafka_admin *admin,
 			rd_kafka_group_result_error(results[0])),
 		    err, of.group, NULL);
 	rd_kafka_event_destroy(event);
+	return rc;
+}
+
+int
+kafka_admin_group_offsets(struct kafka_admin *admin,
+    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
+    struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int rc;
+
+	do
+		rc = list_offsets(admin, of, offsets, n, timeout_ms, err);
+	while (kafka_admin_again(admin, rc, until, err));
 	return rc;
 }
 
@@ -128,8 +141,8 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 	return 0;
 }
 
-int
-kafka_admin_group(struct kafka_admin *admin, const char *group,
+static int
+describe_group(struct kafka_admin *admin, const char *group,
     struct arena *arena, struct kafka_group_info *out, int timeout_ms,
     struct error *err)
 {
@@ -154,6 +167,20 @@ kafka_admin_group(struct kafka_admin *admin, const char *group,
 	if (count == 1)
 		rc = copy_group(admin, arena, groups[0], out, err);
 	rd_kafka_event_destroy(event);
+	return rc;
+}
+
+int
+kafka_admin_group(struct kafka_admin *admin, const char *group,
+    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
+    struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int rc;
+
+	do
+		rc = describe_group(admin, group, arena, out, timeout_ms, err);
+	while (kafka_admin_again(admin, rc, until, err));
 	return rc;
 }
 

@@ -60,6 +60,14 @@ kafka_admin_rest(struct kafka_admin *admin, int64_t until)
 	return true;
 }
 
+bool
+kafka_admin_again(
+    struct kafka_admin *admin, int rc, int64_t until, const struct error *err)
+{
+	return rc != 0 && err->kind == ERROR_RETRY &&
+	    kafka_admin_rest(admin, until);
+}
+
 int
 kafka_admin_range(struct kafka_admin *admin, struct kafka_partition of,
     struct kafka_range *range, int64_t until, struct error *err)
@@ -70,7 +78,6 @@ kafka_admin_range(struct kafka_admin *admin, struct kafka_partition of,
 		int64_t left = until - clock_monotonic_ms();
 		rc = kafka_query_range(&admin->client, admin->handle, of, range,
 		    left > 1 ? (int)left : 1, err);
-	} while (rc != 0 && err->kind == ERROR_RETRY &&
-	    kafka_admin_rest(admin, until));
+	} while (kafka_admin_again(admin, rc, until, err));
 	return rc;
 }

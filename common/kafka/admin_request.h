@@ -40,6 +40,13 @@ int kafka_admin_range(struct kafka_admin *admin, struct kafka_partition of,
  */
 bool kafka_admin_rest(struct kafka_admin *admin, int64_t until);
 
+/*
+ * Whether to ask once more: the call came to `rc` and ERROR_RETRY, and `until`
+ * has not passed.  A new cluster has no coordinator before one is asked for.
+ */
+bool kafka_admin_again(
+    struct kafka_admin *admin, int rc, int64_t until, const struct error *err);
+
 /* Sets `err` by the table; returns -1. */
 int kafka_admin_fail(struct kafka_admin *admin, int code, struct error *err,
     const char *what, const char *detail);

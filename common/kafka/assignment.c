@@ -1,6 +1,7 @@
 #include "common/kafka/assignment.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -216,12 +217,16 @@ fetch_committed(struct kafka_assignment *assignment,
 {
 	rd_kafka_resp_err_t code =
 	    rd_kafka_committed(assignment->handle, list, RESOLVE_TIMEOUT_MS);
+	char what[300];
 	int i;
 
 	for (i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 		code = list->elems[i].err;
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err, "fetch committed offsets");
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		snprintf(what, sizeof what, "committed offsets of group %s",
+		    assignment->group);
+		return fail(assignment, code, err, what);
+	}
 	kafka_client_answered(assignment->client);
 	return 0;
 }
@@ -445,11 +450,23 @@ find_place(struct kafka_assignment *assignment, struct kafka_place *place,
 }
 
 int
-kafka_assignment_unstick(struct kafka_assignment *assignment, struct error *err)
+kafka_assignment_renew(struct kafka_assignment *assignment, struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list;
-	bool any = false;
 	int rc;
+
+	if (assignment->places.n == 0 || assignment->pending != NULL)
+		return 0;
+	list = list_places(&assignment->places, true);
+	rc = kafka_assignment_take(assignment, list, err);
+	rd_kafka_topic_partition_list_destroy(list);
+	return rc;
+}
+
+int
+kafka_assignment_unstick(struct kafka_assignment *assignment, struct error *err)
+{
+	bool any = false;
 	size_t i;
 
 	for (i = 0; i < assignment->places.n; i++) {
@@ -461,9 +478,6 @@ kafka_assignment_unstick(struct kafka_assignment *assignment, struct error *err)
 	if (!any)
 		return 0;
 	/* The error left the partition stopped and a seek does not start it;
-	 * an assignment does, of all partitions from where each stands. */
-	list = list_places(&assignment->places, true);
-	rc = kafka_assignment_take(assignment, list, err);
-	rd_kafka_topic_partition_list_destroy(list);
-	return rc;
+	 * an assignment does. */
+	return kafka_assignment_renew(assignment, err);
 }

@@ -37,6 +37,11 @@ void kafka_assignment_finish(struct kafka_assignment *assignment);
 void kafka_assignment_rebalance(struct kafka_assignment *assignment, int code,
     const struct rd_kafka_topic_partition_list_s *list);
 
+/* The same partitions again, from where each stands; nothing while there are
+ * none or their places are still asked for. */
+int kafka_assignment_renew(
+    struct kafka_assignment *assignment, struct error *err);
+
 /* Tries again what could not be done at once; both at each poll. */
 int kafka_assignment_settle(
     struct kafka_assignment *assignment, struct error *err);

@@ -16,6 +16,15 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* A right that was not missed again for so long is there: each of those who
+ * need it tries again sooner. */
+#define REFUSED_MS 4000
+
+#define SCRAM_VERSION 0x02060100 /* of librdkafka */
+#define SCRAM_ADVICE                                                           \
+	"; Kafka 4 lets no librdkafka before 2.6.1 in by SCRAM: use a newer "  \
+	"one, or PLAIN or OAUTHBEARER over TLS"
+
 const char *
 kafka_library_version(void)
 {
@@ -64,7 +73,10 @@ struct kafka_health {
 	bool broken;         /* an error event came after the last answer */
 	bool up;             /* as last told */
 	int64_t since_ms;
-	char reason[200];
+	char reason[400];
+	bool proved;        /* no right was missing once */
+	char refused[400];  /* the right that is missing since; "": none */
+	int64_t refused_ms; /* when it was missed last, monotonic */
 	void (*count)(void *opaque, const char *code);
 	void *opaque;
 };
@@ -90,6 +102,34 @@ kafka_health_destroy(struct kafka_health *health)
 }
 
 void
+kafka_health_prove(struct kafka_health *health)
+{
+	pthread_mutex_lock(&health->lock);
+	health->proved = true;
+	health->refused[0] = '\0';
+	pthread_mutex_unlock(&health->lock);
+}
+
+/* Whether a right that is missing is waited for; `text` names it. */
+static bool
+health_refused(struct kafka_health *health, const char *text)
+{
+	bool proved;
+
+	if (health == NULL)
+		return false;
+	pthread_mutex_lock(&health->lock);
+	proved = health->proved;
+	if (proved) {
+		snprintf(
+		    health->refused, sizeof health->refused, "%.399s", text);
+		health->refused_ms = clock_monotonic_ms();
+	}
+	pthread_mutex_unlock(&health->lock);
+	return proved;
+}
+
+void
 kafka_health_on_error(struct kafka_health *health,
     void (*count)(void *opaque, const char *code), void *opaque)
 {
@@ -107,7 +147,9 @@ kafka_health_read(
 	pthread_mutex_lock(&health->lock);
 	age = clock_monotonic_ms() - health->answered_ms;
 	fresh = health->answered_ms != 0 && age <= max_age_ms;
-	out->up = fresh && !health->broken;
+	if (clock_monotonic_ms() - health->refused_ms > REFUSED_MS)
+		health->refused[0] = '\0';
+	out->up = fresh && !health->broken && health->refused[0] == '\0';
 	if (out->up != health->up) {
 		health->up = out->up;
 		health->since_ms = clock_wall_ms();
@@ -115,6 +157,9 @@ kafka_health_read(
 	out->since_ms = health->since_ms;
 	if (out->up)
 		out->reason[0] = '\0';
+	else if (health->refused[0] != '\0')
+		snprintf(
+		    out->reason, sizeof out->reason, "%s", health->refused);
 	else if (health->broken || health->answered_ms == 0)
 		snprintf(out->reason, sizeof out->reason, "%s", health->reason);
 	else
@@ -128,7 +173,7 @@ kafka_client_answered(struct kafka_client *client)
 {
 	struct kafka_health *health = client->health;
 
-	client->credentials = false;
+	client->refusal[0] = '\0';
 	if (health == NULL)
 		return;
 	pthread_mutex_lock(&health->lock);
@@ -187,7 +232,9 @@ on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 	case RD_KAFKA_RESP_ERR__SSL:
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
 	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-		client->credentials = true;
+		snprintf(client->refusal, sizeof client->refusal, "%.240s%s",
+		    text, client->has_old_scram ? SCRAM_ADVICE : "");
+		text = client->refusal;
 		break;
 	case RD_KAFKA_RESP_ERR__FATAL:
 		client->fatal = true;
@@ -410,6 +457,21 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 	return rc;
 }
 
+/* With right passwords, too: confluentinc/librdkafka#4895. */
+static bool
+has_old_scram(const rd_kafka_conf_t *conf)
+{
+	char protocol[32] = "", mechanisms[64] = "";
+	size_t size = sizeof protocol;
+
+	rd_kafka_conf_get(conf, "security.protocol", protocol, &size);
+	size = sizeof mechanisms;
+	rd_kafka_conf_get(conf, "sasl.mechanisms", mechanisms, &size);
+	return rd_kafka_version() < SCRAM_VERSION &&
+	    strncasecmp(protocol, "sasl", 4) == 0 &&
+	    strncasecmp(mechanisms, "SCRAM", 5) == 0;
+}
+
 struct rd_kafka_conf_s *
 kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,
@@ -422,6 +484,7 @@ kafka_client_conf(struct kafka_client *client,
 		rd_kafka_conf_destroy(conf);
 		return NULL;
 	}
+	client->has_old_scram = has_old_scram(conf);
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_closesocket_cb(conf, on_close_socket);
@@ -465,10 +528,12 @@ kafka_client_fail(struct kafka_client *client, enum kafka_call call,
 	int exit_code;
 
 	kind = kafka_classify(call, failure, &exit_code);
-	if (kind == ERROR_RETRY && client->credentials &&
-	    client->strict_credentials) {
-		kind = ERROR_FATAL;
-		exit_code = 77;
+	if (kind == ERROR_RETRY && client->refusal[0] != '\0') {
+		detail = client->refusal;
+		if (client->strict_credentials) {
+			kind = ERROR_FATAL;
+			exit_code = 77;
+		}
 	}
 	if (failure.fatal)
 		client->fatal = true;
@@ -479,8 +544,16 @@ kafka_client_fail(struct kafka_client *client, enum kafka_call call,
 		? detail
 		: rd_kafka_err2str(failure.code),
 	    name);
-	if (err != NULL)
-		err->exit_code = exit_code;
+	if (err == NULL)
+		return -1;
+	err->exit_code = exit_code;
+	/* Of a transaction's producer, whose handle is dead then. */
+	if (exit_code == 77 && client->refusal[0] == '\0' &&
+	    health_refused(client->health, err->message)) {
+		err->kind =
+		    call <= KAFKA_CALL_ABORT ? ERROR_ABORT : ERROR_RETRY;
+		err->exit_code = 0;
+	}
 	return -1;
 }
 

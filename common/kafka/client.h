@@ -55,7 +55,7 @@ struct kafka_health;
 struct kafka_state {
 	bool up;          /* a broker answered, and not longer ago than asked */
 	int64_t since_ms; /* Unix time of the last change of `up` */
-	char reason[256]; /* why it is down; "" if up */
+	char reason[400]; /* why it is down; "" if up */
 };
 
 /* At first down: nobody has answered yet. */
@@ -65,6 +65,14 @@ void kafka_health_destroy(struct kafka_health *health); /* NULL is fine */
 /* State now; an answer that is older than `max_age_ms` counts as down. */
 void kafka_health_read(
     struct kafka_health *health, int64_t max_age_ms, struct kafka_state *out);
+
+/*
+ * The user had each right that is needed: from here on a missing one is waited
+ * for, ERROR_RETRY or ERROR_ABORT in place of ERROR_FATAL (77), as it may be
+ * given again; until it is the state is down and names it.  Said again whenever
+ * all goes well.
+ */
+void kafka_health_prove(struct kafka_health *health);
 
 /*
  * Hears of each error event of librdkafka and each failed call, by the name of
@@ -140,9 +148,11 @@ struct kafka_client {
 	 * suppressed as repetitions.  Counted on librdkafka's threads.
 	 */
 	atomic_uint closed_sockets;
-	bool fatal;              /* librdkafka raised a fatal error */
-	bool credentials;        /* refused since the last answer */
+	bool fatal; /* librdkafka raised a fatal error */
+	/* How credentials were refused since the last answer; "": not. */
+	char refusal[400];
 	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */
+	bool has_old_scram;      /* Kafka 4 refuses it, whatever the password */
 };
 struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,

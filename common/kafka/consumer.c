@@ -15,12 +15,17 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* librdkafka tells once that a topic may not be read, and fetches on: a new
+ * assignment, this long after, has it told again. */
+#define AGAIN_MS 2000
+
 struct kafka_consumer {
 	struct kafka_client client; /* first: librdkafka's opaque */
 	rd_kafka_t *handle;
 	rd_kafka_queue_t *queue;
 	struct kafka_assignment assignment;
 	struct error deferred; /* came after records: the next poll's */
+	int64_t refused_ms;    /* since when a topic may not be read; or 0 */
 };
 
 static int
@@ -301,6 +306,7 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 {
 	const char *topic =
 	    message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "";
+	char what[300];
 
 	if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED &&
 	    consumer->assignment.group == NULL)
@@ -309,9 +315,15 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 		mark_stuck(consumer, message);
 		return kafka_assignment_unstick(&consumer->assignment, err);
 	}
-	fail(consumer, KAFKA_CALL_POLL, message->err, err, "consume");
-	error_prefix(err, "%s [%d]", topic, (int)message->partition);
-	return -1;
+	if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		consumer->refused_ms = clock_monotonic_ms();
+	if (message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		snprintf(
+		    what, sizeof what, "group %s", consumer->assignment.group);
+	else
+		snprintf(what, sizeof what, "%s [%d]", topic,
+		    (int)message->partition);
+	return fail(consumer, KAFKA_CALL_POLL, message->err, err, what);
 }
 
 static struct text
@@ -412,6 +424,11 @@ kafka_consumer_poll(struct kafka_consumer *consumer,
 			*err = consumer->deferred;
 		consumer->deferred.kind = ERROR_NONE;
 		return -1;
+	}
+	if (consumer->refused_ms != 0 &&
+	    clock_monotonic_ms() - consumer->refused_ms > AGAIN_MS) {
+		consumer->refused_ms = 0;
+		kafka_assignment_renew(&consumer->assignment, &trouble);
 	}
 	if (kafka_assignment_settle(&consumer->assignment, &trouble) != 0 ||
 	    kafka_assignment_unstick(&consumer->assignment, &trouble) != 0)

@@ -120,6 +120,10 @@ fail(struct kafka_transaction *transaction, enum kafka_call call,
     rd_kafka_error_t *cause, struct error *err, const char *what)
 {
 	transaction->fenced = is_fencing(rd_kafka_error_code(cause));
+	/* librdkafka does not say which. */
+	if (rd_kafka_error_code(cause) ==
+	    RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		what = "a topic may not be written (schedrun check says which)";
 	kafka_client_fail_error(&transaction->client, call, cause, err, what);
 	if (transaction->counts.reason[0] != '\0')
 		error_prefix(err, "%s", transaction->counts.reason);

@@ -1,4 +1,31 @@
+#include <string.h>
+
 #include "producer/check/list.h"
+
+enum { OPTION_FOR = 512 };
+
+static const struct argp_option check_options[] = {
+	{ "for", OPTION_FOR, "PROGRAM", 0,
+	    "Only the rights in Kafka that worker or http needs", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take_check(int key, char *value, struct argp_state *state)
+{
+	struct check_list *list = state->input;
+
+	if (key != OPTION_FOR)
+		return ARGP_ERR_UNKNOWN;
+	if (strcmp(value, "worker") == 0)
+		list->programs = CHECK_WORKER;
+	else if (strcmp(value, "http") == 0)
+		list->programs = CHECK_HTTP;
+	else
+		usage_error(
+		    state, "--for %s: allowed are worker and http", value);
+	return 0;
+}
 
 int
 cmd_check(struct command *command, int argc, char **argv)
@@ -10,9 +37,13 @@ cmd_check(struct command *command, int argc, char **argv)
 		{ "MEND IT BY", "mend" },
 		{ NULL, NULL },
 	};
-	struct check_list list = { .command = command, .code = EXIT_DONE };
+	struct check_list list = {
+		.command = command,
+		.code = EXIT_DONE,
+		.programs = CHECK_WORKER | CHECK_HTTP,
+	};
 
-	command_parse(command, argc, argv, NULL, NULL, NULL);
+	command_parse(command, argc, argv, check_options, take_check, &list);
 	command_config(command);
 	list.table = command_table(command, columns);
 	check_fine(&list, "configuration", NULL);

@@ -43,3 +43,15 @@ check_failed(struct check_list *list, const char *what, const struct error *err,
 	else if (err->exit_code == 77 && list->code != EXIT_UNREACHABLE)
 		list->code = EXIT_NOT_ALLOWED;
 }
+
+void
+check_untold(struct check_list *list, const char *what, const struct error *err,
+    const char *acl)
+{
+	if (err->exit_code == 77)
+		check_note(list, what, "this user may not see it", acl);
+	else
+		check_failed(list, what, err,
+		    "look whether its brokers are up, or give a longer "
+		    "--timeout");
+}

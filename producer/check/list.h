@@ -3,6 +3,10 @@
 
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
+#include "schemas/topics.h"
+
+/* Whose rights in Kafka are looked at; bits. */
+enum check_program { CHECK_WORKER = 1, CHECK_HTTP = 2 };
 
 /*
  * What `schedrun check` has found: a row for each thing that it looked at, with
@@ -13,6 +17,7 @@ struct check_list {
 	struct table *table;
 	int code;            /* what the command will exit with */
 	const char *cluster; /* Kafka's id; NULL: not known */
+	unsigned programs;   /* bits of enum check_program */
 };
 
 /* `detail` may be NULL. */
@@ -29,6 +34,13 @@ void check_failed(struct check_list *list, const char *what,
     const struct error *err, const char *mend);
 
 /*
+ * Of Kafka, which has let us in: what this user may not see, and `acl` grants,
+ * is a note, as no program needs it; what doesn't answer a fault.
+ */
+void check_untold(struct check_list *list, const char *what,
+    const struct error *err, const char *acl);
+
+/*
  * What each command finds of one thing: adds a row for each look, and goes on
  * where one fails.  Block for servers up to --timeout, check_units for the
  * disk.
@@ -37,5 +49,17 @@ void check_units(struct check_list *list);
 void check_kafka(struct check_list *list);
 void check_registry(struct check_list *list);
 void check_redis(struct check_list *list);
+
+/* The part of check_kafka that tries what the user may do with the topics that
+ * are there, for list->programs. */
+void check_kafka_rights(struct check_list *list, struct kafka_admin *admin,
+    const bool is_there[TOPICS]);
+
+/*
+ * The line that grants a right: "Read", "topic" and its name; of kind
+ * "transactional-id" the name is a prefix.  In the command's arena.
+ */
+const char *check_acl(struct check_list *list, const char *operation,
+    const char *kind, const char *name);
 
 #endif

@@ -15,6 +15,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PASSWORD = "a-password-of-the-tests"  # of Kafka's user `app`
 STORE = os.environ.get("STORE", "redis")  # or valkey
 JARS = ROOT / ".cache" / "kafka" / "libs"
 JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -24,9 +25,14 @@ SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxy}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxied},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxy},GUARDED://127.0.0.1:{guarded}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+listener.name.guarded.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
+listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_app="{password}";
+listener.name.guarded.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs={logs}
@@ -58,13 +64,14 @@ def free_ports(n):
 
 class Cluster:
     """`proxied_port` is a listener whose clients are told to come to
-    `proxy_port`, where a test may put a proxy."""
+    `proxy_port`, where a test may put a proxy.  On `guarded_port` one logs in
+    and has the rights that were given; without a login all is allowed."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.broker_port, self.proxied_port, self.proxy_port, self.controller_port,
-         self.redis_port) = free_ports(5)
+         self.guarded_port, self.redis_port) = free_ports(6)
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.bootstrap = f"127.0.0.1:{self.broker_port}"
         self.redis_url = f"redis://127.0.0.1:{self.redis_port}/0"
@@ -75,7 +82,7 @@ class Cluster:
         self.properties = self.directory / "server.properties"
         self.properties.write_text(SERVER_PROPERTIES.format(
             broker=self.broker_port, proxied=self.proxied_port, proxy=self.proxy_port,
-            controller=self.controller_port, logs=self.directory / "kafka-logs"))
+            guarded=self.guarded_port, password=PASSWORD, controller=self.controller_port, logs=self.directory / "kafka-logs"))
         subprocess.run([*JAVA, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}",
                         "-c", str(self.properties)], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)

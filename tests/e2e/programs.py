@@ -75,6 +75,12 @@ class Daemon:
         answer = self.admin("/readyz")
         return answer is not None and answer[0] == 200
 
+    def blamed(self):
+        """The failing checks of /readyz and why; {} also while nobody listens."""
+        answer = self.admin("/readyz")
+        checks = json.loads(answer[1])["checks"] if answer else []
+        return {check["name"]: check["reason"] for check in checks if not check["ok"]}
+
     def wait_ready(self, timeout=60):
         wait_for(f"{self.name} to be ready, log {self.log_path}", self.is_ready, timeout)
         return self

@@ -39,7 +39,7 @@
 #define DESTROY_MS 3000
 #define PROBE_MS 1000
 #define LIMITS_MS 100
-#define BACKOFF_MAX_MS 5000
+#define BACKOFF_MAX_MS 2000
 #define LOST_MAX 10 /* batches lost in a row by a record that is too large */
 
 struct committer {
@@ -355,6 +355,7 @@ finish_batch(struct committer *committer)
 	worker_metrics_batch(
 	    committer->settings.metrics, committer->batch, clock_wall_ms());
 	dead_letter_log(committer->batch);
+	kafka_health_prove(committer->settings.transaction.settings.health);
 	committer->n_lost = committer->n_too_large = 0;
 	committer->backoff_ms = BACKOFF_MIN_MS;
 	hand_back(committer, false);

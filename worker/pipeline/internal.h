@@ -19,6 +19,7 @@
 #define PIPELINE_BATCHES 3 /* in work, being committed, on its way back */
 #define WAIT_MS 200
 #define KAFKA_CALL_MS 5000
+#define CHECK_MS 3000 /* between looks at Redis */
 #define BACKOFF_MIN_MS 50
 #define FRESH_MS 10000
 
@@ -79,6 +80,7 @@ struct pipeline {
 	int64_t phase_ms; /* when it began */
 	bool is_astray;   /* the consumer stands elsewhere than it is to read */
 	struct store_facts store; /* as of the last look at Redis */
+	bool is_kafkas_fault;     /* that a repair failed, not Redis's */
 	bool is_distrusted; /* keys were evicted: no mark proves anything */
 	int64_t unread_ms;  /* since when records wait unread, as seen; or 0 */
 	size_t looked_at;   /* partition whose end was asked for last */

@@ -337,8 +337,13 @@ poll_paused(struct pipeline *pipeline, int timeout_ms, struct error *err)
 static enum intake_event
 drop_and_pause(struct pipeline *pipeline, struct error *err)
 {
-	pipeline_say_away(pipeline, DEPENDENCY_REDIS, err);
-	metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS, 0, 1);
+	if (pipeline->is_kafkas_fault) {
+		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, err);
+	} else {
+		pipeline_say_away(pipeline, DEPENDENCY_REDIS, err);
+		metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS, 0, 1);
+	}
+	pipeline->is_kafkas_fault = false;
 	redis_disconnect(pipeline->redis);
 	snapshot_forget(pipeline->intake.snapshot);
 	intake_drop(&pipeline->intake);
@@ -360,6 +365,7 @@ drop_and_pause(struct pipeline *pipeline, struct error *err)
 static enum intake_event
 look_for_store(struct pipeline *pipeline, struct error *err)
 {
+	bool was_away = pipeline->ready.said[DEPENDENCY_REDIS].why.message[0];
 	enum intake_event event = poll_paused(pipeline, WAIT_MS, err);
 
 	if (event != INTAKE_NOTHING ||
@@ -371,9 +377,18 @@ look_for_store(struct pipeline *pipeline, struct error *err)
 	if (resume_reading(pipeline, err) != 0)
 		return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_NOTHING;
 	pipeline->due.backoff_ms = BACKOFF_MIN_MS;
-	log_event(LOG_INFO, "redis", "redis_ready", "Redis is there again",
-	    LOG_S("address", redis_address(pipeline->redis)), LOG_END);
+	if (was_away)
+		log_event(LOG_INFO, "redis", "redis_ready",
+		    "Redis is there again",
+		    LOG_S("address", redis_address(pipeline->redis)), LOG_END);
 	return INTAKE_STORE_UP;
+}
+
+static enum intake_event
+fail_repair(struct pipeline *pipeline, const struct error *err)
+{
+	pipeline->is_kafkas_fault = !repair_store_failed(pipeline->repair);
+	return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_STORE_DOWN;
 }
 
 /* Claims are lost.  An empty Redis has lost the catalogue too: look first. */
@@ -389,7 +404,7 @@ begin_repair(struct pipeline *pipeline, struct error *err)
 		pipeline->intake.behind_partition, pipeline->intake.behind_mark,
 		err) == 0)
 		return INTAKE_NOTHING;
-	return err->kind == ERROR_FATAL ? INTAKE_FATAL : INTAKE_STORE_DOWN;
+	return fail_repair(pipeline, err);
 }
 
 /* Pieces of half a second, so that the group is polled between them. */
@@ -405,8 +420,7 @@ go_on_repairing(struct pipeline *pipeline, struct error *err)
 	rc = repair_step(pipeline->repair, &pipeline->intake, err);
 	watchdog_leave(WATCHDOG_INTAKE);
 	if (rc < 0)
-		return err->kind == ERROR_FATAL ? INTAKE_FATAL
-						: INTAKE_STORE_DOWN;
+		return fail_repair(pipeline, err);
 	if (rc == 0)
 		return INTAKE_NOTHING;
 	pipeline->is_astray = true;
@@ -477,6 +491,24 @@ fill_batch(struct pipeline *pipeline, struct error *err)
 	    : INTAKE_NOTHING;
 }
 
+/* Between batches nothing of Redis's is under way: whether it is there is seen
+ * meanwhile, too. */
+static void
+ask_store(struct pipeline *pipeline)
+{
+	struct error err = { 0 };
+	int64_t ignored;
+
+	if (clock_monotonic_ms() < pipeline->due.check_ms)
+		return;
+	pipeline->due.check_ms = clock_monotonic_ms() + CHECK_MS;
+	if (redis_connect(pipeline->redis, &err) == 0 &&
+	    redis_clock(pipeline->redis, &ignored, &err) == 0)
+		pipeline_note_store_up(pipeline);
+	else
+		pipeline_say_away(pipeline, DEPENDENCY_REDIS, &err);
+}
+
 /*
  * Whether stage B is free, and the batch in hand still to be gone on with.  If
  * not, waits for news, a moment at most, and polls meanwhile if it takes long:
@@ -493,6 +525,7 @@ await_stage_b(struct pipeline *pipeline, bool *is_free, struct error *err)
 	*is_free = state == COMMITTER_READY;
 	if (state == COMMITTER_READY || state == COMMITTER_FAILED)
 		return INTAKE_NOTHING;
+	ask_store(pipeline);
 	if (clock_monotonic_ms() - pipeline->phase_ms >= PAUSE_AFTER_MS)
 		return poll_paused(pipeline, WAIT_MS, err);
 	pipeline_wait(pipeline, WAIT_MS);
@@ -539,6 +572,7 @@ rewind_to_committed(struct pipeline *pipeline, struct error *err)
 	enum intake_event event = poll_paused(pipeline, POLL_MS, err);
 	int rc;
 
+	ask_store(pipeline);
 	collect_batch(pipeline);
 	if (event != INTAKE_NOTHING || state == COMMITTER_BUSY ||
 	    state == COMMITTER_OPENING)

@@ -14,7 +14,6 @@
 
 #define BEAT_MS 30000
 #define ALIVE_MS 1000         /* between what systemd is told */
-#define CHECK_MS 3000         /* between looks at Redis */
 #define SAY_MS 30000          /* until the same reason is logged again */
 #define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
 #define EX_UNAVAILABLE 69
@@ -144,8 +143,9 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	    worker_metrics_kafka_error, pipeline->metrics);
 	pipeline->ready.kafka =
 	    health_check(pipeline->ready.health, "kafka", FRESH_MS);
+	/* While Kafka is waited for it is hardly asked: that is no fault. */
 	pipeline->ready.redis =
-	    health_check(pipeline->ready.health, "redis", FRESH_MS);
+	    health_check(pipeline->ready.health, "redis", 0);
 	pipeline->ready.beat =
 	    health_beat_start(pipeline->ready.health, "intake", BEAT_MS);
 	pipeline->due.backoff_ms = BACKOFF_MIN_MS;
@@ -316,7 +316,8 @@ use_limits(struct pipeline *pipeline, const struct kafka_topic *topics)
 	pipeline->batch_max = smallest;
 }
 
-/* A topic that is missing, or that can't hold what we write, is a fault. */
+/* A topic that is missing may be made yet; one that can't hold what we write is
+ * a fault. */
 static int
 check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
     struct error *err)
@@ -325,10 +326,13 @@ check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
 	size_t i;
 
 	for (i = 0; i < TOPICS; i++)
-		if (topics[i].partitions == 0)
-			return error_fatal(err, EX_CONFIG,
+		if (topics[i].partitions == 0) {
+			error_set(err, ERROR_RETRY,
 			    "topic %s does not exist; run schedrun init",
 			    topics[i].name);
+			err->exit_code = EX_CONFIG; /* of --check */
+			return -1;
+		}
 	if (dlq->max_message_bytes > 0 &&
 	    dlq->max_message_bytes < TOPIC_DLQ_LEAST)
 		return error_fatal(err, EX_CONFIG,

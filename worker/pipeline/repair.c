@@ -26,7 +26,7 @@ struct repair {
 	struct repair_settings settings;
 	struct kafka_consumer *consumer;
 	struct batch *batch;
-	bool is_running;
+	bool is_running, store_failed;
 	int32_t partition;
 	int64_t mark;     /* as it is now */
 	int64_t next;     /* offset that comes next */
@@ -80,10 +80,17 @@ repair_destroy(struct repair *repair)
 
 /* Whatever Redis says, even what is fatal at start, it is waited for. */
 static int
-store_failed(struct error *err)
+store_failed(struct repair *repair, struct error *err)
 {
+	repair->store_failed = true;
 	err->kind = ERROR_RETRY;
 	return -1;
+}
+
+bool
+repair_store_failed(const struct repair *repair)
+{
+	return repair->store_failed;
 }
 
 static int64_t
@@ -106,7 +113,7 @@ find_start(struct repair *repair, struct intake *intake, int64_t *start,
 	int64_t now, window;
 
 	if (redis_clock(intake->redis, &now, err) != 0)
-		return store_failed(err);
+		return store_failed(repair, err);
 	if (kafka_consumer_range(repair->consumer, of, &range, CALL_MS, err) !=
 		0 ||
 	    kafka_consumer_offset_at(repair->consumer, of,
@@ -131,6 +138,7 @@ repair_start(struct repair *repair, struct intake *intake, int32_t partition,
 	if (owned == NULL)
 		return error_set(err, ERROR_ABORT,
 		    "partition %d is not assigned any more", (int)partition);
+	repair->store_failed = false;
 	repair->partition = partition;
 	repair->mark = mark;
 	repair->expected = owned->expected;
@@ -167,7 +175,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	if (claims_send(intake->claims, &mark, 1, batch->claims,
 		batch->n_claims, err) != 0 ||
 	    claims_receive(intake->claims, &answer, err) != 0)
-		return store_failed(err);
+		return store_failed(repair, err);
 	if (answer.behind) {
 		/* Lost again meanwhile: begin again, from where it is. */
 		repair->is_running = false;
@@ -176,7 +184,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	}
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
 		&overwritten, err) != 0)
-		return store_failed(err);
+		return store_failed(repair, err);
 	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
 	repair->claimed += (int64_t)batch->n_claims;
 	repair->mark = repair->next = next;
@@ -267,7 +275,7 @@ go_on(struct repair *repair, struct intake *intake, struct error *err)
 
 		if (marks_read(&intake->marks, owned->partition, &mark, err) !=
 		    0)
-			return store_failed(err);
+			return store_failed(repair, err);
 		if (claim_mark_is_behind(mark, owned->expected))
 			return repair_start(
 			    repair, intake, owned->partition, mark, err);
@@ -304,6 +312,7 @@ repair_step(struct repair *repair, struct intake *intake, struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + STEP_MS;
 
+	repair->store_failed = false;
 	do {
 		if (repair->next >= repair->expected || repair->is_at_end)
 			return end_partition(repair, intake, err);

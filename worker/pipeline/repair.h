@@ -43,4 +43,7 @@ int repair_start(struct repair *repair, struct intake *intake,
 int repair_step(
     struct repair *repair, struct intake *intake, struct error *err);
 
+/* Whether the last -1 was Redis's fault, not Kafka's. */
+bool repair_store_failed(const struct repair *repair);
+
 #endif

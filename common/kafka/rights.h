@@ -1,0 +1,37 @@
+#ifndef SCHEDRUN_COMMON_KAFKA_RIGHTS_H
+#define SCHEDRUN_COMMON_KAFKA_RIGHTS_H
+
+#include "common/kafka/admin.h"
+
+/*
+ * What the user of an admin client may do in Kafka.  librdkafka asks a broker
+ * for that from 2.3 on only, so it is tried, in ways that leave no record, no
+ * offset and no member behind.
+ */
+enum kafka_right {
+	KAFKA_RIGHT_UNKNOWN = -1, /* `err` says why */
+	KAFKA_RIGHT_HELD,
+	/* What is missing; `err` is what Kafka says. */
+	KAFKA_RIGHT_NO_TOPIC,
+	KAFKA_RIGHT_NO_GROUP, /* of the topic nothing is known then */
+	KAFKA_RIGHT_NO_ID,    /* the same */
+};
+
+/*
+ * READ of the group and of the topic: an offset is committed of a partition
+ * that the topic does not have.  Blocks up to `timeout_ms`.
+ */
+enum kafka_right kafka_right_read(struct kafka_admin *admin,
+    struct kafka_group_topic of, int timeout_ms, struct error *err);
+
+/*
+ * WRITE of the transactional id, and of the topic: a transaction that is
+ * aborted before a record leaves, of which the topic gets the marker alone.
+ * Whoever else has the id open is fenced.  Blocks up to `timeout_ms`, and a few
+ * seconds more for the end.
+ */
+enum kafka_right kafka_right_write(struct kafka_admin *admin,
+    const char *transactional_id, const char *topic, int timeout_ms,
+    struct error *err);
+
+#endif

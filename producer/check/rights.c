@@ -1,0 +1,180 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/kafka/rights.h"
+#include "producer/check/list.h"
+
+/* Who needs what (docs/faults.md, section 4): of a topic READ by a group, or
+ * WRITE. */
+static const struct need {
+	enum check_program who;
+	enum topic topic;
+	const char *group; /* the key of its name; NULL: WRITE */
+} needs[] = {
+	{ CHECK_WORKER, TOPIC_REQUESTS, "worker.group" },
+	{ CHECK_WORKER, TOPIC_RESULTS, NULL },
+	{ CHECK_WORKER, TOPIC_BUILDS, NULL },
+	{ CHECK_WORKER, TOPIC_DLQ, NULL },
+	{ CHECK_HTTP, TOPIC_REQUESTS, NULL },
+	{ CHECK_HTTP, TOPIC_RESULTS, "http.group" },
+	{ CHECK_HTTP, TOPIC_BUILDS, "http.group" },
+};
+
+static const char *
+program_name(enum check_program who)
+{
+	return who == CHECK_HTTP ? "schedrun-http, submit and watch"
+				 : "schedrun-worker";
+}
+
+const char *
+check_acl(struct check_list *list, const char *operation, const char *kind,
+    const char *name)
+{
+	const struct config *config = command_config(list->command);
+	const char *servers = config_kafka(config, "bootstrap.servers");
+	const char *user = config_kafka(config, "sasl.username");
+	bool is_prefix = strcmp(kind, "transactional-id") == 0;
+	struct buffer out = { 0 };
+	const char *text;
+
+	buffer_format(&out,
+	    is_prefix ? "kafka-acls.sh --bootstrap-server %s --add "
+			"--allow-principal User:%s --operation %s --%s %s "
+			"--resource-pattern-type prefixed"
+		      : "kafka-acls.sh --bootstrap-server %s --add "
+			"--allow-principal User:%s --operation %s --%s %s",
+	    servers != NULL ? servers : "HOST:PORT",
+	    user != NULL ? user : "NAME", operation, kind, name);
+	text = text_copy(list->command->arena, buffer_text(&out)).at;
+	buffer_finish(&out);
+	return text;
+}
+
+/* One row for what is missing, however many need it. */
+static void
+fault_of_right(struct check_list *list, const struct need *need,
+    const char *operation, const char *kind, const char *name)
+{
+	char what[400], detail[128];
+
+	snprintf(what, sizeof what, "right %s of %s %s", operation, kind, name);
+	snprintf(detail, sizeof detail, "Kafka refuses it; %s can't do without",
+	    program_name(need->who));
+	check_fault(list, what, detail, check_acl(list, operation, kind, name));
+}
+
+/* A right that another one stands before, or whose answer did not come. */
+static void
+note_untried(struct check_list *list, const struct need *need,
+    const char *operation, const struct error *err)
+{
+	const char *topic =
+	    topic_name(command_config(list->command), need->topic);
+	char what[400];
+
+	snprintf(what, sizeof what, "right %s of topic %s", operation, topic);
+	if (err != NULL)
+		check_untold(list, what, err, NULL);
+	else
+		check_note(list, what,
+		    need->group != NULL
+			? "not tried: that takes READ of the group"
+			: "not tried: that takes WRITE of a transactional id",
+		    check_acl(list, operation, "topic", topic));
+}
+
+/*
+ * The id is of no worker, which would be fenced, and of this machine: another's
+ * check, at the same minute, would be.
+ */
+static enum kafka_right
+try_write(struct check_list *list, struct kafka_admin *admin, const char *topic,
+    struct error *err)
+{
+	const char *group =
+	    config_text(command_config(list->command), "worker.group");
+	char host[256] = "", id[600];
+
+	if (gethostname(host, sizeof host - 1) != 0)
+		snprintf(host, sizeof host, "localhost");
+	snprintf(id, sizeof id, "%s-check-%s", group, host);
+	return kafka_right_write(
+	    admin, id, topic, (int)list->command->options.timeout_ms, err);
+}
+
+/* Group and id are asked once: the first refusal of one is that of all. */
+struct refused {
+	const char *group;
+	bool id;
+};
+
+/* Whether the right is there. */
+static bool
+check_need(struct check_list *list, struct kafka_admin *admin,
+    const struct need *need, struct refused *refused)
+{
+	const struct config *config = command_config(list->command);
+	const char *topic = topic_name(config, need->topic);
+	const char *operation = need->group != NULL ? "Read" : "Write";
+	const char *group = config_text(
+	    config, need->group != NULL ? need->group : "worker.group");
+	enum kafka_right right;
+	struct error err = { 0 };
+	char prefix[300];
+
+	if (need->group != NULL ? refused->group == need->group : refused->id) {
+		note_untried(list, need, operation, NULL);
+		return false;
+	}
+	right = need->group != NULL
+	    ? kafka_right_read(admin,
+		  (struct kafka_group_topic){ group, topic },
+		  (int)list->command->options.timeout_ms, &err)
+	    : try_write(list, admin, topic, &err);
+	switch (right) {
+	case KAFKA_RIGHT_HELD:
+		return true;
+	case KAFKA_RIGHT_NO_TOPIC:
+		fault_of_right(list, need, operation, "topic", topic);
+		break;
+	case KAFKA_RIGHT_NO_GROUP:
+		refused->group = need->group;
+		fault_of_right(list, need, operation, "group", group);
+		note_untried(list, need, operation, NULL);
+		break;
+	case KAFKA_RIGHT_NO_ID:
+		refused->id = true;
+		snprintf(prefix, sizeof prefix, "%s-", group);
+		if (need->who == CHECK_WORKER)
+			fault_of_right(
+			    list, need, operation, "transactional-id", prefix);
+		note_untried(list, need, operation, NULL);
+		break;
+	case KAFKA_RIGHT_UNKNOWN:
+		note_untried(list, need, operation, &err);
+		break;
+	}
+	return false;
+}
+
+void
+check_kafka_rights(struct check_list *list, struct kafka_admin *admin,
+    const bool is_there[TOPICS])
+{
+	struct refused refused = { 0 };
+	bool is_fine = true;
+	size_t i;
+
+	for (i = 0; i < sizeof needs / sizeof needs[0]; i++)
+		if ((needs[i].who & list->programs) != 0 &&
+		    is_there[needs[i].topic])
+			is_fine &= check_need(list, admin, &needs[i], &refused);
+	if (is_fine)
+		check_fine(list, "rights",
+		    list->programs == CHECK_HTTP
+			? "Read and Write of topics, Read of its group"
+			: "Read and Write of topics, Read of groups, Write of "
+			  "transactional ids");
+}

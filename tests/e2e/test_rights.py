@@ -1,0 +1,175 @@
+"""A user of Kafka's with the rights that docs/faults.md names, and without one of them: at
+the check, at a worker's start, under load."""
+
+import json
+
+import catalogues
+import checker
+import cluster
+import programs
+import pytest
+from confluent_kafka.admin import (
+    AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient,
+    ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism,
+    UserScramCredentialUpsertion)
+from load import Load, mixed
+from programs import wait_for
+
+REQUESTS, RESULTS, BUILDS, DLQ = TOPICS = (
+    "schedule-run-requests", "schedule-run-results", "schedule-builds", "schedule-run-requests.dlq")
+ID = "schedrun-worker-"  # what transactional ids begin with
+NAMES = {"topic": "TOPIC", "group": "GROUP", "transactional-id": "TRANSACTIONAL_ID"}
+WORKER = [("Read", "topic", REQUESTS), ("Write", "topic", RESULTS), ("Write", "topic", BUILDS),
+          ("Write", "topic", DLQ), ("Read", "group", "schedrun-worker"),
+          ("Write", "transactional-id", ID)]
+HTTP = [("Write", "topic", REQUESTS), ("Read", "topic", RESULTS), ("Read", "topic", BUILDS),
+        ("Read", "group", "schedrun-http")]
+SEEN = [("DescribeConfigs", "topic", topic) for topic in TOPICS]
+
+
+class Guarded(programs.System):
+    """Its programs log in as `app`."""
+
+    mechanism = "PLAIN"
+
+    def flags(self):
+        return ["-X", f"bootstrap.servers=127.0.0.1:{self.cluster.guarded_port}",
+                "-X", "security.protocol=SASL_PLAINTEXT", "-X", f"sasl.mechanisms={self.mechanism}",
+                "-X", "sasl.username=app", "--redis", self.redis_url]
+
+    def admin(self):
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def _acl(self, kind, right):
+        operation, resource, name = right
+        pattern = ResourcePatternType.PREFIXED if name == ID else ResourcePatternType.LITERAL
+        operation = {"Read": AclOperation.READ, "Write": AclOperation.WRITE,
+                     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}[operation]
+        return kind(ResourceType[NAMES[resource]], name, pattern, "User:app", "*", operation,
+                    AclPermissionType.ALLOW)
+
+    def grant(self, rights):
+        admin = self.admin()
+        for future in admin.create_acls([self._acl(AclBinding, r) for r in rights]).values():
+            future.result(20)
+
+    def take(self, rights):
+        filters = [self._acl(AclBindingFilter, right) for right in rights]
+        admin = self.admin()
+        for future in admin.delete_acls(filters).values():
+            future.result(20)
+
+    def checked(self, *flags):
+        """Exit code and the rows that aren't ok, by what they are of."""
+        done = self.run("check", *flags)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return done.returncode, {row["what"]: row for row in rows if row["state"] != "ok"}
+
+
+@pytest.fixture
+def guarded(system, monkeypatch):
+    monkeypatch.setenv("SCHEDRUN_KAFKA_SASL_PASSWORD", cluster.PASSWORD)
+    system.init(partitions=2)
+    system.apply(catalogues.many(40))
+    guarded = Guarded(system.cluster, system.directory)
+    guarded.plain = system
+    guarded.grant(WORKER + HTTP + SEEN)
+    yield guarded
+    guarded.stop()
+    guarded.take(WORKER + HTTP + SEEN)
+
+
+def send(system, n, seed=1):
+    load = Load(system.bootstrap)
+    for datum in mixed([catalogues.schedule_rid(f"s{i}") for i in range(40)], n, seed=seed):
+        load.send(datum)
+    return load.flush()
+
+
+def test_check_tries_each_right(guarded):
+    """Those that are missing are named, with the line that grants each, and what is tried
+    leaves nothing behind: no record, no offset."""
+    code, found = guarded.checked()
+    assert code == 0 and not any("right" in what for what in found), found
+    topics = [right for right in WORKER + HTTP if right[1] == "topic"]
+    others = [right for right in WORKER + HTTP if right[1] != "topic"]
+    for missing in topics[:1], topics, others:
+        guarded.take(missing)
+        code, found = guarded.checked()
+        guarded.grant(missing)
+        faults = {what: row["mend"] for what, row in found.items() if row["state"] == "fault"}
+        assert code == 1 and len(faults) == len(missing), found
+        for operation, kind, name in missing:
+            mend = faults[f"right {operation} of {kind} {name}"]
+            assert f" --allow-principal User:app --operation {operation} --{kind} {name}" in mend
+            assert mend.endswith("--resource-pattern-type prefixed") == (name == ID)
+    for topic in TOPICS:
+        assert not checker.read_topic(guarded.bootstrap, topic, isolation="read_uncommitted")
+    assert not checker.committed_offsets(guarded.bootstrap, programs.GROUP, REQUESTS)
+
+
+def test_check_for_one_program(guarded):
+    guarded.take(HTTP)
+    assert guarded.checked("--for", "worker")[0] == 0
+    guarded.take(WORKER)
+    code, found = guarded.checked("--for", "worker")
+    assert code == 1 and found[f"topic {REQUESTS}"]["state"] == "note"
+    guarded.grant(HTTP)
+    code, found = guarded.checked("--for", "http")
+    assert code == 0, found
+    assert "transactional id" in found[f"right Write of topic {REQUESTS}"]["detail"]
+    done = guarded.run("check", "--for", "nobody")
+    assert done.returncode == 2 and "worker and http" in done.stderr
+
+
+@pytest.mark.parametrize("right", [WORKER[0], WORKER[1], WORKER[4], WORKER[5]],
+                         ids=lambda right: f"{right[0]}-{right[1]}")
+def test_a_right_that_is_missing_at_the_start(guarded, right):
+    send(guarded, 10)
+    guarded.take([right])
+    worker = guarded.worker()
+    assert worker.wait(30) == 77, worker.tail()
+    assert "AUTHORIZATION_FAILED" in worker.log().splitlines()[-1]
+
+
+def test_rights_that_go_missing_under_load(guarded):
+    """Each in turn: not ready, named; it goes on when the right is back, nothing is lost."""
+    worker = guarded.worker().wait_ready()
+    asked = send(guarded, 100)
+    guarded.wait_drained()
+    for seed, (right, named) in enumerate([
+            (WORKER[5], "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+            (WORKER[1], "a topic may not be written"),
+            (WORKER[0], REQUESTS),
+            (WORKER[4], "group schedrun-worker")], 2):
+        guarded.take([right])
+
+        def is_named():
+            assert worker.process.poll() is None, worker.tail()
+            asked.extend(send(guarded, 10, seed=seed * 10000 + len(asked)))
+            blamed = worker.blamed()
+            assert set(blamed) <= {"kafka"}, blamed
+            return named in blamed.get("kafka", "")
+        wait_for(f"{named} to be named", is_named, 20)
+        guarded.grant([right])
+    worker.wait_ready(30)
+    guarded.wait_drained()
+    guarded.plain.judge(asked)
+    assert worker.stop() == 0
+
+
+def test_scram_that_kafka_4_refuses(guarded):
+    """The password is right; an older librdkafka is refused all the same, and said to be."""
+    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+    upsertion = UserScramCredentialUpsertion("app", info, cluster.PASSWORD.encode())
+    admin = guarded.admin()
+    for future in admin.alter_user_scram_credentials([upsertion]).values():
+        future.result(20)
+    guarded.mechanism = "SCRAM-SHA-256"
+    worker = guarded.worker()
+    done = guarded.run("--timeout", "2s", "check")
+    if done.returncode == 0:  # a librdkafka that is new enough, or Kafka 3
+        worker.wait_ready()
+        return
+    assert done.returncode == 7 and "before 2.6.1" in done.stdout
+    assert worker.wait(30) == 77 and "before 2.6.1" in worker.log().splitlines()[-1]
