@@ -578,3 +578,19 @@ kafka_consumer_partitions(struct kafka_consumer *consumer, const char *topic,
 	return kafka_query_partitions(
 	    &consumer->client, consumer->handle, topic, timeout_ms, err);
 }
+
+int
+kafka_consumer_members(struct kafka_consumer *consumer, const char *group,
+    int timeout_ms, struct error *err)
+{
+	const struct rd_kafka_group_list *list;
+	rd_kafka_resp_err_t code =
+	    rd_kafka_list_groups(consumer->handle, group, &list, timeout_ms);
+	int n;
+
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return fail(consumer, KAFKA_CALL_QUERY, code, err, group);
+	n = list->group_cnt == 1 ? list->groups[0].member_cnt : 0;
+	rd_kafka_group_list_destroy(list);
+	return n;
+}

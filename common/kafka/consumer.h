@@ -147,6 +147,10 @@ int kafka_consumer_assign(struct kafka_consumer *consumer,
     const struct kafka_start *starts, size_t n, int timeout_ms,
     struct error *err);
 
+/* Members of a group, of any program; -1: ERROR_RETRY.  Blocks. */
+int kafka_consumer_members(struct kafka_consumer *consumer, const char *group,
+    int timeout_ms, struct error *err);
+
 /* Partitions of a topic; 0: there is no such topic; -1: ERROR_RETRY.  Blocks.
  */
 int32_t kafka_consumer_partitions(struct kafka_consumer *consumer,

@@ -283,10 +283,10 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 	}
 	check_copies(list, brokers);
 	check_kafka_rights(list, admin, is_there);
-	if (topics[TOPIC_REQUESTS].partitions == 0)
-		return;
-	check_waiting(list, admin, &topics[TOPIC_REQUESTS], true);
-	check_waiting(list, admin, &topics[TOPIC_REQUESTS], false);
+	if (topics[TOPIC_REQUESTS].partitions > 0) {
+		check_waiting(list, admin, &topics[TOPIC_REQUESTS], true);
+		check_waiting(list, admin, &topics[TOPIC_REQUESTS], false);
+	}
 	if (topics[TOPIC_DLQ].partitions > 0)
 		check_letters(list);
 }

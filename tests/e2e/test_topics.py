@@ -1,6 +1,7 @@
 """Topics that are missing, deleted, made anew, smaller or larger than they were."""
 
 import json
+import time
 
 import catalogues
 import checker
@@ -123,13 +124,52 @@ def test_builds_that_fit_no_more(system):
     assert worker.stop() == 0
 
 
-def test_a_missing_topic_is_named(system):
-    system.init()
-    system.apply(catalogues.many(1))
-    delete(system, RESULTS)
+def test_a_worker_before_init(system):
+    """It waits and names what is to be run, whichever topic is missing."""
     worker = system.worker()
-    assert worker.wait(30) == 78
-    assert f"topic {RESULTS} does not exist" in worker.log()
+    wait_for("init to be named", lambda: "run schedrun init" in worker.blamed().get("kafka", ""))
+    system.init()
+    delete(system, RESULTS)
+    wait_for("the topic to be named", lambda: RESULTS in worker.blamed().get("kafka", "")
+             or "schedrun apply" in worker.blamed().get("redis", ""))
+    system.init()
+    wait_for("apply to be named", lambda: "schedrun apply" in worker.blamed().get("redis", ""))
+    system.apply(catalogues.many(len(SCHEDULES)))
+    worker.wait_ready()
+
+
+def test_a_dlq_that_is_deleted(system):
+    """Kafka alone is blamed, at once and all the time; all is answered once it is there."""
+    worker = start(system)
+    delete(system, DLQ)
+    load = Load(system.bootstrap)
+    load.send_bad(b"not avro", "bad-magic", partition=0)
+    load.send(request(SCHEDULES[0], "good"))
+    asked = load.flush()
+    wait_for("the topic to be named", lambda: DLQ in worker.blamed().get("kafka", ""), 3)
+    begun = time.monotonic()
+    while time.monotonic() < begun + 12:  # longer than a report of Redis's holds
+        blamed = worker.blamed()
+        assert list(blamed) == ["kafka"] and DLQ in blamed["kafka"], blamed
+    system.init(partitions=2)
+    worker.wait_ready()
+    system.wait_drained()
+    system.judge(asked)
+
+
+def test_requests_that_are_away_for_long(system):
+    """Not ready without a partition; it has them soon after they are there again."""
+    worker = start(system)
+    delete(system, TOPIC)
+    wait_for("the topic to be named", lambda: TOPIC in worker.blamed().get("kafka", ""), 20)
+    wait_for("the partitions to go",
+             lambda: worker.metric("schedrun_assigned_partitions") == 0, 30)
+    system.init(partitions=2)
+    asked = send(system, mixed(SCHEDULES, 100))
+    wait_for("the partitions", lambda: worker.metric("schedrun_assigned_partitions") == 2, 20)
+    worker.wait_ready(10)
+    system.wait_drained()
+    system.judge(asked)
 
 
 def test_results_deleted_under_load(system):
@@ -139,7 +179,7 @@ def test_results_deleted_under_load(system):
     delete(system, RESULTS)
     asked = send(system, mixed(SCHEDULES, 500, seed=2))
     wait_for("the worker to name the topic",
-             lambda: not worker.is_ready() and RESULTS in worker.admin("/readyz")[1])
+             lambda: RESULTS in worker.blamed().get("kafka", "") and len(worker.blamed()) == 1, 5)
     delete(system, "schedule-builds")  # it holds those of results that are gone
     system.init(partitions=2)
     worker.wait_ready()

@@ -46,7 +46,7 @@ struct readiness {
 
 /* When what is due next, on clock_monotonic_ms; and how long to back off. */
 struct due {
-	int64_t check_ms, report_ms, retry_ms, limits_ms, alive_ms;
+	int64_t check_ms, members_ms, report_ms, retry_ms, limits_ms, alive_ms;
 	int64_t backoff_ms;
 	int64_t seen_ms[DEPENDENCIES]; /* while starting: when each dependency
 					  was there */
@@ -82,8 +82,9 @@ struct pipeline {
 	struct store_facts store; /* as of the last look at Redis */
 	bool is_kafkas_fault;     /* that a repair failed, not Redis's */
 	bool is_distrusted; /* keys were evicted: no mark proves anything */
-	int64_t unread_ms;  /* since when records wait unread, as seen; or 0 */
-	size_t looked_at;   /* partition whose end was asked for last */
+	int n_members; /* of the group, when none of its partitions is ours */
+	int64_t unread_ms; /* since when records wait unread, as seen; or 0 */
+	size_t looked_at;  /* partition whose end was asked for last */
 };
 
 /* Rings the bell: ends a wait or a poll, or the next one.  Any thread. */
@@ -113,6 +114,13 @@ int pipeline_await(struct pipeline *pipeline, struct error *err);
  */
 int pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err);
 int pipeline_check_store(struct pipeline *pipeline, struct error *err);
+
+/*
+ * What is wrong with the topics as they are now, for the loop's readiness; ""
+ * if nothing is, or nobody answers.  Blocks for half a second at most.
+ */
+void pipeline_look_at_topics(
+    struct pipeline *pipeline, char *reason, size_t size);
 
 /* Says why a dependency can't be used; the same reason now and then only. */
 void pipeline_say_away(

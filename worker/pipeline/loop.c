@@ -26,6 +26,7 @@
 #define END_MS 500   /* to ask for a log's end */
 #define HELD_MS 5000 /* of an open transaction, until it is said */
 
+#define REFRESH_MS 10000 /* until a topic that came, or grew, is seen */
 #define REVOKE_MS 5000
 
 /* Partitions came: what Redis's marks must prove begins at what is committed.
@@ -602,14 +603,21 @@ static void
 report_kafka(struct pipeline *pipeline)
 {
 	struct kafka_state state;
-	char reason[256];
+	char reason[256], topics[512] = "";
 
 	kafka_health_read(pipeline->kafka.health, FRESH_MS, &state);
+	if (state.up && pipeline->phase != INTAKE_REPAIRING) {
+		watchdog_enter(WATCHDOG_INTAKE, "topics", INTAKE_GUARD_MS);
+		pipeline_look_at_topics(pipeline, topics, sizeof topics);
+		watchdog_leave(WATCHDOG_INTAKE);
+	}
 	metrics_set(
 	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, state.up);
 	committer_reason(pipeline->committer, reason, sizeof reason);
 	if (!state.up)
 		health_bad(pipeline->ready.kafka, "%s", state.reason);
+	else if (topics[0] != '\0')
+		health_bad(pipeline->ready.kafka, "%s", topics);
 	else if (reason[0] != '\0')
 		health_bad(pipeline->ready.kafka, "%s", reason);
 	else if (!kafka_consumer_is_joined(pipeline->intake.consumer))
@@ -825,6 +833,7 @@ start_consumer(struct pipeline *pipeline, struct error *err)
 		.accept_loss =
 		    config_switch(pipeline->config, "worker.accept.loss"),
 		.read_ahead = true,
+		.refresh_ms = REFRESH_MS,
 		.events = { .assigned = take_partitions,
 		    .revoked = give_partitions_up,
 		    .moved = note_moved,

@@ -1,5 +1,6 @@
 #include "worker/pipeline/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@
 #define ALIVE_MS 1000         /* between what systemd is told */
 #define SAY_MS 30000          /* until the same reason is logged again */
 #define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
+#define TOPIC_MS 500          /* for an answer about a topic */
+#define MEMBERS_MS 5000       /* between looks at the group's members */
 #define EX_UNAVAILABLE 69
 #define EX_CONFIG 78
 
@@ -371,6 +374,56 @@ pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 	kafka_admin_destroy(admin);
 	arena_destroy(arena);
 	return rc;
+}
+
+/* Nothing of the requests is ours: so it is with more members than partitions,
+ * and else until the group has heard of them. */
+static bool
+is_left_out(struct pipeline *pipeline, int32_t partitions)
+{
+	int64_t now = clock_monotonic_ms();
+	struct error ignored;
+
+	if (pipeline->intake.n_owned > 0 ||
+	    !kafka_consumer_is_joined(pipeline->intake.consumer))
+		return false;
+	if (now >= pipeline->due.members_ms) {
+		pipeline->n_members =
+		    kafka_consumer_members(repair_reader(pipeline->repair),
+			pipeline->group, TOPIC_MS, &ignored);
+		pipeline->due.members_ms = now + MEMBERS_MS;
+	}
+	return pipeline->n_members >= 0 && partitions > pipeline->n_members;
+}
+
+void
+pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
+{
+	struct kafka_consumer *reader = repair_reader(pipeline->repair);
+	int32_t partitions[TOPICS];
+	struct error ignored;
+	size_t i;
+
+	reason[0] = '\0';
+	for (i = 0; i < TOPICS; i++) {
+		partitions[i] = kafka_consumer_partitions(
+		    reader, pipeline->topics[i], TOPIC_MS, &ignored);
+		if (partitions[i] < 0)
+			return; /* the connection, or a right: told as such */
+		if (partitions[i] == 0) {
+			snprintf(reason, size,
+			    "topic %s does not exist; run schedrun init",
+			    pipeline->topics[i]);
+			return;
+		}
+	}
+	if (is_left_out(pipeline, partitions[TOPIC_REQUESTS]))
+		snprintf(reason, size,
+		    "no partition of topic %s is assigned, of %d with %d "
+		    "members in the group %s",
+		    pipeline->topics[TOPIC_REQUESTS],
+		    (int)partitions[TOPIC_REQUESTS], pipeline->n_members,
+		    pipeline->group);
 }
 
 static int

@@ -87,6 +87,12 @@ store_failed(struct repair *repair, struct error *err)
 	return -1;
 }
 
+struct kafka_consumer *
+repair_reader(struct repair *repair)
+{
+	return repair->consumer;
+}
+
 bool
 repair_store_failed(const struct repair *repair)
 {

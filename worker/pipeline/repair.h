@@ -43,6 +43,10 @@ int repair_start(struct repair *repair, struct intake *intake,
 int repair_step(
     struct repair *repair, struct intake *intake, struct error *err);
 
+/* Its consumer, which fetches nothing while there is nothing to repair: a
+ * question to it waits behind no fetch. */
+struct kafka_consumer *repair_reader(struct repair *repair);
+
 /* Whether the last -1 was Redis's fault, not Kafka's. */
 bool repair_store_failed(const struct repair *repair);
 
