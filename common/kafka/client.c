@@ -104,6 +104,8 @@ kafka_health_destroy(struct kafka_health *health)
 void
 kafka_health_prove(struct kafka_health *health)
 {
+	if (health == NULL)
+		return;
 	pthread_mutex_lock(&health->lock);
 	health->proved = true;
 	health->refused[0] = '\0';

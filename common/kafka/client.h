@@ -70,7 +70,7 @@ void kafka_health_read(
  * The user had each right that is needed: from here on a missing one is waited
  * for, ERROR_RETRY or ERROR_ABORT in place of ERROR_FATAL (77), as it may be
  * given again; until it is the state is down and names it.  Said again whenever
- * all goes well.
+ * all goes well.  NULL is fine.
  */
 void kafka_health_prove(struct kafka_health *health);
 

@@ -598,6 +598,13 @@ claim_batch(struct pipeline *pipeline, struct error *err)
 	return event;
 }
 
+static void
+say_joining(struct pipeline *pipeline)
+{
+	health_bad(
+	    pipeline->ready.kafka, "joining the group %s", pipeline->group);
+}
+
 /* Ready is who reads, can commit, and is in the group. */
 static void
 report_kafka(struct pipeline *pipeline)
@@ -621,8 +628,7 @@ report_kafka(struct pipeline *pipeline)
 	else if (reason[0] != '\0')
 		health_bad(pipeline->ready.kafka, "%s", reason);
 	else if (!kafka_consumer_is_joined(pipeline->intake.consumer))
-		health_bad(pipeline->ready.kafka, "joining the group %s",
-		    pipeline->group);
+		say_joining(pipeline);
 	else
 		health_ok(pipeline->ready.kafka);
 }
@@ -873,6 +879,7 @@ start_stages(struct pipeline *pipeline, struct error *err)
 		.ttl_ms = config_number(pipeline->config, "dedup.ttl"),
 	};
 
+	say_joining(pipeline); /* Kafka was there, which alone is not ready */
 	pipeline->repair = repair_create(&repair, err);
 	if (pipeline->repair == NULL)
 		return -1;
