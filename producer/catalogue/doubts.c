@@ -226,7 +226,8 @@ check_user(struct collect *collect, const struct place *place, struct text name)
 	if (!uuid_parse(name, &uuid))
 		add_doubt(collect, DOUBT_VALUE,
 		    place_path(collect->reader, place),
-		    TEXT("a user's id is a UUID in lower case"));
+		    TEXT("a user's id is a UUID in lower case; of another "
+			 "subject: schedrun user id SUBJECT"));
 }
 
 static void
