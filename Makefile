@@ -191,10 +191,15 @@ test-matrix: ## demo and delivery on each Kafka, Redis and Valkey, by each Debia
 	@deploy/local/deps.sh root
 	@tests/matrix
 
-# BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_PARTS=throughput,latency,...
+# BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_MIXES=mix,... BENCH_PARTS=throughput,...
+# BENCH_PEERS=java: with a peer in Java beside the worker.
 bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against floors in the same run
-	@deploy/local/deps.sh test
+	@deploy/local/deps.sh test $(if $(BENCH_PEERS),peers)
+	$(if $(BENCH_PEERS),javac -d $(BUILD)/bench/peer -cp '.cache/peers/*' tests/bench/peers/Peer.java)
 	.cache/venv/bin/python tests/bench/bench.py
+
+plots: ## draw bench/results.json into docs/
+	/usr/bin/python3 tests/bench/plots.py
 
 # RECORD=1 writes what it counted to tests/bench/instructions.json.
 instructions: build $(BUILD)/bench/backlog ## what a request costs in instructions, by valgrind, against what is committed
@@ -283,5 +288,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench instructions targets fuzz test deps lint analysis install uninstall clean help openapi
+.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -7,6 +7,7 @@
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
 #   count   valgrind, which counts instructions
+#   peers   a Java compiler, and in .cache/peers what the benchmark's peer needs
 #   root    what makes a root of another release
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
@@ -114,6 +115,20 @@ bring_registry() {
 	touch "$stamp"
 }
 
+bring_peers() {
+	stamp=$cache/peers/$(cksum <tests/bench/peers/pom.xml | cut -d' ' -f1).stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: bringing what the Java peer needs (25 MB)"
+	rm -rf "$cache/peers"
+	mvn -q -B -f tests/bench/peers/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory="$PWD/$cache/peers" >"$cache/maven.log" 2>&1 || {
+		tail -5 "$cache/maven.log" >&2
+		fail "Maven could not bring the peer's jars (whole log: $cache/maven.log)" \
+			"check the network and ~/.m2/settings.xml, then run make bench again"
+	}
+	touch "$stamp"
+}
+
 # Debian's own Python: another one that stands first in PATH may lack venv.
 make_venv() {
 	stamp=$cache/venv/$(cksum <tests/requirements.txt | cut -d' ' -f1).stamp
@@ -174,6 +189,10 @@ for part in "${@:-run}"; do
 	fuzz)
 		install_packages $build_packages $fuzz_packages
 		;;
+	peers)
+		install_packages default-jdk-headless maven
+		bring_peers
+		;;
 	count)
 		install_packages valgrind
 		;;
@@ -182,7 +201,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, count, root"
+			"one of build, run, test, lint, fuzz, count, peers, root"
 		;;
 	esac
 done

@@ -7,8 +7,9 @@ doubled or wrong ones.  By environment:
   BENCH_ROUNDS  rounds of each side                        (3)
   BENCH_MIXES   of mix,once,repeat,wide,connecting: what is asked, see mixes.py
                 (all; what takes only one takes the first)
-  BENCH_PARTS   of throughput,latency,lone,distance,start,planner,adapter  (all)
+  BENCH_PARTS   of throughput,latency,lone,distance,workers,start,planner,adapter  (all)
   BENCH_SIDES   of copy,floor,worker                       (all)
+  BENCH_PEERS   of java: peers/Peer.java, measured with them  (none)
   BENCH_FLAGS   more flags for the worker, as a shell has them
 """
 
@@ -34,13 +35,16 @@ from programs import wait_for  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 N = int(os.environ.get("BENCH_N", 300000))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
-SIDES = os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",")
+SIDES = (os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",")
+         + os.environ.get("BENCH_PEERS", "").split())
 MIXES = [mixes.of(name, N) for name in
          os.environ.get("BENCH_MIXES", ",".join(mixes.NAMES)).split(",")]
 PARTITIONS = 6
 REDIS_DELAY_MS = 5
+GROUPS = (1, 2, 4)
 PACE, PACE_SECONDS = 1000, 10
 LONE_PACE, LONE_COUNT = 4, 40
+PEER_JARS = ROOT / ".cache" / "peers"
 # A broker as one would run it, not the tests' small and quickly started one.
 JAVA = ["java", "-Xms1g", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-cp", f"{cluster_module.JARS}/*"]
@@ -148,13 +152,18 @@ class Side:
             self.process = self.bench.spawn(self.command(), stdout=log, stderr=log)
         return self
 
+    def processes(self):
+        return [self.process]
+
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        for process in self.processes():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self.bench.delete_topics(self.topics())
 
     def fail_if_ended(self):
@@ -194,6 +203,15 @@ class Floor(Copy):
         return [*super().command(), str(self.bench.cluster.redis_port)]
 
 
+class Java(Floor):
+    kind = "answers"
+
+    def command(self):
+        return ["java", "-Xms256m", "-Xmx256m", "-cp", f"{BUILD}/bench/peer:{PEER_JARS}/*", "Peer",
+                str(ROOT / "schemas"), self.bench.cluster.bootstrap, self.name, self.requests,
+                self.results, str(self.bench.cluster.redis_port)]
+
+
 class Worker(Side):
     kind = "results"
 
@@ -210,17 +228,40 @@ class Worker(Side):
     def prepare(self):
         self.bench.prepare_redis(self.flags(), self.mix)
 
-    def command(self):
-        return [os.environ.get("BENCH_WORKER", str(BUILD / "schedrun-worker")), *self.flags(), "-s", "worker.id=1",
-                "-s", "admin.listen=127.0.0.1:0", "--log-format", "json",
+    def command(self, number=1):
+        return [os.environ.get("BENCH_WORKER", str(BUILD / "schedrun-worker")), *self.flags(),
+                "-s", f"worker.id={number}", "-s", "admin.listen=127.0.0.1:0", "--log-format", "json",
                 *shlex.split(os.environ.get("BENCH_FLAGS", ""))]
 
     def assigned_at(self):
         self.fail_if_ended()
-        for line in self.log.read_text().splitlines():
-            if '"partitions_assigned"' in line:
-                return parse_time(json.loads(line)["ts"])
-        return None
+        times = [parse_time(json.loads(line)["ts"]) for log in self.logs()
+                 for line in log.read_text().splitlines() if '"partitions_assigned"' in line]
+        return min(times, default=None)
+
+    def logs(self):
+        return [self.log]
+
+
+class Group(Worker):
+    """Several workers; all but the first join while it works."""
+
+    def __init__(self, bench, mix, size):
+        super().__init__(bench, mix)
+        self.size, self.others = size, []
+
+    def processes(self):
+        return [self.process, *self.others]
+
+    def logs(self):
+        return [self.log, *self.log.parent.glob(f"{self.log.name}.*")]
+
+    def start(self):
+        super().start()
+        for number in range(2, self.size + 1):
+            with open(f"{self.log}.{number}", "wb") as log:
+                self.others.append(self.bench.spawn(self.command(number), stdout=log, stderr=log))
+        return self
 
 
 def parse_time(text):
@@ -256,12 +297,12 @@ def measure_backlog(side):
     n = side.mix.n
     side.start()
     watch = Watch(side, side.results, side.kind)
-    pid = side.process.pid
+    pids = [process.pid for process in side.processes()]
     started = wait_for(f"{side.name} to be assigned", side.assigned_at, pause=0.005)
-    cpu_before = cpu_seconds(pid)
+    cpu_before = sum(map(cpu_seconds, pids))
     ended = watch.wait_done()
-    used = cpu_seconds(pid) - cpu_before
-    peak = memory_mb(pid, "VmHWM")
+    used = sum(map(cpu_seconds, pids)) - cpu_before
+    peak = max(memory_mb(pid, "VmHWM") for pid in pids)
     claims = side.bench.cluster.redis().info("memory")["used_memory"]
     watch.judge()
     if isinstance(side, Worker):
@@ -277,25 +318,27 @@ def medians(rounds):
     return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
 
 
+KINDS = {"copy": Copy, "floor": Floor, "worker": Worker, "java": Java}
+
+
 def throughput(bench):
     return {mix.name: throughput_of(bench, mix) for mix in MIXES}
 
 
 def throughput_of(bench, mix):
-    sides = {"copy": Copy, "floor": Floor, "worker": Worker}
     rounds = {name: [] for name in SIDES}
     bench.fill(mix)
-    measure_backlog(sides[SIDES[0]](bench, mix))  # warms the broker
+    measure_backlog(KINDS[SIDES[0]](bench, mix))  # warms the broker
     for _ in range(ROUNDS):
         for name in SIDES:
-            rounds[name].append(measure_backlog(sides[name](bench, mix)))
+            rounds[name].append(measure_backlog(KINDS[name](bench, mix)))
     found = {name: medians(rounds[name]) for name in SIDES}
     print(f"\n{mix}: {mix.n} requests waiting, {mix.schedules} schedules, exactly once, "
           f"medians of {ROUNDS}")
     print(f"{'':8}{'msgs/s':>10}{'of floor':>10}{'of copy':>10}{'CPU us':>8}{'of floor':>10}"
           f"{'peak MB':>9}   rounds")
     for name, row in found.items():
-        for base in ("floor", "copy"):
+        for base in KINDS:
             if base in found:
                 row[f"of_{base}"] = row["per_second"] / found[base]["per_second"]
         if "floor" in found:
@@ -305,10 +348,11 @@ def throughput_of(bench, mix):
               f"{row.get('cpu_of_floor', 0):10.2f}{row['peak_mb']:9.0f}   "
               + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]), flush=True)
         row["rounds"] = [r["per_second"] for r in rounds[name]]
+    if "java" in found and "worker" in found:
+        print(f"worker: {found['worker']['of_java']:.2f} of java, which plans nothing")
     if "worker" in found and mix is MIXES[0]:
         found["claim_bytes"] = claim_bytes(bench, mix)
         print(f"Redis holds a claim in {found['claim_bytes']:.0f} bytes")
-    bench.delete_topics([mix.topic])
     return found
 
 
@@ -335,13 +379,12 @@ def pace(bench, side, rate, count, first):
 
 def measure_pace(bench, rate, count, title):
     """p50 and p99 of each side in turn, ROUNDS times."""
-    sides = {"copy": Copy, "floor": Floor, "worker": Worker}
     rounds = {name: [] for name in SIDES}
     for _ in range(ROUNDS):
         for name in SIDES:
             topic = f"bench-{bench.count + 1}-requests"
             bench.make_topic(topic)
-            side = sides[name](bench, MIXES[0], topic).start()
+            side = KINDS[name](bench, MIXES[0], topic).start()
             wait_for(f"{name} to be assigned", side.assigned_at, pause=0.01)
             rounds[name].append(pace(bench, side, rate, count, 0))
             side.stop()
@@ -386,6 +429,22 @@ def distance(bench):
     return found
 
 
+def workers(bench):
+    """The same backlog by groups of workers."""
+    mix = MIXES[0]
+    bench.fill(mix)
+    rounds = {size: [] for size in GROUPS}
+    for _ in range(ROUNDS):
+        for size in GROUPS:
+            rounds[size].append(measure_backlog(Group(bench, mix, size)))
+    found = {size: medians(rows) for size, rows in rounds.items()}
+    alone = found[GROUPS[0]]["per_second"]
+    print(f"\n{mix}: " + "; ".join(
+        f"{size} workers {row['per_second']:.0f} msgs/s, {row['per_second'] / alone:.2f} of one"
+        for size, row in found.items()), flush=True)
+    return found
+
+
 def start(bench):
     """Exec to ready without the group's join, and memory when idle."""
     topic = f"bench-{bench.count + 1}-requests"
@@ -424,7 +483,7 @@ def adapter(bench):
 
 
 PARTS = {"throughput": throughput, "latency": latency, "lone": lone, "distance": distance,
-         "start": start, "planner": planner, "adapter": adapter}
+         "workers": workers, "start": start, "planner": planner, "adapter": adapter}
 
 
 def main():

@@ -10,16 +10,17 @@
 #include "tests/bench/requests.h"
 
 /*
- * watch BOOTSTRAP TOPIC N MIX copies|results|builds: reads a topic
- * read_committed from its beginning until it holds what a backlog of N records
- * must give: a copy of each record; one result of each request; one build of
- * each request whose schedule is stale.  Says "done MICROSECONDS" when the last
- * one became visible, goes on until its input is closed and the topic read to
- * its end, and says what was there that should not have been.
+ * watch BOOTSTRAP TOPIC N MIX copies|answers|results|builds: reads a
+ * topic read_committed from its beginning until it holds what a backlog of N
+ * records must give: a copy of each record; one result of each request,
+ * whatever it says or as it must be; one build of each request whose schedule
+ * is stale.  Says "done MICROSECONDS" when the last one became visible, goes on
+ * until its input is closed and the topic read to its end, and says what was
+ * there that should not have been.
  */
 #define PARTITIONS_MAX 64
 
-enum what { COPIES, RESULTS, BUILDS };
+enum what { COPIES, ANSWERS, RESULTS, BUILDS };
 
 struct watch {
 	rd_kafka_t *consumer;
@@ -131,7 +132,7 @@ count_wanted(const struct watch *watch, uint64_t n)
 
 	if (watch->what == COPIES)
 		return n;
-	if (watch->what == RESULTS)
+	if (watch->what != BUILDS)
 		return requests_distinct(n);
 	for (i = 0; i < n; i++)
 		wanted += request_of_record(i) == i &&
@@ -152,11 +153,13 @@ main(int argc, char **argv)
 
 	if (argc != 6)
 		die("usage",
-		    "watch BOOTSTRAP TOPIC N MIX copies|results|builds");
+		    "watch BOOTSTRAP TOPIC N MIX "
+		    "copies|answers|results|builds");
 	watch.topic = argv[2];
 	watch.n_requests = strtoull(argv[3], NULL, 10);
 	watch.mix = mix_parse(argv[4]);
 	watch.what = argv[5][0] == 'c' ? COPIES
+	    : argv[5][0] == 'a'        ? ANSWERS
 	    : argv[5][0] == 'r'        ? RESULTS
 				       : BUILDS;
 	watch.wanted = count_wanted(&watch, watch.n_requests);
