@@ -63,7 +63,8 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 	struct plan *plan;
 
 	snapshot_begin(live->snapshot);
-	snapshot_ask(live->snapshot, request);
+	snapshot_ask(
+	    live->snapshot, request, snapshot_hash(request->schedule_rid));
 	if (redis_connect(live->redis, err) != 0 ||
 	    snapshot_read(live->snapshot, err) != 0)
 		return NULL;

@@ -34,9 +34,11 @@ enum batch_fate {
 struct batch_record {
 	struct run_request request; /* borrows from the Kafka record */
 	struct uuid run;
+	size_t schedule_hash; /* snapshot_hash's, once it is decoded */
 	enum batch_fate fate;
 	bool has_other_key;      /* than its schedule */
 	bool is_damage;          /* its answer: keeps no claim */
+	bool has_headers;        /* of Kafka's; none is worth looking for */
 	uint32_t question;       /* FATE_PLAN: its number */
 	enum dead_reason reason; /* FATE_DEAD, FATE_CRASHED */
 	struct text detail;      /* the same: for people; in the arena */

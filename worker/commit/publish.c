@@ -51,7 +51,7 @@ add_message(const struct publish_settings *settings, struct batch *batch,
 	message->key = batch->records[i].request.schedule_rid;
 	message->value = (struct text){ NULL, batch->out.size - start };
 	message->opaque = (void *)(uintptr_t)start;
-	if (settings->forward_trace)
+	if (settings->forward_trace && batch->records[i].has_headers)
 		copy_trace(batch, i, message);
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
+#include "worker/snapshot/snapshot.h"
 
 /* Both enumerations have the reasons of docs/faults.md, section 2, in order. */
 _Static_assert((int)REJECT_EMPTY == (int)DEAD_EMPTY, "same order");
@@ -133,15 +134,19 @@ bury(struct batch *batch, size_t i, const struct rejection *rejection)
 	buffer_finish(&detail);
 }
 
-/* The schema's id and the body: by the header that names it, or the frame. */
+/*
+ * The schema's id and the body: by the header that names it, or the frame.
+ * Where there are no headers librdkafka finds that out anew each time.
+ */
 static int
-read_frame(const struct kafka_record *kafka, uint32_t *id, struct text *body,
-    struct rejection *rejection)
+read_frame(const struct kafka_record *kafka, bool *has_headers, uint32_t *id,
+    struct text *body, struct rejection *rejection)
 {
 	struct kafka_header header;
 	size_t i;
 
-	for (i = 0; kafka_record_header(kafka, i, &header); i++)
+	*has_headers = kafka_record_header(kafka, 0, &header);
+	for (i = 0; *has_headers && kafka_record_header(kafka, i, &header); i++)
 		if (text_equal(header.name, TEXT(FRAMING_HEADER)))
 			return framing_read_header(header.value, kafka->value,
 			    MESSAGE_SIZE_MAX, id, body, rejection);
@@ -172,7 +177,7 @@ decoder_decode(struct decoder *decoder, struct batch *batch, size_t i,
 	uint32_t id;
 	int rc;
 
-	rc = read_frame(kafka, &id, &body, &rejection);
+	rc = read_frame(kafka, &record->has_headers, &id, &body, &rejection);
 	if (rc == 0 && find_writer(decoder, id, &writer, err) != 0) {
 		*awaited = id;
 		return -1;
@@ -194,6 +199,7 @@ decoder_decode(struct decoder *decoder, struct batch *batch, size_t i,
 	}
 	record->has_other_key = !text_equal(kafka->key, request->schedule_rid);
 	batch->counts.key_mismatches += record->has_other_key;
+	record->schedule_hash = snapshot_hash(request->schedule_rid);
 	record->fate = FATE_CLAIMED;
 	batch->claims[batch->n_claims++] = (struct claim){
 		.run = record->run,

@@ -8,6 +8,7 @@
 #define OUTPUT_MAX ((size_t)32 * 1024 * 1024)
 #define SNAPSHOT_MAX ((size_t)64 * 1024 * 1024)
 #define CAREFUL_MAX 500 /* records of a batch that is planned one by one */
+#define AHEAD 4         /* records */
 #define CAREFUL_MS 5000 /* then it ends: membership must be served */
 
 /*
@@ -45,6 +46,22 @@ crashed_answer(struct arena *arena, const struct run_request *request)
 	return answer;
 }
 
+/* What is to be written soon comes from memory meanwhile. */
+static void
+look_ahead(const struct snapshot *snapshot, const struct batch_record *record)
+{
+	const char *answer;
+
+	__builtin_prefetch(record->request.request_id.at);
+	__builtin_prefetch(record->request.schedule_rid.at);
+	if (record->fate != FATE_PLAN)
+		return;
+	answer = snapshot_question(snapshot, record->question)->answer;
+	__builtin_prefetch(answer);
+	__builtin_prefetch(answer + 64);
+	__builtin_prefetch(answer + 128);
+}
+
 /*
  * Reads what the records ask, plans them, and writes what became of each, in
  * their order.  Where several hold more than a batch may, the batch is cut in
@@ -79,6 +96,9 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 		struct batch_record *record = &batch->records[from];
 		const struct answer *answer = NULL;
 		bool is_last;
+
+		if (from + AHEAD < to)
+			look_ahead(intake->snapshot, &record[AHEAD]);
 
 		if (record->fate == FATE_PLAN)
 			answer = snapshot_question(

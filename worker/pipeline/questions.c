@@ -8,6 +8,7 @@
 /* Dearer answers are not remembered: a few would fill the cache. */
 #define ANSWER_MAX 65536
 #define PLANS_KEPT ((size_t)8 * 1024 * 1024)
+#define AHEAD 8         /* records, of the way that a request has in memory */
 #define NEAR 8          /* of a target's project, to the same one again */
 #define PROJECTS_MAX 16 /* of a remembered answer */
 
@@ -244,11 +245,15 @@ questions_answer(struct questions *questions, struct batch *batch, size_t from,
 	for (i = from; i < to; i++) {
 		struct batch_record *record = &batch->records[i];
 
+		if (i + AHEAD < to)
+			snapshot_expect(questions->snapshot,
+			    &record[AHEAD].request,
+			    record[AHEAD].schedule_hash);
 		if (record->fate != FATE_PLAN)
 			continue;
 		fault_record(record->request.request_id);
-		record->question =
-		    snapshot_ask(questions->snapshot, &record->request);
+		record->question = snapshot_ask(questions->snapshot,
+		    &record->request, record->schedule_hash);
 	}
 	fault_slow_plan();
 	if (snapshot_read(questions->snapshot, err) != 0)
@@ -262,5 +267,6 @@ questions_answer(struct questions *questions, struct batch *batch, size_t from,
 			rc = admit_all(questions, batch, from, to, err);
 		first = n;
 	} while (rc == 0 && snapshot_questions(questions->snapshot) > first);
+	snapshot_tell(questions->snapshot);
 	return rc;
 }

@@ -1,9 +1,11 @@
 #include "worker/snapshot/internal.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "common/crypto/rid.h"
 #include "schemas/stored/catalogue.h"
 
 /*
@@ -17,7 +19,9 @@
  */
 #define ATTEMPTS_MAX 8 /* applies in a row that a batch waits out */
 #define NONE UINT32_MAX
-#define SHARED_MAX 8 /* questions of a schedule that are compared */
+#define SHARED_MAX 8      /* questions of a schedule that are compared */
+#define JUDGED_SLOTS 2048 /* a power of two */
+#define STRIDE 4          /* questions, of a step in memory */
 
 /* What is remembered of a schedule; its one ground is the version. */
 struct head_memory {
@@ -37,10 +41,22 @@ struct asked {
 	struct cache_entry *schedule;
 	struct cache_entry *version; /* NULL: there is none, or not yet */
 	uint32_t next;               /* of the same schedule, or NONE */
+	bool waits; /* for the version, or what its answer rests on */
 	/* Who gets the answer: */
 	bool is_judged, is_each_his_own;
 	const struct text *projects;
 	size_t n_projects;
+};
+
+/*
+ * Who was found to be active and an editor of a project, in this generation,
+ * which does not change: senders are few and come again with each batch.  Two
+ * that meet in a slot drive each other out.
+ */
+struct judged {
+	struct uuid user;
+	uint32_t project_size;
+	char project[RID_SIZE_MAX];
 };
 
 static struct asked *
@@ -102,11 +118,26 @@ find_question(const struct snapshot *snapshot,
 	return NONE;
 }
 
-uint32_t
-snapshot_ask(struct snapshot *snapshot, const struct run_request *request)
+size_t
+snapshot_hash(struct text schedule_rid)
 {
-	struct cache_entry *schedule =
-	    cache_entry(snapshot->cache, CACHE_SCHEDULE, request->schedule_rid);
+	return cache_hash(CACHE_SCHEDULE, schedule_rid);
+}
+
+void
+snapshot_expect(const struct snapshot *snapshot,
+    const struct run_request *request, size_t hash)
+{
+	cache_expect(snapshot->cache, hash);
+	__builtin_prefetch(request->schedule_rid.at);
+}
+
+uint32_t
+snapshot_ask(
+    struct snapshot *snapshot, const struct run_request *request, size_t hash)
+{
+	struct cache_entry *schedule = cache_entry_of(
+	    snapshot->cache, CACHE_SCHEDULE, request->schedule_rid, hash);
 	const struct question question = { .request = request,
 		.for_anybody = true };
 	uint32_t number = find_question(snapshot, schedule, request, true);
@@ -127,20 +158,45 @@ snapshot_question(const struct snapshot *snapshot, size_t number)
 	return &asked_at(snapshot, number)->question;
 }
 
-/* What a remembered answer rests on, unless it is known to stand. */
-static void
-want_grounds(struct snapshot *snapshot, struct cache_entry *version)
+/* Whether all that a remembered answer rests on is fresh; else it is wanted. */
+static bool
+has_grounds(struct snapshot *snapshot, struct cache_entry *version)
 {
 	struct cache_memory *memory = version->memory;
+	bool fresh = true;
 	size_t i;
 
 	cache_use(snapshot->cache, version);
 	if (memory == NULL || memory->epoch == cache_epoch(snapshot->cache))
-		return;
+		return true;
 	for (i = 0; i < memory->n_grounds; i++) {
-		cache_use(snapshot->cache, memory->grounds[i].entry);
-		snapshot_want_fresh(snapshot, memory->grounds[i].entry);
+		struct cache_entry *ground = memory->grounds[i].entry;
+
+		cache_use(snapshot->cache, ground);
+		fresh &= cache_is_fresh(snapshot->cache, ground);
+		snapshot_want_fresh(snapshot, ground);
 	}
+	return fresh;
+}
+
+/*
+ * Each step of the way to an answer is a wait for memory: questions that come
+ * soon take theirs meanwhile.
+ */
+static void
+look_ahead(const struct snapshot *snapshot, size_t i)
+{
+	const struct cache_entry *schedule;
+
+	if (i + 3 * STRIDE >= snapshot->asked.n)
+		return;
+	__builtin_prefetch(asked_at(snapshot, i + 3 * STRIDE)->schedule);
+	schedule = asked_at(snapshot, i + 2 * STRIDE)->schedule;
+	if (schedule->memory != NULL)
+		__builtin_prefetch(schedule->memory);
+	schedule = asked_at(snapshot, i + STRIDE)->schedule;
+	if (schedule->memory != NULL)
+		__builtin_prefetch(schedule->memory->grounds[0].entry);
 }
 
 /* Wants the schedules, and what is likely to be wanted with them. */
@@ -152,9 +208,10 @@ want_schedules(struct snapshot *snapshot)
 	for (i = 0; i < snapshot->asked.n; i++) {
 		struct asked *asked = asked_at(snapshot, i);
 
+		look_ahead(snapshot, i);
 		snapshot_want_fresh(snapshot, asked->schedule);
 		if (asked->schedule->memory != NULL)
-			want_grounds(snapshot,
+			has_grounds(snapshot,
 			    asked->schedule->memory->grounds[0].entry);
 	}
 }
@@ -222,23 +279,26 @@ choose_version(struct snapshot *snapshot, struct asked *asked)
 		question->planned_rid = asked->version->key;
 }
 
-/* Immutable: one that is there and can be read is known for good. */
-static void
-want_version(struct snapshot *snapshot, struct asked *asked)
+/*
+ * Whether version and what its answer rests on are known; else they are wanted.
+ * It is immutable: one that is there and can be read is known for good.
+ */
+static bool
+has_version(struct snapshot *snapshot, struct asked *asked)
 {
 	struct cache_entry *entry = asked->version;
 	bool known;
 
 	if (entry == NULL || asked->question.damage != NULL)
-		return;
+		return true;
 	known = cache_is_settled(snapshot->cache, entry) &&
 	    (entry->bytes.at != NULL || entry->damage.at != NULL ||
 		cache_is_fresh(snapshot->cache, entry));
 	snapshot_count(snapshot, CACHE_VERSION, known);
 	if (known)
-		want_grounds(snapshot, entry);
-	else
-		snapshot_want(snapshot, entry);
+		return has_grounds(snapshot, entry);
+	snapshot_want(snapshot, entry);
+	return false;
 }
 
 static void
@@ -259,26 +319,6 @@ parse_version(struct snapshot *snapshot, struct cache_entry *entry)
 	}
 	cache_parsed(snapshot->cache, entry, version);
 	cache_drop_bytes(snapshot->cache, entry);
-}
-
-static void
-take_version(struct snapshot *snapshot, struct asked *asked)
-{
-	struct question *question = &asked->question;
-	struct cache_entry *entry = asked->version;
-
-	if (entry == NULL || question->damage != NULL)
-		return;
-	if (entry->bytes.at != NULL)
-		parse_version(snapshot, entry);
-	if (entry->damage.at != NULL)
-		note_damage(snapshot, question, CACHE_VERSION, entry->key,
-		    entry->damage.at);
-	else if (entry->bytes.at != NULL)
-		question->version = entry->parsed;
-	else if (question->request->schedule_version_rid.at == NULL)
-		note_damage(snapshot, question, CACHE_VERSION, entry->key,
-		    "the schedule's current version is missing");
 }
 
 /* Whether the version's answer is one to this question. */
@@ -318,6 +358,34 @@ recall(struct snapshot *snapshot, struct asked *asked)
 	asked->question.answer = answer->projects + answer->n_projects;
 }
 
+static void
+read_version(struct snapshot *snapshot, struct asked *asked)
+{
+	struct question *question = &asked->question;
+	struct cache_entry *entry = asked->version;
+
+	if (entry == NULL || question->damage != NULL)
+		return;
+	if (entry->bytes.at != NULL)
+		parse_version(snapshot, entry);
+	if (entry->damage.at != NULL)
+		note_damage(snapshot, question, CACHE_VERSION, entry->key,
+		    entry->damage.at);
+	else if (entry->bytes.at != NULL)
+		question->version = entry->parsed;
+	else if (question->request->schedule_version_rid.at == NULL)
+		note_damage(snapshot, question, CACHE_VERSION, entry->key,
+		    "the schedule's current version is missing");
+}
+
+/* The version, and its answer if that stands. */
+static void
+take_version(struct snapshot *snapshot, struct asked *asked)
+{
+	read_version(snapshot, asked);
+	recall(snapshot, asked);
+}
+
 /*
  * The first look of a batch: its generation, and the schedules as they were at
  * it.  The first round may show that more is stale than was thought, by a new
@@ -333,6 +401,8 @@ snapshot_read(struct snapshot *snapshot, struct error *err)
 
 	snapshot_age(snapshot);
 	do {
+		uint64_t epoch = cache_epoch(snapshot->cache);
+
 		if (attempts++ == ATTEMPTS_MAX)
 			return error_set(err, ERROR_RETRY,
 			    "the catalogue is replaced again and again");
@@ -340,7 +410,8 @@ snapshot_read(struct snapshot *snapshot, struct error *err)
 		want_schedules(snapshot);
 		if (snapshot_round(snapshot, err) != 0)
 			return -1;
-		want_schedules(snapshot);
+		if (cache_epoch(snapshot->cache) != epoch)
+			want_schedules(snapshot);
 		if (snapshot_has_wants(snapshot) &&
 		    snapshot_round(snapshot, err) != 0)
 			return -1;
@@ -348,15 +419,21 @@ snapshot_read(struct snapshot *snapshot, struct error *err)
 	if (snapshot_follow_generation(snapshot, err) != 0)
 		return -1;
 	for (i = 0; i < snapshot->asked.n; i++) {
-		choose_version(snapshot, asked_at(snapshot, i));
-		want_version(snapshot, asked_at(snapshot, i));
+		struct asked *asked = asked_at(snapshot, i);
+
+		look_ahead(snapshot, i);
+		choose_version(snapshot, asked);
+		asked->waits = !has_version(snapshot, asked);
+		if (!asked->waits)
+			take_version(snapshot, asked);
 	}
-	if (snapshot_has_wants(snapshot) && snapshot_round(snapshot, err) != 0)
+	if (!snapshot_has_wants(snapshot))
+		return 0;
+	if (snapshot_round(snapshot, err) != 0)
 		return -1;
-	for (i = 0; i < snapshot->asked.n; i++) {
-		take_version(snapshot, asked_at(snapshot, i));
-		recall(snapshot, asked_at(snapshot, i));
-	}
+	for (i = 0; i < snapshot->asked.n; i++)
+		if (asked_at(snapshot, i)->waits)
+			take_version(snapshot, asked_at(snapshot, i));
 	return 0;
 }
 
@@ -427,27 +504,90 @@ snapshot_give(struct snapshot *snapshot, size_t number, void *answer,
 	return keep_answer(snapshot, asked, basis, size);
 }
 
-enum judgement { MAY, MAY_NOT, UNKNOWN };
+enum judgement { MAY, MAY_NOT, UNKNOWN }; /* the later outweighs */
+
+/* Empty for each generation. */
+static struct judged *
+judged_slot(
+    struct snapshot *snapshot, const struct uuid *user, struct text project)
+{
+	size_t slot, i;
+
+	if (snapshot->judged == NULL ||
+	    snapshot->judged_generation != snapshot->generation) {
+		free(snapshot->judged);
+		snapshot->judged =
+		    memory_zalloc(JUDGED_SLOTS, sizeof *snapshot->judged);
+		snapshot->judged_generation = snapshot->generation;
+	}
+	for (slot = project.size, i = 0; i < sizeof user->bytes; i++)
+		slot = slot * 31 + user->bytes[i];
+	for (i = 1; i <= 8 && i <= project.size; i++)
+		slot = slot * 31 + (unsigned char)project.at[project.size - i];
+	return &snapshot->judged[slot & (JUDGED_SLOTS - 1)];
+}
+
+/* What is not known is wanted. */
+static enum judgement
+look_up_rights(
+    struct snapshot *snapshot, struct text requester, struct text project)
+{
+	struct cache_entry *entry;
+	enum role role = ROLE_EDITOR;
+	bool known, is_active;
+
+	known = snapshot_knows_user(snapshot, requester, &entry, &is_active);
+	if (project.at != NULL &&
+	    !snapshot_knows_role(snapshot, requester, project, &entry, &role))
+		known = false;
+	if (!known)
+		return UNKNOWN;
+	return is_active && role >= ROLE_EDITOR ? MAY : MAY_NOT;
+}
+
+static enum judgement
+judge_editor(
+    struct snapshot *snapshot, struct text requester, struct text project)
+{
+	struct judged *judged;
+	enum judgement judgement;
+	struct uuid user;
+
+	if (!uuid_parse(requester, &user) || project.size > RID_SIZE_MAX)
+		return look_up_rights(snapshot, requester, project);
+	judged = judged_slot(snapshot, &user, project);
+	if (judged->project_size == project.size &&
+	    memcmp(&judged->user, &user, sizeof user) == 0 &&
+	    memcmp(judged->project, project.at, project.size) == 0) {
+		snapshot_count(snapshot, CACHE_USER, true);
+		return MAY;
+	}
+	judgement = look_up_rights(snapshot, requester, project);
+	if (judgement != MAY)
+		return judgement;
+	judged->user = user;
+	judged->project_size = (uint32_t)project.size;
+	memcpy(judged->project, project.at, project.size);
+	return MAY;
+}
 
 /* What is not known is wanted, all of it: one trip tells. */
 static enum judgement
 judge_rights(
     struct snapshot *snapshot, const struct asked *asked, struct text requester)
 {
-	struct cache_entry *entry;
-	bool known, may;
+	enum judgement worst = MAY, judgement;
 	size_t i;
 
-	known = snapshot_knows_user(snapshot, requester, &entry, &may);
+	if (asked->n_projects == 0)
+		return look_up_rights(snapshot, requester, TEXT_NONE);
 	for (i = 0; i < asked->n_projects; i++) {
-		enum role role;
-
-		if (!snapshot_knows_role(
-			snapshot, requester, asked->projects[i], &entry, &role))
-			known = false;
-		may = may && role >= ROLE_EDITOR;
+		judgement =
+		    judge_editor(snapshot, requester, asked->projects[i]);
+		if (judgement > worst)
+			worst = judgement;
 	}
-	return !known ? UNKNOWN : may ? MAY : MAY_NOT;
+	return worst;
 }
 
 static bool

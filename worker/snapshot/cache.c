@@ -269,10 +269,32 @@ cache_use(struct cache *cache, struct cache_entry *entry)
 	cache->used += entry->cost;
 }
 
+size_t
+cache_hash(enum cache_kind kind, struct text key)
+{
+	return text_hash(key) + (size_t)kind * 0x9e3779b97f4a7c15u;
+}
+
+void
+cache_expect(const struct cache *cache, size_t hash)
+{
+	const char *entry =
+	    (const char *)cache->slots[hash & (cache->n_slots - 1)];
+
+	__builtin_prefetch(entry);
+	__builtin_prefetch(entry + sizeof(struct cache_entry));
+}
+
 struct cache_entry *
 cache_entry(struct cache *cache, enum cache_kind kind, struct text key)
 {
-	size_t hash = text_hash(key) + (size_t)kind * 0x9e3779b97f4a7c15u;
+	return cache_entry_of(cache, kind, key, cache_hash(kind, key));
+}
+
+struct cache_entry *
+cache_entry_of(
+    struct cache *cache, enum cache_kind kind, struct text key, size_t hash)
+{
 	struct cache_entry *entry = cache->slots[hash & (cache->n_slots - 1)];
 
 	for (; entry != NULL; entry = entry->chain)

@@ -48,27 +48,29 @@ struct cache_memory {
 	struct cache_ground grounds[];
 };
 
+/* What a look-up that finds it reads comes first: a line of the processor's. */
 struct cache_entry {
-	struct cache_entry *chain;         /* the table's */
-	struct cache_entry *newer, *older; /* the queue's */
+	struct cache_entry *chain; /* the table's */
 	size_t hash;
-	size_t cost;           /* bytes that it holds */
-	uint64_t used, queued; /* batches */
 	struct text key;
-	enum cache_kind kind;
-	bool is_known;       /* the bytes are what Redis has */
-	uint64_t read;       /* batch that read it last */
-	uint64_t epoch;      /* the same: epoch */
-	uint64_t wanted;     /* batch whose list it is on */
-	uint64_t asked;      /* of CACHE_SCHEDULE: batch that asks about it */
-	uint32_t number;     /* the same: the first of that batch's questions */
-	uint64_t change;     /* another number for each value it has had */
-	struct text bytes;   /* as stored; none: absent; owned */
-	struct arena *arena; /* holds what is below; NULL: nothing yet */
-	void *parsed;        /* what the kind makes of the bytes; or NULL */
-	struct text damage;  /* why they can't be parsed; none: they can */
 	struct cache_memory *memory; /* owned; NULL: nothing is remembered */
-	uint32_t n_built; /* memories that it is a ground of: it stays */
+	uint64_t used;               /* batch that found it last */
+	uint64_t epoch;              /* that it was read in last */
+	enum cache_kind kind;
+	uint32_t number;     /* of a schedule: the first of its questions, */
+	uint64_t asked;      /* of this batch */
+	struct text bytes;   /* as stored; none: absent; owned */
+	struct text damage;  /* why they can't be parsed; none: they can */
+	void *parsed;        /* what the kind makes of the bytes; or NULL */
+	struct arena *arena; /* holds what is made; NULL: nothing yet */
+	uint64_t read;       /* batch that read it last */
+	uint64_t wanted;     /* batch whose list it is on */
+	uint64_t change;     /* another number for each value it has had */
+	uint32_t n_built;    /* memories that it is a ground of: it stays */
+	bool is_known;       /* the bytes are what Redis has */
+	struct cache_entry *newer, *older; /* the queue's */
+	uint64_t queued;                   /* batch that put it there */
+	size_t cost;                       /* bytes that it holds */
 };
 
 /* `max_bytes` is the bound when a batch begins; never NULL. */
@@ -90,6 +92,15 @@ bool cache_is_fresh(const struct cache *cache, const struct cache_entry *entry);
 /* The entry, made if there is none; it stays for this batch. */
 struct cache_entry *cache_entry(
     struct cache *cache, enum cache_kind kind, struct text key);
+
+/*
+ * The same with the key's hash known.  Who is going to look for several has
+ * their way to memory begin together: cache_expect, for each.
+ */
+size_t cache_hash(enum cache_kind kind, struct text key);
+struct cache_entry *cache_entry_of(
+    struct cache *cache, enum cache_kind kind, struct text key, size_t hash);
+void cache_expect(const struct cache *cache, size_t hash);
 
 /* As if the entry had been looked up: it stays for this batch. */
 void cache_use(struct cache *cache, struct cache_entry *entry);

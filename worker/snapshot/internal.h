@@ -48,6 +48,9 @@ struct snapshot {
 	struct world_limits limits;
 	struct metric *entries[CACHE_KINDS], *hits[CACHE_KINDS],
 	    *misses[CACHE_KINDS];
+	uint64_t n_hits[CACHE_KINDS], n_misses[CACHE_KINDS]; /* not yet told */
+	struct judged *judged;                               /* asked.c's */
+	int64_t judged_generation;
 };
 
 /* The key of a kind's hash, appended to `out`; of this batch's generation. */

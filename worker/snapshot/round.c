@@ -316,10 +316,14 @@ hear_store(struct snapshot *snapshot, bool first, struct error *err)
 	    "holds nothing of schedrun's; run schedrun init, then schedrun "
 	    "apply",
 	    &reply, err);
+	bool is_other = snapshot->store.size > 0;
 
 	if (rc == 0 && !is_seen(&snapshot->store, redis_reply_text(reply))) {
 		cache_forget(snapshot->cache, CACHE_SCHEDULE);
+		if (is_other)
+			cache_begin_epoch(snapshot->cache);
 		snapshot->cached_generation = 0;
+		snapshot->judged_generation = 0;
 		if (!first)
 			rc = error_set(err, ERROR_RETRY,
 			    "redis %s was emptied and made anew meanwhile",

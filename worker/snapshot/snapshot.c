@@ -77,6 +77,7 @@ snapshot_destroy(struct snapshot *snapshot)
 	for (i = 0; i < CACHE_ANSWER; i++)
 		free(snapshot->lists[i].entries);
 	free(snapshot->asked.at);
+	free(snapshot->judged);
 	world_destroy(snapshot->world);
 	cache_destroy(snapshot->cache);
 	arena_destroy(snapshot->arena);
@@ -90,14 +91,25 @@ snapshot_forget(struct snapshot *snapshot)
 }
 
 void
+snapshot_tell(struct snapshot *snapshot)
+{
+	size_t i;
+
+	for (i = 0; i < CACHE_KINDS && snapshot->entries[i] != NULL; i++) {
+		metric_set(snapshot->entries[i],
+		    (double)cache_count(snapshot->cache, (enum cache_kind)i));
+		metric_add(snapshot->hits[i], snapshot->n_hits[i]);
+		metric_add(snapshot->misses[i], snapshot->n_misses[i]);
+		snapshot->n_hits[i] = snapshot->n_misses[i] = 0;
+	}
+}
+
+void
 snapshot_begin(struct snapshot *snapshot)
 {
 	struct cache *cache = snapshot->cache;
 	size_t i;
 
-	for (i = 0; i < CACHE_KINDS && snapshot->entries[i] != NULL; i++)
-		metric_set(snapshot->entries[i],
-		    (double)cache_count(cache, (enum cache_kind)i));
 	for (i = 0; i < CACHE_ANSWER; i++)
 		snapshot->lists[i].n = snapshot->lists[i].asked = 0;
 	world_reset(snapshot->world);
@@ -106,6 +118,7 @@ snapshot_begin(struct snapshot *snapshot)
 	if (snapshot->is_stale) {
 		cache_forget(cache, CACHE_SCHEDULE);
 		snapshot->cached_generation = 0;
+		snapshot->judged_generation = 0;
 		snapshot->is_stale = false;
 	}
 	snapshot->asked.n = 0;
@@ -115,11 +128,8 @@ snapshot_begin(struct snapshot *snapshot)
 void
 snapshot_count(struct snapshot *snapshot, enum cache_kind kind, bool hit)
 {
-	struct metric *metric =
-	    hit ? snapshot->hits[kind] : snapshot->misses[kind];
-
-	if (metric != NULL)
-		metric_add(metric, 1);
+	snapshot->n_hits[kind] += hit;
+	snapshot->n_misses[kind] += !hit;
 }
 
 void

@@ -66,7 +66,15 @@ void snapshot_begin(struct snapshot *snapshot);
  * request is borrowed until the next snapshot_begin.
  */
 uint32_t snapshot_ask(
-    struct snapshot *snapshot, const struct run_request *request);
+    struct snapshot *snapshot, const struct run_request *request, size_t hash);
+
+/*
+ * What `hash` is to be, of the request's schedule; and a request that is soon
+ * asked for: its way through memory begins now.
+ */
+size_t snapshot_hash(struct text schedule_rid);
+void snapshot_expect(const struct snapshot *snapshot,
+    const struct run_request *request, size_t hash);
 
 /*
  * Reads the generation, the schedules as they were at it, what tells whether
@@ -153,6 +161,9 @@ void *snapshot_give(struct snapshot *snapshot, size_t number, void *answer,
 bool snapshot_admit(struct snapshot *snapshot,
     const struct run_request *request, uint32_t *number);
 int snapshot_look(struct snapshot *snapshot, struct error *err);
+
+/* Moves the metrics by what the batch has looked up. */
+void snapshot_tell(struct snapshot *snapshot);
 
 /* Bytes that this batch's reads hold: a batch is cut by it. */
 size_t snapshot_used(const struct snapshot *snapshot);

@@ -85,6 +85,11 @@ ask(size_t n, const char *schedule, const char *by)
 static int
 answer(struct error *err)
 {
+	size_t i;
+
+	for (i = 0; i < batch->n; i++)
+		batch->records[i].schedule_hash =
+		    snapshot_hash(batch->records[i].request.schedule_rid);
 	return questions_answer(questions, batch, 0, batch->n, NO_BOUND, err);
 }
 
@@ -246,7 +251,7 @@ for_what_is_asked_makes_another_question(void)
 	end();
 }
 
-/* As the metric tells when a batch begins. */
+/* As the metric tells. */
 static int
 answers_kept(void)
 {
@@ -254,7 +259,6 @@ answers_kept(void)
 	const char *found;
 	int n = -1;
 
-	snapshot_begin(snapshot);
 	metrics_write(metrics, &out);
 	buffer_byte(&out, '\0');
 	found = strstr(out.at, "schedrun_cache_entries{cache=\"answers\"} ");
