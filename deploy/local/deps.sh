@@ -25,8 +25,8 @@ libcurl4-openssl-dev libsystemd-dev libssl-dev"
 # The servers: of KAFKA any version from 3.9, of STORE redis or valkey.
 kafka=${KAFKA:-4.1.0}
 run_packages="${STORE:-redis}-server default-jre-headless maven curl"
-# promtool (of prometheus) judges the form of /metrics.
-test_packages="python3 python3-venv prometheus"
+# promtool (of prometheus) judges the form of /metrics, systemd-analyze the units.
+test_packages="python3 python3-venv prometheus systemd"
 
 clang=${CLANG:-} # make says which
 lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
