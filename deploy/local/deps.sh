@@ -137,7 +137,7 @@ make_venv() {
 	rm -rf "$cache/venv"
 	{ /usr/bin/python3 -m venv "$cache/venv" &&
 		"$cache/venv/bin/pip" install -q --disable-pip-version-check \
-			-r tests/requirements.txt; } >"$cache/venv.log" 2>&1 || {
+			--require-hashes --only-binary :all: -r tests/requirements.txt; } >"$cache/venv.log" 2>&1 || {
 		tail -5 "$cache/venv.log" >&2
 		fail "the Python environment could not be made (whole log: $cache/venv.log)" \
 			"check the network, then run make deps again"
@@ -158,7 +158,7 @@ make_sdks() {
 		mkdir -p "$cache/sdk"
 		{ /usr/bin/python3 -m venv "$home" &&
 			"$home/bin/pip" install -q --disable-pip-version-check \
-				--no-deps -r "$pins"; } >"$cache/sdk.log" 2>&1 || {
+				--no-deps --require-hashes --only-binary :all: -r "$pins"; } >"$cache/sdk.log" 2>&1 || {
 			tail -5 "$cache/sdk.log" >&2
 			fail "release $release could not be brought (whole log: $cache/sdk.log)" \
 				"check the network, then run make deps again"
