@@ -193,8 +193,8 @@ merge_one(struct merge *merge, const struct field *file, struct text old)
 		return;
 	}
 	fields_share(moving->branches, (struct field){ file->name, value });
-	fields_put(
-	    moving->branches_seen, file->name, old.at != NULL ? old : TEXT(""));
+	fields_share(moving->branches_seen,
+	    (struct field){ file->name, old.at != NULL ? old : TEXT("") });
 	if (old.at != NULL)
 		moving->branch_count.changed++;
 	else

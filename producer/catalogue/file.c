@@ -308,12 +308,29 @@ store(
 		store_limits(limits, file);
 }
 
+/*
+ * Whether it is a World: as a world, whose texts go again.  They are as much as
+ * all that is kept.
+ */
+static void
+check_world(struct reader *reader, const struct json *root)
+{
+	const struct place place = { .parent = NULL };
+	struct arena *arena = arena_create((size_t)1 << 20);
+	struct reader *checking = reader_create(arena);
+	struct world *world = world_create(true);
+
+	world_read(checking, &place, root, true, world);
+	reader_adopt(reader, checking);
+	world_destroy(world);
+	arena_destroy(arena);
+}
+
 void
 catalogue_file_read(
     struct reader *reader, const struct json *root, struct catalogue_file *file)
 {
 	const struct place place = { .parent = NULL };
-	struct world *world = world_create(true);
 	const struct json *schedules;
 
 	*file = (struct catalogue_file){
@@ -323,8 +340,7 @@ catalogue_file_read(
 		.projects = fields_create(reader->arena),
 		.limits = fields_create(reader->arena),
 	};
-	world_read(reader, &place, root, true, world);
-	world_destroy(world);
+	check_world(reader, root);
 	if (json_type_of(root) != JSON_TYPE_OBJECT)
 		return;
 	schedules = find(root, "schedules", &file->has_schedules);

@@ -4,7 +4,8 @@
 
 #include "common/base/memory.h"
 
-#define FIELDS_MAX 3000 /* of a step: a few ms of Redis's time */
+#define FIELDS_MAX 1500  /* of a step: 2 to 4 ms of Redis's time */
+#define AT_ONCE_MAX 6000 /* of what is all one step */
 #define BYTES_MAX                                                              \
 	((size_t)1 << 20) /* of a step, but for one large schedule             \
 			   */
@@ -65,7 +66,7 @@ count_bytes(struct fields *fields)
 static bool
 fits_at_once(const struct merge_changes *moving)
 {
-	return count_fields(moving) <= FIELDS_MAX &&
+	return count_fields(moving) <= AT_ONCE_MAX &&
 	    count_bytes(moving->versions) + count_bytes(moving->branches) +
 		count_bytes(moving->branches_seen) <=
 	    BYTES_MAX;

@@ -136,6 +136,13 @@ is_kept(struct merge *merge, const struct entry *entry, size_t number,
 	return true;
 }
 
+/* Both texts outlive the merge: at a million schedules copies are a burden. */
+static void
+put_change(struct fields *fields, struct text rid, struct text value)
+{
+	fields_share(fields, (struct field){ rid, value });
+}
+
 /* Versions that are not stored yet, or not listed, in the file's order. */
 static void
 merge_versions(
@@ -153,7 +160,7 @@ merge_versions(
 
 		if (!is_kept(
 			merge, entry, i, fields_get(stored->versions, rid)))
-			fields_put(merge->moving.versions, rid,
+			put_change(merge->moving.versions, rid,
 			    version->has_created_time
 				? version->json
 				: with_time(merge, version->json, now));
@@ -163,8 +170,8 @@ merge_versions(
 		buffer_byte(&added, '\n');
 	}
 	if (added.size > 0)
-		fields_put(merge->moving.added_versions, schedule->rid,
-		    buffer_text(&added));
+		put_change(merge->moving.added_versions, schedule->rid,
+		    text_copy(merge->moving_arena, buffer_text(&added)));
 	buffer_finish(&added);
 }
 
@@ -247,8 +254,8 @@ merge_about(struct merge *merge, struct entry *entry,
 	    entry->now.description, about.description);
 	schedule_about_write(&about, &out);
 	if (!text_equal(old, buffer_text(&out))) {
-		fields_put(
-		    merge->moving.about, schedule->rid, buffer_text(&out));
+		put_change(merge->moving.about, schedule->rid,
+		    text_copy(merge->moving_arena, buffer_text(&out)));
 		see_head(merge, schedule->rid,
 		    fields_get(stored->heads, schedule->rid));
 	}
@@ -309,7 +316,8 @@ merge_head(
 	schedule_head_write(&head, &out);
 	changed = !text_equal(old, buffer_text(&out));
 	if (changed) {
-		fields_put(merge->moving.heads, rid, buffer_text(&out));
+		put_change(merge->moving.heads, rid,
+		    text_copy(merge->moving_arena, buffer_text(&out)));
 		see_head(merge, rid, old);
 	}
 	if (changed && old.at != NULL && merge->settings.heads)
@@ -326,7 +334,7 @@ merge_said(
 	struct text said = said_write(&entry->now, merge->moving_arena);
 
 	if (!text_equal(said, fields_get(stored->said, rid)))
-		fields_put(merge->moving.said, rid, said);
+		put_change(merge->moving.said, rid, said);
 }
 
 static void

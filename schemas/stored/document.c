@@ -173,6 +173,22 @@ reader_fault_at(
 	va_end(args);
 }
 
+void
+reader_adopt(struct reader *reader, const struct reader *from)
+{
+	size_t i;
+
+	for (i = 0; i < from->n_faults; i++) {
+		if (reader->n_faults++ >= FAULTS_KEPT_MAX)
+			continue;
+		if (reader->faults == NULL)
+			reader->faults = arena_zalloc(reader->arena,
+			    FAULTS_KEPT_MAX, sizeof *reader->faults);
+		reader->faults[reader->n_faults - 1] =
+		    text_copy(reader->arena, from->faults[i]);
+	}
+}
+
 int
 reader_result(const struct reader *reader, struct error *err)
 {

@@ -52,6 +52,9 @@ struct text place_path(struct reader *reader, const struct place *place);
 void reader_fault_at(struct reader *reader, struct text path,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Takes over the faults of another reader, with their texts. */
+void reader_adopt(struct reader *reader, const struct reader *from);
+
 /* 0, or -1 with ERROR_INPUT: the first fault, and how many more there are. */
 int reader_result(const struct reader *reader, struct error *err);
 
