@@ -210,6 +210,7 @@ is_for(const struct json *audience, const char *ours)
 
 /* By its own name, or by the names that lead to it, with dots between. */
 static const struct json *
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the token's JSON */
 find_claim(const struct json *object, struct text name)
 {
 	const struct json *found = NULL;

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <limits.h>
@@ -179,21 +178,32 @@ check_credential(
 	}
 }
 
+/* The variable that is the key's: redis.url -> SCHEDRUN_REDIS_URL= */
+static void
+name_variable(const char *key, struct buffer *out)
+{
+	buffer_format(out, "SCHEDRUN_");
+	for (; *key != '\0'; key++)
+		if (*key >= 'a' && *key <= 'z')
+			buffer_byte(out, (char)(*key - 'a' + 'A'));
+		else
+			buffer_byte(out, *key == '.' ? '_' : *key);
+	buffer_byte(out, '=');
+}
+
 /* Whether the unit sets it for itself, in place of the configuration. */
 static bool
 has_own_value(const struct unit *unit, const char *key)
 {
-	char variable[128] = "SCHEDRUN_";
-	size_t size = strlen(variable);
 	struct text rest = buffer_text(&unit->lines), value;
+	struct buffer variable = { 0 };
+	bool found = false;
 
-	for (; *key != '\0' && size < sizeof variable - 1; key++)
-		variable[size++] =
-		    *key == '.' ? '_' : (char)toupper((unsigned char)*key);
-	while (next_setting(&rest, TEXT("Environment"), &value))
-		if (text_starts_with(value, (struct text){ variable, size }))
-			return true;
-	return false;
+	name_variable(key, &variable);
+	while (!found && next_setting(&rest, TEXT("Environment"), &value))
+		found = text_starts_with(value, buffer_text(&variable));
+	buffer_finish(&variable);
+	return found;
 }
 
 /* Whether the unit's program looks at a path at all. */

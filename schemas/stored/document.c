@@ -249,7 +249,7 @@ fault_unknown(struct reader *reader, const struct place *object,
     struct text name, const char *const *known)
 {
 	struct place place = place_member(object, name);
-	const char *names[KNOWN_MAX];
+	const char *names[KNOWN_MAX] = { NULL };
 	const char *near;
 	size_t n = 0;
 

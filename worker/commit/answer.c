@@ -43,7 +43,7 @@ pack_text(struct text text, char **at)
 {
 	struct text packed = { text.at != NULL ? *at : NULL, text.size };
 
-	if (text.size > 0)
+	if (text.at != NULL)
 		memcpy(*at, text.at, text.size);
 	*at += text.size;
 	return packed;
