@@ -20,7 +20,7 @@ static const char *const reasons[] = { "MISSING", "UNKNOWN_TOKEN", "SCOPE",
 static const char *const dependencies[] = { "kafka", "redis", "registry",
 	NULL };
 static const char *const ops[] = { "call", "fold", NULL };
-static const char *const kinds[] = { "unavailable", NULL };
+static const char *const kinds[] = { "unavailable", "refused", NULL };
 
 static const struct metric_row rows[HTTP_METRICS] = {
 	[HTTP_SECONDS] = { .type = METRIC_HISTOGRAM,

@@ -354,7 +354,8 @@ wait_for_view(struct view_fold *fold, const struct error *cause)
 		log_event(LOG_WARN, "http", "view_not_folded", cause->message,
 		    LOG_END);
 	health_bad(fold->settings.check, "%s", cause->message);
-	metrics_add(fold->settings.metrics, HTTP_REDIS_ERRORS, 0, 1);
+	metrics_add(fold->settings.metrics, HTTP_REDIS_ERRORS,
+	    cause->exit_code != 0, 1);
 	fold->places.unsettled = true;
 	kafka_consumer_pause(fold->consumer, &err);
 	if (kafka_consumer_poll(fold->consumer, &record, 1, RETRY_MS, &err) > 0)

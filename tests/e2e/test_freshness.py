@@ -24,6 +24,8 @@ def warm(system):
     assert causes(system, FRESH, 4) == [("ignored", "upToDate")] * 4
     hits = 'schedrun_cache_requests_total{cache="answers",result="hit"}'
     assert worker.metric(hits) >= 2, "the answer is not remembered"
+    assert worker.metric('schedrun_cache_requests_total{cache="heads",result="miss"}') >= 1
+    assert worker.metric('schedrun_cache_requests_total{cache="heads",result="hit"}') >= 1
     return system
 
 

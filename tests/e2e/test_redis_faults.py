@@ -113,6 +113,8 @@ def test_refusals_under_load(system):
     system.wait_drained()
     system.judge(asked)
     assert worker.metric("schedrun_claim_repairs_total") >= 1
+    for kind in ("unavailable", "refused"):
+        assert worker.metric(f'schedrun_redis_errors_total{{kind="{kind}"}}') >= 1, kind
 
 
 def test_the_oldest_request_ages_while_redis_hangs(system):

@@ -152,6 +152,8 @@ def test_rights_that_go_missing_under_load(guarded):
             return named in blamed.get("kafka", "")
         wait_for(f"{named} to be named", is_named, 20)
         guarded.grant([right])
+    for kind in ("TOPIC", "GROUP", "TRANSACTIONAL_ID"):
+        assert worker.metric(f'schedrun_kafka_errors_total{{code="{kind}_AUTHORIZATION_FAILED"}}')
     worker.wait_ready(30)
     guarded.wait_drained()
     guarded.plain.judge(asked)

@@ -21,7 +21,7 @@ static const char *const types[] = { "assign", "revoke", "lost", NULL };
 static const char *const stages[] = { "poll", "decode", "redis", "plan",
 	"encode", "produce", "commit", NULL };
 static const char *const ops[] = { "claims", "snapshot", NULL };
-static const char *const kinds[] = { "unavailable", NULL };
+static const char *const kinds[] = { "unavailable", "refused", NULL };
 static const char *const dependencies[] = { "kafka", "redis", "registry",
 	NULL };
 static const double sizes[] = { 1, 3, 10, 30, 100, 300, 1000, 3000, 10000,

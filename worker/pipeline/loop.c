@@ -342,7 +342,8 @@ drop_and_pause(struct pipeline *pipeline, struct error *err)
 		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, err);
 	} else {
 		pipeline_say_away(pipeline, DEPENDENCY_REDIS, err);
-		metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS, 0, 1);
+		metrics_add(pipeline->metrics, WORKER_REDIS_ERRORS,
+		    err->exit_code != 0, 1);
 	}
 	pipeline->is_kafkas_fault = false;
 	redis_disconnect(pipeline->redis);

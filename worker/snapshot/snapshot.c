@@ -346,9 +346,11 @@ satisfy_dataset(struct snapshot *snapshot, const struct need *need)
 	struct cache_entry *head =
 	    cache_entry(snapshot->cache, CACHE_HEAD, need->dataset->rid);
 	bool known = has_structure(snapshot, entry);
+	bool is_fresh = cache_is_fresh(snapshot->cache, head);
 
+	snapshot_count(snapshot, CACHE_HEAD, is_fresh);
 	snapshot_want_fresh(snapshot, head);
-	if (!known || !cache_is_fresh(snapshot->cache, head))
+	if (!known || !is_fresh)
 		return false;
 	if (entry->bytes.at == NULL && entry->damage.at == NULL)
 		need->dataset->known = KNOWN_ABSENT;
