@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "producer/cli/command.h"
+#include "producer/cli/progress.h"
 #include "producer/letters/letters.h"
 #include "producer/letters/portrait.h"
 #include "producer/letters/redriver.h"
@@ -36,7 +37,8 @@ struct dlq {
 	/* redrive, drop: */
 	enum letter_state becomes;
 	struct redriver *redriver; /* NULL: dry run */
-	const char *topic;         /* of the requests */
+	struct progress progress;
+	const char *topic; /* of the requests */
 	size_t n_wanted, n_seen, n_done, n_refused;
 	int code; /* of what was found while letters were chosen */
 };
@@ -581,16 +583,6 @@ commit_letters(struct dlq *dlq, struct error *err)
 	return 0;
 }
 
-static void
-show_progress(struct dlq *dlq, bool last)
-{
-	command_progress(dlq->command,
-	    dlq->n_wanted > 0 ? (int)(dlq->n_seen * 100 / dlq->n_wanted) : -1,
-	    last, "%zu of %zu letters, %zu %s, %zu refused", dlq->n_seen,
-	    dlq->n_wanted, dlq->n_done, letter_state_text(dlq->becomes),
-	    dlq->n_refused);
-}
-
 /* What is printed is done. */
 static int
 deal_with_all(struct dlq *dlq, struct error *err)
@@ -608,7 +600,8 @@ deal_with_all(struct dlq *dlq, struct error *err)
 			continue;
 		if (commit_letters(dlq, err) != 0)
 			return -1;
-		show_progress(dlq, false);
+		progress_tell(
+		    &dlq->progress, "letters", dlq->n_seen, dlq->n_wanted);
 		if (print_rows(dlq) != EXIT_DONE)
 			return 0;
 	}
@@ -674,6 +667,7 @@ deal_with(
 
 	init_dlq(&dlq, command);
 	dlq.becomes = becomes;
+	progress_init(&dlq.progress, command);
 	dlq.places = memory_zalloc((size_t)argc + 1, sizeof *dlq.places);
 	command_parse(command, argc, argv, deal_options, take_dlq, &dlq);
 	if (dlq.n_places > 0) {
@@ -682,8 +676,7 @@ deal_with(
 	}
 	dlq.topic = topic_name(command_config(command), TOPIC_REQUESTS);
 	rc = work_on(&dlq, &err);
-	if (dlq.n_seen > 0)
-		show_progress(&dlq, true);
+	progress_finish(&dlq.progress);
 	command_stream(command, deal_columns);
 	code = command_print_table(command);
 	if (rc != 0)

@@ -12,9 +12,6 @@
 #include "producer/catalogue/hashes.h"
 
 #define PAUSE_MS 100
-#define BAR_EVERY_MS 200
-#define LINE_EVERY_MS 5000
-#define BAR_WIDTH 24
 
 static const struct argp_option output_options[] = {
 	{ "output", 'o', "FORMAT", 0,
@@ -231,56 +228,6 @@ command_say(
 	va_end(args);
 	fputc('\n', stderr);
 	return exit_code;
-}
-
-/* "[=======      ]  54 %" */
-static void
-show_bar(int share)
-{
-	int i;
-
-	fputc('[', stderr);
-	for (i = 0; i < BAR_WIDTH; i++)
-		fputc(i * 100 < share * BAR_WIDTH ? '=' : ' ', stderr);
-	fprintf(stderr, "] %3d %%  ", share);
-}
-
-/* Whether it is time; without a terminal the first is told late. */
-static bool
-wants_progress(struct command *command, bool is_terminal, bool last)
-{
-	int64_t now = clock_monotonic_ms();
-	bool due = command->progress_ms > 0 ? now >= command->progress_ms
-					    : is_terminal;
-
-	if (command->options.quiet || (last && !is_terminal))
-		return false;
-	if (due || command->progress_ms == 0)
-		command->progress_ms =
-		    now + (is_terminal ? BAR_EVERY_MS : LINE_EVERY_MS);
-	return due || last;
-}
-
-void
-command_progress(
-    struct command *command, int share, bool last, const char *format, ...)
-{
-	bool is_terminal = isatty(STDERR_FILENO) != 0;
-	va_list args;
-
-	if (!wants_progress(command, is_terminal, last))
-		return;
-	if (is_terminal)
-		fputs("\r\033[K", stderr);
-	else
-		fprintf(stderr, "schedrun: %s: ", command->row->name);
-	if (is_terminal && share >= 0)
-		show_bar(share);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	if (last || !is_terminal)
-		fputc('\n', stderr);
 }
 
 int64_t

@@ -69,7 +69,6 @@ struct command {
 	struct table *table;      /* of command_table */
 	struct redis *view_redis; /* the view's own connection, if it has one */
 	char *documentation;      /* of the row, for argp */
-	int64_t progress_ms;      /* when it is told again */
 };
 
 /*
@@ -148,14 +147,6 @@ int command_fail(const struct command *command, const struct error *err);
 int command_exit_code(const struct error *err); /* only that */
 int command_say(const struct command *command, int exit_code,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-/*
- * Tells on stderr how far long work is: on a terminal in a line that is written
- * over and over, with a bar if `share` (percent) is not negative, else in a
- * line each 5 s.  `last`: on a terminal the line ends.
- */
-void command_progress(struct command *command, int share, bool last,
-    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* When --timeout ends, on clock_monotonic_ms. */
 int64_t command_deadline(const struct command *command);

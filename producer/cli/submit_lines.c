@@ -13,6 +13,8 @@
 
 #define LINE_MAX_SIZE ((size_t)64 * 1024)
 #define WAIT_MS 50
+#define PROGRESS_EVERY_MS 200
+#define BAR_WIDTH 24
 #define HELD_MAX 256 /* lines, until they are looked up and sent */
 #define HELD_BYTES_MAX ((size_t)1024 * 1024)
 
@@ -29,6 +31,7 @@ struct lines {
 	const char *path;
 	struct submitter *submitter;
 	struct line_reader reader;
+	int64_t progress_ms; /* when it is shown again */
 	struct arena *arena; /* of the held lines' texts */
 	struct held_line held[HELD_MAX];
 	size_t n_held;
@@ -37,25 +40,37 @@ struct lines {
 	off_t size;                       /* of the file; 0: not known */
 };
 
-/* Of the file's bytes, in percent; -1: its size is not known. */
-static int
-share_of(const struct lines *lines)
+/* "[=======      ]  54 %", if the file's size is known. */
+static void
+show_bar(const struct lines *lines)
 {
 	off_t at = lseek(lines->reader.file, 0, SEEK_CUR);
+	int share, i;
 
 	if (lines->size <= 0 || at < 0)
-		return -1;
-	return at < lines->size ? (int)(at * 100 / lines->size) : 100;
+		return;
+	share = at < lines->size ? (int)(at * 100 / lines->size) : 100;
+	fputc('[', stderr);
+	for (i = 0; i < BAR_WIDTH; i++)
+		fputc(i * 100 < share * BAR_WIDTH ? '=' : ' ', stderr);
+	fprintf(stderr, "] %3d %%  ", share);
 }
 
+/* A line on a terminal that is written over and over. */
 static void
 show_progress(struct lines *lines, bool last)
 {
 	struct submitted count = submitter_count(lines->submitter);
+	int64_t now = clock_monotonic_ms();
 
-	command_progress(lines->command, share_of(lines), last,
-	    "%zu sent, %zu acknowledged, %zu rejected", count.sent,
-	    count.acknowledged, lines->rejected);
+	if (!isatty(STDERR_FILENO) || lines->command->options.quiet ||
+	    (!last && now < lines->progress_ms))
+		return;
+	lines->progress_ms = now + PROGRESS_EVERY_MS;
+	fputs("\r\033[K", stderr);
+	show_bar(lines);
+	fprintf(stderr, "%zu sent, %zu acknowledged, %zu rejected%s",
+	    count.sent, count.acknowledged, lines->rejected, last ? "\n" : "");
 }
 
 /* A bad line stops nothing: it is named and counted. */

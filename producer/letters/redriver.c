@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
@@ -29,14 +30,35 @@ struct redriver {
 };
 
 static int
+say_fenced(struct error *err)
+{
+	return error_fatal(err, 1,
+	    "somebody else has begun to deal with letters: nothing is done "
+	    "with those that are not listed");
+}
+
+/* The id is a right of the person's here, not a setting as it is a worker's. */
+static int
+say_forbidden(struct error *err)
+{
+	if (strstr(err->message, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED")) {
+		err->exit_code = 77;
+		error_prefix(err, "deploy/kafka-acls.md names the rights");
+	}
+	return -1;
+}
+
+static int
 open_transaction(struct redriver *redriver, int timeout_ms, struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
 
 	while (kafka_transaction_open(redriver->transaction, timeout_ms, err) !=
 	    0) {
+		if (kafka_transaction_is_fenced(redriver->transaction))
+			return say_fenced(err);
 		if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= until)
-			return -1;
+			return say_forbidden(err);
 		clock_wait(PAUSE_MS);
 	}
 	return 0;
@@ -174,10 +196,7 @@ commit_all(struct redriver *redriver, struct error *err)
 		return -1;
 	}
 	if (rc != 0 && kafka_transaction_is_fenced(redriver->transaction))
-		return error_fatal(err, 1,
-		    "somebody else has begun to deal with letters: nothing is "
-		    "done with the last %zu",
-		    redriver->n);
+		return say_fenced(err);
 	if (rc != 0)
 		kafka_transaction_abort(
 		    redriver->transaction, SLICE_MS, &ignored);
