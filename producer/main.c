@@ -23,7 +23,8 @@ const struct command_row command_rows[] = {
 	    "  schedrun -b broker:9092 init --partitions 12 --replication 3\n"
 	    "  schedrun init --dry-run\n",
 	    cmd_init },
-	{ "apply", "FILE", "Load a catalogue: all of it or nothing",
+	{ "apply", "FILE",
+	    "Load a catalogue, checked whole before anything of it is applied",
 	    "  schedrun apply catalogue.json\n"
 	    "  schedrun apply catalogue.json --dry-run\n",
 	    cmd_apply },
