@@ -1,0 +1,110 @@
+#include "producer/catalogue/pieces.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/check.h"
+
+/* The order of steps: what comes before the new generation, and what after. */
+#define MANY 2000
+
+struct bench {
+	struct arena *arena;
+	struct merge merge;
+	struct catalogue_file file;
+};
+
+/* `n` schedules and `n` datasets that come, half of which are stored already.
+ */
+static void
+begin(struct bench *bench, size_t n, int64_t generation)
+{
+	const struct merge_settings settings = { 0 };
+	struct merge_changes *moving;
+	char name[32];
+	size_t i;
+
+	*bench = (struct bench){ .arena = arena_create(0) };
+	merge_init(&bench->merge, &settings, generation);
+	bench->merge.world_changed = true;
+	moving = &bench->merge.moving;
+	bench->file.schedules =
+	    arena_zalloc(bench->arena, n, sizeof *bench->file.schedules);
+	bench->file.n_schedules = n;
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "%zu", i);
+		bench->file.schedules[i].rid =
+		    text_copy(bench->arena, text_from(name));
+		fields_put(moving->heads, text_from(name), TEXT("h"));
+		fields_put(moving->said, text_from(name), TEXT("a"));
+		fields_put(moving->branches, text_from(name), TEXT("b"));
+		if (generation > 0 && i % 2 == 0)
+			fields_put(bench->merge.stored[HASH_DATASETS],
+			    text_from(name), TEXT("p"));
+	}
+}
+
+static void
+end(struct bench *bench)
+{
+	merge_finish(&bench->merge);
+	arena_destroy(bench->arena);
+}
+
+/* A letter for each step: b branches, s schedules, g with the generation. */
+static const char *
+order(struct bench *bench, size_t *given)
+{
+	static char out[64];
+	struct pieces *pieces = pieces_create(&bench->merge, &bench->file);
+	const struct merge_changes *step;
+	bool with_parts;
+	size_t n = 0;
+	char last = '\0', now;
+
+	while (pieces_next(pieces, &step, &with_parts)) {
+		now = with_parts                   ? 'g'
+		    : fields_size(step->heads) > 0 ? 's'
+						   : 'b';
+		CHECK(fields_size(step->heads) + fields_size(step->branches) <=
+		    MANY);
+		if (now != last && n + 1 < sizeof out)
+			out[n++] = now;
+		last = now;
+	}
+	out[n] = '\0';
+	*given = pieces_given(pieces);
+	pieces_destroy(pieces);
+	return out;
+}
+
+static void
+puts_steps_in_order(void)
+{
+	static const struct {
+		const char *name;
+		size_t n;
+		int64_t generation;
+		const char *order;
+	} rows[] = {
+		{ "small: all at once", 10, 1, "g" },
+		{ "large: a generation between the branches", MANY + 500, 1,
+		    "bgbs" },
+		{ "a first load ends by its generation", MANY + 500, 0, "bsg" },
+	};
+	struct bench bench;
+	size_t given, i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		begin(&bench, rows[i].n, rows[i].generation);
+		CHECK_ROW(rows[i].name,
+		    strcmp(order(&bench, &given), rows[i].order) == 0);
+		CHECK_ROW(rows[i].name, given == 2 * rows[i].n);
+		end(&bench);
+	}
+}
+
+CU_TestInfo catalogue_pieces_tests[] = {
+	{ "puts steps in order", puts_steps_in_order },
+	CU_TEST_INFO_NULL,
+};
