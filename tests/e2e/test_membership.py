@@ -58,6 +58,26 @@ def test_a_zombie_that_comes_back(system):
     assert zombie.stop() == 0
 
 
+def lag_series(worker):
+    """Of which partitions it tells the lag."""
+    return {p for p in range(4) if worker.metric(
+        f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="{p}"}}') == 0}
+
+
+def test_lag_is_told_of_each_partition_that_one_has(system):
+    """Also of those that went to another worker, and came back."""
+    system.init(partitions=4)
+    system.apply(catalogues.outcomes())
+    first = system.worker("worker-1").wait_ready()
+    wait_for("a series for each", lambda: lag_series(first) == {0, 1, 2, 3})
+    second = system.worker("worker-2").wait_ready()
+    wait_for("each to tell of its own", lambda: (
+        len(lag_series(first)) == 2 and lag_series(first) | lag_series(second) == {0, 1, 2, 3}))
+    assert second.stop() == 0
+    wait_for("a series for each again", lambda: lag_series(first) == {0, 1, 2, 3})
+    assert first.metric("schedrun_assigned_partitions") == 4
+
+
 def test_a_partition_that_was_away_while_reading_was_paused(system):
     """librdkafka keeps a partition paused although it was assigned anew."""
     system.init(partitions=2)

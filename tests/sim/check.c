@@ -33,7 +33,7 @@ new_request(void)
 
 	memset(request, 0, sizeof *request);
 	request->schedule_number = (int)sim_draw((uint64_t)sim.schedules);
-	request->first = request->holder = -1;
+	request->first = request->holder = request->damaged = -1;
 	request->old_offset = -1;
 	snprintf(request->id, sizeof request->id, "r%d", sim_n_requests);
 	snprintf(request->schedule, sizeof request->schedule,
@@ -123,6 +123,12 @@ check_result(struct sim_record *record, const struct sim_message *message)
 		    "G4", "request %s has results of two rids", request->id);
 	request->run = message->run;
 	request->has_run = true;
+	if (message->damage) {
+		if (request->damaged < 0)
+			request->damaged = message->record;
+		request->damaged_by |= 1 << record->by;
+		return;
+	}
 	if (request->results++ == 0)
 		request->holder = message->record;
 	else if (!is_residue(request))
@@ -133,7 +139,7 @@ check_result(struct sim_record *record, const struct sim_message *message)
 		    (long long)sim_records[request->holder].offset,
 		    record->partition, (long long)record->offset);
 	if (!request->is_crossed && request->old_offset < 0 &&
-	    message->record != request->first)
+	    request->damaged < 0 && message->record != request->first)
 		sim_violate("G3",
 		    "request %s has its result of record %d:%lld, not of its "
 		    "first",
@@ -174,7 +180,8 @@ is_dropped(const struct sim_record *record)
 		return true;
 	return request->is_crossed ||
 	    (request->results > 0 &&
-		sim_records[request->holder].by == record->by);
+		sim_records[request->holder].by == record->by) ||
+	    (request->damaged_by >> record->by & 1) != 0;
 }
 
 static void
@@ -267,10 +274,21 @@ check_end(void)
 	for (i = 0; i < sim_n_requests; i++)
 		if (sim_requests[i].first >= 0 &&
 		    sim_requests[i].results == 0 &&
+		    sim_requests[i].damaged < 0 &&
 		    sim_requests[i].old_offset < 0)
 			sim_violate("G1", "request %s has no result",
 			    sim_requests[i].id);
 	check_order();
+}
+
+/* The lowest one's claim is what a repair has taken. */
+static void
+note_old(struct sim_request *request, int record)
+{
+	int64_t offset = sim_records[record].offset;
+
+	if (request->old_offset < 0 || offset < request->old_offset)
+		request->old_offset = offset;
 }
 
 void
@@ -283,9 +301,10 @@ check_remake(void)
 		struct sim_request *request = &sim_requests[i];
 
 		if (request->holder >= 0)
-			request->old_offset =
-			    sim_records[request->holder].offset;
-		request->first = request->holder = -1;
-		request->results = 0;
+			note_old(request, request->holder);
+		if (request->damaged >= 0)
+			note_old(request, request->damaged);
+		request->first = request->holder = request->damaged = -1;
+		request->results = request->damaged_by = 0;
 	}
 }

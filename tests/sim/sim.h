@@ -22,7 +22,7 @@
  *     world.c   fibers, time, chance, crashes, the load
  *     broker.c  request log, coordinator of transactions, group, outputs
  *     kafka.c   what the worker calls of kafka_consumer and kafka_transaction
- *     store.c   Redis: strings, claims, the two scripts, going back in time
+ *     store.c   Redis: strings, claims, the scripts, going back in time
  *     worker.c  what stands in for decoding and planning; the mutants
  *     check.c   G1 to G5
  *     main.c    seeds, mutants, shrinking
@@ -76,6 +76,7 @@ enum sim_fault {
 	FAULT_LARGE,         /* a batch is too large to be planned whole */
 	FAULT_UNTOLD_SCHEMA, /* a record waits for its schema */
 	FAULT_EARLY_RECORD,  /* a record comes although reading is paused */
+	FAULT_DAMAGE, /* an answer is about damage: gives its claim back */
 	SIM_FAULT_KINDS
 };
 
@@ -173,7 +174,9 @@ struct sim_request {
 	int schedule_number;
 	int first;       /* its first record */
 	int holder;      /* the record that has its result; -1 */
-	int results;     /* committed ones */
+	int results;     /* committed ones that count */
+	int damaged;     /* the first record whose answer does not; -1 */
+	int damaged_by;  /* and who asked by such: a bit for each */
 	bool is_crossed; /* it has records in two partitions */
 	struct uuid run; /* of the first result */
 	bool has_run;
@@ -194,7 +197,7 @@ enum sim_topic { SIM_RESULTS, SIM_BUILDS, SIM_LETTERS };
 struct sim_message { /* what a message of the worker's says */
 	int record;
 	struct uuid run, build;
-	bool submitted, crashed;
+	bool submitted, crashed, damage;
 };
 
 extern struct sim_record sim_records[SIM_RECORDS];

@@ -9,8 +9,8 @@
 #include "worker/pipeline/store_check.h"
 
 /*
- * Redis: strings (marks, attempts), claims by bucket and run, and the two
- * scripts of schemas/lua that take and overwrite them, each one step.  What is
+ * Redis: strings (marks, attempts), claims by bucket and run, and the scripts
+ * of schemas/lua that take, overwrite and release them, each one step.  What is
  * undone when it goes back is a number of last steps.  Expiry is not played:
  * a history is shorter than dedup.ttl.
  */
@@ -381,6 +381,32 @@ overwrite(const struct command *command)
 	return integer_reply(1);
 }
 
+/* schemas/lua/release.lua. */
+static struct redis_reply *
+release(const struct command *command)
+{
+	struct text claims = command->args[2];
+	int64_t bucket = sim_wall_ms() / SIM_TTL_MS, n = 0, at;
+
+	for (; claims.size > 0;
+	     claims.at += CLAIM_PACKED_SIZE, claims.size -= CLAIM_PACKED_SIZE) {
+		const unsigned char *run =
+		    (const unsigned char *)claims.at + CLAIM_SHARD_SIZE;
+
+		for (at = bucket - 1; at <= bucket; at++) {
+			struct held *held = find_claim(at, run);
+
+			if (!held->is_there ||
+			    memcmp(held->value, run + 16, CLAIM_VALUE_SIZE) !=
+				0)
+				continue;
+			set_claim(held, false, NULL);
+			n++;
+		}
+	}
+	return integer_reply(n);
+}
+
 static struct redis_reply *
 execute(const struct command *command)
 {
@@ -391,6 +417,8 @@ execute(const struct command *command)
 		return take(command);
 	if (command->source == lua_overwrite)
 		return overwrite(command);
+	if (command->source == lua_release)
+		return release(command);
 	string = find_string(command->args[1]);
 	if (text_equal(command->args[0], TEXT("GET")))
 		return string->size > 0

@@ -153,22 +153,35 @@ WRAP(int, questions_answer, struct questions *questions, struct batch *batch,
     size_t from, size_t to, size_t max_bytes, struct error *err)
 {
 	(void)questions;
-	(void)batch;
 	(void)max_bytes;
 	sim_travel();
 	if (sim_fault(FAULT_REDIS_CUT))
 		return error_set(err, ERROR_RETRY, "Redis does not answer");
-	return to - from > 1 && sim_fault(FAULT_LARGE) ? 1 : 0;
+	if (to - from > 1 && sim_fault(FAULT_LARGE))
+		return 1;
+	for (; from < to; from++)
+		batch->records[from].question = sim_fault(FAULT_DAMAGE);
+	return 0;
 }
 
 WRAP(const struct question *, snapshot_question,
     const struct snapshot *snapshot, size_t number)
 {
-	static const struct question question = { .answer = "" };
+	static const struct answer sound, damage = { .is_damage = true };
+	static const struct question questions[] = {
+		{ .answer = &sound },
+		{ .answer = &damage },
+	};
 
 	(void)snapshot;
-	(void)number;
-	return &question;
+	return &questions[number];
+}
+
+static bool
+is_submitted(const struct batch_record *record)
+{
+	return record->fate == FATE_PLAN && !record->is_damage &&
+	    record->run.bytes[0] % SUBMITTED_OF == 0;
 }
 
 static void
@@ -182,8 +195,8 @@ add(struct batch *batch, size_t i, enum batch_topic topic)
 	message->record =
 	    (int)(sim_record_at(kafka->partition, kafka->offset) - sim_records);
 	message->crashed = record->fate == FATE_CRASHED;
-	message->submitted = record->fate == FATE_PLAN &&
-	    record->run.bytes[0] % SUBMITTED_OF == 0;
+	message->damage = record->is_damage;
+	message->submitted = is_submitted(record);
 	message->run = record->run;
 	message->build = rid_build(&record->run);
 	batch_message(batch, topic)->value =
@@ -197,9 +210,11 @@ WRAP(void, publish_answer, const struct publish_settings *settings,
 	(void)answer;
 	(void)now_ms;
 	add(batch, i, BATCH_RESULTS);
-	if (batch->records[i].fate == FATE_PLAN &&
-	    batch->records[i].run.bytes[0] % SUBMITTED_OF == 0)
+	if (is_submitted(&batch->records[i]))
 		add(batch, i, BATCH_BUILDS);
+	if (sim.plan.mutant == MUTANT_RELEASED_EARLY &&
+	    batch->records[i].is_damage)
+		store_release_claims(&batch->records[i].run, 1);
 }
 
 WRAP(void, publish_finish, struct batch *batch)

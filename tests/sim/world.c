@@ -96,6 +96,7 @@ static const struct {
 	[FAULT_LARGE] = { "large", 30 },
 	[FAULT_UNTOLD_SCHEMA] = { "untold-schema", 40 },
 	[FAULT_EARLY_RECORD] = { "early-record", 5 },
+	[FAULT_DAMAGE] = { "damage", 10 },
 };
 
 const char *
