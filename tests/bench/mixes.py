@@ -25,19 +25,24 @@ LAYERS, COLUMNS, BETWEEN = 8, 1000, 4
 # in steps of; then field and value, where a byte 1 stands for the schedule's name
 MULTIPLY = """\
 local from, to, step = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local pairs = {}
+local texts, found, n = {}, {}, 0
+for k = 4, #ARGV do
+  local parts = {}
+  for part in (ARGV[k] .. '\1'):gmatch('([^\1]*)\1') do parts[#parts + 1] = part end
+  texts[#texts + 1] = parts
+end
 local function store()
-  if #pairs > 0 then redis.call('HSET', KEYS[1], unpack(pairs)) end
-  pairs = {}
+  if n > 0 then redis.call('HSET', KEYS[1], unpack(found, 1, n)) end
+  n = 0
 end
 for i = from, to, step do
   local name = string.format('%08x-0000-4000-8000-%012x', i, i)
-  for k = 4, #ARGV, 2 do
-    local field, value = ARGV[k]:gsub('\1', name), ARGV[k + 1]:gsub('\1', name)
+  for k = 1, #texts, 2 do
+    local field, value = table.concat(texts[k], name), table.concat(texts[k + 1], name)
     if KEYS[2] then redis.call('RPUSH', KEYS[1] .. field, value)
     else
-      pairs[#pairs + 1], pairs[#pairs + 2] = field, value
-      if #pairs >= 1000 then store() end
+      found[n + 1], found[n + 2], n = field, value, n + 2
+      if n >= 1000 then store() end
     end
   end
 end
