@@ -42,8 +42,8 @@ def test_three_kills_in_mid_batch(system):
         victim = system.worker("worker-2", program=system.faulty("schedrun-worker"),
                                environment={"SCHEDRUN_CRASH_AT": step}, **SMALL_BATCHES)
         # What the victim before left undone may be enough to kill this one.
-        wait_for("worker-2 to work or to be killed",
-                 lambda: victim.process.poll() is not None or victim.is_ready())
+        wait_for("worker-2 to have partitions or to be killed", lambda: victim.process.poll() is not None
+                 or (victim.metric("schedrun_assigned_partitions") or 0) > 0)
         for datum in part:
             load.send(datum)
         load.flush()
