@@ -134,6 +134,11 @@ $(BUILD)/sim: $(SIM) $(call objects,tests/unit/settings.c) $(BUILD)/libschedrun.
 sim: $(BUILD)/sim ## the worker's own code, played with faults, crashes, time; its mutants
 	@$(if $(SEED),$< seed $(SEED) $(MUTANT),$< all $(or $(SEEDS),1000) && $< mutants)
 
+.PHONY: model
+model: ## a model of claims and transactions, all its states, by Spin; its mutants
+	@deploy/local/deps.sh model
+	@tests/sim/model $(MUTANT)
+
 # Against servers of one's own: build/integration/kafka 127.0.0.1:9092
 $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
 #   fuzz    clang with its fuzzer and sanitizers
 #   count   valgrind, which counts instructions
 #   peers   a Java compiler, and in .cache/peers what the benchmark's peer needs
+#   model   Spin, which searches the model of delivery
 #   root    what makes a root of another release
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
@@ -196,12 +197,15 @@ for part in "${@:-run}"; do
 	count)
 		install_packages valgrind
 		;;
+	model)
+		install_packages $build_packages spin
+		;;
 	root)
 		install_packages $root_packages
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, count, peers, root"
+			"one of build, run, test, lint, fuzz, count, peers, model, root"
 		;;
 	esac
 done
