@@ -10,13 +10,15 @@
 #include "common/kafka/admin_request.h"
 
 struct kafka_admin *
-kafka_admin_create(const struct kafka_settings *settings, struct error *err)
+kafka_admin_create(
+    const struct kafka_settings *settings, int timeout_ms, struct error *err)
 {
 	struct kafka_admin *admin = memory_zalloc(1, sizeof *admin);
 	rd_kafka_conf_t *conf;
 	char text[256];
 
 	admin->settings = *settings;
+	admin->timeout_ms = timeout_ms;
 	conf = kafka_client_conf(
 	    &admin->client, settings, CONFIG_PRODUCER, NULL, 0, err);
 	if (conf == NULL)
@@ -49,10 +51,10 @@ kafka_admin_destroy(struct kafka_admin *admin)
 /* Cluster ---------------------------------------------------------------- */
 
 const char *
-kafka_admin_cluster_id(struct kafka_admin *admin, struct arena *arena,
-    int timeout_ms, struct error *err)
+kafka_admin_cluster_id(
+    struct kafka_admin *admin, struct arena *arena, struct error *err)
 {
-	char *id = rd_kafka_clusterid(admin->handle, timeout_ms);
+	char *id = rd_kafka_clusterid(admin->handle, admin->timeout_ms);
 	const char *copy;
 
 	if (id == NULL) {
@@ -88,11 +90,10 @@ read_metadata(struct kafka_admin *admin, const char *topic, int timeout_ms,
 }
 
 int
-kafka_admin_brokers(
-    struct kafka_admin *admin, int timeout_ms, struct error *err)
+kafka_admin_brokers(struct kafka_admin *admin, struct error *err)
 {
 	const struct rd_kafka_metadata *metadata =
-	    read_metadata(admin, NULL, timeout_ms, err);
+	    read_metadata(admin, NULL, admin->timeout_ms, err);
 	int n;
 
 	if (metadata == NULL)
@@ -189,7 +190,7 @@ note_resource(struct kafka_topic *topics, size_t n,
 
 static int
 describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
-    size_t n, int timeout_ms, struct error *err)
+    size_t n, struct error *err)
 {
 	rd_kafka_ConfigResource_t **asked = memory_zalloc(n, sizeof *asked);
 	const rd_kafka_ConfigResource_t **answers;
@@ -206,14 +207,13 @@ describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
 		free(asked);
 		return 0;
 	}
-	options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
+	options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
 	rd_kafka_DescribeConfigs(
 	    admin->handle, asked, n_asked, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_ConfigResource_destroy_array(asked, n_asked);
 	free(asked);
-	event = kafka_admin_answer(admin, timeout_ms, "describe configs", err);
+	event = kafka_admin_answer(admin, "describe configs", err);
 	if (event == NULL)
 		return -1;
 	answers = rd_kafka_DescribeConfigs_result_resources(
@@ -226,8 +226,7 @@ describe_configs(struct kafka_admin *admin, struct kafka_topic *topics,
 
 int
 kafka_admin_describe_topics(struct kafka_admin *admin,
-    struct kafka_topic *topics, size_t n, bool configs, int timeout_ms,
-    struct error *err)
+    struct kafka_topic *topics, size_t n, bool configs, struct error *err)
 {
 	size_t i;
 
@@ -238,12 +237,11 @@ kafka_admin_describe_topics(struct kafka_admin *admin,
 		topics[i].cleanup_policy[0] = '\0';
 		topics[i].timestamp_type[0] = '\0';
 		topics[i].configs_known = false;
-		if (describe_partitions(admin, &topics[i], timeout_ms, err) !=
-		    0)
+		if (describe_partitions(
+			admin, &topics[i], admin->timeout_ms, err) != 0)
 			return -1;
 	}
-	return configs ? describe_configs(admin, topics, n, timeout_ms, err)
-		       : 0;
+	return configs ? describe_configs(admin, topics, n, err) : 0;
 }
 
 static rd_kafka_NewTopic_t *
@@ -267,20 +265,20 @@ make_topic(const struct kafka_topic_spec *spec, struct error *err)
 /* Has the topics created: the answer to note, or NULL with `err` set. */
 static rd_kafka_event_t *
 send_topics(struct kafka_admin *admin, rd_kafka_NewTopic_t **topics, size_t n,
-    bool validate_only, int timeout_ms, struct error *err)
+    bool validate_only, struct error *err)
 {
-	rd_kafka_AdminOptions_t *options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+	rd_kafka_AdminOptions_t *options =
+	    kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	char text[256];
 
 	rd_kafka_AdminOptions_set_operation_timeout(
-	    options, timeout_ms, text, sizeof text);
+	    options, admin->timeout_ms, text, sizeof text);
 	rd_kafka_AdminOptions_set_validate_only(
 	    options, validate_only, text, sizeof text);
 	rd_kafka_CreateTopics(
 	    admin->handle, topics, n, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
-	return kafka_admin_answer(admin, timeout_ms, "create topics", err);
+	return kafka_admin_answer(admin, "create topics", err);
 }
 
 /* The answers to create, topic by topic; one that was there is no error. */
@@ -339,7 +337,7 @@ wait_until_there(struct kafka_admin *admin, const char *name, int64_t until,
 int
 kafka_admin_create_topics(struct kafka_admin *admin,
     struct kafka_topic_spec *specs, size_t n, bool validate_only,
-    int timeout_ms, struct error *err)
+    struct error *err)
 {
 	rd_kafka_NewTopic_t **topics = memory_zalloc(n + 1, sizeof *topics);
 	rd_kafka_event_t *event = NULL;
@@ -350,13 +348,12 @@ kafka_admin_create_topics(struct kafka_admin *admin,
 	while (made < n && (topics[made] = make_topic(&specs[made], err)))
 		made++;
 	if (made == n)
-		event = send_topics(
-		    admin, topics, n, validate_only, timeout_ms, err);
+		event = send_topics(admin, topics, n, validate_only, err);
 	if (event != NULL) {
 		rc = note_created(admin, specs, n, event, err);
 		rd_kafka_event_destroy(event);
 	}
-	until = clock_monotonic_ms() + timeout_ms;
+	until = clock_monotonic_ms() + admin->timeout_ms;
 	for (i = 0; rc == 0 && !validate_only && i < n; i++)
 		if (!specs[i].existed)
 			rc = wait_until_there(admin, specs[i].name, until, err);

@@ -11,7 +11,7 @@
 
 /*
  * Looks at topics and groups, and creates topics.  Every call blocks up to
- * `timeout_ms`.  One thread at a time.  Kinds of all calls:
+ * its `timeout_ms`.  One thread at a time.  Kinds of all calls:
  *   ERROR_RETRY  Kafka did not answer
  *   ERROR_INPUT  no such topic or group, or the broker refuses the value
  *   ERROR_FATAL  77 not authorised or wrong credentials
@@ -20,16 +20,15 @@ struct kafka_admin;
 
 /* NULL with ERROR_FATAL (78).  Connects in the background. */
 struct kafka_admin *kafka_admin_create(
-    const struct kafka_settings *settings, struct error *err);
+    const struct kafka_settings *settings, int timeout_ms, struct error *err);
 void kafka_admin_destroy(struct kafka_admin *admin); /* NULL is fine */
 
 /* The cluster's id, in `arena`; NULL on failure. */
-const char *kafka_admin_cluster_id(struct kafka_admin *admin,
-    struct arena *arena, int timeout_ms, struct error *err);
+const char *kafka_admin_cluster_id(
+    struct kafka_admin *admin, struct arena *arena, struct error *err);
 
 /* Number of brokers; -1 on failure. */
-int kafka_admin_brokers(
-    struct kafka_admin *admin, int timeout_ms, struct error *err);
+int kafka_admin_brokers(struct kafka_admin *admin, struct error *err);
 
 struct kafka_topic {
 	const char *name;   /* in */
@@ -49,8 +48,7 @@ struct kafka_topic {
  * `configs` also its settings.
  */
 int kafka_admin_describe_topics(struct kafka_admin *admin,
-    struct kafka_topic *topics, size_t n, bool configs, int timeout_ms,
-    struct error *err);
+    struct kafka_topic *topics, size_t n, bool configs, struct error *err);
 
 struct kafka_topic_spec {
 	const char *name;
@@ -66,7 +64,7 @@ struct kafka_topic_spec {
  */
 int kafka_admin_create_topics(struct kafka_admin *admin,
     struct kafka_topic_spec *specs, size_t n, bool validate_only,
-    int timeout_ms, struct error *err);
+    struct error *err);
 
 /*
  * The group's committed offsets of partitions 0 to n-1 of the topic; -1 where
@@ -76,8 +74,7 @@ struct kafka_group_topic {
 	const char *group, *topic;
 };
 int kafka_admin_group_offsets(struct kafka_admin *admin,
-    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
-    struct error *err);
+    struct kafka_group_topic of, int64_t *offsets, size_t n, struct error *err);
 
 struct kafka_group_member {
 	const char *client_id;
@@ -95,8 +92,7 @@ struct kafka_group_info {
 };
 /* In `arena`. */
 int kafka_admin_group(struct kafka_admin *admin, const char *group,
-    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
-    struct error *err);
+    struct arena *arena, struct kafka_group_info *out, struct error *err);
 
 /* A partition's log. */
 struct kafka_log {
@@ -107,7 +103,7 @@ struct kafka_log {
 
 /* The logs of partitions 0 to n-1. */
 int kafka_admin_logs(struct kafka_admin *admin, const char *topic,
-    struct kafka_log *logs, size_t n, int timeout_ms, struct error *err);
+    struct kafka_log *logs, size_t n, struct error *err);
 
 /* The first record at or after a place, and when it was sent. */
 struct kafka_first {
@@ -122,7 +118,6 @@ struct kafka_first {
 struct kafka_search {
 	const char *topic;
 	bool uncommitted; /* also records of open and aborted transactions */
-	int timeout_ms;
 };
 
 /* How old the oldest requests are that wait; where the log ends: -1. */

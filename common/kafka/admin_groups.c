@@ -32,7 +32,7 @@ note_offsets(struct kafka_admin *admin,
 
 static int
 list_offsets(struct kafka_admin *admin, struct kafka_group_topic of,
-    int64_t *offsets, size_t n, int timeout_ms, struct error *err)
+    int64_t *offsets, size_t n, struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new((int)n);
@@ -50,13 +50,12 @@ list_offsets(struct kafka_admin *admin, struct kafka_group_topic of,
 	asked = rd_kafka_ListConsumerGroupOffsets_new(of.group, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms);
+	    admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_ListConsumerGroupOffsets(
 	    admin->handle, &asked, 1, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_ListConsumerGroupOffsets_destroy(asked);
-	event = kafka_admin_answer(
-	    admin, timeout_ms, "list committed offsets", err);
+	event = kafka_admin_answer(admin, "list committed offsets", err);
 	if (event == NULL)
 		return -1;
 	results = rd_kafka_ListConsumerGroupOffsets_result_groups(
@@ -76,14 +75,13 @@ list_offsets(struct kafka_admin *admin, struct kafka_group_topic of,
 
 int
 kafka_admin_group_offsets(struct kafka_admin *admin,
-    struct kafka_group_topic of, int64_t *offsets, size_t n, int timeout_ms,
-    struct error *err)
+    struct kafka_group_topic of, int64_t *offsets, size_t n, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t until = clock_monotonic_ms() + admin->timeout_ms;
 	int rc;
 
 	do
-		rc = list_offsets(admin, of, offsets, n, timeout_ms, err);
+		rc = list_offsets(admin, of, offsets, n, err);
 	while (kafka_admin_again(admin, rc, until, err));
 	return rc;
 }
@@ -143,8 +141,7 @@ copy_group(struct kafka_admin *admin, struct arena *arena,
 
 static int
 describe_group(struct kafka_admin *admin, const char *group,
-    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
-    struct error *err)
+    struct arena *arena, struct kafka_group_info *out, struct error *err)
 {
 	const rd_kafka_ConsumerGroupDescription_t **groups;
 	rd_kafka_AdminOptions_t *options;
@@ -154,12 +151,11 @@ describe_group(struct kafka_admin *admin, const char *group,
 
 	*out = (struct kafka_group_info){ .state = "Dead" };
 	options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
+	    admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
 	rd_kafka_DescribeConsumerGroups(
 	    admin->handle, &group, 1, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
-	event =
-	    kafka_admin_answer(admin, timeout_ms, "describe the group", err);
+	event = kafka_admin_answer(admin, "describe the group", err);
 	if (event == NULL)
 		return -1;
 	groups = rd_kafka_DescribeConsumerGroups_result_groups(
@@ -172,14 +168,13 @@ describe_group(struct kafka_admin *admin, const char *group,
 
 int
 kafka_admin_group(struct kafka_admin *admin, const char *group,
-    struct arena *arena, struct kafka_group_info *out, int timeout_ms,
-    struct error *err)
+    struct arena *arena, struct kafka_group_info *out, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t until = clock_monotonic_ms() + admin->timeout_ms;
 	int rc;
 
 	do
-		rc = describe_group(admin, group, arena, out, timeout_ms, err);
+		rc = describe_group(admin, group, arena, out, err);
 	while (kafka_admin_again(admin, rc, until, err));
 	return rc;
 }
@@ -204,9 +199,9 @@ create_reader(struct kafka_admin *admin, bool uncommitted,
 /* Ends before what is stable: what comes in between holds nothing up. */
 int
 kafka_admin_logs(struct kafka_admin *admin, const char *topic,
-    struct kafka_log *logs, size_t n, int timeout_ms, struct error *err)
+    struct kafka_log *logs, size_t n, struct error *err)
 {
-	int64_t left, until = clock_monotonic_ms() + timeout_ms;
+	int64_t left, until = clock_monotonic_ms() + admin->timeout_ms;
 	struct kafka_consumer *reader = create_reader(admin, true, NULL, err);
 	struct kafka_partition of = { .topic = topic };
 	struct kafka_range range;
@@ -279,7 +274,7 @@ int
 kafka_admin_search(struct kafka_admin *admin, const struct kafka_search *search,
     struct kafka_first *firsts, size_t n, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + search->timeout_ms;
+	int64_t until = clock_monotonic_ms() + admin->timeout_ms;
 	struct found found = { firsts, memory_zalloc(n + 1, sizeof(bool)), n };
 	struct kafka_start *starts = memory_zalloc(n + 1, sizeof *starts);
 	struct kafka_consumer *reader =
@@ -298,7 +293,7 @@ kafka_admin_search(struct kafka_admin *admin, const struct kafka_search *search,
 	}
 	if (rc == 0)
 		rc = kafka_consumer_assign(
-		    reader, starts, n, search->timeout_ms, err);
+		    reader, starts, n, admin->timeout_ms, err);
 	while (rc == 0 && clock_monotonic_ms() < until &&
 	    search_on(&found, reader, 200))
 		;

@@ -15,23 +15,23 @@ kafka_admin_fail(struct kafka_admin *admin, int code, struct error *err,
 }
 
 struct rd_kafka_AdminOptions_s *
-kafka_admin_options(struct kafka_admin *admin, int operation, int timeout_ms)
+kafka_admin_options(struct kafka_admin *admin, int operation)
 {
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
 	    admin->handle, (rd_kafka_admin_op_t)operation);
 	char text[256];
 
 	rd_kafka_AdminOptions_set_request_timeout(
-	    options, timeout_ms, text, sizeof text);
+	    options, admin->timeout_ms, text, sizeof text);
 	return options;
 }
 
 struct rd_kafka_op_s *
-kafka_admin_answer(struct kafka_admin *admin, int timeout_ms, const char *what,
-    struct error *err)
+kafka_admin_answer(
+    struct kafka_admin *admin, const char *what, struct error *err)
 {
 	rd_kafka_event_t *event =
-	    rd_kafka_queue_poll(admin->answers, timeout_ms + 1000);
+	    rd_kafka_queue_poll(admin->answers, admin->timeout_ms + 1000);
 
 	if (event == NULL) {
 		/* A late answer must not be taken for the next one's. */

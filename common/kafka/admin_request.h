@@ -16,15 +16,16 @@ struct kafka_admin {
 	struct kafka_settings settings;
 	struct rd_kafka_s *handle;
 	struct rd_kafka_queue_s *answers;
+	int timeout_ms; /* of each call */
 };
 
 /* `operation` is a rd_kafka_admin_op_t; the caller destroys the options. */
 struct rd_kafka_AdminOptions_s *kafka_admin_options(
-    struct kafka_admin *admin, int operation, int timeout_ms);
+    struct kafka_admin *admin, int operation);
 
 /* The answer, to be destroyed by the caller; NULL with `err` set. */
-struct rd_kafka_op_s *kafka_admin_answer(struct kafka_admin *admin,
-    int timeout_ms, const char *what, struct error *err);
+struct rd_kafka_op_s *kafka_admin_answer(
+    struct kafka_admin *admin, const char *what, struct error *err);
 
 /*
  * The log's range of one partition.  Asks again until `until` (monotonic ms)

@@ -52,13 +52,13 @@ read_answer(struct kafka_admin *admin, const char *group,
 }
 
 static enum kafka_right
-try_read(struct kafka_admin *admin, struct kafka_group_topic of, int timeout_ms,
-    struct error *err)
+try_read(
+    struct kafka_admin *admin, struct kafka_group_topic of, struct error *err)
 {
 	rd_kafka_topic_partition_list_t *list =
 	    rd_kafka_topic_partition_list_new(1);
 	rd_kafka_AdminOptions_t *options = kafka_admin_options(
-	    admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_ms);
+	    admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	rd_kafka_AlterConsumerGroupOffsets_t *asked;
 	enum kafka_right right = KAFKA_RIGHT_UNKNOWN;
 	const rd_kafka_group_result_t **results;
@@ -73,7 +73,7 @@ try_read(struct kafka_admin *admin, struct kafka_group_topic of, int timeout_ms,
 	    admin->handle, &asked, 1, options, admin->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(asked);
-	event = kafka_admin_answer(admin, timeout_ms, of.group, err);
+	event = kafka_admin_answer(admin, of.group, err);
 	if (event == NULL) /* who finds no coordinator may not see the group */
 		return err->exit_code == 77 ? KAFKA_RIGHT_NO_GROUP
 					    : KAFKA_RIGHT_UNKNOWN;
@@ -86,14 +86,14 @@ try_read(struct kafka_admin *admin, struct kafka_group_topic of, int timeout_ms,
 }
 
 enum kafka_right
-kafka_right_read(struct kafka_admin *admin, struct kafka_group_topic of,
-    int timeout_ms, struct error *err)
+kafka_right_read(
+    struct kafka_admin *admin, struct kafka_group_topic of, struct error *err)
 {
-	int64_t until = clock_monotonic_ms() + timeout_ms;
+	int64_t until = clock_monotonic_ms() + admin->timeout_ms;
 	enum kafka_right right;
 
 	do
-		right = try_read(admin, of, timeout_ms, err);
+		right = try_read(admin, of, err);
 	while (kafka_admin_again(
 	    admin, right == KAFKA_RIGHT_UNKNOWN ? -1 : 0, until, err));
 	return right;
@@ -271,7 +271,7 @@ try_write(struct attempt *attempt, const char *transactional_id,
 
 enum kafka_right
 kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
-    const char *topic, int timeout_ms, struct error *err)
+    const char *topic, struct error *err)
 {
 	struct attempt *attempt = memory_zalloc(1, sizeof *attempt);
 	enum kafka_right right = KAFKA_RIGHT_UNKNOWN;
@@ -280,7 +280,7 @@ kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
 	if (open_attempt(attempt, &admin->settings, transactional_id, err) ==
 	    0) {
 		right = try_write(
-		    attempt, transactional_id, topic, timeout_ms, err);
+		    attempt, transactional_id, topic, admin->timeout_ms, err);
 		is_left = kafka_client_destroy_handle(
 			      attempt->handle, DESTROY_MS) != 0;
 	}

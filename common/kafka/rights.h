@@ -19,19 +19,18 @@ enum kafka_right {
 
 /*
  * READ of the group and of the topic: an offset is committed of a partition
- * that the topic does not have.  Blocks up to `timeout_ms`.
+ * that the topic does not have.  Blocks up to the client's time-out.
  */
-enum kafka_right kafka_right_read(struct kafka_admin *admin,
-    struct kafka_group_topic of, int timeout_ms, struct error *err);
+enum kafka_right kafka_right_read(
+    struct kafka_admin *admin, struct kafka_group_topic of, struct error *err);
 
 /*
  * WRITE of the transactional id, and of the topic: a transaction that is
  * aborted before a record leaves, of which the topic gets the marker alone.
- * Whoever else has the id open is fenced.  Blocks up to `timeout_ms`, and a few
- * seconds more for the end.
+ * Whoever else has the id open is fenced.  Blocks up to the client's time-out,
+ * and a few seconds more for the end.
  */
 enum kafka_right kafka_right_write(struct kafka_admin *admin,
-    const char *transactional_id, const char *topic, int timeout_ms,
-    struct error *err);
+    const char *transactional_id, const char *topic, struct error *err);
 
 #endif

@@ -46,45 +46,35 @@ unquote(struct text *key, struct arena *arena)
 }
 
 int
-run_options_key(
-    const struct http_head *head, struct arena *arena, struct text *key)
+run_options_request_id(const struct http_head *head, struct text caller,
+    struct text schedule_rid, struct arena *arena, struct text *id)
 {
 	size_t n = http_head_count(head, "idempotency-key");
-
-	if (n == 0)
-		return 0;
-	*key = http_head_get(head, "idempotency-key");
-	if (n > 1 || key->size == 0)
-		return -1;
-	if (key->at[0] == '"' && !unquote(key, arena))
-		return -1;
-	if (key->size == 0 || key->size > KEY_MAX || !is_visible(*key))
-		return -1;
-	return 1;
-}
-
-struct text
-run_options_request_id(struct text caller, struct text schedule_rid,
-    struct text key, struct arena *arena)
-{
-	struct uuid random;
-	struct buffer bytes = { 0 };
-	uint8_t digest[SHA256_SIZE];
+	struct text key = http_head_get(head, "idempotency-key");
 	char *out = arena_alloc(arena, 5 + 2 * SHA256_SIZE);
+	uint8_t digest[SHA256_SIZE];
+	struct buffer bytes = { 0 };
+	struct uuid random;
 
 	memcpy(out, "http:", 5);
-	if (key.at == NULL) {
+	if (n == 0) {
 		random = uuid_random();
 		uuid_format(&random, out + 5);
-		return (struct text){ out, 5 + UUID_TEXT_SIZE };
+		*id = (struct text){ out, 5 + UUID_TEXT_SIZE };
+		return 0;
 	}
+	if (n > 1 || key.size == 0 ||
+	    (key.at[0] == '"' && !unquote(&key, arena)) || key.size == 0 ||
+	    key.size > KEY_MAX || !is_visible(key))
+		return -1;
 	length_prefixed(&bytes, caller);
 	length_prefixed(&bytes, schedule_rid);
 	length_prefixed(&bytes, key);
 	sha256(buffer_text(&bytes), digest);
 	buffer_finish(&bytes);
 	hex_write(digest, sizeof digest, out + 5);
-	return (struct text){ out, 5 + 2 * SHA256_SIZE };
+	*id = (struct text){ out, 5 + 2 * SHA256_SIZE };
+	return 1;
 }
 
 /* "wait=5", blanks around "=" and parameters behind ";" allowed; else -1. */

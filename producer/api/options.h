@@ -15,19 +15,13 @@
  */
 
 /*
- * The idempotency key: 1 to 200 visible ASCII characters, bare or as a quoted
- * string, which is the same key.  Returns 1 with `key` (in `arena` or the
- * head), 0 if there is none, -1 if it is malformed or there twice.
+ * The requestId, in `arena`.  1: of a key (1 to 200 visible ASCII characters,
+ * bare or as a quoted string, which is the same key): "http:" and the SHA-256
+ * over the length-prefixed caller, schedule and key.  0: there is no key, it is
+ * of a random UUID.  -1: the key is malformed, or there twice.
  */
-int run_options_key(
-    const struct http_head *head, struct arena *arena, struct text *key);
-
-/*
- * The requestId of a keyed request: "http:" and the SHA-256 over the
- * length-prefixed caller, schedule and key.  Without a key: of a random UUID.
- */
-struct text run_options_request_id(struct text caller, struct text schedule_rid,
-    struct text key, struct arena *arena);
+int run_options_request_id(const struct http_head *head, struct text caller,
+    struct text schedule_rid, struct arena *arena, struct text *id);
 
 /*
  * Seconds of `Prefer: wait=N`, capped at `max`; -1 if nothing is preferred.

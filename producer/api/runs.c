@@ -533,10 +533,13 @@ void
 http_runs_post(struct http_call *call)
 {
 	struct run_call *run = make_run(call);
-	struct text key = TEXT_NONE,
-		    caller = http_caller_user(&call->asked.caller);
-	int keyed = run_options_key(call->asked.head, call->arena, &key);
+	struct schedule_run *record = &run->record;
+	int keyed;
 
+	record->schedule_rid = call->asked.rids[0];
+	record->created_by = http_caller_user(&call->asked.caller);
+	keyed = run_options_request_id(call->asked.head, record->created_by,
+	    record->schedule_rid, call->arena, &record->request_id);
 	if (keyed < 0) {
 		http_call_invalid(call, "Idempotency-Key",
 		    "must be 1 to 200 visible ASCII characters", TEXT_NONE);
@@ -553,12 +556,7 @@ http_runs_post(struct http_call *call)
 	}
 	if (!is_open(run))
 		return;
-	run->record.schedule_rid = call->asked.rids[0];
-	run->record.created_by = caller;
-	run->record.request_id = run_options_request_id(caller,
-	    call->asked.rids[0], run->keyed ? key : TEXT_NONE, call->arena);
-	run->record.id =
-	    rid_run(run->record.schedule_rid, run->record.request_id);
+	record->id = rid_run(record->schedule_rid, record->request_id);
 	call->job = (struct work_job){
 		.owner = run,
 		.ask = ask_to_store,

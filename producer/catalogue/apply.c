@@ -8,6 +8,16 @@
 
 #define ATTEMPTS_MAX 100 /* against commits in between */
 
+/*
+ * A load of any size, against a store that others write to meanwhile.  What a
+ * file holds is of two kinds: the structure (datasets, job specs, users,
+ * projects, limits), which only an apply writes and the lock keeps, is merged
+ * once and switched as a generation; what moves (branches, schedules) is merged
+ * again whenever somebody else was faster, and goes in pieces, each of which
+ * Redis can run without holding up the others.  Each piece leaves a catalogue
+ * that holds together, so a load that ends in the midst is gone on with by the
+ * same load again.
+ */
 struct apply {
 	const struct apply_settings *settings;
 	const struct catalogue_file *file;
@@ -32,7 +42,10 @@ is_empty(const struct merge *merge)
 	    fields_size(moving->branches_removed) == 0;
 }
 
-/* The lines of what a step has set back. */
+/*
+ * The lines of what a step has set back: told once it is, as nobody else knows
+ * what stood there before.
+ */
 static void
 tell_named(const struct apply *apply, const struct merge_changes *step)
 {
@@ -43,7 +56,10 @@ tell_named(const struct apply *apply, const struct merge_changes *step)
 		buffer_append(apply->settings->notes, sorted[i].value);
 }
 
-/* The structure, once: only this process may publish a new one. */
+/*
+ * The structure, once: only this process may publish a new one.  The number is
+ * taken for any load: what is staged is named by it.
+ */
 static int
 write_structure(struct apply *apply, struct error *err)
 {
@@ -74,11 +90,15 @@ static void
 note_parts(struct apply *apply)
 {
 	apply->merge.world_changed = false;
-	apply->merge.world_published = true;
+	apply->merge.datasets = apply->merge.merged[HASH_DATASETS];
 	apply->report->generation = apply->publication.generation;
 }
 
-/* All steps: 1 done, 0 somebody wrote in between, -1 failed. */
+/*
+ * All steps: 1 done, 0 somebody wrote in between, -1 failed.  What was done
+ * before that stays done: the next look finds it stored, and has so much less
+ * to do.
+ */
 static int
 publish_pieces(struct apply *apply, struct error *err)
 {

@@ -159,7 +159,7 @@ lay_value(struct merge *merge, const struct field *file, struct text old)
 	struct error cause = { 0 };
 	struct text value;
 
-	if (fields_get(merge_read_datasets(merge), file->name).at == NULL ||
+	if (fields_get(merge->datasets, file->name).at == NULL ||
 	    old.at == NULL ||
 	    branches_parse(old, arena, &laying.stored, NULL) != 0 ||
 	    branches_parse(file->value, arena, &laying.file, NULL) != 0)
@@ -216,8 +216,7 @@ merge_leftovers(
 	int rc;
 
 	for (i = 0; i < n; i++)
-		if (fields_get(merge_read_datasets(merge), list[i].name).at ==
-			NULL &&
+		if (fields_get(merge->datasets, list[i].name).at == NULL &&
 		    fields_get(file->branches, list[i].name).at == NULL)
 			fields_share(wanted, list[i]);
 	rc = read_branches(merge, wanted, found, err);

@@ -18,6 +18,7 @@ merge_init(struct merge *merge, const struct merge_settings *settings,
 		merge->stored[i] = fields_create(arena);
 		merge->merged[i] = fields_create(arena);
 	}
+	merge->datasets = merge->stored[HASH_DATASETS];
 }
 
 /* All tables of changes. */
@@ -83,13 +84,6 @@ merge_finish(struct merge *merge)
 	}
 	arena_destroy(merge->arena);
 	arena_destroy(merge->moving_arena);
-}
-
-const struct fields *
-merge_read_datasets(const struct merge *merge)
-{
-	return merge->world_published ? merge->merged[HASH_DATASETS]
-				      : merge->stored[HASH_DATASETS];
 }
 
 static void

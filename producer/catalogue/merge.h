@@ -52,12 +52,10 @@ struct merge {
 	int64_t generation;         /* that was read; 0: none */
 	struct fields *stored[CATALOGUE_HASHES], *merged[CATALOGUE_HASHES];
 	bool world_changed;
-	bool world_published; /* the merged hashes are what everybody reads */
+	/* Of the catalogue that everybody reads now: theirs are branches. */
+	const struct fields *datasets;
 	struct merge_changes moving;
 };
-
-/* The datasets of the catalogue that is read now: theirs are branches. */
-const struct fields *merge_read_datasets(const struct merge *merge);
 
 /* Empty, over what is stored in `generation`; merge_finish gives all back. */
 void merge_init(struct merge *merge, const struct merge_settings *settings,

@@ -6,9 +6,8 @@
 
 #define FIELDS_MAX 1500  /* of a step: 2 to 4 ms of Redis's time */
 #define AT_ONCE_MAX 6000 /* of what is all one step */
-#define BYTES_MAX                                                              \
-	((size_t)1 << 20) /* of a step, but for one large schedule             \
-			   */
+/* Of a step, but for one large schedule: */
+#define BYTES_MAX ((size_t)1 << 20)
 
 enum phase {
 	PHASE_ALL, /* all at once */
@@ -80,7 +79,7 @@ pieces_create(struct merge *merge, const struct catalogue_file *file)
 
 	pieces->merge = merge;
 	pieces->file = file;
-	pieces->datasets = merge_read_datasets(merge);
+	pieces->datasets = merge->datasets;
 	pieces->phase = fits_at_once(moving) ? at_once
 	    : merge->generation > 0          ? onto_another
 					     : first_load;

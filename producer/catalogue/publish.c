@@ -7,9 +7,8 @@
 
 #define STAGE_MS "3600000"   /* leftovers of a killed apply */
 #define REPLACED_MS "600000" /* batches under way still read the old one */
-#define RECEIPT_MS                                                             \
-	"3600000"         /* longer than a lost answer is asked for again      \
-			   */
+/* Longer than a lost answer is asked for again: */
+#define RECEIPT_MS "3600000"
 #define PATIENCE_MS 30000 /* for a Redis that is away in the middle of it */
 #define PAUSE_MS 100
 #define SLICE ((size_t)50000) /* fields between two looks at the lock */

@@ -101,11 +101,10 @@ find_waiting(struct check_list *list, struct kafka_admin *admin,
 	acl = check_acl(list, "Describe", "group", group);
 	if (kafka_admin_group_offsets(admin,
 		(struct kafka_group_topic){ group, search->topic }, at, n,
-		search->timeout_ms, &err) != 0)
+		&err) != 0)
 		goto fail;
 	acl = check_acl(list, "Read", "topic", search->topic);
-	if (kafka_admin_logs(
-		admin, search->topic, logs, n, search->timeout_ms, &err) != 0)
+	if (kafka_admin_logs(admin, search->topic, logs, n, &err) != 0)
 		goto fail;
 	for (i = 0; i < n; i++) {
 		if (at[i] < logs[i].start)
@@ -177,8 +176,7 @@ static void
 check_waiting(struct check_list *list, struct kafka_admin *admin,
     const struct kafka_topic *topic, bool is_held)
 {
-	const struct kafka_search search = { topic->name, is_held,
-		(int)list->command->options.timeout_ms };
+	const struct kafka_search search = { topic->name, is_held };
 	const char *what = is_held ? "open transactions" : "requests";
 	size_t n = (size_t)topic->partitions;
 	struct kafka_first *firsts =
@@ -270,8 +268,8 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 	for (i = 0; i < TOPICS; i++) {
 		topics[i] = (struct kafka_topic){ .name = plan.specs[i].name };
 		/* One by one: some may be hidden. */
-		if (kafka_admin_describe_topics(admin, &topics[i], 1, true,
-			(int)list->command->options.timeout_ms, &err) == 0) {
+		if (kafka_admin_describe_topics(
+			admin, &topics[i], 1, true, &err) == 0) {
 			check_topic(list, &topics[i], &plan, (enum topic)i);
 			is_there[i] = topics[i].partitions > 0;
 			continue;
@@ -301,8 +299,8 @@ check_group(struct check_list *list, struct kafka_admin *admin)
 	char what[300], detail[128];
 
 	snprintf(what, sizeof what, "group %s", name);
-	if (kafka_admin_group(admin, name, list->command->arena, &group,
-		(int)list->command->options.timeout_ms, &err) != 0) {
+	if (kafka_admin_group(
+		admin, name, list->command->arena, &group, &err) != 0) {
 		check_untold(list, what, &err,
 		    check_acl(list, "Describe", "group", name));
 		return;
@@ -321,17 +319,16 @@ check_kafka(struct check_list *list)
 	const struct kafka_settings settings = {
 		.config = command_config(list->command),
 	};
-	int timeout_ms = (int)list->command->options.timeout_ms, brokers;
+	int brokers;
 	struct error err = { 0 };
-	struct kafka_admin *admin = kafka_admin_create(&settings, &err);
+	struct kafka_admin *admin = kafka_admin_create(
+	    &settings, (int)list->command->options.timeout_ms, &err);
 	char detail[128];
 
 	if (admin != NULL)
-		list->cluster = kafka_admin_cluster_id(
-		    admin, list->command->arena, timeout_ms, &err);
-	brokers = list->cluster != NULL
-	    ? kafka_admin_brokers(admin, timeout_ms, &err)
-	    : -1;
+		list->cluster =
+		    kafka_admin_cluster_id(admin, list->command->arena, &err);
+	brokers = list->cluster != NULL ? kafka_admin_brokers(admin, &err) : -1;
 	if (brokers < 0) {
 		const char *servers =
 		    config_kafka(settings.config, "bootstrap.servers");

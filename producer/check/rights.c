@@ -100,8 +100,7 @@ try_write(struct check_list *list, struct kafka_admin *admin, const char *topic,
 	if (gethostname(host, sizeof host - 1) != 0)
 		snprintf(host, sizeof host, "localhost");
 	snprintf(id, sizeof id, "%s-check-%s", group, host);
-	return kafka_right_write(
-	    admin, id, topic, (int)list->command->options.timeout_ms, err);
+	return kafka_right_write(admin, id, topic, err);
 }
 
 /* Group and id are asked once: the first refusal of one is that of all. */
@@ -129,9 +128,8 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 		return false;
 	}
 	right = need->group != NULL
-	    ? kafka_right_read(admin,
-		  (struct kafka_group_topic){ group, topic },
-		  (int)list->command->options.timeout_ms, &err)
+	    ? kafka_right_read(
+		  admin, (struct kafka_group_topic){ group, topic }, &err)
 	    : try_write(list, admin, topic, &err);
 	switch (right) {
 	case KAFKA_RIGHT_HELD:

@@ -27,7 +27,6 @@ struct init {
 	bool dry_run, new_topic, new_cluster;
 	struct kafka_admin *admin;
 	const char *cluster;
-	int timeout_ms;
 };
 
 static const struct argp_option init_options[] = {
@@ -107,16 +106,17 @@ reach_kafka(struct init *init, struct error *err)
 	};
 	int brokers;
 
-	init->admin = kafka_admin_create(&settings, err);
+	init->admin = kafka_admin_create(
+	    &settings, (int)init->command->options.timeout_ms, err);
 	if (init->admin == NULL)
 		return -1;
-	init->cluster = kafka_admin_cluster_id(
-	    init->admin, init->command->arena, init->timeout_ms, err);
+	init->cluster =
+	    kafka_admin_cluster_id(init->admin, init->command->arena, err);
 	if (init->cluster == NULL)
 		return -1;
 	if (init->replication > 0)
 		return 0;
-	brokers = kafka_admin_brokers(init->admin, init->timeout_ms, err);
+	brokers = kafka_admin_brokers(init->admin, err);
 	if (brokers < 0)
 		return -1;
 	init->replication =
@@ -153,7 +153,7 @@ create_topics(struct init *init, struct kafka_topic_spec *missing, size_t n,
     struct error *err)
 {
 	int rc = kafka_admin_create_topics(
-	    init->admin, missing, n, init->dry_run, init->timeout_ms, err);
+	    init->admin, missing, n, init->dry_run, err);
 
 	if (rc != 0 && err->kind == ERROR_INPUT)
 		err->exit_code = EXIT_WRONG_USAGE;
@@ -178,7 +178,7 @@ make_topics(struct init *init, struct error *err)
 	for (i = 0; i < TOPICS; i++)
 		topics[i].name = plan.specs[i].name;
 	if (kafka_admin_describe_topics(
-		init->admin, topics, TOPICS, true, init->timeout_ms, err) != 0)
+		init->admin, topics, TOPICS, true, err) != 0)
 		return -1;
 	for (i = 0; i < TOPICS; i++) {
 		if (init->partitions == 0 && topics[i].partitions > 0)
@@ -231,8 +231,8 @@ demand_empty_group(struct init *init, struct error *err)
 	    config_text(command_config(init->command), "worker.group");
 	struct kafka_group_info info = { 0 };
 
-	if (kafka_admin_group(init->admin, group, init->command->arena, &info,
-		init->timeout_ms, err) != 0)
+	if (kafka_admin_group(
+		init->admin, group, init->command->arena, &info, err) != 0)
 		return -1;
 	if (info.n_members == 0)
 		return 0;
@@ -337,7 +337,6 @@ cmd_init(struct command *command, int argc, char **argv)
 
 	command_parse(command, argc, argv, init_options, take_init, &init);
 	command_config(command);
-	init.timeout_ms = (int)command->options.timeout_ms;
 	for (i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++) {
 		rc = steps[i](&init, &err);
 		/* What was done is told, also of a step that failed. */

@@ -63,12 +63,11 @@ take_lag(int key, char *argument, struct argp_state *state)
 }
 
 static int
-count_partitions(struct lag *lag, int timeout_ms, struct error *err)
+count_partitions(struct lag *lag, struct error *err)
 {
 	struct kafka_topic topic = { .name = lag->topic };
 
-	if (kafka_admin_describe_topics(
-		lag->admin, &topic, 1, false, timeout_ms, err) != 0)
+	if (kafka_admin_describe_topics(lag->admin, &topic, 1, false, err) != 0)
 		return -1;
 	lag->n = (size_t)topic.partitions;
 	if (lag->n == 0)
@@ -79,13 +78,13 @@ count_partitions(struct lag *lag, int timeout_ms, struct error *err)
 
 /* Who has which partition; a group that isn't there has nobody. */
 static int
-find_owners(struct lag *lag, int timeout_ms, struct error *err)
+find_owners(struct lag *lag, struct error *err)
 {
 	struct kafka_group_info group;
 	size_t i, j;
 
-	if (kafka_admin_group(lag->admin, lag->group, lag->command->arena,
-		&group, timeout_ms, err) != 0)
+	if (kafka_admin_group(
+		lag->admin, lag->group, lag->command->arena, &group, err) != 0)
 		return -1;
 	for (i = 0; i < group.n_members; i++) {
 		const struct kafka_group_member *member = &group.members[i];
@@ -132,9 +131,9 @@ lag_of(const struct lag *lag, size_t i)
  * `held`, or of the others.
  */
 static int
-read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
+read_times(struct lag *lag, bool held, struct error *err)
 {
-	const struct kafka_search search = { lag->topic, held, timeout_ms };
+	const struct kafka_search search = { lag->topic, held };
 	struct kafka_first *firsts =
 	    arena_zalloc(lag->command->arena, lag->n, sizeof *firsts);
 	size_t n = 0, i;
@@ -156,11 +155,10 @@ read_times(struct lag *lag, bool held, int timeout_ms, struct error *err)
 static int
 measure_lag(struct lag *lag, struct error *err)
 {
-	int timeout_ms = (int)lag->command->options.timeout_ms;
 	size_t i;
 
 	arena_reset(lag->command->arena, 65536);
-	if (count_partitions(lag, timeout_ms, err) != 0)
+	if (count_partitions(lag, err) != 0)
 		return -1;
 	lag->logs =
 	    arena_zalloc(lag->command->arena, lag->n, sizeof *lag->logs);
@@ -173,13 +171,12 @@ measure_lag(struct lag *lag, struct error *err)
 	/* Offsets before ends: what is committed meanwhile is no lag. */
 	if (kafka_admin_group_offsets(lag->admin,
 		(struct kafka_group_topic){ lag->group, lag->topic },
-		lag->committed, lag->n, timeout_ms, err) != 0 ||
-	    kafka_admin_logs(lag->admin, lag->topic, lag->logs, lag->n,
-		timeout_ms, err) != 0 ||
-	    find_owners(lag, timeout_ms, err) != 0 ||
-	    read_times(lag, false, timeout_ms, err) != 0)
+		lag->committed, lag->n, err) != 0 ||
+	    kafka_admin_logs(lag->admin, lag->topic, lag->logs, lag->n, err) !=
+		0 ||
+	    find_owners(lag, err) != 0 || read_times(lag, false, err) != 0)
 		return -1;
-	return read_times(lag, true, timeout_ms, err);
+	return read_times(lag, true, err);
 }
 
 /* Nobody can read on there, whatever comes behind it. */
@@ -330,7 +327,8 @@ cmd_lag(struct command *command, int argc, char **argv)
 	settings.config = command_config(command);
 	lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
 	lag.group = config_text(settings.config, "worker.group");
-	lag.admin = kafka_admin_create(&settings, &err);
+	lag.admin = kafka_admin_create(
+	    &settings, (int)command->options.timeout_ms, &err);
 	if (lag.admin == NULL)
 		return command_fail(command, &err);
 	code = lag.watch_ms > 0 ? follow(&lag) : show(&lag);

@@ -17,6 +17,7 @@ struct progress {
 	bool is_terminal, is_drawn;
 };
 
+/* Nothing is shown within the first second. */
 void progress_init(struct progress *progress, const struct command *command);
 /* `done` of `total` of `what`; as often as one likes. */
 void progress_tell(

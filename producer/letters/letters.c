@@ -57,8 +57,8 @@ describe_topics(
 		{ .name = topic_name(config, TOPIC_REQUESTS) },
 	};
 
-	if (kafka_admin_describe_topics(
-		letters->admin, topics, 2, true, letters->timeout_ms, err) != 0)
+	if (kafka_admin_describe_topics(letters->admin, topics, 2, true, err) !=
+	    0)
 		return -1;
 	if (topics[0].partitions == 0)
 		return error_fatal(err, 3,
@@ -85,7 +85,7 @@ letters_create(const struct config *config, int timeout_ms, struct error *err)
 	letters->topic = topic_name(config, TOPIC_DLQ);
 	letters->timeout_ms = timeout_ms;
 	letters->arena = arena_create(0);
-	letters->admin = kafka_admin_create(&options.settings, err);
+	letters->admin = kafka_admin_create(&options.settings, timeout_ms, err);
 	if (letters->admin != NULL &&
 	    describe_topics(letters, config, err) == 0)
 		letters->consumer = kafka_consumer_create(&options, err);
@@ -210,8 +210,7 @@ look_at_logs(struct letters *letters, struct error *err)
 {
 	size_t n = (size_t)letters->n_shelves, i;
 	struct kafka_log *logs = memory_zalloc(n, sizeof *logs);
-	int rc = kafka_admin_logs(
-	    letters->admin, letters->topic, logs, n, letters->timeout_ms, err);
+	int rc = kafka_admin_logs(letters->admin, letters->topic, logs, n, err);
 
 	for (i = 0; rc == 0 && i < n; i++)
 		letters->shelves[i].log = logs[i];

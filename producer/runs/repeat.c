@@ -75,10 +75,10 @@ repeat_is_decided(const struct config *config, const struct claim_value *claim,
 	size_t n = (size_t)claim->partition + 1;
 	int64_t *committed = memory_zalloc(n, sizeof *committed);
 	struct error ignored = { 0 };
-	struct kafka_admin *admin = kafka_admin_create(&settings, &ignored);
+	struct kafka_admin *admin =
+	    kafka_admin_create(&settings, timeout_ms, &ignored);
 	bool decided = admin != NULL &&
-	    kafka_admin_group_offsets(
-		admin, of, committed, n, timeout_ms, &ignored) == 0 &&
+	    kafka_admin_group_offsets(admin, of, committed, n, &ignored) == 0 &&
 	    committed[claim->partition] > claim->offset;
 
 	kafka_admin_destroy(admin);

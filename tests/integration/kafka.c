@@ -305,7 +305,7 @@ look_at_group(
 
 	do {
 		err.kind = 0;
-		rc = kafka_admin_group(admin, name, arena, info, 5000, &err);
+		rc = kafka_admin_group(admin, name, arena, info, &err);
 	} while (
 	    rc != 0 && err.kind == ERROR_RETRY && clock_monotonic_ms() < until);
 	return rc;
@@ -324,10 +324,9 @@ test_admin(void)
 	struct error err = { 0 };
 	struct kafka_log logs[PARTITIONS];
 
-	CHECK(kafka_admin_cluster_id(admin, arena, 5000, &err) != NULL);
-	CHECK(kafka_admin_brokers(admin, 5000, &err) == 1);
-	CHECK(kafka_admin_describe_topics(admin, topics, 2, true, 5000, &err) ==
-	    0);
+	CHECK(kafka_admin_cluster_id(admin, arena, &err) != NULL);
+	CHECK(kafka_admin_brokers(admin, &err) == 1);
+	CHECK(kafka_admin_describe_topics(admin, topics, 2, true, &err) == 0);
 	CHECK(topics[0].partitions == PARTITIONS);
 	CHECK(topics[0].replication == 1);
 	CHECK(topics[0].configs_known);
@@ -335,20 +334,17 @@ test_admin(void)
 	CHECK(strcmp(topics[0].cleanup_policy, "delete") == 0);
 	CHECK(topics[1].partitions == 0);
 	CHECK(!topics[1].configs_known);
-	CHECK(kafka_admin_create_topics(admin, &again, 1, false, 5000, &err) ==
-	    0);
+	CHECK(kafka_admin_create_topics(admin, &again, 1, false, &err) == 0);
 	CHECK(again.existed);
 	again.name = "bad name!";
-	CHECK(kafka_admin_create_topics(admin, &again, 1, false, 5000, &err) !=
-	    0);
+	CHECK(kafka_admin_create_topics(admin, &again, 1, false, &err) != 0);
 	CHECK(err.kind == ERROR_INPUT);
 	CHECK(look_at_group("no-such-group-here", arena, &info) == 0);
 	CHECK(strcmp(info.state, "Dead") == 0 && info.n_members == 0);
-	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, 5000, &err) ==
-	    0);
+	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, &err) == 0);
 	CHECK(logs[0].start == 0 && logs[0].stable == 0 && logs[0].end == 0);
-	CHECK(kafka_admin_logs(
-		  admin, "no-such-topic-here", logs, 1, 5000, &err) != 0);
+	CHECK(
+	    kafka_admin_logs(admin, "no-such-topic-here", logs, 1, &err) != 0);
 	CHECK(err.kind == ERROR_INPUT);
 	arena_destroy(arena);
 }
@@ -394,11 +390,11 @@ test_new_topics(void)
 	for (int i = 0; i < 50; i++) {
 		struct error err = { 0 };
 		snprintf(name, sizeof name, "it-%d-new-%d", (int)getpid(), i);
-		must(kafka_admin_create_topics(
-			 admin, &spec, 1, false, 10000, &err) == 0,
+		must(kafka_admin_create_topics(admin, &spec, 1, false, &err) ==
+			0,
 		    "create a topic", &err);
 		if (!CHECK(kafka_admin_logs(
-			       admin, name, logs, PARTITIONS, 5000, &err) == 0))
+			       admin, name, logs, PARTITIONS, &err) == 0))
 			printf("  %s: %s\n", name, err.message);
 		delete_topics(names, 1);
 	}
@@ -655,7 +651,7 @@ test_offsets(void)
 	do
 		must(kafka_admin_group_offsets(admin,
 			 (struct kafka_group_topic){ group, topic_in },
-			 committed, PARTITIONS, 5000, &err) == 0,
+			 committed, PARTITIONS, &err) == 0,
 		    "group's offsets", &err);
 	while (
 	    committed[next[0].partition] == -1 && clock_monotonic_ms() < until);
@@ -695,7 +691,7 @@ test_old_generation(void)
 	CHECK(one.assigned == 2 && one.revoked == 1);
 	CHECK(two.assigned == 1);
 	CHECK(one.partitions + two.partitions == PARTITIONS);
-	CHECK(kafka_admin_group(admin, group, arena, &info, 5000, &err) == 0);
+	CHECK(kafka_admin_group(admin, group, arena, &info, &err) == 0);
 	CHECK(strcmp(info.state, "Stable") == 0 && info.n_members == 2);
 	CHECK(info.members[0].n_partitions + info.members[1].n_partitions ==
 	    PARTITIONS);
@@ -805,8 +801,7 @@ test_wandering(void)
 	unsigned random = 42;
 	int steps = 0;
 
-	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, 5000, &err) ==
-	    0);
+	CHECK(kafka_admin_logs(admin, topic_in, logs, PARTITIONS, &err) == 0);
 	while (clock_monotonic_ms() < until) {
 		size_t left = 0;
 		int n = kafka_consumer_poll(consumer, records,
@@ -926,7 +921,7 @@ test_times(void)
 {
 	struct seen seen = { 0 };
 	struct kafka_consumer *reader = make_consumer(NULL, &seen, true);
-	const struct kafka_search search = { topic_in, false, 5000 };
+	const struct kafka_search search = { topic_in, false };
 	struct kafka_first first = { .partition = 1 };
 	struct error err = { 0 };
 	struct kafka_partition of = { topic_in, 1 };
@@ -1091,7 +1086,7 @@ create_topics(void)
 	snprintf(topic_out, sizeof topic_out, "it-%d-out", (int)getpid());
 	snprintf(topic_small, sizeof topic_small, "it-%d-small", (int)getpid());
 	must(kafka_admin_create_topics(
-		 admin, specs, COUNT(specs), false, 10000, &err) == 0,
+		 admin, specs, COUNT(specs), false, &err) == 0,
 	    "create topics", &err);
 	must(!specs[0].existed, "topics are new", NULL);
 }
@@ -1111,7 +1106,7 @@ main(int argc, char **argv)
 	must(config != NULL, "configuration", &err);
 	settings.config = config;
 	settings.health = kafka_health_create();
-	admin = kafka_admin_create(&settings, &err);
+	admin = kafka_admin_create(&settings, 10000, &err);
 	must(admin != NULL, "admin client", &err);
 	create_topics();
 	for (size_t i = 0; i < COUNT(tests); i++) {

@@ -352,7 +352,8 @@ int
 pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 {
 	struct kafka_topic topics[TOPICS] = { 0 };
-	struct kafka_admin *admin = kafka_admin_create(&pipeline->kafka, err);
+	struct kafka_admin *admin =
+	    kafka_admin_create(&pipeline->kafka, KAFKA_CALL_MS, err);
 	struct arena *arena;
 	const char *id;
 	int rc = -1;
@@ -363,10 +364,10 @@ pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 	for (i = 0; i < TOPICS; i++)
 		topics[i].name = pipeline->topics[i];
 	arena = arena_create(0);
-	id = kafka_admin_cluster_id(admin, arena, KAFKA_CALL_MS, err);
+	id = kafka_admin_cluster_id(admin, arena, err);
 	if (id != NULL &&
-	    kafka_admin_describe_topics(
-		admin, topics, TOPICS, true, KAFKA_CALL_MS, err) == 0) {
+	    kafka_admin_describe_topics(admin, topics, TOPICS, true, err) ==
+		0) {
 		free(pipeline->cluster_id);
 		pipeline->cluster_id = memory_copy_string(id);
 		rc = check_topics(pipeline, topics, err);

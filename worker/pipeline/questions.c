@@ -5,6 +5,13 @@
 #include "common/base/memory.h"
 #include "worker/base/fault.h"
 
+/*
+ * Requests -> questions -> answers.  Of a busy batch most requests ask what
+ * another of it asks, and of the rest most were answered in an earlier one: a
+ * plan and its reads are the exception, and are worth it to be shared.  Who
+ * asks is judged last, as it changes the answer of few.
+ */
+
 /* Dearer answers are not remembered: a few would fill the cache. */
 #define ANSWER_MAX 65536
 #define PLANS_KEPT ((size_t)8 * 1024 * 1024)
@@ -12,12 +19,6 @@
 #define NEAR 8          /* of a target's project, to the same one again */
 #define PROJECTS_MAX 16 /* of a remembered answer */
 
-/*
- * Requests -> questions -> answers.  Of a busy batch most requests ask what
- * another of it asks, and of the rest most were answered in an earlier one: a
- * plan and its reads are the exception, and are worth it to be shared.  Who
- * asks is judged last, as it changes the answer of few.
- */
 /* A question that a plan is made for. */
 struct open_question {
 	uint32_t number; /* in the snapshot */
@@ -209,64 +210,52 @@ give_answer(struct questions *questions, const struct open_question *open)
 		answer_pack(answer, room);
 }
 
-/*
- * Each request to the question that is its own, after what anybody gets is
- * known; -1 as snapshot_look.
- */
-static int
-admit_all(struct questions *questions, struct batch *batch, size_t from,
-    size_t to, struct error *err)
-{
-	bool known;
-	size_t i;
-
-	do {
-		known = true;
-		for (i = from; i < to; i++)
-			if (batch->records[i].fate == FATE_PLAN)
-				known &= snapshot_admit(questions->snapshot,
-				    &batch->records[i].request,
-				    &batch->records[i].question);
-		if (snapshot_look(questions->snapshot, err) != 0)
-			return -1;
-	} while (!known);
-	return 0;
-}
-
 int
 questions_answer(struct questions *questions, struct batch *batch, size_t from,
     size_t to, size_t max_bytes, struct error *err)
 {
+	struct snapshot *snapshot = questions->snapshot;
 	size_t first = 0, n, i;
+	bool known;
 	int rc;
 
 	arena_reset(questions->plans, PLANS_KEPT);
-	snapshot_begin(questions->snapshot);
+	snapshot_begin(snapshot);
 	for (i = from; i < to; i++) {
 		struct batch_record *record = &batch->records[i];
 
 		if (i + AHEAD < to)
-			snapshot_expect(questions->snapshot,
-			    &record[AHEAD].request,
+			snapshot_expect(snapshot, &record[AHEAD].request,
 			    record[AHEAD].schedule_hash);
 		if (record->fate != FATE_PLAN)
 			continue;
 		fault_record(record->request.request_id);
-		record->question = snapshot_ask(questions->snapshot,
-		    &record->request, record->schedule_hash);
+		record->question = snapshot_ask(
+		    snapshot, &record->request, record->schedule_hash);
 	}
 	fault_slow_plan();
-	if (snapshot_read(questions->snapshot, err) != 0)
+	if (snapshot_read(snapshot, err) != 0)
 		return -1;
 	do {
-		n = snapshot_questions(questions->snapshot);
+		n = snapshot_questions(snapshot);
 		rc = run_plans(questions, first, max_bytes, err);
 		for (i = 0; rc == 0 && i < questions->n; i++)
 			give_answer(questions, &questions->open[i]);
-		if (rc == 0)
-			rc = admit_all(questions, batch, from, to, err);
+		/*
+		 * Each request to the question that is its own, after what
+		 * anybody gets is known: only that says who is to be judged.
+		 */
+		for (known = false; rc == 0 && !known;) {
+			known = true;
+			for (i = from; i < to; i++)
+				if (batch->records[i].fate == FATE_PLAN)
+					known &= snapshot_admit(snapshot,
+					    &batch->records[i].request,
+					    &batch->records[i].question);
+			rc = snapshot_look(snapshot, err);
+		}
 		first = n;
-	} while (rc == 0 && snapshot_questions(questions->snapshot) > first);
-	snapshot_tell(questions->snapshot);
+	} while (rc == 0 && snapshot_questions(snapshot) > first);
+	snapshot_tell(snapshot);
 	return rc;
 }

@@ -63,6 +63,10 @@ forget_value(struct cache *cache, struct cache_entry *entry)
 	entry->cost = own;
 }
 
+/*
+ * An answer is charged to its version, which holds it: a version that is in
+ * demand keeps its answer, and a large answer makes room by itself.
+ */
 void
 cache_unremember(struct cache *cache, struct cache_entry *entry)
 {
@@ -90,7 +94,11 @@ charge(struct cache *cache, struct cache_entry *entry, size_t bytes)
 	cache->used += bytes;
 }
 
-/* The queue: `newest` ... `newer` <-> `older` ... `oldest`. */
+/*
+ * The queue: `newest` ... `newer` <-> `older` ... `oldest`.  A use does not
+ * move an entry, it only notes the batch (cache_use): a hit, of which a batch
+ * has thousands, then writes to no neighbour.
+ */
 static void
 unlink_entry(struct cache *cache, struct cache_entry *entry)
 {
@@ -195,6 +203,10 @@ cache_batch(const struct cache *cache)
 	return cache->batch;
 }
 
+/*
+ * What may have changed is only doubted, not dropped: read again, it is the
+ * same as a rule, and what was parsed of it and rests on it stands (cache_put).
+ */
 void
 cache_begin_epoch(struct cache *cache)
 {
@@ -275,6 +287,10 @@ cache_hash(enum cache_kind kind, struct text key)
 	return text_hash(key) + (size_t)kind * 0x9e3779b97f4a7c15u;
 }
 
+/*
+ * Only the chain's first entry, which is the only one as a rule.  Entry and key
+ * take more than one line of memory: the second has what is compared.
+ */
 void
 cache_expect(const struct cache *cache, size_t hash)
 {
@@ -336,6 +352,7 @@ cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 	return true;
 }
 
+/* A value that is another by now, too: what was built on it must not stand. */
 void
 cache_put_damage(
     struct cache *cache, struct cache_entry *entry, struct text why)
@@ -347,6 +364,10 @@ cache_put_damage(
 	charge(cache, entry, why.size);
 }
 
+/*
+ * The value is what it was, and so is `change`: what is remembered was made of
+ * these very bytes.
+ */
 void
 cache_spoil(struct cache *cache, struct cache_entry *entry, const char *why)
 {
@@ -384,6 +405,10 @@ cache_is_old(const struct cache *cache, const struct cache_entry *entry)
 	return entry->queued != cache->batch;
 }
 
+/*
+ * The grounds are noted as they are now: what is remembered was made of them in
+ * this batch, in which none of them is read again.
+ */
 void *
 cache_remember(struct cache *cache, struct cache_entry *entry,
     struct cache_entry *const *grounds, size_t n, size_t size)

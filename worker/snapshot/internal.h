@@ -57,6 +57,7 @@ struct snapshot {
 struct text snapshot_key(
     const struct snapshot *snapshot, enum cache_kind kind, struct buffer *out);
 
+/* A look-up in the cache, for the metrics of its kind. */
 void snapshot_count(struct snapshot *snapshot, enum cache_kind kind, bool hit);
 
 /* Puts an entry on its list of what is read next, until it has been read. */

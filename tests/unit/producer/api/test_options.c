@@ -4,7 +4,7 @@
 
 #include "tests/unit/check.h"
 
-static char long_key[202];
+static char long_key[202]; /* ends with NUL */
 
 static struct http_head
 head_of(struct http_field *fields, const char *name, const char *value)
@@ -17,11 +17,31 @@ head_of(struct http_field *fields, const char *name, const char *value)
 	return head;
 }
 
+static int
+request_id(
+    struct arena *arena, const char *caller, const char *key, struct text *id)
+{
+	struct http_field fields[1];
+	struct http_head head = head_of(fields, "Idempotency-Key", key);
+
+	return run_options_request_id(
+	    &head, text_from(caller), TEXT("ri.s"), arena, id);
+}
+
+static struct text
+id_of(struct arena *arena, const char *caller, const char *key)
+{
+	struct text id = TEXT_NONE;
+
+	request_id(arena, caller, key, &id);
+	return id;
+}
+
 static void
 reads_keys(void)
 {
 	static const struct {
-		const char *value, *key; /* "": none; NULL: refused */
+		const char *value, *key; /* NULL: refused */
 	} rows[] = {
 		{ NULL, "" },
 		{ "abc", "abc" },
@@ -41,30 +61,25 @@ reads_keys(void)
 	};
 	struct arena *arena = arena_create(0);
 	struct http_field fields[2];
+	struct text id;
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct http_head head =
-		    head_of(fields, "Idempotency-Key", rows[i].value);
-		struct text key = TEXT("");
-		int rc = run_options_key(&head, arena, &key);
+		int rc = request_id(arena, "u", rows[i].value, &id);
 
 		CHECK_ROW(rows[i].value, (rc < 0) == (rows[i].key == NULL));
 		CHECK_ROW(rows[i].value,
-		    rc < 0 ||
-			(rows[i].key != NULL &&
-			    text_equal(key, text_from(rows[i].key))));
+		    rc < 1 || text_equal(id, id_of(arena, "u", rows[i].key)));
 	}
 	memset(long_key, 'k', 201);
-	fields[0].value = (struct text){ long_key, 200 };
-	fields[0].name = TEXT("idempotency-key");
-	CHECK(run_options_key(
-		  &(struct http_head){ .fields = fields, .n_fields = 1 }, arena,
-		  &fields[1].value) == 1);
-	fields[0].value.size = 201;
-	CHECK(run_options_key(
-		  &(struct http_head){ .fields = fields, .n_fields = 1 }, arena,
-		  &fields[1].value) == -1);
+	CHECK(request_id(arena, "u", long_key, &id) == -1);
+	long_key[200] = '\0';
+	CHECK(request_id(arena, "u", long_key, &id) == 1);
+	fields[0] = fields[1] =
+	    (struct http_field){ TEXT("Idempotency-Key"), TEXT("k") };
+	CHECK(run_options_request_id(
+		  &(struct http_head){ .fields = fields, .n_fields = 2 },
+		  TEXT("u"), TEXT("ri.s"), arena, &id) == -1);
 	arena_destroy(arena);
 }
 
@@ -108,19 +123,15 @@ static void
 names_requests(void)
 {
 	struct arena *arena = arena_create(0);
-	struct text one, same, other, random;
+	struct text one = id_of(arena, "u", "k");
+	struct text random = id_of(arena, "u", NULL);
 
-	one = run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
-	same =
-	    run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT("k"), arena);
-	other =
-	    run_options_request_id(TEXT_NONE, TEXT("ri.s"), TEXT("k"), arena);
-	random =
-	    run_options_request_id(TEXT("u"), TEXT("ri.s"), TEXT_NONE, arena);
 	CHECK(one.size == 69 && text_starts_with(one, TEXT("http:")));
-	CHECK(text_equal(one, same));
-	CHECK(!text_equal(one, other));
+	CHECK(text_equal(one, id_of(arena, "u", "k")));
+	CHECK(!text_equal(one, id_of(arena, NULL, "k")));
+	CHECK(!text_equal(one, id_of(arena, "u", "l")));
 	CHECK(random.size == 41);
+	CHECK(!text_equal(random, id_of(arena, "u", NULL)));
 	arena_destroy(arena);
 }
 
