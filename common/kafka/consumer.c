@@ -79,7 +79,7 @@ configure(struct kafka_consumer *consumer,
 	memcpy(all, presets, sizeof presets);
 	snprintf(queue, sizeof queue, "%d",
 	    options->queue_kib > 0    ? options->queue_kib
-		: options->read_ahead ? 32768
+		: options->read_ahead ? 16384
 				      : 8192);
 	all[COUNT(presets)] =
 	    (struct kafka_preset){ "queued.max.messages.kbytes", queue, false };
