@@ -53,6 +53,12 @@ const struct command_row command_rows[] = {
 	    "  schedrun schedule versions ri.scheduler.main.schedule.daily\n"
 	    "  schedrun schedule versions RID | tail -1 | jq -r .rid\n",
 	    cmd_schedule_versions },
+	{ "schedule next", "RID | --cron EXPRESSION",
+	    "Show when a schedule's time triggers are due",
+	    "  schedrun schedule next ri.scheduler.main.schedule.daily -n 10\n"
+	    "  schedrun schedule next --cron '0 6 * * 1-5' --zone "
+	    "Europe/Berlin\n",
+	    cmd_schedule_next },
 	{ "schedule pause", "RID", "Ignore a schedule's triggers from now on",
 	    "  schedrun schedule pause RID\n"
 	    "  schedrun schedule pause RID && schedrun schedule get RID\n",

@@ -60,9 +60,9 @@ clock_wait(int64_t ms)
 	nanosleep(&time, NULL);
 }
 
-/* Days since 1970 to a date; eras of 400 years, years beginning in March. */
-static void
-civil_from_days(int64_t days, int date[3])
+/* Eras of 400 years, years beginning in March. */
+void
+clock_date_of(int64_t days, int date[3])
 {
 	int64_t era, day_of_era, year_of_era, day_of_year, month;
 
@@ -80,8 +80,8 @@ civil_from_days(int64_t days, int date[3])
 	date[0] = (int)(year_of_era + era * 400 + (date[1] <= 2));
 }
 
-static int64_t
-days_from_civil(int year, int month, int day)
+int64_t
+clock_days_to(int year, int month, int day)
 {
 	int64_t y = year - (month <= 2);
 	int64_t era = y / 400, year_of_era = y - era * 400;
@@ -110,7 +110,7 @@ clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
 		wall_ms = 0;
 	if (wall_ms > CLOCK_MAX_MS)
 		wall_ms = CLOCK_MAX_MS;
-	civil_from_days(wall_ms / DAY_MS, date);
+	clock_date_of(wall_ms / DAY_MS, date);
 	ms = (int)(wall_ms % DAY_MS);
 	memcpy(out, "0000-00-00T00:00:00.000Z", CLOCK_TEXT_SIZE);
 	put_digits(out, date[0], 4);
@@ -165,8 +165,8 @@ take_fraction(struct text rest, int *ms)
 	return true;
 }
 
-static int
-month_days(int year, int month)
+int
+clock_month_days(int year, int month)
 {
 	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
 		31 };
@@ -190,7 +190,7 @@ read_moment(struct text text, struct moment *m)
 	    take_field(&text, 2, 0, &m->second) &&
 	    take_fraction(text, &m->ms) && m->year >= 1 && m->month >= 1 &&
 	    m->month <= 12 && m->day >= 1 &&
-	    m->day <= month_days(m->year, m->month) && m->hour <= 23 &&
+	    m->day <= clock_month_days(m->year, m->month) && m->hour <= 23 &&
 	    m->minute <= 59 && m->second <= 59;
 }
 
@@ -209,7 +209,7 @@ clock_parse(struct text text, int64_t *wall_ms)
 
 	if (!read_moment(text, &m) || m.year < 1970)
 		return false;
-	*wall_ms = days_from_civil(m.year, m.month, m.day) * DAY_MS +
+	*wall_ms = clock_days_to(m.year, m.month, m.day) * DAY_MS +
 	    ((m.hour * 60 + m.minute) * 60 + m.second) * INT64_C(1000) + m.ms;
 	return true;
 }

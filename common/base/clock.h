@@ -42,4 +42,9 @@ bool clock_parse(struct text text, int64_t *wall_ms);
 /* Whether it has that form and is in the calendar, from the year 1 on. */
 bool clock_is_time(struct text text);
 
+/* The calendar: days since 1970 to year, month (1 to 12), day; and back. */
+void clock_date_of(int64_t days, int date[3]);
+int64_t clock_days_to(int year, int month, int day);
+int clock_month_days(int year, int month); /* 28 to 31 */
+
 #endif

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings what is missing on a Debian 12 or 13 machine.  Usage: deps.sh PART...
 #   build   compiler and libraries
-#   run     + Redis, a Java runtime, Kafka's jars in .cache/kafka/VERSION
+#   run     + Redis, a Java runtime, time zones, Kafka's jars in .cache/kafka/VERSION
 #   test    + a Python environment for the tests in .cache/venv, the published
 #           SDK in .cache/sdk, and a schema registry in .cache/registry
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
@@ -25,7 +25,7 @@ libhiredis-dev libcunit1-dev libuv1-dev
 libcurl4-openssl-dev libsystemd-dev libssl-dev"
 # The servers: of KAFKA any version from 3.9, of STORE redis or valkey.
 kafka=${KAFKA:-4.1.0}
-run_packages="${STORE:-redis}-server default-jre-headless maven curl"
+run_packages="${STORE:-redis}-server default-jre-headless maven curl tzdata"
 # promtool (of prometheus) judges the form of /metrics, systemd-analyze the units.
 test_packages="python3 python3-venv prometheus systemd"
 

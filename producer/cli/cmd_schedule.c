@@ -1,8 +1,12 @@
+#include "common/base/clock.h"
 #include "common/json/write.h"
 #include "producer/catalogue/fields.h"
 #include "producer/catalogue/schedule_store.h"
 #include "producer/catalogue/version_lists.h"
 #include "producer/cli/command.h"
+#include "producer/trigger/timetable.h"
+
+#define NEXT_DEFAULT 5
 
 static int
 open_store(
@@ -284,4 +288,196 @@ int
 cmd_schedule_unpause(struct command *command, int argc, char **argv)
 {
 	return set_paused(command, argc, argv, false);
+}
+
+enum { OPTION_CRON = 512, OPTION_ZONE, OPTION_FROM };
+
+struct next {
+	int64_t n, from_ms;
+	const char *cron, *zone; /* instead of a schedule's */
+};
+
+static const struct argp_option next_options[] = {
+	{ NULL, 'n', "N", 0, "So many (default: 5)", 0 },
+	{ "from", OPTION_FROM, "TIME", 0, "Those after this (default: now)",
+	    0 },
+	{ "cron", OPTION_CRON, "EXPRESSION", 0,
+	    "Of this expression, not of a schedule", 0 },
+	{ "zone", OPTION_ZONE, "NAME", 0, "Its time zone (default: UTC)", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take_next(int key, char *argument, struct argp_state *state)
+{
+	struct next *next = state->input;
+
+	switch (key) {
+	case 'n':
+		if (!text_to_bounded(
+			text_from(argument), INT32_MAX, &next->n) ||
+		    next->n < 1)
+			usage_error(state, "-n %s: is no number", argument);
+		return 0;
+	case OPTION_FROM:
+		if (!clock_parse(text_from(argument), &next->from_ms))
+			usage_error(state,
+			    "--from %s: is no time; write it as "
+			    "2026-01-31T09:00:00Z",
+			    argument);
+		return 0;
+	case OPTION_CRON:
+		next->cron = argument;
+		return 0;
+	case OPTION_ZONE:
+		next->zone = argument;
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Why clocks there show another time than was asked for, or show it again. */
+static struct text
+note_of(const struct due *due, bool paused, char asked[CLOCK_TEXT_SIZE],
+    struct buffer *note)
+{
+	buffer_reset(note);
+	if (paused)
+		buffer_append(note, TEXT("paused: does not fire"));
+	else if (due->instant.how == CRON_SKIPPED)
+		buffer_format(note, "clocks skip %.5s: the next that they show",
+		    asked + 11);
+	else if (due->instant.how == CRON_TWICE)
+		buffer_format(
+		    note, "clocks show %.5s twice: the first", asked + 11);
+	return note->size > 0 ? buffer_text(note) : TEXT_NONE;
+}
+
+static void
+add_due(struct table *table, const struct due *due, bool paused,
+    struct buffer *note)
+{
+	const struct cron_instant *instant = &due->instant;
+	int32_t offset = zone_span_at(due->trigger->zone, instant->at_s).offset;
+	int32_t minutes = (offset < 0 ? -offset : offset) / 60;
+	char at[CLOCK_TEXT_SIZE], local[CLOCK_TEXT_SIZE],
+	    asked[CLOCK_TEXT_SIZE];
+
+	clock_format(instant->at_s * 1000, at);
+	clock_format((instant->at_s + offset) * 1000, local);
+	clock_format(instant->local_s * 1000, asked);
+	table_text(table, (struct text){ at, sizeof at });
+	buffer_reset(note);
+	buffer_format(note, "%.16s%c%02d:%02d", local, offset < 0 ? '-' : '+',
+	    minutes / 60, minutes % 60);
+	table_text(table, buffer_text(note));
+	table_text(table, due->trigger->expression);
+	table_text(table, due->trigger->zone_name);
+	table_text(table, note_of(due, paused, asked, note));
+}
+
+/* Returns how many there are. */
+static int64_t
+fill_next(struct table *table, const struct next *next,
+    const struct timetable *times, bool paused)
+{
+	int64_t after_s = next->from_ms / 1000, n;
+	struct buffer note = { 0 };
+	struct due due;
+
+	for (n = 0; n < next->n && timetable_next(times, after_s, &due); n++) {
+		add_due(table, &due, paused, &note);
+		after_s = due.instant.at_s;
+	}
+	buffer_finish(&note);
+	return n;
+}
+
+/* The version that these flags would be the trigger of. */
+static struct text
+version_of_flags(const struct next *next, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct text version;
+
+	json_open(&out, '{');
+	json_member_open(&out, "trigger", '{');
+	json_member_known(&out, "type", TEXT("time"));
+	json_member_known(&out, "cronExpression", text_from(next->cron));
+	json_member_known(&out, "timeZone",
+	    text_from(next->zone != NULL ? next->zone : "UTC"));
+	json_close(&out, '}');
+	json_close(&out, '}');
+	version = text_copy(arena, buffer_text(&out));
+	buffer_finish(&out);
+	return version;
+}
+
+/* Reads the schedule that the argument names, unless flags stand for one. */
+static int
+find_next(struct command *command, const struct next *next,
+    struct stored_schedule *schedule)
+{
+	struct schedule_store store;
+	struct error err = { 0 };
+	int found = -1;
+
+	if (next->cron != NULL) {
+		schedule->version = version_of_flags(next, command->arena);
+		return EXIT_DONE;
+	}
+	if (open_store(command, &store, &err) == 0)
+		found =
+		    schedule_store_read(&store, text_from(command->argument),
+			command->arena, schedule, &err);
+	if (found < 0)
+		return command_fail(command, &err);
+	if (found == 0 || schedule->head.deleted)
+		return say_unknown(command);
+	if (schedule->version.at == NULL)
+		return command_say(command, EXIT_BUG,
+		    "the current version of %s can't be read",
+		    command->argument);
+	return EXIT_DONE;
+}
+
+int
+cmd_schedule_next(struct command *command, int argc, char **argv)
+{
+	static const struct column columns[] = {
+		{ "DUE", "due" },
+		{ "LOCAL", "local" },
+		{ "CRON", "cronExpression" },
+		{ "ZONE", "timeZone" },
+		{ "NOTE", "note" },
+		{ NULL, NULL },
+	};
+	struct next next = { NEXT_DEFAULT, clock_wall_ms(), NULL, NULL };
+	struct stored_schedule schedule = { 0 };
+	struct timetable *times = NULL;
+	struct error err = { 0 };
+	struct zones *zones;
+	int code;
+
+	command_parse(command, argc, argv, next_options, take_next, &next);
+	if ((command->argument != NULL) == (next.cron != NULL))
+		return command_say(command, EXIT_WRONG_USAGE,
+		    "name a schedule, or an expression by --cron");
+	command_config(command);
+	code = find_next(command, &next, &schedule);
+	if (code != EXIT_DONE)
+		return code;
+	zones = zones_create();
+	if (timetable_read(schedule.version, zones, &times, &err) != 0)
+		code = command_say(command, EXIT_INVALID, "%s", err.message);
+	if (code == EXIT_DONE && times == NULL)
+		code = command_say(command, EXIT_NO, "has no time trigger");
+	if (code == EXIT_DONE &&
+	    fill_next(command_table(command, columns), &next, times,
+		schedule.head.paused) == 0)
+		code = command_say(command, EXIT_NO, "never due");
+	timetable_destroy(times);
+	zones_destroy(zones);
+	return code == EXIT_DONE ? command_print_table(command) : code;
 }

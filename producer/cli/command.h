@@ -181,6 +181,7 @@ int cmd_run_get(struct command *command, int argc, char **argv);
 int cmd_run_list(struct command *command, int argc, char **argv);
 int cmd_schedule_get(struct command *command, int argc, char **argv);
 int cmd_schedule_list(struct command *command, int argc, char **argv);
+int cmd_schedule_next(struct command *command, int argc, char **argv);
 int cmd_schedule_pause(struct command *command, int argc, char **argv);
 int cmd_schedule_unpause(struct command *command, int argc, char **argv);
 int cmd_schedule_versions(struct command *command, int argc, char **argv);

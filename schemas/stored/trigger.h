@@ -8,9 +8,9 @@
 #include "schemas/stored/document.h"
 
 /*
- * Triggers: when a schedule runs by itself (docs/http.md, section 4).  Kept for
- * those who fire them, never interpreted here; the API takes and shows only
- * well-formed ones.  `and` and `or` nest.
+ * Triggers: when a schedule runs by itself (docs/http.md, section 4).  The API
+ * takes and shows only well-formed ones; what is due by time is found by
+ * producer/trigger.  `and` and `or` nest.
  */
 enum trigger_type {
 	TRIGGER_TIME,

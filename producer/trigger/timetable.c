@@ -1,0 +1,238 @@
+#include "producer/trigger/timetable.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/entry_table.h"
+#include "common/base/memory.h"
+#include "common/json/node.h"
+#include "schemas/stored/document.h"
+#include "schemas/stored/trigger.h"
+
+struct named_zone {
+	struct zone *zone;
+	size_t size;
+	char name[];
+};
+
+struct zones {
+	struct entry_table table;
+	struct named_zone **list;
+	size_t n;
+};
+
+struct timetable {
+	size_t n;
+	struct time_trigger triggers[]; /* their expressions stand behind */
+};
+
+/* Zones ----------------------------------------------------------------- */
+
+static struct text
+name_of(const struct named_zone *zone)
+{
+	return (struct text){ zone->name, zone->size };
+}
+
+static bool
+is_named(const void *entry, const void *key)
+{
+	return text_equal(name_of(entry), *(const struct text *)key);
+}
+
+struct zones *
+zones_create(void)
+{
+	struct zones *zones = memory_zalloc(1, sizeof *zones);
+
+	entry_table_reset(&zones->table, NULL);
+	return zones;
+}
+
+void
+zones_destroy(struct zones *zones)
+{
+	if (zones == NULL)
+		return;
+	while (zones->n > 0) {
+		struct named_zone *zone = zones->list[--zones->n];
+
+		zone_destroy(zone->zone);
+		free(zone);
+	}
+	free(zones->list);
+	entry_table_finish(&zones->table);
+	free(zones);
+}
+
+/* NULL with ERROR_INPUT: there is no such zone. */
+static const struct named_zone *
+find_zone(struct zones *zones, struct text name, struct error *err)
+{
+	size_t hash = text_hash(name);
+	struct entry_slot *slot =
+	    entry_table_find(&zones->table, hash, &name, is_named);
+	struct named_zone *found = slot->entry;
+	struct zone *zone;
+
+	if (found != NULL)
+		return found;
+	zone = zone_load(name, err);
+	if (zone == NULL)
+		return NULL;
+	found = memory_alloc(sizeof *found + name.size);
+	*found = (struct named_zone){ zone, name.size };
+	memcpy(found->name, name.at, name.size);
+	entry_table_fill(&zones->table, NULL, slot, hash, found);
+	zones->list = memory_resize(
+	    zones->list, zones->n + 1, sizeof(struct named_zone *));
+	zones->list[zones->n++] = found;
+	return found;
+}
+
+/* Reading ------------------------------------------------------------------ */
+
+static bool
+is_type(const struct json *node, enum trigger_type type)
+{
+	return text_equal(json_text(json_get(node, "type")),
+	    text_from(trigger_type_name(type)));
+}
+
+/* What is due by itself: the trigger, or those of an `or`, at any depth. */
+struct found {
+	const struct json **nodes; /* to be walked, and walked */
+	size_t n;
+};
+
+static void
+find_node(struct found *found, const struct json *node)
+{
+	found->nodes = memory_resize(
+	    found->nodes, found->n + 1, sizeof(const struct json *));
+	found->nodes[found->n++] = node;
+}
+
+/* Leaves the time triggers alone. */
+static void
+find_times(struct found *found, const struct json *trigger)
+{
+	size_t i, j, n = 0;
+
+	find_node(found, trigger);
+	for (i = 0; i < found->n; i++) {
+		const struct json *node = found->nodes[i];
+		const struct json *list = json_get(node, "triggers");
+
+		if (is_type(node, TRIGGER_OR))
+			for (j = 0; j < json_size(list); j++)
+				find_node(found, json_at(list, j));
+		else if (is_type(node, TRIGGER_TIME))
+			found->nodes[n++] = node;
+	}
+	found->n = n;
+}
+
+static int
+read_time(struct time_trigger *trigger, const struct json *node,
+    struct zones *zones, struct error *err)
+{
+	struct text expression = json_text(json_get(node, "cronExpression"));
+	struct text name = json_text(json_get(node, "timeZone"));
+	const struct named_zone *zone;
+
+	if (!cron_read(expression, &trigger->cron))
+		return error_set(err, ERROR_INPUT,
+		    "\"%.*s\" is no cron expression of five fields",
+		    TEXT_ARG(text_cut(expression, CRON_SIZE_MAX)));
+	zone = find_zone(zones, name, err);
+	if (zone == NULL)
+		return -1;
+	trigger->zone = zone->zone;
+	trigger->zone_name = name_of(zone);
+	trigger->expression = expression;
+	return 0;
+}
+
+/* Those that can be read; `*flaw` is the first one's that can't. */
+static struct timetable *
+read_times(const struct found *found, struct zones *zones, struct error *flaw)
+{
+	struct timetable *table = memory_alloc(sizeof *table +
+	    found->n * (sizeof table->triggers[0] + CRON_SIZE_MAX));
+	char *texts = (char *)&table->triggers[found->n];
+	struct error err;
+	size_t i;
+
+	table->n = 0;
+	for (i = 0; i < found->n; i++) {
+		struct time_trigger *trigger = &table->triggers[table->n];
+
+		if (read_time(trigger, found->nodes[i], zones, &err) != 0) {
+			if (flaw->kind == ERROR_NONE)
+				*flaw = err;
+			continue;
+		}
+		memcpy(texts, trigger->expression.at, trigger->expression.size);
+		trigger->expression.at = texts;
+		texts += trigger->expression.size;
+		table->n++;
+	}
+	return memory_resize(table, 1, (size_t)(texts - (char *)table));
+}
+
+int
+timetable_read(struct text version, struct zones *zones,
+    struct timetable **table, struct error *err)
+{
+	struct json_document *document =
+	    json_parse(version, DOCUMENT_DEPTH_MAX, err);
+	struct error flaw = { 0 };
+	struct found found = { 0 };
+
+	*table = NULL;
+	if (document == NULL)
+		return -1;
+	find_times(&found, json_get(json_root(document), "trigger"));
+	if (found.n > 0)
+		*table = read_times(&found, zones, &flaw);
+	if (*table != NULL && (*table)->n == 0) {
+		free(*table);
+		*table = NULL;
+	}
+	free(found.nodes);
+	json_destroy(document);
+	if (flaw.kind == ERROR_NONE)
+		return 0;
+	if (err != NULL)
+		*err = flaw;
+	return -1;
+}
+
+void
+timetable_destroy(struct timetable *table)
+{
+	free(table);
+}
+
+/* When --------------------------------------------------------------------- */
+
+bool
+timetable_next(const struct timetable *table, int64_t after_s, struct due *due)
+{
+	struct cron_instant instant;
+	bool is_found = false;
+	size_t i;
+
+	for (i = 0; i < table->n; i++) {
+		const struct time_trigger *trigger = &table->triggers[i];
+
+		if (!cron_next(
+			&trigger->cron, trigger->zone, after_s, &instant) ||
+		    (is_found && instant.at_s >= due->instant.at_s))
+			continue;
+		*due = (struct due){ instant, trigger };
+		is_found = true;
+	}
+	return is_found;
+}

@@ -1,0 +1,48 @@
+#ifndef SCHEDRUN_PRODUCER_TRIGGER_TIMETABLE_H
+#define SCHEDRUN_PRODUCER_TRIGGER_TIMETABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "schemas/stored/cron.h"
+
+/*
+ * When a version's time triggers are due (docs/triggers.md): the one that it
+ * has, or each of an `or`.  Those of an `and` wait for what is no time.
+ */
+
+/* Time zones by name, each read once: a change on disk needs a restart. */
+struct zones;
+struct zones *zones_create(void);
+void zones_destroy(struct zones *zones); /* NULL is fine */
+
+struct time_trigger {
+	struct cron cron;
+	struct text expression, zone_name; /* as written */
+	const struct zone *zone;           /* of the zones */
+};
+
+struct timetable;
+
+/*
+ * Reads it off a version's JSON: `*table` is the caller's, NULL if nothing of
+ * it is ever due by time.  -1 with ERROR_INPUT: a trigger can't be read, say
+ * for its zone; the table has the others nevertheless.  Blocks for the disk, at
+ * a zone's first time.
+ */
+int timetable_read(struct text version, struct zones *zones,
+    struct timetable **table, struct error *err);
+void timetable_destroy(struct timetable *table); /* NULL is fine */
+
+struct due {
+	struct cron_instant instant;
+	const struct time_trigger *trigger; /* of the table */
+};
+
+/* The first instant after `after_s` (UTC, since 1970).  False: none comes. */
+bool timetable_next(
+    const struct timetable *table, int64_t after_s, struct due *due);
+
+#endif
