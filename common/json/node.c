@@ -85,6 +85,10 @@ struct frame {            /* a container that is open */
 	bool is_object;
 };
 
+/* Most documents are done with by what stands on the caller's stack. */
+#define DEPTH_FEW 64
+#define NODES_FEW 48
+
 struct parser {
 	struct arena *arena;
 	char *start, *at; /* the copy, ended by a NUL, and the place in it */
@@ -95,6 +99,8 @@ struct parser {
 	size_t depth, depth_max;
 	const char *fault; /* what is wrong at `at` */
 	bool too_deep;
+	struct json_named few_nodes[NODES_FEW];
+	struct frame few_frames[DEPTH_FEW + 1];
 };
 
 static bool
@@ -115,13 +121,23 @@ skip_space(struct parser *parser)
 }
 
 static void
+grow_stack(struct parser *parser)
+{
+	bool was_few = parser->stack == parser->few_nodes;
+
+	parser->capacity *= 2;
+	parser->stack = memory_resize(was_few ? NULL : parser->stack,
+	    parser->capacity, sizeof *parser->stack);
+	if (was_few)
+		memcpy(
+		    parser->stack, parser->few_nodes, sizeof parser->few_nodes);
+}
+
+static void
 push(struct parser *parser, struct json value)
 {
-	if (parser->n == parser->capacity) {
-		parser->capacity = 2 * parser->capacity + 32;
-		parser->stack = memory_resize(
-		    parser->stack, parser->capacity, sizeof *parser->stack);
-	}
+	if (parser->n == parser->capacity)
+		grow_stack(parser);
 	parser->stack[parser->n++] = (struct json_named){ parser->name, value };
 	parser->name = TEXT_NONE;
 }
@@ -550,11 +566,29 @@ parse_whole(struct parser *parser, struct text bytes)
 	return true;
 }
 
+/* Member by member: what it has room for is not to be cleared each time. */
+static void
+begin_parser(struct parser *parser, struct arena *arena, size_t depth_max)
+{
+	parser->arena = arena;
+	parser->name = TEXT_NONE;
+	parser->stack = parser->few_nodes;
+	parser->n = 0;
+	parser->capacity = NODES_FEW;
+	parser->frames = depth_max <= DEPTH_FEW
+	    ? parser->few_frames
+	    : memory_zalloc(depth_max + 1, sizeof *parser->frames);
+	parser->depth = 0;
+	parser->depth_max = depth_max;
+	parser->fault = NULL;
+	parser->too_deep = false;
+}
+
 struct json_document *
 json_parse(struct text bytes, size_t depth_max, struct error *err)
 {
 	struct arena *arena;
-	struct parser parser = { .depth_max = depth_max };
+	struct parser parser;
 	struct json_document *document = NULL;
 
 	bytes = text_skip_mark(bytes);
@@ -563,11 +597,10 @@ json_parse(struct text bytes, size_t depth_max, struct error *err)
 		return NULL;
 	}
 	arena = arena_create(2 * bytes.size + 512);
-	parser.arena = arena;
+	begin_parser(&parser, arena, depth_max);
 	parser.start = parser.at = arena_alloc(arena, bytes.size + 1);
 	memcpy(parser.start, bytes.at, bytes.size);
 	parser.start[bytes.size] = '\0';
-	parser.frames = memory_zalloc(depth_max + 1, sizeof *parser.frames);
 	if (parse_whole(&parser, bytes)) {
 		document = arena_alloc(arena, sizeof *document);
 		*document =
@@ -576,8 +609,10 @@ json_parse(struct text bytes, size_t depth_max, struct error *err)
 		explain(&parser, bytes, err);
 		arena_destroy(arena);
 	}
-	free(parser.frames);
-	free(parser.stack);
+	if (parser.frames != parser.few_frames)
+		free(parser.frames);
+	if (parser.stack != parser.few_nodes)
+		free(parser.stack);
 	return document;
 }
 

@@ -150,6 +150,23 @@ cuts_between_characters(void)
 		CHECK(text_cut(text, max).size == sizes[max]);
 }
 
+/* Each byte at each place of a text, most of which is looked at by eights. */
+static void
+each_control_character_is_found(void)
+{
+	char bytes[19];
+	size_t i;
+	int c;
+
+	for (c = 0; c < 256; c++)
+		for (i = 0; i < sizeof bytes; i++) {
+			memset(bytes, i % 2 == 0 ? ' ' : '\x80', sizeof bytes);
+			bytes[i] = (char)c;
+			CHECK(text_has_control((struct text){ bytes,
+				  sizeof bytes }) == (c < 0x20 || c == 0x7F));
+		}
+}
+
 static void
 finds_control_characters(void)
 {
@@ -183,5 +200,6 @@ CU_TestInfo text_tests[] = {
 	{ "cuts between characters", cuts_between_characters },
 	{ "finds control characters", finds_control_characters },
 	{ "copies with a NUL", copies_with_a_nul },
+	{ "control characters", each_control_character_is_found },
 	CU_TEST_INFO_NULL,
 };
