@@ -347,11 +347,9 @@ keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
 
 	for (i = 0; i < META_FIELDS; i++)
 		argv[2 + i] = text_from(meta_names[i]);
-	reply = redis_command(redis, argv, 2 + META_FIELDS, err);
+	reply = redis_ask(redis, argv, 2 + META_FIELDS, "HMGET meta", err);
 	if (reply == NULL)
 		return -1;
-	if (redis_reply_error(redis, reply, "HMGET meta", err) != 0)
-		goto out;
 	if (redis_reply_size(reply) != META_FIELDS) {
 		refuse_meta(redis, keyspace, "answer", err);
 		goto out;
@@ -396,20 +394,17 @@ keyspace_check_eviction(
 {
 	const struct text ask[] = { TEXT("INFO"), TEXT("memory"),
 		TEXT("stats") };
-	struct redis_reply *reply = redis_command(redis, ask, 3, err);
+	struct redis_reply *reply = redis_ask(redis, ask, 3, "INFO", err);
 	struct text info, policy;
-	int rc;
+	int rc = 0;
 
 	*evicted = -1;
 	if (reply == NULL)
 		return -1;
 	info = redis_reply_text(reply);
 	policy = redis_info_value(info, "maxmemory_policy");
-	rc = redis_reply_error(redis, reply, "INFO", err);
-	if (rc == 0)
-		*evicted =
-		    parse_decimal(redis_info_value(info, "evicted_keys"));
-	if (rc == 0 && !text_equal(policy, TEXT("noeviction")))
+	*evicted = parse_decimal(redis_info_value(info, "evicted_keys"));
+	if (!text_equal(policy, TEXT("noeviction")))
 		rc = error_fatal(err, EX_CONFIG,
 		    "redis %s: maxmemory-policy is %.*s, which loses claims "
 		    "silently; CONFIG SET maxmemory-policy noeviction",

@@ -16,6 +16,15 @@ buffer_finish(struct buffer *buffer)
 	*buffer = (struct buffer){ 0 };
 }
 
+struct text
+buffer_keep(struct buffer *buffer, struct arena *arena)
+{
+	struct text kept = text_copy(arena, buffer_text(buffer));
+
+	buffer_finish(buffer);
+	return kept;
+}
+
 void
 buffer_reset(struct buffer *buffer)
 {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/text.h"
 
 /*
@@ -18,7 +19,9 @@ struct buffer {
 };
 
 void buffer_finish(struct buffer *buffer); /* frees; `{0}` after it */
-void buffer_reset(struct buffer *buffer);  /* empty, memory kept */
+/* What it holds, in the arena; `{0}` after it. */
+struct text buffer_keep(struct buffer *buffer, struct arena *arena);
+void buffer_reset(struct buffer *buffer);              /* empty, memory kept */
 char *buffer_reserve(struct buffer *buffer, size_t n); /* room for n more */
 void buffer_append(struct buffer *buffer, struct text text); /* a copy */
 /* For people's eyes: each control character as "?". */

@@ -14,28 +14,20 @@ kafka_admin_create(
     const struct kafka_settings *settings, int timeout_ms, struct error *err)
 {
 	struct kafka_admin *admin = memory_zalloc(1, sizeof *admin);
-	rd_kafka_conf_t *conf;
-	char text[256];
 
 	admin->settings = *settings;
 	admin->timeout_ms = timeout_ms;
-	conf = kafka_client_conf(
-	    &admin->client, settings, CONFIG_PRODUCER, NULL, 0, err);
-	if (conf == NULL)
-		goto fail;
 	admin->client.strict_credentials = true;
 	admin->handle =
-	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	    kafka_client_open(kafka_client_conf(&admin->client, settings,
+				  CONFIG_PRODUCER, NULL, 0, err),
+		RD_KAFKA_PRODUCER, "admin client", err);
 	if (admin->handle == NULL) {
-		rd_kafka_conf_destroy(conf);
-		error_fatal(err, 78, "kafka admin client: %s", text);
-		goto fail;
+		free(admin);
+		return NULL;
 	}
 	admin->answers = rd_kafka_queue_new(admin->handle);
 	return admin;
-fail:
-	free(admin);
-	return NULL;
 }
 
 void

@@ -494,6 +494,23 @@ kafka_client_conf(struct kafka_client *client,
 	return conf;
 }
 
+struct rd_kafka_s *
+kafka_client_open(
+    struct rd_kafka_conf_s *conf, int type, const char *what, struct error *err)
+{
+	rd_kafka_t *handle;
+	char text[256];
+
+	if (conf == NULL)
+		return NULL;
+	handle = rd_kafka_new((rd_kafka_type_t)type, conf, text, sizeof text);
+	if (handle == NULL) {
+		rd_kafka_conf_destroy(conf);
+		error_fatal(err, 78, "kafka %s: %s", what, text);
+	}
+	return handle;
+}
+
 const char *const kafka_error_codes[] = { "_TRANSPORT", "_TIMED_OUT",
 	"_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL",
 	"_MSG_TIMED_OUT", "_QUEUE_FULL", "UNKNOWN_TOPIC_OR_PART",

@@ -158,6 +158,13 @@ struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,
     const struct kafka_preset *presets, size_t n_presets, struct error *err);
 
+/*
+ * A handle (rd_kafka_type_t) of this configuration, which it takes and which
+ * may be NULL: NULL then, or with ERROR_FATAL (78) that says what it was to be.
+ */
+struct rd_kafka_s *kafka_client_open(struct rd_kafka_conf_s *conf, int type,
+    const char *what, struct error *err);
+
 /* A broker answered. */
 void kafka_client_answered(struct kafka_client *client);
 

@@ -111,31 +111,22 @@ kafka_consumer_create(
     const struct kafka_consumer_options *options, struct error *err)
 {
 	struct kafka_consumer *consumer = memory_zalloc(1, sizeof *consumer);
-	rd_kafka_conf_t *conf;
-	char text[256];
 
 	consumer->assignment.client = &consumer->client;
 	consumer->assignment.events = options->events;
 	consumer->assignment.group = memory_copy_string(options->group);
 	consumer->assignment.accept_loss = options->accept_loss;
-	conf = configure(consumer, options, err);
-	if (conf == NULL)
-		goto fail;
-	consumer->handle =
-	    rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+	consumer->handle = kafka_client_open(configure(consumer, options, err),
+	    RD_KAFKA_CONSUMER, "consumer", err);
 	if (consumer->handle == NULL) {
-		rd_kafka_conf_destroy(conf);
-		error_fatal(err, 78, "kafka consumer: %s", text);
-		goto fail;
+		kafka_assignment_finish(&consumer->assignment);
+		free(consumer);
+		return NULL;
 	}
 	consumer->assignment.handle = consumer->handle;
 	rd_kafka_poll_set_consumer(consumer->handle);
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->handle);
 	return consumer;
-fail:
-	kafka_assignment_finish(&consumer->assignment);
-	free(consumer);
-	return NULL;
 }
 
 /* Serves the leave: 2.0's consumer_close has no time-out and can hang. */

@@ -88,26 +88,17 @@ kafka_producer_create(
     const struct kafka_producer_options *options, struct error *err)
 {
 	struct kafka_producer *producer = memory_zalloc(1, sizeof *producer);
-	rd_kafka_conf_t *conf;
-	char text[256];
 
 	producer->delivered = options->delivered;
 	producer->opaque = options->opaque;
-	conf = configure(producer, options, err);
-	if (conf == NULL)
-		goto fail;
-	producer->handle =
-	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	producer->handle = kafka_client_open(configure(producer, options, err),
+	    RD_KAFKA_PRODUCER, "producer", err);
 	if (producer->handle == NULL) {
-		rd_kafka_conf_destroy(conf);
-		error_fatal(err, 78, "kafka producer: %s", text);
-		goto fail;
+		free(producer);
+		return NULL;
 	}
 	producer->queue = rd_kafka_queue_get_main(producer->handle);
 	return producer;
-fail:
-	free(producer);
-	return NULL;
 }
 
 int

@@ -154,7 +154,6 @@ open_attempt(struct attempt *attempt, const struct kafka_settings *settings,
 	};
 	rd_kafka_conf_t *conf = kafka_client_conf(&attempt->client, settings,
 	    CONFIG_PRODUCER, presets, sizeof presets / sizeof presets[0], err);
-	char text[256];
 
 	if (conf == NULL)
 		return -1;
@@ -162,11 +161,8 @@ open_attempt(struct attempt *attempt, const struct kafka_settings *settings,
 	rd_kafka_conf_set_log_cb(conf, NULL);
 	rd_kafka_conf_interceptor_add_on_new(conf, "schedrun", on_new, attempt);
 	attempt->handle =
-	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-	if (attempt->handle != NULL)
-		return 0;
-	rd_kafka_conf_destroy(conf);
-	return error_fatal(err, 78, "kafka producer: %s", text);
+	    kafka_client_open(conf, RD_KAFKA_PRODUCER, "producer", err);
+	return attempt->handle != NULL ? 0 : -1;
 }
 
 static enum kafka_right

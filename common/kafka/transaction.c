@@ -211,8 +211,6 @@ kafka_transaction_create(
 {
 	struct kafka_transaction *transaction =
 	    memory_zalloc(1, sizeof *transaction);
-	rd_kafka_conf_t *conf;
-	char text[256];
 	size_t i;
 
 	transaction->n_outputs = options->n_topics;
@@ -221,16 +219,11 @@ kafka_transaction_create(
 	for (i = 0; i < transaction->n_outputs; i++)
 		transaction->outputs[i].topic =
 		    memory_copy_string(options->topics[i]);
-	conf = configure(transaction, options, err);
-	if (conf == NULL)
-		goto fail;
 	transaction->handle =
-	    rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	    kafka_client_open(configure(transaction, options, err),
+		RD_KAFKA_PRODUCER, "producer", err);
 	if (transaction->handle != NULL)
 		return transaction;
-	rd_kafka_conf_destroy(conf);
-	error_fatal(err, 78, "kafka producer: %s", text);
-fail:
 	free_transaction(transaction);
 	return NULL;
 }

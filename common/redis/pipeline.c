@@ -232,6 +232,19 @@ copy_makers(void)
 	redisReaderFree(maker_source);
 }
 
+/* As redis_do, which is built on this file. */
+static int
+greet_by(struct redis *redis, const struct text *argv, size_t n,
+    const char *what, struct error *err)
+{
+	struct redis_reply *reply = redis_command(redis, argv, n, err);
+	int rc =
+	    reply != NULL ? redis_reply_error(redis, reply, what, err) : -1;
+
+	redis_reply_destroy(reply);
+	return rc;
+}
+
 /* AUTH, CLIENT SETNAME, SELECT, as far as they are configured. */
 static int
 greet(struct redis *redis, struct error *err)
@@ -244,14 +257,14 @@ greet(struct redis *redis, struct error *err)
 		if (redis->username != NULL)
 			auth[n++] = text_from(redis->username);
 		auth[n++] = text_from(redis->password);
-		if (redis_do(redis, auth, n, "AUTH", err) != 0)
+		if (greet_by(redis, auth, n, "AUTH", err) != 0)
 			return -1;
 	}
 	if (redis->client_name != NULL) {
 		name[0] = TEXT("CLIENT");
 		name[1] = TEXT("SETNAME");
 		name[2] = text_from(redis->client_name);
-		if (redis_do(redis, name, 3, "CLIENT SETNAME", err) != 0)
+		if (greet_by(redis, name, 3, "CLIENT SETNAME", err) != 0)
 			return -1;
 	}
 	if (redis_url_database(redis->url) == 0)
@@ -260,7 +273,7 @@ greet(struct redis *redis, struct error *err)
 	    database, sizeof database, "%d", redis_url_database(redis->url));
 	select[0] = TEXT("SELECT");
 	select[1] = text_from(database);
-	if (redis_do(redis, select, 2, "SELECT", err) != 0) {
+	if (greet_by(redis, select, 2, "SELECT", err) != 0) {
 		if (err != NULL && err->kind == ERROR_FATAL)
 			err->exit_code = EX_CONFIG;
 		return -1;
@@ -544,44 +557,6 @@ redis_command(
 }
 
 int
-redis_do(struct redis *redis, const struct text *argv, size_t n,
-    const char *what, struct error *err)
-{
-	struct redis_reply *reply = redis_command(redis, argv, n, err);
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(redis, reply, what, err);
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-int
-redis_clock(struct redis *redis, int64_t *now_ms, struct error *err)
-{
-	const struct text time = TEXT("TIME");
-	struct redis_reply *reply = redis_command(redis, &time, 1, err);
-	int64_t seconds, micros;
-	int rc;
-
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(redis, reply, "TIME", err);
-	if (rc == 0 && redis_reply_size(reply) == 2 &&
-	    text_to_number(redis_reply_text(redis_reply_at(reply, 0)),
-		CLOCK_MAX_MS / 1000, &seconds) &&
-	    text_to_number(
-		redis_reply_text(redis_reply_at(reply, 1)), 999999, &micros))
-		*now_ms = seconds * 1000 + micros / 1000;
-	else if (rc == 0)
-		rc = error_set(err, ERROR_RETRY, "redis %s: TIME gave no time",
-		    redis->address);
-	redis_reply_destroy(reply);
-	return rc;
-}
-
-int
 redis_load_script(
     struct redis *redis, struct redis_script *script, struct error *err)
 {
@@ -657,7 +632,9 @@ redis_run_script(struct redis *redis, struct redis_script *script,
 static const redisReply *
 unwrap(const struct redis_reply *reply)
 {
-	return (const redisReply *)(const void *)reply;
+	static const redisReply nil = { .type = REDIS_REPLY_NIL };
+
+	return reply != NULL ? (const redisReply *)(const void *)reply : &nil;
 }
 
 void

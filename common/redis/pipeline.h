@@ -101,9 +101,13 @@ struct redis_reply *redis_command(
     struct redis *redis, const struct text *argv, size_t n, struct error *err);
 
 /*
- * A command of whose answer only an error matters; `what` names it in the
- * message.  Kinds as of redis_receive and redis_reply_error.
+ * The same; an answer that is an error is none: NULL.  `what` names the command
+ * in the message.  Kinds as of redis_receive and redis_reply_error.
  */
+struct redis_reply *redis_ask(struct redis *redis, const struct text *argv,
+    size_t n, const char *what, struct error *err);
+
+/* The same where only an error matters. */
 int redis_do(struct redis *redis, const struct text *argv, size_t n,
     const char *what, struct error *err);
 
@@ -129,6 +133,10 @@ struct redis_arguments {
 struct redis_reply *redis_run_script(struct redis *redis,
     struct redis_script *script, const struct redis_arguments *with,
     struct error *err);
+/* As redis_ask. */
+struct redis_reply *redis_ask_script(struct redis *redis,
+    struct redis_script *script, const struct redis_arguments *with,
+    const char *what, struct error *err);
 void redis_append_script(struct redis *redis, struct redis_script *script,
     const struct redis_arguments *with);
 int redis_load_script(
@@ -144,7 +152,8 @@ enum redis_type {
 };
 
 void redis_reply_destroy(struct redis_reply *reply); /* NULL is fine */
-/* What a reply is; what one of another type hasn't got is none or 0. */
+/* What a reply is, NULL as nil; what one of another type hasn't got is none or
+ * 0. */
 enum redis_type redis_reply_type(const struct redis_reply *reply);
 struct text redis_reply_text(const struct redis_reply *reply); /* nil: none */
 int64_t redis_reply_integer(const struct redis_reply *reply);  /* or 0 */
@@ -169,5 +178,9 @@ bool redis_reply_is_noscript(const struct redis_reply *reply);
  */
 int redis_reply_error(struct redis *redis, const struct redis_reply *reply,
     const char *what, struct error *err);
+
+/* Takes the reply, which may be NULL: gives it back unless it is an error. */
+struct redis_reply *redis_reply_checked(struct redis *redis,
+    struct redis_reply *reply, const char *what, struct error *err);
 
 #endif

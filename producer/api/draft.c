@@ -85,8 +85,7 @@ write_target(struct draft_reader *read, const struct json *node)
 		fields_put(fields, TEXT("ignoredRids"), TEXT("[]"));
 	lay_over(fields, node);
 	put_sorted(&out, fields);
-	target = text_copy(read->arena, buffer_text(&out));
-	buffer_finish(&out);
+	target = buffer_keep(&out, read->arena);
 	fields_destroy(fields);
 	return target;
 }
@@ -144,8 +143,7 @@ write_version(struct draft_reader *read, const struct draft_ids *ids)
 		json_put_node(&out, trigger);
 	}
 	json_close(&out, '}');
-	read->draft->json = text_copy(read->arena, buffer_text(&out));
-	buffer_finish(&out);
+	read->draft->json = buffer_keep(&out, read->arena);
 }
 
 /* Checks it as whoever plans it will: the places are those of the body. */

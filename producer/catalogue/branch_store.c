@@ -121,12 +121,11 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 		keys[n_keys++] = keyspace_build(keyspace, mark->build, &build);
 		args[BUILD_STATE] = text_from(mark->state);
 	}
-	reply = redis_run_script(redis, &write_branches,
+	reply = redis_ask_script(redis, &write_branches,
 	    &(struct redis_arguments){ keys, n_keys, args,
 		WRITE_ARGS + list_changes(view, args + WRITE_ARGS) },
-	    err);
-	if (reply != NULL &&
-	    redis_reply_error(redis, reply, "branches", err) == 0)
+	    "branches", err);
+	if (reply != NULL)
 		rc = (int)redis_reply_integer(reply);
 	redis_reply_destroy(reply);
 	buffer_finish(&build);
@@ -163,8 +162,7 @@ branch_value_set(struct text stored, const struct branch *branch,
 	for (; i < list.n; i++)
 		merged[n++] = list.at[i];
 	branches_write(&(struct branch_list){ merged, n }, &out);
-	*value = text_copy(arena, buffer_text(&out));
-	buffer_finish(&out);
+	*value = buffer_keep(&out, arena);
 	/* What a worker reads is what it would refuse: loops above all. */
 	return branches_parse(*value, arena, &checked, err);
 }

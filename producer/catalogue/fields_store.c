@@ -22,14 +22,10 @@ malformed(struct redis *redis, struct text key, struct error *err)
 static struct redis_reply *
 receive(struct redis *redis, struct text key, struct error *err)
 {
-	struct redis_reply *reply = redis_receive(redis, err);
 	char what[120];
 
 	snprintf(what, sizeof what, "%.*s", TEXT_ARG(key));
-	if (reply == NULL || redis_reply_error(redis, reply, what, err) == 0)
-		return reply;
-	redis_reply_destroy(reply);
-	return NULL;
+	return redis_reply_checked(redis, redis_receive(redis, err), what, err);
 }
 
 void

@@ -11,15 +11,12 @@
 
 /* A node as canonical JSON, in the arena. */
 static struct text
-print(struct reader *reader, const struct json *node)
+as_json(struct reader *reader, const struct json *node)
 {
 	struct buffer printed = { 0 };
-	struct text copy;
 
 	json_put_node(&printed, node);
-	copy = text_copy(reader->arena, buffer_text(&printed));
-	buffer_finish(&printed);
-	return copy;
+	return buffer_keep(&printed, reader->arena);
 }
 
 static void
@@ -48,7 +45,7 @@ read_version(struct reader *reader, const struct place *place,
 		reader_fault(reader, place, "is a version of %.*s, not of %.*s",
 		    TEXT_ARG(version->version.schedule_rid),
 		    TEXT_ARG(schedule_rid));
-	version->json = print(reader, node);
+	version->json = as_json(reader, node);
 	version->has_created_time = version->version.created_time.at != NULL;
 	if (version->json.size > VERSION_SIZE_MAX)
 		reader_fault(reader, place, "%zu bytes, more than %d",

@@ -14,16 +14,14 @@ catalogue_generation(struct redis *redis, const struct keyspace *keyspace,
 {
 	const struct text get[2] = { TEXT("GET"),
 		keyspace_key(keyspace, KEY_GENERATION) };
-	struct redis_reply *reply = redis_command(redis, get, 2, err);
-	struct text value;
-	int rc;
+	struct redis_reply *reply = redis_ask(redis, get, 2, "GET g", err);
+	struct text value = redis_reply_text(reply);
+	int rc = 0;
 
+	*generation = 0;
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(redis, reply, "GET g", err);
-	value = redis_reply_text(reply);
-	*generation = 0;
-	if (rc == 0 && value.at != NULL &&
+	if (value.at != NULL &&
 	    (!text_to_number(value, INT64_MAX, generation) || *generation == 0))
 		rc = error_fatal(err, 78,
 		    "redis %s: %.*s is not a generation's number",

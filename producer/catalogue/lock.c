@@ -23,12 +23,11 @@ try(struct catalogue_lock *lock, struct error *err)
 {
 	const struct text set[6] = { TEXT("SET"), key_of(lock),
 		text_from(lock->token), TEXT("NX"), TEXT("PX"), TEXT(LOCK_MS) };
-	struct redis_reply *reply = redis_command(lock->redis, set, 6, err);
-	int taken = -1;
+	struct redis_reply *reply =
+	    redis_ask(lock->redis, set, 6, "SET NX", err);
+	int taken =
+	    reply != NULL ? redis_reply_type(reply) == REDIS_STATUS : -1;
 
-	if (reply != NULL &&
-	    redis_reply_error(lock->redis, reply, "SET NX", err) == 0)
-		taken = redis_reply_type(reply) == REDIS_STATUS;
 	redis_reply_destroy(reply);
 	return taken;
 }
@@ -64,13 +63,11 @@ touch(
 		[LOCK_TOKEN] = text_from(lock->token),
 		[LOCK_TTL] = TEXT(LOCK_MS),
 	};
-	struct redis_reply *reply = redis_run_script(lock->redis, script,
-	    &(struct redis_arguments){ &key, 1, args, LOCK_ARGS }, err);
-	int held = -1;
+	struct redis_reply *reply = redis_ask_script(lock->redis, script,
+	    &(struct redis_arguments){ &key, 1, args, LOCK_ARGS },
+	    "apply's lock", err);
+	int held = reply != NULL ? redis_reply_integer(reply) == 1 : -1;
 
-	if (reply != NULL &&
-	    redis_reply_error(lock->redis, reply, "apply's lock", err) == 0)
-		held = redis_reply_integer(reply) == 1;
 	redis_reply_destroy(reply);
 	return held;
 }

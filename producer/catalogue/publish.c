@@ -93,15 +93,11 @@ publication_number(struct publication *publication, struct error *err)
 {
 	const struct text name =
 	    keyspace_key(publication->keyspace, KEY_GENERATIONS);
-	struct redis_reply *reply =
-	    redis_run_script(publication->redis, &next_generation,
-		&(struct redis_arguments){ &name, 1, NULL, 0 }, err);
-	int rc;
+	struct redis_reply *reply = redis_ask_script(publication->redis,
+	    &next_generation, &(struct redis_arguments){ &name, 1, NULL, 0 },
+	    "next generation", err);
+	int rc = reply != NULL ? 0 : -1;
 
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(
-	    publication->redis, reply, "next generation", err);
 	publication->number = redis_reply_integer(reply);
 	redis_reply_destroy(reply);
 	return rc;
@@ -119,13 +115,11 @@ begin_expiring(struct publication *publication, const struct field *first,
 		[STAGE_VALUE] = first->value,
 	};
 	struct redis_reply *reply =
-	    redis_run_script(publication->redis, &begin_stage,
-		&(struct redis_arguments){ &name, 1, args, STAGE_ARGS }, err);
-	int rc;
+	    redis_ask_script(publication->redis, &begin_stage,
+		&(struct redis_arguments){ &name, 1, args, STAGE_ARGS },
+		"stage", err);
+	int rc = reply != NULL ? 0 : -1;
 
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(publication->redis, reply, "stage", err);
 	redis_reply_destroy(reply);
 	return rc;
 }

@@ -48,7 +48,6 @@ struct text
 said_write(const struct said *said, struct arena *arena)
 {
 	struct buffer out = { 0 };
-	struct text copy;
 
 	json_open(&out, '{');
 	json_member_known(&out, "description", said->description);
@@ -58,7 +57,5 @@ said_write(const struct said *said, struct arena *arena)
 	}
 	json_member_text(&out, "version", said->version);
 	json_close(&out, '}');
-	copy = text_copy(arena, buffer_text(&out));
-	buffer_finish(&out);
-	return copy;
+	return buffer_keep(&out, arena);
 }

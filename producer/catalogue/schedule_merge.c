@@ -95,8 +95,7 @@ with_time(struct merge *merge, struct text json, struct text time)
 		buffer_append(&out, sorted[i].value);
 	}
 	json_close(&out, '}');
-	result = text_copy(merge->moving_arena, buffer_text(&out));
-	buffer_finish(&out);
+	result = buffer_keep(&out, merge->moving_arena);
 	fields_destroy(members);
 	return result;
 }

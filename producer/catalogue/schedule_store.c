@@ -26,12 +26,10 @@ read_field(struct schedule_store *store, enum keyspace_key key,
 {
 	const struct text get[3] = { TEXT("HGET"),
 		keyspace_key(store->keyspace, key), field };
-	struct redis_reply *reply = redis_command(store->redis, get, 3, err);
-	int rc;
+	struct redis_reply *reply =
+	    redis_ask(store->redis, get, 3, "HGET", err);
+	int rc = reply != NULL ? 0 : -1;
 
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(store->redis, reply, "HGET", err);
 	*value = text_copy(arena, redis_reply_text(reply));
 	redis_reply_destroy(reply);
 	return rc;
@@ -72,20 +70,6 @@ schedule_store_read(struct schedule_store *store, struct text rid,
 		arena, &schedule->version, err) != 0)
 		return -1;
 	return 1;
-}
-
-/* What the script answered, or -1; gives the reply back. */
-static int
-hear_number(
-    struct schedule_store *store, struct redis_reply *reply, struct error *err)
-{
-	int rc = -1;
-
-	if (reply != NULL &&
-	    redis_reply_error(store->redis, reply, "schedule", err) == 0)
-		rc = (int)redis_reply_integer(reply);
-	redis_reply_destroy(reply);
-	return rc;
 }
 
 /* KEYS and ARGV of change.lua; without a version the last two stay away. */
@@ -131,19 +115,19 @@ schedule_store_write(struct schedule_store *store,
 		[CHANGE_VERSION_RID] = change->version_rid,
 		[CHANGE_VERSION] = change->version,
 	};
+	struct redis_reply *reply;
 	int rc;
 
 	schedule_head_write(change->head, &head);
 	schedule_about_write(change->about, &about);
 	args[CHANGE_HEAD] = buffer_text(&head);
 	args[CHANGE_ABOUT] = buffer_text(&about);
-	rc = hear_number(store,
-	    redis_run_script(store->redis, &store->change,
-		&(struct redis_arguments){ keys, CHANGE_KEYS, args,
-		    change->version.at != NULL ? CHANGE_ARGS
-					       : CHANGE_VERSION_RID },
-		err),
-	    err);
+	reply = redis_ask_script(store->redis, &store->change,
+	    &(struct redis_arguments){ keys, CHANGE_KEYS, args,
+		change->version.at != NULL ? CHANGE_ARGS : CHANGE_VERSION_RID },
+	    "schedule", err);
+	rc = reply != NULL ? (int)redis_reply_integer(reply) : -1;
+	redis_reply_destroy(reply);
 	buffer_finish(&head);
 	buffer_finish(&about);
 	buffer_finish(&list);

@@ -122,8 +122,7 @@ value_at(struct merge *merge, const struct file_spec *file, size_t output)
 	if (output > 0) {
 		buffer_byte(&pointer, '=');
 		buffer_append(&pointer, file->spec.outputs[0]);
-		value = text_copy(merge->arena, buffer_text(&pointer));
-		buffer_finish(&pointer);
+		value = buffer_keep(&pointer, merge->arena);
 	}
 	return value;
 }

@@ -51,16 +51,14 @@ static int
 hear(struct redis *redis, struct text schedule, struct fields *into,
     struct error *err)
 {
-	struct redis_reply *reply = redis_receive(redis, err);
+	struct redis_reply *reply = redis_reply_checked(
+	    redis, redis_receive(redis, err), "LRANGE", err);
 	struct buffer list = { 0 };
 	size_t i;
 
-	if (reply == NULL)
-		return -1;
-	if (redis_reply_error(redis, reply, "LRANGE", err) != 0) {
+	if (reply == NULL) {
 		error_prefix(
 		    err, "versions of schedule %.*s", TEXT_ARG(schedule));
-		redis_reply_destroy(reply);
 		return -1;
 	}
 	for (i = 0; i < redis_reply_size(reply); i++) {

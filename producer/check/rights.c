@@ -37,7 +37,6 @@ check_acl(struct check_list *list, const char *operation, const char *kind,
 	const char *user = config_kafka(config, "sasl.username");
 	bool is_prefix = strcmp(kind, "transactional-id") == 0;
 	struct buffer out = { 0 };
-	const char *text;
 
 	buffer_format(&out,
 	    is_prefix ? "kafka-acls.sh --bootstrap-server %s --add "
@@ -47,9 +46,7 @@ check_acl(struct check_list *list, const char *operation, const char *kind,
 			"--allow-principal User:%s --operation %s --%s %s",
 	    servers != NULL ? servers : "HOST:PORT",
 	    user != NULL ? user : "NAME", operation, kind, name);
-	text = text_copy(list->command->arena, buffer_text(&out)).at;
-	buffer_finish(&out);
-	return text;
+	return buffer_keep(&out, list->command->arena).at;
 }
 
 /* One row for what is missing, however many need it. */

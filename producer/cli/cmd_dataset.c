@@ -104,7 +104,6 @@ note_of(const struct commit *commit, const struct branch_change *change,
 	struct arena *arena = commit->command->arena;
 	struct buffer note = { 0 };
 	const struct branch *parent = NULL;
-	struct text copy;
 
 	if (old != NULL)
 		return text_equal(old->head, head) ? "already so" : NULL;
@@ -115,9 +114,7 @@ note_of(const struct commit *commit, const struct branch_change *change,
 	    parent == NULL)
 		buffer_format(
 		    &note, "; the dataset has no branch %s", commit->parent);
-	copy = text_copy(arena, buffer_text(&note));
-	buffer_finish(&note);
-	return copy.at;
+	return buffer_keep(&note, arena).at;
 }
 
 /* The branch with its new head: all else stays as it is. */

@@ -237,7 +237,7 @@ insist_on_plan(struct live_plan *live, const struct run_request *request,
 	int attempts = 0;
 
 	do
-		outcome = live_plan_run(live, request, err);
+		outcome = live_plan_run(live, request, false, err);
 	while (outcome == NULL && err->kind == ERROR_RETRY &&
 	    ++attempts < LIVE_ATTEMPTS);
 	return outcome;

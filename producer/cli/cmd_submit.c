@@ -84,18 +84,17 @@ static int
 look_up(struct command *command, struct text rid, struct error *err)
 {
 	struct redis_reply *reply;
-	int rc;
+	int rc = 0;
 
 	if (command_open_catalogue(command, err) != 0)
 		return -1;
-	reply = redis_command(command->redis,
+	reply = redis_ask(command->redis,
 	    (struct text[]){
 		TEXT("HGET"), keyspace_key(command->keyspace, KEY_HEADS), rid },
-	    3, err);
+	    3, "HGET s", err);
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(command->redis, reply, "HGET s", err);
-	if (rc == 0 && redis_reply_text(reply).at == NULL)
+	if (redis_reply_text(reply).at == NULL)
 		rc = error_fatal(err, EXIT_NOT_FOUND,
 		    "schedule \"%.*s\" not found in %s; try: schedrun schedule "
 		    "list",

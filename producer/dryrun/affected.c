@@ -41,7 +41,8 @@ affected_find(struct live_plan *planner, struct text schedule_rid,
 		.request_id = TEXT("affected"),
 		.schedule_rid = schedule_rid,
 	};
-	const struct outcome *outcome = live_plan_force(planner, &request, err);
+	const struct outcome *outcome =
+	    live_plan_run(planner, &request, true, err);
 	const struct schedule_version *version = NULL;
 
 	if (outcome == NULL)

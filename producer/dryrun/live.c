@@ -85,8 +85,8 @@ read_and_plan(struct live_plan *live, const struct run_request *request,
 	return plan_outcome(plan);
 }
 
-static const struct outcome *
-plan_once(struct live_plan *live, const struct run_request *request,
+const struct outcome *
+live_plan_run(struct live_plan *live, const struct run_request *request,
     bool forced, struct error *err)
 {
 	const struct outcome *outcome;
@@ -96,20 +96,6 @@ plan_once(struct live_plan *live, const struct run_request *request,
 	if (outcome == NULL)
 		redis_disconnect(live->redis); /* answers may be under way */
 	return outcome;
-}
-
-const struct outcome *
-live_plan_run(struct live_plan *live, const struct run_request *request,
-    struct error *err)
-{
-	return plan_once(live, request, false, err);
-}
-
-const struct outcome *
-live_plan_force(struct live_plan *live, const struct run_request *request,
-    struct error *err)
-{
-	return plan_once(live, request, true, err);
 }
 
 const struct schedule_version *

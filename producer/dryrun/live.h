@@ -22,19 +22,13 @@ void live_plan_destroy(struct live_plan *live); /* NULL is fine */
 /*
  * Plans one request; a null pin means the schedule's current version.  The
  * outcome is valid until the next call; its texts are borrowed from `request`
- * too.  Connects where needed, blocks for a round trip per level.
- *   ERROR_RETRY  Redis does not answer, or has no catalogue
+ * too.  `forced`: everything is built anew, paused or not, which says what the
+ * schedule could build at all.  Connects where needed, blocks for a round trip
+ * per level. ERROR_RETRY  Redis does not answer, or has no catalogue
  *   ERROR_FATAL  77 credentials, 78 no Redis of ours
  */
 const struct outcome *live_plan_run(struct live_plan *live,
-    const struct run_request *request, struct error *err);
-
-/*
- * The same with everything built anew, paused or not: what the schedule could
- * build at all.
- */
-const struct outcome *live_plan_force(struct live_plan *live,
-    const struct run_request *request, struct error *err);
+    const struct run_request *request, bool forced, struct error *err);
 
 /*
  * The version that was planned, NULL if there is none that can be read; after

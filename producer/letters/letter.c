@@ -186,14 +186,11 @@ static const char *
 refuse_cut(const struct letter *letter, struct arena *arena)
 {
 	struct buffer out = { 0 };
-	const char *text;
 
 	buffer_format(&out, "the letter is cut:");
 	describe_cut(letter, &out);
 	out.size--; /* the last semicolon */
-	text = text_copy(arena, buffer_text(&out)).at;
-	buffer_finish(&out);
-	return text;
+	return buffer_keep(&out, arena).at;
 }
 
 const char *

@@ -40,15 +40,12 @@ mark(struct build_report *report, struct redis *redis, const struct uuid *id,
 		[MARK_STATE] = text_from(state),
 		[MARK_TTL] = text_of_number(report->view->ttl_ms, ttl),
 	};
-	struct redis_reply *reply = redis_run_script(redis, &mark_build,
-	    &(struct redis_arguments){ &key, 1, args, MARK_ARGS }, err);
-	int rc = -1;
+	struct redis_reply *reply = redis_ask_script(redis, &mark_build,
+	    &(struct redis_arguments){ &key, 1, args, MARK_ARGS },
+	    "build's state", err);
+	int rc = reply != NULL ? 0 : -1;
 
-	if (reply != NULL &&
-	    redis_reply_error(redis, reply, "build's state", err) == 0) {
-		*was = text_copy(report->arena, redis_reply_text(reply));
-		rc = 0;
-	}
+	*was = text_copy(report->arena, redis_reply_text(reply));
 	redis_reply_destroy(reply);
 	buffer_finish(&out);
 	return rc;

@@ -113,11 +113,7 @@ static struct redis_reply *
 checked_reply(
     struct run_view *view, struct redis_reply *reply, struct error *err)
 {
-	if (reply == NULL ||
-	    redis_reply_error(view->redis, reply, "run view", err) == 0)
-		return reply;
-	redis_reply_destroy(reply);
-	return NULL;
+	return redis_reply_checked(view->redis, reply, "run view", err);
 }
 
 static struct redis_reply *
@@ -440,12 +436,11 @@ run_view_positions(struct run_view *view, struct fold_position *positions,
 			    positions[i].partition, arena) },
 		    2);
 	for (i = 0; rc == 0 && i < n; i++) {
-		struct redis_reply *reply = redis_receive(view->redis, err);
+		struct redis_reply *reply =
+		    checked_reply(view, redis_receive(view->redis, err), err);
 		int64_t offset;
 
-		rc = reply == NULL
-		    ? -1
-		    : redis_reply_error(view->redis, reply, "run view", err);
+		rc = reply != NULL ? 0 : -1;
 		if (rc == 0)
 			positions[i].offset =
 			    text_to_number(

@@ -114,12 +114,9 @@ struct text
 place_path(struct reader *reader, const struct place *place)
 {
 	struct buffer path = { 0 };
-	struct text copy;
 
 	append_place(&path, place);
-	copy = text_copy(reader->arena, buffer_text(&path));
-	buffer_finish(&path);
-	return copy;
+	return buffer_keep(&path, reader->arena);
 }
 
 static void
@@ -143,8 +140,7 @@ keep_fault(
 	buffer_append(&message, TEXT(": "));
 	append_line(&message, text, '\0');
 	reader->faults[reader->n_faults - 1] =
-	    text_copy(reader->arena, buffer_text(&message));
-	buffer_finish(&message);
+	    buffer_keep(&message, reader->arena);
 }
 
 void

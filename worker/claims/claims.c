@@ -437,7 +437,7 @@ overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
 	const char *packed;
 	struct text args[OVERWRITE_ARGS];
 	struct redis_reply *reply;
-	int rc;
+	int rc = 0;
 
 	pack_claims(claims, item, 1);
 	packed = claims->packed.at;
@@ -451,14 +451,14 @@ overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
 	args[OVERWRITE_VALUE] =
 	    (struct text){ packed + CLAIM_SHARD_SIZE + run_size,
 		    CLAIM_VALUE_SIZE };
-	reply = redis_run_script(claims->redis, &claims->overwrite,
-	    &(struct redis_arguments){ NULL, 0, args, OVERWRITE_ARGS }, err);
+	reply = redis_ask_script(claims->redis, &claims->overwrite,
+	    &(struct redis_arguments){ NULL, 0, args, OVERWRITE_ARGS },
+	    "claim overwrite", err);
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(claims->redis, reply, "claim overwrite", err);
-	if (rc == 0 && redis_reply_type(reply) == REDIS_INTEGER)
+	if (redis_reply_type(reply) == REDIS_INTEGER)
 		item->verdict = CLAIM_TAKEN;
-	else if (rc == 0 && !judge_holder(item, reply))
+	else if (!judge_holder(item, reply))
 		rc = refuse_answer(err);
 	redis_reply_destroy(reply);
 	return rc;
@@ -509,11 +509,10 @@ claims_release(struct claims *claims, const struct claim *items, size_t n,
 	args[RELEASE_TTL] = text_of_number(claims->ttl_ms, ttl);
 	args[RELEASE_PREFIX] = buffer_text(&claims->prefix);
 	args[RELEASE_CLAIMS] = buffer_text(&claims->packed);
-	reply = redis_run_script(claims->redis, &claims->release,
-	    &(struct redis_arguments){ NULL, 0, args, RELEASE_ARGS }, err);
-	if (reply == NULL)
-		return -1;
-	rc = redis_reply_error(claims->redis, reply, "claim release", err);
+	reply = redis_ask_script(claims->redis, &claims->release,
+	    &(struct redis_arguments){ NULL, 0, args, RELEASE_ARGS },
+	    "claim release", err);
+	rc = reply != NULL ? 0 : -1;
 	redis_reply_destroy(reply);
 	return rc;
 }

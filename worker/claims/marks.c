@@ -30,14 +30,12 @@ static struct redis_reply *
 get_key(const struct marks *marks, struct text key, struct error *err)
 {
 	const struct text argv[] = { TEXT("GET"), key };
-	struct redis_reply *reply = redis_command(marks->redis, argv, 2, err);
+	struct redis_reply *reply =
+	    redis_ask(marks->redis, argv, 2, "GET", err);
 
-	if (reply == NULL ||
-	    redis_reply_error(marks->redis, reply, "GET", err) == 0)
-		return reply;
-	error_prefix(err, "key %.*s", TEXT_ARG(key));
-	redis_reply_destroy(reply);
-	return NULL;
+	if (reply == NULL)
+		error_prefix(err, "key %.*s", TEXT_ARG(key));
+	return reply;
 }
 
 int

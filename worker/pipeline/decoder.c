@@ -130,8 +130,7 @@ bury(struct batch *batch, size_t i, const struct rejection *rejection)
 	    guess != NULL ? "; " : "", guess != NULL ? guess : "");
 	record->fate = FATE_DEAD;
 	record->reason = (enum dead_reason)rejection->reason;
-	record->detail = text_copy(batch->arena, buffer_text(&detail));
-	buffer_finish(&detail);
+	record->detail = buffer_keep(&detail, batch->arena);
 }
 
 /*

@@ -47,13 +47,13 @@ check_catalogue(const struct store_check *check, struct error *err)
 {
 	const struct text get[] = { TEXT("GET"),
 		keyspace_key(check->keyspace, KEY_GENERATION) };
-	struct redis_reply *reply = redis_command(check->redis, get, 2, err);
-	int rc;
+	struct redis_reply *reply =
+	    redis_ask(check->redis, get, 2, "GET g", err);
+	int rc = 0;
 
 	if (reply == NULL)
 		return -1;
-	rc = redis_reply_error(check->redis, reply, "GET g", err);
-	if (rc == 0 && redis_reply_type(reply) != REDIS_STRING)
+	if (redis_reply_type(reply) != REDIS_STRING)
 		rc = error_set(err, ERROR_RETRY,
 		    "redis %s has no catalogue: run schedrun apply",
 		    redis_address(check->redis));

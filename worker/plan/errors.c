@@ -199,7 +199,6 @@ describe(
 {
 	struct buffer out = { 0 };
 	const char *open, *close;
-	struct text text;
 
 	while ((open = strchr(format, '{')) != NULL) {
 		close = strchr(open, '}');
@@ -210,9 +209,7 @@ describe(
 		format = close + 1;
 	}
 	buffer_append(&out, text_from(format));
-	text = text_copy(plan->arena, buffer_text(&out));
-	buffer_finish(&out);
-	return text;
+	return buffer_keep(&out, plan->arena);
 }
 
 struct text
@@ -220,16 +217,13 @@ describe_contradiction(
     struct plan *plan, const struct job_spec *spec, struct text output)
 {
 	struct buffer out = { 0 };
-	struct text text;
 
 	buffer_format(&out,
 	    "The stored catalogue contradicts itself: job spec %.*s writes "
 	    "%.*s on branch %.*s, but the entry of that output there does not "
 	    "name it.",
 	    TEXT_ARG(spec->rid), TEXT_ARG(output), TEXT_ARG(spec->branch));
-	text = text_copy(plan->arena, buffer_text(&out));
-	buffer_finish(&out);
-	return text;
+	return buffer_keep(&out, plan->arena);
 }
 
 enum verdict

@@ -226,7 +226,7 @@ snapshot_damage(struct snapshot *snapshot, enum cache_kind kind,
     struct text field, const char *why)
 {
 	struct buffer message = { 0 };
-	struct text text, reason = text_cut(text_from(why), 300);
+	struct text reason = text_cut(text_from(why), 300);
 	size_t i;
 
 	buffer_append(&message, TEXT("The stored entry "));
@@ -241,9 +241,7 @@ snapshot_damage(struct snapshot *snapshot, enum cache_kind kind,
 	    " is unreadable: %.*s. Once it is mended, the request may be asked "
 	    "again by its id.",
 	    TEXT_ARG(reason));
-	text = text_copy(snapshot->arena, buffer_text(&message));
-	buffer_finish(&message);
-	return text;
+	return buffer_keep(&message, snapshot->arena);
 }
 
 int64_t
@@ -288,22 +286,28 @@ joined(struct snapshot *snapshot, struct text first, struct text second)
 	return (struct text){ at, size };
 }
 
+/* What the kind makes of an entry's bytes; said once, in the entry. */
 static void
-parse_branches(struct snapshot *snapshot, struct cache_entry *entry)
+parse_entry(struct snapshot *snapshot, struct cache_entry *entry)
 {
-	struct branch_list *branches;
+	bool is_spec = entry->kind == CACHE_SPEC;
 	struct arena *arena;
 	struct error err;
+	void *parsed;
+	int rc;
 
 	if (entry->bytes.at == NULL || entry->parsed != NULL ||
 	    entry->damage.at != NULL)
 		return;
 	arena = cache_parsing(entry);
-	branches = arena_alloc(arena, sizeof *branches);
-	if (branches_parse(entry->bytes, arena, branches, &err) != 0)
+	parsed = arena_alloc(arena,
+	    is_spec ? sizeof(struct job_spec) : sizeof(struct branch_list));
+	rc = is_spec ? job_spec_parse(entry->bytes, arena, parsed, &err)
+		     : branches_parse(entry->bytes, arena, parsed, &err);
+	if (rc != 0)
 		cache_spoil(snapshot->cache, entry, err.message);
 	else
-		cache_parsed(snapshot->cache, entry, branches);
+		cache_parsed(snapshot->cache, entry, parsed);
 }
 
 /* Whether the entry can be read; else the need is answered by its damage. */
@@ -332,7 +336,7 @@ put_dataset(struct snapshot *snapshot, const struct need *need,
 		cache_spoil(snapshot->cache, entry, err.message);
 	if (!is_sound(snapshot, need, entry, entry->key))
 		return;
-	parse_branches(snapshot, head);
+	parse_entry(snapshot, head);
 	if (is_sound(snapshot, need, head, head->key) && head->parsed != NULL)
 		dataset->branches = *(struct branch_list *)head->parsed;
 }
@@ -359,24 +363,6 @@ satisfy_dataset(struct snapshot *snapshot, const struct need *need)
 	return true;
 }
 
-static void
-parse_spec(struct snapshot *snapshot, struct cache_entry *entry)
-{
-	struct job_spec *spec;
-	struct arena *arena;
-	struct error err;
-
-	if (entry->bytes.at == NULL || entry->parsed != NULL ||
-	    entry->damage.at != NULL)
-		return;
-	arena = cache_parsing(entry);
-	spec = arena_alloc(arena, sizeof *spec);
-	if (job_spec_parse(entry->bytes, arena, spec, &err) != 0)
-		cache_spoil(snapshot->cache, entry, err.message);
-	else
-		cache_parsed(snapshot->cache, entry, spec);
-}
-
 /* Whether the entry holds the job spec that writes the needed dataset. */
 static bool
 is_writer(const struct need *need, const struct cache_entry *entry)
@@ -401,7 +387,7 @@ put_spec(struct snapshot *snapshot, const struct need *need,
 	static const char none[] =
 	    "it leads to no job spec that writes the dataset";
 
-	parse_spec(snapshot, entry);
+	parse_entry(snapshot, entry);
 	if (entry->damage.at == NULL && !is_writer(need, entry))
 		cache_spoil(snapshot->cache, entry, none);
 	if (entry->damage.at != NULL && origin->damage.at == NULL)
