@@ -5,6 +5,7 @@ import time
 
 import catalogues
 import checker
+import pytest
 from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from load import TOPIC, Load, mixed, request
@@ -79,9 +80,9 @@ def rebalance(system, proxy):
 
 
 def test_limits_that_do_until_they_are_mended(system):
-    """A batch is lost for its size while its partitions go.  Until the dead letters'
-    topic is mended too no producer is opened, and the next batch must not wait for one
-    that waits for the limits."""
+    """A batch is lost for its size while its partitions go.  Until the limits can be
+    read, which a missing topic hinders, no producer is opened, and the next batch must
+    not wait for one that waits for the limits."""
     proxy = Proxy(("127.0.0.1", system.cluster.proxied_port), system.cluster.proxy_port,
                   kafka=True)
     worker = start(system, worker__batch__max__records="20",
@@ -89,7 +90,7 @@ def test_limits_that_do_until_they_are_mended(system):
                       "heartbeat.interval.ms": 200})
     try:
         set_limit(system, RESULTS, 2000)
-        set_limit(system, DLQ, 100)
+        delete(system, DLQ)
         proxy.hold(PRODUCE, [True] * 100)
         asked = send(system, mixed(SCHEDULES, 400))
         proxy.wait_held(1)
@@ -102,7 +103,7 @@ def test_limits_that_do_until_they_are_mended(system):
         other.close()
         wait_for("the worker to say what is wrong",
                  lambda: not worker.is_ready() and DLQ in worker.admin("/readyz")[1])
-        set_limit(system, DLQ, 2000000)
+        system.init(partitions=2)
         system.wait_drained(30)
         system.judge(asked)
     finally:
@@ -254,13 +255,18 @@ def test_check_and_init_say_what_a_topic_lacks(system):
     assert "replicas is 1, wanted 3; min.insync.replicas is 1, wanted 2" in said
 
 
-def test_a_letter_that_is_refused_stops_its_partition_alone(system):
+@pytest.mark.parametrize("refused, mended, where", [
+    ({"cleanup__policy": "compact"}, {"cleanup__policy": "delete"}, [0, 1]),
+    ({"max__message__bytes": 200}, {"max__message__bytes": 1179648}, [0]),
+], ids=["compacted", "too small for any"])
+def test_a_letter_that_is_refused_stops_its_partition_alone(system, refused, mended, where):
     """A compacted topic takes no record without a key, however it is cut."""
     worker = start(system)
-    system.alter_topic(DLQ, cleanup__policy="compact")
+    system.alter_topic(DLQ, **refused)
     load = Load(system.bootstrap)
     for number in range(3):
-        load.send_bad(b"not avro", "bad-magic", key=b"a key", partition=1)
+        if 1 in where:
+            load.send_bad(b"not avro", "bad-magic", key=b"a key", partition=1)
         load.send_bad(b"not avro", "bad-magic", key=None, partition=0)
     for datum in mixed(SCHEDULES, 200, repeats=0):
         load.send(datum)
@@ -282,7 +288,7 @@ def test_a_letter_that_is_refused_stops_its_partition_alone(system):
     more.flush()
     wait_for("the other partition's requests", others_are_through, 30)
     assert checker.committed_offsets(system.bootstrap, GROUP, TOPIC).get(0) is None
-    system.alter_topic(DLQ, cleanup__policy="delete")
+    system.alter_topic(DLQ, **mended)
     system.wait_drained(60)
     system.judge(asked + more.asked)
     wait_for("the worker to say so", lambda: worker.metric("schedrun_stopped_partitions") == 0)

@@ -319,13 +319,12 @@ use_limits(struct pipeline *pipeline, const struct kafka_topic *topics)
 	pipeline->batch_max = smallest;
 }
 
-/* A topic that is missing may be made yet; one that can't hold what we write is
- * a fault. */
+/* A topic that is missing may be made yet.  A DLQ that can't hold what we write
+ * is a fault of its letters alone, now as later. */
 static int
 check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
     struct error *err)
 {
-	const struct kafka_topic *dlq = &topics[TOPIC_DLQ];
 	size_t i;
 
 	for (i = 0; i < TOPICS; i++)
@@ -336,14 +335,15 @@ check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
 			err->exit_code = EX_CONFIG; /* of --check */
 			return -1;
 		}
-	if (dlq->max_message_bytes > 0 &&
-	    dlq->max_message_bytes < TOPIC_DLQ_LEAST)
-		return error_fatal(err, EX_CONFIG,
-		    "topic %s takes %lld bytes, less than the %d of a dead "
-		    "letter; raise max.message.bytes",
-		    dlq->name, (long long)dlq->max_message_bytes,
-		    TOPIC_DLQ_LEAST);
 	use_limits(pipeline, topics);
+	if (pipeline->intake.publish.letter_max < TOPIC_DLQ_LEAST)
+		log_event(LOG_WARN, "kafka", "letters_cut",
+		    "the DLQ takes less than a dead letter: those are cut, or "
+		    "stop their partitions; raise its max.message.bytes",
+		    LOG_S("topic", topics[TOPIC_DLQ].name),
+		    LOG_I("max_message_bytes",
+			pipeline->intake.publish.letter_max),
+		    LOG_I("wanted", TOPIC_DLQ_LEAST), LOG_END);
 	return 0;
 }
 
