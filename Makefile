@@ -62,7 +62,7 @@ LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
 WORKER := $(sort $(wildcard worker/*/*.c))
-PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c, \
+PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c producer/builder_main.c, \
     $(wildcard producer/*.c producer/*/*.c)))
 UNIT := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c))
 
@@ -71,11 +71,12 @@ LIBRARY := $(call objects,$(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER))
 
 PROGRAMS := $(if $(wildcard producer/main.c),$(BUILD)/schedrun) \
     $(if $(wildcard producer/http_main.c),$(BUILD)/schedrun-http) \
-    $(if $(wildcard worker/main.c),$(BUILD)/schedrun-worker)
+    $(if $(wildcard worker/main.c),$(BUILD)/schedrun-worker) \
+    $(if $(wildcard producer/builder_main.c),$(BUILD)/schedrun-builder)
 
 Q := $(if $(V),,@)
 
-build: $(PROGRAMS) ## compile the three programs into build/
+build: $(PROGRAMS) ## compile the programs into build/
 
 $(BUILD)/%.o: %.c Makefile | $(if $(MISSING),libraries)
 	@mkdir -p $(@D)
@@ -109,6 +110,8 @@ $(BUILD)/schedrun: $(BUILD)/producer/main.o $(BUILD)/libschedrun.a
 $(BUILD)/schedrun-http: $(BUILD)/producer/http_main.o $(BUILD)/libschedrun.a
 	$(link)
 $(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
+	$(link)
+$(BUILD)/schedrun-builder: $(BUILD)/producer/builder_main.o $(BUILD)/libschedrun.a
 	$(link)
 $(BUILD)/unit: private LIBS += -lcunit
 # The repair's test scripts what is read from Kafka, while it runs.
@@ -239,7 +242,7 @@ GCC_MISTAKEN := $(if $(filter 12,$(shell $(CC) -dumpversion)),,$(addprefix -Wno-
 # What analyzers say of one file; its object stands for the headers it includes.
 # clang's analyzer gets a fourth of its usual nodes: it finds the same.
 ANALYSED := $(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER) worker/main.c \
-    producer/main.c producer/http_main.c $(UNIT) tests/codec/verdict.c
+    producer/main.c producer/http_main.c producer/builder_main.c $(UNIT) tests/codec/verdict.c
 analysis: $(ANALYSED:%.c=$(BUILD)/lint/%.tidy) \
     $(ANALYSED:%.c=$(BUILD)/lint/%.gcc)
 $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/.clang-tidy

@@ -29,7 +29,8 @@ extern const char lua_take[], lua_overwrite[], lua_release[]; /* claims */
 extern const char lua_pending[], lua_drop[], lua_fold[];      /* run view */
 extern const char lua_change[], lua_refresh[];                /* a schedule */
 extern const char lua_write_branches[], lua_mark_build[];     /* branches */
-extern const char lua_begin_stage[], lua_next_generation[];   /* an apply */
+extern const char lua_take_lease[], lua_keep_lease[], lua_note_job[]; /* jobs */
+extern const char lua_begin_stage[], lua_next_generation[]; /* an apply */
 extern const char lua_publish[], lua_unlock[], lua_renew[];
 
 /* The id of the ids file, used where no registry is configured. */

@@ -26,6 +26,7 @@ static const char *const names[KEYSPACE_KEYS] = {
 	[KEY_BRANCHES] = "h",
 	[KEY_EDITION] = "e",
 	[KEY_PAGE_SECRET] = "k",
+	[KEY_LEASES] = "o",
 };
 
 struct keyspace *
@@ -141,6 +142,25 @@ keyspace_build(const struct keyspace *keyspace, const struct uuid *build,
     struct buffer *out)
 {
 	return append_uuid_key(keyspace, "b:", build, out);
+}
+
+struct text
+keyspace_jobs(const struct keyspace *keyspace, const struct uuid *build,
+    struct buffer *out)
+{
+	return append_uuid_key(keyspace, "j:", build, out);
+}
+
+struct text
+keyspace_lease(const struct keyspace *keyspace, struct text dataset,
+    struct text branch, struct buffer *out)
+{
+	size_t start = out->size;
+
+	append_key(keyspace, "o:", dataset, out);
+	buffer_byte(out, '\n');
+	buffer_append(out, branch);
+	return text_since(out, start);
 }
 
 struct text

@@ -30,6 +30,7 @@ enum keyspace_key {
 	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
 	KEY_EDITION,     /* `e`: another text after each change of g, s, h */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
+	KEY_LEASES,      /* `o`: the last lease's number, never one twice */
 	KEYSPACE_KEYS,
 };
 
@@ -71,6 +72,10 @@ struct text keyspace_runs_of(const struct keyspace *keyspace,
     struct text schedule_rid, struct buffer *out); /* `x:` */
 struct text keyspace_build(const struct keyspace *keyspace,
     const struct uuid *build, struct buffer *out); /* `b:` */
+struct text keyspace_jobs(const struct keyspace *keyspace,
+    const struct uuid *build, struct buffer *out); /* `j:` */
+struct text keyspace_lease(const struct keyspace *keyspace, struct text dataset,
+    struct text branch, struct buffer *out); /* `o:`, of an output */
 struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
     int32_t partition, struct buffer *out); /* `f:` */
 

@@ -118,9 +118,23 @@ static const struct config_key keys[] = {
 	NUMBER_KEY("http.idle.timeout", CONFIG_DURATION, "75s", SECOND, HOUR,
 	    "how long a kept connection may be idle; more than proxies keep "
 	    "it"),
+	TEXT_KEY("builder.group", "schedrun-builder",
+	    "consumer group of the builders"),
+	TEXT_KEY("builder.command", NULL,
+	    "program of a job, from the root on, and arguments; no shell reads "
+	    "them"),
+	NUMBER_KEY("builder.parallel", CONFIG_INTEGER, "4", 1, 256,
+	    "jobs that run at once"),
+	TEXT_KEY("builder.logs", "/var/log/schedrun-builder",
+	    "folder of the jobs' output"),
+	NUMBER_KEY("builder.logs.max", CONFIG_SIZE, "16M", KIB, 1024 * MIB,
+	    "bytes of one job's output that are kept"),
+	NUMBER_KEY("builder.drain", CONFIG_DURATION, "60s", 0, DAY,
+	    "time that running jobs get after SIGTERM"),
 	TEXT_KEY("admin.listen", NULL,
 	    "address of /metrics, /healthz, /readyz; default: "
-	    "127.0.0.1:9464 (worker), 127.0.0.1:9465 (http); port 0: any"),
+	    "127.0.0.1:9464 (worker), 127.0.0.1:9465 (http), 127.0.0.1:9466 "
+	    "(builder); port 0: any"),
 	TEXT_KEY("admin.port.file", NULL,
 	    "file that is told the admin listener's port"),
 	CHOICE_KEY(

@@ -530,6 +530,27 @@ kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
 }
 
 int
+kafka_consumer_commit(struct kafka_consumer *consumer, const char *topic,
+    struct kafka_offset place, struct error *err)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t code;
+
+	if (!consumer->assignment.joined)
+		return error_set(err, ERROR_ABORT,
+		    "%s [%d] is not assigned any more", topic,
+		    (int)place.partition);
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, topic, place.partition)
+	    ->offset = place.offset;
+	code = rd_kafka_commit(consumer->handle, list, 1);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	return fail(consumer, KAFKA_CALL_POLL, code, err, "commit");
+}
+
+int
 kafka_consumer_range(struct kafka_consumer *consumer, struct kafka_partition of,
     struct kafka_range *range, int timeout_ms, struct error *err)
 {

@@ -11,9 +11,10 @@
 
 /*
  * Reads Kafka, read_committed, either as a member of a group or from places
- * that the caller names.  It never commits: offsets move in transactions only
- * (kafka_transaction), or are kept elsewhere.  One thread per consumer, but for
- * kafka_consumer_wake and kafka_records_release, which any thread may call.
+ * that the caller names.  It commits nothing by itself: offsets move in
+ * transactions (kafka_transaction), by kafka_consumer_commit where there is no
+ * answer to go with them, or are kept elsewhere.  One thread per consumer, but
+ * for kafka_consumer_wake and kafka_records_release, which any thread may call.
  * Source: docs/delivery.md, sections 4, 8 and 9.
  */
 struct kafka_consumer;
@@ -217,6 +218,14 @@ int kafka_consumer_seek(struct kafka_consumer *consumer, const char *topic,
  */
 int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
     struct kafka_offset *places, size_t n, struct error *err);
+
+/*
+ * Sends the group's offset of an assigned partition, before which all is dealt
+ * with, and doesn't wait: if it is lost, what it stands for is read again.
+ * ERROR_ABORT: not a member any more.
+ */
+int kafka_consumer_commit(struct kafka_consumer *consumer, const char *topic,
+    struct kafka_offset place, struct error *err);
 
 /* Whether the group has assigned partitions (or none, as a standby). */
 bool kafka_consumer_is_joined(const struct kafka_consumer *consumer);

@@ -8,8 +8,17 @@
 #include "schemas/stored/catalogue.h"
 
 /* KEYS and ARGV of write_branches.lua, then of each dataset. */
-enum { WRITE_GENERATION, WRITE_BRANCHES, WRITE_EDITION, WRITE_BUILD };
-enum { SEEN_GENERATION, NEW_EDITION, BUILD_STATE, BUILD_TTL, WRITE_ARGS };
+enum { WRITE_BRANCHES, WRITE_EDITION, WRITE_KEYS };
+enum {
+	GENERATION_KEY,
+	SEEN_GENERATION,
+	NEW_EDITION,
+	MARK_FIELD,
+	MARK_VALUE,
+	MARK_TTL,
+	MARK_NUMBER,
+	WRITE_ARGS
+};
 enum { DATASET_RID, DATASET_SEEN, DATASET_VALUE, DATASET_ARGS };
 
 static struct redis_script write_branches = { .source = lua_write_branches };
@@ -100,27 +109,27 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	struct arena *arena = arena_create(0);
 	struct text *args = arena_alloc(
 	    arena, (WRITE_ARGS + DATASET_ARGS * view->n) * sizeof *args);
-	struct buffer build = { 0 };
-	struct text keys[] = {
-		[WRITE_GENERATION] = keyspace_key(keyspace, KEY_GENERATION),
-		[WRITE_BRANCHES] = keyspace_key(keyspace, KEY_BRANCHES),
-		[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION),
-		[WRITE_BUILD] = TEXT_NONE,
-	};
+	struct text *keys = arena_alloc(
+	    arena, (WRITE_KEYS + 1 + mark->n_leases) * sizeof *keys);
 	char seen[TEXT_NUMBER_SIZE], ttl[TEXT_NUMBER_SIZE];
 	char edition[KEYSPACE_EDITION_SIZE];
-	size_t n_keys = WRITE_BUILD;
+	size_t n_keys = WRITE_KEYS, i;
 	struct redis_reply *reply;
 	int rc = -1;
 
+	args[GENERATION_KEY] = keyspace_key(keyspace, KEY_GENERATION);
 	args[SEEN_GENERATION] = text_of_number(view->generation, seen);
 	args[NEW_EDITION] = keyspace_new_edition(edition);
-	args[BUILD_STATE] = TEXT("");
-	args[BUILD_TTL] = text_of_number(mark->ttl_ms, ttl);
-	if (mark->build != NULL) {
-		keys[n_keys++] = keyspace_build(keyspace, mark->build, &build);
-		args[BUILD_STATE] = text_from(mark->state);
-	}
+	args[MARK_FIELD] = mark->field;
+	args[MARK_VALUE] = mark->value;
+	args[MARK_TTL] = text_of_number(mark->ttl_ms, ttl);
+	args[MARK_NUMBER] = mark->number;
+	keys[WRITE_BRANCHES] = keyspace_key(keyspace, KEY_BRANCHES);
+	keys[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION);
+	if (mark->key.at != NULL)
+		keys[n_keys++] = mark->key;
+	for (i = 0; i < mark->n_leases; i++)
+		keys[n_keys++] = mark->leases[i];
 	reply = redis_ask_script(redis, &write_branches,
 	    &(struct redis_arguments){ keys, n_keys, args,
 		WRITE_ARGS + list_changes(view, args + WRITE_ARGS) },
@@ -128,7 +137,6 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	if (reply != NULL)
 		rc = (int)redis_reply_integer(reply);
 	redis_reply_destroy(reply);
-	buffer_finish(&build);
 	arena_destroy(arena);
 	return rc;
 }
@@ -165,6 +173,27 @@ branch_value_set(struct text stored, const struct branch *branch,
 	*value = buffer_keep(&out, arena);
 	/* What a worker reads is what it would refuse: loops above all. */
 	return branches_parse(*value, arena, &checked, err);
+}
+
+int
+branch_value_built(struct text stored, const struct branch *made,
+    struct arena *arena, struct text *value, struct error *err)
+{
+	struct branch branch = *made;
+	const struct branch *old;
+
+	if (branch_value_get(stored, branch.name, arena, &old, err) != 0)
+		return -1;
+	if (old != NULL)
+		branch.parent = old->parent;
+	if (branch_value_set(stored, &branch, arena, value, err) == 0)
+		return 0;
+	/*
+	 * The parent may itself be told to come from this branch, which was not
+	 * there when the build was planned: a root is better than a loop.
+	 */
+	branch.parent = TEXT_NONE;
+	return branch_value_set(stored, &branch, arena, value, err);
 }
 
 int

@@ -39,16 +39,24 @@ struct branch_view {
 int branch_store_read(struct redis *redis, const struct keyspace *keyspace,
     struct arena *arena, struct branch_view *view, struct error *err);
 
-/* Marks a build with what is written, unless it is finished already. */
+/*
+ * What is said, with what is written, of the build or job that has made it,
+ * unless that is said already.
+ */
 struct build_mark {
-	const struct uuid *build; /* NULL: no build */
-	const char *state;        /* "SUCCEEDED" */
-	int64_t ttl_ms;           /* of the mark, if the build has none */
+	struct text key;   /* its `b`, or `j`; none: nothing is said */
+	struct text field; /* "s" of a build, its position of a job */
+	struct text value; /* "SUCCEEDED" */
+	int64_t ttl_ms;    /* of the key, if it has none */
+	/* Of a job: the leases of its outputs, and the number they must have */
+	const struct text *leases;
+	size_t n_leases;
+	struct text number;
 };
 
 /*
  * Writes all values, or nothing.  1: written; 0: something has moved, read
- * again; 2: the build is finished already; -1: failed.
+ * again; 2: it is said already; 3: a lease is lost; -1: failed.
  */
 int branch_store_write(struct redis *redis, const struct keyspace *keyspace,
     const struct branch_view *view, const struct build_mark *mark,
@@ -60,6 +68,13 @@ int branch_store_write(struct redis *redis, const struct keyspace *keyspace,
  * in a loop.
  */
 int branch_value_set(struct text stored, const struct branch *branch,
+    struct arena *arena, struct text *value, struct error *err);
+
+/*
+ * The same for what a job has made: a branch that is there keeps its parent,
+ * and a new one whose parent would make a loop is a root.
+ */
+int branch_value_built(struct text stored, const struct branch *made,
     struct arena *arena, struct text *value, struct error *err);
 
 /* The branch as stored, in `arena`; NULL if there is none; -1 if malformed. */

@@ -314,6 +314,8 @@ check_units(struct check_list *list)
 		{ .name = "schedrun-http.service",
 		    .stem = TEXT("schedrun-http.service/"),
 		    .is_adapter = true },
+		{ .name = "schedrun-builder.service",
+		    .stem = TEXT("schedrun-builder.service/") },
 	};
 	size_t i;
 

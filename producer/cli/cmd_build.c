@@ -65,7 +65,7 @@ fail_build(struct command *command, struct build_report *report,
 {
 	struct report_result result;
 	struct error err = { 0 };
-	int taken = build_report_fail(report, id, &result, &err);
+	int taken = build_report_state(report, id, "FAILED", &result, &err);
 
 	(void)record;
 	if (taken < 0)

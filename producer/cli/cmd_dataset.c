@@ -151,7 +151,7 @@ advance_branch(
 static int
 attempt_commit(struct commit *commit, struct error *err)
 {
-	static const struct build_mark no_build = { NULL, NULL, 0 };
+	static const struct build_mark no_build = { .ttl_ms = 0 };
 	struct branch_change change = { .dataset = text_from(
 					    commit->command->argument) };
 	struct branch_view view = { .changes = &change, .n = 1 };

@@ -9,7 +9,6 @@
 
 #define ATTEMPTS_MAX 20
 #define SUCCEEDED "SUCCEEDED"
-#define FAILED "FAILED"
 
 static struct redis_script mark_build = { .source = lua_mark_build };
 
@@ -156,8 +155,7 @@ change_output(const struct work *work, size_t i, struct error *err)
 	struct branch_change *change = &work->view.changes[i];
 	struct arena *arena = work->report->arena;
 	const struct build *build = &work->event->build;
-	const struct branch *old;
-	struct branch branch = {
+	const struct branch branch = {
 		.name = build->version->branch_name,
 		.head = transaction_of(
 		    arena, &work->event->job_ids[output->job], change->dataset),
@@ -165,19 +163,7 @@ change_output(const struct work *work, size_t i, struct error *err)
 		.built = built_of(work, &build->jobs[output->job]),
 	};
 
-	if (branch_value_get(change->seen, branch.name, arena, &old, err) != 0)
-		return -1;
-	if (old != NULL)
-		branch.parent = old->parent;
-	if (branch_value_set(
-		change->seen, &branch, arena, &change->value, err) == 0)
-		return 0;
-	/*
-	 * The parent may itself be told to come from this branch, which was not
-	 * there when the build was planned: a root is better than a loop.
-	 */
-	branch.parent = TEXT_NONE;
-	return branch_value_set(
+	return branch_value_built(
 	    change->seen, &branch, arena, &change->value, err);
 }
 
@@ -227,18 +213,22 @@ build_report_finish(struct build_report *report, const struct uuid *id,
     const struct build_requested *event, struct report_result *result,
     struct error *err)
 {
-	const struct build_mark build_mark = { id, SUCCEEDED,
-		report->view->ttl_ms };
+	struct buffer key = { 0 };
+	const struct build_mark build_mark = {
+		.key = keyspace_build(report->keyspace, id, &key),
+		.field = TEXT("s"),
+		.value = TEXT(SUCCEEDED),
+		.ttl_ms = report->view->ttl_ms,
+	};
 	struct work work = { .report = report, .event = event };
 	int attempts = 0, rc;
 
 	*result = (struct report_result){ 0 };
-	if (list_outputs(&work, err) != 0)
-		return -1;
+	rc = list_outputs(&work, err);
 	result->outputs = work.view.n;
-	do
+	while (rc == 0 && attempts++ < ATTEMPTS_MAX)
 		rc = try_to_finish(&work, &build_mark, result, err);
-	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
+	buffer_finish(&key);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,
 		    "the outputs change again and again; try again");
@@ -249,16 +239,16 @@ build_report_finish(struct build_report *report, const struct uuid *id,
 }
 
 int
-build_report_fail(struct build_report *report, const struct uuid *id,
-    struct report_result *result, struct error *err)
+build_report_state(struct build_report *report, const struct uuid *id,
+    const char *state, struct report_result *result, struct error *err)
 {
 	struct text was;
 
 	*result = (struct report_result){ 0 };
-	if (mark(report, report->redis, id, FAILED, &was, err) != 0)
+	if (mark(report, report->redis, id, state, &was, err) != 0)
 		return -1;
 	if (text_equal(was, TEXT(SUCCEEDED)))
 		return 0;
 	result->already = was.size > 0;
-	return tell_view(report, id, FAILED, err) == 0 ? 1 : -1;
+	return tell_view(report, id, state, err) == 0 ? 1 : -1;
 }

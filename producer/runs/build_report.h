@@ -42,8 +42,11 @@ int build_report_finish(struct build_report *report, const struct uuid *id,
     const struct build_requested *event, struct report_result *result,
     struct error *err);
 
-/* 1: it is marked; 0: it has finished, which stays. */
-int build_report_fail(struct build_report *report, const struct uuid *id,
-    struct report_result *result, struct error *err);
+/*
+ * Marks it alone, "FAILED", or "SUCCEEDED" by whoever has written its heads job
+ * by job.  1: it is marked; 0: it has finished, which stays.
+ */
+int build_report_state(struct build_report *report, const struct uuid *id,
+    const char *state, struct report_result *result, struct error *err);
 
 #endif

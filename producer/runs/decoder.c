@@ -128,6 +128,13 @@ check_build(const struct build_requested *event, const struct uuid *id,
 		if (job->spec->n_outputs == 0)
 			return error_set(
 			    err, ERROR_INPUT, "its job %zu has no output", i);
+		for (k = 0; k < job->n_depends_on; k++)
+			if (job->depends_on[k] < 0 ||
+			    (size_t)job->depends_on[k] >= i)
+				return error_set(err, ERROR_INPUT,
+				    "its job %zu waits for job %d, which does "
+				    "not come before it",
+				    i, (int)job->depends_on[k]);
 		for (k = 0; k < job->spec->n_inputs; k++)
 			if (job->inputs[k].job < -1 ||
 			    (job->inputs[k].job >= 0 &&
@@ -155,7 +162,7 @@ decode_build(struct message_decoder *decoder, struct text event,
 	if (rc == 0)
 		rc = check_build(out, build, err);
 	if (rc != 0 && err->kind == ERROR_INPUT)
-		error_prefix(err, "the build event in the run view");
+		error_prefix(err, "the build event");
 	return rc;
 }
 

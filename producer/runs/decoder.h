@@ -43,11 +43,11 @@ int decode_result(struct message_decoder *decoder,
     struct schedule_run *run, struct error *err);
 
 /*
- * Decodes a build event as the run view keeps it (`b`, field `e`: the value as
- * on the topic), by a decoder of MESSAGE_BUILD_REQUESTED, and checks it: it is
- * the build's, each job has an output, every position of a job is inside the
- * list.  Everything goes to `arena`.
- *   ERROR_INPUT  it is malformed, or its schema is unknown
+ * Decodes a build event, the value as on the topic, which the run view keeps as
+ * well (`b`, field `e`), by a decoder of MESSAGE_BUILD_REQUESTED, and checks
+ * it: it is the build's, each job has an output, every position of a job is
+ * inside the list, and what a job waits for comes before it.  Everything goes
+ * to `arena`. ERROR_INPUT  it is malformed, or its schema is unknown
  *   ERROR_RETRY  the registry does not answer
  */
 struct build_requested;

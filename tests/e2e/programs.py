@@ -192,6 +192,13 @@ class System:
         self.daemons.append(daemon)
         return daemon
 
+    def builder(self, command, name="builder-1", environment=None, **settings):
+        keys = {"builder.command": command, "builder.logs": self.directory / "builds"}
+        keys.update({key.replace("__", "."): value for key, value in settings.items()})
+        daemon = Daemon(self, BUILD / "schedrun-builder", name, keys, environment)
+        self.daemons.append(daemon)
+        return daemon
+
     def wait_drained(self, timeout=120):
         """Until every request's offset is committed."""
         wait_for("the requests to be processed",

@@ -38,7 +38,7 @@ def guarded(system):
     system.password = str(secret)
     yield system
     system.stop()
-    for name in ("worker", "adapter", "admin"):
+    for name in ("worker", "adapter", "builder", "admin"):
         server.execute_command("ACL", "DELUSER", name)
 
 
@@ -97,6 +97,13 @@ def test_each_program_can_do_its_work(guarded):
     admin(system, "plan", "--schedule", catalogues.schedule_rid("fresh"))
     admin(system, "run", "list", "--schedule", catalogues.schedule_rid("stale"))
     admin(system, "run", "explain", runs[0].json()["rid"])
+    # The builder: of what has just become stale.
+    builder = system.builder("/bin/true", **as_user(system, "builder"))
+    result = admin(system, "submit", catalogues.schedule_rid("stale"), "--wait", "20s").splitlines()[-1]
+    key = b"schedrun:b:" + uuid.UUID(json.loads(result)["result"]["buildRid"].rsplit(".", 1)[1]).bytes
+    wait_for("the build to be carried out",
+             lambda: system.cluster.redis().hget(key, "s") == b"SUCCEEDED", 30)
+    builder.wait_ready()
     exported = admin(system, "export")
     admin(system, "apply", "-", stdin=exported)
     admin(system, "submit", catalogues.schedule_rid("fresh"), "--wait", "20s")
@@ -111,6 +118,9 @@ def test_none_may_write_what_is_not_its_own(guarded):
     for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:m:t:0", "9"],
                     ["HSET", "schedrun:h", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "adapter", *command)
+    for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
+                    ["SET", "schedrun:m:t:0", "9"], ["FLUSHALL"], ["GET", "other:g"]):
+        refused(guarded, "builder", *command)
     for command in (["FLUSHALL"], ["GET", "other:g"], ["CONFIG", "SET", "save", ""], ["KEYS", "*"]):
         refused(guarded, "admin", *command)
 

@@ -41,6 +41,7 @@ fixed_keys_are_the_papers(void)
 		{ KEY_BRANCHES, "p:h" },
 		{ KEY_EDITION, "p:e" },
 		{ KEY_PAGE_SECRET, "p:k" },
+		{ KEY_LEASES, "p:o" },
 	};
 	size_t i;
 
@@ -69,6 +70,8 @@ made_keys_are_the_papers(void)
 	MADE(keyspace_versions_of(k, TEXT("rid"), &out), "p:w:rid");
 	MADE(keyspace_run(k, &id, &out), "p:r:0123456789abcde\0");
 	MADE(keyspace_build(k, &id, &out), "p:b:0123456789abcde\0");
+	MADE(keyspace_jobs(k, &id, &out), "p:j:0123456789abcde\0");
+	MADE(keyspace_lease(k, TEXT("rid"), TEXT("b"), &out), "p:o:rid\nb");
 	MADE(keyspace_runs_of(k, TEXT("rid"), &out), "p:x:rid");
 	MADE(keyspace_fold(k, "topic", 12, &out), "p:f:topic:12");
 	MADE(keyspace_mark(k, TEXT("ns"), TEXT("t"), 3, &out), "p:mns:t:3");

@@ -1,0 +1,729 @@
+#include "producer/builder/builder.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/consumer.h"
+#include "producer/builder/metrics.h"
+#include "producer/builder/task.h"
+#include "producer/runs/build_report.h"
+#include "schemas/topics.h"
+
+#define RECORDS 8 /* of a poll: each may have 10 MiB */
+#define OPEN_MAX 500
+#define OPEN_BYTES_MAX ((size_t)32 * 1024 * 1024)
+#define POLL_MS 200
+#define AGAIN_MS 500 /* after Redis has not answered */
+#define CALL_MS 3000
+#define CLOSE_MS 5000
+#define REFRESH_MS 10000
+#define FRESH_MS 10000
+#define BEAT_MS 30000
+#define COMMIT_MS 500
+#define HOST_MAX 65
+#define WORDS_MAX 64
+#define EX_CONFIG 78
+
+/* Of a partition that is ours. */
+struct build_place {
+	int32_t partition;
+	int64_t next;      /* behind the last record that was taken */
+	int64_t committed; /* by us */
+};
+
+struct builder {
+	const struct config *config;
+	struct metrics *metrics;
+	const char *topic;
+	struct kafka_health *kafka;
+	struct kafka_consumer *consumer;
+	struct redis *redis, *view_redis; /* the latter may be the former */
+	struct keyspace *keyspace;
+	struct run_view view;
+	struct message_decoder *decoder;
+	struct job_runner runner;
+	char *words; /* of the command, cut */
+	char *argv[WORDS_MAX + 1];
+	char host[HOST_MAX];
+	struct task **tasks; /* `parallel` of them; NULL: free */
+	size_t parallel, n_tasks;
+	struct open_build *builds; /* in the order in which they came */
+	size_t n_builds, n_bytes;
+	struct build_place *places;
+	size_t n_places;
+	int64_t committed_ms;
+	struct health_check *kafka_check, *redis_check;
+	struct health_beat *beat;
+	atomic_int stops;
+	int64_t drain_ms; /* when jobs are ended; 0: nobody has asked */
+};
+
+/* Builds come and go ------------------------------------------------------ */
+
+static struct build_place *
+find_place(struct builder *builder, int32_t partition)
+{
+	size_t i;
+
+	for (i = 0; i < builder->n_places; i++)
+		if (builder->places[i].partition == partition)
+			return &builder->places[i];
+	return NULL;
+}
+
+static void
+add_build(struct builder *builder, struct open_build *build)
+{
+	struct open_build **at = &builder->builds;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = build;
+	builder->n_builds++;
+	builder->n_bytes += build->value.size;
+}
+
+static void
+remove_build(struct builder *builder, struct open_build **at)
+{
+	struct open_build *build = *at;
+
+	*at = build->next;
+	builder->n_builds--;
+	builder->n_bytes -= build->value.size;
+	open_build_destroy(build);
+}
+
+/* A build that left with its partition while a job of it ran, and is back. */
+static bool
+is_back(struct builder *builder, const struct kafka_record *record)
+{
+	struct open_build *build = builder->builds;
+
+	while (build != NULL &&
+	    !(build->leaving && text_equal(build->key, record->key)))
+		build = build->next;
+	if (build == NULL)
+		return false;
+	build->leaving = false;
+	build->partition = record->partition;
+	build->offset = record->offset;
+	return true;
+}
+
+static void
+take_record(struct builder *builder, const struct kafka_record *record)
+{
+	struct build_place *place = find_place(builder, record->partition);
+
+	if (place == NULL)
+		return;
+	if (place->next <= record->offset)
+		place->next = record->offset + 1;
+	if (!is_back(builder, record))
+		add_build(builder, open_build_create(record));
+}
+
+/* Behind all that has ended, before the first that has not. */
+static int64_t
+offset_to_commit(const struct builder *builder, const struct build_place *place)
+{
+	const struct open_build *build;
+	int64_t offset = place->next;
+
+	for (build = builder->builds; build != NULL; build = build->next)
+		if (!build->leaving && build->partition == place->partition &&
+		    build->offset < offset)
+			offset = build->offset;
+	return offset;
+}
+
+/* One that is lost costs no more than a look at builds that have ended. */
+static void
+commit_offsets(struct builder *builder)
+{
+	struct error err;
+	size_t i;
+
+	builder->committed_ms = clock_monotonic_ms();
+	for (i = 0; i < builder->n_places; i++) {
+		struct build_place *place = &builder->places[i];
+		int64_t offset = offset_to_commit(builder, place);
+
+		if (offset > place->committed &&
+		    kafka_consumer_commit(builder->consumer, builder->topic,
+			(struct kafka_offset){ place->partition, offset },
+			&err) == 0)
+			place->committed = offset;
+	}
+}
+
+static int
+on_assigned(void *opaque, struct kafka_position *positions, size_t n)
+{
+	struct builder *builder = opaque;
+	size_t i;
+
+	builder->places =
+	    memory_resize(builder->places, n + 1, sizeof *builder->places);
+	for (i = 0; i < n; i++)
+		builder->places[i] =
+		    (struct build_place){ positions[i].partition,
+			    positions[i].offset, positions[i].committed };
+	builder->n_places = n;
+	return 0;
+}
+
+/* What runs goes on, and is reported; whoever comes after waits for it. */
+static void
+on_revoked(void *opaque, bool lost)
+{
+	struct builder *builder = opaque;
+	struct open_build *build;
+
+	if (!lost)
+		commit_offsets(builder);
+	builder->n_places = 0;
+	for (build = builder->builds; build != NULL; build = build->next)
+		build->leaving = true;
+}
+
+/* Markers of transactions are behind us as well; what this poll returns isn't,
+ * and is taken before anything is committed. */
+static void
+on_reached(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct build_place *place = find_place(opaque, partition);
+
+	(void)topic;
+	if (place != NULL && place->next < offset)
+		place->next = offset;
+}
+
+static bool
+is_full(const struct builder *builder)
+{
+	return builder->drain_ms != 0 || builder->n_builds >= OPEN_MAX ||
+	    builder->n_bytes >= OPEN_BYTES_MAX;
+}
+
+/* Partitions are paused while there is no room; polled they are always. */
+static int
+poll_records(struct builder *builder, int timeout_ms, struct error *err)
+{
+	struct kafka_record records[RECORDS];
+	bool full = is_full(builder);
+	int n, i;
+
+	if (full != kafka_consumer_is_paused(builder->consumer) &&
+	    (full ? kafka_consumer_pause(builder->consumer, err)
+		  : kafka_consumer_resume(builder->consumer, err)) != 0)
+		return -1;
+	n = kafka_consumer_poll(
+	    builder->consumer, records, RECORDS, timeout_ms, err);
+	for (i = 0; i < n; i++)
+		take_record(builder, &records[i]);
+	if (n > 0)
+		kafka_records_release(records, (size_t)n);
+	return n;
+}
+
+/* Jobs -------------------------------------------------------------------- */
+
+static void
+note_redis(struct builder *builder, const struct error *err)
+{
+	bool ok = err == NULL;
+
+	metrics_set(builder->metrics, BUILDER_DEPENDENCIES, BUILDER_REDIS, ok);
+	if (ok) {
+		health_ok(builder->redis_check);
+		return;
+	}
+	if (health_check_is_ok(builder->redis_check))
+		log_event(LOG_WARN, "builder", "redis_not_ready", err->message,
+		    LOG_END);
+	health_bad(builder->redis_check, "%s", err->message);
+	builder->runner.away_ms = clock_monotonic_ms() + AGAIN_MS;
+}
+
+static struct task **
+free_slot(struct builder *builder)
+{
+	size_t i;
+
+	for (i = 0; i < builder->parallel; i++)
+		if (builder->tasks[i] == NULL)
+			return &builder->tasks[i];
+	return NULL;
+}
+
+static void
+turn_task(struct builder *builder, struct task **slot)
+{
+	struct error err = { 0 };
+
+	if (task_turn(*slot, &err)) {
+		*slot = NULL;
+		builder->n_tasks--;
+	}
+	if (err.kind == ERROR_RETRY || err.kind == ERROR_FATAL)
+		note_redis(builder, &err);
+}
+
+static void
+turn_tasks(struct builder *builder)
+{
+	size_t i;
+
+	for (i = 0; i < builder->parallel; i++)
+		if (builder->tasks[i] != NULL)
+			turn_task(builder, &builder->tasks[i]);
+}
+
+/* A failed job ends the others of its build, if its version says so. */
+static void
+end_aborted(struct builder *builder)
+{
+	size_t i;
+
+	for (i = 0; i < builder->parallel; i++)
+		if (builder->tasks[i] != NULL &&
+		    task_build(builder->tasks[i])->aborted)
+			task_end(builder->tasks[i], DOOM_ABORTED);
+}
+
+static void
+report_unreadable(
+    struct builder *builder, struct open_build *build, const char *why)
+{
+	metrics_add(builder->metrics, BUILDER_BUILDS, BUILT_NONE, 1);
+	log_event(LOG_WARN, "builder", "build_unreadable", why,
+	    LOG_I("partition", build->partition),
+	    LOG_I("offset", build->offset), LOG_END);
+	build->over = true;
+}
+
+/* -1: Redis, or the registry, does not answer. */
+static int
+read_build(struct builder *builder, struct open_build *build, struct error *err)
+{
+	if (build->is_read || build->over ||
+	    open_build_read(
+		build, builder->decoder, &builder->runner.store, err) == 0)
+		return 0;
+	if (err->kind != ERROR_INPUT)
+		return -1;
+	report_unreadable(builder, build, err->message);
+	return 0;
+}
+
+static int
+start_jobs(struct builder *builder, struct open_build *build, struct error *err)
+{
+	struct task **slot = free_slot(builder);
+	int64_t now = clock_monotonic_ms();
+	size_t job;
+
+	while (slot != NULL &&
+	    open_build_next(build, now, builder->runner.round, &job)) {
+		int rc = task_start(&builder->runner, build, job, slot, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 1) {
+			builder->n_tasks++;
+			/* What is up to date has ended already. */
+			turn_task(builder, slot);
+		}
+		slot = free_slot(builder);
+	}
+	return 0;
+}
+
+static int
+report_build(
+    struct builder *builder, struct open_build *build, struct error *err)
+{
+	const char *state = build->failed ? "FAILED" : "SUCCEEDED";
+	struct build_report report = { builder->redis, builder->keyspace,
+		&builder->view, build->arena };
+	char rid[RID_SIZE_MAX];
+	struct report_result result;
+
+	if (redis_connect(builder->redis, err) != 0 ||
+	    redis_connect(builder->view_redis, err) != 0 ||
+	    build_report_state(&report, &build->id, state, &result, err) < 0)
+		return -1;
+	metrics_add(builder->metrics, BUILDER_BUILDS,
+	    build->failed ? BUILT_FAILED : BUILT_SUCCEEDED, 1);
+	log_event(LOG_INFO, "builder", "build_ended", "a build has ended",
+	    LOG_T("build",
+		((struct text){ rid,
+		    rid_format(TEXT(RID_BUILD_PREFIX), &build->id, rid) })),
+	    LOG_S("state", state), LOG_I("jobs", build->event.build.n_jobs),
+	    LOG_I("duration_ms", clock_monotonic_ms() - build->opened_ms),
+	    LOG_END);
+	return 0;
+}
+
+static int
+end_build(struct builder *builder, struct open_build **at, struct error *err)
+{
+	struct open_build *build = *at;
+
+	if (build->over && build->is_read)
+		metrics_add(builder->metrics, BUILDER_BUILDS, BUILT_OVER, 1);
+	if (!build->over && !build->leaving &&
+	    report_build(builder, build, err) != 0)
+		return -1;
+	remove_build(builder, at);
+	return 0;
+}
+
+/* In the order in which they came; the first that Redis fails ends the turn. */
+static int
+turn_builds(struct builder *builder, struct error *err)
+{
+	struct open_build **at = &builder->builds;
+
+	while (*at != NULL) {
+		struct open_build *build = *at;
+
+		if (!build->leaving && read_build(builder, build, err) != 0)
+			return -1;
+		if (builder->drain_ms == 0 &&
+		    start_jobs(builder, build, err) != 0)
+			return -1;
+		if (!open_build_is_whole(build))
+			at = &build->next;
+		else if (end_build(builder, at, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+turn(struct builder *builder)
+{
+	struct error err = { 0 };
+
+	turn_tasks(builder);
+	end_aborted(builder);
+	if (clock_monotonic_ms() < builder->runner.away_ms)
+		return;
+	if (turn_builds(builder, &err) != 0)
+		note_redis(builder, &err);
+	else if (redis_connect(builder->redis, &err) != 0)
+		note_redis(builder, &err);
+	else
+		note_redis(builder, NULL);
+}
+
+/* The loop ---------------------------------------------------------------- */
+
+static void
+note_kafka(struct builder *builder)
+{
+	struct kafka_state state;
+
+	kafka_health_read(builder->kafka, FRESH_MS, &state);
+	metrics_set(
+	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
+	if (!state.up)
+		health_bad(builder->kafka_check, "%s", state.reason);
+	else if (!kafka_consumer_is_joined(builder->consumer))
+		health_bad(builder->kafka_check, "not a member of the group %s",
+		    config_text(builder->config, "builder.group"));
+	else
+		health_ok(builder->kafka_check);
+}
+
+/* What is asked to end gets builder.drain; then it is told, and killed. */
+static void
+drain_jobs(struct builder *builder)
+{
+	int stops = atomic_load(&builder->stops);
+	int64_t now = clock_monotonic_ms();
+	size_t i;
+
+	if (stops > 0 && builder->drain_ms == 0)
+		builder->drain_ms =
+		    now + config_number(builder->config, "builder.drain");
+	if (builder->drain_ms == 0 || (now < builder->drain_ms && stops < 2))
+		return;
+	for (i = 0; i < builder->parallel; i++) {
+		if (builder->tasks[i] == NULL)
+			continue;
+		task_end(builder->tasks[i], DOOM_DRAINED);
+		if (stops > 1)
+			task_kill(builder->tasks[i]);
+	}
+}
+
+static int
+join_group(struct builder *builder, struct error *err)
+{
+	int32_t n = kafka_consumer_partitions(
+	    builder->consumer, builder->topic, CALL_MS, err);
+
+	if (n == 0)
+		return error_set(err, ERROR_RETRY,
+		    "topic %s does not exist; run schedrun init",
+		    builder->topic);
+	if (n < 0)
+		return -1;
+	return kafka_consumer_subscribe(
+	    builder->consumer, &builder->topic, 1, err);
+}
+
+static void
+wait_for_kafka(struct builder *builder)
+{
+	struct error err;
+
+	while (atomic_load(&builder->stops) == 0 &&
+	    join_group(builder, &err) != 0) {
+		health_bad(builder->kafka_check, "%s", err.message);
+		health_turn(builder->beat);
+		clock_wait(AGAIN_MS);
+	}
+}
+
+/* A poll that waits is ended by a job's end. */
+static int
+run_once(struct builder *builder, struct error *err)
+{
+	int n;
+
+	drain_jobs(builder);
+	turn(builder);
+	metrics_set(
+	    builder->metrics, BUILDER_RUNNING, 0, (double)builder->n_tasks);
+	metrics_set(
+	    builder->metrics, BUILDER_OPEN, 0, (double)builder->n_builds);
+	if (clock_monotonic_ms() - builder->committed_ms >= COMMIT_MS)
+		commit_offsets(builder);
+	n = poll_records(builder, POLL_MS, err);
+	note_kafka(builder);
+	health_turn(builder->beat);
+	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
+}
+
+int
+builder_run(struct builder *builder, struct error *err)
+{
+	int rc = 0;
+
+	wait_for_kafka(builder);
+	while (rc == 0 &&
+	    (atomic_load(&builder->stops) == 0 || builder->n_tasks > 0))
+		rc = run_once(builder, err);
+	atomic_store(&builder->stops, 2);
+	while (builder->n_tasks > 0) {
+		struct error ignored;
+
+		run_once(builder, &ignored);
+	}
+	commit_offsets(builder);
+	kafka_consumer_close(builder->consumer, CLOSE_MS);
+	builder->consumer = NULL;
+	return rc;
+}
+
+void
+builder_stop(struct builder *builder)
+{
+	atomic_fetch_add(&builder->stops, 1);
+}
+
+int
+builder_check(struct builder *builder, struct error *err)
+{
+	struct keyspace_meta meta;
+	int rc = redis_connect(builder->redis, err);
+
+	if (rc == 0)
+		rc = keyspace_meta_read(
+		    builder->redis, builder->keyspace, &meta, err);
+	if (rc == 0)
+		return error_set(err, ERROR_RETRY,
+		    "redis %s holds nothing of schedrun's; run schedrun init",
+		    redis_address(builder->redis));
+	if (rc < 0)
+		return -1;
+	return join_group(builder, err);
+}
+
+/* Making ------------------------------------------------------------------ */
+
+static void
+on_ended(void *argument)
+{
+	struct builder *builder = argument;
+
+	kafka_consumer_wake(builder->consumer);
+}
+
+/* Words between blanks, and nothing else: no shell reads them. */
+static int
+cut_command(struct builder *builder, struct error *err)
+{
+	const char *command = config_text(builder->config, "builder.command");
+	size_t n = 0;
+	char *word, *rest;
+
+	if (command == NULL || command[0] != '/')
+		return error_fatal(err, EX_CONFIG,
+		    "builder.command: %s; it is the path of a program, from "
+		    "the root on, and its arguments",
+		    command == NULL ? "is not set" : command);
+	builder->words = memory_copy_string(command);
+	for (word = strtok_r(builder->words, " \t", &rest); word != NULL;
+	     word = strtok_r(NULL, " \t", &rest)) {
+		if (n == WORDS_MAX)
+			return error_fatal(err, EX_CONFIG,
+			    "builder.command: more than %d words", WORDS_MAX);
+		builder->argv[n++] = word;
+	}
+	if (access(builder->argv[0], X_OK) != 0)
+		return error_fatal(err, EX_CONFIG, "builder.command: %s: %s",
+		    builder->argv[0], strerror(errno));
+	return 0;
+}
+
+static int
+open_logs(const struct builder *builder, struct error *err)
+{
+	const char *folder = builder->runner.logs;
+
+	if ((mkdir(folder, 0750) == 0 || errno == EEXIST) &&
+	    access(folder, W_OK | X_OK) == 0)
+		return 0;
+	return error_fatal(
+	    err, EX_CONFIG, "builder.logs: %s: %s", folder, strerror(errno));
+}
+
+static int
+open_redis(struct builder *builder, struct error *err)
+{
+	const struct config *config = builder->config;
+	struct redis_settings store =
+	    redis_settings_of(config, "redis.url", "schedrun-builder");
+	struct redis_settings view =
+	    redis_settings_of(config, "view.redis.url", "schedrun-builder");
+
+	builder->redis = redis_create(&store, err);
+	builder->view_redis = strcmp(store.url, view.url) == 0
+	    ? builder->redis
+	    : redis_create(&view, err);
+	builder->keyspace =
+	    keyspace_create(config_text(config, "redis.prefix"));
+	return builder->redis != NULL && builder->view_redis != NULL ? 0 : -1;
+}
+
+static int
+open_kafka(struct builder *builder, struct error *err)
+{
+	const struct kafka_consumer_options options = {
+		.settings = { .config = builder->config,
+		    .health = builder->kafka,
+		    .client_id = "schedrun-builder" },
+		.group = config_text(builder->config, "builder.group"),
+		.accept_loss = true,
+		.refresh_ms = REFRESH_MS,
+		.events = { .assigned = on_assigned,
+		    .revoked = on_revoked,
+		    .ended = on_reached,
+		    .opaque = builder },
+	};
+
+	builder->topic = topic_name(builder->config, TOPIC_BUILDS);
+	builder->decoder = message_decoder_create(
+	    MESSAGE_BUILD_REQUESTED, builder->config, err);
+	if (builder->decoder == NULL)
+		return -1;
+	message_decoder_start(builder->decoder);
+	builder->consumer = kafka_consumer_create(&options, err);
+	return builder->consumer != NULL ? 0 : -1;
+}
+
+static void
+make_runner(struct builder *builder)
+{
+	const struct config *config = builder->config;
+
+	builder->runner = (struct job_runner){
+		.store = { builder->redis, builder->keyspace,
+		    config_number(config, "view.ttl") },
+		.argv = builder->argv,
+		.logs = config_text(config, "builder.logs"),
+		.log_max = config_number(config, "builder.logs.max"),
+		.host = builder->host,
+		.metrics = builder->metrics,
+		.ended = on_ended,
+		.argument = builder,
+		.round = 1,
+	};
+	builder->parallel = (size_t)config_number(config, "builder.parallel");
+	builder->tasks =
+	    memory_zalloc(builder->parallel, sizeof *builder->tasks);
+	run_view_init(&builder->view, builder->view_redis, builder->keyspace,
+	    config_number(config, "view.ttl"));
+}
+
+struct builder *
+builder_create(const struct builder_settings *settings, struct error *err)
+{
+	struct builder *builder = memory_zalloc(1, sizeof *builder);
+
+	builder->config = settings->config;
+	builder->metrics = settings->metrics;
+	builder_metrics_use(builder->metrics);
+	builder->kafka_check =
+	    health_check(settings->health, "kafka", FRESH_MS);
+	builder->redis_check =
+	    health_check(settings->health, "redis", FRESH_MS);
+	builder->beat = health_beat_start(settings->health, "builder", BEAT_MS);
+	builder->kafka = kafka_health_create();
+	kafka_health_on_error(
+	    builder->kafka, builder_metrics_kafka_error, builder->metrics);
+	if (gethostname(builder->host, sizeof builder->host - 1) != 0)
+		strcpy(builder->host, "unknown");
+	if (cut_command(builder, err) == 0 && open_redis(builder, err) == 0) {
+		make_runner(builder);
+		if (open_logs(builder, err) == 0 &&
+		    open_kafka(builder, err) == 0)
+			return builder;
+	}
+	builder_destroy(builder);
+	return NULL;
+}
+
+void
+builder_destroy(struct builder *builder)
+{
+	if (builder == NULL)
+		return;
+	if (builder->consumer != NULL)
+		kafka_consumer_close(builder->consumer, CLOSE_MS);
+	while (builder->builds != NULL)
+		remove_build(builder, &builder->builds);
+	message_decoder_destroy(builder->decoder);
+	if (builder->view_redis != builder->redis)
+		redis_destroy(builder->view_redis);
+	redis_destroy(builder->redis);
+	keyspace_destroy(builder->keyspace);
+	kafka_health_destroy(builder->kafka);
+	free(builder->tasks);
+	free(builder->places);
+	free(builder->words);
+	free(builder);
+}

@@ -1,0 +1,230 @@
+#include "producer/builder/open_build.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/memory.h"
+#include "producer/catalogue/fields.h"
+
+static const char *const names[JOB_STATES] = { "WAITING", "RUNNING",
+	"SUCCEEDED", "UP_TO_DATE", "FAILED", "SKIPPED" };
+
+const char *
+job_state_name(enum job_state state)
+{
+	return names[state];
+}
+
+static bool
+has_ended(enum job_state state)
+{
+	return state > JOB_RUNNING;
+}
+
+enum job_state
+job_state_of(struct text said)
+{
+	struct text word;
+	int i;
+
+	if (text_take_word(&said, " ", &word))
+		for (i = JOB_SUCCEEDED; i < JOB_STATES; i++)
+			if (text_equal(word, text_from(names[i])))
+				return (enum job_state)i;
+	return JOB_WAITING;
+}
+
+struct open_build *
+open_build_create(const struct kafka_record *record)
+{
+	struct open_build *build = memory_zalloc(1, sizeof *build);
+
+	build->arena = arena_create(0);
+	build->partition = record->partition;
+	build->offset = record->offset;
+	build->key = text_copy(build->arena, record->key);
+	build->value = text_copy(build->arena, record->value);
+	build->opened_ms = clock_monotonic_ms();
+	return build;
+}
+
+void
+open_build_destroy(struct open_build *build)
+{
+	free(build->jobs);
+	arena_destroy(build->arena);
+	free(build);
+}
+
+/* Those before the job come before it in the list as well. */
+static bool
+is_to_be_skipped(const struct open_build *build, size_t i)
+{
+	const struct job *job = &build->event.build.jobs[i];
+	size_t k;
+
+	if (build->aborted)
+		return true;
+	for (k = 0; k < job->n_depends_on; k++)
+		if (build->jobs[job->depends_on[k]].state >= JOB_FAILED)
+			return true;
+	return false;
+}
+
+static void
+set_ended(struct open_build *build, size_t i, enum job_state state)
+{
+	if (build->jobs[i].state == JOB_RUNNING)
+		build->n_running--;
+	build->jobs[i].state = state;
+	build->n_ended++;
+}
+
+static void
+skip_behind(struct open_build *build)
+{
+	size_t i;
+
+	for (i = build->first; i < build->event.build.n_jobs; i++)
+		if (build->jobs[i].state == JOB_WAITING &&
+		    is_to_be_skipped(build, i))
+			set_ended(build, i, JOB_SKIPPED);
+}
+
+static void
+pass_ended(struct open_build *build)
+{
+	while (build->first < build->event.build.n_jobs &&
+	    has_ended(build->jobs[build->first].state))
+		build->first++;
+}
+
+static void
+note_failure(struct open_build *build)
+{
+	build->failed = true;
+	build->aborted |= build->event.build.version->abort_on_failure;
+}
+
+void
+open_build_ended(struct open_build *build, size_t job, enum job_state state)
+{
+	set_ended(build, job, state);
+	if (state >= JOB_FAILED) {
+		note_failure(build);
+		skip_behind(build);
+	}
+	pass_ended(build);
+}
+
+/* One that was never heard of again costs no retry. */
+static int64_t
+attempts_of(struct text said)
+{
+	struct text word, number;
+	int64_t n;
+
+	if (!text_take_word(&said, " ", &word) ||
+	    !text_take_word(&said, " ", &number) ||
+	    !text_to_number(number, INT32_MAX, &n))
+		return 0;
+	return n > 0 && text_equal(word, text_from(names[JOB_RUNNING])) ? n - 1
+									: n;
+}
+
+static int
+read_said(
+    struct open_build *build, const struct job_store *store, struct error *err)
+{
+	struct fields *said = fields_create(build->arena);
+	struct buffer key = { 0 };
+	char number[TEXT_NUMBER_SIZE];
+	size_t n = build->event.build.n_jobs, i;
+	int rc = redis_connect(store->redis, err);
+
+	if (rc == 0)
+		rc = fields_read(said, store->redis,
+		    keyspace_jobs(store->keyspace, &build->id, &key), err);
+	for (i = 0; rc == 0 && i < n; i++) {
+		struct text said_of_job =
+		    fields_get(said, text_of_number((int64_t)i, number));
+		enum job_state state = job_state_of(said_of_job);
+
+		if (!has_ended(state)) {
+			build->jobs[i].attempts = attempts_of(said_of_job);
+			continue;
+		}
+		set_ended(build, i, state);
+		if (state >= JOB_FAILED)
+			note_failure(build);
+	}
+	buffer_finish(&key);
+	fields_destroy(said);
+	return rc;
+}
+
+int
+open_build_read(struct open_build *build, struct message_decoder *decoder,
+    const struct job_store *store, struct error *err)
+{
+	if (!rid_parse(build->key, TEXT(RID_BUILD_PREFIX), &build->id))
+		return error_set(
+		    err, ERROR_INPUT, "the record's key is no buildRid");
+	if (build->jobs == NULL) {
+		if (decode_build(decoder, build->value, &build->id,
+			build->arena, &build->event, err) != 0)
+			return -1;
+		build->jobs = memory_zalloc(
+		    build->event.build.n_jobs + 1, sizeof *build->jobs);
+	}
+	if (read_said(build, store, err) != 0)
+		return -1;
+	if (build->failed)
+		skip_behind(build);
+	pass_ended(build);
+	build->is_read = true;
+	return 0;
+}
+
+static bool
+is_ready(
+    const struct open_build *build, size_t i, int64_t now_ms, uint64_t round)
+{
+	const struct job *job = &build->event.build.jobs[i];
+	const struct open_job *open = &build->jobs[i];
+	size_t k;
+
+	if (open->state != JOB_WAITING ||
+	    (now_ms < open->not_before_ms &&
+		(open->round == 0 || open->round == round)))
+		return false;
+	for (k = 0; k < job->n_depends_on; k++)
+		if (!has_ended(build->jobs[job->depends_on[k]].state))
+			return false;
+	return true;
+}
+
+bool
+open_build_next(
+    struct open_build *build, int64_t now_ms, uint64_t round, size_t *job)
+{
+	size_t i;
+
+	if (!build->is_read || build->leaving || build->over)
+		return false;
+	for (i = build->first; i < build->event.build.n_jobs; i++)
+		if (is_ready(build, i, now_ms, round)) {
+			*job = i;
+			return true;
+		}
+	return false;
+}
+
+bool
+open_build_is_whole(const struct open_build *build)
+{
+	if (build->n_running > 0)
+		return false;
+	return build->leaving || build->over ||
+	    (build->is_read && build->n_ended == build->event.build.n_jobs);
+}

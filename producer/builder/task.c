@@ -1,0 +1,497 @@
+#include "producer/builder/task.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "producer/builder/brief.h"
+#include "producer/builder/metrics.h"
+#include "producer/builder/process.h"
+#include "schemas/stored/time_unit.h"
+
+#define KEEP_MS 5000 /* between two renewals of a lease */
+#define BUSY_MS 300  /* until a lease that somebody has is asked for again */
+#define AGAIN_MS 1000
+#define GRACE_MS 10000 /* from SIGTERM to SIGKILL */
+#define EX_TEMPFAIL 75
+
+struct task {
+	struct job_runner *runner;
+	struct open_build *build;
+	size_t job;
+	struct arena *arena;
+	struct lease lease;
+	struct job_look look;
+	struct brief brief;
+	char *log;
+	struct process *process; /* NULL: none was needed */
+	enum task_doom doom;
+	int64_t kill_ms;            /* monotonic; 0: not to be killed */
+	int64_t begun_ms, ended_ms; /* Unix time */
+	bool is_judged; /* what follows is known, and to be reported */
+	enum job_state state;
+	const struct text *transactions; /* of JOB_SUCCEEDED */
+	int64_t retry_ms; /* of JOB_WAITING: until it is tried again */
+	struct text said;
+};
+
+static struct open_job *
+open_job_of(const struct task *task)
+{
+	return &task->build->jobs[task->job];
+}
+
+static void
+free_task(struct task *task)
+{
+	process_destroy(task->process);
+	free(task->log);
+	arena_destroy(task->arena);
+	free(task);
+}
+
+/* What is said of the job from now on: docs/keyspace.md, section 4. */
+static struct text
+say_state(const struct task *task, enum job_state state, struct text note)
+{
+	struct buffer out = { 0 };
+
+	buffer_format(&out, "%s %lld %lld %lld %d %s\n", job_state_name(state),
+	    (long long)task->brief.attempt, (long long)task->begun_ms,
+	    (long long)task->ended_ms,
+	    task->process != NULL && task->ended_ms != 0
+		? process_code(task->process)
+		: 0,
+	    task->runner->host);
+	buffer_append(&out, note);
+	return buffer_keep(&out, task->arena);
+}
+
+static void
+judge(struct task *task, enum job_state state, struct text note)
+{
+	task->is_judged = true;
+	task->state = state;
+	task->said = say_state(task, state, note);
+}
+
+/* Logs it, with the build and what the job writes first. */
+static void
+tell_job(const struct task *task, const char *state, const char *message)
+{
+	char build[RID_SIZE_MAX];
+	const struct job_spec *spec = job_of(&task->brief.ref)->spec;
+	bool failed = task->state == JOB_FAILED || task->doom == DOOM_LOST;
+
+	log_event(failed ? LOG_WARN : LOG_INFO, "builder",
+	    failed ? "job_failed" : "job_ended", message,
+	    LOG_T("build",
+		((struct text){ build,
+		    rid_format(
+			TEXT(RID_BUILD_PREFIX), &task->build->id, build) })),
+	    LOG_I("job", task->job), LOG_T("output", spec->outputs[0]),
+	    LOG_S("state", state), LOG_I("attempt", task->brief.attempt),
+	    LOG_I("code",
+		task->process != NULL ? process_code(task->process) : 0),
+	    LOG_S("log", task->log), LOG_END);
+}
+
+static void
+count_end(const struct task *task, enum builder_job end)
+{
+	metrics_add(task->runner->metrics, BUILDER_JOBS, end, 1);
+}
+
+/* The job waits again, until a lease comes back or the time is over. */
+static void
+wait_again(struct task *task, int64_t ms, uint64_t round)
+{
+	struct open_job *open = open_job_of(task);
+
+	if (open->state == JOB_RUNNING)
+		task->build->n_running--;
+	open->state = JOB_WAITING;
+	open->not_before_ms = clock_monotonic_ms() + ms;
+	open->round = round;
+}
+
+/* Beginning --------------------------------------------------------------- */
+
+static char *
+log_path(
+    const struct job_runner *runner, const struct open_build *build, size_t job)
+{
+	char id[UUID_TEXT_SIZE];
+	struct buffer path = { 0 };
+
+	uuid_format(&build->id, id);
+	buffer_format(
+	    &path, "%s/%.*s/%zu.log", runner->logs, UUID_TEXT_SIZE, id, job);
+	buffer_byte(&path, '\0');
+	return path.at;
+}
+
+static int
+start_process(struct task *task, struct error *err)
+{
+	const struct process_settings settings = {
+		.argv = task->runner->argv,
+		.envp = brief_environment(&task->brief),
+		.input = brief_document(&task->brief),
+		.log = task->log,
+		.log_max = task->runner->log_max,
+		.ended = task->runner->ended,
+		.argument = task->runner->argument,
+	};
+	char *name = strrchr(task->log, '/');
+
+	*name = '\0';
+	/* That it can't be made shows when the file can't. */
+	(void)mkdir(task->log, 0750);
+	*name = '/';
+	task->process = process_start(&settings, err);
+	return task->process != NULL ? 0 : -1;
+}
+
+/* 1: there is a process; 0: the lease is lost by now; -1: failed. */
+static int
+begin_work(struct task *task, struct error *err)
+{
+	int rc = lease_note(&task->runner->store, &task->lease,
+	    say_state(task, JOB_RUNNING, TEXT_NONE), false, err);
+
+	if (rc != 1)
+		return rc;
+	if (start_process(task, err) == 0)
+		return 1;
+	log_event(
+	    LOG_ERROR, "builder", "job_not_started", err->message, LOG_END);
+	return 0;
+}
+
+/*
+ * What is to be done of the job, by the heads as they are now: also what can't
+ * be read of them is an answer.  As of begin_work.
+ */
+static int
+look_first(struct task *task, struct error *err)
+{
+	int rc = job_look_now(&task->brief.ref, &task->look, err);
+
+	if (rc != 0 && err->kind != ERROR_INPUT)
+		return -1;
+	if (rc == 0 && !task->look.up_to_date)
+		return begin_work(task, err);
+	task->ended_ms = task->begun_ms;
+	if (rc == 0)
+		judge(task, JOB_UP_TO_DATE, TEXT_NONE);
+	else
+		judge(task, JOB_FAILED,
+		    text_copy(task->arena, text_from(err->message)));
+	return 1;
+}
+
+/*
+ * The lease is ours.  Another builder may have worked on this very job, before
+ * its partition came here; and who reports a build by hand has the last word.
+ */
+static int
+go_on(struct task *task, const struct lease_news *news, struct error *err)
+{
+	enum job_state state = job_state_of(news->job);
+
+	if (news->build.size > 0)
+		task->build->over = true;
+	else if (state == JOB_WAITING)
+		return look_first(task, err);
+	else
+		open_build_ended(task->build, task->job, state);
+	return 0;
+}
+
+int
+task_start(struct job_runner *runner, struct open_build *build, size_t job,
+    struct task **started, struct error *err)
+{
+	struct task *task = memory_zalloc(1, sizeof *task);
+	struct lease_news news;
+	struct error ignored;
+	int rc;
+
+	task->runner = runner;
+	task->build = build;
+	task->job = job;
+	task->arena = arena_create(0);
+	task->log = log_path(runner, build, job);
+	task->begun_ms = clock_wall_ms();
+	task->brief = (struct brief){
+		.ref = { &runner->store, &build->event, job, task->arena },
+		.look = &task->look,
+		.attempt = build->jobs[job].attempts + 1,
+	};
+	rc = lease_take(&task->brief.ref, &task->lease, &news, err);
+	task->brief.number = task->lease.number;
+	if (rc == 1) {
+		rc = go_on(task, &news, err);
+		if (rc != 1)
+			lease_drop(&runner->store, &task->lease, &ignored);
+		else
+			build->n_running++;
+	}
+	if (rc == 1) {
+		build->jobs[job].state = JOB_RUNNING;
+		build->jobs[job].attempts++;
+		*started = task;
+		return 1;
+	}
+	if (build->jobs[job].state == JOB_WAITING)
+		wait_again(task, rc == 0 ? BUSY_MS : AGAIN_MS, runner->round);
+	free_task(task);
+	return rc;
+}
+
+/* Ending ------------------------------------------------------------------ */
+
+static int64_t
+backoff_ms(const struct build *build)
+{
+	static const int64_t units[] = { 1, 1000, 60000, 3600000, 86400000,
+		7 * 86400000LL, 30 * 86400000LL, 365 * 86400000LL };
+	const struct duration *backoff = &build->version->retry_backoff;
+	int32_t unit = time_unit_index(backoff->unit);
+
+	return unit >= 0 && backoff->value > 0 ? units[unit] * backoff->value
+					       : 0;
+}
+
+/* The last lines of what it wrote, for the log and for whoever asks. */
+static struct text
+tail_of(const struct task *task)
+{
+	struct text tail = process_tail(task->process);
+	struct buffer out = { 0 };
+	size_t good;
+
+	for (; tail.size > 0; tail.at += good, tail.size -= good) {
+		good = text_utf8_size(tail);
+		buffer_append(&out, (struct text){ tail.at, good });
+		if (good < tail.size) {
+			buffer_byte(&out, '?');
+			good++;
+		}
+	}
+	return buffer_keep(&out, task->arena);
+}
+
+static void
+judge_success(struct task *task)
+{
+	struct error err = { 0 };
+
+	task->transactions =
+	    brief_answer(&task->brief, process_answer(task->process), &err);
+	if (task->transactions != NULL)
+		judge(task, JOB_SUCCEEDED, TEXT_NONE);
+	else
+		judge(task, JOB_FAILED,
+		    text_copy(task->arena, text_from(err.message)));
+}
+
+static void
+judge_end(struct task *task)
+{
+	const struct build *build = &task->build->event.build;
+	int code = process_code(task->process);
+
+	task->ended_ms = clock_wall_ms();
+	metrics_observe(task->runner->metrics, BUILDER_JOB_SECONDS, 0,
+	    (double)(task->ended_ms - task->begun_ms) / 1000.0, 1);
+	if (task->doom == DOOM_DRAINED)
+		judge(task, JOB_WAITING, TEXT("the builder has ended"));
+	else if (task->doom == DOOM_ABORTED)
+		judge(task, JOB_SKIPPED, TEXT("another job has failed"));
+	else if (code == 0)
+		judge_success(task);
+	else if (code == EX_TEMPFAIL &&
+	    task->brief.attempt <= build->retry_count)
+		judge(task, JOB_WAITING, tail_of(task));
+	else
+		judge(task, JOB_FAILED, tail_of(task));
+	task->retry_ms = backoff_ms(build);
+}
+
+/* Behind the first line of what is said stands what the job has said last. */
+static const char *
+last_words(const struct task *task)
+{
+	const char *words = memchr(task->said.at, '\n', task->said.size);
+
+	return words != NULL && words[1] != '\0' ? words + 1
+						 : "it has said nothing";
+}
+
+static void
+tell_end(const struct task *task)
+{
+	switch (task->state) {
+	case JOB_SUCCEEDED:
+		count_end(task, DID_SUCCEED);
+		tell_job(task, "succeeded", "a job has succeeded");
+		break;
+	case JOB_UP_TO_DATE:
+		count_end(task, WAS_UP_TO_DATE);
+		tell_job(task, "up_to_date",
+		    "its outputs were made of just these inputs already");
+		break;
+	case JOB_SKIPPED:
+		count_end(task, WAS_ABORTED);
+		tell_job(task, "aborted", "another job has failed");
+		break;
+	case JOB_WAITING:
+		count_end(task, IS_RETRIED);
+		tell_job(task, "retried", "the job is tried again");
+		break;
+	default:
+		count_end(task, DID_FAIL);
+		tell_job(task, "failed", last_words(task));
+	}
+}
+
+static void
+finish_job(struct task *task)
+{
+	tell_end(task);
+	task->runner->round++;
+	if (task->state == JOB_WAITING)
+		wait_again(task, task->retry_ms, 0);
+	else
+		open_build_ended(task->build, task->job, task->state);
+}
+
+static void
+lose_job(struct task *task)
+{
+	count_end(task, WAS_LOST);
+	task->doom = DOOM_LOST;
+	tell_job(task, "lost",
+	    "the lease is: somebody else may work on its outputs, nothing is "
+	    "reported");
+	wait_again(task, BUSY_MS, task->runner->round);
+}
+
+/* 1: reported; 0: the lease is lost; -1: Redis does not answer. */
+static int
+report(struct task *task, struct error *err)
+{
+	const struct job_store *store = &task->runner->store;
+	const struct job_end end = { &task->look, task->transactions,
+		&task->lease, task->said };
+	struct error ignored;
+	int rc;
+
+	if (task->state != JOB_SUCCEEDED)
+		return lease_note(store, &task->lease, task->said, true, err);
+	rc = job_look_commit(&task->brief.ref, &end, err);
+	if (rc < 0 && err->kind == ERROR_INPUT) {
+		/* What is stored of an output can't be read, nor written. */
+		judge(task, JOB_FAILED,
+		    text_copy(task->arena, text_from(err->message)));
+		return report(task, err);
+	}
+	if (rc == 1)
+		lease_drop(store, &task->lease, &ignored);
+	return rc;
+}
+
+static bool
+has_lapsed(const struct task *task)
+{
+	return clock_monotonic_ms() - task->lease.asked_ms >= LEASE_MS;
+}
+
+/* Redis has just not answered another task: 256 that wait would be minutes. */
+static bool
+is_away(const struct task *task)
+{
+	return clock_monotonic_ms() < task->runner->away_ms;
+}
+
+static void
+keep_lease(struct task *task, struct error *err)
+{
+	int rc = 1;
+
+	if (task->doom == DOOM_LOST)
+		return;
+	if (clock_monotonic_ms() - task->lease.asked_ms >= KEEP_MS &&
+	    !is_away(task))
+		rc = lease_keep(&task->runner->store, &task->lease, err);
+	if (rc == 0 || has_lapsed(task)) {
+		task->doom = DOOM_NONE;
+		task_end(task, DOOM_LOST);
+	}
+}
+
+static bool
+report_or_wait(struct task *task, struct error *err)
+{
+	int rc = -1;
+
+	if (task->doom == DOOM_LOST)
+		rc = 0;
+	else if (!is_away(task))
+		rc = report(task, err);
+	if (rc < 0 && !has_lapsed(task))
+		return false;
+	if (rc == 1)
+		finish_job(task);
+	else
+		lose_job(task);
+	free_task(task);
+	return true;
+}
+
+bool
+task_turn(struct task *task, struct error *err)
+{
+	if (!task->is_judged && !process_has_ended(task->process)) {
+		keep_lease(task, err);
+		if (task->kill_ms != 0 && clock_monotonic_ms() >= task->kill_ms)
+			task_kill(task);
+		return false;
+	}
+	if (!task->is_judged)
+		judge_end(task);
+	return report_or_wait(task, err);
+}
+
+const struct open_build *
+task_build(const struct task *task)
+{
+	return task->build;
+}
+
+void
+task_end(struct task *task, enum task_doom doom)
+{
+	if (task->doom != DOOM_NONE || task->is_judged)
+		return;
+	task->doom = doom;
+	task->kill_ms = clock_monotonic_ms() + GRACE_MS;
+	/* Whoever has its outputs now must not be disturbed for long. */
+	if (task->process != NULL)
+		process_signal(
+		    task->process, doom == DOOM_LOST ? SIGKILL : SIGTERM);
+}
+
+void
+task_kill(struct task *task)
+{
+	if (task->process != NULL)
+		process_signal(task->process, SIGKILL);
+}

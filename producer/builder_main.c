@@ -1,0 +1,164 @@
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "common/base/log.h"
+#include "common/config/options.h"
+#include "common/http/admin.h"
+#include "common/kafka/client.h"
+#include "producer/builder/builder.h"
+
+#define ADMIN_DEFAULT "127.0.0.1:9466"
+#define EX_SOFTWARE 70
+#define BEAT_S 10
+
+const char *argp_program_version = "schedrun-builder " SCHEDRUN_VERSION;
+
+static const char documentation[] =
+    "Carry builds out: run the jobs of the builds topic as processes.\v"
+    "Examples:\n"
+    "  schedrun-builder -b broker:9092 -s builder.command=/usr/local/bin/job "
+    "\\\n"
+    "      -s builder.logs=/tmp/builds\n"
+    "  schedrun-builder -c /etc/schedrun/schedrun.conf --check\n";
+
+/* What the signals' thread works with. */
+static struct signals {
+	sigset_t all;
+	struct builder *builder;
+	struct health *health;
+	const struct options *options;
+	const struct config *config;
+	pthread_t thread;
+	_Atomic bool is_over;
+} signals;
+
+static void
+serve_signal(int number)
+{
+	if (number == SIGHUP) {
+		options_reload(signals.options, signals.config);
+		return;
+	}
+	log_event(LOG_INFO, "builder", "draining",
+	    "no new jobs, those that run get builder.drain",
+	    LOG_S("signal", strsignal(number)), LOG_END);
+	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	health_drain(signals.health, "draining");
+	builder_stop(signals.builder);
+}
+
+/* Signals come to this thread alone; between them systemd is told that the loop
+ * turns. */
+static void *
+serve_signals(void *unused)
+{
+	const struct timespec most = { BEAT_S, 0 };
+
+	(void)unused;
+	for (;;) {
+		int number = sigtimedwait(&signals.all, NULL, &most);
+
+		if (signals.is_over)
+			return NULL;
+		if (number > 0)
+			serve_signal(number);
+		else if (health_is_alive(signals.health))
+			sd_notify(0, "WATCHDOG=1");
+	}
+}
+
+/* Before the first thread, which inherits what is blocked. */
+static void
+block_signals(void)
+{
+	sigemptyset(&signals.all);
+	sigaddset(&signals.all, SIGTERM);
+	sigaddset(&signals.all, SIGINT);
+	sigaddset(&signals.all, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals.all, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+end_signals(void)
+{
+	signals.is_over = true;
+	pthread_kill(signals.thread, SIGHUP);
+	pthread_join(signals.thread, NULL);
+}
+
+static int
+end_by_error(const struct error *err)
+{
+	log_event(
+	    LOG_ERROR, "builder", "ended_by_error", err->message, LOG_END);
+	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+}
+
+/* 0, or -1 and why. */
+static int
+serve(const struct admin_settings *listen, bool check, struct error *err)
+{
+	struct admin *admin;
+	int rc;
+
+	if (check)
+		return builder_check(signals.builder, err);
+	admin = admin_start(listen, err);
+	if (admin == NULL)
+		return -1;
+	if (pthread_create(&signals.thread, NULL, serve_signals, NULL) != 0)
+		abort();
+	sd_notify(0, "READY=1\nSTATUS=carrying builds out");
+	rc = builder_run(signals.builder, err);
+	if (rc == 0)
+		log_event(LOG_INFO, "builder", "drained", "drained", LOG_END);
+	end_signals();
+	admin_stop(admin);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config =
+	    options_daemon(argc, argv, documentation, &options);
+	const char *address = config_text(config, "admin.listen");
+	const struct builder_settings settings = {
+		.config = config,
+		.metrics = metrics_create(kafka_library_version()),
+		.health = health_create(),
+	};
+	const struct admin_settings listen = {
+		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.metrics = settings.metrics,
+		.health = settings.health,
+		.component = "builder",
+	};
+	struct error err = { 0 };
+	int rc = -1;
+
+	block_signals();
+	signals.options = &options;
+	signals.config = config;
+	signals.health = settings.health;
+	signals.builder = builder_create(&settings, &err);
+	if (signals.builder != NULL)
+		rc = serve(&listen, options.check, &err);
+	rc = rc == 0 ? 0 : end_by_error(&err);
+	builder_destroy(signals.builder);
+	health_destroy(settings.health);
+	metrics_destroy(settings.metrics);
+	config_destroy(config);
+	options_finish(&options);
+	return rc;
+}

@@ -1,0 +1,303 @@
+"""schedrun-builder: builds carried out by real processes, whatever ends or hangs."""
+
+import json
+import os
+import signal
+import uuid
+
+import catalogues
+import checker
+import programs
+import pytest
+from catalogues import dataset, transaction
+from programs import wait_for
+
+from load import Load, request
+
+GROUP = "schedrun-builder"
+# What a job does is its logic.  `go` lets those run on that wait for it.
+JOB = """\
+#!/bin/sh
+cd {directory} || exit 1
+cat >stdin.new && mv stdin.new "stdin.${{SCHEDRUN_OUTPUTS##*.}}"
+echo "$SCHEDRUN_OUTPUTS $SCHEDRUN_ATTEMPT $SCHEDRUN_FENCE $$" >>ran
+wait_for_go() {{ while [ ! -e "go.${{SCHEDRUN_OUTPUTS##*.}}" ]; do sleep 0.05; done; }}
+case $SCHEDRUN_LOGIC in
+fail) echo the disk is full >&2; exit 3 ;;
+again) [ "$SCHEDRUN_ATTEMPT" -ge 3 ] || exit 75 ;;
+always-again) exit 75 ;;
+slow) wait_for_go ;;
+stubborn) trap '' TERM; wait_for_go ;;
+forks) sleep 1000 & echo $! >forked ;;
+loud) i=0; while [ $i -lt 2000 ]; do echo "line $i of many, many lines that are written"; i=$((i + 1)); done; exit 1 ;;
+own) echo ri.foundry.main.transaction.own >&3 ;;
+nonsense) echo "not a rid" >&3 ;;
+look) env >env; ls /proc/self/fd | wc -l >files ;;
+esac
+"""
+
+
+def build_catalogue():
+    logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
+              "nonsense", "look", "shared", "drained", "moved"]
+    slow = {"shared": "slow", "drained": "slow", "moved": "slow"}
+    datasets = {dataset("raw"): catalogues.stored("raw-1")}
+    specs, schedules = [], []
+    for name in logics:
+        datasets[dataset(name)] = catalogues.stored(None)
+        specs.append(catalogues.job_spec(name, ["raw"], logic=slow.get(name, name)))
+        schedules.append(catalogues.schedule(name, [name], retryCount=2))
+    # a -> b, and beside them one that fails, one behind it, and one that is slow
+    for name, inputs, logic in (("a", ["raw"], "ok"), ("b", ["a", "raw"], "own"), ("bad", ["raw"], "fail"),
+                                ("behind", ["bad"], "ok"), ("beside", ["raw"], "slow")):
+        datasets[dataset(name)] = catalogues.stored(None)
+        specs.append(catalogues.job_spec(name, inputs, logic=logic))
+    for name, more in (("chain", {}), ("abort", {"abortOnFailure": True}), ("go-on", {})):
+        targets = ["b"] if name == "chain" else ["behind", "beside"]
+        schedules.append(catalogues.schedule(name, targets, target={
+            "type": "upstream", "targetRids": [dataset(t) for t in targets]}, **more))
+    return {"projects": {catalogues.PROJECT: {}}, "users": catalogues.users(),
+            "datasets": datasets, "jobSpecs": specs, "schedules": schedules}
+
+
+@pytest.fixture(scope="module")
+def plant(servers, tmp_path_factory):
+    """One worker for the whole file, and a job that does as its logic says."""
+    servers.empty_redis()
+    system = programs.System(servers, tmp_path_factory.mktemp("builder"))
+    system.delete_topics()
+    system.init()
+    system.apply(build_catalogue())
+    system.worker()
+    system.job = system.directory / "job"
+    system.job.write_text(JOB.format(directory=system.directory))
+    system.job.chmod(0o755)
+    system.daemons[0].wait_ready()
+    yield system
+    system.stop()
+    system.delete_topics()
+
+
+@pytest.fixture(scope="module")
+def plain(plant):
+    """A builder for those who do nothing to it."""
+    return plant.builder(plant.job, builder__logs__max="20k").wait_ready()
+
+
+def submit(system, name):
+    done = system.run("submit", catalogues.schedule_rid(name), "--wait", "30s")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])["result"]["buildRid"]
+
+
+def uuid_of(build):
+    return uuid.UUID(build.rsplit(".", 1)[1])
+
+
+def wait_state(system, build, state):
+    redis = system.cluster.redis()
+    key = b"schedrun:b:" + uuid_of(build).bytes
+    wait_for(f"{build} to be {state}", lambda: redis.hget(key, "s") == state.encode(), 30)
+
+
+def carry_out(system, name, state="SUCCEEDED"):
+    build = submit(system, name)
+    wait_state(system, build, state)
+    return build
+
+
+def said(system, build):
+    """What is said of the jobs: state, attempt, code, text."""
+    jobs = system.cluster.redis().hgetall(b"schedrun:j:" + uuid_of(build).bytes)
+    found = {}
+    for position, text in jobs.items():
+        first, _, rest = text.decode().partition("\n")
+        words = first.split(" ")
+        found[int(position)] = (words[0], int(words[1]), int(words[4]), rest)
+    return found
+
+
+def ran(system, name):
+    path = system.directory / "ran"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.split() for line in lines if line.startswith(dataset(name) + " ")]
+
+
+def go(system, name):
+    (system.directory / f"go.{name}").touch()
+
+
+def branch(system, name):
+    stored = system.cluster.redis().hget("schedrun:h", dataset(name))
+    return json.loads(stored).get("master") if stored else None
+
+
+def is_gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    with open(f"/proc/{pid}/stat") as stat:  # a zombie that nobody has waited for
+        return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def idle(system):
+    """Every build's offset is committed, but for the markers of transactions."""
+    return checker.lag(system.bootstrap, GROUP, "schedule-builds")
+
+
+def test_a_chain_in_order_with_what_it_read(plant, plain):
+    build = carry_out(plant, "chain")
+    a = branch(plant, "a")["head"]
+    assert branch(plant, "b") == {
+        "head": transaction("own"),
+        "built": {"logic": "own", "inputs": {dataset("a"): a, dataset("raw"): transaction("raw-1")}}}
+    told = json.loads((plant.directory / "stdin.b").read_text())
+    assert told["build"] == build and told["logic"] == "own" and told["attempt"] == 1
+    assert told["inputs"] == [
+        {"branch": "master", "rid": dataset("a"), "transaction": a},
+        {"branch": "master", "rid": dataset("raw"), "transaction": transaction("raw-1")}]
+    assert plant.must("plan", "--schedule", catalogues.schedule_rid("chain"), "-o", "json").find("ignored") > 0
+    assert plain.metric('schedrun_jobs_total{end="succeeded"}') == 2
+
+
+def test_a_job_sees_nothing_of_ours(plant, plain):
+    carry_out(plant, "look")
+    names = {line.split("=")[0] for line in (plant.directory / "env").read_text().splitlines()}
+    assert names <= {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"} | {
+        f"SCHEDRUN_{n}" for n in ("BUILD", "JOB", "SPEC", "LOGIC", "BRANCH", "ATTEMPT", "FENCE",
+                                  "OUTPUTS", "INPUTS")}
+    assert int((plant.directory / "files").read_text()) <= 5  # 0 to 3, and ls's own
+
+
+def test_75_is_tried_again_up_to_the_retries(plant, plain):
+    assert said(plant, carry_out(plant, "again"))[0][:2] == ("SUCCEEDED", 3)
+    assert said(plant, carry_out(plant, "always-again", "FAILED"))[0][:3] == ("FAILED", 3, 75)
+
+
+def test_what_fails_says_why(plant, plain):
+    loud = carry_out(plant, "loud", "FAILED")
+    text = said(plant, loud)[0][3]
+    assert len(text.splitlines()) == 20 and text.splitlines()[-1].startswith("line 1999 ")
+    log = plant.directory / "builds" / str(uuid_of(loud)) / "0.log"
+    assert 20 * 1024 < log.stat().st_size < 21 * 1024 and "builder.logs.max" in log.read_text()
+    assert "no transaction RID" in said(plant, carry_out(plant, "nonsense", "FAILED"))[0][3]
+    assert branch(plant, "nonsense") is None or branch(plant, "nonsense")["head"] is None
+    assert "the disk is full" in said(plant, carry_out(plant, "fail", "FAILED"))[0][3]
+    assert "the disk is full" in plain.log()
+
+
+def test_what_a_job_leaves_behind_ends_with_it(plant, plain):
+    carry_out(plant, "forks")
+    pid = int((plant.directory / "forked").read_text())
+    wait_for("the forked process to end", lambda: is_gone(pid), 10)
+
+
+def test_others_go_on_behind_a_failure_unless_it_aborts(plant, plain):
+    aborted = carry_out(plant, "abort", "FAILED")
+    jobs = {state for state, *_ in said(plant, aborted).values()}
+    assert jobs <= {"FAILED", "SKIPPED"} and not ran(plant, "behind")
+    assert branch(plant, "beside") is None or branch(plant, "beside")["head"] is None
+    go(plant, "beside")
+    carry_out(plant, "go-on", "FAILED")
+    assert branch(plant, "beside")["head"] and not ran(plant, "behind")
+
+
+def test_200_requests_are_200_builds_and_one_piece_of_work(plant, plain):
+    load = Load(plant.bootstrap)
+    for i in range(200):
+        load.send(request(catalogues.schedule_rid("shared"), f"r-{i}"))
+    load.flush()
+    plant.wait_drained()
+    wait_for("the one job to run", lambda: ran(plant, "shared"), 30)
+    wait_for("all to be taken up", lambda: plain.metric("schedrun_open_builds") == 200, 30)
+    go(plant, "shared")
+    ended = 'schedrun_builds_total{state="succeeded"}'
+    before = plain.metric(ended)
+    wait_for("200 builds to end", lambda: plain.metric("schedrun_open_builds") == 0, 60)
+    assert len(ran(plant, "shared")) == 1
+    assert plain.metric('schedrun_jobs_total{end="up_to_date"}') >= 199, before
+    assert len({line[2] for line in ran(plant, "shared")}) == 1
+    wait_for("every build's offset", lambda: idle(plant) <= 0, 20)
+
+
+def test_a_builder_that_is_killed_leaves_nothing_and_another_goes_on(plant, plain):
+    plain.stop(30)
+    first = plant.builder(plant.job, name="killed", session__timeout__ms=6000).wait_ready()
+    build = submit(plant, "slow")
+    wait_for("the job to run", lambda: ran(plant, "slow"), 30)
+    first.kill()
+    wait_for("the job to end with its builder", lambda: is_gone(int(ran(plant, "slow")[0][3])), 10)
+    plant.cluster.redis().delete(f"schedrun:o:{dataset('slow')}\nmaster")  # lapses after 30 s
+    second = plant.builder(plant.job, name="heir")
+    wait_for("the job to run again", lambda: len(ran(plant, "slow")) == 2, 30)
+    go(plant, "slow")
+    wait_state(plant, build, "SUCCEEDED")
+    assert int(ran(plant, "slow")[1][2]) > int(ran(plant, "slow")[0][2])  # the fence
+    second.stop(30)
+
+
+def test_a_lost_lease_ends_the_job_and_reports_nothing(plant):
+    builder = plant.builder(plant.job, name="loser").wait_ready()
+    build = submit(plant, "stubborn")
+    wait_for("the job to run", lambda: ran(plant, "stubborn"), 30)
+    lease = f"schedrun:o:{dataset('stubborn')}\nmaster"
+    plant.cluster.redis().set(lease, "1", px=60000)  # somebody else's
+    pid = int(ran(plant, "stubborn")[0][3])
+    wait_for("the job to be killed", lambda: is_gone(pid), 20)
+    wait_for("it to be counted", lambda: builder.metric('schedrun_jobs_total{end="lost"}') == 1, 5)
+    assert said(plant, build)[0][0] == "RUNNING" and branch(plant, "stubborn")["head"] is None
+    plant.cluster.redis().delete(lease)
+    wait_for("the job to run again", lambda: len(ran(plant, "stubborn")) == 2, 30)
+    go(plant, "stubborn")
+    wait_state(plant, build, "SUCCEEDED")
+    builder.stop(30)
+
+
+def test_two_builders_one_output_and_a_drain(plant):
+    """The partitions move when a second one comes, and again when the first ends."""
+    one = plant.builder(plant.job, name="one", builder__drain="1s").wait_ready()
+    builds = [submit(plant, "moved") for _ in range(4)]
+    wait_for("the job to run", lambda: ran(plant, "moved"), 30)
+    two = plant.builder(plant.job, name="two").wait_ready()
+    assert len(ran(plant, "moved")) == 1
+    assert one.stop(30) == 0  # the job gets SIGTERM after builder.drain
+    wait_for("the job to run at the other one", lambda: len(ran(plant, "moved")) == 2, 30)
+    go(plant, "moved")
+    for build in builds:
+        wait_state(plant, build, "SUCCEEDED")
+    assert len(ran(plant, "moved")) == 2
+    wait_for("every build's offset", lambda: idle(plant) <= 0, 20)
+    two.stop(30)
+
+
+def test_a_running_job_is_finished_while_draining(plant):
+    builder = plant.builder(plant.job, name="drained").wait_ready()
+    build = submit(plant, "drained")
+    wait_for("the job to run", lambda: ran(plant, "drained"), 30)
+    builder.signal(signal.SIGTERM)
+    wait_for("it to drain", lambda: "draining" in builder.log(), 10)
+    go(plant, "drained")
+    assert builder.wait(30) == 0
+    assert said(plant, build)[0][0] == "SUCCEEDED" and len(ran(plant, "drained")) == 1
+
+
+def test_a_build_that_was_reported_by_hand_is_left_alone(plant):
+    build = submit(plant, "ok")
+    key = b"schedrun:b:" + uuid_of(build).bytes
+    plant.cluster.redis().hset(key, "s", "FAILED")  # as `build fail`
+    builder = plant.builder(plant.job, name="late").wait_ready()
+    wait_for("it to be passed", lambda: builder.metric('schedrun_builds_total{state="over"}') == 1, 20)
+    assert not ran(plant, "ok")
+    builder.stop(30)
+
+
+@pytest.mark.parametrize("settings, says", [
+    ({"builder.command": "sh -c true"}, "from the root on"),
+    ({"builder.command": "/no/such/program"}, "No such file"),
+    ({"builder.logs": "/no/such/folder"}, "builder.logs"),
+])
+def test_settings_that_make_no_sense(plant, settings, says):
+    builder = plant.builder(settings.pop("builder.command", plant.job), name="refused",
+                            **{key.replace(".", "__"): value for key, value in settings.items()})
+    assert builder.wait(20) == 78 and says in builder.log()
