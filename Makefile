@@ -268,7 +268,7 @@ openapi: ## docs/openapi.json from docs/openapi.yaml, after it was changed
 # operator has changed is neither overwritten nor removed.
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(wildcard deploy/systemd/*.service)
-SAMPLES := $(wildcard deploy/*.conf deploy/topics.md)
+SAMPLES := $(wildcard deploy/*.conf deploy/topics.md) deploy/prometheus/schedrun.rules.yaml deploy/grafana/schedrun.json
 COMPLETIONS := bash:bash-completion/completions/schedrun \
     zsh:zsh/site-functions/_schedrun fish:fish/vendor_completions.d/schedrun.fish
 SETTINGS := $(DESTDIR)/etc/schedrun/schedrun.conf
@@ -287,7 +287,7 @@ install: build ## programs, units, completions, samples (PREFIX, DESTDIR, UNITDI
 uninstall: ## what install has brought, but a configuration that was changed
 	! cmp -s $(SHARE)/schedrun/schedrun.conf $(SETTINGS) || rm -f $(SETTINGS)
 	rm -f $(PROGRAMS:$(BUILD)/%=$(DESTDIR)$(PREFIX)/bin/%) $(UNITS:deploy/systemd/%=$(DESTDIR)$(UNITDIR)/%) \
-	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(SAMPLES:deploy/%=$(SHARE)/schedrun/%)
+	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(addprefix $(SHARE)/schedrun/,$(notdir $(SAMPLES)))
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
 clean: ## remove build/

@@ -25,11 +25,30 @@ struct admin {
 	pthread_t thread;
 };
 
+/* As /readyz says it now, so that who scrapes needs no other probe. */
+static void
+measure_checks(struct admin *admin)
+{
+	const char *name;
+	char labels[64];
+	size_t i;
+	bool ok;
+
+	for (i = 0; health_check_read(admin->health, i, &name, &ok); i++) {
+		snprintf(labels, sizeof labels, "check=\"%s\"", name);
+		metric_set(metrics_series(admin->metrics, METRIC_GAUGE,
+			       "schedrun_ready", labels,
+			       "Whether the check of /readyz is ok, by check."),
+		    ok);
+	}
+}
+
 static void
 answer_metrics(struct admin *admin, struct http_request *request)
 {
 	struct buffer body = { 0 };
 
+	measure_checks(admin);
 	metrics_write(admin->metrics, &body);
 	http_respond(request,
 	    &(struct http_answer){ .status = 200,

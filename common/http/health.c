@@ -138,6 +138,21 @@ health_check_is_ok(struct health_check *check)
 	return ok;
 }
 
+bool
+health_check_read(struct health *health, size_t i, const char **name, bool *ok)
+{
+	bool there;
+
+	pthread_mutex_lock(&health->lock);
+	there = i < health->n_checks;
+	pthread_mutex_unlock(&health->lock);
+	if (!there)
+		return false;
+	*name = health->checks[i].name;
+	*ok = health_check_is_ok(&health->checks[i]);
+	return true;
+}
+
 struct health_beat *
 health_beat_start(struct health *health, const char *name, int64_t stale_ms)
 {

@@ -45,6 +45,13 @@ struct health_beat *health_beat_start(
     struct health *health, const char *name, int64_t stale_ms);
 void health_turn(struct health_beat *beat);
 
+/*
+ * The name of the i-th check, borrowed, and whether it is ok; false if there
+ * are fewer.  Any thread.
+ */
+bool health_check_read(
+    struct health *health, size_t i, const char **name, bool *ok);
+
 /* From now on not ready, with this reason: the process drains. */
 void health_drain(struct health *health, const char *reason);
 

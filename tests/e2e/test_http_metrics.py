@@ -17,6 +17,7 @@ SCHEDULE = catalogues.schedule_rid("stale")
 # All that docs/operation.md, section 4, promises of the adapter; there at the first scrape.
 SERIES = {
     "schedrun_build_info", "schedrun_log_lines_suppressed_total", "schedrun_dependency_up",
+    "schedrun_ready",
     "schedrun_redis_round_trip_seconds", "schedrun_redis_errors_total",
     "schedrun_kafka_errors_total", "schedrun_http_request_duration_seconds",
     "schedrun_http_requests_total", "schedrun_http_connections",

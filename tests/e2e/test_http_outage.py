@@ -59,6 +59,7 @@ def wait_red(adapter, name, timeout=15):
         return found[name] if status == 503 and not found[name]["ok"] else None
     check = wait_for(f"{name} to be red", look, timeout)
     assert check["reason"] and check["since"].endswith("Z")
+    assert adapter.daemon.metric(f'schedrun_ready{{check="{name}"}}') == 0
     assert adapter.daemon.admin("/healthz")[0] == 200
     assert adapter.call("GET", "/healthz", token=None, timeout=2).status_code == 200
     return check

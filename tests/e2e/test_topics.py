@@ -129,6 +129,7 @@ def test_a_worker_before_init(system):
     """It waits and names what is to be run, whichever topic is missing."""
     worker = system.worker()
     wait_for("init to be named", lambda: "run schedrun init" in worker.blamed().get("kafka", ""))
+    assert worker.metric('schedrun_ready{check="kafka"}') == 0
     system.init()
     delete(system, RESULTS)
     wait_for("the topic to be named", lambda: RESULTS in worker.blamed().get("kafka", "")
@@ -137,6 +138,7 @@ def test_a_worker_before_init(system):
     wait_for("apply to be named", lambda: "schedrun apply" in worker.blamed().get("redis", ""))
     system.apply(catalogues.many(len(SCHEDULES)))
     worker.wait_ready()
+    assert {worker.metric(f'schedrun_ready{{check="{check}"}}') for check in ("kafka", "redis")} == {1}
 
 
 def test_a_dlq_that_is_deleted(system):
