@@ -94,15 +94,16 @@ def test_the_dashboard_is_whole():
 
 @pytest.fixture
 def scraped(system):
-    """name -> the labels of its series, of a worker and an adapter that have worked."""
+    """name -> the labels of its series, of a worker, an adapter and a builder that have worked."""
     system.init()
     system.apply(catalogues.outcomes())
     worker = system.worker()
     adapter = Adapter(system)
+    builder = system.builder("/bin/true")
     schedule = catalogues.schedule_rid("stale")
     assert "result" in adapter.run(schedule, Prefer="wait=30").json()
     found = {}
-    for text in (worker.admin("/metrics")[1], adapter.daemon.admin("/metrics")[1]):
+    for text in (daemon.wait_ready().admin("/metrics")[1] for daemon in (worker, adapter.daemon, builder)):
         for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.M):
             found.setdefault(name, []).append(dict(re.findall(r'(\w+)="([^"]*)"', labels)))
     return found
