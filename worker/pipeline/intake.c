@@ -351,10 +351,11 @@ intake_note_refused(struct intake *intake, const struct batch *batch)
 	    LOG_I("offset", record->offset), LOG_END);
 }
 
-void
+bool
 intake_try_stopped(struct intake *intake)
 {
 	int64_t now = clock_monotonic_ms();
+	bool tries = false;
 	struct error ignored;
 	size_t i;
 
@@ -367,9 +368,12 @@ intake_try_stopped(struct intake *intake)
 		    now - owned->stopped_ms < STOPPED_MS)
 			continue;
 		owned->stopped_ms = now;
-		if (intake_seek(intake, place, &ignored) == 0)
+		if (intake_seek(intake, place, &ignored) == 0) {
 			owned->stopped_at = -1;
+			tries = true;
+		}
 	}
+	return tries;
 }
 
 /*

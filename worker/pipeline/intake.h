@@ -122,9 +122,9 @@ void intake_note_refused(struct intake *intake, const struct batch *batch);
 
 /*
  * Tries partitions again that were stopped a while ago: what refused the letter
- * may have been mended.  Between batches only.
+ * may have been mended.  Between batches only.  Whether it tries any.
  */
-void intake_try_stopped(struct intake *intake);
+bool intake_try_stopped(struct intake *intake);
 
 /*
  * Whether offsets behind the last record are to be committed: markers of

@@ -460,6 +460,23 @@ look_at_store(struct pipeline *pipeline, struct error *err)
 	return check_marks(pipeline, err);
 }
 
+static void
+read_limits(struct pipeline *pipeline)
+{
+	struct error err = { 0 };
+
+	if (pipeline_look_at_kafka(pipeline, &err) != 0) {
+		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, &err);
+		return;
+	}
+	log_event(LOG_INFO, "kafka", "topic_limits",
+	    "the topics' limits were read again",
+	    LOG_I("message_max_bytes", pipeline->message_max),
+	    LOG_I("batch_max_bytes", pipeline->batch_max), LOG_END);
+	committer_set_limits(
+	    pipeline->committer, pipeline->message_max, pipeline->batch_max);
+}
+
 /*
  * One poll's records.  The batch is cut when stage B is free: an idle system
  * answers one request in one commit's time, a busy one amortises it.
@@ -481,8 +498,8 @@ fill_batch(struct pipeline *pipeline, struct error *err)
 		    : poll_paused(pipeline, POLL_MS, err);
 	if (intake->batch->n == 0 && look_at_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
-	if (intake->batch->n == 0)
-		intake_try_stopped(intake);
+	if (intake->batch->n == 0 && intake_try_stopped(intake))
+		read_limits(pipeline); /* they may have been raised */
 	event = intake_fill(intake, intake->batch->n > 0 ? 1 : POLL_MS, err);
 	if (event != INTAKE_NOTHING ||
 	    (intake->batch->n == 0 && !intake_has_passed(intake)))
@@ -801,22 +818,12 @@ static void
 look_at_limits(struct pipeline *pipeline)
 {
 	int64_t now = clock_monotonic_ms();
-	struct error err = { 0 };
 
 	if (!committer_wants_limits(pipeline->committer) ||
 	    now < pipeline->due.limits_ms)
 		return;
 	pipeline->due.limits_ms = now + REPORT_MS;
-	if (pipeline_look_at_kafka(pipeline, &err) != 0) {
-		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, &err);
-		return;
-	}
-	log_event(LOG_INFO, "kafka", "topic_limits",
-	    "the topics' limits were read again",
-	    LOG_I("message_max_bytes", pipeline->message_max),
-	    LOG_I("batch_max_bytes", pipeline->batch_max), LOG_END);
-	committer_set_limits(
-	    pipeline->committer, pipeline->message_max, pipeline->batch_max);
+	read_limits(pipeline);
 }
 
 /* What stage B has to say while nothing else came. */

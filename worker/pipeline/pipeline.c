@@ -314,6 +314,9 @@ use_limits(struct pipeline *pipeline, const struct kafka_topic *topics)
 			smallest = limits[i];
 	}
 	pipeline->intake.publish.build_max = limits[TOPIC_BUILDS];
+	/* What was refused for its size may go whole now. */
+	if (pipeline->intake.publish.letter_max != limits[TOPIC_DLQ])
+		pipeline->intake.burial.offset = -1;
 	pipeline->intake.publish.letter_max = limits[TOPIC_DLQ];
 	pipeline->message_max = largest;
 	pipeline->batch_max = smallest;
