@@ -11,6 +11,7 @@
 #include "common/config/internal.h"
 
 #define PREFIX_SIZE_MAX 64
+#define TOPIC_SIZE_MAX 249 /* Kafka's */
 #define KEYS_MAX 128
 
 /* A key's value and where it comes from: the last layer that named it. */
@@ -197,6 +198,76 @@ kafka_number(const struct config *config, const char *name, int64_t fallback)
 								   : fallback;
 }
 
+/* A name that Kafka takes. */
+static bool
+is_topic(const char *name)
+{
+	size_t size = strlen(name);
+
+	return size <= TOPIC_SIZE_MAX && strcmp(name, ".") != 0 &&
+	    strcmp(name, "..") != 0 &&
+	    strspn(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789._-") == size;
+}
+
+/* Dead letters in the requests' topic would be buried anew for ever. */
+static int
+check_topics(const struct config *config, struct error *err)
+{
+	static const char *const topics[] = { "topics.requests",
+		"topics.results", "topics.builds", "topics.dlq" };
+	size_t i, k;
+
+	for (i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+		const char *name = config_text(config, topics[i]);
+
+		if (!is_topic(name))
+			return error_set(err, ERROR_FATAL,
+			    "%s: \"%s\" is no topic's name (letters, digits, "
+			    "\".\", \"_\" and \"-\", at most %d)",
+			    topics[i], name, TOPIC_SIZE_MAX);
+		for (k = 0; k < i; k++)
+			if (strcmp(name, config_text(config, topics[k])) == 0)
+				return error_set(err, ERROR_FATAL,
+				    "%s and %s are both \"%s\": each needs a "
+				    "topic of its own",
+				    topics[k], topics[i], name);
+	}
+	if (strcmp(config_text(config, "worker.group"),
+		config_text(config, "http.group")) == 0)
+		return error_set(err, ERROR_FATAL,
+		    "worker.group and http.group are both \"%s\": they read "
+		    "other topics, so each needs a group of its own",
+		    config_text(config, "http.group"));
+	return 0;
+}
+
+/* The resolver cuts a port over 65535 to another one. */
+static int
+check_brokers(const struct config *config, struct error *err)
+{
+	const char *at = config_kafka(config, "bootstrap.servers");
+	int64_t port;
+
+	while (at != NULL && *at != '\0') {
+		size_t size = strcspn(at, ","), digits = 0;
+
+		while (digits < size && at[size - digits - 1] >= '0' &&
+		    at[size - digits - 1] <= '9')
+			digits++;
+		if (digits > 0 && digits < size &&
+		    at[size - digits - 1] == ':' &&
+		    !text_to_number((struct text){ at + size - digits, digits },
+			65535, &port))
+			return error_set(err, ERROR_FATAL,
+			    "bootstrap.servers: %.*s: 65535 at most", (int)size,
+			    at);
+		at += size + (at[size] == ',');
+	}
+	return 0;
+}
+
 /*
  * Rules that tie two settings: docs/delivery.md, section 8; docs/keyspace.md,
  * section 5.
@@ -231,7 +302,13 @@ check_together(const struct config *config, struct error *err)
 	if (strlen(config_text(config, "redis.prefix")) > PREFIX_SIZE_MAX)
 		return error_set(err, ERROR_FATAL,
 		    "redis.prefix is longer than %d bytes", PREFIX_SIZE_MAX);
-	return 0;
+	if (config_text(config, "http.base.path")[0] != '/')
+		return error_set(err, ERROR_FATAL,
+		    "http.base.path: \"%s\" does not begin with \"/\"",
+		    config_text(config, "http.base.path"));
+	if (check_topics(config, err) != 0)
+		return -1;
+	return check_brokers(config, err);
 }
 
 struct config *

@@ -516,6 +516,26 @@ const char *const kafka_error_codes[] = { "_TRANSPORT", "_TIMED_OUT",
 	"_MSG_TIMED_OUT", "_QUEUE_FULL", "UNKNOWN_TOPIC_OR_PART",
 	"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", NULL };
 
+/*
+ * What librdkafka finds only when it puts all together: names and passwords of
+ * a mechanism, files of certificates.  Without brokers nothing is connected.
+ */
+static int
+check_whole(rd_kafka_conf_t *conf, enum config_side side, struct error *err)
+{
+	rd_kafka_t *handle;
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", "", NULL, 0);
+	rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
+	handle = kafka_client_open(conf,
+	    side == CONFIG_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER,
+	    "admin client", err);
+	if (handle == NULL)
+		return -1;
+	rd_kafka_destroy(handle);
+	return 0;
+}
+
 int
 kafka_settings_check(const struct config *config, struct error *err)
 {
@@ -526,10 +546,12 @@ kafka_settings_check(const struct config *config, struct error *err)
 
 	for (i = 0; i < COUNT(sides); i++) {
 		rd_kafka_conf_t *conf = rd_kafka_conf_new();
-		int rc = configure(conf, &settings, sides[i], NULL, 0, err);
 
-		rd_kafka_conf_destroy(conf);
-		if (rc != 0)
+		if (configure(conf, &settings, sides[i], NULL, 0, err) != 0) {
+			rd_kafka_conf_destroy(conf);
+			return -1;
+		}
+		if (check_whole(conf, sides[i], err) != 0)
 			return -1;
 	}
 	return 0;

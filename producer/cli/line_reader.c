@@ -130,5 +130,7 @@ line_reader_next(struct line_reader *reader, int timeout_ms, struct text *line,
 		}
 		reader->read.size += (size_t)size;
 		reader->at_end = size == 0;
+		if (reader->is_cut && !reader->at_end)
+			return LINE_NONE_YET; /* its rest may have no end */
 	}
 }

@@ -257,6 +257,13 @@ BAD_FILES = {
     "time-outs that don't fit": ("kafka.message.timeout.ms = 30000\n",
                                  "transaction.timeout.ms (20000)"),
     "view shorter than dedup": ("view.ttl = 1h\n", "dedup.ttl (24h)"),
+    "a broker's port": ("kafka.bootstrap.servers = a:9092,[::1]:74628",
+                        "[::1]:74628: 65535 at most"),
+    "dead letters as requests": ("topics.dlq = schedule-run-requests",
+                                 'topics.requests and topics.dlq are both "schedule-run-requests"'),
+    "no topic's name": ("topics.results = a b", '"a b" is no topic\'s name'),
+    "a group of both": ("http.group = schedrun-worker", "worker.group and http.group are both"),
+    "a path of no root": ("http.base.path = x", '"x" does not begin with "/"'),
 }
 
 
@@ -284,6 +291,10 @@ REFUSED_AT_START = {
     "no URL of Redis": ("redis.url = http://x", "worker", '"http://x" is not redis://'),
     "none of the view": (JWT + "view.redis.url = x", "http", '"x" is not redis://'),
     "none of a registry": ("schema.registry.url = x", "worker", '"x" is not http://'),
+    "no name of a user": ("kafka.security.protocol = SASL_PLAINTEXT\nkafka.sasl.mechanism = PLAIN",
+                          "worker", "sasl.username and sasl.password must be set"),
+    "no certificate": ("kafka.security.protocol = SSL\nkafka.ssl.ca.location = /nowhere", "worker",
+                       "ssl.ca.location failed"),
     "no key set": ("http.auth = jwt", "http", "http.auth=jwt needs http.jwks"),
     "a key set in clear": ("http.jwks = http://x/k\nhttp.issuer = i\nhttp.audience = a", "http",
                            "http.jwks: "),
@@ -305,10 +316,13 @@ def test_config_check_says_what_the_daemon_says(what, tmp_path):
     assert done.returncode == 2 and says in done.stderr and not done.stdout, done
     assert len(done.stderr.splitlines()) == 1
     sentence = done.stderr.removeprefix("schedrun: config check: ").strip()
+    environment = {"PATH": os.environ["PATH"], "SCHEDRUN_START_TIMEOUT": "1s"}
+    if "admin.listen" not in content:
+        environment["SCHEDRUN_ADMIN_LISTEN"] = "127.0.0.1:0"  # another's may have the default
     started = subprocess.run(
         [str(BUILD / f"schedrun-{daemon}"), "-c", str(path), "--log-format", "json", "-X",
          "log_level=0"], capture_output=True, text=True, timeout=30, cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "SCHEDRUN_START_TIMEOUT": "1s"})
+        env=environment)
     assert started.returncode == 78, started
     assert sentence in [json.loads(line)["msg"] for line in started.stderr.splitlines()]
 
