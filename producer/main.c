@@ -101,6 +101,17 @@ const struct command_row command_rows[] = {
 	    "master\n"
 	    "  schedrun dataset commit RID --branch feature --parent master\n",
 	    cmd_dataset_commit },
+	{ "build get", "RID",
+	    "Show a build's jobs, as the builder tells of them",
+	    "  schedrun build get ri.foundry.main.build.<uuid>\n"
+	    "  schedrun build get RID -o jsonl | jq 'select(.state == "
+	    "\"FAILED\")'"
+	    "\n",
+	    cmd_build_get },
+	{ "build logs", "RID", "Print what a build's jobs have written",
+	    "  schedrun build logs ri.foundry.main.build.<uuid>\n"
+	    "  schedrun -s builder.logs=/var/log/builds build logs RID\n",
+	    cmd_build_logs },
 	{ "build finish", "RID", "Say that a build has succeeded",
 	    "  schedrun build finish ri.foundry.main.build.<uuid>\n"
 	    "  jq -r .result.buildRid results.jsonl | xargs -n1 schedrun build "

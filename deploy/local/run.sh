@@ -143,6 +143,24 @@ echo "schedrun run explain $run"
 wait_until 10 "$directory/http.log" "$http_pid" build/schedrun run explain "$run" # folded by the adapter
 build/schedrun run explain "$run" -o table
 
+builder="schedrun-builder -s builder.logs=$directory/builds -s 'builder.command=$PWD/deploy/local/job $directory/data'"
+data=$directory/data
+mkdir "$data"
+for name in orders-raw customers-raw customers-clean rates; do # what stands for datasets
+	seq -f "$name %g" 3 >"$data/ri.foundry.main.dataset.$name"
+done
+if [ "$mode" = demo ]; then # what is built is not stale any more: README goes on without
+	say "The builds carried out: a process for each job"
+	echo "$builder"
+	build=$(sed -n '2s/.*"buildRid":"\([^"]*\)".*/\1/p' "$directory/submit.out")
+	build/schedrun-builder -s "builder.logs=$directory/builds" -s admin.listen=127.0.0.1:0 \
+		-s "builder.command=$PWD/deploy/local/job $data" >"$directory/builder.log" 2>&1 &
+	pids+=($!)
+	wait_until 30 "$directory/builder.log" $! grep -q "\"*event\"*[=:]\"*build_ended.*$build\|$build.*build_ended" "$directory/builder.log"
+	build/schedrun build get "$build" -o table
+	build/schedrun -s "builder.logs=$directory/builds" build logs "$build"
+fi
+
 say "Why a run ends as it does: one schedule for each outcome"
 for name in customers-hourly on-holiday dropped-target loop contradiction other-project upload left-company; do
 	build/schedrun submit "ri.scheduler.main.schedule.$name" --wait 30s | tail -1 |
@@ -153,6 +171,7 @@ total=$((($(date +%s%N) - started) / 100000000))
 say "up in $((total / 10)).$((total % 10)) s"
 echo "API     $api"
 echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
+echo "builds  are carried out by: $builder"
 echo "Kafka   127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
 (umask 077 && cat >"$directory/env") <<EOF
 export PATH=$PWD/build:\$PATH

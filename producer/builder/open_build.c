@@ -6,34 +6,6 @@
 #include "common/base/memory.h"
 #include "producer/catalogue/fields.h"
 
-static const char *const names[JOB_STATES] = { "WAITING", "RUNNING",
-	"SUCCEEDED", "UP_TO_DATE", "FAILED", "SKIPPED" };
-
-const char *
-job_state_name(enum job_state state)
-{
-	return names[state];
-}
-
-static bool
-has_ended(enum job_state state)
-{
-	return state > JOB_RUNNING;
-}
-
-enum job_state
-job_state_of(struct text said)
-{
-	struct text word;
-	int i;
-
-	if (text_take_word(&said, " ", &word))
-		for (i = JOB_SUCCEEDED; i < JOB_STATES; i++)
-			if (text_equal(word, text_from(names[i])))
-				return (enum job_state)i;
-	return JOB_WAITING;
-}
-
 struct open_build *
 open_build_create(const struct kafka_record *record)
 {
@@ -95,7 +67,7 @@ static void
 pass_ended(struct open_build *build)
 {
 	while (build->first < build->event.build.n_jobs &&
-	    has_ended(build->jobs[build->first].state))
+	    job_has_ended(build->jobs[build->first].state))
 		build->first++;
 }
 
@@ -118,18 +90,18 @@ open_build_ended(struct open_build *build, size_t job, enum job_state state)
 }
 
 /* One that was never heard of again costs no retry. */
-static int64_t
-attempts_of(struct text said)
+static void
+take_up(struct open_build *build, size_t i, struct text stored)
 {
-	struct text word, number;
-	int64_t n;
+	struct job_said said;
 
-	if (!text_take_word(&said, " ", &word) ||
-	    !text_take_word(&said, " ", &number) ||
-	    !text_to_number(number, INT32_MAX, &n))
-		return 0;
-	return n > 0 && text_equal(word, text_from(names[JOB_RUNNING])) ? n - 1
-									: n;
+	job_said_read(stored, &said);
+	build->jobs[i].attempts = said.attempt - (said.state == JOB_RUNNING);
+	if (!job_has_ended(said.state))
+		return;
+	set_ended(build, i, said.state);
+	if (said.state >= JOB_FAILED)
+		note_failure(build);
 }
 
 static int
@@ -145,19 +117,9 @@ read_said(
 	if (rc == 0)
 		rc = fields_read(said, store->redis,
 		    keyspace_jobs(store->keyspace, &build->id, &key), err);
-	for (i = 0; rc == 0 && i < n; i++) {
-		struct text said_of_job =
-		    fields_get(said, text_of_number((int64_t)i, number));
-		enum job_state state = job_state_of(said_of_job);
-
-		if (!has_ended(state)) {
-			build->jobs[i].attempts = attempts_of(said_of_job);
-			continue;
-		}
-		set_ended(build, i, state);
-		if (state >= JOB_FAILED)
-			note_failure(build);
-	}
+	for (i = 0; rc == 0 && i < n; i++)
+		take_up(build, i,
+		    fields_get(said, text_of_number((int64_t)i, number)));
 	buffer_finish(&key);
 	fields_destroy(said);
 	return rc;
@@ -199,7 +161,7 @@ is_ready(
 		(open->round == 0 || open->round == round)))
 		return false;
 	for (k = 0; k < job->n_depends_on; k++)
-		if (!has_ended(build->jobs[job->depends_on[k]].state))
+		if (!job_has_ended(build->jobs[job->depends_on[k]].state))
 			return false;
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include "common/kafka/consumer.h"
 #include "producer/builder/lease.h"
+#include "producer/builder/said.h"
 #include "producer/runs/decoder.h"
 
 /*
@@ -12,20 +13,6 @@
  * which may run.  A table in memory, filled from what is said of the jobs in
  * Redis when the build is taken up.  One thread.
  */
-enum job_state {
-	JOB_WAITING, /* also to be tried again */
-	JOB_RUNNING,
-	JOB_SUCCEEDED,
-	JOB_UP_TO_DATE,
-	JOB_FAILED,
-	JOB_SKIPPED, /* a job that it waits for has failed, or any */
-	JOB_STATES,
-};
-/* "SUCCEEDED", as stored. */
-const char *job_state_name(enum job_state state);
-/* That of what is said of a job; JOB_WAITING if it has not ended. */
-enum job_state job_state_of(struct text said);
-
 struct open_job {
 	enum job_state state;
 	int64_t attempts;

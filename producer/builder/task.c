@@ -55,20 +55,23 @@ free_task(struct task *task)
 	free(task);
 }
 
-/* What is said of the job from now on: docs/keyspace.md, section 4. */
+/* What is said of the job from now on. */
 static struct text
 say_state(const struct task *task, enum job_state state, struct text note)
 {
+	const bool ended = task->process != NULL && task->ended_ms != 0;
+	const struct job_said said = {
+		.state = state,
+		.attempt = task->brief.attempt,
+		.begun_ms = task->begun_ms,
+		.ended_ms = task->ended_ms,
+		.code = ended ? process_code(task->process) : 0,
+		.host = text_from(task->runner->host),
+		.note = note,
+	};
 	struct buffer out = { 0 };
 
-	buffer_format(&out, "%s %lld %lld %lld %d %s\n", job_state_name(state),
-	    (long long)task->brief.attempt, (long long)task->begun_ms,
-	    (long long)task->ended_ms,
-	    task->process != NULL && task->ended_ms != 0
-		? process_code(task->process)
-		: 0,
-	    task->runner->host);
-	buffer_append(&out, note);
+	job_said_write(&said, &out);
 	return buffer_keep(&out, task->arena);
 }
 
@@ -203,14 +206,15 @@ look_first(struct task *task, struct error *err)
 static int
 go_on(struct task *task, const struct lease_news *news, struct error *err)
 {
-	enum job_state state = job_state_of(news->job);
+	struct job_said said;
 
+	job_said_read(news->job, &said);
 	if (news->build.size > 0)
 		task->build->over = true;
-	else if (state == JOB_WAITING)
+	else if (!job_has_ended(said.state))
 		return look_first(task, err);
 	else
-		open_build_ended(task->build, task->job, state);
+		open_build_ended(task->build, task->job, said.state);
 	return 0;
 }
 

@@ -1,3 +1,8 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "producer/builder/said.h"
+#include "producer/catalogue/fields.h"
 #include "producer/cli/command.h"
 #include "producer/runs/build_report.h"
 #include "producer/runs/decoder.h"
@@ -114,4 +119,173 @@ int
 cmd_build_fail(struct command *command, int argc, char **argv)
 {
 	return report_build(command, argc, argv, fail_build);
+}
+
+/* What the builder says ------------------------------------------------- */
+
+/* A build that was found, and what is said of its jobs by their positions. */
+struct shown_build {
+	struct build_requested build;
+	struct fields *said;
+	struct text state; /* none: it runs */
+};
+
+static int
+read_jobs(struct command *command, const struct uuid *id,
+    const struct build_record *record, struct shown_build *shown,
+    struct error *err)
+{
+	struct buffer key = { 0 };
+	int rc = decode_build_once(command_config(command), record->event, id,
+	    command->arena, &shown->build, err);
+
+	shown->state = record->state;
+	shown->said = fields_create(command->arena);
+	if (rc == 0)
+		rc = fields_read(shown->said, command->redis,
+		    keyspace_jobs(command->keyspace, id, &key), err);
+	buffer_finish(&key);
+	return rc;
+}
+
+/* Of a job that nothing is said of, by what is said of the build. */
+static const char *
+silent_state(const struct shown_build *shown)
+{
+	if (shown->state.at == NULL)
+		return job_state_name(JOB_WAITING);
+	return fields_size(shown->said) > 0 ? job_state_name(JOB_SKIPPED)
+					    : NULL;
+}
+
+static struct text
+last_line(struct text note)
+{
+	struct text line, last = TEXT_NONE;
+
+	while (text_take_word(&note, "\n", &line))
+		last = line;
+	return last;
+}
+
+static void
+add_job(struct table *table, const struct shown_build *shown, size_t i)
+{
+	const struct job_spec *spec = shown->build.build.jobs[i].spec;
+	char number[TEXT_NUMBER_SIZE];
+	struct text stored =
+	    fields_get(shown->said, text_of_number((int64_t)i, number));
+	struct job_said said;
+
+	job_said_read(stored, &said);
+	table_number(table, (int64_t)i);
+	table_string(table,
+	    stored.at != NULL ? job_state_name(said.state)
+			      : silent_state(shown));
+	table_text(table, spec->outputs[0]);
+	table_number(table, said.attempt);
+	table_number(table, said.code);
+	table_text(table, said.host);
+	table_text(table, last_line(said.note));
+}
+
+static int
+show_jobs(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	static const struct column columns[] = {
+		{ "JOB", "job" },
+		{ "STATE", "state" },
+		{ "OUTPUT", "output" },
+		{ "ATTEMPT", "attempt" },
+		{ "CODE", "code" },
+		{ "HOST", "host" },
+		{ "SAYS", "says" },
+		{ NULL, NULL },
+	};
+	struct table *table = command_table(command, columns);
+	struct shown_build shown;
+	struct error err = { 0 };
+	size_t i;
+
+	(void)report;
+	if (read_jobs(command, id, record, &shown, &err) != 0)
+		return command_fail(command, &err);
+	for (i = 0; i < shown.build.build.n_jobs; i++)
+		add_job(table, &shown, i);
+	return command_print_table(command);
+}
+
+int
+cmd_build_get(struct command *command, int argc, char **argv)
+{
+	return report_build(command, argc, argv, show_jobs);
+}
+
+/* 0: there is no such file here. */
+static int
+put_file(struct command *command, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char bytes[65536];
+	size_t n;
+
+	if (file == NULL)
+		return 0;
+	while ((n = fread(bytes, 1, sizeof bytes, file)) > 0) {
+		buffer_append(&command->out, (struct text){ bytes, n });
+		command_print(command);
+	}
+	fclose(file);
+	return 1;
+}
+
+/* The file, if it is on this machine; else the lines that Redis keeps. */
+static void
+put_output(struct command *command, const struct uuid *id, size_t job,
+    const struct job_said *said)
+{
+	const char *folder =
+	    config_text(command_config(command), "builder.logs");
+	char uuid[UUID_TEXT_SIZE], path[4096];
+
+	uuid_format(id, uuid);
+	snprintf(path, sizeof path, "%s/%.*s/%zu.log", folder, UUID_TEXT_SIZE,
+	    uuid, job);
+	if (put_file(command, path) == 1)
+		return;
+	command_say(command, 0,
+	    "job %zu: %s is not here; it is on %.*s, these are its last lines",
+	    job, path, TEXT_ARG(said->host));
+	buffer_append(&command->out, said->note);
+}
+
+static int
+show_logs(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	struct shown_build shown;
+	struct error err = { 0 };
+	size_t i;
+
+	(void)report;
+	if (read_jobs(command, id, record, &shown, &err) != 0)
+		return command_fail(command, &err);
+	for (i = 0; i < shown.build.build.n_jobs; i++) {
+		char number[TEXT_NUMBER_SIZE];
+		struct job_said said;
+
+		job_said_read(
+		    fields_get(shown.said, text_of_number((int64_t)i, number)),
+		    &said);
+		if (said.attempt > 0 && said.state != JOB_UP_TO_DATE)
+			put_output(command, id, i, &said);
+	}
+	return command_print(command);
+}
+
+int
+cmd_build_logs(struct command *command, int argc, char **argv)
+{
+	return report_build(command, argc, argv, show_logs);
 }

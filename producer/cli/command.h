@@ -162,6 +162,8 @@ bool command_is_interrupted(void);
 int cmd_apply(struct command *command, int argc, char **argv);
 int cmd_build_fail(struct command *command, int argc, char **argv);
 int cmd_build_finish(struct command *command, int argc, char **argv);
+int cmd_build_get(struct command *command, int argc, char **argv);
+int cmd_build_logs(struct command *command, int argc, char **argv);
 int cmd_check(struct command *command, int argc, char **argv);
 int cmd_completion(struct command *command, int argc, char **argv);
 int cmd_config_check(struct command *command, int argc, char **argv);

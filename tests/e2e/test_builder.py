@@ -39,8 +39,8 @@ esac
 
 def build_catalogue():
     logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
-              "nonsense", "look", "shared", "drained", "moved"]
-    slow = {"shared": "slow", "drained": "slow", "moved": "slow"}
+              "nonsense", "look", "shared", "drained", "moved", "outage"]
+    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow"}
     datasets = {dataset("raw"): catalogues.stored("raw-1")}
     specs, schedules = [], []
     for name in logics:
@@ -187,6 +187,20 @@ def test_what_fails_says_why(plant, plain):
     assert "the disk is full" in plain.log()
 
 
+def test_what_the_command_line_shows(plant, plain):
+    """Without an adapter: the build's event is put where it would fold it."""
+    build = carry_out(plant, "fail", "FAILED")
+    for record in checker.read_topic(plant.bootstrap, "schedule-builds"):
+        if record.key() == build.encode():
+            plant.cluster.redis().hset(b"schedrun:b:" + uuid_of(build).bytes, "e", record.value())
+    logs = ["-s", f"builder.logs={plant.directory}/builds"]
+    job = json.loads(plant.must("build", "get", build))
+    assert (job["state"], job["code"], job["says"]) == ("FAILED", 3, "the disk is full")
+    assert plant.must(*logs, "build", "logs", build) == "the disk is full\n"
+    elsewhere = plant.run("-s", "builder.logs=/no/such/folder", "build", "logs", build)
+    assert elsewhere.stdout == "the disk is full\n" and job["host"] in elsewhere.stderr
+
+
 def test_what_a_job_leaves_behind_ends_with_it(plant, plain):
     carry_out(plant, "forks")
     pid = int((plant.directory / "forked").read_text())
@@ -219,6 +233,17 @@ def test_200_requests_are_200_builds_and_one_piece_of_work(plant, plain):
     assert plain.metric('schedrun_jobs_total{end="up_to_date"}') >= 199, before
     assert len({line[2] for line in ran(plant, "shared")}) == 1
     wait_for("every build's offset", lambda: idle(plant) <= 0, 20)
+
+
+def test_without_redis_a_job_goes_on_and_is_reported_later(plant, plain):
+    build = submit(plant, "outage")
+    wait_for("the job to run", lambda: ran(plant, "outage"), 30)
+    plant.cluster.stop_redis()
+    go(plant, "outage")
+    wait_for("it to say so", lambda: "redis" in plain.blamed(), 20)
+    plant.cluster.start_redis()
+    wait_state(plant, build, "SUCCEEDED")
+    assert len(ran(plant, "outage")) == 1
 
 
 def test_a_builder_that_is_killed_leaves_nothing_and_another_goes_on(plant, plain):
