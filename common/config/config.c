@@ -234,12 +234,27 @@ check_topics(const struct config *config, struct error *err)
 				    "topic of its own",
 				    topics[k], topics[i], name);
 	}
-	if (strcmp(config_text(config, "worker.group"),
-		config_text(config, "http.group")) == 0)
-		return error_set(err, ERROR_FATAL,
-		    "worker.group and http.group are both \"%s\": they read "
-		    "other topics, so each needs a group of its own",
-		    config_text(config, "http.group"));
+	return 0;
+}
+
+/* They read other topics. */
+static int
+check_groups(const struct config *config, struct error *err)
+{
+	static const char *const groups[] = { "worker.group", "http.group",
+		"builder.group" };
+	size_t i, k;
+
+	for (i = 0; i < sizeof groups / sizeof groups[0]; i++)
+		for (k = 0; k < i; k++)
+			if (strcmp(config_text(config, groups[k]),
+				config_text(config, groups[i])) == 0)
+				return error_set(err, ERROR_FATAL,
+				    "%s and %s are both \"%s\": they read "
+				    "other topics, so each needs a group of "
+				    "its own",
+				    groups[k], groups[i],
+				    config_text(config, groups[i]));
 	return 0;
 }
 
@@ -306,7 +321,7 @@ check_together(const struct config *config, struct error *err)
 		return error_set(err, ERROR_FATAL,
 		    "http.base.path: \"%s\" does not begin with \"/\"",
 		    config_text(config, "http.base.path"));
-	if (check_topics(config, err) != 0)
+	if (check_topics(config, err) != 0 || check_groups(config, err) != 0)
 		return -1;
 	return check_brokers(config, err);
 }

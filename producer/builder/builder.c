@@ -20,6 +20,7 @@
 #define OPEN_MAX 500
 #define OPEN_BYTES_MAX ((size_t)32 * 1024 * 1024)
 #define POLL_MS 200
+#define TURN_MS 1000 /* between two polls, whatever there is to do */
 #define AGAIN_MS 500 /* after Redis has not answered */
 #define CALL_MS 3000
 #define CLOSE_MS 5000
@@ -58,7 +59,7 @@ struct builder {
 	size_t n_builds, n_bytes;
 	struct build_place *places;
 	size_t n_places;
-	int64_t committed_ms;
+	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check;
 	struct health_beat *beat;
 	atomic_int stops;
@@ -325,6 +326,13 @@ read_build(struct builder *builder, struct open_build *build, struct error *err)
 	return 0;
 }
 
+/* A build may have 100,000 jobs that are up to date. */
+static bool
+is_turn_over(const struct builder *builder)
+{
+	return clock_monotonic_ms() >= builder->turn_end_ms;
+}
+
 static int
 start_jobs(struct builder *builder, struct open_build *build, struct error *err)
 {
@@ -332,7 +340,7 @@ start_jobs(struct builder *builder, struct open_build *build, struct error *err)
 	int64_t now = clock_monotonic_ms();
 	size_t job;
 
-	while (slot != NULL &&
+	while (slot != NULL && !is_turn_over(builder) &&
 	    open_build_next(build, now, builder->runner.round, &job)) {
 		int rc = task_start(&builder->runner, build, job, slot, err);
 
@@ -394,7 +402,7 @@ turn_builds(struct builder *builder, struct error *err)
 {
 	struct open_build **at = &builder->builds;
 
-	while (*at != NULL) {
+	while (*at != NULL && !is_turn_over(builder)) {
 		struct open_build *build = *at;
 
 		if (!build->leaving && read_build(builder, build, err) != 0)
@@ -415,6 +423,7 @@ turn(struct builder *builder)
 {
 	struct error err = { 0 };
 
+	builder->turn_end_ms = clock_monotonic_ms() + TURN_MS;
 	turn_tasks(builder);
 	end_aborted(builder);
 	if (clock_monotonic_ms() < builder->runner.away_ms)
@@ -469,7 +478,7 @@ drain_jobs(struct builder *builder)
 }
 
 static int
-join_group(struct builder *builder, struct error *err)
+find_topic(struct builder *builder, struct error *err)
 {
 	int32_t n = kafka_consumer_partitions(
 	    builder->consumer, builder->topic, CALL_MS, err);
@@ -478,10 +487,7 @@ join_group(struct builder *builder, struct error *err)
 		return error_set(err, ERROR_RETRY,
 		    "topic %s does not exist; run schedrun init",
 		    builder->topic);
-	if (n < 0)
-		return -1;
-	return kafka_consumer_subscribe(
-	    builder->consumer, &builder->topic, 1, err);
+	return n < 0 ? -1 : 0;
 }
 
 static void
@@ -490,7 +496,9 @@ wait_for_kafka(struct builder *builder)
 	struct error err;
 
 	while (atomic_load(&builder->stops) == 0 &&
-	    join_group(builder, &err) != 0) {
+	    (find_topic(builder, &err) != 0 ||
+		kafka_consumer_subscribe(
+		    builder->consumer, &builder->topic, 1, &err) != 0)) {
 		health_bad(builder->kafka_check, "%s", err.message);
 		health_turn(builder->beat);
 		clock_wait(AGAIN_MS);
@@ -511,7 +519,7 @@ run_once(struct builder *builder, struct error *err)
 	    builder->metrics, BUILDER_OPEN, 0, (double)builder->n_builds);
 	if (clock_monotonic_ms() - builder->committed_ms >= COMMIT_MS)
 		commit_offsets(builder);
-	n = poll_records(builder, POLL_MS, err);
+	n = poll_records(builder, is_turn_over(builder) ? 0 : POLL_MS, err);
 	note_kafka(builder);
 	health_turn(builder->beat);
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
@@ -559,7 +567,7 @@ builder_check(struct builder *builder, struct error *err)
 		    redis_address(builder->redis));
 	if (rc < 0)
 		return -1;
-	return join_group(builder, err);
+	return find_topic(builder, err);
 }
 
 /* Making ------------------------------------------------------------------ */

@@ -17,6 +17,7 @@
 #define KEEP_MS 5000 /* between two renewals of a lease */
 #define BUSY_MS 300  /* until a lease that somebody has is asked for again */
 #define AGAIN_MS 1000
+#define MARGIN_MS 3000
 #define GRACE_MS 10000 /* from SIGTERM to SIGKILL */
 #define EX_TEMPFAIL 75
 
@@ -415,7 +416,9 @@ report(struct task *task, struct error *err)
 static bool
 has_lapsed(const struct task *task)
 {
-	return clock_monotonic_ms() - task->lease.asked_ms >= LEASE_MS;
+	/* Early enough to have killed the job before the next one begins. */
+	return clock_monotonic_ms() - task->lease.asked_ms >=
+	    LEASE_MS - MARGIN_MS;
 }
 
 /* Redis has just not answered another task: 256 that wait would be minutes. */

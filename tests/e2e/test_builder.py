@@ -39,8 +39,8 @@ esac
 
 def build_catalogue():
     logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
-              "nonsense", "look", "shared", "drained", "moved", "outage"]
-    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow"}
+              "nonsense", "look", "shared", "drained", "moved", "outage", "late"]
+    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow"}
     datasets = {dataset("raw"): catalogues.stored("raw-1")}
     specs, schedules = [], []
     for name in logics:
@@ -275,6 +275,21 @@ def test_a_lost_lease_ends_the_job_and_reports_nothing(plant):
     plant.cluster.redis().delete(lease)
     wait_for("the job to run again", lambda: len(ran(plant, "stubborn")) == 2, 30)
     go(plant, "stubborn")
+    wait_state(plant, build, "SUCCEEDED")
+    builder.stop(30)
+
+
+def test_a_head_is_not_written_without_the_lease(plant):
+    """The job ends well, before its builder has seen that the lease is another's."""
+    builder = plant.builder(plant.job, name="fenced").wait_ready()
+    build = submit(plant, "late")
+    wait_for("the job to run", lambda: ran(plant, "late"), 30)
+    lease = f"schedrun:o:{dataset('late')}\nmaster"
+    plant.cluster.redis().set(lease, "1", px=60000)
+    go(plant, "late")
+    wait_for("it to be counted", lambda: builder.metric('schedrun_jobs_total{end="lost"}') == 1, 20)
+    assert branch(plant, "late")["head"] is None and said(plant, build)[0][0] == "RUNNING"
+    plant.cluster.redis().delete(lease)
     wait_state(plant, build, "SUCCEEDED")
     builder.stop(30)
 
