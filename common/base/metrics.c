@@ -333,12 +333,16 @@ type_name(enum metric_type type)
 	return names[type];
 }
 
+/* To OpenMetrics a counter's family is its name without "_total". */
 static void
-write_head(struct buffer *out, const char *name, enum metric_type type,
-    const char *help)
+write_head(struct buffer *out, bool open, const char *name,
+    enum metric_type type, const char *help)
 {
-	buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
-	    type_name(type));
+	size_t cut = open && type == METRIC_COUNTER ? strlen("_total") : 0;
+	int n = (int)(strlen(name) - cut);
+
+	buffer_format(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", n, name, help, n,
+	    name, type_name(type));
 }
 
 /* name{labels} value, without braces where there are no labels. */
@@ -374,6 +378,8 @@ write_histogram(struct buffer *out, const struct metric *metric)
 		total += atomic_load_explicit(
 		    &metric->buckets[i], memory_order_relaxed);
 		snprintf(bound, sizeof bound, "%.10g", family->bounds[i]);
+		if (strchr(bound, '.') == NULL)
+			strcat(bound, ".0"); /* as OpenMetrics wants it */
 		write_bucket(out, metric, bound, total);
 	}
 	total +=
@@ -420,23 +426,23 @@ static void
 write_gauge(
     struct buffer *out, const char *name, const char *help, double value)
 {
-	write_head(out, name, METRIC_GAUGE, help);
+	write_head(out, false, name, METRIC_GAUGE, help);
 	write_sample(out, name, "", value);
 }
 
 static void
-write_build(struct buffer *out, const char *librdkafka)
+write_build(struct buffer *out, bool open, const char *librdkafka)
 {
 	char labels[160];
 
 	snprintf(labels, sizeof labels,
 	    "version=\"%s\",revision=\"%s\",librdkafka=\"%s\"",
 	    SCHEDRUN_VERSION, SCHEDRUN_REVISION, librdkafka);
-	write_head(out, "schedrun_build_info", METRIC_GAUGE,
+	write_head(out, open, "schedrun_build_info", METRIC_GAUGE,
 	    "What runs here; always 1.");
 	write_sample(out, "schedrun_build_info", labels, 1);
-	write_head(out, "schedrun_log_lines_suppressed_total", METRIC_COUNTER,
-	    "Log lines over log.rate, not written.");
+	write_head(out, open, "schedrun_log_lines_suppressed_total",
+	    METRIC_COUNTER, "Log lines over log.rate, not written.");
 	write_sample(out, "schedrun_log_lines_suppressed_total", "",
 	    (double)log_suppressed());
 }
@@ -448,14 +454,14 @@ seconds(struct timeval time)
 }
 
 static void
-write_process(struct buffer *out, double start_time)
+write_process(struct buffer *out, bool open, double start_time)
 {
 	struct rusage usage = { 0 };
 	struct rlimit files = { 0 };
 
 	getrusage(RUSAGE_SELF, &usage);
 	getrlimit(RLIMIT_NOFILE, &files);
-	write_head(out, "process_cpu_seconds_total", METRIC_COUNTER,
+	write_head(out, open, "process_cpu_seconds_total", METRIC_COUNTER,
 	    "User and system CPU time.");
 	write_sample(out, "process_cpu_seconds_total", "",
 	    seconds(usage.ru_utime) + seconds(usage.ru_stime));
@@ -469,7 +475,7 @@ write_process(struct buffer *out, double start_time)
 }
 
 void
-metrics_write(struct metrics *metrics, struct buffer *out)
+metrics_write(struct metrics *metrics, bool open, struct buffer *out)
 {
 	const struct family *family;
 	const struct metric *metric;
@@ -477,7 +483,7 @@ metrics_write(struct metrics *metrics, struct buffer *out)
 	pthread_mutex_lock(&metrics->lock);
 	for (family = metrics->families; family != NULL;
 	     family = family->next) {
-		write_head(out, family->name, family->type, family->help);
+		write_head(out, open, family->name, family->type, family->help);
 		for (metric = family->series; metric != NULL;
 		     metric = metric->next) {
 			if (atomic_load_explicit(
@@ -491,6 +497,8 @@ metrics_write(struct metrics *metrics, struct buffer *out)
 		}
 	}
 	pthread_mutex_unlock(&metrics->lock);
-	write_build(out, metrics->librdkafka);
-	write_process(out, metrics->start_time);
+	write_build(out, open, metrics->librdkafka);
+	write_process(out, open, metrics->start_time);
+	if (open)
+		buffer_append(out, TEXT("# EOF\n"));
 }

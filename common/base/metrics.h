@@ -83,8 +83,9 @@ void metric_set(struct metric *metric, double value);
 
 /*
  * The exposition, with what every program of ours tells of itself: the
- * process_* family, schedrun_build_info, lines that were not logged.
+ * process_* family, schedrun_build_info, lines that were not logged.  `open`:
+ * as OpenMetrics 1.0, else as Prometheus' text 0.0.4; the series are the same.
  */
-void metrics_write(struct metrics *metrics, struct buffer *out);
+void metrics_write(struct metrics *metrics, bool open, struct buffer *out);
 
 #endif

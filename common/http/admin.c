@@ -43,16 +43,84 @@ measure_checks(struct admin *admin)
 	}
 }
 
+/* "q=0.75" in thousandths, 750: it begins with q=0. */
+static int
+thousandths(struct text word)
+{
+	int sum = 0;
+	size_t i;
+
+	for (i = strlen("q=0."); i < strlen("q=0.000"); i++) {
+		bool digit =
+		    i < word.size && word.at[i] >= '0' && word.at[i] <= '9';
+
+		sum = sum * 10 + (digit ? word.at[i] - '0' : 0);
+	}
+	return sum;
+}
+
+/* How much a media range is wanted; 0 if it is of another version. */
+static int
+weigh(struct text parameters, struct text version)
+{
+	int weight = 1000;
+	struct text word;
+
+	while (text_take_word(&parameters, "; \t", &word)) {
+		if (text_starts_with(word, TEXT("version=")) &&
+		    !text_equal(word, version))
+			return 0;
+		if (text_starts_with(word, TEXT("q=0")))
+			weight = thousandths(word);
+	}
+	return weight;
+}
+
+/* How much Accept wants a type in a version, in thousandths; 0: not named. */
+static int
+weight_of(struct text accept, struct text type, struct text version)
+{
+	struct text range, name;
+	int weight, most = 0;
+
+	while (text_take_word(&accept, ",", &range)) {
+		if (!text_take_word(&range, "; \t", &name) ||
+		    !text_equal(name, type))
+			continue;
+		weight = weigh(range, version);
+		if (weight > most)
+			most = weight;
+	}
+	return most;
+}
+
+/* OpenMetrics only for who names it and doesn't want plain text more. */
+static bool
+wants_open_metrics(const struct http_head *head)
+{
+	struct text accept = http_head_get(head, "accept");
+	int open = weight_of(accept, TEXT("application/openmetrics-text"),
+	    TEXT("version=1.0.0"));
+
+	return open > 0 &&
+	    open >=
+	    weight_of(accept, TEXT("text/plain"), TEXT("version=0.0.4"));
+}
+
 static void
 answer_metrics(struct admin *admin, struct http_request *request)
 {
+	bool open = wants_open_metrics(http_request_head(request));
 	struct buffer body = { 0 };
 
 	measure_checks(admin);
-	metrics_write(admin->metrics, &body);
+	metrics_write(admin->metrics, open, &body);
 	http_respond(request,
 	    &(struct http_answer){ .status = 200,
-		.content_type = "text/plain; version=0.0.4; charset=utf-8",
+		.content_type = open
+		    ? "application/openmetrics-text; version=1.0.0; "
+		      "charset=utf-8"
+		    : "text/plain; version=0.0.4; charset=utf-8",
 		.body = buffer_text(&body) });
 	buffer_finish(&body);
 }

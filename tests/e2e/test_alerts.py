@@ -7,9 +7,11 @@ import subprocess
 
 import catalogues
 import pytest
+import requests
 import yaml
 from adapters import Adapter
-from programs import ROOT
+from cluster import free_ports
+from programs import ROOT, System, wait_for
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/schedrun.rules.yaml"
@@ -92,9 +94,11 @@ def test_the_dashboard_is_whole():
     assert names == ["datasource", "job", "instance", "stage"]
 
 
-@pytest.fixture
-def scraped(system):
-    """name -> the labels of its series, of a worker, an adapter and a builder that have worked."""
+@pytest.fixture(scope="module")
+def daemons(servers, tmp_path_factory):
+    """A worker, an adapter and a builder that have worked."""
+    servers.empty_redis()
+    system = System(servers, tmp_path_factory.mktemp("alerts"))
     system.init()
     system.apply(catalogues.outcomes())
     worker = system.worker()
@@ -102,8 +106,16 @@ def scraped(system):
     builder = system.builder("/bin/true")
     schedule = catalogues.schedule_rid("stale")
     assert "result" in adapter.run(schedule, Prefer="wait=30").json()
+    yield [daemon.wait_ready() for daemon in (worker, adapter.daemon, builder)]
+    system.stop()
+    system.delete_topics()
+
+
+@pytest.fixture
+def scraped(daemons):
+    """name -> the labels of its series."""
     found = {}
-    for text in (daemon.wait_ready().admin("/metrics")[1] for daemon in (worker, adapter.daemon, builder)):
+    for text in (daemon.admin("/metrics")[1] for daemon in daemons):
         for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.M):
             found.setdefault(name, []).append(dict(re.findall(r'(\w+)="([^"]*)"', labels)))
     return found
@@ -135,3 +147,56 @@ def test_what_is_asked_is_there(scraped):
     for alert in ALERTS:
         shown = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
         assert shown <= labels, alert["alert"]
+
+
+OPEN, PLAIN = "application/openmetrics-text", "text/plain"
+
+
+@pytest.mark.parametrize("accept, kind", [
+    (None, PLAIN), ("*/*", PLAIN), (PLAIN, PLAIN), (f"{OPEN};version=0.0.1", PLAIN),
+    (OPEN, OPEN), (f"{OPEN}; version=1.0.0; charset=utf-8", OPEN),
+    (f"{PLAIN};version=0.0.4;q=0.5,{OPEN};version=1.0.0;q=0.6,*/*;q=0.1", OPEN),
+    (f"{OPEN};q=0.25, {PLAIN};q=0.3", PLAIN), (f"{OPEN};q=0", PLAIN), (f"{OPEN};q=0.001", OPEN),
+    (f"{OPEN};q=0.0000000000001, {OPEN};q=,;,=,,q", OPEN), (f"{OPEN}x", PLAIN)])
+def test_the_form_is_that_which_is_asked_for(daemons, accept, kind):
+    port = daemons[0].port_file.read_text().strip()
+    answer = requests.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}, timeout=5)
+    assert answer.headers["Content-Type"].startswith(f"{kind}; version={'1.0.0' if kind == OPEN else '0.0.4'}")
+    assert answer.text.endswith("# EOF\n") == (kind == OPEN)
+    assert ("# TYPE schedrun_runs counter\n" in answer.text) == (kind == OPEN)
+
+
+def test_prometheus_takes_all_of_it(daemons, tmp_path):
+    """The real one, which asks for OpenMetrics, and whose rules see no fault."""
+    jobs = [{"job_name": f"schedrun-{daemon.name}", "static_configs": [
+        {"targets": [f"127.0.0.1:{daemon.port_file.read_text().strip()}"]}]} for daemon in daemons]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump({
+        "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
+        "rule_files": [str(RULES)], "scrape_configs": jobs}))
+    port = free_ports(1)[0]
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={tmp_path}/prometheus.yaml", f"--storage.tsdb.path={tmp_path}/data",
+             f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+
+    def ask(path):
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=5).json()["data"]
+        except (requests.RequestException, ValueError, KeyError):
+            return None  # it isn't up yet
+
+    def scrapes():
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        found = (ask("targets") or {"activeTargets": []})["activeTargets"]
+        assert not [target["lastError"] for target in found if target["lastError"]]
+        return len(found) == 3 and all(target["health"] == "up" for target in found)
+
+    try:
+        wait_for("three targets to be up", scrapes, 30)
+        wait_for("the rules to be asked", lambda: all(
+            rule["health"] == "ok" for rule in ask("rules")["groups"][0]["rules"]), 30)
+        assert ask("targets/metadata?metric=schedrun_runs")[0]["type"] == "counter"  # so in OpenMetrics alone
+        assert not [alert for alert in ask("alerts")["alerts"] if alert["state"] == "firing"]
+    finally:
+        process.terminate()
+        process.wait(20)

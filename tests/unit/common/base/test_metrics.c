@@ -36,6 +36,7 @@ static const struct metric_row rows[ROWS] = {
 };
 
 static struct metrics *metrics;
+static bool open; /* as OpenMetrics */
 static struct buffer out;
 
 /* Whether the exposition has this line. */
@@ -45,7 +46,7 @@ says(const char *line)
 	char whole[200];
 
 	buffer_reset(&out);
-	metrics_write(metrics, &out);
+	metrics_write(metrics, open, &out);
 	buffer_byte(&out, '\0');
 	snprintf(whole, sizeof whole, "\n%s\n", line);
 	return strstr(out.at, whole) != NULL;
@@ -92,8 +93,8 @@ counts_by_row_and_value(void)
 	CHECK(says("stages_total{stage=\"plan\"} 0"));
 	CHECK(says("stages_total{stage=\"commit\"} 7"));
 	CHECK(says("plain 2.5"));
-	CHECK(says("sizes_bucket{le=\"1\"} 2"));
-	CHECK(says("sizes_bucket{le=\"10\"} 2"));
+	CHECK(says("sizes_bucket{le=\"1.0\"} 2"));
+	CHECK(says("sizes_bucket{le=\"10.0\"} 2"));
 	CHECK(says("sizes_bucket{le=\"+Inf\"} 3"));
 	CHECK(says("sizes_sum 12.5"));
 	metrics_add(metrics, STAGES, 1000, 1);
@@ -139,11 +140,30 @@ shows_a_hidden_gauge_again(void)
 	end();
 }
 
+/* The head of a counter differs, and the end; the series don't. */
+static void
+is_open_metrics_too(void)
+{
+	begin();
+	open = true;
+	CHECK(says("# TYPE stages counter"));
+	CHECK(says("# HELP stages By stage."));
+	CHECK(says("stages_total{stage=\"plan\"} 0"));
+	CHECK(says("# TYPE plain gauge"));
+	CHECK(says("# TYPE process_cpu_seconds counter"));
+	CHECK(says("sizes_bucket{le=\"1.0\"} 0"));
+	CHECK(says("# EOF") && strcmp(out.at + out.size - 7, "# EOF\n") == 0);
+	open = false;
+	CHECK(!says("# EOF"));
+	end();
+}
+
 CU_TestInfo metrics_tests[] = {
 	{ "has all series with 0", has_all_series_with_0 },
 	{ "counts by row and value", counts_by_row_and_value },
 	{ "gives what is not listed its own series",
 	    gives_what_is_not_listed_its_own_series },
 	{ "shows a hidden gauge again", shows_a_hidden_gauge_again },
+	{ "is OpenMetrics too", is_open_metrics_too },
 	CU_TEST_INFO_NULL,
 };

@@ -259,7 +259,7 @@ answers_kept(void)
 	const char *found;
 	int n = -1;
 
-	metrics_write(metrics, &out);
+	metrics_write(metrics, false, &out);
 	buffer_byte(&out, '\0');
 	found = strstr(out.at, "schedrun_cache_entries{cache=\"answers\"} ");
 	if (found != NULL)
