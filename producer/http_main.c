@@ -35,6 +35,7 @@
 #define TURN_MS 1000
 #define DELIVERY_MS 10000     /* in-flight requests may take so long to drain */
 #define OTHER_DESCRIPTORS 256 /* of Kafka, Redis, files, the admin port */
+#define STATUS_SIZE 512
 #define EX_SOFTWARE 70
 
 const char *argp_program_version = "schedrun-http " SCHEDRUN_VERSION;
@@ -279,6 +280,7 @@ create_probe(struct adapter *adapter, struct error *err)
 		.kafka_check = adapter->checks[CHECK_KAFKA],
 		.redis_check = adapter->checks[CHECK_REDIS],
 		.registry_check = adapter->checks[CHECK_REGISTRY],
+		.metrics = adapter->app.metrics,
 		.config = adapter->app.config,
 	};
 
@@ -539,20 +541,22 @@ on_turn(void *argument)
 {
 	struct adapter *adapter = argument;
 	struct metrics *metrics = adapter->app.metrics;
+	char reasons[STATUS_SIZE];
 
 	health_turn(adapter->beat);
 	metrics_set(metrics, HTTP_CONNECTIONS, 0,
 	    (double)http_server_connections(adapter->app.server));
 	metrics_set(metrics, HTTP_IN_FLIGHT, 0,
 	    (double)http_server_requests(adapter->app.server));
-	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_KAFKA,
-	    health_check_is_ok(adapter->checks[CHECK_KAFKA]));
-	metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REDIS,
-	    health_check_is_ok(adapter->checks[CHECK_REDIS]));
 	if (adapter->checks[CHECK_REGISTRY] != NULL)
 		metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REGISTRY,
 		    health_check_is_ok(adapter->checks[CHECK_REGISTRY]));
-	sd_notify(0, "WATCHDOG=1");
+	health_write_reasons(adapter->app.health, reasons, sizeof reasons);
+	if (!adapter->app.draining)
+		sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%s",
+		    reasons[0] != '\0' ? "waiting: " : "serving", reasons);
+	else
+		sd_notify(0, "WATCHDOG=1");
 }
 
 static int

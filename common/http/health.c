@@ -255,3 +255,19 @@ health_write_json(struct health *health, struct buffer *out)
 	pthread_mutex_unlock(&health->lock);
 	return ready;
 }
+
+void
+health_write_reasons(struct health *health, char *out, size_t size)
+{
+	size_t used = 0, i;
+
+	out[0] = '\0';
+	pthread_mutex_lock(&health->lock);
+	age_all(health);
+	for (i = 0; i < health->n_checks && used < size; i++)
+		if (!health->checks[i].ok)
+			used += (size_t)snprintf(out + used, size - used,
+			    "%s%s: %s", used > 0 ? "; " : "",
+			    health->checks[i].name, health->checks[i].reason);
+	pthread_mutex_unlock(&health->lock);
+}

@@ -2,6 +2,7 @@
 #define SCHEDRUN_COMMON_HTTP_HEALTH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/buffer.h"
@@ -64,5 +65,11 @@ bool health_is_alive(struct health *health);
  * is ready.
  */
 bool health_write_json(struct health *health, struct buffer *out);
+
+/*
+ * For systemd's STATUS=: "kafka: no answer for 4000 ms; redis: …", each check
+ * that is not ok; "" while all are.  What doesn't fit is cut.
+ */
+void health_write_reasons(struct health *health, char *out, size_t size);
 
 #endif

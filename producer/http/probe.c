@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "producer/base/metrics.h"
 #include "schemas/avro/registry.h"
 #include "schemas/keyspace.h"
 #include "schemas/topics.h"
@@ -36,18 +37,17 @@ look_at_kafka(struct http_probe *probe)
 	struct health_check *check = probe->settings.kafka_check;
 	struct kafka_state state;
 	struct error err;
+	int rc = run_publisher_probe(probe->settings.publisher, CALL_MS, &err);
 
-	if (run_publisher_probe(probe->settings.publisher, CALL_MS, &err) !=
-	    0) {
-		health_bad(check, "%s", err.message);
-		return false;
-	}
 	kafka_health_read(probe->settings.kafka, FRESH_MS, &state);
-	if (state.up)
+	/* That there is no such topic is an answer, too. */
+	metrics_set(probe->settings.metrics, HTTP_DEPENDENCIES,
+	    DEPENDENCY_KAFKA, state.up && (rc == 0 || err.kind != ERROR_RETRY));
+	if (rc == 0 && state.up)
 		health_ok(check);
 	else
-		health_bad(check, "%s", state.reason);
-	return state.up;
+		health_bad(check, "%s", rc != 0 ? err.message : state.reason);
+	return rc == 0 && state.up;
 }
 
 /*
@@ -128,6 +128,8 @@ look_at_redis(struct http_probe *probe, struct error *fatal)
 		health_bad(check, "%s", err.message);
 	/* One that evicts is no good, but it answers. */
 	work_pool_tell(probe->settings.pool, redis_is_connected(probe->redis));
+	metrics_set(
+	    probe->settings.metrics, HTTP_DEPENDENCIES, DEPENDENCY_REDIS, good);
 	return good;
 }
 

@@ -26,6 +26,7 @@ struct http_probe_settings {
 	struct work_pool *pool; /* is told whether Redis answers */
 	struct health_check *kafka_check, *redis_check;
 	struct health_check *registry_check; /* NULL: none is configured */
+	struct metrics *metrics;             /* is told whether they answer */
 	const struct config *config;
 	struct loop *loop;
 	/* On the loop's thread, once: the process must end by this error. */

@@ -292,6 +292,21 @@ open_fold(struct view_fold *fold, struct error *err)
 
 /* The thread ------------------------------------------------------------- */
 
+/* Without Kafka nobody is a member of a group. */
+static void
+say_not_joined(struct view_fold *fold)
+{
+	struct kafka_state state;
+
+	kafka_health_read(fold->settings.kafka, LAG_MAX_MS, &state);
+	if (state.up)
+		health_bad(fold->settings.check,
+		    "not a member of the group that folds the view");
+	else
+		health_bad(fold->settings.check, "Kafka does not answer: %s",
+		    state.reason);
+}
+
 /*
  * Says how far the view is, in readiness and metrics.  Once it was whole it may
  * lag for 10 s: a rebalance, since another replica comes or goes, is no fault.
@@ -313,8 +328,10 @@ report_lag(struct view_fold *fold)
 	if (whole || (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
 		health_ok(check);
 	else if (!joined)
-		health_bad(
-		    check, "not a member of the group that folds the view");
+		say_not_joined(fold);
+	else if (lag == 0)
+		health_bad(check, "%s [%d] is not read to its end yet",
+		    behind->topic, (int)behind->partition);
 	else
 		health_bad(check,
 		    "the run view is %lld records behind, %s [%d] most of all",

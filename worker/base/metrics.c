@@ -124,7 +124,7 @@ static const struct metric_row rows[WORKER_METRICS] = {
 	[WORKER_LAG] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_consumer_lag_records",
 	    .max = PARTITIONS_MAX,
-	    .help = "Records behind the committed offset." },
+	    .help = "From where this worker stands to the end of the log." },
 };
 
 void

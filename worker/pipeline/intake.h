@@ -46,6 +46,9 @@ struct owned { /* an assigned partition */
 	int64_t waits_ms;      /* the record's timestamp */
 	/* Since when nothing comes although the log goes on; 0: not so. */
 	int64_t held_ms;
+	/* Since when something was seen to wait behind `stood_at`; 0: nothing,
+	 * or the next batch begins somewhere else by now.  Wall clock. */
+	int64_t unread_ms, stood_at;
 };
 
 struct intake {

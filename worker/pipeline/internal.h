@@ -83,8 +83,8 @@ struct pipeline {
 	bool is_kafkas_fault;     /* that a repair failed, not Redis's */
 	bool is_distrusted; /* keys were evicted: no mark proves anything */
 	int n_members; /* of the group, when none of its partitions is ours */
-	int64_t unread_ms; /* since when records wait unread, as seen; or 0 */
-	size_t looked_at;  /* partition whose end was asked for last */
+	size_t looked_at;    /* partition whose end was asked for last */
+	unsigned unanswered; /* looks at Kafka in a row without an answer */
 };
 
 /* Rings the bell: ends a wait or a poll, or the next one.  Any thread. */
@@ -117,14 +117,17 @@ int pipeline_check_store(struct pipeline *pipeline, struct error *err);
 
 /*
  * What is wrong with the topics as they are now, for the loop's readiness; ""
- * if nothing is, or nobody answers.  Blocks for half a second at most.
+ * if nothing is.  False: nobody answers.  Blocks for half a second at most.
  */
-void pipeline_look_at_topics(
+bool pipeline_look_at_topics(
     struct pipeline *pipeline, char *reason, size_t size);
 
 /* Says why a dependency can't be used; the same reason now and then only. */
 void pipeline_say_away(
     struct pipeline *pipeline, enum dependency which, const struct error *err);
+/* Tells systemd what is waited for, or how far `doing` is. */
+void pipeline_tell_status(
+    struct pipeline *pipeline, const char *doing, int64_t lag);
 /* Redis has answered what it was asked. */
 void pipeline_note_store_up(struct pipeline *pipeline);
 

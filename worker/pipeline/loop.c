@@ -1,6 +1,7 @@
 #include "worker/pipeline/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,8 +25,10 @@
 #define BACKOFF_MAX_MS 2000
 #define REPORT_MS 1000
 #define END_MS 500   /* to ask for a log's end */
+#define ENDS_MS 100  /* in which as many are asked for as answer */
 #define HELD_MS 5000 /* of an open transaction, until it is said */
 
+#define UNANSWERED_MAX 3 /* looks at Kafka, until it counts as away */
 #define REFRESH_MS 10000 /* until a topic that came, or grew, is seen */
 #define REVOKE_MS 5000
 
@@ -140,7 +143,7 @@ give_partitions_up(void *opaque, bool lost)
 		metrics_hide(pipeline->metrics, WORKER_LAG,
 		    (size_t)pipeline->intake.owned[i].partition);
 	pipeline->intake.n_owned = 0;
-	pipeline->intake.dropped_ms = pipeline->unread_ms = 0;
+	pipeline->intake.dropped_ms = 0;
 	metrics_add(pipeline->metrics, WORKER_REBALANCES,
 	    lost ? REBALANCE_LOST : REBALANCE_REVOKE, 1);
 	metrics_set(pipeline->metrics, WORKER_ASSIGNED, 0, 0);
@@ -623,19 +626,37 @@ say_joining(struct pipeline *pipeline)
 	    pipeline->ready.kafka, "joining the group %s", pipeline->group);
 }
 
+/* Silence is Kafka's only where it was asked: what else is away may hold us up.
+ */
+static void
+hear_kafka(struct pipeline *pipeline, struct kafka_state *state, char *topics,
+    size_t size)
+{
+	topics[0] = '\0';
+	if (pipeline->phase != INTAKE_REPAIRING) {
+		watchdog_enter(WATCHDOG_INTAKE, "topics", INTAKE_GUARD_MS);
+		if (pipeline_look_at_topics(pipeline, topics, size))
+			pipeline->unanswered = 0;
+		else
+			pipeline->unanswered++;
+		watchdog_leave(WATCHDOG_INTAKE);
+	}
+	kafka_health_read(pipeline->kafka.health, FRESH_MS, state);
+	if (state->up && pipeline->unanswered >= UNANSWERED_MAX) {
+		state->up = false;
+		snprintf(state->reason, sizeof state->reason,
+		    "no answer to the last %u questions", pipeline->unanswered);
+	}
+}
+
 /* Ready is who reads, can commit, and is in the group. */
 static void
 report_kafka(struct pipeline *pipeline)
 {
 	struct kafka_state state;
-	char reason[256], topics[512] = "";
+	char reason[256], topics[512];
 
-	kafka_health_read(pipeline->kafka.health, FRESH_MS, &state);
-	if (state.up && pipeline->phase != INTAKE_REPAIRING) {
-		watchdog_enter(WATCHDOG_INTAKE, "topics", INTAKE_GUARD_MS);
-		pipeline_look_at_topics(pipeline, topics, sizeof topics);
-		watchdog_leave(WATCHDOG_INTAKE);
-	}
+	hear_kafka(pipeline, &state, topics, sizeof topics);
 	metrics_set(
 	    pipeline->metrics, WORKER_DEPENDENCIES, DEPENDENCY_KAFKA, state.up);
 	committer_reason(pipeline->committer, reason, sizeof reason);
@@ -681,33 +702,47 @@ report_registry(struct pipeline *pipeline)
 	ready->is_registry_away = state == REGISTRY_AWAY;
 }
 
+/* False: Kafka doesn't say. */
+static bool
+ask_for_end(struct intake *intake, struct owned *owned)
+{
+	struct error ignored;
+	struct kafka_range range;
+	bool is_told;
+
+	watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
+	is_told =
+	    kafka_consumer_range(intake->consumer,
+		(struct kafka_partition){ intake->topic, owned->partition },
+		&range, END_MS, &ignored) == 0;
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (is_told && range.end > owned->end)
+		owned->end = range.end;
+	return is_told;
+}
+
 /*
- * The ends of the logs are known from what is fetched.  While nothing is, one
- * partition's is asked for each time, so that what comes meanwhile is seen.
+ * The ends of the logs are known from what is fetched.  Where nothing is, they
+ * are asked for, each time some, so that what comes meanwhile is seen.
  */
 static void
 find_ends(struct pipeline *pipeline)
 {
 	struct intake *intake = &pipeline->intake;
-	struct error ignored;
-	struct kafka_range range;
+	int64_t until = clock_monotonic_ms() + ENDS_MS;
+	bool is_told = true;
 	size_t i;
 
-	if (pipeline->phase != INTAKE_PAUSED) {
-		for (i = 0; i < intake->n_owned; i++)
-			intake->owned[i].end =
-			    kafka_consumer_end(intake->consumer, intake->topic,
-				intake->owned[i].partition);
-	} else if (intake->n_owned > 0) {
-		i = pipeline->looked_at++ % intake->n_owned;
-		watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
-		if (kafka_consumer_range(intake->consumer,
-			(struct kafka_partition){
-			    intake->topic, intake->owned[i].partition },
-			&range, END_MS, &ignored) == 0 &&
-		    range.end > intake->owned[i].end)
-			intake->owned[i].end = range.end;
-		watchdog_leave(WATCHDOG_INTAKE);
+	for (i = 0; i < intake->n_owned; i++) {
+		struct owned *owned =
+		    &intake->owned[pipeline->looked_at++ % intake->n_owned];
+
+		if (pipeline->phase != INTAKE_PAUSED && !owned->waits &&
+		    owned->stopped_at < 0)
+			owned->end = kafka_consumer_end(
+			    intake->consumer, intake->topic, owned->partition);
+		else if (is_told && clock_monotonic_ms() < until)
+			is_told = ask_for_end(intake, owned);
 	}
 }
 
@@ -755,30 +790,39 @@ note_waiting(struct pipeline *pipeline, int64_t now)
 		    (long long)(now - first->held_ms) / 1000);
 }
 
+/* Whether something waits where nothing moves, and since when. */
+static void
+note_standing(struct owned *owned, int64_t behind)
+{
+	if (behind == 0 || owned->next != owned->stood_at)
+		owned->unread_ms = 0;
+	else if (owned->unread_ms == 0)
+		owned->unread_ms = clock_wall_ms();
+	owned->stood_at = owned->next;
+}
+
 /*
- * Of what was read the age is known.  What waits unread while nothing is read
- * is at least as old as it has been seen to wait.
+ * Of what was read the age is known.  What waits unread, as Redis is away or an
+ * open transaction holds it, is at least as old as it has been seen to wait.
  */
 static void
-report_age(struct pipeline *pipeline, int64_t lag)
+report_age(struct pipeline *pipeline)
 {
 	const struct intake *intake = &pipeline->intake;
 	int64_t now = clock_wall_ms(), oldest;
 	size_t i;
 
 	oldest = batch_earlier(intake->dropped_ms, intake->given_ms);
-	for (i = 0; i < intake->n_owned; i++)
-		if (intake->owned[i].waits)
-			oldest =
-			    batch_earlier(oldest, intake->owned[i].waits_ms);
+	for (i = 0; i < intake->n_owned; i++) {
+		const struct owned *owned = &intake->owned[i];
+
+		oldest = batch_earlier(oldest, owned->unread_ms);
+		if (owned->waits)
+			oldest = batch_earlier(oldest, owned->waits_ms);
+	}
 	if (intake->batch != NULL)
 		oldest = batch_earlier(oldest, intake->batch->oldest_ms);
-	if (lag == 0 || pipeline->phase != INTAKE_PAUSED)
-		pipeline->unread_ms = 0;
-	else if (pipeline->unread_ms == 0)
-		pipeline->unread_ms = now;
-	worker_metrics_age(
-	    pipeline->metrics, batch_earlier(oldest, pipeline->unread_ms), now);
+	worker_metrics_age(pipeline->metrics, oldest, now);
 }
 
 /* Lag, age and health, each second. */
@@ -795,19 +839,18 @@ report_all(struct pipeline *pipeline)
 	report_registry(pipeline);
 	find_ends(pipeline);
 	for (i = 0; i < pipeline->intake.n_owned; i++) {
-		const struct owned *owned = &pipeline->intake.owned[i];
+		struct owned *owned = &pipeline->intake.owned[i];
 		int64_t behind =
 		    owned->end > owned->next ? owned->end - owned->next : 0;
 
 		worker_metrics_lag(pipeline->metrics, pipeline->intake.topic,
 		    owned->partition, behind);
+		note_standing(owned, behind);
 		lag += behind;
 	}
-	report_age(pipeline, lag);
+	report_age(pipeline);
 	note_waiting(pipeline, now);
-	sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld",
-	    intake_phase_name(pipeline->phase), pipeline->intake.n_owned,
-	    (long long)lag);
+	pipeline_tell_status(pipeline, intake_phase_name(pipeline->phase), lag);
 }
 
 /*

@@ -19,6 +19,7 @@
 #define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
 #define TOPIC_MS 500          /* for an answer about a topic */
 #define MEMBERS_MS 5000       /* between looks at the group's members */
+#define STATUS_SIZE 512
 #define EX_UNAVAILABLE 69
 #define EX_CONFIG 78
 
@@ -216,6 +217,38 @@ pipeline_turn(struct pipeline *pipeline)
 	sd_notify(0, "WATCHDOG=1");
 }
 
+/* In plain words: what is waited for, else what is done. */
+void
+pipeline_tell_status(struct pipeline *pipeline, const char *doing, int64_t lag)
+{
+	char reasons[STATUS_SIZE];
+
+	health_write_reasons(pipeline->ready.health, reasons, sizeof reasons);
+	if (reasons[0] != '\0')
+		sd_notifyf(0, "STATUS=waiting: %s", reasons);
+	else
+		sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld", doing,
+		    pipeline->intake.n_owned, (long long)lag);
+}
+
+/* Whether it answers, though it lacks something; a Redis that isn't as it must
+ * be is of no use at all. */
+static bool
+is_answering(struct pipeline *pipeline, enum dependency which)
+{
+	struct kafka_state state;
+	struct error ignored;
+
+	if (which == DEPENDENCY_REDIS)
+		return false;
+	if (which == DEPENDENCY_REGISTRY)
+		return !registry_is_away(pipeline->registry) &&
+		    registry_state(pipeline->registry, &ignored) !=
+		    REGISTRY_AWAY;
+	kafka_health_read(pipeline->kafka.health, FRESH_MS, &state);
+	return state.up;
+}
+
 void
 pipeline_say_away(
     struct pipeline *pipeline, enum dependency which, const struct error *err)
@@ -232,7 +265,8 @@ pipeline_say_away(
 	int64_t now = clock_monotonic_ms();
 
 	health_bad(of[which].check, "%s", err->message);
-	metrics_set(pipeline->metrics, WORKER_DEPENDENCIES, which, false);
+	metrics_set(pipeline->metrics, WORKER_DEPENDENCIES, which,
+	    is_answering(pipeline, which));
 	if (strcmp(pipeline->ready.said[which].why.message, err->message) ==
 		0 &&
 	    now < pipeline->ready.said[which].ms + SAY_MS)
@@ -244,7 +278,6 @@ pipeline_say_away(
 		: which == DEPENDENCY_REDIS ? "redis_not_ready"
 					    : "registry_not_ready",
 	    err->message, LOG_END);
-	sd_notifyf(0, "STATUS=waiting: %.200s", err->message);
 }
 
 void
@@ -400,7 +433,7 @@ is_left_out(struct pipeline *pipeline, int32_t partitions)
 	return pipeline->n_members >= 0 && partitions > pipeline->n_members;
 }
 
-void
+bool
 pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
 {
 	struct kafka_consumer *reader = repair_reader(pipeline->repair);
@@ -413,12 +446,12 @@ pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
 		partitions[i] = kafka_consumer_partitions(
 		    reader, pipeline->topics[i], TOPIC_MS, &ignored);
 		if (partitions[i] < 0)
-			return; /* the connection, or a right: told as such */
+			return false; /* a right's lack is told as such */
 		if (partitions[i] == 0) {
 			snprintf(reason, size,
 			    "topic %s does not exist; run schedrun init",
 			    pipeline->topics[i]);
-			return;
+			return true;
 		}
 	}
 	if (is_left_out(pipeline, partitions[TOPIC_REQUESTS]))
@@ -428,6 +461,7 @@ pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
 		    pipeline->topics[TOPIC_REQUESTS],
 		    (int)partitions[TOPIC_REQUESTS], pipeline->n_members,
 		    pipeline->group);
+	return true;
 }
 
 static int
@@ -453,7 +487,13 @@ find_schema_ids(struct pipeline *pipeline, struct error *err)
 static int
 find_kafka(struct pipeline *pipeline, struct error *err)
 {
-	if (pipeline_look_at_kafka(pipeline, err) != 0)
+	bool was_known = pipeline->cluster_id != NULL;
+	int rc = pipeline_look_at_kafka(pipeline, err);
+
+	/* Only now is it known whether this Redis is of this Kafka. */
+	if (!was_known && pipeline->cluster_id != NULL)
+		pipeline->due.seen_ms[DEPENDENCY_REDIS] = 0;
+	if (rc != 0)
 		return -1;
 	health_ok(pipeline->ready.kafka);
 	metrics_set(
@@ -462,12 +502,11 @@ find_kafka(struct pipeline *pipeline, struct error *err)
 }
 
 /*
- * Looks at each in turn, unless it was there a moment ago, up to the first that
- * is away: what stands before it is known to be there, and not blamed.
+ * Looks at each, unless it was there a moment ago, and says of each that isn't:
+ * none is blamed, or left unblamed, for another's sake.  `err`: of the first.
  */
 static int
-look_at_all(
-    struct pipeline *pipeline, enum dependency *which, struct error *err)
+look_at_all(struct pipeline *pipeline, struct error *err)
 {
 	static const struct {
 		enum dependency which;
@@ -478,18 +517,26 @@ look_at_all(
 		{ DEPENDENCY_REGISTRY, find_schema_ids },
 	};
 	int64_t *seen_ms = pipeline->due.seen_ms;
+	struct error why;
+	int rc = 0;
 	size_t i;
 
 	for (i = 0; i < sizeof looks / sizeof looks[0]; i++) {
-		*which = looks[i].which;
 		if (seen_ms[i] != 0 &&
 		    clock_monotonic_ms() - seen_ms[i] < CHECK_MS)
 			continue;
-		if (looks[i].look(pipeline, err) != 0)
-			return -1;
-		seen_ms[i] = clock_monotonic_ms();
+		if (looks[i].look(pipeline, &why) == 0) {
+			seen_ms[i] = clock_monotonic_ms();
+			continue;
+		}
+		if (rc == 0 || why.kind != ERROR_RETRY)
+			*err = why;
+		rc = -1;
+		if (why.kind != ERROR_RETRY)
+			break;
+		pipeline_say_away(pipeline, looks[i].which, &why);
 	}
-	return 0;
+	return rc;
 }
 
 /*
@@ -501,17 +548,16 @@ pipeline_await(struct pipeline *pipeline, struct error *err)
 {
 	int64_t timeout = config_number(pipeline->config, "start.timeout");
 	int64_t begun = clock_monotonic_ms();
-	enum dependency which;
 
 	while (!pipeline_is_stopping(pipeline)) {
 		pipeline_turn(pipeline);
-		if (look_at_all(pipeline, &which, err) == 0) {
+		if (look_at_all(pipeline, err) == 0) {
 			registry_start(pipeline->registry);
 			return 0;
 		}
 		if (err->kind != ERROR_RETRY)
 			return -1;
-		pipeline_say_away(pipeline, which, err);
+		pipeline_tell_status(pipeline, "starting", 0);
 		if (timeout > 0 && clock_monotonic_ms() - begun > timeout) {
 			error_prefix(err, "start.timeout is over");
 			err->kind = ERROR_FATAL;

@@ -31,7 +31,8 @@ check_meta(const struct store_check *check, struct keyspace_meta *meta,
 		    "schedrun init, then schedrun apply",
 		    redis_address(check->redis),
 		    TEXT_ARG(keyspace_prefix(check->keyspace)));
-	if (strcmp(meta->cluster, check->cluster_id) != 0)
+	if (check->cluster_id != NULL &&
+	    strcmp(meta->cluster, check->cluster_id) != 0)
 		return error_fatal(err, EX_CONFIG,
 		    "redis %s belongs to the Kafka cluster \"%s\", not to "
 		    "\"%s\": run schedrun init --cluster to take it over",

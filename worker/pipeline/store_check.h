@@ -19,7 +19,7 @@ struct store_check {
 	const struct keyspace *keyspace;
 	const char *topic;      /* of the requests: another one only warns */
 	const char *group;      /* the same */
-	const char *cluster_id; /* of Kafka */
+	const char *cluster_id; /* of Kafka; NULL: not known yet */
 };
 
 struct store_facts {
