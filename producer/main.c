@@ -24,7 +24,7 @@ const struct command_row command_rows[] = {
 	    "  schedrun init --dry-run\n",
 	    cmd_init },
 	{ "apply", "FILE",
-	    "Load a catalogue, checked whole before anything of it is applied",
+	    "Load a catalogue, which is checked whole before",
 	    "  schedrun apply catalogue.json\n"
 	    "  schedrun apply catalogue.json --dry-run\n",
 	    cmd_apply },

@@ -49,6 +49,14 @@ class Adapter:
         return Stream(self.port, f"{API}/runEvents{query}", token, headers)
 
 
+def pair(system):
+    """Two adapters behind one Kafka and Redis."""
+    both = [Adapter(system, f"http-{i}", wait=False) for i in (1, 2)]
+    for adapter in both:
+        adapter.daemon.wait_ready()
+    return both
+
+
 class Event:
     def __init__(self, fields):
         self.id = fields.get("id")

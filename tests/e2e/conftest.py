@@ -29,6 +29,15 @@ def system(servers, tmp_path):
     system.delete_topics()
 
 
+@pytest.fixture(scope="module")
+def fresh_system(servers, tmp_path_factory, request):
+    """For all tests of a file, on an empty store: the file says what is in it."""
+    servers.empty_redis()
+    system = programs.System(servers, tmp_path_factory.mktemp(request.module.__name__))
+    yield system
+    system.stop()
+    system.delete_topics()
+
 
 @pytest.fixture
 def campaign(system):

@@ -6,7 +6,6 @@ import re
 import uuid
 
 import catalogues
-import programs
 import pytest
 from catalogues import dataset, transaction
 from programs import wait_for
@@ -48,24 +47,16 @@ def build_catalogue():
 
 
 @pytest.fixture(scope="module")
-def shop(servers, tmp_path_factory):
+def shop(fresh_system):
     """One worker and one adapter for the whole file."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("builds"))
-    system.delete_topics()
-    system.init()
-    system.apply(build_catalogue())
-    system.worker()
-    tokens = system.directory / "tokens"
-    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
-    tokens.chmod(0o600)
-    system.adapter(http__auth="token-file", http__token__file=str(tokens),
-                   http__listen="127.0.0.1:0", http__drain="0")
-    for daemon in system.daemons:
+    fresh_system.delete_topics()
+    fresh_system.init()
+    fresh_system.apply(build_catalogue())
+    fresh_system.worker()
+    fresh_system.folder()
+    for daemon in fresh_system.daemons:
         daemon.wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+    return fresh_system
 
 
 def submit(system, name):

@@ -124,18 +124,14 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("corrupt"))
-    system.delete_topics()
-    system.init(partitions=1)
-    system.apply(many_catalogue())
-    system.worker().wait_ready()
-    shop = Shop(system)
+def shop(fresh_system):
+    fresh_system.delete_topics()
+    fresh_system.init(partitions=1)
+    fresh_system.apply(many_catalogue())
+    fresh_system.worker().wait_ready()
+    shop = Shop(fresh_system)
     yield shop
     shop.results.close()
-    system.stop()
-    system.delete_topics()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ from confluent_kafka.admin import AdminClient
 
 import catalogues
 import checker
-import programs
 from checker import encode
 from load import TOPIC, Load, request
 from programs import BUILD, wait_for
@@ -33,19 +32,15 @@ def registry():
 
 
 @pytest.fixture(scope="module")
-def post(servers, registry, tmp_path_factory):
+def post(fresh_system, registry):
     """A system whose registry can be told to lack an id."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("dlq"))
-    flags = system.flags()
-    system.flags = lambda: [*flags, "-s", f"schema.registry.url={registry.url}",
-                            "-s", "registry.wait=0"]
-    system.init(partitions=2)
-    system.apply(catalogues.outcomes())
-    system.worker().wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+    flags = fresh_system.flags()
+    fresh_system.flags = lambda: [*flags, "-s", f"schema.registry.url={registry.url}",
+                                  "-s", "registry.wait=0"]
+    fresh_system.init(partitions=2)
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker().wait_ready()
+    return fresh_system
 
 
 def rows(text):

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 
-import programs
 import pytest
 import requests
 import openapi
@@ -74,23 +73,19 @@ def test_the_catalogues_are_applied_and_exported(system, name, schedules):
 
 
 @pytest.fixture(scope="module")
-def shop(servers, tmp_path_factory):
+def shop(fresh_system):
     """The small catalogue, its requests sent and answered; adapter with the tokens."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("formats"))
-    system.delete_topics()
-    system.init()
-    system.must("apply", SAMPLES / "catalogue.json")
-    system.worker().wait_ready()
-    tokens = shutil.copy(SAMPLES / "tokens.txt", system.directory / "tokens")
+    fresh_system.delete_topics()
+    fresh_system.init()
+    fresh_system.must("apply", SAMPLES / "catalogue.json")
+    fresh_system.worker().wait_ready()
+    tokens = shutil.copy(SAMPLES / "tokens.txt", fresh_system.directory / "tokens")
     tokens.chmod(0o640)
-    system.port = free_ports(1)[0]
-    system.adapter(http__auth="token-file", http__token__file=str(tokens), http__drain="0",
-                   http__listen=f"127.0.0.1:{system.port}").wait_ready()
-    system.sent = system.must("submit", "-f", SAMPLES / "requests.jsonl")
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.port = free_ports(1)[0]
+    fresh_system.adapter(http__auth="token-file", http__token__file=str(tokens), http__drain="0",
+                         http__listen=f"127.0.0.1:{fresh_system.port}").wait_ready()
+    fresh_system.sent = fresh_system.must("submit", "-f", SAMPLES / "requests.jsonl")
+    return fresh_system
 
 
 def test_the_lines_of_submit(shop):

@@ -75,15 +75,11 @@ class Adapter:
 
 
 @pytest.fixture(scope="module")
-def shared(servers, tmp_path_factory):
+def shared(fresh_system):
     """A system with a catalogue for all tests of this file."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("auth"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

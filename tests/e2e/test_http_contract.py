@@ -36,15 +36,11 @@ PATHS = sorted({path for _, path, _, _ in ROUTES})
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("contract"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    system.worker().wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+def system(fresh_system):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker().wait_ready()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

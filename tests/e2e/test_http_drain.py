@@ -6,7 +6,6 @@ import threading
 import time
 
 import catalogues
-import programs
 import pytest
 from adapters import API, Adapter
 from programs import wait_for
@@ -17,15 +16,11 @@ PRODUCE = 0
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
+def system(fresh_system):
     """No worker: what is asked stays pending."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("drain"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    return fresh_system
 
 
 class Waiting(threading.Thread):

@@ -9,10 +9,9 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 import tokens
-from adapters import API, Adapter, event_id, offsets_of
+from adapters import API, Adapter, event_id, offsets_of, pair
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from programs import wait_for
@@ -25,24 +24,16 @@ PARTITIONS = 4
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("events"))
-    system.init(PARTITIONS)
-    system.apply(catalogues.outcomes())
-    system.worker()
-    yield system
-    system.stop()
-    system.delete_topics()
+def system(fresh_system):
+    fresh_system.init(PARTITIONS)
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")
 def replicas(system):
-    """Two adapters behind one Kafka and Redis."""
-    both = [Adapter(system, f"http-{i}", wait=False) for i in (1, 2)]
-    for adapter in both:
-        adapter.daemon.wait_ready()
-    return both
+    return pair(system)
 
 
 @pytest.fixture

@@ -44,14 +44,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def shared(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("hygiene"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    yield system
-    system.stop()
-    system.delete_topics()
+def shared(fresh_system):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,9 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 import requests
-from adapters import API, Adapter
+from adapters import API, Adapter, pair
 from proxy import Proxy
 from programs import wait_for
 
@@ -23,23 +22,16 @@ PRODUCE = 0
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("idempotency"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    system.worker()
-    yield system
-    system.stop()
-    system.delete_topics()
+def system(fresh_system):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")
 def replicas(system):
-    both = [Adapter(system, f"http-{i}", wait=False) for i in (1, 2)]
-    for adapter in both:
-        adapter.daemon.wait_ready()
-    return both
+    return pair(system)
 
 
 @pytest.fixture

@@ -25,14 +25,10 @@ HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: "
 
 
 @pytest.fixture(scope="module")
-def shared(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("limits"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    yield system
-    system.stop()
-    system.delete_topics()
+def shared(fresh_system):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

@@ -15,20 +15,16 @@ BUILD = "ri.foundry.main.build."
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("lists"))
-    system.init()
+def system(fresh_system):
+    fresh_system.init()
     catalogue = catalogues.outcomes()
     policy = catalogues.schedule("policy", ["stale"], retryCount=2, abortOnFailure=True,
                                  retryBackoffDuration={"value": 30, "unit": "SECONDS"})
     catalogue["schedules"].append(policy)
     catalogue["limits"] = {"maxRetries": 5}
-    system.apply(catalogue)
-    system.worker().wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.apply(catalogue)
+    fresh_system.worker().wait_ready()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

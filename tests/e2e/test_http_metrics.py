@@ -30,15 +30,11 @@ CANARY = "c4n4ry-" + "5ecret"
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("metrics"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    system.worker()
-    yield system
-    system.stop()
-    system.delete_topics()
+def system(fresh_system):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

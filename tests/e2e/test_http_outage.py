@@ -11,7 +11,6 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 from adapters import API, Adapter, event_id
 from confluent_kafka import KafkaException
@@ -23,21 +22,17 @@ RESULTS = "schedule-run-results"
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("outage"))
-    system.init()
-    system.apply(catalogues.outcomes())
-    system.worker()
-    yield system
+def system(fresh_system, servers):
+    fresh_system.init()
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker()
+    yield fresh_system
     for what, start in ((servers.kafka_process, servers.start_kafka),
                         (servers.redis_process, servers.start_redis)):
         if what is None:
             start()
         else:
             what.send_signal(signal.SIGCONT)
-    system.stop()
-    system.delete_topics()
 
 
 @pytest.fixture(scope="module")

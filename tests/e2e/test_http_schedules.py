@@ -5,7 +5,6 @@ import json
 import re
 
 import catalogues
-import programs
 import pytest
 from catalogues import OWNER, PROJECT, VIEWER, dataset
 from http_api import DOC, GA, UPPER, Api, error, ok
@@ -21,17 +20,13 @@ def manual(*names):
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
+def system(fresh_system):
     """One system for the file: each test makes the schedules that it changes."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("schedules"))
-    system.init()
+    fresh_system.init()
     catalogue = catalogues.outcomes()
     catalogue["users"][VIEWER]["roles"][catalogues.OTHER_PROJECT] = "editor"
-    system.apply(catalogue)
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.apply(catalogue)
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

@@ -71,22 +71,18 @@ class Sdk:
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("sdk"))
-    system.init()
+def system(fresh_system, servers):
+    fresh_system.init()
     catalogue = catalogues.outcomes()
     ignoring = catalogues.schedule("ignores-target", ["stale"])
     ignoring["versions"][0]["action"]["target"] = {
         "type": "upstream", "targetRids": [dataset("stale")], "ignoredRids": [dataset("stale")]}
     catalogue["schedules"] += [ignoring, catalogues.schedule("broken", ["stale"])]
-    system.apply(catalogue)
-    system.worker().wait_ready()
+    fresh_system.apply(catalogue)
+    fresh_system.worker().wait_ready()
     # Valid documents can't cause Internal.
     servers.redis().hset("schedrun:v", catalogues.version_rid("broken"), '{"rid":1}')
-    yield system
-    system.stop()
-    system.delete_topics()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

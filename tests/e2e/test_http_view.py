@@ -6,7 +6,6 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 import redis
 from adapters import API, Adapter
@@ -21,15 +20,11 @@ SESSION = {"session.timeout.ms": "6000"}
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("view"))
-    system.init(PARTITIONS)
-    system.apply(catalogues.outcomes())
-    system.worker()
-    yield system
-    system.stop()
-    system.delete_topics()
+def system(fresh_system):
+    fresh_system.init(PARTITIONS)
+    fresh_system.apply(catalogues.outcomes())
+    fresh_system.worker()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

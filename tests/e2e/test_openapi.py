@@ -35,17 +35,13 @@ CHANGES = ("createSchedule", "replaceSchedule", "deleteSchedule", "pauseSchedule
 
 
 @pytest.fixture(scope="module")
-def system(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("openapi"))
-    system.init()
+def system(fresh_system):
+    fresh_system.init()
     catalogue = catalogues.outcomes()
     catalogue["schedules"].append(catalogues.schedule("damaged", ["stale"]))
-    system.apply(catalogue)
-    system.worker().wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.apply(catalogue)
+    fresh_system.worker().wait_ready()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import sys
 import uuid
 
 import catalogues
-import programs
 import pytest
 from programs import wait_for
 
@@ -69,20 +68,12 @@ def merged(cases):
 
 
 @pytest.fixture(scope="module")
-def shop(servers, tmp_path_factory):
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("same-plan"))
-    system.delete_topics()
-    system.init()
-    system.worker()
-    tokens = system.directory / "tokens"
-    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
-    tokens.chmod(0o600)
-    system.adapter(http__auth="token-file", http__token__file=str(tokens),
-                   http__listen="127.0.0.1:0", http__drain="0")
-    yield system
-    system.stop()
-    system.delete_topics()
+def shop(fresh_system):
+    fresh_system.delete_topics()
+    fresh_system.init()
+    fresh_system.worker()
+    fresh_system.folder()
+    return fresh_system
 
 
 def plan_offline(shop, exported, requests):
