@@ -7,7 +7,6 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 from catalogues import dataset, transaction
 from programs import wait_for
@@ -61,21 +60,17 @@ def build_catalogue():
 
 
 @pytest.fixture(scope="module")
-def plant(servers, tmp_path_factory):
+def plant(fresh_system):
     """One worker for the whole file, and a job that does as its logic says."""
-    servers.empty_redis()
-    system = programs.System(servers, tmp_path_factory.mktemp("builder"))
-    system.delete_topics()
-    system.init()
-    system.apply(build_catalogue())
-    system.worker()
-    system.job = system.directory / "job"
-    system.job.write_text(JOB.format(directory=system.directory))
-    system.job.chmod(0o755)
-    system.daemons[0].wait_ready()
-    yield system
-    system.stop()
-    system.delete_topics()
+    fresh_system.delete_topics()
+    fresh_system.init()
+    fresh_system.apply(build_catalogue())
+    fresh_system.worker()
+    fresh_system.job = fresh_system.directory / "job"
+    fresh_system.job.write_text(JOB.format(directory=fresh_system.directory))
+    fresh_system.job.chmod(0o755)
+    fresh_system.daemons[0].wait_ready()
+    return fresh_system
 
 
 @pytest.fixture(scope="module")
