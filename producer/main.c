@@ -23,8 +23,7 @@ const struct command_row command_rows[] = {
 	    "  schedrun -b broker:9092 init --partitions 12 --replication 3\n"
 	    "  schedrun init --dry-run\n",
 	    cmd_init },
-	{ "apply", "FILE",
-	    "Load a catalogue, which is checked whole before",
+	{ "apply", "FILE", "Load a catalogue, which is checked whole before",
 	    "  schedrun apply catalogue.json\n"
 	    "  schedrun apply catalogue.json --dry-run\n",
 	    cmd_apply },

@@ -11,7 +11,7 @@ import catalogues
 import checker
 import pytest
 import requests
-from adapters import API, Adapter, pair
+from adapters import Adapter, pair
 from proxy import Proxy
 from programs import wait_for
 

@@ -13,10 +13,9 @@ import time
 import catalogues
 import programs
 import pytest
-from cluster import free_ports
 from programs import wait_for
 from raw_http import Connection, check_form
-from test_http_hygiene import AUTH, HOST, NEXT, READ_RUN, RUN, TE, Server, get, post
+from test_http_hygiene import HOST, NEXT, RUN, TE, Server, get, post
 
 HEAD_S, BODY_S, IDLE_S, SEND_S = 10, 10, 35, 30
 # A sanitizer keeps what was freed and pads what is not.

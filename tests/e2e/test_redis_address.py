@@ -4,7 +4,6 @@ import os
 import subprocess
 
 import catalogues
-import programs
 import pytest
 import redis
 from cluster import STORE, free_ports

@@ -3,12 +3,10 @@ the same, to the byte: random worlds of the golden generator, side by side in on
 catalogue."""
 
 import json
-import os
 import pathlib
 import sys
 import uuid
 
-import catalogues
 import pytest
 from programs import wait_for
 

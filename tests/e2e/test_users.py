@@ -6,7 +6,6 @@ import uuid
 
 import catalogues
 import checker
-import programs
 import pytest
 import redis
 from cluster import free_ports
