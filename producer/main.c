@@ -107,6 +107,10 @@ const struct command_row command_rows[] = {
 	    "\"FAILED\")'"
 	    "\n",
 	    cmd_build_get },
+	{ "build list", "", "List a schedule's builds and their states",
+	    "  schedrun build list --schedule ri.scheduler.main.schedule.x\n"
+	    "  schedrun build list --schedule RID --limit 5 -o json\n",
+	    cmd_build_list },
 	{ "build logs", "RID", "Print what a build's jobs have written",
 	    "  schedrun build logs ri.foundry.main.build.<uuid>\n"
 	    "  schedrun -s builder.logs=/var/log/builds build logs RID\n",

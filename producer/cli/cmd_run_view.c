@@ -1,5 +1,8 @@
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/crypto/rid.h"
+
 #include "producer/cli/run_table.h"
 
 #define RUNS_DEFAULT 100
@@ -21,6 +24,7 @@ enum { OPTION_SCHEDULE = 512, OPTION_LIMIT };
 struct list {
 	const char *schedule;
 	size_t limit;
+	bool builds; /* instead of the runs */
 };
 
 static const struct argp_option list_options[] = {
@@ -55,6 +59,40 @@ take_list(int key, char *argument, struct argp_state *state)
 	}
 }
 
+static const struct column build_columns[] = {
+	{ "BUILD", "buildRid" },
+	{ "STATE", "state" },
+	{ "CREATED", "createdTime" },
+	{ "RUN", "runRid" },
+	{ NULL, NULL },
+};
+
+/* Its state as it was reported; what has no report runs, or waits to. */
+static int
+add_build(struct command *command, const struct schedule_run *run,
+    struct table *table, struct error *err)
+{
+	char rid[RID_SIZE_MAX], time[CLOCK_TEXT_SIZE];
+	struct build_record record;
+
+	if (run->state != RUN_SUBMITTED)
+		return 0;
+	if (run_view_get_build(&command->view, &run->build_id, command->arena,
+		&record, err) < 0)
+		return -1;
+	table_text(table,
+	    (struct text){
+		rid, rid_format(TEXT(RID_BUILD_PREFIX), &run->build_id, rid) });
+	table_text(
+	    table, record.state.at != NULL ? record.state : TEXT("RUNNING"));
+	clock_format(run->created_time_ms, time);
+	table_text(table, (struct text){ time, sizeof time });
+	table_text(table,
+	    (struct text){
+		rid, rid_format(TEXT(RID_RUN_PREFIX), &run->id, rid) });
+	return 0;
+}
+
 /* Page by page, newest first. */
 static int
 fill_runs(struct command *command, const struct list *list, struct table *table,
@@ -71,8 +109,13 @@ fill_runs(struct command *command, const struct list *list, struct table *table,
 		if (run_view_list(&command->view, &asked, command->arena, &page,
 			err) != 0)
 			return -1;
-		for (i = 0; i < page.n; i++)
-			run_table_add(table, &page.records[i]);
+		for (i = 0; i < page.n; i++) {
+			if (!list->builds)
+				run_table_add(table, &page.records[i]);
+			else if (add_build(command, &page.records[i], table,
+				     err) != 0)
+				return -1;
+		}
 		left -= page.n;
 		memcpy(last, page.last, sizeof last);
 		asked.after = (struct text){ last, sizeof last };
@@ -80,10 +123,10 @@ fill_runs(struct command *command, const struct list *list, struct table *table,
 	return 0;
 }
 
-int
-cmd_run_list(struct command *command, int argc, char **argv)
+static int
+list_runs(struct command *command, int argc, char **argv, bool builds)
 {
-	struct list list = { .limit = RUNS_DEFAULT };
+	struct list list = { .limit = RUNS_DEFAULT, .builds = builds };
 	struct error err = { 0 };
 	struct table *table;
 
@@ -92,9 +135,22 @@ cmd_run_list(struct command *command, int argc, char **argv)
 		text_from(list.schedule), TEXT("scheduler"), TEXT("schedule")))
 		return command_say(command, EXIT_WRONG_USAGE,
 		    "\"%s\" is not the RID of a schedule", list.schedule);
-	table = command_table(command, run_table_columns);
+	table =
+	    command_table(command, builds ? build_columns : run_table_columns);
 	if (command_open(command, COMMAND_VIEW, &err) != 0 ||
 	    fill_runs(command, &list, table, &err) != 0)
 		return command_fail(command, &err);
 	return command_print_table(command);
+}
+
+int
+cmd_run_list(struct command *command, int argc, char **argv)
+{
+	return list_runs(command, argc, argv, false);
+}
+
+int
+cmd_build_list(struct command *command, int argc, char **argv)
+{
+	return list_runs(command, argc, argv, true);
 }

@@ -163,6 +163,7 @@ int cmd_apply(struct command *command, int argc, char **argv);
 int cmd_build_fail(struct command *command, int argc, char **argv);
 int cmd_build_finish(struct command *command, int argc, char **argv);
 int cmd_build_get(struct command *command, int argc, char **argv);
+int cmd_build_list(struct command *command, int argc, char **argv);
 int cmd_build_logs(struct command *command, int argc, char **argv);
 int cmd_check(struct command *command, int argc, char **argv);
 int cmd_completion(struct command *command, int argc, char **argv);

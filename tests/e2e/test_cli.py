@@ -118,6 +118,7 @@ def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
     (["watch", "--outcome", "good"], "submitted, ignored or error"),
     (["run", "get", "x"], "is not the RID of a run"),
     (["run", "list"], "--schedule RID is missing"),
+    (["build", "list"], "--schedule RID is missing"),
     (["plan"], "--schedule RID"),
     (["dlq", "redrive"], "either letters (P:O...) or a filter such as --reason NAME"),
     (["dlq", "drop", "0:1", "--since", "1h"], "either letters (P:O...) or a filter"),
@@ -766,7 +767,8 @@ def test_lag(shop):
                                        ["dlq", "list"],
                                        ["schedule", "versions", STALE],
                                        ["config", "show"], ["config", "keys"],
-                                       ["run", "list", "--schedule", STALE]])
+                                       ["run", "list", "--schedule", STALE],
+                                       ["build", "list", "--schedule", STALE]])
 def test_one_list_in_three_forms(shop, arguments):
     lines = rows(shop.run(*arguments))
     whole = json.loads(shop.must("-o", "json", *arguments))
