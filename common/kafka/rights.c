@@ -112,6 +112,7 @@ struct attempt {
 };
 
 static rd_kafka_resp_err_t
+/* NOLINTNEXTLINE(readability-function-size): the form is librdkafka's */
 on_answer(rd_kafka_t *handle, int socket, const char *broker, int32_t id,
     int16_t key, int16_t version, int32_t correlation, size_t size,
     int64_t duration, rd_kafka_resp_err_t code, void *opaque)

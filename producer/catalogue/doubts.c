@@ -110,6 +110,7 @@ doubt_value(struct collect *collect, const struct place *place,
  * here, and what is of no known form is kept unlooked.
  */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as a document */
 check_trigger(
     struct collect *collect, const struct place *place, const struct json *node)
 {

@@ -145,7 +145,7 @@ send_line(struct lines *lines, const struct held_line *line, enum repeat known,
 static int
 send_held(struct lines *lines, struct error *err)
 {
-	enum repeat known[HELD_MAX];
+	enum repeat known[HELD_MAX] = { REPEAT_UNKNOWN };
 	struct schedule_run answers[HELD_MAX];
 	size_t i;
 	int rc = 0;

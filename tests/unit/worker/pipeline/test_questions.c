@@ -263,7 +263,7 @@ answers_kept(void)
 	buffer_byte(&out, '\0');
 	found = strstr(out.at, "schedrun_cache_entries{cache=\"answers\"} ");
 	if (found != NULL)
-		n = atoi(strchr(found, ' '));
+		n = (int)strtol(strchr(found, ' '), NULL, 10);
 	buffer_finish(&out);
 	return n;
 }
