@@ -298,10 +298,14 @@ def measure_backlog(side):
     side.start()
     watch = Watch(side, side.results, side.kind)
     pids = [process.pid for process in side.processes()]
+    cluster = side.bench.cluster
+    others = {"redis_us": cluster.redis_process.pid, "broker_us": cluster.kafka_process.pid}
     started = wait_for(f"{side.name} to be assigned", side.assigned_at, pause=0.005)
     cpu_before = sum(map(cpu_seconds, pids))
+    before = {name: cpu_seconds(pid) for name, pid in others.items()}
     ended = watch.wait_done()
     used = sum(map(cpu_seconds, pids)) - cpu_before
+    around = {name: (cpu_seconds(pid) - before[name]) / n * 1e6 for name, pid in others.items()}
     peak = max(memory_mb(pid, "VmHWM") for pid in pids)
     claims = side.bench.cluster.redis().info("memory")["used_memory"]
     watch.judge()
@@ -311,7 +315,7 @@ def measure_backlog(side):
         builds.judge()
     side.stop()
     return {"per_second": n / (ended - started), "cpu_us": used / n * 1e6, "peak_mb": peak,
-            "redis_bytes": claims}
+            "redis_bytes": claims, **around}
 
 
 def medians(rounds):
@@ -336,7 +340,7 @@ def throughput_of(bench, mix):
     print(f"\n{mix}: {mix.n} requests waiting, {mix.schedules} schedules, exactly once, "
           f"medians of {ROUNDS}")
     print(f"{'':8}{'msgs/s':>10}{'of floor':>10}{'of copy':>10}{'CPU us':>8}{'of floor':>10}"
-          f"{'peak MB':>9}   rounds")
+          f"{'peak MB':>9}{'Redis us':>10}{'broker us':>11}   rounds")
     for name, row in found.items():
         for base in KINDS:
             if base in found:
@@ -345,7 +349,8 @@ def throughput_of(bench, mix):
             row["cpu_of_floor"] = row["cpu_us"] / found["floor"]["cpu_us"]
         print(f"{name:8}{row['per_second']:10.0f}{row.get('of_floor', 0):10.2f}"
               f"{row.get('of_copy', 0):10.2f}{row['cpu_us']:8.2f}"
-              f"{row.get('cpu_of_floor', 0):10.2f}{row['peak_mb']:9.0f}   "
+              f"{row.get('cpu_of_floor', 0):10.2f}{row['peak_mb']:9.0f}"
+              f"{row['redis_us']:10.2f}{row['broker_us']:11.2f}   "
               + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]), flush=True)
         row["rounds"] = [r["per_second"] for r in rounds[name]]
     if "java" in found and "worker" in found:
