@@ -4,6 +4,7 @@ where it should, has a section in the runbook, and what they name is there."""
 import json
 import re
 import subprocess
+import uuid
 
 import catalogues
 import pytest
@@ -11,7 +12,7 @@ import requests
 import yaml
 from adapters import Adapter
 from cluster import free_ports
-from programs import ROOT, System, wait_for
+from programs import BUILD, ROOT, System, wait_for
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/schedrun.rules.yaml"
@@ -66,6 +67,26 @@ def test_each_alert_has_its_section():
         section = RUNBOOK.partition(f"### {alert['alert']}\n")[2].partition("\n### ")[0]
         for part in ("**Means.**", "**Look.**", "**Mend.**"):
             assert part in section, f"{alert['alert']} lacks {part}"
+
+
+def commands():
+    """Each `schedrun …` of the runbook, with something in every place."""
+    schedule, run = catalogues.schedule_rid("a"), f"ri.scheduler.main.run.{uuid.uuid4()}"
+    for command in sorted(set(re.findall(r"(?:`| {4})schedrun ([a-z][^`#|\n]*)", RUNBOOK))):
+        for place, value in (("RID", run if command.startswith("run ") else schedule),
+                             ("P:O", "0:1"), ("FILE", f"{DEPLOY}/schedrun.conf")):
+            command = command.replace(place, value)
+        yield command.split()
+
+
+def test_its_commands_are_understood():
+    """Nobody is there to answer, but each is known with the flags that it has."""
+    asked = list(commands())
+    assert len(asked) > 15
+    for words in asked:
+        done = subprocess.run([BUILD / "schedrun", *words, "-b", "127.0.0.1:1", "--redis", "redis://127.0.0.1:1/0",
+                               "--timeout", "100ms"], capture_output=True, text=True, timeout=30)
+        assert done.returncode in (0, 1, 4, 5), f"{words}: {done}"
 
 
 def test_promtool_takes_what_the_dashboard_asks(tmp_path):
