@@ -428,6 +428,8 @@ turn(struct builder *builder)
 	end_aborted(builder);
 	if (clock_monotonic_ms() < builder->runner.away_ms)
 		return;
+	/* Whoever has nothing to ask notices a restart, too. */
+	redis_drop_closed(builder->redis);
 	if (turn_builds(builder, &err) != 0)
 		note_redis(builder, &err);
 	else if (redis_connect(builder->redis, &err) != 0)

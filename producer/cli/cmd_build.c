@@ -190,8 +190,8 @@ add_job(struct table *table, const struct shown_build *shown, size_t i)
 }
 
 static int
-show_jobs(struct command *command, struct build_report *report,
-    const struct uuid *id, const struct build_record *record)
+show_jobs(struct command *command, const struct uuid *id,
+    const struct shown_build *shown)
 {
 	static const struct column columns[] = {
 		{ "JOB", "job" },
@@ -204,22 +204,42 @@ show_jobs(struct command *command, struct build_report *report,
 		{ NULL, NULL },
 	};
 	struct table *table = command_table(command, columns);
-	struct shown_build shown;
-	struct error err = { 0 };
 	size_t i;
 
-	(void)report;
-	if (read_jobs(command, id, record, &shown, &err) != 0)
-		return command_fail(command, &err);
-	for (i = 0; i < shown.build.build.n_jobs; i++)
-		add_job(table, &shown, i);
+	(void)id;
+	for (i = 0; i < shown->build.build.n_jobs; i++)
+		add_job(table, shown, i);
 	return command_print_table(command);
+}
+
+static int
+show_build(struct command *command, const struct uuid *id,
+    const struct build_record *record,
+    int (*show)(
+	struct command *, const struct uuid *, const struct shown_build *))
+{
+	struct shown_build shown;
+	struct error err = { 0 };
+	int code = read_jobs(command, id, record, &shown, &err) == 0
+	    ? show(command, id, &shown)
+	    : command_fail(command, &err);
+
+	fields_destroy(shown.said);
+	return code;
+}
+
+static int
+get_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	(void)report;
+	return show_build(command, id, record, show_jobs);
 }
 
 int
 cmd_build_get(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, show_jobs);
+	return report_build(command, argc, argv, get_build);
 }
 
 /* 0: there is no such file here. */
@@ -261,22 +281,17 @@ put_output(struct command *command, const struct uuid *id, size_t job,
 }
 
 static int
-show_logs(struct command *command, struct build_report *report,
-    const struct uuid *id, const struct build_record *record)
+show_logs(struct command *command, const struct uuid *id,
+    const struct shown_build *shown)
 {
-	struct shown_build shown;
-	struct error err = { 0 };
 	size_t i;
 
-	(void)report;
-	if (read_jobs(command, id, record, &shown, &err) != 0)
-		return command_fail(command, &err);
-	for (i = 0; i < shown.build.build.n_jobs; i++) {
+	for (i = 0; i < shown->build.build.n_jobs; i++) {
 		char number[TEXT_NUMBER_SIZE];
 		struct job_said said;
 
 		job_said_read(
-		    fields_get(shown.said, text_of_number((int64_t)i, number)),
+		    fields_get(shown->said, text_of_number((int64_t)i, number)),
 		    &said);
 		if (said.attempt > 0 && said.state != JOB_UP_TO_DATE)
 			put_output(command, id, i, &said);
@@ -284,8 +299,16 @@ show_logs(struct command *command, struct build_report *report,
 	return command_print(command);
 }
 
+static int
+log_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	(void)report;
+	return show_build(command, id, record, show_logs);
+}
+
 int
 cmd_build_logs(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, show_logs);
+	return report_build(command, argc, argv, log_build);
 }

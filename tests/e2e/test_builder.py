@@ -239,6 +239,10 @@ def test_without_redis_a_job_goes_on_and_is_reported_later(plant, plain):
     plant.cluster.start_redis()
     wait_state(plant, build, "SUCCEEDED")
     assert len(ran(plant, "outage")) == 1
+    plant.cluster.stop_redis()  # while there is nothing to ask for
+    wait_for("it to say so", lambda: "redis" in plain.blamed(), 20)
+    plant.cluster.start_redis()
+    plain.wait_ready()
 
 
 def test_a_builder_that_is_killed_leaves_nothing_and_another_goes_on(plant, plain):
