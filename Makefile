@@ -62,7 +62,7 @@ LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 COMMON := $(sort $(wildcard common/*/*.c))
 SCHEMAS := $(sort $(wildcard schemas/*.c schemas/*/*.c))
 WORKER := $(sort $(wildcard worker/*/*.c))
-PRODUCER := $(sort $(filter-out producer/main.c producer/http_main.c producer/builder_main.c, \
+PRODUCER := $(sort $(filter-out producer/main.c producer/%_main.c, \
     $(wildcard producer/*.c producer/*/*.c)))
 UNIT := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c))
 
@@ -72,6 +72,7 @@ LIBRARY := $(call objects,$(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER))
 PROGRAMS := $(if $(wildcard producer/main.c),$(BUILD)/schedrun) \
     $(if $(wildcard producer/http_main.c),$(BUILD)/schedrun-http) \
     $(if $(wildcard worker/main.c),$(BUILD)/schedrun-worker) \
+    $(if $(wildcard producer/trigger_main.c),$(BUILD)/schedrun-trigger) \
     $(if $(wildcard producer/builder_main.c),$(BUILD)/schedrun-builder)
 
 Q := $(if $(V),,@)
@@ -108,6 +109,8 @@ endef
 $(BUILD)/schedrun: $(BUILD)/producer/main.o $(BUILD)/libschedrun.a
 	$(link)
 $(BUILD)/schedrun-http: $(BUILD)/producer/http_main.o $(BUILD)/libschedrun.a
+	$(link)
+$(BUILD)/schedrun-trigger: $(BUILD)/producer/trigger_main.o $(BUILD)/libschedrun.a
 	$(link)
 $(BUILD)/schedrun-worker: $(BUILD)/worker/main.o $(BUILD)/libschedrun.a
 	$(link)
@@ -242,7 +245,8 @@ GCC_MISTAKEN := $(if $(filter 12,$(shell $(CC) -dumpversion)),,$(addprefix -Wno-
 # What analyzers say of one file; its object stands for the headers it includes.
 # clang's analyzer gets a fourth of its usual nodes: it finds the same.
 ANALYSED := $(COMMON) $(SCHEMAS) $(WORKER) $(PRODUCER) worker/main.c \
-    producer/main.c producer/http_main.c producer/builder_main.c $(UNIT) tests/codec/verdict.c
+    producer/main.c producer/http_main.c producer/builder_main.c producer/trigger_main.c \
+    $(UNIT) tests/codec/verdict.c
 analysis: $(ANALYSED:%.c=$(BUILD)/lint/%.tidy) \
     $(ANALYSED:%.c=$(BUILD)/lint/%.gcc)
 $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/.clang-tidy

@@ -28,6 +28,7 @@ EMBED(lua_next_generation, "schemas/lua/next_generation.lua")
 EMBED(lua_publish, "schemas/lua/publish.lua")
 EMBED(lua_unlock, "schemas/lua/unlock.lua")
 EMBED(lua_renew, "schemas/lua/renew.lua")
+EMBED(lua_stand, "schemas/lua/stand.lua")
 
 static const struct shipped {
 	const char *name, *file;

@@ -27,6 +27,7 @@ static const char *const names[KEYSPACE_KEYS] = {
 	[KEY_EDITION] = "e",
 	[KEY_PAGE_SECRET] = "k",
 	[KEY_LEASES] = "o",
+	[KEY_STOOD] = "t:at",
 };
 
 struct keyspace *

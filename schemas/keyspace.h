@@ -31,6 +31,7 @@ enum keyspace_key {
 	KEY_EDITION,     /* `e`: another text after each change of g, s, h */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
 	KEY_LEASES,      /* `o`: the last lease's number, never one twice */
+	KEY_STOOD,       /* `t:at`: up to when all that was due is fired */
 	KEYSPACE_KEYS,
 };
 

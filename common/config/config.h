@@ -9,7 +9,7 @@
 #include "common/base/error.h"
 
 /*
- * Configuration: one table of keys for all three programs; flags before
+ * Configuration: one table of keys for all programs; flags before
  * environment before file before default (docs/operation.md, section 2).  Every
  * error names file:line or flag, key, reason and what is allowed.  Loaded once,
  * read-only after that, so any thread may read.

@@ -131,10 +131,12 @@ static const struct config_key keys[] = {
 	    "bytes of one job's output that are kept"),
 	NUMBER_KEY("builder.drain", CONFIG_DURATION, "60s", 0, DAY,
 	    "time that running jobs get after SIGTERM"),
+	CHOICE_KEY("trigger.catchup", "last", "last|all|none",
+	    "what schedrun-trigger fires of instants that were missed"),
 	TEXT_KEY("admin.listen", NULL,
 	    "address of /metrics, /healthz, /readyz; default: "
 	    "127.0.0.1:9464 (worker), 127.0.0.1:9465 (http), 127.0.0.1:9466 "
-	    "(builder); port 0: any"),
+	    "(builder), 127.0.0.1:9467 (trigger); port 0: any"),
 	TEXT_KEY("admin.port.file", NULL,
 	    "file that is told the admin listener's port"),
 	CHOICE_KEY(

@@ -213,6 +213,7 @@ is_reserved(const char *name)
 		"SCHEDRUN_SLOW_PLAN",
 		"SCHEDRUN_SLOW_CUT",
 		"SCHEDRUN_KEEP_SUSPECT",
+		"SCHEDRUN_TIME_LAPSE",
 #endif
 	};
 	size_t i;

@@ -8,7 +8,7 @@
 #include "common/config/config.h"
 
 /*
- * The global flags that all three programs take (docs/operation.md, section 1):
+ * The global flags that all programs take (docs/operation.md, section 1):
  * -c FILE, -s KEY=VALUE, -X PROP=VALUE, -b BROKERS, --redis URL, -q, -v,
  * --log-format, --timeout, --print-config.  An argp parser to be a program's
  * only one, or a child of its own.

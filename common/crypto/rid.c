@@ -135,6 +135,14 @@ rid_job(const struct uuid *build, struct text key)
 }
 
 struct uuid
+rid_firing(struct text version_rid, struct text instant)
+{
+	const struct text parts[3] = { TEXT("firing"), version_rid, instant };
+
+	return uuid5(parts, 3);
+}
+
+struct uuid
 rid_transaction(const struct uuid *job, struct text output)
 {
 	return uuid5_under(

@@ -46,6 +46,8 @@ struct uuid rid_run(struct text schedule_rid, struct text request_id);
 struct uuid rid_build(const struct uuid *run);
 struct uuid rid_job(const struct uuid *build, struct text key);
 struct uuid rid_transaction(const struct uuid *job, struct text output);
+/* The requestId of a version's run that is due at an instant, RFC 3339. */
+struct uuid rid_firing(struct text version_rid, struct text instant);
 
 /*
  * Whether `text` is

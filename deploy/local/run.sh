@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The whole system on this machine: a real Kafka and Redis in .run/, the sample
-# catalogue, a worker and the adapter; one run over HTTP, one over Kafka.
+# catalogue, a worker, the adapter and the trigger; one run over HTTP, one over Kafka.
 #   run.sh run    stays up until ^C       run.sh demo    ends after the two runs
 # Ports are the usual ones where they are free (Kafka 9092, Redis 6379, the API
-# 8080, metrics 9464 and 9465), else any.  RUN_DIR=DIR keeps its files elsewhere,
+# 8080, metrics 9464 and on), else any.  RUN_DIR=DIR keeps its files elsewhere,
 # STORE=valkey takes that for Redis.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -74,7 +74,7 @@ wait_until() { # seconds, log, pid, command...
 rm -rf "$directory"
 mkdir -p "$directory"
 broker=$(free_port 9092) controller=$(free_port 9093) redis=$(free_port 6379)
-http=$(free_port 8080) admin=$(free_port 9464) http_admin=$(free_port 9465)
+http=$(free_port 8080) admin=$(free_port 9464) http_admin=$(free_port 9465) trigger_admin=$(free_port 9467)
 cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
 java=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*")
 cat >"$directory/server.properties" <<EOF
@@ -121,9 +121,13 @@ build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s 
 	-s "http.token.file=$directory/tokens" -s "admin.listen=127.0.0.1:$http_admin" >"$directory/http.log" 2>&1 &
 pids+=($!)
 http_pid=$!
+build/schedrun-trigger -s "admin.listen=127.0.0.1:$trigger_admin" >"$directory/trigger.log" 2>&1 &
+pids+=($!)
+trigger_pid=$!
 wait_until 30 "$directory/worker.log" "$worker_pid" curl -fs "http://127.0.0.1:$admin/readyz"
 wait_until 30 "$directory/http.log" "$http_pid" curl -fs "http://127.0.0.1:$http_admin/readyz"
-step "worker and adapter are ready"
+wait_until 30 "$directory/trigger.log" "$trigger_pid" curl -fs "http://127.0.0.1:$trigger_admin/readyz"
+step "worker, adapter and trigger are ready"
 
 schedule=ri.scheduler.main.schedule.orders-hourly
 api=http://127.0.0.1:$http/api/v2/orchestration
@@ -170,7 +174,7 @@ done
 total=$((($(date +%s%N) - started) / 100000000))
 say "up in $((total / 10)).$((total % 10)) s"
 echo "API     $api"
-echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)"
+echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)  http://127.0.0.1:$trigger_admin/metrics (trigger)"
 echo "builds  are carried out by: $builder"
 echo "Kafka   127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
 (umask 077 && cat >"$directory/env") <<EOF

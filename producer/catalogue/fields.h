@@ -49,6 +49,14 @@ const struct field *fields_sorted(struct fields *fields);
 int fields_read(struct fields *fields, struct redis *redis, struct text key,
     struct error *err);
 
+#define FIELDS_CURSOR_SIZE 32
+/*
+ * A step of that: some hundred fields, from the cursor on, which is "0" at
+ * first and again behind the last step.
+ */
+int fields_scan(struct fields *fields, struct redis *redis, struct text key,
+    char cursor[FIELDS_CURSOR_SIZE], struct error *err);
+
 /* Writes `n` of a list to a hash, pipelined.  Errors as of fields_read. */
 int fields_write(struct redis *redis, struct text key, const struct field *list,
     size_t n, struct error *err);

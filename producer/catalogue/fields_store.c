@@ -111,11 +111,26 @@ take_scan(struct fields *fields, struct fields *left, struct redis *redis,
 	return 0;
 }
 
-/* One step of the scan; `cursor` is where to go on. */
+/* The values that did not fit, by name. */
 static int
-scan(struct fields *fields, struct fields *left, struct redis *redis,
-    struct text key, char cursor[32], struct error *err)
+read_left(struct fields *fields, struct fields *left, struct redis *redis,
+    struct text key, struct error *err)
 {
+	const struct field *list = fields_list(left);
+	size_t i;
+
+	for (i = 0; i < fields_size(left); i++)
+		if (fields_read_some(
+			fields, redis, key, &list[i].name, 1, err) != 0)
+			return -1;
+	return 0;
+}
+
+int
+fields_scan(struct fields *fields, struct redis *redis, struct text key,
+    char cursor[FIELDS_CURSOR_SIZE], struct error *err)
+{
+	struct fields *left = fields_create(fields_arena(fields));
 	struct redis_reply *reply;
 	struct text next;
 	int rc = -1;
@@ -123,21 +138,22 @@ scan(struct fields *fields, struct fields *left, struct redis *redis,
 	redis_append_scan(redis, key, text_from(cursor), TEXT(SCAN_COUNT));
 	reply = receive(redis, key, err);
 	if (reply == NULL)
-		return -1;
-	if (redis_reply_size(reply) != 2) {
-		malformed(redis, key, err);
 		goto out;
-	}
-	next = redis_reply_text(redis_reply_at(reply, 0));
-	if (next.at == NULL || next.size >= 32) {
+	next = redis_reply_size(reply) == 2
+	    ? redis_reply_text(redis_reply_at(reply, 0))
+	    : TEXT_NONE;
+	if (next.at == NULL || next.size >= FIELDS_CURSOR_SIZE) {
 		malformed(redis, key, err);
 		goto out;
 	}
 	memcpy(cursor, next.at, next.size);
 	cursor[next.size] = '\0';
 	rc = take_scan(fields, left, redis, key, redis_reply_at(reply, 1), err);
+	if (rc == 0)
+		rc = read_left(fields, left, redis, key, err);
 out:
 	redis_reply_destroy(reply);
+	fields_destroy(left);
 	return rc;
 }
 
@@ -145,20 +161,12 @@ int
 fields_read(struct fields *fields, struct redis *redis, struct text key,
     struct error *err)
 {
-	struct fields *left = fields_create(fields_arena(fields));
-	const struct field *sorted;
-	char cursor[32] = "0";
-	size_t i;
+	char cursor[FIELDS_CURSOR_SIZE] = "0";
 	int rc;
 
 	do
-		rc = scan(fields, left, redis, key, cursor, err);
+		rc = fields_scan(fields, redis, key, cursor, err);
 	while (rc == 0 && strcmp(cursor, "0") != 0);
-	sorted = fields_sorted(left);
-	for (i = 0; rc == 0 && i < fields_size(left); i++)
-		rc = fields_read_some(
-		    fields, redis, key, &sorted[i].name, 1, err);
-	fields_destroy(left);
 	return rc;
 }
 

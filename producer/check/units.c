@@ -316,6 +316,8 @@ check_units(struct check_list *list)
 		    .is_adapter = true },
 		{ .name = "schedrun-builder.service",
 		    .stem = TEXT("schedrun-builder.service/") },
+		{ .name = "schedrun-trigger.service",
+		    .stem = TEXT("schedrun-trigger.service/") },
 	};
 	size_t i;
 

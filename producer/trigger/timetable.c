@@ -9,6 +9,9 @@
 #include "schemas/stored/document.h"
 #include "schemas/stored/trigger.h"
 
+#define MINUTE_S 60
+#define WINDOW_FACTOR 16
+
 struct named_zone {
 	struct zone *zone;
 	size_t size;
@@ -235,4 +238,51 @@ timetable_next(const struct timetable *table, int64_t after_s, struct due *due)
 		is_found = true;
 	}
 	return is_found;
+}
+
+/* Of those after `after_s`, the newest: the list is a ring of `max`. */
+static size_t
+count_missed(const struct timetable *table, int64_t after_s, int64_t now_s,
+    struct due *ring, size_t max)
+{
+	struct due due;
+	size_t n = 0;
+
+	while (
+	    timetable_next(table, after_s, &due) && due.instant.at_s <= now_s) {
+		ring[n++ % max] = due;
+		after_s = due.instant.at_s;
+	}
+	return n;
+}
+
+static int
+compare_due(const void *one, const void *other)
+{
+	const struct due *a = one, *b = other;
+
+	return (a->instant.at_s > b->instant.at_s) -
+	    (a->instant.at_s < b->instant.at_s);
+}
+
+size_t
+timetable_missed(const struct timetable *table, int64_t after_s, int64_t now_s,
+    struct due *list, size_t max)
+{
+	int64_t window = (int64_t)max * MINUTE_S;
+	size_t n;
+
+	/* Wider and wider, so that a year of minutes isn't walked. */
+	for (;; window *= WINDOW_FACTOR) {
+		int64_t from =
+		    now_s - window > after_s ? now_s - window : after_s;
+
+		n = count_missed(table, from, now_s, list, max);
+		if (n >= max || from == after_s)
+			break;
+	}
+	if (n > max)
+		n = max;
+	qsort(list, n, sizeof *list, compare_due);
+	return n;
 }

@@ -15,6 +15,7 @@
 
 /* Time zones by name, each read once: a change on disk needs a restart. */
 struct zones;
+/* None is read yet; the caller's. */
 struct zones *zones_create(void);
 void zones_destroy(struct zones *zones); /* NULL is fine */
 
@@ -44,5 +45,13 @@ struct due {
 /* The first instant after `after_s` (UTC, since 1970).  False: none comes. */
 bool timetable_next(
     const struct timetable *table, int64_t after_s, struct due *due);
+
+/*
+ * Of the instants after `after_s`, up to `now_s`: the newest `max`, ascending.
+ * Returns how many there are in `list`.  However many are left out, it looks at
+ * no more than some hundred times `max`.
+ */
+size_t timetable_missed(const struct timetable *table, int64_t after_s,
+    int64_t now_s, struct due *list, size_t max);
 
 #endif

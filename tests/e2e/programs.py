@@ -35,7 +35,7 @@ def wait_for(what, holds, timeout=60, pause=0.05):
 
 
 class Daemon:
-    """A running schedrun-worker or schedrun-http with its log in a file."""
+    """A running daemon with its log in a file."""
 
     def __init__(self, system, program, name, settings, environment, wrapper=()):
         self.name = name
@@ -206,6 +206,12 @@ class System:
         tokens.chmod(0o600)
         return self.adapter(http__auth="token-file", http__token__file=str(tokens),
                             http__listen="127.0.0.1:0", http__drain="0")
+
+    def trigger(self, name="trigger-1", program=None, environment=None, **settings):
+        keys = {key.replace("__", "."): value for key, value in settings.items()}
+        daemon = Daemon(self, program or BUILD / "schedrun-trigger", name, keys, environment)
+        self.daemons.append(daemon)
+        return daemon
 
     def wait_drained(self, timeout=120):
         """Until every request's offset is committed."""

@@ -90,7 +90,7 @@ def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
                       ["config", "show"], ["config", "check", str(conf)], ["completion", "bash"],
                       ["schedule", "--help"], *([*name.split(), "--help"] for name in commands())):
         assert unwritable(target, "schedrun", *arguments) == (1, f"{SAID}{why}\n"), arguments
-    for program in ("schedrun-worker", "schedrun-http", "schedrun-builder"):
+    for program in ("schedrun-worker", "schedrun-http", "schedrun-builder", "schedrun-trigger"):
         for flag in ("--version", "--help", "--print-config"):
             code, said = unwritable(target, program, flag)
             assert code == 74 and said == f"{program}: the output can't be written: {why}\n"
@@ -138,7 +138,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments, says):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("program", ["schedrun-worker", "schedrun-http", "schedrun-builder"])
+@pytest.mark.parametrize("program", ["schedrun-worker", "schedrun-http", "schedrun-builder", "schedrun-trigger"])
 def test_daemons_refuse_by_sysexits(program, tmp_path):
     def start(*arguments):
         return subprocess.run([str(BUILD / program), *arguments], capture_output=True, text=True,

@@ -169,7 +169,7 @@ def test_every_key_is_described():
         assert default == (key["default"] or "–"), name
         assert kind == "secret" or kind.replace(" ", "").startswith(
             key["type"].replace(" ", "")), name
-        assert set(programs_.split()) <= {"W", "H", "B", "C"} and meaning, name
+        assert set(programs_.split()) <= {"W", "H", "B", "T", "C"} and meaning, name
 
 
 def test_every_log_event_is_described_with_its_fields():

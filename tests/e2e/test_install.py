@@ -13,8 +13,10 @@ import programs
 import pytest
 from programs import BUILD, ROOT, wait_for
 
-UNITS = ["schedrun-http.service", "schedrun-worker@.service", "schedrun-builder.service"]
-INSTANCES = ["schedrun-http.service", "schedrun-worker@12.service", "schedrun-builder.service"]
+UNITS = ["schedrun-http.service", "schedrun-worker@.service", "schedrun-builder.service",
+         "schedrun-trigger.service"]
+INSTANCES = ["schedrun-http.service", "schedrun-worker@12.service", "schedrun-builder.service",
+             "schedrun-trigger.service"]
 TOKENS = f"a-token {catalogues.OWNER} api:orchestration-read\n"
 
 
@@ -37,7 +39,7 @@ def installed(tmp_path_factory):
 
 def test_install_brings_all_and_uninstall_takes_it(installed, tmp_path):
     found = files(installed)
-    for name in ("bin/schedrun", "bin/schedrun-http", "bin/schedrun-worker", "bin/schedrun-builder",
+    for name in ("bin/schedrun", "bin/schedrun-http", "bin/schedrun-worker", "bin/schedrun-builder", "bin/schedrun-trigger",
                  *(f"lib/systemd/system/{unit}" for unit in UNITS),
                  "share/bash-completion/completions/schedrun", "share/zsh/site-functions/_schedrun",
                  "share/fish/vendor_completions.d/schedrun.fish", "share/schedrun/schedrun.conf"):
@@ -182,10 +184,10 @@ def check(host):
 
 
 def test_check_finds_shipped_units_and_sample_in_order(host):
-    assert [row[:2] for row in check(host)] == [(UNITS[i], "ok") for i in (1, 0, 2)]
+    assert [row[:2] for row in check(host)] == [(UNITS[i], "ok") for i in (1, 0, 2, 3)]
     (host / "etc/schedrun.secrets").write_text("redis.password = x\n")
     (host / "etc/schedrun.secrets").chmod(0o600)
-    assert [row[1] for row in check(host)] == ["ok", "ok", "ok"]
+    assert [row[1] for row in check(host)] == ["ok"] * 4
     shutil.rmtree(host / "units")
     assert check(host) == []
 
@@ -248,10 +250,10 @@ def test_check_heeds_what_was_added_to_a_unit(host):
     drop_in.write_text(f"[Service]\nLoadCredential=key:{host}/etc/key\n"
                        "Environment=SCHEDRUN_KAFKA_SSL_KEY_LOCATION=%d/key\n")
     assert {row[0]: row[1] for row in check(host)} == {
-        UNITS[0]: "fault", UNITS[1]: "ok", UNITS[2]: "fault"}
+        UNITS[0]: "fault", UNITS[1]: "ok", UNITS[2]: "fault", UNITS[3]: "fault"}
     drop_in.write_text("[Service]\nSupplementaryGroups=schedrun\n")
     assert {row[0]: row[1] for row in check(host)} == {
-        UNITS[0]: "fault", UNITS[1]: "ok", UNITS[2]: "fault"}
+        UNITS[0]: "fault", UNITS[1]: "ok", UNITS[2]: "fault", UNITS[3]: "fault"}
     drop_in.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/schedrun-worker -c /other.conf\n")
     assert {row[0]: row[1] for row in check(host)} == {
-        UNITS[0]: "fault", UNITS[1]: "note", UNITS[2]: "fault"}
+        UNITS[0]: "fault", UNITS[1]: "note", UNITS[2]: "fault", UNITS[3]: "fault"}

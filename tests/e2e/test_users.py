@@ -37,7 +37,7 @@ def guarded(system):
     system.password = str(secret)
     yield system
     system.stop()
-    for name in ("worker", "adapter", "builder", "admin"):
+    for name in ("worker", "adapter", "builder", "trigger", "admin"):
         server.execute_command("ACL", "DELUSER", name)
 
 
@@ -78,6 +78,9 @@ def test_each_program_can_do_its_work(guarded):
     asked = load.flush()
     system.wait_drained()
     assert system.judge(asked).results == len(catalogues.OUTCOMES)
+    trigger = system.trigger(**as_user(system, "trigger")).wait_ready()
+    wait_for("it to note how far it is", lambda: system.cluster.redis().get("schedrun:t:at"))
+    assert "NOPERM" not in trigger.log()
     # The adapter: a run, the run again, its list; the view is folded by it.
     base = f"http://127.0.0.1:{port}/api/v2/orchestration/schedules/{catalogues.schedule_rid('stale')}"
     headers = {"Authorization": "Bearer full", "Prefer": "wait=20", "Idempotency-Key": "once"}
@@ -120,6 +123,9 @@ def test_none_may_write_what_is_not_its_own(guarded):
     for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
                     ["SET", "schedrun:m:t:0", "9"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "builder", *command)
+    for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:e", "9"],
+                    ["HSET", "schedrun:s", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
+        refused(guarded, "trigger", *command)
     for command in (["FLUSHALL"], ["GET", "other:g"], ["CONFIG", "SET", "save", ""], ["KEYS", "*"]):
         refused(guarded, "admin", *command)
 

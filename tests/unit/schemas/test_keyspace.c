@@ -42,6 +42,7 @@ fixed_keys_are_the_papers(void)
 		{ KEY_EDITION, "p:e" },
 		{ KEY_PAGE_SECRET, "p:k" },
 		{ KEY_LEASES, "p:o" },
+		{ KEY_STOOD, "p:t:at" },
 	};
 	size_t i;
 

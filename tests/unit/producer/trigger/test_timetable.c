@@ -1,5 +1,6 @@
 #include "producer/trigger/timetable.h"
 
+#include "common/base/clock.h"
 #include "tests/unit/check.h"
 
 #define TIME(cron, zone)                                                       \
@@ -65,7 +66,34 @@ finds_times(void)
 	zones_destroy(zones);
 }
 
+static void
+finds_missed(void)
+{
+	struct zones *zones = zones_create();
+	struct timetable *minutes, *years;
+	struct due list[3];
+
+	timetable_read(
+	    TEXT(OF(TIME("* * * * *", "UTC"))), zones, &minutes, NULL);
+	timetable_read(TEXT(OF(TIME("0 0 1 1 *", "UTC"))), zones, &years, NULL);
+	CHECK(timetable_missed(minutes, NOON, NOON + 59, list, 3) == 0);
+	CHECK(timetable_missed(minutes, NOON, NOON + 60, list, 3) == 1);
+	CHECK(list[0].instant.at_s == NOON + 60);
+	CHECK(timetable_missed(minutes, 0, NOON, list, 3) == 3);
+	CHECK(list[0].instant.at_s == NOON - 120);
+	CHECK(list[2].instant.at_s == NOON);
+	CHECK(timetable_missed(years, NOON, NOON + 86400, list, 3) == 0);
+	CHECK(timetable_missed(years, 0, NOON, list, 3) == 3);
+	CHECK(list[2].instant.at_s == clock_days_to(2026, 1, 1) * 86400);
+	CHECK(timetable_missed(
+		  years, NOON - 86400 * INT64_C(500), NOON, list, 3) == 2);
+	timetable_destroy(minutes);
+	timetable_destroy(years);
+	zones_destroy(zones);
+}
+
 CU_TestInfo timetable_tests[] = {
 	{ "finds_times", finds_times },
+	{ "finds_missed", finds_missed },
 	CU_TEST_INFO_NULL,
 };

@@ -1,0 +1,233 @@
+#include "producer/trigger/firing.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/kafka/producer.h"
+#include "producer/trigger/lapse.h"
+#include "producer/trigger/metrics.h"
+#include "schemas/avro/registry.h"
+#include "schemas/message/run_request.h"
+#include "schemas/topics.h"
+
+#define DELIVERY_MS 10000
+#define SETTLE_MS 11000 /* behind it no report is to come */
+#define PROBE_MS 3000
+#define POLL_MS 100
+#define CLOSE_MS 1000
+#define LINGER_MS 3
+#define MISSED_MS 60000 /* later than that it is no lateness of ours */
+#define INSTANT_SIZE (sizeof "2026-01-31T09:05:00" - 1)
+
+struct firing {
+	const struct config *config;
+	struct kafka_health *health;
+	struct metrics *metrics;
+	struct kafka_producer *producer;
+	struct registry *registry; /* until the schema's id is known */
+	uint32_t schema_id;
+	size_t pending;
+	struct error failure; /* the first since the last settling */
+	struct buffer value, trigger;
+};
+
+/* What comes back of a request: its instant, in seconds, as the pointer. */
+static void *
+opaque_of(int64_t at_s)
+{
+	return (void *)(intptr_t)at_s;
+}
+
+static void
+count_fired(struct firing *firing, int64_t at_s)
+{
+	int64_t late_ms = lapse_now_ms() - at_s * 1000;
+	bool is_missed = late_ms > MISSED_MS;
+
+	metrics_add(firing->metrics, TRIGGER_FIRED,
+	    is_missed ? FIRED_MISSED : FIRED_DUE, 1);
+	if (!is_missed)
+		metrics_observe(firing->metrics, TRIGGER_LATENESS, 0,
+		    (double)late_ms / 1000, 1);
+}
+
+static void
+on_delivered(void *opaque, const struct kafka_delivery *delivery)
+{
+	struct firing *firing = opaque;
+
+	firing->pending--;
+	metrics_set(
+	    firing->metrics, TRIGGER_PENDING, 0, (double)firing->pending);
+	if (delivery->kind == ERROR_NONE)
+		count_fired(firing, (int64_t)(intptr_t)delivery->opaque);
+	else if (firing->failure.kind == ERROR_NONE)
+		error_set(&firing->failure, ERROR_RETRY,
+		    "requests were not acknowledged: %s", delivery->reason);
+}
+
+static struct kafka_producer *
+open_producer(struct firing *firing, struct error *err)
+{
+	const struct kafka_producer_options options = {
+		.settings = { .config = firing->config,
+		    .health = firing->health,
+		    .client_id = "schedrun-trigger" },
+		.delivery_timeout_ms = DELIVERY_MS,
+		.linger_ms = LINGER_MS,
+		.delivered = on_delivered,
+		.opaque = firing,
+	};
+
+	return kafka_producer_create(&options, err);
+}
+
+struct firing *
+firing_create(const struct config *config, struct kafka_health *health,
+    struct metrics *metrics, struct error *err)
+{
+	struct firing *firing = memory_zalloc(1, sizeof *firing);
+
+	firing->config = config;
+	firing->health = health;
+	firing->metrics = metrics;
+	firing->registry = registry_create(config, err);
+	if (firing->registry != NULL)
+		firing->producer = open_producer(firing, err);
+	if (firing->producer != NULL)
+		return firing;
+	firing_destroy(firing);
+	return NULL;
+}
+
+void
+firing_destroy(struct firing *firing)
+{
+	if (firing == NULL)
+		return;
+	if (firing->producer != NULL)
+		kafka_producer_destroy(firing->producer, CLOSE_MS);
+	registry_destroy(firing->registry);
+	buffer_finish(&firing->value);
+	buffer_finish(&firing->trigger);
+	free(firing);
+}
+
+static const char *
+requests_of(const struct firing *firing)
+{
+	return topic_name(firing->config, TOPIC_REQUESTS);
+}
+
+/* librdkafka gave it up, say since the topic was made anew. */
+static int
+replace_producer(struct firing *firing, struct error *err)
+{
+	struct kafka_producer *producer = open_producer(firing, err);
+
+	if (producer == NULL)
+		return -1;
+	kafka_producer_destroy(firing->producer, 0);
+	firing->producer = producer;
+	log_event(LOG_WARN, "kafka", "producer_replaced",
+	    "librdkafka gave the producer up: it was made anew", LOG_END);
+	return 0;
+}
+
+int
+firing_learn(struct firing *firing, struct error *err)
+{
+	if (firing->registry == NULL)
+		return 0;
+	if (registry_id(firing->registry, MESSAGE_RUN_REQUEST,
+		requests_of(firing), &firing->schema_id, err) != 0)
+		return -1;
+	registry_destroy(firing->registry);
+	firing->registry = NULL;
+	return 0;
+}
+
+int
+firing_probe(struct firing *firing, struct error *err)
+{
+	struct kafka_state state;
+
+	if (kafka_producer_is_broken(firing->producer) &&
+	    replace_producer(firing, err) != 0)
+		return -1;
+	if (kafka_producer_probe(
+		firing->producer, requests_of(firing), PROBE_MS, err) != 0) {
+		err->kind = ERROR_RETRY;
+		return -1;
+	}
+	kafka_health_read(firing->health, INT64_MAX, &state);
+	if (!state.up)
+		return error_set(err, ERROR_RETRY, "%s", state.reason);
+	return 0;
+}
+
+void
+firing_cluster(struct firing *firing, char *id, size_t size)
+{
+	kafka_producer_cluster_id(firing->producer, id, size);
+}
+
+int
+firing_send(struct firing *firing, struct text schedule_rid,
+    struct text version_rid, const struct due *due, struct error *err)
+{
+	char at[CLOCK_TEXT_SIZE], id[UUID_TEXT_SIZE];
+	struct run_request request = {
+		.request_id = { id, sizeof id },
+		.schedule_rid = schedule_rid,
+		.schedule_version_rid = version_rid,
+		.created_time_ms = clock_wall_ms(),
+	};
+	struct kafka_message message = { .key = schedule_rid,
+		.opaque = opaque_of(due->instant.at_s) };
+	int64_t until = clock_monotonic_ms() + DELIVERY_MS;
+	struct uuid uuid;
+
+	clock_format(due->instant.at_s * 1000, at);
+	at[INSTANT_SIZE] = 'Z';
+	uuid = rid_firing(version_rid, (struct text){ at, INSTANT_SIZE + 1 });
+	uuid_format(&uuid, id);
+	buffer_reset(&firing->trigger);
+	buffer_format(&firing->trigger, "time: %.*s %.*s, due %.*s",
+	    TEXT_ARG(due->trigger->expression),
+	    TEXT_ARG(due->trigger->zone_name), (int)INSTANT_SIZE + 1, at);
+	request.trigger = buffer_text(&firing->trigger);
+	buffer_reset(&firing->value);
+	run_request_encode(&request, firing->schema_id, &firing->value);
+	message.value = buffer_text(&firing->value);
+	while (kafka_producer_send(
+		   firing->producer, requests_of(firing), &message, err) != 0) {
+		if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= until)
+			return -1;
+		kafka_producer_poll(firing->producer, POLL_MS);
+	}
+	firing->pending++;
+	return 0;
+}
+
+int
+firing_settle(struct firing *firing, struct error *err)
+{
+	int64_t until = clock_monotonic_ms() + SETTLE_MS;
+
+	metrics_set(
+	    firing->metrics, TRIGGER_PENDING, 0, (double)firing->pending);
+	while (firing->pending > 0 && clock_monotonic_ms() < until)
+		kafka_producer_poll(firing->producer, POLL_MS);
+	if (firing->failure.kind == ERROR_NONE && firing->pending > 0)
+		error_set(&firing->failure, ERROR_RETRY,
+		    "%zu requests were not acknowledged within %d s",
+		    firing->pending, SETTLE_MS / 1000);
+	if (firing->failure.kind == ERROR_NONE)
+		return 0;
+	*err = firing->failure;
+	firing->failure = (struct error){ 0 };
+	return -1;
+}

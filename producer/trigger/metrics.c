@@ -1,0 +1,57 @@
+#include "producer/trigger/metrics.h"
+
+#include "common/kafka/client.h"
+
+#define KAFKA_CODES_MAX 48
+
+static const char *const fired[] = { "due", "missed", NULL };
+static const char *const dependencies[] = { "kafka", "redis", "registry",
+	NULL };
+
+static const struct metric_row rows[TRIGGER_METRICS] = {
+	[TRIGGER_FIRED] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_trigger_fired_total",
+	    .label = "kind",
+	    .values = fired,
+	    .help = "Requests that the brokers have, missed: over a minute "
+		    "late." },
+	[TRIGGER_LATENESS] = { .type = METRIC_HISTOGRAM,
+	    .name = "schedrun_trigger_lateness_seconds",
+	    .help = "From an instant to the brokers' word, of those due." },
+	[TRIGGER_PENDING] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_trigger_pending_requests",
+	    .help = "Requests that the brokers have not acknowledged yet." },
+	[TRIGGER_SCHEDULES] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_trigger_schedules",
+	    .help = "Schedules that are due by time some day." },
+	[TRIGGER_STOOD] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_trigger_stood_timestamp_seconds",
+	    .help = "Up to when all that was due is acknowledged." },
+	[TRIGGER_DEPENDENCIES] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_dependency_up",
+	    .label = "dependency",
+	    .values = dependencies,
+	    .help = "Whether the dependency answers." },
+	[TRIGGER_KAFKA_ERRORS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_kafka_errors_total",
+	    .label = "code",
+	    .values = kafka_error_codes,
+	    .max = KAFKA_CODES_MAX,
+	    .help = "Errors that librdkafka told of, by its code." },
+};
+
+struct metrics *
+trigger_metrics_create(void)
+{
+	struct metrics *metrics = metrics_create(kafka_library_version());
+
+	metrics_use(metrics, rows, TRIGGER_METRICS);
+	return metrics;
+}
+
+void
+trigger_count_kafka_error(void *metrics, const char *code)
+{
+	metrics_add(metrics, TRIGGER_KAFKA_ERRORS,
+	    metrics_index(metrics, TRIGGER_KAFKA_ERRORS, code), 1);
+}

@@ -1,0 +1,126 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "common/base/log.h"
+#include "common/config/options.h"
+#include "common/http/admin.h"
+#include "producer/trigger/metrics.h"
+#include "producer/trigger/trigger.h"
+
+#define ADMIN_DEFAULT "127.0.0.1:9467"
+#define BEAT_MS 60000 /* a turn may wait for Kafka, Redis and the registry */
+#define EX_SOFTWARE 70
+
+const char *argp_program_version = "schedrun-trigger " SCHEDRUN_VERSION;
+
+static const char documentation[] =
+    "Ask for the runs of schedules that are due by time.\v"
+    "Examples:\n"
+    "  schedrun-trigger -b broker:9092 --redis redis://redis:6379/0\n"
+    "  schedrun-trigger -c /etc/schedrun/schedrun.conf --check\n";
+
+/* The signals that it hears: while it rests, and between two turns. */
+static void
+block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Rests; the number of a signal that ends the process, 0: none came. */
+static int
+rest_for(int ms, const sigset_t *signals, const struct options *options,
+    const struct config *config)
+{
+	const struct timespec most = { ms / 1000, ms % 1000 * 1000000L };
+	int number = sigtimedwait(signals, NULL, &most);
+
+	if (number == SIGHUP)
+		options_reload(options, config);
+	return number == SIGTERM || number == SIGINT ? number : 0;
+}
+
+/* Turns until a signal ends it: between two turns nothing is under way. */
+static int
+turn_until_signal(struct trigger *trigger, struct health *health,
+    const struct options *options, const struct config *config,
+    const sigset_t *signals, struct error *err)
+{
+	struct health_beat *beat = health_beat_start(health, "loop", BEAT_MS);
+	int rest = 0, number = 0;
+
+	sd_notify(0, "READY=1\nSTATUS=firing what is due");
+	while (number == 0) {
+		rest = trigger_turn(trigger, err);
+		if (rest < 0)
+			return -1;
+		health_turn(beat);
+		sd_notify(0, "WATCHDOG=1");
+		number = rest_for(rest, signals, options, config);
+	}
+	/* A second one ends at once. */
+	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	health_drain(health, "draining");
+	log_event(LOG_INFO, "trigger", "drained", "nothing is under way",
+	    LOG_S("signal", strsignal(number)), LOG_END);
+	return 0;
+}
+
+static int
+end_by_error(const struct error *err)
+{
+	log_event(
+	    LOG_ERROR, "trigger", "ended_by_error", err->message, LOG_END);
+	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct config *config =
+	    options_daemon(argc, argv, documentation, &options);
+	const char *address = config_text(config, "admin.listen");
+	struct admin_settings listen = {
+		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.port_file = config_text(config, "admin.port.file"),
+		.component = "trigger",
+	};
+	struct admin *admin = NULL;
+	struct error err = { 0 };
+	struct trigger *trigger;
+	sigset_t signals;
+	int rc = -1;
+
+	block_signals(&signals);
+	listen.metrics = trigger_metrics_create();
+	listen.health = health_create();
+	trigger = trigger_create(config, listen.metrics, listen.health, &err);
+	if (trigger != NULL && options.check)
+		rc = trigger_check(trigger, &err);
+	else if (trigger != NULL)
+		admin = admin_start(&listen, &err);
+	if (admin != NULL)
+		rc = turn_until_signal(
+		    trigger, listen.health, &options, config, &signals, &err);
+	else if (rc == 0)
+		printf("schedrun-trigger: the configuration is fine, Kafka and "
+		       "Redis answer\n");
+	rc = rc == 0 ? 0 : end_by_error(&err);
+	admin_stop(admin);
+	trigger_destroy(trigger);
+	health_destroy(listen.health);
+	metrics_destroy(listen.metrics);
+	config_destroy(config);
+	options_finish(&options);
+	return rc;
+}

@@ -1,0 +1,178 @@
+"""schedrun-trigger: each instant that is due gets one result, whoever fires it, however often.
+
+Time passes sixty times as fast: an instant a second.
+"""
+
+import copy
+import signal
+import time
+
+import catalogues
+import checker
+import pytest
+from catalogues import schedule_rid, version_rid
+from programs import wait_for
+
+RATE = 60
+MINUTE = 60_000  # ms of the triggers' time
+NAMES = {"minutes": "* * * * *", "thirds": "*/3 * * * *", "never": "0 0 30 2 *"}
+
+
+def time_trigger(expression, zone="Europe/Berlin"):
+    return {"type": "time", "cronExpression": expression, "timeZone": zone}
+
+
+def catalogue():
+    made = catalogues.many(len(NAMES), name=list(NAMES).__getitem__)
+    for schedule, expression in zip(made["schedules"], NAMES.values()):
+        schedule["versions"][0]["trigger"] = time_trigger(expression)
+    return made
+
+
+class Clock:
+    """The triggers' time, and which instant a request is of."""
+
+    def __init__(self):
+        self.base = int(time.time() * 1000)
+        self.environment = {"SCHEDRUN_TIME_LAPSE": f"{self.base}:{RATE}"}
+
+    def now(self):
+        return self.base + (int(time.time() * 1000) - self.base) * RATE
+
+    def instants(self, version):
+        """requestId -> minute, of all minutes of this test."""
+        first = self.base // MINUTE - 5
+        return {checker.uuid5("firing", version, time.strftime(
+                    "%Y-%m-%dT%H:%M:00Z", time.gmtime(minute * 60))): minute
+                for minute in range(first, self.now() // MINUTE + 5)}
+
+
+@pytest.fixture
+def lapse(system):
+    system.init(partitions=2)
+    system.apply(catalogue())
+    system.clock = Clock()
+    system.worker().wait_ready()
+
+    def start(name, **settings):
+        return system.trigger(name, program=system.faulty("schedrun-trigger"),
+                              environment=system.clock.environment, **settings)
+
+    system.start = start
+    return system
+
+
+def answered(system, name, version=None):
+    """Minutes that have a result, in the order of the results, with repeats."""
+    known = system.clock.instants(version or version_rid(name))
+    runs = [checker.decode("schedule_run", record.value())
+            for record in checker.read_topic(system.bootstrap, "schedule-run-results")]
+    return [known.get(run["requestId"]) for run in runs
+            if run["scheduleRid"] == schedule_rid(name)
+            and (version is None or run["scheduleVersionRid"] == version)]
+
+
+def wait_answered(system, name, n, **more):
+    return wait_for(f"{n} results of {name}", lambda: (
+        lambda minutes: minutes if len(minutes) >= n else None)(answered(system, name, **more)))
+
+
+def settle(system):
+    system.wait_drained()
+    return {name: answered(system, name) for name in NAMES}
+
+
+def assert_whole(minutes, step=1):
+    assert None not in minutes
+    assert minutes == sorted(set(minutes)), "one result for each, in order"
+    assert all(minute % step == 0 for minute in minutes)
+    assert minutes[-1] - minutes[0] == step * (len(minutes) - 1), f"a hole in {minutes}"
+
+
+def test_each_instant_once_with_replicas_that_die(lapse):
+    first, second = (lapse.start(f"trigger-{n}").wait_ready() for n in (1, 2))
+    wait_answered(lapse, "minutes", 3)
+    fired = 'schedrun_trigger_fired_total{kind="due"}'
+    wait_for("both to have fired", lambda: first.metric(fired) and second.metric(fired))
+    first.kill()
+    wait_answered(lapse, "minutes", len(answered(lapse, "minutes")) + 3)
+    assert second.metric("schedrun_trigger_schedules") == 2
+    assert second.metric("schedrun_trigger_pending_requests") == 0
+    assert second.metric("schedrun_trigger_lateness_seconds_count") > 0
+    assert second.metric('schedrun_dependency_up{dependency="redis"}') == 1
+    assert second.stop() == 0
+    found = settle(lapse)
+    assert_whole(found["minutes"])
+    assert_whole(found["thirds"], step=3)
+    assert found["never"] == []
+
+    # All were down for some minutes: the newest of what was missed, and on.
+    stood = int(lapse.cluster.redis().get("schedrun:t:at"))
+    assert stood // 60 >= found["minutes"][-1] - 1  # a look is a minute apart
+    wait_for("four minutes to pass", lambda: lapse.clock.now() // MINUTE
+             >= found["minutes"][-1] + 5)
+    third = lapse.start("trigger-3").wait_ready()
+    later = wait_answered(lapse, "minutes", len(found["minutes"]) + 3)[len(found["minutes"]):]
+    assert later[0] >= found["minutes"][-1] + 5
+    assert_whole(later)
+    third.signal(signal.SIGTERM)
+    assert third.wait() == 0
+
+
+def test_catch_up_of_all_and_none(lapse):
+    lapse.start("trigger-1").wait_ready()
+    last = wait_answered(lapse, "minutes", 2)[-1]
+    lapse.daemons[-1].kill()
+    wait_for("minutes to pass", lambda: lapse.clock.now() // MINUTE >= last + 4)
+    lapse.start("trigger-2", trigger__catchup="all").wait_ready()
+    found = wait_answered(lapse, "minutes", 7)
+    assert_whole(found)
+    assert lapse.daemons[-1].metric('schedrun_trigger_fired_total{kind="missed"}') > 0
+    lapse.daemons[-1].kill()
+    last = settle(lapse)["minutes"][-1]
+    wait_for("minutes to pass", lambda: lapse.clock.now() // MINUTE >= last + 4)
+    lapse.start("trigger-3", trigger__catchup="none").wait_ready()
+    found = wait_answered(lapse, "minutes", len(answered(lapse, "minutes")) + 2)
+    assert not {last + 2, last + 3} & set(found)
+
+
+def test_pause_replace_and_delete(lapse):
+    lapse.start("trigger-1").wait_ready()
+    wait_answered(lapse, "minutes", 2)
+    lapse.must("schedule", "pause", schedule_rid("minutes"))
+    paused_at = lapse.clock.now() // MINUTE
+    thirds = len(answered(lapse, "thirds"))
+    wait_answered(lapse, "thirds", thirds + 2)
+    before = settle(lapse)["minutes"]
+    assert before[-1] <= paused_at + 1
+    lapse.must("schedule", "unpause", schedule_rid("minutes"))
+    after = wait_answered(lapse, "minutes", len(before) + 2)[len(before):]
+    assert after[0] > before[-1] + 3, "what was due while it was paused is not caught up"
+    assert_whole(after)
+
+    changed = catalogue()
+    old = changed["schedules"][0]["versions"][0]
+    new = copy.deepcopy(old) | {"rid": version_rid("minutes-2"),
+                                "trigger": {"type": "or", "triggers": [
+                                    time_trigger("1-59/2 * * * *"), time_trigger("5 * * * *")]}}
+    changed["schedules"][0]["versions"].append(new)
+    lapse.apply(changed)
+    odd = wait_answered(lapse, "minutes", 2, version=new["rid"])
+    assert all(minute % 2 == 1 for minute in odd)
+    olds = answered(lapse, "minutes", version=old["rid"])
+    wait_answered(lapse, "minutes", 3, version=new["rid"])
+    assert len(answered(lapse, "minutes", version=old["rid"])) <= len(olds) + 1
+    assert lapse.daemons[-1].stop() == 0
+
+
+def test_a_zone_that_is_none_is_said(system):
+    system.init(partitions=1)
+    made = catalogue()
+    made["schedules"][0]["versions"][0]["trigger"] = time_trigger("* * * * *", "Mars/Olympus")
+    system.apply(made)
+    trigger = system.trigger().wait_ready()
+    assert "trigger_unreadable" in trigger.log()
+    assert "no time zone Mars/Olympus" in trigger.log()
+    assert trigger.metric("schedrun_trigger_schedules") == 1
+    done = system.run("schedule", "next", schedule_rid("thirds"), "-n", "2", "-o", "jsonl")
+    assert (done.returncode, done.stdout.count("Europe/Berlin")) == (0, 2)
