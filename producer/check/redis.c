@@ -173,6 +173,35 @@ check_rights(
 	check_fine(list, "redis rights", NULL);
 }
 
+/*
+ * Whether a write is taken: none is where memory or replicas are too few, or a
+ * snapshot failed.  XX, of a key that nobody has, changes nothing.
+ */
+static void
+check_writes(
+    struct check_list *list, struct redis *redis, struct keyspace *keyspace)
+{
+	struct buffer key = { 0 };
+	struct text argv[] = { TEXT("SET"), TEXT_NONE, TEXT(""), TEXT("XX") };
+	struct error err = { 0 };
+	struct redis_reply *reply;
+
+	buffer_append(&key, keyspace_prefix(keyspace));
+	buffer_append(&key, TEXT("no-such-key"));
+	argv[1] = buffer_text(&key);
+	reply = redis_command(redis, argv, 4, &err);
+	if (reply != NULL)
+		redis_reply_error(redis, reply, "a write", &err);
+	if (err.message[0] == '\0' || err.exit_code == 77)
+		check_fine(list, "redis writes", NULL);
+	else
+		check_fault(list, "redis writes", err.message,
+		    "give it what it lacks: redis-cli config get maxmemory, "
+		    "config get min-replicas-to-write, info persistence");
+	redis_reply_destroy(reply);
+	buffer_finish(&key);
+}
+
 /* The value of a setting in the answer to CONFIG GET; none if it isn't known.
  */
 static struct text
@@ -283,6 +312,7 @@ check_store(
 {
 	check_fine(list, "redis", redis_address(redis));
 	check_rights(list, redis, keyspace);
+	check_writes(list, redis, keyspace);
 	check_memory(list, redis);
 	check_clock(list, redis);
 	check_settings(list, redis);

@@ -848,6 +848,21 @@ def test_check_says_what_a_restart_of_redis_loses(shop, settings, words):
     assert all(word in found["detail"] for word in words or ())
 
 
+@pytest.mark.parametrize("setting, value, says", [
+    ("maxmemory", "1", "OOM"), ("min-replicas-to-write", "1", "NOREPLICAS")])
+def test_check_says_when_redis_takes_no_write(shop, setting, value, says):
+    redis = shop.cluster.redis()
+    keys = redis.dbsize()
+    redis.config_set(setting, value)
+    done = shop.run("check")
+    redis.config_set(setting, "0")
+    found = {row["what"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert found["redis writes"]["state"] == "fault" and done.returncode == 1
+    assert says in found["redis writes"]["detail"]
+    assert {row["what"]: row for row in rows(shop.run("check"))}["redis writes"]["state"] == "ok"
+    assert redis.dbsize() == keys
+
+
 def test_another_group_is_a_note(shop):
     found = {row["what"]: row for row in rows(shop.run("-s", "worker.group=second", "check"))}
     assert found["redis keys"]["state"] == "note" and "second" in found["redis keys"]["detail"]
