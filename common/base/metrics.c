@@ -378,8 +378,9 @@ write_histogram(struct buffer *out, const struct metric *metric)
 		total += atomic_load_explicit(
 		    &metric->buckets[i], memory_order_relaxed);
 		snprintf(bound, sizeof bound, "%.10g", family->bounds[i]);
-		if (strchr(bound, '.') == NULL)
-			strcat(bound, ".0"); /* as OpenMetrics wants it */
+		if (strchr(bound, '.') == NULL) /* as OpenMetrics wants it */
+			snprintf(
+			    bound, sizeof bound, "%.1f", family->bounds[i]);
 		write_bucket(out, metric, bound, total);
 	}
 	total +=

@@ -430,9 +430,8 @@ turn(struct builder *builder)
 		return;
 	/* Whoever has nothing to ask notices a restart, too. */
 	redis_drop_closed(builder->redis);
-	if (turn_builds(builder, &err) != 0)
-		note_redis(builder, &err);
-	else if (redis_connect(builder->redis, &err) != 0)
+	if (turn_builds(builder, &err) != 0 ||
+	    redis_connect(builder->redis, &err) != 0)
 		note_redis(builder, &err);
 	else
 		note_redis(builder, NULL);

@@ -406,7 +406,7 @@ report(struct task *task, struct error *err)
 		/* What is stored of an output can't be read, nor written. */
 		judge(task, JOB_FAILED,
 		    text_copy(task->arena, text_from(err->message)));
-		return report(task, err);
+		return lease_note(store, &task->lease, task->said, true, err);
 	}
 	if (rc == 1)
 		lease_drop(store, &task->lease, &ignored);
