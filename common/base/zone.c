@@ -354,6 +354,19 @@ day_of_change(const struct change *change, int year)
 	return day > last ? day - 7 : day;
 }
 
+/* By one change, to `offset`, before the moment or behind it. */
+static void
+narrow_span(
+    struct zone_span *span, int64_t moment_s, int64_t at_s, int32_t offset)
+{
+	if (at_s <= moment_s && at_s >= span->from) {
+		span->from = at_s;
+		span->offset = offset;
+	} else if (at_s > moment_s && at_s < span->until) {
+		span->until = at_s;
+	}
+}
+
 /* Behind the table: by the changes of the years around it. */
 static struct zone_span
 span_of_rule(const struct rule *rule, int64_t at_s)
@@ -371,18 +384,10 @@ span_of_rule(const struct rule *rule, int64_t at_s)
 			day_of_change(&rule->to_summer, year) * DAY_S +
 			    rule->to_summer.time_s - rule->standard,
 		};
-		int i;
 
 		/* Summer all year: its end is where the next begins. */
-		for (i = 0; i < 2; i++) {
-			if (at[i] <= at_s && at[i] >= span.from) {
-				span.from = at[i];
-				span.offset =
-				    i == 0 ? rule->standard : rule->summer;
-			} else if (at[i] > at_s && at[i] < span.until) {
-				span.until = at[i];
-			}
-		}
+		narrow_span(&span, at_s, at[0], rule->standard);
+		narrow_span(&span, at_s, at[1], rule->summer);
 	}
 	return span;
 }

@@ -1,5 +1,6 @@
 #include "common/base/zone.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ put_file(const char *path, const char *bytes, size_t size)
 {
 	FILE *file = fopen(path, "wb");
 
+	assert(file != NULL);
 	fwrite(bytes, 1, size, file);
 	fclose(file);
 }

@@ -160,24 +160,33 @@ a_key_is_found_by_exactly_its_id(void)
 static void
 keys_without_an_id_fit_any(void)
 {
+	static const struct {
+		struct text kid;
+		bool rsa;
+		size_t n;
+		int known;
+	} rows[] = {
+		{ { "x", 1 }, true, 1, KID_UNKNOWN },
+		{ { "x", 1 }, false, KEYS_TRIED_MAX, KID_UNKNOWN },
+		{ { "e", 1 }, false, KEYS_TRIED_MAX, KID_KNOWN },
+		{ { "e", 1 }, true, 1, KID_UNFIT },
+	};
 	struct error err = { 0 };
 	struct key_set *set =
 	    parse("{" RSA "},{" EC ",\"kid\":\"\"},{" EC ",\"kid\":null},{" EC
 		  "},{" EC "},{" EC ",\"kid\":\"e\"}",
 		&err);
-	struct key_match match;
+	size_t i;
 
 	REQUIRE(set != NULL);
-	match = key_set_find(set, TEXT("x"), true);
-	CHECK(match.n == 1 && match.kid == KID_UNKNOWN);
-	match = key_set_find(set, TEXT("x"), false);
-	CHECK(match.n == KEYS_TRIED_MAX && match.kid == KID_UNKNOWN);
-	match = key_set_find(set, TEXT("e"), false);
-	CHECK(match.n == KEYS_TRIED_MAX && match.kid == KID_KNOWN);
-	match = key_set_find(set, TEXT("e"), true);
-	CHECK(match.n == 1 && match.kid == KID_UNFIT);
-	match = key_set_find(set, TEXT_NONE, false);
-	CHECK(match.n == KEYS_TRIED_MAX);
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct key_match match =
+		    key_set_find(set, rows[i].kid, rows[i].rsa);
+
+		CHECK(match.n == rows[i].n);
+		CHECK((int)match.kid == rows[i].known);
+	}
+	CHECK(key_set_find(set, TEXT_NONE, false).n == KEYS_TRIED_MAX);
 	key_set_destroy(set);
 }
 
