@@ -495,6 +495,27 @@ WRAP(int64_t, kafka_consumer_end, const struct kafka_consumer *consumer,
 	return broker_log_end(partition);
 }
 
+/* The topics are there: what is told of them changes readiness alone. */
+WRAP(int32_t, kafka_consumer_partitions, struct kafka_consumer *consumer,
+    const char *topic, int timeout_ms, struct error *err)
+{
+	(void)consumer;
+	(void)topic;
+	(void)timeout_ms;
+	(void)err;
+	return sim.partitions;
+}
+
+WRAP(int, kafka_consumer_members, struct kafka_consumer *consumer,
+    const char *group, int timeout_ms, struct error *err)
+{
+	(void)consumer;
+	(void)group;
+	(void)timeout_ms;
+	(void)err;
+	return SIM_PARTITIONS;
+}
+
 WRAP(int, kafka_consumer_offset_at, struct kafka_consumer *consumer,
     struct kafka_partition of, int64_t time_ms, int64_t *offset, int timeout_ms,
     struct error *err)
