@@ -469,6 +469,8 @@ def shop(fresh_system, servers):
         daemon.wait_ready()
     yield fresh_system
     servers.redis().config_set("maxmemory-policy", "noeviction")
+    servers.redis().config_set("lazyfree-lazy-expire", "no")
+    servers.redis().config_set("lazyfree-lazy-user-del", "no")
 
 
 def rows(done):

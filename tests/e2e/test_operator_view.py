@@ -277,6 +277,7 @@ def stopped(process):
 
 @pytest.fixture
 def walk(system):
+    system.cluster.redis().config_set("lazyfree-lazy-expire", "no")  # one of the notes: ALWAYS
     registry = Registry()
     walk = Walk(system, registry)
     yield walk
