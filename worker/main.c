@@ -122,7 +122,7 @@ end_signals(void)
 }
 
 static int
-fail(const struct error *err)
+end_by_error(const struct error *err)
 {
 	log_event(LOG_ERROR, "worker", "ended_by_error", err->message, LOG_END);
 	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
@@ -172,7 +172,7 @@ main(int argc, char **argv)
 		log_event(LOG_INFO, "worker", "drained", "drained", LOG_END);
 	watchdog_stop();
 out:
-	rc = rc == 0 ? 0 : fail(&err);
+	rc = rc == 0 ? 0 : end_by_error(&err);
 	admin_stop(admin);
 	if (the_pipeline != NULL)
 		end_signals();

@@ -180,18 +180,18 @@ struct moment {
 };
 
 static bool
-read_moment(struct text text, struct moment *m)
+read_moment(struct text text, struct moment *moment)
 {
-	return take_field(&text, 4, '-', &m->year) &&
-	    take_field(&text, 2, '-', &m->month) &&
-	    take_field(&text, 2, 'T', &m->day) &&
-	    take_field(&text, 2, ':', &m->hour) &&
-	    take_field(&text, 2, ':', &m->minute) &&
-	    take_field(&text, 2, 0, &m->second) &&
-	    take_fraction(text, &m->ms) && m->year >= 1 && m->month >= 1 &&
-	    m->month <= 12 && m->day >= 1 &&
-	    m->day <= clock_month_days(m->year, m->month) && m->hour <= 23 &&
-	    m->minute <= 59 && m->second <= 59;
+	return take_field(&text, 4, '-', &moment->year) &&
+	    take_field(&text, 2, '-', &moment->month) &&
+	    take_field(&text, 2, 'T', &moment->day) &&
+	    take_field(&text, 2, ':', &moment->hour) &&
+	    take_field(&text, 2, ':', &moment->minute) &&
+	    take_field(&text, 2, 0, &moment->second) &&
+	    take_fraction(text, &moment->ms) && moment->year >= 1 &&
+	    moment->month >= 1 && moment->month <= 12 && moment->day >= 1 &&
+	    moment->day <= clock_month_days(moment->year, moment->month) &&
+	    moment->hour <= 23 && moment->minute <= 59 && moment->second <= 59;
 }
 
 bool

@@ -5,22 +5,22 @@
 #define NAME_MAX_SIZE 64
 
 static size_t
-least(size_t a, size_t b, size_t c)
+least(size_t one, size_t other, size_t third)
 {
-	size_t ab = a < b ? a : b;
+	size_t ab = one < other ? one : other;
 
-	return ab < c ? ab : c;
+	return ab < third ? ab : third;
 }
 
 /* Levenshtein's distance, a row at a time. */
 static size_t
-distance(const char *a, const char *b)
+distance(const char *left, const char *right)
 {
-	size_t row[NAME_MAX_SIZE + 1], size = strlen(b), i, j;
+	size_t row[NAME_MAX_SIZE + 1], size = strlen(right), i, j;
 
 	for (j = 0; j <= size; j++)
 		row[j] = j;
-	for (i = 1; a[i - 1] != '\0'; i++) {
+	for (i = 1; left[i - 1] != '\0'; i++) {
 		size_t diagonal = row[0];
 
 		row[0] = i;
@@ -28,7 +28,7 @@ distance(const char *a, const char *b)
 			size_t above = row[j];
 
 			row[j] = least(above + 1, row[j - 1] + 1,
-			    diagonal + (a[i - 1] != b[j - 1]));
+			    diagonal + (left[i - 1] != right[j - 1]));
 			diagonal = above;
 		}
 	}

@@ -17,22 +17,23 @@ text_from(const char *string)
 }
 
 bool
-text_equal(struct text a, struct text b)
+text_equal(struct text left, struct text right)
 {
-	if (a.at == NULL || b.at == NULL)
-		return a.at == b.at;
-	return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
+	if (left.at == NULL || right.at == NULL)
+		return left.at == right.at;
+	return left.size == right.size &&
+	    memcmp(left.at, right.at, left.size) == 0;
 }
 
 int
-text_compare(struct text a, struct text b)
+text_compare(struct text left, struct text right)
 {
-	size_t n = a.size < b.size ? a.size : b.size;
-	int order = n > 0 ? memcmp(a.at, b.at, n) : 0;
+	size_t n = left.size < right.size ? left.size : right.size;
+	int order = n > 0 ? memcmp(left.at, right.at, n) : 0;
 
 	if (order != 0)
 		return order;
-	return (a.size > b.size) - (a.size < b.size);
+	return (left.size > right.size) - (left.size < right.size);
 }
 
 bool
@@ -137,9 +138,9 @@ __extension__ typedef unsigned __int128 wide;
 
 /* 64 × 64 -> 128 bits folded: the mixing step of wyhash. */
 static uint64_t
-mix(uint64_t a, uint64_t b)
+mix(uint64_t left, uint64_t right)
 {
-	wide product = (wide)a * b;
+	wide product = (wide)left * right;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
@@ -261,9 +262,9 @@ text_cut(struct text text, size_t max)
 }
 
 static bool
-is_control(char c)
+is_control(char sign)
 {
-	unsigned char byte = (unsigned char)c;
+	unsigned char byte = (unsigned char)sign;
 
 	return byte < 0x20 || byte == 0x7F;
 }

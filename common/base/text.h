@@ -27,10 +27,10 @@ struct arena;
 struct text text_from(const char *string);
 
 /* No text equals only no text. */
-bool text_equal(struct text a, struct text b);
+bool text_equal(struct text left, struct text right);
 
 /* Order by bytes (UTF-8's code point order), a prefix first; <0, 0 or >0. */
-int text_compare(struct text a, struct text b);
+int text_compare(struct text left, struct text right);
 
 /* Every text starts with an empty one. */
 bool text_starts_with(struct text text, struct text prefix);

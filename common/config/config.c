@@ -486,9 +486,10 @@ config_each(const struct config *config,
 }
 
 static bool
-is_same(const char *a, const char *b)
+is_same(const char *left, const char *right)
 {
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+	return left == right ||
+	    (left != NULL && right != NULL && strcmp(left, right) == 0);
 }
 
 static const char *
@@ -503,22 +504,22 @@ property_value(const struct config *config, const char *whole)
 }
 
 void
-config_differences(const struct config *a, const struct config *b,
+config_differences(const struct config *left, const struct config *right,
     void (*take)(void *argument, const char *name), void *argument)
 {
 	const struct config_key *keys = config_keys();
 	size_t i;
 
 	for (i = 0; keys[i].name != NULL; i++)
-		if (!is_same(a->entries[i].value, b->entries[i].value))
+		if (!is_same(left->entries[i].value, right->entries[i].value))
 			take(argument, keys[i].name);
-	for (i = 0; i < a->n_properties; i++)
-		if (!is_same(a->properties[i].value,
-			property_value(b, a->properties[i].whole)))
-			take(argument, a->properties[i].whole);
-	for (i = 0; i < b->n_properties; i++)
-		if (property_value(a, b->properties[i].whole) == NULL)
-			take(argument, b->properties[i].whole);
+	for (i = 0; i < left->n_properties; i++)
+		if (!is_same(left->properties[i].value,
+			property_value(right, left->properties[i].whole)))
+			take(argument, left->properties[i].whole);
+	for (i = 0; i < right->n_properties; i++)
+		if (property_value(left, right->properties[i].whole) == NULL)
+			take(argument, right->properties[i].whole);
 }
 
 static void

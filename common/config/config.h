@@ -107,7 +107,7 @@ void config_each(const struct config *config,
  * Calls `take` with the name of each key and property ("kafka.linger.ms") whose
  * value is another one in `b` than in `a`, or stands in one of them alone.
  */
-void config_differences(const struct config *a, const struct config *b,
+void config_differences(const struct config *left, const struct config *right,
     void (*take)(void *argument, const char *name), void *argument);
 
 /* "1500" of "1.5s" and the like; false on nonsense or overflow. */

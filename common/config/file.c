@@ -97,10 +97,10 @@ take_line(struct place at, struct text line, struct config_line *out,
 
 /* A secret and its KEY.file are one key. */
 static bool
-is_same_key(struct text a, struct text b)
+is_same_key(struct text left, struct text right)
 {
-	struct text longer = a.size > b.size ? a : b;
-	struct text shorter = a.size > b.size ? b : a;
+	struct text longer = left.size > right.size ? left : right;
+	struct text shorter = left.size > right.size ? right : left;
 
 	if (!text_starts_with(longer, shorter))
 		return false;

@@ -269,7 +269,7 @@ add_flag(struct options *options, int kind, const char *name, const char *text)
 }
 
 static error_t
-take(int key, char *argument, struct argp_state *state)
+take_option(int key, char *argument, struct argp_state *state)
 {
 	struct options *options = state->input;
 
@@ -316,9 +316,10 @@ take(int key, char *argument, struct argp_state *state)
 	}
 }
 
-const struct argp options_argp = { table, take, NULL, NULL, NULL, NULL, NULL };
-const struct argp options_daemon_argp = { daemon_table, take, NULL, NULL, NULL,
-	NULL, NULL };
+const struct argp options_argp = { table, take_option, NULL, NULL, NULL, NULL,
+	NULL };
+const struct argp options_daemon_argp = { daemon_table, take_option, NULL, NULL,
+	NULL, NULL, NULL };
 
 void
 options_init(struct options *options)

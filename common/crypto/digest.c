@@ -27,9 +27,9 @@ hmac_sha256(struct text key, struct text bytes, uint8_t out[SHA256_SIZE])
 }
 
 bool
-digest_equal(const void *a, const void *b, size_t size)
+digest_equal(const void *left, const void *right, size_t size)
 {
-	return CRYPTO_memcmp(a, b, size) == 0;
+	return CRYPTO_memcmp(left, right, size) == 0;
 }
 
 void

@@ -19,7 +19,7 @@ void sha256(struct text bytes, uint8_t out[SHA256_SIZE]);
 void hmac_sha256(struct text key, struct text bytes, uint8_t out[SHA256_SIZE]);
 
 /* Takes the same time whatever the bytes are. */
-bool digest_equal(const void *a, const void *b, size_t size);
+bool digest_equal(const void *left, const void *right, size_t size);
 
 /* Overwrites a secret; not optimised away. */
 void secret_wipe(void *bytes, size_t size);

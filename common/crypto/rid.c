@@ -280,7 +280,7 @@ is_name(struct text part, uint8_t first)
 
 /* Cuts off what stands before the first dot; false if there is none. */
 static bool
-cut(struct text *rest, struct text *part)
+cut_part(struct text *rest, struct text *part)
 {
 	const char *dot = memchr(rest->at, '.', rest->size);
 
@@ -303,13 +303,13 @@ split(struct text text, struct parts *parts)
 
 	if (text.at == NULL || text.size > RID_SIZE_MAX)
 		return false;
-	return cut(&text, &head) && text_equal(head, TEXT("ri")) &&
-	    cut(&text, &parts->service) &&
+	return cut_part(&text, &head) && text_equal(head, TEXT("ri")) &&
+	    cut_part(&text, &parts->service) &&
 	    is_name(parts->service, NAME_FIRST) &&
-	    cut(&text, &parts->instance) &&
+	    cut_part(&text, &parts->instance) &&
 	    (parts->instance.size == 0 ||
 		is_name(parts->instance, NAME_FIRST | NAME_INSTANCE)) &&
-	    cut(&text, &parts->type) && is_name(parts->type, NAME_FIRST) &&
+	    cut_part(&text, &parts->type) && is_name(parts->type, NAME_FIRST) &&
 	    (parts->locator = text, are_all(text, LOCATOR));
 }
 

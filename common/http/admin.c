@@ -195,7 +195,7 @@ handle(void *context, struct http_request *request)
 }
 
 static void *
-run(void *argument)
+run_loop(void *argument)
 {
 	struct admin *admin = argument;
 	sigset_t all;
@@ -285,7 +285,7 @@ admin_start(const struct admin_settings *settings, struct error *err)
 		free_admin(admin);
 		return NULL;
 	}
-	if (pthread_create(&admin->thread, NULL, run, admin) != 0) {
+	if (pthread_create(&admin->thread, NULL, run_loop, admin) != 0) {
 		error_fatal(err, 71, "no thread for the admin listener");
 		free_admin(admin);
 		return NULL;

@@ -25,7 +25,7 @@ start(void)
 }
 
 static size_t
-take(char *bytes, size_t size, size_t n, void *context)
+take_piece(char *bytes, size_t size, size_t n, void *context)
 {
 	struct sink *sink = context;
 
@@ -160,7 +160,7 @@ fetch(const struct fetch_request *request, long *status, struct buffer *answer,
 	curl_url_cleanup(parsed);
 	set_stop(curl, request->stop);
 	headers = set_body(curl, request);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_piece);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
 	code = curl_easy_perform(curl);

@@ -5,19 +5,19 @@
 
 /* tchar of RFC 9110, section 5.6.2: what methods and field names are made of */
 static bool
-is_token(unsigned char c)
+is_token(unsigned char byte)
 {
-	if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-	    (c >= 'a' && c <= 'z'))
+	if ((byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+	    (byte >= 'a' && byte <= 'z'))
 		return true;
-	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+	return byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
 }
 
 /* What may stand in a head besides its line ends. */
 static bool
-is_allowed(unsigned char c)
+is_allowed(unsigned char byte)
 {
-	return c == '\t' || (c >= 0x20 && c != 0x7f);
+	return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
 }
 
 static bool
@@ -112,9 +112,9 @@ all(struct text text, bool (*is)(unsigned char))
 }
 
 static bool
-is_target(unsigned char c)
+is_target(unsigned char byte)
 {
-	return c > 0x20 && c < 0x7f;
+	return byte > 0x20 && byte < 0x7f;
 }
 
 static int
@@ -158,9 +158,9 @@ parse_field(struct text line, struct http_head *head)
 }
 
 static bool
-is_host(unsigned char c)
+is_host(unsigned char byte)
 {
-	return is_target(c) && strchr("/,@\"<>\\^`{|}?#", c) == NULL;
+	return is_target(byte) && strchr("/,@\"<>\\^`{|}?#", byte) == NULL;
 }
 
 static int
@@ -324,9 +324,9 @@ enum {
 #define CHUNK_EXTRA_MAX 8192 /* bytes of extensions and trailers in a body */
 
 static int
-chunk_size_byte(struct http_chunks *chunks, char c)
+chunk_size_byte(struct http_chunks *chunks, char byte)
 {
-	int digit = text_hex_digit(c);
+	int digit = text_hex_digit(byte);
 
 	if (digit >= 0) {
 		if (++chunks->digits > 8)
@@ -336,9 +336,9 @@ chunk_size_byte(struct http_chunks *chunks, char c)
 	}
 	if (chunks->digits == 0)
 		return -1;
-	if (c == '\r')
+	if (byte == '\r')
 		chunks->state = CHUNK_SIZE_LF;
-	else if (c == ';')
+	else if (byte == ';')
 		chunks->state = CHUNK_EXTENSION;
 	else
 		return -1;
@@ -347,54 +347,54 @@ chunk_size_byte(struct http_chunks *chunks, char c)
 
 /* A byte of an extension or of a trailer line. */
 static int
-chunk_extra_byte(struct http_chunks *chunks, char c, int after_cr)
+chunk_extra_byte(struct http_chunks *chunks, char byte, int after_cr)
 {
 	if (++chunks->extra > CHUNK_EXTRA_MAX)
 		return -1;
-	if (c != '\r')
-		return is_allowed((unsigned char)c) ? 0 : -1;
+	if (byte != '\r')
+		return is_allowed((unsigned char)byte) ? 0 : -1;
 	chunks->state = after_cr;
 	return 0;
 }
 
 static int
-chunk_expect(struct http_chunks *chunks, char c, char wanted, int next)
+chunk_expect(struct http_chunks *chunks, char byte, char wanted, int next)
 {
 	chunks->state = next;
-	return c == wanted ? 0 : -1;
+	return byte == wanted ? 0 : -1;
 }
 
 static int
-chunk_line_byte(struct http_chunks *chunks, char c)
+chunk_line_byte(struct http_chunks *chunks, char byte)
 {
 	switch (chunks->state) {
 	case CHUNK_SIZE:
-		return chunk_size_byte(chunks, c);
+		return chunk_size_byte(chunks, byte);
 	case CHUNK_EXTENSION:
-		return chunk_extra_byte(chunks, c, CHUNK_SIZE_LF);
+		return chunk_extra_byte(chunks, byte, CHUNK_SIZE_LF);
 	case CHUNK_SIZE_LF:
-		return chunk_expect(chunks, c, '\n',
+		return chunk_expect(chunks, byte, '\n',
 		    chunks->left > 0 ? CHUNK_DATA : CHUNK_TRAILER);
 	case CHUNK_DATA_CR:
-		return chunk_expect(chunks, c, '\r', CHUNK_DATA_LF);
+		return chunk_expect(chunks, byte, '\r', CHUNK_DATA_LF);
 	case CHUNK_DATA_LF:
 		chunks->digits = 0;
-		return chunk_expect(chunks, c, '\n', CHUNK_SIZE);
+		return chunk_expect(chunks, byte, '\n', CHUNK_SIZE);
 	case CHUNK_TRAILER:
-		if (c == '\r') {
+		if (byte == '\r') {
 			chunks->state = CHUNK_END_LF;
 			return 0;
 		}
 		chunks->state = CHUNK_TRAILER_LINE;
-		return is_token((unsigned char)c)
-		    ? chunk_extra_byte(chunks, c, CHUNK_TRAILER_LF)
+		return is_token((unsigned char)byte)
+		    ? chunk_extra_byte(chunks, byte, CHUNK_TRAILER_LF)
 		    : -1;
 	case CHUNK_TRAILER_LINE:
-		return chunk_extra_byte(chunks, c, CHUNK_TRAILER_LF);
+		return chunk_extra_byte(chunks, byte, CHUNK_TRAILER_LF);
 	case CHUNK_TRAILER_LF:
-		return chunk_expect(chunks, c, '\n', CHUNK_TRAILER);
+		return chunk_expect(chunks, byte, '\n', CHUNK_TRAILER);
 	case CHUNK_END_LF:
-		return chunk_expect(chunks, c, '\n', CHUNK_COMPLETE);
+		return chunk_expect(chunks, byte, '\n', CHUNK_COMPLETE);
 	}
 	return -1;
 }

@@ -104,7 +104,7 @@ struct parser {
 };
 
 static bool
-fail(struct parser *parser, const char *fault)
+fail_parser(struct parser *parser, const char *fault)
 {
 	if (parser->fault == NULL)
 		parser->fault = fault;
@@ -143,16 +143,16 @@ push(struct parser *parser, struct json value)
 }
 
 static bool
-is_digit(char c)
+is_digit(char byte)
 {
-	return c >= '0' && c <= '9';
+	return byte >= '0' && byte <= '9';
 }
 
 static bool
 skip_digits(struct parser *parser)
 {
 	if (!is_digit(*parser->at))
-		return fail(parser, "a digit is missing");
+		return fail_parser(parser, "a digit is missing");
 	while (is_digit(*parser->at))
 		parser->at++;
 	return true;
@@ -213,7 +213,7 @@ take_word(struct parser *parser, const char *word, struct json node)
 	size_t size = strlen(word);
 
 	if (strncmp(parser->at, word, size) != 0)
-		return fail(parser, "a value is missing");
+		return fail_parser(parser, "a value is missing");
 	parser->at += size;
 	push(parser, node);
 	return true;
@@ -243,15 +243,15 @@ take_code_point(struct parser *parser, int *point)
 
 	*point = take_unit(parser);
 	if (*point < 0)
-		return fail(parser, "\\u needs four hexadecimal digits");
+		return fail_parser(parser, "\\u needs four hexadecimal digits");
 	if (*point < 0xD800 || *point > 0xDFFF)
 		return true;
 	if (*point > 0xDBFF || parser->at[0] != '\\' || parser->at[1] != 'u')
-		return fail(parser, "half a surrogate pair");
+		return fail_parser(parser, "half a surrogate pair");
 	parser->at += 2;
 	low = take_unit(parser);
 	if (low < 0xDC00 || low > 0xDFFF)
-		return fail(parser, "half a surrogate pair");
+		return fail_parser(parser, "half a surrogate pair");
 	*point = 0x10000 + ((*point - 0xD800) << 10) + (low - 0xDC00);
 	return true;
 }
@@ -294,7 +294,7 @@ take_escape(struct parser *parser, char *to)
 	}
 	found = *parser->at != '\0' ? strchr(from, *parser->at) : NULL;
 	if (found == NULL) {
-		fail(parser, "no such escape");
+		fail_parser(parser, "no such escape");
 		return NULL;
 	}
 	parser->at++;
@@ -303,9 +303,9 @@ take_escape(struct parser *parser, char *to)
 }
 
 static bool
-is_plain(char c)
+is_plain(char byte)
 {
-	return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+	return (unsigned char)byte >= 0x20 && byte != '"' && byte != '\\';
 }
 
 /* A string from its opening quote on, decoded in place, a NUL for its end. */
@@ -326,7 +326,7 @@ take_text(struct parser *parser, struct text *text)
 			*to++ = *parser->at++;
 	}
 	if (*parser->at != '"')
-		return fail(parser, "a string that does not end");
+		return fail_parser(parser, "a string that does not end");
 	*to = '\0';
 	parser->at++;
 	*text = (struct text){ start, (size_t)(to - start) };
@@ -338,12 +338,12 @@ take_name(struct parser *parser)
 {
 	skip_space(parser);
 	if (*parser->at != '"')
-		return fail(parser, "a member's name is missing");
+		return fail_parser(parser, "a member's name is missing");
 	if (!take_text(parser, &parser->name))
 		return false;
 	skip_space(parser);
 	if (*parser->at != ':')
-		return fail(parser, "a colon is missing");
+		return fail_parser(parser, "a colon is missing");
 	parser->at++;
 	return true;
 }
@@ -353,7 +353,7 @@ open_container(struct parser *parser, bool is_object)
 {
 	if (parser->depth == parser->depth_max) {
 		parser->too_deep = true;
-		return fail(parser, "nested too deep");
+		return fail_parser(parser, "nested too deep");
 	}
 	parser->frames[parser->depth++] =
 	    (struct frame){ parser->name, parser->n, is_object };
@@ -422,7 +422,7 @@ close_object(struct parser *parser, const struct json_named *children, size_t n)
 		memory_exhausted();
 	if (n > JSON_FEW ? !index_members(parser, object, n)
 			 : !has_no_repeats(object, n))
-		fail(parser, "an object with a member twice");
+		fail_parser(parser, "an object with a member twice");
 	return (struct json){
 		.type = JSON_TYPE_OBJECT, .n = n, .is.object = object
 	};
@@ -438,7 +438,7 @@ close_container(struct parser *parser)
 	struct json node;
 
 	if (*parser->at != (frame->is_object ? '}' : ']'))
-		return fail(
+		return fail_parser(
 		    parser, "a comma or the closing bracket is missing");
 	node = frame->is_object ? close_object(parser, children, n)
 				: close_array(parser, children, n);
@@ -484,7 +484,7 @@ begin_value(struct parser *parser)
 	}
 	if (*parser->at == '-' || is_digit(*parser->at))
 		return take_number(parser);
-	return fail(parser, "a value is missing");
+	return fail_parser(parser, "a value is missing");
 }
 
 /* Up to where the next value begins, or to the end of the root. */
@@ -557,12 +557,12 @@ parse_whole(struct parser *parser, struct text bytes)
 
 	if (sound < bytes.size) {
 		parser->at = parser->start + sound;
-		return fail(parser, "not UTF-8");
+		return fail_parser(parser, "not UTF-8");
 	}
 	if (!parse(parser))
 		return false;
 	if (parser->at != parser->start + bytes.size)
-		return fail(parser, "more than one value");
+		return fail_parser(parser, "more than one value");
 	return true;
 }
 

@@ -30,13 +30,13 @@ json_close(struct buffer *buffer, char bracket)
 }
 
 static void
-put_escaped(struct buffer *buffer, char c)
+put_escaped(struct buffer *buffer, char byte)
 {
-	switch (c) {
+	switch (byte) {
 	case '"':
 	case '\\':
 		buffer_byte(buffer, '\\');
-		buffer_byte(buffer, c);
+		buffer_byte(buffer, byte);
 		break;
 	case '\n':
 		buffer_append(buffer, TEXT("\\n"));
@@ -54,7 +54,7 @@ put_escaped(struct buffer *buffer, char c)
 		buffer_append(buffer, TEXT("\\f"));
 		break;
 	default:
-		buffer_format(buffer, "\\u%04x", (unsigned)(unsigned char)c);
+		buffer_format(buffer, "\\u%04x", (unsigned)(unsigned char)byte);
 		break;
 	}
 }
@@ -183,9 +183,9 @@ json_member_string(struct buffer *buffer, const char *name, const char *string)
 }
 
 static int
-compare_members(const void *a, const void *b)
+compare_members(const void *left, const void *right)
 {
-	const struct json_member *x = a, *y = b;
+	const struct json_member *x = left, *y = right;
 
 	return text_compare(x->name, y->name);
 }

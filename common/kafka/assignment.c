@@ -17,7 +17,7 @@
 #define RESOLVE_TIMEOUT_MS 1000
 
 static int
-fail(struct kafka_assignment *assignment, rd_kafka_resp_err_t code,
+fail_assignment(struct kafka_assignment *assignment, rd_kafka_resp_err_t code,
     struct error *err, const char *what)
 {
 	return kafka_client_fail_code(
@@ -72,7 +72,7 @@ apply_pause(struct kafka_assignment *assignment, struct error *err)
 
 	rd_kafka_topic_partition_list_destroy(list);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err,
+		return fail_assignment(assignment, code, err,
 		    assignment->paused ? "pause partitions"
 				       : "resume partitions");
 	return 0;
@@ -114,7 +114,8 @@ kafka_assignment_hold(struct kafka_assignment *assignment, const char *topic,
 		    : rd_kafka_resume_partitions(assignment->handle, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err, "hold a partition");
+		return fail_assignment(
+		    assignment, code, err, "hold a partition");
 	place->held = held;
 	return 0;
 }
@@ -171,7 +172,8 @@ kafka_assignment_take(struct kafka_assignment *assignment,
 	int i;
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err, "assign partitions");
+		return fail_assignment(
+		    assignment, code, err, "assign partitions");
 	kafka_places_clear(&assignment->places);
 	for (i = 0; i < list->cnt; i++)
 		kafka_places_add(&assignment->places, list->elems[i].topic,
@@ -198,7 +200,7 @@ kafka_assignment_seek(struct kafka_assignment *assignment, const char *topic,
 	code = seek_until(
 	    assignment, topic, to, clock_monotonic_ms() + timeout_ms);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(assignment, code, err, "seek");
+		return fail_assignment(assignment, code, err, "seek");
 	place->next = to.offset;
 	return 0;
 }
@@ -225,7 +227,7 @@ fetch_committed(struct kafka_assignment *assignment,
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		snprintf(what, sizeof what, "committed offsets of group %s",
 		    assignment->group);
-		return fail(assignment, code, err, what);
+		return fail_assignment(assignment, code, err, what);
 	}
 	kafka_client_answered(assignment->client);
 	return 0;

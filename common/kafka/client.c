@@ -273,22 +273,22 @@ static const struct {
 };
 
 static bool
-same_property(const char *a, const char *b)
+same_property(const char *left, const char *right)
 {
 	size_t i;
 
 	for (i = 0; i < COUNT(aliases); i++) {
-		if (strcmp(a, aliases[i].alias) == 0)
-			a = aliases[i].name;
-		if (strcmp(b, aliases[i].alias) == 0)
-			b = aliases[i].name;
+		if (strcmp(left, aliases[i].alias) == 0)
+			left = aliases[i].name;
+		if (strcmp(right, aliases[i].alias) == 0)
+			right = aliases[i].name;
 	}
-	return strcmp(a, b) == 0;
+	return strcmp(left, right) == 0;
 }
 
 /* "all" and "-1" are the same acks, "true" and "1" the same switch. */
 static bool
-same_value(const char *a, const char *b)
+same_value(const char *left, const char *right)
 {
 	static const char *const equal[][2] = {
 		{ "all", "-1" },
@@ -299,11 +299,11 @@ same_value(const char *a, const char *b)
 	};
 	size_t i;
 
-	if (strcasecmp(a, b) == 0)
+	if (strcasecmp(left, right) == 0)
 		return true;
 	for (i = 0; i < COUNT(equal); i++)
-		if (strcasecmp(a, equal[i][0]) == 0 &&
-		    strcasecmp(b, equal[i][1]) == 0)
+		if (strcasecmp(left, equal[i][0]) == 0 &&
+		    strcasecmp(right, equal[i][1]) == 0)
 			return true;
 	return false;
 }

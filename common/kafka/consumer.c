@@ -29,7 +29,7 @@ struct kafka_consumer {
 };
 
 static int
-fail(struct kafka_consumer *consumer, enum kafka_call call,
+fail_consumer(struct kafka_consumer *consumer, enum kafka_call call,
     rd_kafka_resp_err_t code, struct error *err, const char *what)
 {
 	char detail[256] = "";
@@ -69,7 +69,7 @@ static const struct kafka_preset presets[] = {
 };
 
 static rd_kafka_conf_t *
-configure(struct kafka_consumer *consumer,
+configure_consumer(struct kafka_consumer *consumer,
     const struct kafka_consumer_options *options, struct error *err)
 {
 	struct kafka_preset all[COUNT(presets) + 5];
@@ -116,8 +116,9 @@ kafka_consumer_create(
 	consumer->assignment.events = options->events;
 	consumer->assignment.group = memory_copy_string(options->group);
 	consumer->assignment.accept_loss = options->accept_loss;
-	consumer->handle = kafka_client_open(configure(consumer, options, err),
-	    RD_KAFKA_CONSUMER, "consumer", err);
+	consumer->handle =
+	    kafka_client_open(configure_consumer(consumer, options, err),
+		RD_KAFKA_CONSUMER, "consumer", err);
 	if (consumer->handle == NULL) {
 		kafka_assignment_finish(&consumer->assignment);
 		free(consumer);
@@ -193,7 +194,8 @@ kafka_consumer_subscribe(struct kafka_consumer *consumer,
 	code = rd_kafka_subscribe(consumer->handle, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_POLL, code, err, "subscribe");
+		return fail_consumer(
+		    consumer, KAFKA_CALL_POLL, code, err, "subscribe");
 	return 0;
 }
 
@@ -314,11 +316,12 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 	else
 		snprintf(what, sizeof what, "%s [%d]", topic,
 		    (int)message->partition);
-	return fail(consumer, KAFKA_CALL_POLL, message->err, err, what);
+	return fail_consumer(
+	    consumer, KAFKA_CALL_POLL, message->err, err, what);
 }
 
 static struct text
-bytes(const void *at, size_t size)
+text_of(const void *at, size_t size)
 {
 	return (struct text){ at, size };
 }
@@ -347,8 +350,8 @@ take_message(struct kafka_consumer *consumer, rd_kafka_message_t *message,
 		.partition = message->partition,
 		.offset = message->offset,
 		.timestamp_ms = rd_kafka_message_timestamp(message, &type),
-		.key = bytes(message->key, message->key_len),
-		.value = bytes(message->payload, message->len),
+		.key = text_of(message->key, message->key_len),
+		.value = text_of(message->payload, message->len),
 		.handle = message,
 	};
 	return true;
@@ -466,7 +469,8 @@ kafka_record_header(
 	    rd_kafka_header_get_all(headers, i, &name, &value, &size) !=
 		RD_KAFKA_RESP_ERR_NO_ERROR)
 		return false;
-	*header = (struct kafka_header){ text_from(name), bytes(value, size) };
+	*header =
+	    (struct kafka_header){ text_from(name), text_of(value, size) };
 	return true;
 }
 
@@ -547,7 +551,7 @@ kafka_consumer_commit(struct kafka_consumer *consumer, const char *topic,
 	rd_kafka_topic_partition_list_destroy(list);
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
-	return fail(consumer, KAFKA_CALL_POLL, code, err, "commit");
+	return fail_consumer(consumer, KAFKA_CALL_POLL, code, err, "commit");
 }
 
 int
@@ -601,7 +605,8 @@ kafka_consumer_members(struct kafka_consumer *consumer, const char *group,
 	int n;
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(consumer, KAFKA_CALL_QUERY, code, err, group);
+		return fail_consumer(
+		    consumer, KAFKA_CALL_QUERY, code, err, group);
 	n = list->group_cnt == 1 ? list->groups[0].member_cnt : 0;
 	rd_kafka_group_list_destroy(list);
 	return n;

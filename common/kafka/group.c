@@ -66,10 +66,11 @@ kafka_group_is_member(const struct kafka_group *group)
 }
 
 bool
-kafka_group_equal(const struct kafka_group *a, const struct kafka_group *b)
+kafka_group_equal(
+    const struct kafka_group *left, const struct kafka_group *right)
 {
-	return a != NULL && b != NULL && a->size == b->size &&
-	    memcmp(a->bytes, b->bytes, a->size) == 0;
+	return left != NULL && right != NULL && left->size == right->size &&
+	    memcmp(left->bytes, right->bytes, left->size) == 0;
 }
 
 void

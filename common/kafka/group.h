@@ -24,6 +24,6 @@ bool kafka_group_is_member(const struct kafka_group *group);
 
 /* Both may be NULL, which equals nothing. */
 bool kafka_group_equal(
-    const struct kafka_group *a, const struct kafka_group *b);
+    const struct kafka_group *left, const struct kafka_group *right);
 
 #endif

@@ -54,7 +54,7 @@ on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 }
 
 static rd_kafka_conf_t *
-configure(struct kafka_producer *producer,
+configure_producer(struct kafka_producer *producer,
     const struct kafka_producer_options *options, struct error *err)
 {
 	char delivery_timeout[16], max_queued[24], linger[16];
@@ -91,8 +91,9 @@ kafka_producer_create(
 
 	producer->delivered = options->delivered;
 	producer->opaque = options->opaque;
-	producer->handle = kafka_client_open(configure(producer, options, err),
-	    RD_KAFKA_PRODUCER, "producer", err);
+	producer->handle =
+	    kafka_client_open(configure_producer(producer, options, err),
+		RD_KAFKA_PRODUCER, "producer", err);
 	if (producer->handle == NULL) {
 		free(producer);
 		return NULL;

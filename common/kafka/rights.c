@@ -167,8 +167,8 @@ open_attempt(struct attempt *attempt, const struct kafka_settings *settings,
 }
 
 static enum kafka_right
-refused(struct attempt *attempt, rd_kafka_error_t *cause, struct error *err,
-    const char *what)
+note_refusal(struct attempt *attempt, rd_kafka_error_t *cause,
+    struct error *err, const char *what)
 {
 	enum kafka_right right = right_of(rd_kafka_error_code(cause));
 
@@ -189,7 +189,7 @@ ask_state(struct attempt *attempt, const char *topic, struct error *err)
 	    rd_kafka_error_code(cause) == RD_KAFKA_RESP_ERR__STATE;
 
 	if (cause != NULL && !is_open)
-		return refused(attempt, cause, err, topic);
+		return note_refusal(attempt, cause, err, topic);
 	if (cause != NULL)
 		rd_kafka_error_destroy(cause);
 	return KAFKA_RIGHT_HELD;
@@ -236,7 +236,7 @@ add_partition(struct attempt *attempt, const char *topic, int64_t until,
 					    : KAFKA_RIGHT_UNKNOWN;
 	cause = rd_kafka_begin_transaction(attempt->handle);
 	if (cause != NULL)
-		return refused(attempt, cause, err, topic);
+		return note_refusal(attempt, cause, err, topic);
 	code = rd_kafka_producev(attempt->handle, RD_KAFKA_V_TOPIC(topic),
 	    RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_END);
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -256,7 +256,7 @@ try_write(struct attempt *attempt, const char *transactional_id,
 	enum kafka_right right;
 
 	if (cause != NULL)
-		return refused(attempt, cause, err, transactional_id);
+		return note_refusal(attempt, cause, err, transactional_id);
 	right = add_partition(attempt, topic, until, err);
 	if (right == KAFKA_RIGHT_NO_TOPIC) /* then it holds nothing */
 		return right;

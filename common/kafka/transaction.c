@@ -116,7 +116,7 @@ is_fencing(rd_kafka_resp_err_t code)
 }
 
 static int
-fail(struct kafka_transaction *transaction, enum kafka_call call,
+fail_transaction(struct kafka_transaction *transaction, enum kafka_call call,
     rd_kafka_error_t *cause, struct error *err, const char *what)
 {
 	transaction->fenced = is_fencing(rd_kafka_error_code(cause));
@@ -155,7 +155,7 @@ number_of(const rd_kafka_conf_t *conf, const char *name)
 }
 
 static rd_kafka_conf_t *
-configure(struct kafka_transaction *transaction,
+configure_transaction(struct kafka_transaction *transaction,
     const struct kafka_transaction_options *options, struct error *err)
 {
 	char message_max[LIMIT_SIZE], batch_max[LIMIT_SIZE];
@@ -220,7 +220,7 @@ kafka_transaction_create(
 		transaction->outputs[i].topic =
 		    memory_copy_string(options->topics[i]);
 	transaction->handle =
-	    kafka_client_open(configure(transaction, options, err),
+	    kafka_client_open(configure_transaction(transaction, options, err),
 		RD_KAFKA_PRODUCER, "producer", err);
 	if (transaction->handle != NULL)
 		return transaction;
@@ -305,8 +305,8 @@ kafka_transaction_open(
 		cause =
 		    rd_kafka_init_transactions(transaction->handle, timeout_ms);
 	if (cause != NULL)
-		return fail(transaction, KAFKA_CALL_INIT, cause, err,
-		    "init_transactions");
+		return fail_transaction(transaction, KAFKA_CALL_INIT, cause,
+		    err, "init_transactions");
 	transaction->opened = true;
 	if (warm_up_all(transaction, until, err) != 0)
 		return -1;
@@ -350,8 +350,8 @@ kafka_transaction_begin(
 	transaction->fenced = false;
 	cause = rd_kafka_begin_transaction(transaction->handle);
 	if (cause != NULL)
-		return fail(transaction, KAFKA_CALL_PRODUCE, cause, err,
-		    "begin_transaction");
+		return fail_transaction(transaction, KAFKA_CALL_PRODUCE, cause,
+		    err, "begin_transaction");
 	return 0;
 }
 
@@ -386,8 +386,8 @@ kafka_transaction_send_offsets(struct kafka_transaction *transaction,
 	    transaction->handle, list, kafka_group_metadata(group), timeout_ms);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (cause != NULL)
-		return fail(transaction, KAFKA_CALL_OFFSETS, cause, err,
-		    "send_offsets_to_transaction");
+		return fail_transaction(transaction, KAFKA_CALL_OFFSETS, cause,
+		    err, "send_offsets_to_transaction");
 	kafka_client_answered(&transaction->client);
 	return 0;
 }
@@ -405,8 +405,8 @@ kafka_transaction_commit(
 	    transaction->slow_ms)
 		transaction->slow = true;
 	if (cause != NULL)
-		return fail(transaction, KAFKA_CALL_COMMIT, cause, err,
-		    "commit_transaction");
+		return fail_transaction(transaction, KAFKA_CALL_COMMIT, cause,
+		    err, "commit_transaction");
 	kafka_client_answered(&transaction->client);
 	return 0;
 }
@@ -419,8 +419,8 @@ kafka_transaction_abort(
 	    rd_kafka_abort_transaction(transaction->handle, timeout_ms);
 
 	if (cause != NULL)
-		return fail(transaction, KAFKA_CALL_ABORT, cause, err,
-		    "abort_transaction");
+		return fail_transaction(transaction, KAFKA_CALL_ABORT, cause,
+		    err, "abort_transaction");
 	return 0;
 }
 

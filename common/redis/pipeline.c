@@ -143,7 +143,7 @@ redis_shown_url(const struct redis *redis)
 
 /* Any error kills the context: what was under way has an unknown effect. */
 static int
-fail(struct redis *redis, struct error *err, const char *doing)
+fail_connection(struct redis *redis, struct error *err, const char *doing)
 {
 	const char *reason = "closed";
 
@@ -336,12 +336,12 @@ begin_connection(struct redis *redis, redisContext *context, struct error *err)
 {
 	redis->context = context;
 	if (context == NULL || context->err != 0)
-		return fail(redis, err, "connect");
+		return fail_connection(redis, err, "connect");
 	if (redisSetTimeout(context, redis->command_timeout) != REDIS_OK)
-		return fail(redis, err, "set the time-out");
+		return fail_connection(redis, err, "set the time-out");
 	if (context->connection_type == REDIS_CONN_TCP &&
 	    redisEnableKeepAlive(context) != REDIS_OK)
-		return fail(redis, err, "set keepalive");
+		return fail_connection(redis, err, "set keepalive");
 	pthread_once(&makers_copied, copy_makers);
 	context->reader->fn = &reply_makers;
 	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0 ||
@@ -481,17 +481,17 @@ redis_send(struct redis *redis, struct error *err)
 		return 0;
 	if (redisAppendFormattedCommand(
 		redis->context, redis->out.at, redis->out.size) != REDIS_OK)
-		return fail(redis, err, "queue");
+		return fail_connection(redis, err, "queue");
 	buffer_reset(&redis->out);
 	while (!done)
 		if (redisBufferWrite(redis->context, &done) != REDIS_OK)
-			return fail(redis, err, "send");
+			return fail_connection(redis, err, "send");
 	return 0;
 }
 
 /* What has arrived for the answer that is being read. */
 static size_t
-unread(const redisReader *reader)
+unread_bytes(const redisReader *reader)
 {
 	return reader->len - reader->pos;
 }
@@ -505,7 +505,7 @@ redis_receive(struct redis *redis, struct error *err)
 	redis->was_too_large = false;
 	if (redis_send(redis, err) != 0)
 		return NULL;
-	received = unread(redis->context->reader);
+	received = unread_bytes(redis->context->reader);
 	for (;;) {
 		size_t before;
 
@@ -525,12 +525,12 @@ redis_receive(struct redis *redis, struct error *err)
 		}
 		if (reply != NULL)
 			return reply;
-		before = unread(redis->context->reader);
+		before = unread_bytes(redis->context->reader);
 		if (redisBufferRead(redis->context) != REDIS_OK) {
-			fail(redis, err, "wait for an answer");
+			fail_connection(redis, err, "wait for an answer");
 			return NULL;
 		}
-		received += unread(redis->context->reader) - before;
+		received += unread_bytes(redis->context->reader) - before;
 		if (received > REPLY_SIZE_MAX) {
 			redis->was_too_large = true;
 			error_set(err, ERROR_RETRY,

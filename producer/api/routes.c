@@ -211,9 +211,10 @@ find_pattern(const struct http_app *app, const struct http_path *path,
 }
 
 static bool
-is_same_path(const struct http_route *a, const struct http_route *b)
+is_same_path(const struct http_route *left, const struct http_route *right)
 {
-	return b < routes + N_ROUTES && strcmp(a->pattern, b->pattern) == 0;
+	return right < routes + N_ROUTES &&
+	    strcmp(left->pattern, right->pattern) == 0;
 }
 
 static const struct http_route *

@@ -41,9 +41,9 @@ find_branch(const struct job_ref *ref, const struct branch_change *change,
 }
 
 static int
-compare_inputs(const void *a, const void *b)
+compare_inputs(const void *left, const void *right)
 {
-	const struct built_input *x = a, *y = b;
+	const struct built_input *x = left, *y = right;
 
 	return text_compare(x->key, y->key);
 }

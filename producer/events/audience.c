@@ -38,9 +38,10 @@ struct audience {
 /* Who sees what ----------------------------------------------------------- */
 
 static int
-compare_texts(const void *a, const void *b)
+compare_texts(const void *left, const void *right)
 {
-	return text_compare(*(const struct text *)a, *(const struct text *)b);
+	return text_compare(
+	    *(const struct text *)left, *(const struct text *)right);
 }
 
 void
@@ -66,16 +67,18 @@ audience_key_init(struct audience_key *key, enum http_profile profile,
 }
 
 static bool
-audience_key_equal(const struct audience_key *a, const struct audience_key *b)
+audience_key_equal(
+    const struct audience_key *left, const struct audience_key *right)
 {
 	size_t i;
 
-	if (a->profile != b->profile || a->n_schedules != b->n_schedules ||
-	    a->caller.known != b->caller.known ||
-	    memcmp(a->caller.user, b->caller.user, UUID_TEXT_SIZE) != 0)
+	if (left->profile != right->profile ||
+	    left->n_schedules != right->n_schedules ||
+	    left->caller.known != right->caller.known ||
+	    memcmp(left->caller.user, right->caller.user, UUID_TEXT_SIZE) != 0)
 		return false;
-	for (i = 0; i < a->n_schedules; i++)
-		if (!text_equal(a->schedules[i], b->schedules[i]))
+	for (i = 0; i < left->n_schedules; i++)
+		if (!text_equal(left->schedules[i], right->schedules[i]))
 			return false;
 	return true;
 }

@@ -73,9 +73,9 @@ transaction_of(struct arena *arena, const struct uuid *job, struct text output)
 }
 
 static int
-compare_outputs(const void *a, const void *b)
+compare_outputs(const void *left, const void *right)
 {
-	const struct output *x = a, *y = b;
+	const struct output *x = left, *y = right;
 
 	return text_compare(x->rid, y->rid);
 }
@@ -114,9 +114,9 @@ list_outputs(struct work *work, struct error *err)
 }
 
 static int
-compare_inputs(const void *a, const void *b)
+compare_inputs(const void *left, const void *right)
 {
-	const struct built_input *x = a, *y = b;
+	const struct built_input *x = left, *y = right;
 
 	return text_compare(x->key, y->key);
 }

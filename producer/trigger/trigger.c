@@ -169,7 +169,7 @@ open_redis(struct trigger *trigger, struct error *err)
 
 /* Tells a dependency's state; `err` NULL: all is well.  Returns that. */
 static bool
-tell(struct trigger *trigger, struct health_check *check,
+note_dependency(struct trigger *trigger, struct health_check *check,
     enum trigger_dependency dependency, const struct error *err)
 {
 	metrics_set(
@@ -193,12 +193,12 @@ probe_kafka(struct trigger *trigger, struct error *err)
 
 	trigger->probed_ms = clock_monotonic_ms();
 	if (trigger->registry_check != NULL)
-		tell(trigger, trigger->registry_check, TRIGGER_NEEDS_REGISTRY,
-		    knows ? NULL : err);
+		note_dependency(trigger, trigger->registry_check,
+		    TRIGGER_NEEDS_REGISTRY, knows ? NULL : err);
 	if (!knows && err->kind == ERROR_FATAL)
 		return -1;
 	trigger->is_kafka_fine =
-	    tell(trigger, trigger->kafka_check, TRIGGER_NEEDS_KAFKA,
+	    note_dependency(trigger, trigger->kafka_check, TRIGGER_NEEDS_KAFKA,
 		firing_probe(trigger->firing, err) == 0 ? NULL : err) &&
 	    knows;
 	return 0;
@@ -281,7 +281,7 @@ fire_batch(struct trigger *trigger, int64_t now_s, struct error *err)
 	}
 	if (firing_settle(trigger->firing, rc == 0 ? err : &refused) != 0 ||
 	    rc != 0) {
-		trigger->is_kafka_fine = tell(
+		trigger->is_kafka_fine = note_dependency(
 		    trigger, trigger->kafka_check, TRIGGER_NEEDS_KAFKA, err);
 		return -1;
 	}
@@ -379,13 +379,15 @@ trigger_turn(struct trigger *trigger, struct error *err)
 		return -1;
 	was_fine = trigger->is_kafka_fine;
 	if (turn_with_redis(trigger, err) == 0) {
-		tell(trigger, trigger->redis_check, TRIGGER_NEEDS_REDIS, NULL);
+		note_dependency(
+		    trigger, trigger->redis_check, TRIGGER_NEEDS_REDIS, NULL);
 		return rest_of(trigger);
 	}
 	if (err->kind == ERROR_FATAL && err->exit_code == EX_CONFIG)
 		return -1;
 	/* What failed on Kafka has been told there. */
 	if (trigger->is_kafka_fine == was_fine)
-		tell(trigger, trigger->redis_check, TRIGGER_NEEDS_REDIS, err);
+		note_dependency(
+		    trigger, trigger->redis_check, TRIGGER_NEEDS_REDIS, err);
 	return AGAIN_MS;
 }

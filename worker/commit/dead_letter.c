@@ -35,7 +35,7 @@ measure_headers(const struct kafka_record *record, size_t *n)
 }
 
 static struct text
-print(struct arena *arena, int64_t value)
+print_number(struct arena *arena, int64_t value)
 {
 	char *at = arena_alloc(arena, 24);
 
@@ -54,10 +54,10 @@ write_detail(
 	for (i = 0; i < record->detail.size && size < DETAIL_MAX; i++)
 		at[size++] = record->detail.at[i];
 	if (!headers_fit) {
-		if (size > DETAIL_MAX - (sizeof(note) - 1))
-			size = DETAIL_MAX - (sizeof(note) - 1);
-		memcpy(at + size, note, sizeof(note) - 1);
-		size += sizeof(note) - 1;
+		if (size > DETAIL_MAX - (sizeof note - 1))
+			size = DETAIL_MAX - (sizeof note - 1);
+		memcpy(at + size, note, sizeof note - 1);
+		size += sizeof note - 1;
 	}
 	for (i = 0; i < size; i++)
 		if ((unsigned char)at[i] < 0x20 || (unsigned char)at[i] > 0x7e)
@@ -88,7 +88,7 @@ struct cut {
 };
 
 static struct text
-shorten(struct text text, size_t size)
+shorten_note(struct text text, size_t size)
 {
 	return text.size > size ? (struct text){ text.at, size } : text;
 }
@@ -110,9 +110,9 @@ cut_record(const struct kafka_record *record, size_t max_size)
 	}
 	room -= headers;
 	if (cut.key.size > room || cut.value.size > room - cut.key.size)
-		cut.key =
-		    shorten(cut.key, room / 4 < KEY_MAX ? room / 4 : KEY_MAX);
-	cut.value = shorten(cut.value, room - cut.key.size);
+		cut.key = shorten_note(
+		    cut.key, room / 4 < KEY_MAX ? room / 4 : KEY_MAX);
+	cut.value = shorten_note(cut.value, room - cut.key.size);
 	return cut;
 }
 
@@ -131,21 +131,23 @@ put_ours(struct kafka_header *out, struct batch *batch, size_t i,
 #define PUT(name_, value_)                                                     \
 	out[n++] = (struct kafka_header){ TEXT(name_), (value_) }
 	PUT(DEAD_TOPIC, text_from(kafka->topic));
-	PUT(DEAD_PARTITION, print(arena, kafka->partition));
-	PUT(DEAD_OFFSET, print(arena, kafka->offset));
+	PUT(DEAD_PARTITION, print_number(arena, kafka->partition));
+	PUT(DEAD_OFFSET, print_number(arena, kafka->offset));
 	PUT(DEAD_STAGE, text_from(stage_of(record->reason)));
 	PUT(DEAD_CLASS, text_from(reason));
 	PUT(DEAD_MESSAGE, write_detail(arena, record, cut->n_left_out == 0));
 	PUT(DEAD_REASON, text_from(reason));
 	PUT(DEAD_TIME, ((struct text){ time, CLOCK_TEXT_SIZE }));
-	PUT(DEAD_TIMESTAMP, print(arena, kafka->timestamp_ms));
+	PUT(DEAD_TIMESTAMP, print_number(arena, kafka->timestamp_ms));
 	PUT(DEAD_REDRIVES, redrives_of(kafka));
 	if (cut->value.size < kafka->value.size)
-		PUT(DEAD_CUT, print(arena, (int64_t)kafka->value.size));
+		PUT(DEAD_CUT, print_number(arena, (int64_t)kafka->value.size));
 	if (cut->key.size < kafka->key.size)
-		PUT(DEAD_CUT_KEY, print(arena, (int64_t)kafka->key.size));
+		PUT(DEAD_CUT_KEY,
+		    print_number(arena, (int64_t)kafka->key.size));
 	if (cut->n_left_out > 0)
-		PUT(DEAD_CUT_HEADERS, print(arena, (int64_t)cut->n_left_out));
+		PUT(DEAD_CUT_HEADERS,
+		    print_number(arena, (int64_t)cut->n_left_out));
 #undef PUT
 	return n;
 }
