@@ -9,13 +9,13 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/base/log.h"
+#include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
 #include "producer/builder/builder.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9466"
-#define EX_SOFTWARE 70
 #define BEAT_S 10
 
 const char *argp_program_version = "schedrun-builder " SCHEDRUN_VERSION;
@@ -74,32 +74,12 @@ serve_signals(void *unused)
 	}
 }
 
-/* Before the first thread, which inherits what is blocked. */
-static void
-block_signals(void)
-{
-	sigemptyset(&signals.all);
-	sigaddset(&signals.all, SIGTERM);
-	sigaddset(&signals.all, SIGINT);
-	sigaddset(&signals.all, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals.all, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
 static void
 end_signals(void)
 {
 	signals.is_over = true;
 	pthread_kill(signals.thread, SIGHUP);
 	pthread_join(signals.thread, NULL);
-}
-
-static int
-end_by_error(const struct error *err)
-{
-	log_event(
-	    LOG_ERROR, "builder", "ended_by_error", err->message, LOG_END);
-	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
 }
 
 /* 0, or -1 and why. */
@@ -147,14 +127,14 @@ main(int argc, char **argv)
 	struct error err = { 0 };
 	int rc = -1;
 
-	block_signals();
+	daemon_block_signals(&signals.all);
 	signals.options = &options;
 	signals.config = config;
 	signals.health = settings.health;
 	signals.builder = builder_create(&settings, &err);
 	if (signals.builder != NULL)
 		rc = serve(&listen, options.check, &err);
-	rc = rc == 0 ? 0 : end_by_error(&err);
+	rc = rc == 0 ? 0 : daemon_end_by_error("builder", &err);
 	builder_destroy(signals.builder);
 	health_destroy(settings.health);
 	metrics_destroy(settings.metrics);

@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
@@ -36,7 +37,6 @@
 #define DELIVERY_MS 10000     /* in-flight requests may take so long to drain */
 #define OTHER_DESCRIPTORS 256 /* of Kafka, Redis, files, the admin port */
 #define STATUS_SIZE 512
-#define EX_SOFTWARE 70
 
 const char *argp_program_version = "schedrun-http " SCHEDRUN_VERSION;
 
@@ -68,13 +68,6 @@ struct adapter {
 };
 
 enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW, CHECK_REGISTRY };
-
-static int
-end_by_error(const struct error *err)
-{
-	log_event(LOG_ERROR, "http", "ended_by_error", err->message, LOG_END);
-	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
-}
 
 /* The parts: each one's create, stop and destroy ------------------------- */
 
@@ -261,7 +254,7 @@ on_fatal(void *argument, const struct error *err)
 {
 	struct adapter *adapter = argument;
 
-	adapter->code = end_by_error(err);
+	adapter->code = daemon_end_by_error("http", err);
 	loop_stop(adapter->app.loop);
 }
 
@@ -596,7 +589,7 @@ check_once(struct adapter *adapter)
 
 	if (find_schema(adapter->app.config, &err) != 0 ||
 	    run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
-		return end_by_error(&err);
+		return daemon_end_by_error("http", &err);
 	printf("schedrun-http: the configuration is fine, Kafka answers\n");
 	return 0;
 }
@@ -611,7 +604,7 @@ run_adapter(struct adapter *adapter, bool check)
 	while (n < wanted && parts[n].create(adapter, &err) == 0)
 		n++;
 	if (n < wanted)
-		code = end_by_error(&err);
+		code = daemon_end_by_error("http", &err);
 	else
 		code = check ? check_once(adapter) : serve_calls(adapter);
 	end_parts(adapter, n);

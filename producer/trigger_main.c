@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/base/log.h"
+#include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "producer/trigger/metrics.h"
@@ -14,7 +15,6 @@
 
 #define ADMIN_DEFAULT "127.0.0.1:9467"
 #define BEAT_MS 60000 /* a turn may wait for Kafka, Redis and the registry */
-#define EX_SOFTWARE 70
 
 const char *argp_program_version = "schedrun-trigger " SCHEDRUN_VERSION;
 
@@ -23,18 +23,6 @@ static const char documentation[] =
     "Examples:\n"
     "  schedrun-trigger -b broker:9092 --redis redis://redis:6379/0\n"
     "  schedrun-trigger -c /etc/schedrun/schedrun.conf --check\n";
-
-/* The signals that it hears: while it rests, and between two turns. */
-static void
-block_signals(sigset_t *signals)
-{
-	sigemptyset(signals);
-	sigaddset(signals, SIGTERM);
-	sigaddset(signals, SIGINT);
-	sigaddset(signals, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
 
 /* Rests; the number of a signal that ends the process, 0: none came. */
 static int
@@ -75,14 +63,6 @@ turn_until_signal(struct trigger *trigger, struct health *health,
 	return 0;
 }
 
-static int
-end_by_error(const struct error *err)
-{
-	log_event(
-	    LOG_ERROR, "trigger", "ended_by_error", err->message, LOG_END);
-	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -101,7 +81,7 @@ main(int argc, char **argv)
 	sigset_t signals;
 	int rc = -1;
 
-	block_signals(&signals);
+	daemon_block_signals(&signals);
 	listen.metrics = trigger_metrics_create();
 	listen.health = health_create();
 	trigger = trigger_create(config, listen.metrics, listen.health, &err);
@@ -115,7 +95,7 @@ main(int argc, char **argv)
 	else if (rc == 0)
 		printf("schedrun-trigger: the configuration is fine, Kafka and "
 		       "Redis answer\n");
-	rc = rc == 0 ? 0 : end_by_error(&err);
+	rc = rc == 0 ? 0 : daemon_end_by_error("trigger", &err);
 	admin_stop(admin);
 	trigger_destroy(trigger);
 	health_destroy(listen.health);

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/base/log.h"
+#include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
@@ -20,7 +21,6 @@
 
 #define ADMIN_DEFAULT "127.0.0.1:9464"
 #define POLL_INTERVAL_MS 60000 /* max.poll.interval.ms */
-#define EX_SOFTWARE 70
 
 const char *argp_program_version = "schedrun-worker " SCHEDRUN_VERSION;
 
@@ -84,21 +84,6 @@ serve_signals(void *unused)
 	_exit(0);
 }
 
-/* Before the first thread, which inherits what is blocked. */
-static void
-block_signals(void)
-{
-	sigset_t all;
-
-	sigemptyset(&signals.ends);
-	sigaddset(&signals.ends, SIGTERM);
-	sigaddset(&signals.ends, SIGINT);
-	all = signals.ends;
-	sigaddset(&all, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
 /* Once there is a pipeline to stop; what came before that has waited. */
 static void
 start_signals(const struct config *config, const struct options *options)
@@ -119,13 +104,6 @@ end_signals(void)
 	signals.is_over = true;
 	pthread_kill(signals.thread, SIGINT);
 	pthread_join(signals.thread, NULL);
-}
-
-static int
-end_by_error(const struct error *err)
-{
-	log_event(LOG_ERROR, "worker", "ended_by_error", err->message, LOG_END);
-	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
 }
 
 int
@@ -153,7 +131,8 @@ main(int argc, char **argv)
 	listen.metrics = settings.metrics =
 	    metrics_create(kafka_library_version());
 	listen.health = settings.health = health_create();
-	block_signals();
+	daemon_block_signals(&signals.ends);
+	sigdelset(&signals.ends, SIGHUP);
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)
 		goto out;
@@ -172,7 +151,7 @@ main(int argc, char **argv)
 		log_event(LOG_INFO, "worker", "drained", "drained", LOG_END);
 	watchdog_stop();
 out:
-	rc = rc == 0 ? 0 : end_by_error(&err);
+	rc = rc == 0 ? 0 : daemon_end_by_error("worker", &err);
 	admin_stop(admin);
 	if (the_pipeline != NULL)
 		end_signals();
