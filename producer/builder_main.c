@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,8 +90,13 @@ serve(const struct admin_settings *listen, bool check, struct error *err)
 	struct admin *admin;
 	int rc;
 
-	if (check)
-		return builder_check(signals.builder, err);
+	if (check) {
+		if (builder_check(signals.builder, err) != 0)
+			return -1;
+		printf("schedrun-builder: the configuration is fine, Kafka and "
+		       "Redis answer\n");
+		return 0;
+	}
 	admin = admin_start(listen, err);
 	if (admin == NULL)
 		return -1;

@@ -139,6 +139,9 @@ main(int argc, char **argv)
 	start_signals(config, &options);
 	if (options.check) {
 		rc = pipeline_check(the_pipeline, &err);
+		if (rc == 0)
+			printf("schedrun-worker: the configuration is fine, "
+			       "Kafka and Redis answer\n");
 		goto out;
 	}
 	admin = admin_start(&listen, &err);

@@ -19,6 +19,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
          *(page for page in (ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md") if page.exists())]
 RELEASES = sorted(path.stem for path in (ROOT / "tests/sdk").glob("*.txt"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A line of a block that is only indented.
+COMMAND = re.compile(r"^ {4}(?:schedrun\S*|make|curl|redis-cli|systemctl|journalctl|printf|kafka-\S+) .*$", re.MULTILINE)
+# `make run` and `make test` are what runs this; test_alerts.py has the runbook.
+RUN_ELSEWHERE = {"README.md": ("make run ", "make test "),
+                 "operations.md": ("curl ", "schedrun ", "journalctl ")}
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -137,6 +142,9 @@ def test_nothing_is_shown_that_no_test_runs():
         assert kinds <= {"console", "python", "json", "jsonl", "text", "sh", "properties", "c"}, page.name
         outside = FENCE.sub("", text)
         assert not re.search(r"^ {4}\$ ", outside, re.MULTILINE), f"{page.name}: a session in no console block"
+        stray = {line.strip() for line in COMMAND.findall(outside)}
+        assert all(line.startswith(RUN_ELSEWHERE.get(page.name, ())) for line in stray), \
+            f"{page.name}: commands in no console block: {stray}"
 
 
 @pytest.mark.parametrize("said, printed, same", [

@@ -369,6 +369,57 @@ an_answer_falls_with_its_generation(void)
 	end();
 }
 
+/*
+ * Redis is another one, made anew with what the old one had, edition included:
+ * what is cached of the old one is not taken for its, nor that there is
+ * nothing.
+ */
+static void
+another_store_is_read_anew(void)
+{
+	struct error err = { 0 };
+
+	begin();
+	answer_remembered();
+	say_first("one");
+	SAY(&script, "$1\r\n7\r\n$1\r\nd\r\n"); /* created */
+	say_one("--" VERSION);
+	SAY(&script, "$1\r\n7\r\n$1\r\nd\r\n");
+	say_no_limits();
+	say_one(version);
+	SAY(&script, "$1\r\n7\r\n$1\r\nd\r\n");
+	say_one("{}");
+	say_one(PROJECT);
+	say_one(NULL);
+	say_one("1");
+	SAY(&script, "$1\r\n7\r\n$1\r\nd\r\n");
+	ask(1, SCHEDULE, NULL);
+	CHECK(answer(&err) == 0);
+	CHECK(heard_trip("MGET p:g p:e", NULL));
+	CHECK(heard_trip("HMGET p:s " SCHEDULE, NULL));
+	CHECK(answer_of(0)->error == JOB_SPEC_NOT_FOUND);
+	end();
+}
+
+/* A pin of the current version asks for the same answer. */
+static void
+pins_share_what_their_version_remembers(void)
+{
+	const struct answer *anybodys;
+	struct error err = { 0 };
+
+	begin();
+	anybodys = answer_remembered();
+	say_first("one");
+	say_again();
+	ask(2, SCHEDULE, NULL);
+	batch->records[1].request.schedule_version_rid = TEXT(VERSION);
+	CHECK(answer(&err) == 0);
+	CHECK(snapshot_questions(snapshot) == 2);
+	CHECK(answer_of(0) == anybodys && answer_of(1) == anybodys);
+	end();
+}
+
 /* A user who asks, and what the store says of him. */
 static const struct answer *
 answer_to(const char *user, const char *role)
@@ -548,6 +599,8 @@ CU_TestInfo questions_tests[] = {
 	{ "a ground has changed", an_answer_falls_with_its_ground },
 	{ "a deleted schedule", an_answer_is_not_of_a_deleted_schedule },
 	{ "a new generation", an_answer_falls_with_its_generation },
+	{ "another store", another_store_is_read_anew },
+	{ "pins", pins_share_what_their_version_remembers },
 	{ "who may", who_may_gets_what_anybody_gets },
 	{ "who may not", who_may_not_has_a_question_of_his_own },
 	{ "paused", a_pause_is_for_what_nobody_asks },
