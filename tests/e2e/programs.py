@@ -164,7 +164,8 @@ class System:
         return self.must("init", "--partitions", str(partitions), "--replication", "1")
 
     def alter_topic(self, topic, **settings):
-        """Sets settings of a topic, `retention__ms=…` for retention.ms."""
+        """Sets settings of a topic, `retention__ms=…` for retention.ms; returns when the
+        broker, too, has heard of them from the controller."""
         entries = [ConfigEntry(name.replace("__", "."), str(value),
                                incremental_operation=AlterConfigOpType.SET)
                    for name, value in settings.items()]
@@ -172,6 +173,13 @@ class System:
         resource = ConfigResource("topic", topic, incremental_configs=entries)
         for future in admin.incremental_alter_configs([resource]).values():
             future.result(30)
+
+        def has_heard():
+            (future,) = admin.describe_configs([ConfigResource("topic", topic)]).values()
+            found = future.result(30)
+            return all(found[entry.name].value == entry.value for entry in entries)
+
+        wait_for(f"{topic} to have {settings}", has_heard)
 
     def apply(self, catalogue, *flags):
         """Loads it, with what it names that isn't there: some outcomes are of that."""
