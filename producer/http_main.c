@@ -47,6 +47,16 @@ static const char documentation[] =
     "      -s http.auth=token-file -s http.token.file=tokens\n"
     "  schedrun-http -c /etc/schedrun/schedrun.conf --check\n";
 
+enum check {
+	CHECK_KAFKA,
+	CHECK_REDIS,
+	CHECK_KEYS,
+	CHECK_VIEW,
+	CHECK_RESULTS,
+	CHECK_REGISTRY,
+	N_CHECKS
+};
+
 /* What the parts of the process, below, are made of. */
 struct adapter {
 	struct http_app app;
@@ -55,8 +65,8 @@ struct adapter {
 	struct kafka_health *kafka;
 	struct redis_settings redis, view;
 	struct buffer base_path;
-	struct health_check
-	    *checks[5]; /* by enum check; registry may be NULL */
+	/* By enum check; the registry's may be NULL. */
+	struct health_check *checks[N_CHECKS];
 	struct health_beat *beat;
 	struct admin *admin;
 	struct http_probe *probe;
@@ -66,8 +76,6 @@ struct adapter {
 	unsigned signals;
 	int code; /* what the process ends with */
 };
-
-enum check { CHECK_KAFKA, CHECK_REDIS, CHECK_KEYS, CHECK_VIEW, CHECK_REGISTRY };
 
 /* The parts: each one's create, stop and destroy ------------------------- */
 
@@ -99,14 +107,15 @@ destroy_metrics(struct adapter *adapter)
 static int
 create_health(struct adapter *adapter, struct error *err)
 {
-	static const char *const names[] = { "kafka", "redis", "keys", "view" };
+	static const char *const names[] = { "kafka", "redis", "keys", "view",
+		"results" };
 	size_t i;
 
 	(void)err;
 	adapter->app.health = health_create();
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
 		adapter->checks[i] = health_check(adapter->app.health, names[i],
-		    i == CHECK_KEYS ? 0 : FRESH_MS);
+		    i == CHECK_KEYS || i == CHECK_RESULTS ? 0 : FRESH_MS);
 	if (config_text(adapter->app.config, "schema.registry.url") != NULL)
 		adapter->checks[CHECK_REGISTRY] =
 		    health_check(adapter->app.health, "registry", 0);
@@ -319,6 +328,7 @@ create_feed(struct adapter *adapter, struct error *err)
 		.redis = adapter->view,
 		.keyspace = adapter->app.keyspace,
 		.loop = adapter->app.loop,
+		.check = adapter->checks[CHECK_RESULTS],
 		.news = on_news,
 		.argument = adapter,
 	};

@@ -60,6 +60,8 @@ deliver_post(void *argument)
 	struct result_feed *feed = post->feed;
 
 	feed->settings.news(feed->settings.argument, &post->news);
+	if (post->news.ready)
+		health_ok(feed->settings.check);
 	pthread_mutex_lock(&feed->lock);
 	feed->ahead -= post->bytes;
 	pthread_cond_signal(&feed->taken);
@@ -408,12 +410,15 @@ run_feed(void *argument)
 	struct error err = { 0 };
 
 	while (!atomic_load(&feed->stop)) {
-		if (feed->consumer != NULL)
+		if (feed->consumer != NULL) {
 			read_once(feed);
-		else if (open_feed(feed, &err) != 0) {
+		} else if (open_feed(feed, &err) != 0) {
+			health_bad(feed->settings.check, "%s", err.message);
 			log_event(LOG_WARN, "http", "feed_waits", err.message,
 			    LOG_END);
 			clock_wait(RETRY_MS);
+		} else if (feed->ready) {
+			health_ok(feed->settings.check);
 		}
 	}
 	if (feed->consumer != NULL)
@@ -429,6 +434,8 @@ result_feed_start(
 
 	feed->settings = *settings;
 	feed->topic = topic_name(settings->config, TOPIC_RESULTS);
+	health_bad(settings->check, "topic %s has not been read to its end yet",
+	    feed->topic);
 	feed->arena = arena_create(0);
 	pthread_mutex_init(&feed->lock, NULL);
 	pthread_cond_init(&feed->taken, NULL);

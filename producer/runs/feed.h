@@ -5,6 +5,7 @@
 
 #include "common/base/error.h"
 #include "common/config/config.h"
+#include "common/http/health.h"
 #include "common/http/loop.h"
 #include "common/kafka/client.h"
 #include "common/redis/pipeline.h"
@@ -39,6 +40,9 @@ struct result_feed_settings {
 	struct redis_settings redis;     /* of the view */
 	const struct keyspace *keyspace; /* borrowed */
 	struct loop *loop;
+	/* Ok once the news of having caught up is told; not while the topic
+	 * can't be opened. */
+	struct health_check *check;
 	/* On the loop's thread; the news is valid during the call. */
 	void (*news)(void *argument, const struct feed_news *news);
 	void *argument;

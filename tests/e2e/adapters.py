@@ -118,7 +118,7 @@ class Stream:
         with self.changed:
             assert self.changed.wait_for(lambda: holds(self), timeout), \
                 f"waited {timeout} s in vain for {what}; {len(self.events)} events, " \
-                f"last {self.events[-3:]}, ended {self.ended}"
+                f"last {self.events[-3:]}, ended {self.ended}, status {self.status}"
 
     def wait_events(self, n, timeout=30):
         self.wait(lambda s: len(s.events) >= n, f"{n} events", timeout)

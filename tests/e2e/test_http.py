@@ -89,7 +89,7 @@ def test_health_and_metrics(api):
     assert api.call("GET", "/healthz", token=None).text.strip() == "ok"
     assert api.call("GET", "/metrics", token=None).status_code == 404
     checks = json.loads(api.daemon.admin("/readyz")[1])["checks"]
-    assert {check["name"] for check in checks} == {"kafka", "redis", "keys", "view"}
+    assert {check["name"] for check in checks} == {"kafka", "redis", "keys", "view", "results"}
     assert "schedrun_http_requests_total" in api.daemon.admin("/metrics")[1]
 
 

@@ -166,6 +166,7 @@ def test_secrets_are_told_nowhere(system, guarded):
 def test_readiness_tells_since_when_and_why(adapter):
     document = json.loads(adapter.daemon.admin("/readyz")[1])
     assert document["status"] == "ready"
-    assert [check["name"] for check in document["checks"]] == ["kafka", "redis", "keys", "view"]
+    assert [check["name"] for check in document["checks"]] == ["kafka", "redis", "keys", "view",
+                                                              "results"]
     for check in document["checks"]:
         assert check["ok"] and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", check["since"])

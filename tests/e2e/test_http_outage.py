@@ -224,7 +224,7 @@ def test_started_before_kafka_and_redis(system, servers):
     servers.stop_redis()
     early = Adapter(system, "http-early", wait=False)
     wait_for("the admin port", lambda: early.daemon.admin("/healthz"))
-    for name in ("kafka", "redis", "view"):
+    for name in ("kafka", "redis", "view", "results"):
         wait_red(early, name)
     assert refused(early.run(SCHEDULE))
     servers.start_redis()
@@ -232,6 +232,27 @@ def test_started_before_kafka_and_redis(system, servers):
     early.daemon.wait_ready()
     assert "result" in early.run(SCHEDULE, Prefer="wait=30").json()
     assert early.daemon.stop() == 0
+
+
+def test_ready_is_who_can_send_live_events(system, servers):
+    """Whose results nobody has read yet answers 503, so a balancer mustn't be sent there."""
+    topic = "results-of-later"
+    early = Adapter(system, "http-no-results", wait=False, **{
+        "topics__results": topic, "http__group": "no-results"})
+    wait_for("the results to be missed", lambda: topic in early.daemon.blamed().get("results", ""))
+    wait_for("kafka not to be blamed", lambda: "kafka" not in early.daemon.blamed())
+    refusal = early.events()
+    assert refusal.status == 503
+    admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
+    admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(20)
+    try:
+        early.daemon.wait_ready()
+        stream = early.events()
+        assert stream.status == 200
+        stream.close()
+        assert early.daemon.stop() == 0
+    finally:
+        admin.delete_topics([topic])[topic].result(20)
 
 
 def test_a_restart_of_redis_is_over_when_it_is(servers, adapter):
