@@ -17,7 +17,7 @@ from programs import BUILD, ROOT, System, wait_for
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/schedrun.rules.yaml"
 CASES = DEPLOY / "prometheus/schedrun.test.yaml"
-RUNBOOK = (ROOT / "docs/operations.md").read_text()
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 DASHBOARD = json.loads((DEPLOY / "grafana/schedrun.json").read_text())
 ALERTS = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
 SELECTOR = re.compile(r"\b(schedrun_\w+|process_\w+)(?:\{([^}]*)\})?")
@@ -61,7 +61,7 @@ def test_each_alert_has_its_section():
     assert sections == {alert["alert"] for alert in ALERTS}
     for alert in ALERTS:
         notes = alert["annotations"]
-        assert notes["runbook_url"] == f"docs/operations.md#{alert['alert'].lower()}"
+        assert notes["runbook_url"] == f"docs/runbook.md#{alert['alert'].lower()}"
         assert notes["summary"] and notes["description"].endswith(".")
         assert alert["labels"]["severity"] in ("warning", "critical")
         section = RUNBOOK.partition(f"### {alert['alert']}\n")[2].partition("\n### ")[0]

@@ -23,7 +23,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^ {4}(?:schedrun\S*|make|curl|redis-cli|systemctl|journalctl|printf|kafka-\S+) .*$", re.MULTILINE)
 # `make run` and `make test` are what runs this; test_alerts.py has the runbook.
 RUN_ELSEWHERE = {"README.md": ("make run ", "make test "),
-                 "operations.md": ("curl ", "schedrun ", "journalctl ")}
+                 "runbook.md": ("curl ", "schedrun ", "journalctl ")}
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
