@@ -97,6 +97,7 @@ FORCE:
 $(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc schemas/lua/*.lua) schemas/ids
 $(BUILD)/common/redis/bounded.o: $(wildcard common/redis/*.lua)
 $(BUILD)/producer/api/openapi.o: docs/openapi.json
+$(BUILD)/producer/cli/cmd_catalogue.o: docs/catalogue.example.json
 
 $(BUILD)/libschedrun.a: $(LIBRARY)
 	$(Q)rm -f $@ && ar rcs $@ $^

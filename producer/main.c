@@ -31,6 +31,10 @@ const struct command_row command_rows[] = {
 	    "  schedrun export > catalogue.json\n"
 	    "  schedrun --redis redis://other:6379/0 export | jq .schedules\n",
 	    cmd_export },
+	{ "catalogue example", "", "Print a small catalogue to begin with",
+	    "  schedrun catalogue example > catalogue.json\n"
+	    "  schedrun catalogue example | schedrun apply -\n",
+	    cmd_catalogue_example },
 	{ "submit", "RID | -f FILE", "Ask for a run of a schedule",
 	    "  schedrun submit ri.scheduler.main.schedule.daily --wait 30s\n"
 	    "  schedrun submit -f requests.jsonl\n",

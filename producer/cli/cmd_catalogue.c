@@ -1,4 +1,5 @@
 #include "common/base/clock.h"
+#include "common/base/embed.h"
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/export.h"
 #include "producer/catalogue/version_lists.h"
@@ -7,6 +8,8 @@
 #include "producer/cli/progress.h"
 
 #define FAULTS_SHOWN 100
+
+EMBED(embedded_example, "docs/catalogue.example.json")
 
 enum apply_option {
 	OPTION_DRY_RUN = 512,
@@ -261,5 +264,13 @@ cmd_export(struct command *command, int argc, char **argv)
 		command->redis, command->keyspace, &command->out, &err) != 0)
 		return command_fail(command, &err);
 	buffer_byte(&command->out, '\n');
+	return command_print(command);
+}
+
+int
+cmd_catalogue_example(struct command *command, int argc, char **argv)
+{
+	command_parse(command, argc, argv, NULL, NULL, NULL);
+	buffer_append(&command->out, text_from(embedded_example));
 	return command_print(command);
 }

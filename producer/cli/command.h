@@ -176,6 +176,7 @@ int cmd_dlq_list(struct command *command, int argc, char **argv);
 int cmd_dlq_redrive(struct command *command, int argc, char **argv);
 int cmd_dlq_show(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
+int cmd_catalogue_example(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);
 int cmd_lag(struct command *command, int argc, char **argv);

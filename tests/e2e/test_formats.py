@@ -131,6 +131,15 @@ def test_the_tokens(shop):
     assert ask("nobody's") == 401
 
 
+def test_the_example_is_one_to_begin_with(shop):
+    printed = shop.must("catalogue", "example")
+    assert printed == (ROOT / "docs/catalogue.example.json").read_text()
+    rows = [json.loads(line) for line in shop.must("apply", "-", stdin=printed).splitlines()]
+    assert {row["what"]: row["added"] for row in rows}["datasets"] == 2
+    answer = shop.must("submit", json.loads(printed)["schedules"][0]["rid"], "--wait", "30s")
+    assert json.loads(answer.splitlines()[-1])["result"]["type"] == "submitted"
+
+
 def rows(document, heading):
     """The cells of all rows of the table whose head begins so."""
     table = document.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
