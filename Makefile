@@ -269,6 +269,17 @@ openapi: ## docs/openapi.json from docs/openapi.yaml, after it was changed
 	.cache/venv/bin/python docs/openapi-json >docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
+# Made of what the programs and docs/ say; the day is that of the last commit.
+MANUAL := $(addprefix $(BUILD)/man/,schedrun.1 schedrun.conf.5 schedrun-catalogue.5 schedrun-errors.7 \
+    schedrun-worker.8 schedrun-http.8 schedrun-builder.8 schedrun-trigger.8)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+man: $(BUILD)/man/stamp ## the manual pages, into build/man (with Python 3)
+$(BUILD)/man/stamp: docs/manual $(wildcard docs/*.md) deploy/schedrun.conf $(PROGRAMS)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  MAN   $(@D)")
+	$(Q)RUN='$(RUN)' docs/manual $(BUILD) $(@D) $(SOURCE_DATE_EPOCH)
+	@touch $@
+
 # A unit names the program where it is installed.  The configuration that an
 # operator has changed is neither overwritten nor removed.
 SHARE := $(DESTDIR)$(PREFIX)/share
@@ -278,8 +289,9 @@ COMPLETIONS := bash:bash-completion/completions/schedrun \
     zsh:zsh/site-functions/_schedrun fish:fish/vendor_completions.d/schedrun.fish
 SETTINGS := $(DESTDIR)/etc/schedrun/schedrun.conf
 
-install: build ## programs, units, completions, samples (PREFIX, DESTDIR, UNITDIR)
+install: build man ## programs, units, manual, completions, samples (PREFIX, DESTDIR, UNITDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(SHARE)/schedrun $(dir $(SETTINGS)) \
+	    $(foreach n,1 5 7 8,$(SHARE)/man/man$n) \
 	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(dir $(lastword $(subst :, ,$c))))
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	$(foreach u,$(notdir $(UNITS)),sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/$u >$(DESTDIR)$(UNITDIR)/$u &&) \
@@ -287,12 +299,14 @@ install: build ## programs, units, completions, samples (PREFIX, DESTDIR, UNITDI
 	$(foreach c,$(COMPLETIONS),$(RUN) $(BUILD)/schedrun completion $(subst :, >$(SHARE)/,$c) &&) \
 	    chmod 644 $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c)))
 	install -m 644 $(SAMPLES) $(SHARE)/schedrun
+	$(foreach n,1 5 7 8,install -m 644 $(filter %.$n,$(MANUAL)) $(SHARE)/man/man$n &&) :
 	[ -e $(SETTINGS) ] || install -m 644 deploy/schedrun.conf $(SETTINGS)
 
 uninstall: ## what install has brought, but a configuration that was changed
 	! cmp -s $(SHARE)/schedrun/schedrun.conf $(SETTINGS) || rm -f $(SETTINGS)
 	rm -f $(PROGRAMS:$(BUILD)/%=$(DESTDIR)$(PREFIX)/bin/%) $(UNITS:deploy/systemd/%=$(DESTDIR)$(UNITDIR)/%) \
-	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(addprefix $(SHARE)/schedrun/,$(notdir $(SAMPLES)))
+	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(addprefix $(SHARE)/schedrun/,$(notdir $(SAMPLES))) \
+	    $(foreach n,1 5 7 8,$(addprefix $(SHARE)/man/man$n/,$(notdir $(filter %.$n,$(MANUAL)))))
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
 clean: ## remove build/
@@ -301,5 +315,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi
+.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

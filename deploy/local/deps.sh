@@ -26,8 +26,9 @@ libcurl4-openssl-dev libsystemd-dev libssl-dev"
 # The servers: of KAFKA any version from 3.9, of STORE redis or valkey.
 kafka=${KAFKA:-4.1.0}
 run_packages="${STORE:-redis}-server default-jre-headless maven curl tzdata"
-# promtool (of prometheus) judges the form of /metrics, systemd-analyze the units.
-test_packages="python3 python3-venv prometheus systemd"
+# promtool (of prometheus) judges the form of /metrics, systemd-analyze the units,
+# mandoc the manual.
+test_packages="python3 python3-venv prometheus systemd mandoc"
 
 clang=${CLANG:-} # make says which
 lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"

@@ -42,7 +42,10 @@ def test_install_brings_all_and_uninstall_takes_it(installed, tmp_path):
     for name in ("bin/schedrun", "bin/schedrun-http", "bin/schedrun-worker", "bin/schedrun-builder", "bin/schedrun-trigger",
                  *(f"lib/systemd/system/{unit}" for unit in UNITS),
                  "share/bash-completion/completions/schedrun", "share/zsh/site-functions/_schedrun",
-                 "share/fish/vendor_completions.d/schedrun.fish", "share/schedrun/schedrun.conf"):
+                 "share/fish/vendor_completions.d/schedrun.fish", "share/schedrun/schedrun.conf",
+                 "share/man/man1/schedrun.1", "share/man/man5/schedrun.conf.5", "share/man/man5/schedrun-catalogue.5",
+                 "share/man/man7/schedrun-errors.7", "share/man/man8/schedrun-worker.8", "share/man/man8/schedrun-http.8",
+                 "share/man/man8/schedrun-builder.8", "share/man/man8/schedrun-trigger.8"):
         path = found["opt/s/" + name]
         assert path.stat().st_mode & 0o777 == (0o755 if name.startswith("bin/") else 0o644), name
         assert path.stat().st_size > 200, name
