@@ -76,6 +76,8 @@ take_line(struct line_reader *reader, struct text *line)
 	size_t size;
 	const char *end;
 
+	if (reader->read.at == NULL)
+		return false;
 	skip_mark(reader);
 	if (reader->is_cut)
 		drop_rest(reader);

@@ -1,6 +1,7 @@
 """What a request may cost the worker, in figures that no busy machine moves:
 allocations, and system calls that bytes take, of its own code and of hiredis."""
 
+import signal
 import struct
 import subprocess
 import sys
@@ -38,9 +39,13 @@ class Counts:
         return {kind: row[0] + row[1] for kind, row in zip(KINDS, rows)}
 
 
-def ask(system, mix, first, end):
+def ask(system, worker, mix, first, end):
+    """All of them wait when the worker goes on: a batch is as large as it may be, however
+    slowly they are written."""
+    worker.signal(signal.SIGSTOP)
     subprocess.run([ROOT / "build/bench/backlog", system.bootstrap, REQUESTS, str(end),
                     mix.text(), str(first)], check=True)
+    worker.signal(signal.SIGCONT)
     system.wait_drained()
 
 
@@ -53,12 +58,12 @@ def test_a_request_costs_no_more(system, name):
     system.apply(mix.catalogue())
     mix.multiply(system.cluster.redis())
     counts = Counts(system.directory / "counts")
-    system.worker(program=ROOT / "build/schedrun-worker", environment={
+    worker = system.worker(program=ROOT / "build/schedrun-worker", environment={
         "LD_PRELOAD": str(ROOT / "build/bench/count.so"),
         "BENCH_COUNTS": str(counts.path)}).wait_ready()
-    ask(system, mix, 0, WARM)
+    ask(system, worker, mix, 0, WARM)
     before = counts.now()
-    ask(system, mix, WARM, WARM + N)
+    ask(system, worker, mix, WARM, WARM + N)
     spent = {kind: (n - before[kind]) / N for kind, n in counts.now().items()}
     assert spent["allocations"] > 0, "nothing was counted"
     for kind, most in BOUNDS[name].items():
