@@ -224,6 +224,17 @@ note_damage(struct snapshot *snapshot, struct question *question,
 	question->damage_message = snapshot_damage(snapshot, kind, field, why);
 }
 
+static void
+remember_head(struct snapshot *snapshot, struct cache_entry *entry,
+    const struct head_memory *head, struct cache_entry *current)
+{
+	struct head_memory *memory = cache_remember(
+	    snapshot->cache, entry, &current, 1, sizeof *memory);
+
+	if (memory != NULL)
+		*memory = *head;
+}
+
 /* The head of a schedule, remembered or as it stands there. */
 static bool
 read_head(struct snapshot *snapshot, struct asked *asked,
@@ -250,8 +261,7 @@ read_head(struct snapshot *snapshot, struct asked *asked,
 	*current = cache_entry(
 	    snapshot->cache, CACHE_VERSION, stored.current_version_rid);
 	if (cache_is_old(snapshot->cache, entry))
-		*(struct head_memory *)cache_remember(
-		    snapshot->cache, entry, current, 1, sizeof *head) = *head;
+		remember_head(snapshot, entry, head, *current);
 	return true;
 }
 
@@ -318,7 +328,6 @@ parse_version(struct snapshot *snapshot, struct cache_entry *entry)
 		return;
 	}
 	cache_parsed(snapshot->cache, entry, version);
-	cache_drop_bytes(snapshot->cache, entry);
 }
 
 /* Whether the version's answer is one to this question. */
@@ -479,6 +488,8 @@ keep_answer(struct snapshot *snapshot, struct asked *asked,
 	    basis->n_datasets,
 	    sizeof *memory + basis->n_projects * sizeof *basis->projects +
 		size + bytes);
+	if (memory == NULL)
+		return NULL;
 	memory->generation = snapshot->generation;
 	memory->is_judged = basis->is_judged;
 	memory->n_projects = basis->n_projects;

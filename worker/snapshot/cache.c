@@ -6,6 +6,9 @@
 #include "common/base/memory.h"
 
 #define SLOTS_MIN 1024
+#define PASSED_SLOTS 262144 /* a power of two; 1 MiB */
+#define PLENTY 8            /* while less than this part of the bound is used */
+#define PASSING_KEPT ((size_t)16 * 1024 * 1024)
 
 /*
  * A hash table over kind and key, and a queue of all entries in which the
@@ -16,6 +19,12 @@
  * made of it (`grounds` points at it): a schedule keeps its version, a version
  * the branches that its answer rests on.
  *
+ * An entry that passes is in the table only, and in an arena with all that is
+ * made of it: to make it and to let it go touches no memory but what the batch
+ * has at hand.  `passed` has a part of the hash of each that has, by another
+ * part: the next that meets one of its own is kept.  Where two drive each other
+ * out, both only pass once more.
+ *
  * `change` is how a ground is told to have changed: not by its bytes, as those
  * may be dropped, and may come back to what they were while the answer was
  * looking elsewhere.  Each new value has a number that none had before.
@@ -23,11 +32,14 @@
 struct cache {
 	struct cache_entry **slots;
 	size_t n_slots; /* a power of two */
-	size_t n;
+	size_t n, n_kept;
 	size_t max_bytes, bytes, used;
 	size_t counts[CACHE_KINDS];
 	uint64_t batch, epoch, changes;
 	struct cache_entry *newest, *oldest;
+	struct cache_entry *passing; /* by `older` */
+	struct arena *arena;         /* theirs */
+	uint32_t *passed;
 };
 
 struct cache *
@@ -38,6 +50,8 @@ cache_create(size_t max_bytes)
 	cache->max_bytes = max_bytes;
 	cache->n_slots = SLOTS_MIN;
 	cache->slots = memory_zalloc(SLOTS_MIN, sizeof(struct cache_entry *));
+	cache->arena = arena_create((size_t)1 << 20);
+	cache->passed = memory_zalloc(PASSED_SLOTS, sizeof *cache->passed);
 	cache->batch = cache->epoch = 1;
 	return cache;
 }
@@ -51,16 +65,18 @@ forget_value(struct cache *cache, struct cache_entry *entry)
 {
 	size_t own = sizeof *entry + entry->key.size;
 
-	cache_unremember(cache, entry);
 	entry->change = ++cache->changes;
 	entry->is_known = false;
-	free((void *)(uintptr_t)entry->bytes.at);
-	arena_destroy(entry->arena);
+	if (!entry->passes) {
+		cache_unremember(cache, entry);
+		free((void *)(uintptr_t)entry->bytes.at);
+		arena_destroy(entry->arena);
+		entry->arena = NULL;
+		cache->bytes -= entry->cost - own;
+		entry->cost = own;
+	}
 	entry->bytes = entry->damage = TEXT_NONE;
-	entry->arena = NULL;
 	entry->parsed = NULL;
-	cache->bytes -= entry->cost - own;
-	entry->cost = own;
 }
 
 /*
@@ -85,10 +101,15 @@ cache_unremember(struct cache *cache, struct cache_entry *entry)
 	free(memory);
 }
 
-/* `used` only grows in a batch: it bounds what the batch has touched. */
+/*
+ * `used` only grows in a batch: it bounds what the batch has touched.  What
+ * passes is counted by its arena.
+ */
 static void
 charge(struct cache *cache, struct cache_entry *entry, size_t bytes)
 {
+	if (entry->passes)
+		return;
 	entry->cost += bytes;
 	cache->bytes += bytes;
 	cache->used += bytes;
@@ -125,9 +146,8 @@ queue_entry(struct cache *cache, struct cache_entry *entry)
 	entry->queued = cache->batch;
 }
 
-/* Nothing may be built on it any more, and nobody of this batch know it. */
 static void
-remove_entry(struct cache *cache, struct cache_entry *entry)
+unchain_entry(struct cache *cache, struct cache_entry *entry)
 {
 	struct cache_entry **link =
 	    &cache->slots[entry->hash & (cache->n_slots - 1)];
@@ -135,12 +155,28 @@ remove_entry(struct cache *cache, struct cache_entry *entry)
 	while (*link != entry)
 		link = &(*link)->chain;
 	*link = entry->chain;
+	cache->n--;
+}
+
+/* Nothing may be built on it any more, and nobody of this batch know it. */
+static void
+remove_entry(struct cache *cache, struct cache_entry *entry)
+{
+	unchain_entry(cache, entry);
 	unlink_entry(cache, entry);
 	forget_value(cache, entry);
 	cache->bytes -= entry->cost;
 	cache->counts[entry->kind]--;
-	cache->n--;
+	cache->n_kept--;
 	free(entry);
+}
+
+static void
+let_pass(struct cache *cache)
+{
+	for (; cache->passing != NULL; cache->passing = cache->passing->older)
+		unchain_entry(cache, cache->passing);
+	arena_reset(cache->arena, PASSING_KEPT);
 }
 
 void
@@ -155,6 +191,8 @@ cache_destroy(struct cache *cache)
 		forget_value(cache, entry);
 	while (cache->oldest != NULL)
 		remove_entry(cache, cache->oldest);
+	arena_destroy(cache->arena);
+	free(cache->passed);
 	free(cache->slots);
 	free(cache);
 }
@@ -185,12 +223,13 @@ turn_over(struct cache *cache, bool kept)
 void
 cache_begin(struct cache *cache)
 {
-	size_t left = cache->n, round;
+	size_t left = cache->n_kept, round;
 
+	let_pass(cache);
 	for (; cache->bytes > cache->max_bytes && left > 0; left--)
 		turn_over(cache, cache->oldest->used > cache->oldest->queued);
 	for (round = 0; round < 3; round++)
-		for (left = cache->n;
+		for (left = cache->n_kept;
 		     cache->bytes > cache->max_bytes && left > 0; left--)
 			turn_over(cache, false);
 	cache->batch++;
@@ -245,30 +284,65 @@ grow_slots(struct cache *cache)
 	cache->n_slots = n;
 }
 
+/*
+ * Whether an entry that is made now is to be kept.  Users and projects are few,
+ * and are asked for by all.
+ */
+static bool
+is_kept(struct cache *cache, enum cache_kind kind, size_t hash, bool *again)
+{
+	uint32_t *passed = &cache->passed[hash & (PASSED_SLOTS - 1)];
+	uint32_t mark = (uint32_t)(hash >> 32);
+
+	*again = *passed == mark && mark != 0;
+	if (*again || kind == CACHE_USER || kind == CACHE_PROJECT ||
+	    cache->bytes < cache->max_bytes / PLENTY)
+		return true;
+	*passed = mark;
+	return false;
+}
+
+static void
+list_entry(struct cache *cache, struct cache_entry *entry)
+{
+	if (entry->passes) {
+		entry->arena = cache->arena;
+		entry->older = cache->passing;
+		cache->passing = entry;
+		return;
+	}
+	queue_entry(cache, entry);
+	cache->n_kept++;
+	cache->counts[entry->kind]++;
+	charge(cache, entry, sizeof *entry + entry->key.size);
+}
+
 /* Entry and key are one block of memory. */
 static struct cache_entry *
 add_entry(
     struct cache *cache, enum cache_kind kind, struct text key, size_t hash)
 {
 	struct cache_entry *entry, **slot;
+	bool again, kept = is_kept(cache, kind, hash, &again);
 	char *bytes;
 
 	if (cache->n >= cache->n_slots)
 		grow_slots(cache);
-	entry = memory_alloc(sizeof *entry + key.size);
+	entry = kept ? memory_alloc(sizeof *entry + key.size)
+		     : arena_alloc(cache->arena, sizeof *entry + key.size);
 	bytes = (char *)(entry + 1);
 	memcpy(bytes, key.at, key.size);
 	*entry = (struct cache_entry){ .hash = hash,
 		.kind = kind,
 		.used = cache->batch,
+		.passes = !kept,
+		.came_again = again,
 		.key = { bytes, key.size } };
 	slot = &cache->slots[hash & (cache->n_slots - 1)];
 	entry->chain = *slot;
 	*slot = entry;
-	queue_entry(cache, entry);
 	cache->n++;
-	cache->counts[kind]++;
-	charge(cache, entry, sizeof *entry + key.size);
+	list_entry(cache, entry);
 	return entry;
 }
 
@@ -345,7 +419,8 @@ cache_put(struct cache *cache, struct cache_entry *entry, struct text bytes)
 	entry->is_known = true;
 	if (bytes.at == NULL)
 		return true;
-	copy = memory_alloc(bytes.size + 1);
+	copy = entry->passes ? arena_alloc(cache->arena, bytes.size + 1)
+			     : memory_alloc(bytes.size + 1);
 	memcpy(copy, bytes.at, bytes.size);
 	entry->bytes = (struct text){ copy, bytes.size };
 	charge(cache, entry, bytes.size + 1);
@@ -402,7 +477,8 @@ cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed)
 bool
 cache_is_old(const struct cache *cache, const struct cache_entry *entry)
 {
-	return entry->queued != cache->batch;
+	return !entry->passes &&
+	    (entry->came_again || entry->queued != cache->batch);
 }
 
 /*
@@ -415,7 +491,12 @@ cache_remember(struct cache *cache, struct cache_entry *entry,
 {
 	struct cache_memory *memory;
 	size_t head = sizeof *memory + n * sizeof memory->grounds[0], i;
+	bool passes = entry->passes;
 
+	for (i = 0; i < n; i++)
+		passes |= grounds[i]->passes;
+	if (passes)
+		return NULL;
 	cache_unremember(cache, entry);
 	memory = memory_alloc(head + size);
 	*memory = (struct cache_memory){
@@ -447,21 +528,9 @@ cache_stands(const struct cache_entry *entry)
 	return true;
 }
 
-/* An empty text, not none: Redis has something, and it was parsed. */
-void
-cache_drop_bytes(struct cache *cache, struct cache_entry *entry)
-{
-	char *empty = memory_zalloc(1, 1);
-
-	free((void *)(uintptr_t)entry->bytes.at);
-	cache->bytes -= entry->bytes.size;
-	entry->cost -= entry->bytes.size;
-	entry->bytes = (struct text){ empty, 0 };
-}
-
 /*
  * Those that this batch points to, or that are built upon, only lose what is
- * known of them.
+ * known of them.  What passes has been read in this batch, or not at all.
  */
 void
 cache_forget(struct cache *cache, enum cache_kind first)
@@ -494,5 +563,5 @@ cache_count(const struct cache *cache, enum cache_kind kind)
 size_t
 cache_used(const struct cache *cache)
 {
-	return cache->used;
+	return cache->used + arena_used(cache->arena);
 }

@@ -13,6 +13,10 @@
  * that no batch has used for longest go first.  An entry that a batch has found
  * stays until the next batch begins.  Part of snapshot; one thread.
  *
+ * What is asked for the first time seldom comes again: unless there is room in
+ * plenty its entry passes, it goes with its batch.  When it is asked for once
+ * more soon after, it is kept.
+ *
  * The table is by hand: a chain through the entries costs 16 bytes each, an
  * entry_table, half empty, 32 to 64, which the bound on bytes does not see.
  */
@@ -59,15 +63,18 @@ struct cache_entry {
 	enum cache_kind kind;
 	uint32_t number;     /* of a schedule: the first of its questions, */
 	uint64_t asked;      /* of this batch */
-	struct text bytes;   /* as stored; none: absent; owned */
+	struct text bytes;   /* as stored; none: absent; owned unless it passes */
 	struct text damage;  /* why they can't be parsed; none: they can */
 	void *parsed;        /* what the kind makes of the bytes; or NULL */
-	struct arena *arena; /* holds what is made; NULL: nothing yet */
+	struct arena *arena; /* holds what is made; NULL: nothing yet; the
+				cache's if it passes */
 	uint64_t read;       /* batch that read it last */
 	uint64_t wanted;     /* batch whose list it is on */
 	uint64_t change;     /* another number for each value it has had */
 	uint32_t n_built;    /* memories that it is a ground of: it stays */
 	bool is_known;       /* the bytes are what Redis has */
+	bool passes;         /* it and all of it is gone with this batch */
+	bool came_again;     /* it had passed before it was made */
 	struct cache_entry *newer, *older; /* the queue's */
 	uint64_t queued;                   /* batch that put it there */
 	size_t cost;                       /* bytes that it holds */
@@ -124,28 +131,30 @@ void cache_spoil(
 bool cache_is_settled(
     const struct cache *cache, const struct cache_entry *entry);
 
-/* An arena for what is parsed; and its size counted when it is done. */
+/*
+ * An arena for what is parsed, which may point into the entry's bytes; and its
+ * size counted when it is done.
+ */
 struct arena *cache_parsing(struct cache_entry *entry);
 void cache_parsed(struct cache *cache, struct cache_entry *entry, void *parsed);
 
 /*
- * Whether the entry was there before this batch: what is made of one that was
- * not is seldom asked for again, and is not worth to be remembered.
+ * Whether the entry was asked for before this batch, and is kept: what is made
+ * of one that was not is seldom asked for again, and is not worth to be
+ * remembered.
  */
 bool cache_is_old(const struct cache *cache, const struct cache_entry *entry);
 
 /*
  * Room for `size` bytes that were made of this entry's value and of those of
  * `n` others, which stay as long as these bytes do; they replace what was
- * remembered.  Filled by the caller.  `stands`: no ground has changed since.
+ * remembered.  Filled by the caller.  NULL: one of them passes.  `stands`: no
+ * ground has changed since.
  */
 void *cache_remember(struct cache *cache, struct cache_entry *entry,
     struct cache_entry *const *grounds, size_t n, size_t size);
 bool cache_stands(const struct cache_entry *entry);
 void cache_unremember(struct cache *cache, struct cache_entry *entry);
-
-/* The bytes are of no more use: only what was parsed is. */
-void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
 
 /*
  * Forgets what is known of all kinds from `first` on, but for what this batch
@@ -153,7 +162,7 @@ void cache_drop_bytes(struct cache *cache, struct cache_entry *entry);
  */
 void cache_forget(struct cache *cache, enum cache_kind first);
 
-/* What all entries hold, and how many of a kind, or answers, there are. */
+/* What is kept holds, and how many of a kind, or answers, there are. */
 size_t cache_bytes(const struct cache *cache);
 size_t cache_count(const struct cache *cache, enum cache_kind kind);
 /* Bytes of the entries that this batch uses. */
