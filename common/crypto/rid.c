@@ -313,12 +313,55 @@ split(struct text text, struct parts *parts)
 	    (parts->locator = text, are_all(text, LOCATOR));
 }
 
+/* Where the characters end that may stand there, from `i` on. */
+static inline size_t
+pass_over(struct text text, size_t i, uint8_t place)
+{
+	while (
+	    i < text.size && (places[(unsigned char)text.at[i]] & place) != 0)
+		i++;
+	return i;
+}
+
+/* A name from `*i` on, and the dot behind it. */
+static inline bool
+pass_name(struct text text, size_t *i, uint8_t first)
+{
+	size_t end = pass_over(text, *i, NAME_REST);
+
+	if (end == *i || end == text.size || text.at[end] != '.' ||
+	    (places[(unsigned char)text.at[*i]] & first) == 0)
+		return false;
+	*i = end + 1;
+	return true;
+}
+
+/* One more byte than a RID may have shows that it is too long. */
+size_t
+rid_size(struct text text)
+{
+	size_t i = 3, end;
+
+	if (text.size < i || memcmp(text.at, "ri.", i) != 0)
+		return 0;
+	if (text.size > RID_SIZE_MAX + 1)
+		text.size = RID_SIZE_MAX + 1;
+	if (!pass_name(text, &i, NAME_FIRST))
+		return 0;
+	if (i < text.size && text.at[i] == '.')
+		i++;
+	else if (!pass_name(text, &i, NAME_FIRST | NAME_INSTANCE))
+		return 0;
+	if (!pass_name(text, &i, NAME_FIRST))
+		return 0;
+	end = pass_over(text, i, LOCATOR);
+	return end > i && end <= RID_SIZE_MAX ? end : 0;
+}
+
 bool
 rid_is_valid(struct text text)
 {
-	struct parts parts;
-
-	return split(text, &parts);
+	return text.at != NULL && text.size > 0 && rid_size(text) == text.size;
 }
 
 /* Whether it would be a UUID but for capital letters in it. */

@@ -56,6 +56,9 @@ struct uuid rid_firing(struct text version_rid, struct text instant);
  */
 bool rid_is_valid(struct text text);
 
+/* Bytes of the RID that `text` begins with, as many as can be; 0: of none. */
+size_t rid_size(struct text text);
+
 /*
  * Whether it is a valid RID of this service and type ("scheduler", "schedule").
  * A locator that is a UUID must be in lower case.

@@ -7,8 +7,7 @@
 #include "common/json/write.h"
 
 const char *const role_names[] = { "viewer", "editor", "owner", NULL };
-static const char *const staleness_names[] = { "inputs", "always", "never",
-	NULL };
+const char *const staleness_names[] = { "inputs", "always", "never", NULL };
 
 static int
 compare_inputs(const void *left, const void *right)
@@ -202,17 +201,23 @@ branches_write(const struct branch_list *branches, struct buffer *out)
 	json_close(out, '}');
 }
 
-static int
-compare_spec_inputs(const void *left, const void *right)
+int
+spec_input_compare(
+    const struct spec_input *left, const struct spec_input *right)
 {
-	const struct spec_input *x = left, *y = right;
-	int order = text_compare(x->rid, y->rid);
+	int order = text_compare(left->rid, right->rid);
 
 	if (order != 0)
 		return order;
-	if (x->branch.at == NULL || y->branch.at == NULL)
-		return (x->branch.at != NULL) - (y->branch.at != NULL);
-	return text_compare(x->branch, y->branch);
+	if (left->branch.at == NULL || right->branch.at == NULL)
+		return (left->branch.at != NULL) - (right->branch.at != NULL);
+	return text_compare(left->branch, right->branch);
+}
+
+static int
+compare_spec_inputs(const void *left, const void *right)
+{
+	return spec_input_compare(left, right);
 }
 
 static struct spec_input

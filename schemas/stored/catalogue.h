@@ -38,7 +38,11 @@ void dataset_write(bool trashed, struct text project, struct buffer *out);
 /* 'v', 'e', 'o' as stored; "viewer", "editor", "owner" in documents. */
 int role_parse(struct text stored, enum role *role, struct error *err);
 const char *role_name(enum role role);
-extern const char *const role_names[]; /* from viewer on, ended by NULL */
+extern const char *const role_names[];      /* from viewer on, ended by NULL */
+extern const char *const staleness_names[]; /* by enum staleness; the same */
+/* By rid, then branch, unpinned first. */
+int spec_input_compare(
+    const struct spec_input *left, const struct spec_input *right);
 
 /* The limits of a document or of hash `g<G>:l`, capped to the hard ones. */
 void limits_read(struct reader *reader, const struct place *place,

@@ -3,9 +3,8 @@
 #include "common/crypto/rid.h"
 #include "schemas/stored/time_unit.h"
 
-static const char *const target_types[] = { "manual", "upstream", "connecting",
-	NULL };
-static const char *const scope_types[] = { "project", "user", NULL };
+const char *const target_types[] = { "manual", "upstream", "connecting", NULL };
+const char *const scope_types[] = { "project", "user", NULL };
 
 bool
 text_list_has(const struct text_list *list, struct text text)

@@ -19,6 +19,8 @@
  */
 enum target_type { TARGET_MANUAL, TARGET_UPSTREAM, TARGET_CONNECTING };
 enum scope_type { SCOPE_PROJECT, SCOPE_USER };
+/* What documents call them, by these numbers, ended by NULL. */
+extern const char *const target_types[], *const scope_types[];
 
 struct text_list {
 	const struct text *at;

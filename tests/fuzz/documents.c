@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "schemas/message/request_document.h"
+#include "schemas/stored/canonical.h"
 #include "schemas/stored/catalogue.h"
 #include "schemas/stored/schedule.h"
 #include "tests/fuzz/fuzz.h"
@@ -42,14 +43,44 @@ read_world(struct input *input)
 	world_destroy(world);
 }
 
+static bool
+are_equal(const struct text_list *left, const struct text_list *right)
+{
+	size_t i;
+
+	for (i = 0; i < left->n && i < right->n; i++)
+		if (!text_equal(left->at[i], right->at[i]))
+			return false;
+	return left->n == right->n;
+}
+
+/* What the quick reader takes the full one has to read as the same. */
 static void
 read_version(struct input *input)
 {
-	struct schedule_version version;
+	const struct text rid = TEXT("ri.scheduler.main.schedule-version.1");
+	struct schedule_version full, quick;
+	int rc = schedule_version_parse(
+	    input->bytes, rid, input->arena, &full, &input->err);
 
-	schedule_version_parse(input->bytes,
-	    TEXT("ri.scheduler.main.schedule-version.1"), input->arena,
-	    &version, &input->err);
+	if (!canonical_version(input->bytes, rid, input->arena, &quick))
+		return;
+	assert(rc == 0);
+	assert(text_equal(full.created_by, quick.created_by));
+	assert(text_equal(full.created_time, quick.created_time));
+	assert(text_equal(full.schedule_rid, quick.schedule_rid));
+	assert(text_equal(full.branch_name, quick.branch_name));
+	assert(full.scope == quick.scope);
+	assert(full.target_type == quick.target_type);
+	assert(full.n_named == quick.n_named);
+	assert(full.retry_count == quick.retry_count);
+	assert(full.retry_backoff.value == quick.retry_backoff.value);
+	assert(full.force_build == quick.force_build);
+	assert(are_equal(&full.project_rids, &quick.project_rids));
+	assert(are_equal(&full.target_rids, &quick.target_rids));
+	assert(are_equal(&full.input_rids, &quick.input_rids));
+	assert(are_equal(&full.ignored_rids, &quick.ignored_rids));
+	assert(are_equal(&full.fallback_branches, &quick.fallback_branches));
 }
 
 static void
@@ -75,16 +106,24 @@ read_branches(struct input *input)
 {
 	struct branch_list branches, again;
 	struct buffer out = { 0 }, more = { 0 };
+	bool is_quick = canonical_branches(input->bytes, input->arena, &again);
 	int rc;
 
+	if (is_quick)
+		branches_write(&again, &more);
 	if (branches_parse(
 		input->bytes, input->arena, &branches, &input->err) == 0) {
 		branches_write(&branches, &out);
+		assert(!is_quick ||
+		    text_equal(buffer_text(&out), buffer_text(&more)));
+		buffer_reset(&more);
 		rc = branches_parse(
 		    buffer_text(&out), input->arena, &again, &input->err);
 		assert(rc == 0);
 		branches_write(&again, &more);
 		assert(text_equal(buffer_text(&out), buffer_text(&more)));
+	} else {
+		assert(!is_quick);
 	}
 	buffer_finish(&out);
 	buffer_finish(&more);
@@ -95,16 +134,24 @@ read_spec(struct input *input)
 {
 	struct job_spec spec, again;
 	struct buffer out = { 0 }, more = { 0 };
+	bool is_quick = canonical_job_spec(input->bytes, input->arena, &again);
 	int rc;
 
+	if (is_quick)
+		job_spec_write(&again, &more);
 	if (job_spec_parse(input->bytes, input->arena, &spec, &input->err) ==
 	    0) {
 		job_spec_write(&spec, &out);
+		assert(!is_quick ||
+		    text_equal(buffer_text(&out), buffer_text(&more)));
+		buffer_reset(&more);
 		rc = job_spec_parse(
 		    buffer_text(&out), input->arena, &again, &input->err);
 		assert(rc == 0);
 		job_spec_write(&again, &more);
 		assert(text_equal(buffer_text(&out), buffer_text(&more)));
+	} else {
+		assert(!is_quick);
 	}
 	buffer_finish(&out);
 	buffer_finish(&more);

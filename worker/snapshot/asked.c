@@ -6,7 +6,7 @@
 
 #include "common/base/memory.h"
 #include "common/crypto/rid.h"
-#include "schemas/stored/catalogue.h"
+#include "schemas/stored/canonical.h"
 
 /*
  * What a batch asks.  A plan rests on a version, not on who asks for it: the
@@ -228,8 +228,8 @@ static void
 remember_head(struct snapshot *snapshot, struct cache_entry *entry,
     const struct head_memory *head, struct cache_entry *current)
 {
-	struct head_memory *memory = cache_remember(
-	    snapshot->cache, entry, &current, 1, sizeof *memory);
+	struct head_memory *memory =
+	    cache_remember(snapshot->cache, entry, &current, 1, sizeof *memory);
 
 	if (memory != NULL)
 		*memory = *head;
@@ -322,7 +322,8 @@ parse_version(struct snapshot *snapshot, struct cache_entry *entry)
 		return;
 	arena = cache_parsing(entry);
 	version = arena_alloc(arena, sizeof *version);
-	if (schedule_version_parse(
+	if (!canonical_version(entry->bytes, entry->key, arena, version) &&
+	    schedule_version_parse(
 		entry->bytes, entry->key, arena, version, &err) != 0) {
 		cache_spoil(snapshot->cache, entry, err.message);
 		return;

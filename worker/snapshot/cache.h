@@ -61,9 +61,9 @@ struct cache_entry {
 	uint64_t used;               /* batch that found it last */
 	uint64_t epoch;              /* that it was read in last */
 	enum cache_kind kind;
-	uint32_t number;     /* of a schedule: the first of its questions, */
-	uint64_t asked;      /* of this batch */
-	struct text bytes;   /* as stored; none: absent; owned unless it passes */
+	uint32_t number;   /* of a schedule: the first of its questions, */
+	uint64_t asked;    /* of this batch */
+	struct text bytes; /* as stored; none: absent; owned unless it passes */
 	struct text damage;  /* why they can't be parsed; none: they can */
 	void *parsed;        /* what the kind makes of the bytes; or NULL */
 	struct arena *arena; /* holds what is made; NULL: nothing yet; the

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "schemas/stored/canonical.h"
 #include "schemas/stored/catalogue.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
@@ -286,11 +287,34 @@ joined(struct snapshot *snapshot, struct text first, struct text second)
 	return (struct text){ at, size };
 }
 
+static int
+parse_spec(
+    struct text stored, struct arena *arena, void **parsed, struct error *err)
+{
+	struct job_spec *spec = arena_alloc(arena, sizeof *spec);
+
+	*parsed = spec;
+	return canonical_job_spec(stored, arena, spec)
+	    ? 0
+	    : job_spec_parse(stored, arena, spec, err);
+}
+
+static int
+parse_branches(
+    struct text stored, struct arena *arena, void **parsed, struct error *err)
+{
+	struct branch_list *list = arena_alloc(arena, sizeof *list);
+
+	*parsed = list;
+	return canonical_branches(stored, arena, list)
+	    ? 0
+	    : branches_parse(stored, arena, list, err);
+}
+
 /* What the kind makes of an entry's bytes; said once, in the entry. */
 static void
 parse_entry(struct snapshot *snapshot, struct cache_entry *entry)
 {
-	bool is_spec = entry->kind == CACHE_SPEC;
 	struct arena *arena;
 	struct error err;
 	void *parsed;
@@ -300,10 +324,9 @@ parse_entry(struct snapshot *snapshot, struct cache_entry *entry)
 	    entry->damage.at != NULL)
 		return;
 	arena = cache_parsing(entry);
-	parsed = arena_alloc(arena,
-	    is_spec ? sizeof(struct job_spec) : sizeof(struct branch_list));
-	rc = is_spec ? job_spec_parse(entry->bytes, arena, parsed, &err)
-		     : branches_parse(entry->bytes, arena, parsed, &err);
+	rc = entry->kind == CACHE_SPEC
+	    ? parse_spec(entry->bytes, arena, &parsed, &err)
+	    : parse_branches(entry->bytes, arena, &parsed, &err);
 	if (rc != 0)
 		cache_spoil(snapshot->cache, entry, err.message);
 	else
