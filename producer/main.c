@@ -160,7 +160,7 @@ const struct command_row command_rows[] = {
 	    cmd_config_keys },
 	{ "config check", "FILE", "Check a configuration file",
 	    "  schedrun config check /etc/schedrun/schedrun.conf\n"
-	    "  schedrun config check ./schedrun.conf && echo fine\n",
+	    "  schedrun config check ./schedrun.conf --for builder\n",
 	    cmd_config_check },
 	{ "completion", "bash|zsh|fish", "Print a shell's completions",
 	    "  schedrun completion bash > "

@@ -386,6 +386,19 @@ out:
 }
 
 int
+keyspace_check_cluster(const struct redis *redis,
+    const struct keyspace_meta *meta, const char *cluster, struct error *err)
+{
+	if (meta->cluster[0] == '\0' || cluster[0] == '\0' ||
+	    strcmp(meta->cluster, cluster) == 0)
+		return 0;
+	return error_fatal(err, EX_CONFIG,
+	    "redis %s belongs to the Kafka cluster \"%s\", not to \"%s\": run "
+	    "schedrun init --cluster to take it over",
+	    redis_address(redis), meta->cluster, cluster);
+}
+
+int
 keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err)
 {

@@ -150,6 +150,14 @@ struct keyspace_meta {
 int keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
     struct keyspace_meta *meta, struct error *err);
 
+/*
+ * Claims and results of one Kafka make no sense in another one: ERROR_FATAL
+ * (78) if `meta` is of another cluster than this.  An id that is not known yet,
+ * "", is no other.
+ */
+int keyspace_check_cluster(const struct redis *redis,
+    const struct keyspace_meta *meta, const char *cluster, struct error *err);
+
 /* Writes all of it; blocks for a round trip.  Errors as above. */
 int keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err);

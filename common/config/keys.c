@@ -129,6 +129,8 @@ static const struct config_key keys[] = {
 	    "folder of the jobs' output"),
 	NUMBER_KEY("builder.logs.max", CONFIG_SIZE, "16M", KIB, 1024 * MIB,
 	    "bytes of one job's output that are kept"),
+	NUMBER_KEY("builder.restarts", CONFIG_INTEGER, "5", 0, 1000,
+	    "how often a job whose end nobody has seen is begun again"),
 	NUMBER_KEY("builder.drain", CONFIG_DURATION, "60s", 0, DAY,
 	    "time that running jobs get after SIGTERM"),
 	CHOICE_KEY("trigger.catchup", "last", "last|all|none",

@@ -587,6 +587,17 @@ kafka_consumer_offset_at(struct kafka_consumer *consumer,
 	    &consumer->assignment, of, offset, timeout_ms, err);
 }
 
+void
+kafka_consumer_cluster_id(
+    struct kafka_consumer *consumer, char *id, size_t size)
+{
+	char *known = rd_kafka_clusterid(consumer->handle, 0);
+
+	snprintf(id, size, "%s", known != NULL ? known : "");
+	if (known != NULL)
+		rd_kafka_mem_free(consumer->handle, known);
+}
+
 int32_t
 kafka_consumer_partitions(struct kafka_consumer *consumer, const char *topic,
     int timeout_ms, struct error *err)

@@ -152,6 +152,10 @@ int kafka_consumer_assign(struct kafka_consumer *consumer,
 int kafka_consumer_members(struct kafka_consumer *consumer, const char *group,
     int timeout_ms, struct error *err);
 
+/* As kafka_producer_cluster_id.  Any thread.  Does not block. */
+void kafka_consumer_cluster_id(
+    struct kafka_consumer *consumer, char *id, size_t size);
+
 /* Partitions of a topic; 0: there is no such topic; -1: ERROR_RETRY.  Blocks.
  */
 int32_t kafka_consumer_partitions(struct kafka_consumer *consumer,

@@ -28,6 +28,7 @@
 #define FRESH_MS 10000
 #define BEAT_MS 30000
 #define COMMIT_MS 500
+#define META_MS 2000 /* between two looks whether Redis is ours */
 #define HOST_MAX 65
 #define WORDS_MAX 64
 #define EX_CONFIG 78
@@ -55,12 +56,16 @@ struct builder {
 	char host[HOST_MAX];
 	struct task **tasks; /* `parallel` of them; NULL: free */
 	size_t parallel, n_tasks;
-	struct open_build *builds; /* in the order in which they came */
+	struct task *lone; /* beside which nothing runs; NULL: none */
+	bool lone_waits, lone_waited; /* for the others: this turn, the last */
+	struct open_build *builds;    /* in the order in which they came */
 	size_t n_builds, n_bytes;
 	struct build_place *places;
 	size_t n_places;
 	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check;
+	struct health_check *registry_check; /* NULL: none is configured */
+	int64_t ours_ms; /* monotonic: when Redis was last seen to be ours */
 	struct health_beat *beat;
 	atomic_int stops;
 	int64_t drain_ms; /* when jobs are ended; 0: nobody has asked */
@@ -255,6 +260,69 @@ note_redis(struct builder *builder, const struct error *err)
 	builder->runner.away_ms = clock_monotonic_ms() + AGAIN_MS;
 }
 
+/* Of what the builds that wait for their schema were told. */
+static void
+note_registry(struct builder *builder)
+{
+	struct health_check *check = builder->registry_check;
+	struct error why;
+	enum registry_state state;
+
+	if (check == NULL)
+		return;
+	state = message_decoder_state(builder->decoder, &why);
+	metrics_set(builder->metrics, BUILDER_DEPENDENCIES, BUILDER_REGISTRY,
+	    state != REGISTRY_AWAY);
+	health_note(check, "%s", state == REGISTRY_LACKS ? why.message : "");
+	if (state != REGISTRY_AWAY) {
+		health_ok(check);
+		return;
+	}
+	if (health_check_is_ok(check))
+		log_event(LOG_WARN, "builder", "registry_not_ready",
+		    why.message, LOG_END);
+	health_bad(check, "%s", why.message);
+}
+
+/* Redis is prepared, of our format, and belongs to this Kafka. */
+static int
+check_meta(struct builder *builder, struct error *err)
+{
+	char cluster[KEYSPACE_NAME_MAX];
+	struct keyspace_meta meta;
+	int found =
+	    keyspace_meta_read(builder->redis, builder->keyspace, &meta, err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return error_set(err, ERROR_RETRY,
+		    "redis %s holds nothing of schedrun's: run schedrun init, "
+		    "then schedrun apply",
+		    redis_address(builder->redis));
+	kafka_consumer_cluster_id(builder->consumer, cluster, sizeof cluster);
+	if (keyspace_check_cluster(builder->redis, &meta, cluster, err) != 0)
+		return -1;
+	/* One that is not known yet is asked for again. */
+	if (cluster[0] != '\0')
+		builder->ours_ms = clock_monotonic_ms();
+	return 0;
+}
+
+/* Another one may stand there after a while, at the same address. */
+static int
+open_store(struct builder *builder, struct error *err)
+{
+	/* Whoever has nothing to ask notices a restart, too. */
+	redis_drop_closed(builder->redis);
+	if (redis_connect(builder->redis, err) != 0)
+		return -1;
+	if (builder->ours_ms != 0 &&
+	    clock_monotonic_ms() - builder->ours_ms < META_MS)
+		return 0;
+	return check_meta(builder, err);
+}
+
 static struct task **
 free_slot(struct builder *builder)
 {
@@ -272,6 +340,8 @@ turn_task(struct builder *builder, struct task **slot)
 	struct error err = { 0 };
 
 	if (task_turn(*slot, &err)) {
+		if (builder->lone == *slot)
+			builder->lone = NULL;
 		*slot = NULL;
 		builder->n_tasks--;
 	}
@@ -312,16 +382,16 @@ report_unreadable(
 	build->over = true;
 }
 
-/* -1: Redis, or the registry, does not answer. */
+/* -1: Redis does not answer.  One whose schema can't be had waits for it. */
 static int
 read_build(struct builder *builder, struct open_build *build, struct error *err)
 {
-	if (build->is_read || build->over ||
+	if (build->is_read || build->over || build->leaving ||
 	    open_build_read(
 		build, builder->decoder, &builder->runner.store, err) == 0)
 		return 0;
 	if (err->kind != ERROR_INPUT)
-		return -1;
+		return open_build_is_decoded(build) ? -1 : 0;
 	report_unreadable(builder, build, err->message);
 	return 0;
 }
@@ -333,6 +403,22 @@ is_turn_over(const struct builder *builder)
 	return clock_monotonic_ms() >= builder->turn_end_ms;
 }
 
+/*
+ * A job that makes its last try makes it alone, and what runs is waited for:
+ * meanwhile nothing else begins.
+ */
+static bool
+may_begin(struct builder *builder, const struct open_build *build, size_t job)
+{
+	bool is_last = task_is_last_try(&builder->runner, build, job);
+
+	if (is_last && builder->n_tasks > 0)
+		builder->lone_waits = true;
+	if (builder->lone != NULL || builder->lone_waits)
+		return false;
+	return is_last || !builder->lone_waited;
+}
+
 static int
 start_jobs(struct builder *builder, struct open_build *build, struct error *err)
 {
@@ -341,13 +427,16 @@ start_jobs(struct builder *builder, struct open_build *build, struct error *err)
 	size_t job;
 
 	while (slot != NULL && !is_turn_over(builder) &&
-	    open_build_next(build, now, builder->runner.round, &job)) {
+	    open_build_next(build, now, builder->runner.round, &job) &&
+	    may_begin(builder, build, job)) {
+		bool is_last = task_is_last_try(&builder->runner, build, job);
 		int rc = task_start(&builder->runner, build, job, slot, err);
 
 		if (rc < 0)
 			return -1;
 		if (rc == 1) {
 			builder->n_tasks++;
+			builder->lone = is_last ? *slot : NULL;
 			/* What is up to date has ended already. */
 			turn_task(builder, slot);
 		}
@@ -405,7 +494,7 @@ turn_builds(struct builder *builder, struct error *err)
 	while (*at != NULL && !is_turn_over(builder)) {
 		struct open_build *build = *at;
 
-		if (!build->leaving && read_build(builder, build, err) != 0)
+		if (read_build(builder, build, err) != 0)
 			return -1;
 		if (builder->drain_ms == 0 &&
 		    start_jobs(builder, build, err) != 0)
@@ -418,23 +507,30 @@ turn_builds(struct builder *builder, struct error *err)
 	return 0;
 }
 
-static void
-turn(struct builder *builder)
+/* -1: ERROR_FATAL, this Redis is not ours. */
+static int
+turn(struct builder *builder, struct error *fatal)
 {
 	struct error err = { 0 };
 
 	builder->turn_end_ms = clock_monotonic_ms() + TURN_MS;
+	builder->lone_waited = builder->lone_waits;
+	builder->lone_waits = false;
 	turn_tasks(builder);
 	end_aborted(builder);
 	if (clock_monotonic_ms() < builder->runner.away_ms)
-		return;
-	/* Whoever has nothing to ask notices a restart, too. */
-	redis_drop_closed(builder->redis);
-	if (turn_builds(builder, &err) != 0 ||
+		return 0;
+	if (open_store(builder, &err) != 0 && err.exit_code == EX_CONFIG) {
+		*fatal = err;
+		return -1;
+	}
+	if (err.kind != ERROR_NONE || turn_builds(builder, &err) != 0 ||
 	    redis_connect(builder->redis, &err) != 0)
 		note_redis(builder, &err);
 	else
 		note_redis(builder, NULL);
+	note_registry(builder);
+	return 0;
 }
 
 /* The loop ---------------------------------------------------------------- */
@@ -513,7 +609,8 @@ run_once(struct builder *builder, struct error *err)
 	int n;
 
 	drain_jobs(builder);
-	turn(builder);
+	if (turn(builder, err) != 0)
+		return -1;
 	metrics_set(
 	    builder->metrics, BUILDER_RUNNING, 0, (double)builder->n_tasks);
 	metrics_set(
@@ -539,7 +636,8 @@ builder_run(struct builder *builder, struct error *err)
 	while (builder->n_tasks > 0) {
 		struct error ignored;
 
-		run_once(builder, &ignored);
+		if (run_once(builder, &ignored) != 0)
+			clock_wait(POLL_MS);
 	}
 	commit_offsets(builder);
 	kafka_consumer_close(builder->consumer, CLOSE_MS);
@@ -556,19 +654,10 @@ builder_stop(struct builder *builder)
 int
 builder_check(struct builder *builder, struct error *err)
 {
-	struct keyspace_meta meta;
-	int rc = redis_connect(builder->redis, err);
-
-	if (rc == 0)
-		rc = keyspace_meta_read(
-		    builder->redis, builder->keyspace, &meta, err);
-	if (rc == 0)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s holds nothing of schedrun's; run schedrun init",
-		    redis_address(builder->redis));
-	if (rc < 0)
+	if (redis_connect(builder->redis, err) != 0 ||
+	    find_topic(builder, err) != 0)
 		return -1;
-	return find_topic(builder, err);
+	return check_meta(builder, err);
 }
 
 /* Making ------------------------------------------------------------------ */
@@ -606,6 +695,16 @@ cut_command(struct builder *builder, struct error *err)
 		return error_fatal(err, EX_CONFIG, "builder.command: %s: %s",
 		    builder->argv[0], strerror(errno));
 	return 0;
+}
+
+int
+builder_check_settings(const struct config *config, struct error *err)
+{
+	struct builder builder = { .config = config };
+	int rc = cut_command(&builder, err);
+
+	free(builder.words);
+	return rc;
 }
 
 static int
@@ -676,6 +775,7 @@ make_runner(struct builder *builder)
 		.logs = config_text(config, "builder.logs"),
 		.log_max = config_number(config, "builder.logs.max"),
 		.host = builder->host,
+		.restarts = config_number(config, "builder.restarts"),
 		.metrics = builder->metrics,
 		.ended = on_ended,
 		.argument = builder,
@@ -700,6 +800,9 @@ builder_create(const struct builder_settings *settings, struct error *err)
 	    health_check(settings->health, "kafka", FRESH_MS);
 	builder->redis_check =
 	    health_check(settings->health, "redis", FRESH_MS);
+	if (config_text(builder->config, "schema.registry.url") != NULL)
+		builder->registry_check =
+		    health_check(settings->health, "registry", 0);
 	builder->beat = health_beat_start(settings->health, "builder", BEAT_MS);
 	builder->kafka = kafka_health_create();
 	kafka_health_on_error(

@@ -24,12 +24,16 @@ struct builder *builder_create(
     const struct builder_settings *settings, struct error *err);
 void builder_destroy(struct builder *builder); /* NULL is fine */
 
+/* The part of builder_create that needs nothing but the settings. */
+int builder_check_settings(const struct config *config, struct error *err);
+
 /* Connects to Redis and Kafka once, and says what is missing. */
 int builder_check(struct builder *builder, struct error *err);
 
 /*
  * Until builder_stop, and then until no job runs: builder.drain is left to
- * those, then they are killed.  -1 with ERROR_FATAL: this can't go on.
+ * those, then they are killed.  -1 with ERROR_FATAL: this can't go on; (78)
+ * Redis belongs to another Kafka.
  */
 int builder_run(struct builder *builder, struct error *err);
 

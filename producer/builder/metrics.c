@@ -8,7 +8,8 @@ static const char *const states[] = { "succeeded", "failed", "over",
 	"unreadable", NULL };
 static const char *const ends[] = { "succeeded", "up_to_date", "failed",
 	"aborted", "retried", "lost", NULL };
-static const char *const dependencies[] = { "kafka", "redis", NULL };
+static const char *const dependencies[] = { "kafka", "redis", "registry",
+	NULL };
 static const double seconds[] = { 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000,
 	10000 };
 

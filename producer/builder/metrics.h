@@ -25,7 +25,7 @@ enum builder_job {
 	IS_RETRIED,
 	WAS_LOST
 };
-enum builder_dependency { BUILDER_KAFKA, BUILDER_REDIS };
+enum builder_dependency { BUILDER_KAFKA, BUILDER_REDIS, BUILDER_REGISTRY };
 
 /* Takes the table; before the first thread. */
 void builder_metrics_use(struct metrics *metrics);

@@ -97,6 +97,7 @@ take_up(struct open_build *build, size_t i, struct text stored)
 
 	job_said_read(stored, &said);
 	build->jobs[i].attempts = said.attempt - (said.state == JOB_RUNNING);
+	build->jobs[i].lost = said.lost + (said.state == JOB_RUNNING);
 	if (!job_has_ended(said.state))
 		return;
 	set_ended(build, i, said.state);
@@ -123,6 +124,12 @@ read_said(
 	buffer_finish(&key);
 	fields_destroy(said);
 	return rc;
+}
+
+bool
+open_build_is_decoded(const struct open_build *build)
+{
+	return build->jobs != NULL;
 }
 
 int

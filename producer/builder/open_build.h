@@ -16,6 +16,8 @@
 struct open_job {
 	enum job_state state;
 	int64_t attempts;
+	int64_t lost; /* tries that were never heard of again, as far as known
+		       */
 	int64_t not_before_ms; /* monotonic: tried again then, or ... */
 	uint64_t round;        /* ... if a lease has come back; 0: not */
 };
@@ -51,6 +53,9 @@ void open_build_destroy(struct open_build *build);
  */
 int open_build_read(struct open_build *build, struct message_decoder *decoder,
     const struct job_store *store, struct error *err);
+
+/* Whether its event could be read: if not, the registry is asked again. */
+bool open_build_is_decoded(const struct open_build *build);
 
 /* A job that may begin now, if there is one; `round`: see open_job. */
 bool open_build_next(

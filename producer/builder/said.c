@@ -14,10 +14,10 @@ job_state_name(enum job_state state)
 void
 job_said_write(const struct job_said *said, struct buffer *out)
 {
-	buffer_format(out, "%s %lld %lld %lld %lld %.*s\n", names[said->state],
-	    (long long)said->attempt, (long long)said->begun_ms,
-	    (long long)said->ended_ms, (long long)said->code,
-	    TEXT_ARG(said->host));
+	buffer_format(out, "%s %lld %lld %lld %lld %.*s %lld\n",
+	    names[said->state], (long long)said->attempt,
+	    (long long)said->begun_ms, (long long)said->ended_ms,
+	    (long long)said->code, TEXT_ARG(said->host), (long long)said->lost);
 	buffer_append(out, said->note);
 }
 
@@ -62,4 +62,6 @@ job_said_read(struct text stored, struct job_said *said)
 			return;
 	if (text_take_word(&line, " ", &word))
 		said->host = word;
+	if (text_take_word(&line, " ", &word))
+		text_to_number(word, INT64_MAX, &said->lost);
 }

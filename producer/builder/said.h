@@ -30,6 +30,9 @@ struct job_said {
 	int64_t attempt;            /* from 1 on; 0: none was made */
 	int64_t begun_ms, ended_ms; /* Unix time; 0: not yet */
 	int64_t code;
+	/* How often a try was never heard of again: it, or what it ran on, was
+	 * gone. */
+	int64_t lost;
 	struct text host;
 	struct text note; /* the last lines of its output, or why not */
 };

@@ -67,6 +67,7 @@ say_state(const struct task *task, enum job_state state, struct text note)
 		.begun_ms = task->begun_ms,
 		.ended_ms = task->ended_ms,
 		.code = ended ? process_code(task->process) : 0,
+		.lost = open_job_of(task)->lost,
 		.host = text_from(task->runner->host),
 		.note = note,
 	};
@@ -200,6 +201,29 @@ look_first(struct task *task, struct error *err)
 	return 1;
 }
 
+/* Each try has ended with its builder: the job is why, or may be. */
+static int
+give_up(struct task *task)
+{
+	struct buffer note = { 0 };
+
+	buffer_format(&note,
+	    "it was begun %lld times, and its end was never seen: its builder "
+	    "ended with it, or lost its lease (builder.restarts)",
+	    (long long)open_job_of(task)->lost);
+	task->ended_ms = task->begun_ms;
+	judge(task, JOB_FAILED, buffer_keep(&note, task->arena));
+	return 1;
+}
+
+bool
+task_is_last_try(
+    const struct job_runner *runner, const struct open_build *build, size_t job)
+{
+	return runner->restarts > 0 &&
+	    build->jobs[job].lost == runner->restarts;
+}
+
 /*
  * The lease is ours.  Another builder may have worked on this very job, before
  * its partition came here; and who reports a build by hand has the last word.
@@ -207,15 +231,23 @@ look_first(struct task *task, struct error *err)
 static int
 go_on(struct task *task, const struct lease_news *news, struct error *err)
 {
+	struct open_job *open = open_job_of(task);
+	int64_t known = open->lost;
 	struct job_said said;
 
 	job_said_read(news->job, &said);
+	/* Whoever was at it has not its lease any more. */
+	open->lost = said.lost + (said.state == JOB_RUNNING);
 	if (news->build.size > 0)
 		task->build->over = true;
-	else if (!job_has_ended(said.state))
-		return look_first(task, err);
-	else
+	else if (job_has_ended(said.state))
 		open_build_ended(task->build, task->job, said.state);
+	else if (open->lost > task->runner->restarts)
+		return give_up(task);
+	/* A last try that was not known for one is made soon, alone. */
+	else if (open->lost == known ||
+	    !task_is_last_try(task->runner, task->build, task->job))
+		return look_first(task, err);
 	return 0;
 }
 

@@ -15,6 +15,7 @@ struct job_runner {
 	const char *logs; /* folder */
 	int64_t log_max;
 	const char *host; /* that is named in what is said of jobs */
+	int64_t restarts; /* of a job that was never heard of again */
 	struct metrics *metrics;
 	void (*ended)(void *argument); /* any thread: a process has */
 	void *argument;
@@ -30,6 +31,13 @@ enum task_doom {
 };
 
 struct task;
+
+/*
+ * Whether a job has been lost so often that its next try is the last, which it
+ * makes alone: what ran beside it must not be blamed for it.
+ */
+bool task_is_last_try(const struct job_runner *runner,
+    const struct open_build *build, size_t job);
 
 /*
  * 1: `*task` is under way, and the job runs; 0: not now, and the job says when

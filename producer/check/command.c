@@ -1,12 +1,12 @@
-#include <string.h>
-
 #include "producer/check/list.h"
 
 enum { OPTION_FOR = 512 };
 
 static const struct argp_option check_options[] = {
 	{ "for", OPTION_FOR, "PROGRAM", 0,
-	    "Only the rights in Kafka that worker or http needs", 0 },
+	    "Only the rights in Kafka that worker, http, builder or "
+	    "trigger needs",
+	    0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -17,13 +17,7 @@ take_check(int key, char *value, struct argp_state *state)
 
 	if (key != OPTION_FOR)
 		return ARGP_ERR_UNKNOWN;
-	if (strcmp(value, "worker") == 0)
-		list->programs = CHECK_WORKER;
-	else if (strcmp(value, "http") == 0)
-		list->programs = CHECK_HTTP;
-	else
-		usage_error(
-		    state, "--for %s: allowed are worker and http", value);
+	list->programs = command_take_program(value, state);
 	return 0;
 }
 
@@ -40,7 +34,7 @@ cmd_check(struct command *command, int argc, char **argv)
 	struct check_list list = {
 		.command = command,
 		.code = EXIT_DONE,
-		.programs = CHECK_WORKER | CHECK_HTTP,
+		.programs = PROGRAM_WORKER | PROGRAM_HTTP,
 	};
 
 	command_parse(command, argc, argv, check_options, take_check, &list);

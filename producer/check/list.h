@@ -5,9 +5,6 @@
 #include "producer/cli/command.h"
 #include "schemas/topics.h"
 
-/* Whose rights in Kafka are looked at; bits. */
-enum check_program { CHECK_WORKER = 1, CHECK_HTTP = 2 };
-
 /*
  * What `schedrun check` has found: a row for each thing that it looked at, with
  * what is wrong and the command that mends it.
@@ -17,7 +14,8 @@ struct check_list {
 	struct table *table;
 	int code;            /* what the command will exit with */
 	const char *cluster; /* Kafka's id; NULL: not known */
-	unsigned programs;   /* bits of enum check_program */
+	/* Whose rights in Kafka are looked at: bits of enum command_program. */
+	unsigned programs;
 };
 
 /* `detail` may be NULL. */

@@ -8,24 +8,34 @@
 /* Who needs what (docs/faults.md, section 4): of a topic READ by a group, or
  * WRITE. */
 static const struct need {
-	enum check_program who;
+	enum command_program who;
 	enum topic topic;
 	const char *group; /* the key of its name; NULL: WRITE */
 } needs[] = {
-	{ CHECK_WORKER, TOPIC_REQUESTS, "worker.group" },
-	{ CHECK_WORKER, TOPIC_RESULTS, NULL },
-	{ CHECK_WORKER, TOPIC_BUILDS, NULL },
-	{ CHECK_WORKER, TOPIC_DLQ, NULL },
-	{ CHECK_HTTP, TOPIC_REQUESTS, NULL },
-	{ CHECK_HTTP, TOPIC_RESULTS, "http.group" },
-	{ CHECK_HTTP, TOPIC_BUILDS, "http.group" },
+	{ PROGRAM_WORKER, TOPIC_REQUESTS, "worker.group" },
+	{ PROGRAM_WORKER, TOPIC_RESULTS, NULL },
+	{ PROGRAM_WORKER, TOPIC_BUILDS, NULL },
+	{ PROGRAM_WORKER, TOPIC_DLQ, NULL },
+	{ PROGRAM_HTTP, TOPIC_REQUESTS, NULL },
+	{ PROGRAM_HTTP, TOPIC_RESULTS, "http.group" },
+	{ PROGRAM_HTTP, TOPIC_BUILDS, "http.group" },
+	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group" },
+	{ PROGRAM_TRIGGER, TOPIC_REQUESTS, NULL },
 };
 
 static const char *
-program_name(enum check_program who)
+program_name(enum command_program who)
 {
-	return who == CHECK_HTTP ? "schedrun-http, submit and watch"
-				 : "schedrun-worker";
+	switch (who) {
+	case PROGRAM_HTTP:
+		return "schedrun-http, submit and watch";
+	case PROGRAM_BUILDER:
+		return "schedrun-builder";
+	case PROGRAM_TRIGGER:
+		return "schedrun-trigger";
+	default:
+		return "schedrun-worker";
+	}
 }
 
 const char *
@@ -142,7 +152,7 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 	case KAFKA_RIGHT_NO_ID:
 		refused->id = true;
 		snprintf(prefix, sizeof prefix, "%s-", group);
-		if (need->who == CHECK_WORKER)
+		if (need->who == PROGRAM_WORKER)
 			fault_of_right(
 			    list, need, operation, "transactional-id", prefix);
 		note_untried(list, need, operation, NULL);
@@ -152,6 +162,22 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 		break;
 	}
 	return false;
+}
+
+static const char *
+what_is_tried(unsigned programs)
+{
+	switch (programs) {
+	case PROGRAM_HTTP:
+		return "Read and Write of topics, Read of its group";
+	case PROGRAM_BUILDER:
+		return "Read of its topic and its group";
+	case PROGRAM_TRIGGER:
+		return "Write of its topic";
+	default:
+		return "Read and Write of topics, Read of groups, Write of "
+		       "transactional ids";
+	}
 }
 
 void
@@ -167,9 +193,5 @@ check_kafka_rights(struct check_list *list, struct kafka_admin *admin,
 		    is_there[needs[i].topic])
 			is_fine &= check_need(list, admin, &needs[i], &refused);
 	if (is_fine)
-		check_fine(list, "rights",
-		    list->programs == CHECK_HTTP
-			? "Read and Write of topics, Read of its group"
-			: "Read and Write of topics, Read of groups, Write of "
-			  "transactional ids");
+		check_fine(list, "rights", what_is_tried(list->programs));
 }

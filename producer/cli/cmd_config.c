@@ -3,6 +3,7 @@
 #include "common/redis/url.h"
 #include "producer/auth/auth.h"
 #include "producer/auth/origins.h"
+#include "producer/builder/builder.h"
 #include "producer/cli/command.h"
 #include "schemas/avro/registry.h"
 
@@ -98,9 +99,41 @@ check_redis_url(const struct config *config, const char *key, struct error *err)
 	return url != NULL ? 0 : -1;
 }
 
+enum { OPTION_FOR = 512 };
+
+static const struct argp_option check_options[] = {
+	{ "for", OPTION_FOR, "PROGRAM", 0,
+	    "Also what worker, http, builder or trigger can't do without", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+struct check_flags {
+	struct command *command;
+	unsigned program; /* 0: whatever the file is for */
+};
+
+static error_t
+take_check(int key, char *value, struct argp_state *state)
+{
+	struct check_flags *flags = state->input;
+
+	if (key == ARGP_KEY_END && flags->command->argument == NULL)
+		usage_error(state, "the FILE is missing");
+	if (key != OPTION_FOR)
+		return ARGP_ERR_UNKNOWN;
+	flags->program = command_take_program(value, state);
+	return 0;
+}
+
+static bool
+is_for(unsigned program, enum command_program which, bool says_so)
+{
+	return program == which || (program == 0 && says_so);
+}
+
 /* What the programs would refuse at their start, in their own words. */
 static int
-check_parts(const struct config *config, struct error *err)
+check_parts(const struct config *config, unsigned program, struct error *err)
 {
 	const char *admin = config_text(config, "admin.listen");
 	struct registry *registry;
@@ -114,7 +147,11 @@ check_parts(const struct config *config, struct error *err)
 	    check_redis_url(config, "redis.url", err) != 0 ||
 	    check_redis_url(config, "view.redis.url", err) != 0 ||
 	    tcp_address_check(config_text(config, "http.listen"), err) != 0 ||
-	    (is_adapters(config) && http_auth_check_settings(config, err) != 0))
+	    (is_for(program, PROGRAM_HTTP, is_adapters(config)) &&
+		http_auth_check_settings(config, err) != 0) ||
+	    (is_for(program, PROGRAM_BUILDER,
+		 config_is_given(config, "builder.command")) &&
+		builder_check_settings(config, err) != 0))
 		return -1;
 	registry = registry_create(config, err);
 	registry_destroy(registry);
@@ -124,10 +161,12 @@ check_parts(const struct config *config, struct error *err)
 int
 cmd_config_check(struct command *command, int argc, char **argv)
 {
+	struct check_flags flags = { .command = command };
 	struct error err = { 0 };
 
-	command->options.file = command_argument(command, argc, argv);
-	if (check_parts(command_config(command), &err) != 0) {
+	command_parse(command, argc, argv, check_options, take_check, &flags);
+	command->options.file = command->argument;
+	if (check_parts(command_config(command), flags.program, &err) != 0) {
 		command_fail(command, &err);
 		return EXIT_WRONG_USAGE;
 	}

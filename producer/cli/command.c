@@ -20,6 +20,20 @@ static const struct argp_option output_options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+unsigned
+command_take_program(const char *value, const struct argp_state *state)
+{
+	static const char *const names[] = { "worker", "http", "builder",
+		"trigger" };
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(value, names[i]) == 0)
+			return 1U << i;
+	usage_error(state,
+	    "--for %s: allowed are worker, http, builder and trigger", value);
+}
+
 void
 command_take_output(
     struct command *command, const char *format, const struct argp_state *state)

@@ -36,6 +36,14 @@ enum command_exit { /* docs/operation.md, section 1 */
 	EXIT_INTERRUPTED = 130,
 };
 
+/* The daemons, of which --for names one; bits. */
+enum command_program {
+	PROGRAM_WORKER = 1,
+	PROGRAM_HTTP = 2,
+	PROGRAM_BUILDER = 4,
+	PROGRAM_TRIGGER = 8,
+};
+
 struct command;
 
 struct command_row {
@@ -115,6 +123,10 @@ int command_open_catalogue(struct command *command, struct error *err);
 
 /* Closes what is open, gives all memory back.  May be repeated. */
 void command_close(struct command *command);
+
+/* The bit of a value of --for; ends the process by 2 if it is none. */
+unsigned command_take_program(
+    const char *value, const struct argp_state *state);
 
 /* Takes the value of -o; ends the process by 2 if it is none. */
 void command_take_output(struct command *command, const char *format,

@@ -133,19 +133,13 @@ look_at_redis(struct http_probe *probe, struct error *fatal)
 	return good;
 }
 
-/* Claims and results of one Kafka make no sense in another one. */
 static void
 compare_clusters(struct http_probe *probe, struct error *fatal)
 {
-	const char *stored = probe->meta.cluster;
 	char found[KEYSPACE_NAME_MAX];
 
 	run_publisher_cluster(probe->settings.publisher, found, sizeof found);
-	if (stored[0] != '\0' && found[0] != '\0' && strcmp(stored, found) != 0)
-		error_fatal(fatal, EX_CONFIG,
-		    "redis %s belongs to the Kafka cluster \"%s\", not to "
-		    "\"%s\": run schedrun init --cluster to take it over",
-		    redis_address(probe->redis), stored, found);
+	keyspace_check_cluster(probe->redis, &probe->meta, found, fatal);
 }
 
 /* On its way to the loop. */

@@ -3,13 +3,15 @@
 import json
 import os
 import signal
+import subprocess
 import uuid
 
 import catalogues
 import checker
 import pytest
 from catalogues import dataset, transaction
-from programs import wait_for
+from programs import BUILD, wait_for
+from test_registry import Registry
 
 from load import Load, request
 
@@ -31,6 +33,7 @@ forks) sleep 1000 & echo $! >forked ;;
 loud) i=0; while [ $i -lt 2000 ]; do echo "line $i of many, many lines that are written"; i=$((i + 1)); done; exit 1 ;;
 own) echo ri.foundry.main.transaction.own >&3 ;;
 nonsense) echo "not a rid" >&3 ;;
+kills) until grep -q beside-it ran; do sleep 0.05; done; kill -9 $PPID ;;
 look) env >env; ls /proc/self/fd | wc -l >files ;;
 esac
 """
@@ -38,8 +41,8 @@ esac
 
 def build_catalogue():
     logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
-              "nonsense", "look", "shared", "drained", "moved", "outage", "late"]
-    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow"}
+              "nonsense", "look", "kills", "beside-it", "schema", "shared", "drained", "moved", "outage", "late"]
+    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow", "beside-it": "slow"}
     datasets = {dataset("raw"): catalogues.stored("raw-1")}
     specs, schedules = [], []
     for name in logics:
@@ -329,6 +332,60 @@ def test_a_build_that_was_reported_by_hand_is_left_alone(plant):
     wait_for("it to be passed", lambda: builder.metric('schedrun_builds_total{state="over"}') == 1, 20)
     assert not ran(plant, "ok")
     builder.stop(30)
+
+
+def test_a_job_that_kills_its_builder_fails_and_not_what_ran_beside_it(plant):
+    """A group of its own for each start: nobody waits until the dead one is missed."""
+    def start(n):
+        for name in ("kills", "beside-it"):  # a lease lapses after 30 s
+            plant.cluster.redis().delete(f"schedrun:o:{dataset(name)}\nmaster")
+        return plant.builder(plant.job, name=f"start-{n}", builder__restarts=1, builder__group=f"starts-{n}")
+
+    builds = [submit(plant, name) for name in ("kills", "beside-it")]
+    started = start(0)
+    assert started.wait(20) == -signal.SIGKILL
+    wait_for("it to have ended", lambda: is_gone(int(ran(plant, "beside-it")[0][3])), 10)
+    go(plant, "beside-it")
+    assert start(1).wait(20) == -signal.SIGKILL  # each made its last try alone
+    last = start(2)
+    wait_state(plant, builds[0], "FAILED")
+    assert "begun 2 times, and its end was never seen" in said(plant, builds[0])[0][3]
+    wait_state(plant, builds[1], "SUCCEEDED")
+    assert len(ran(plant, "kills")) == 2 and len(ran(plant, "beside-it")) == 2
+    last.stop(30)
+
+
+def test_without_the_registry_a_build_waits_and_that_is_said(plant):
+    registry = Registry()
+    registry.fault = (503, "{}")
+    try:
+        builder = plant.builder(plant.job, name="schemaless", schema__registry__url=registry.url)
+        build = submit(plant, "schema")
+        wait_for("it to say so", lambda: set(builder.blamed()) == {"registry"}, 30)
+        assert builder.metric('schedrun_dependency_up{dependency="registry"}') == 0
+        assert builder.metric('schedrun_dependency_up{dependency="redis"}') == 1
+        assert not ran(plant, "schema")
+        registry.fault = None
+        wait_state(plant, build, "SUCCEEDED")
+        builder.wait_ready()
+        builder.stop(30)
+    finally:
+        registry.stop()
+
+
+def test_a_redis_of_another_cluster_is_refused(plant):
+    redis = plant.cluster.redis()
+    ours = redis.hget("schedrun:meta", "cluster")
+    builder = plant.builder(plant.job, name="astray").wait_ready()
+    try:
+        redis.hset("schedrun:meta", "cluster", "another")
+        assert builder.wait(20) == 78 and "belongs to the Kafka cluster" in builder.log()
+        checked = subprocess.run(
+            [BUILD / "schedrun-builder", *plant.flags(), "-s", f"builder.command={plant.job}", "-s",
+             f"builder.logs={plant.directory}/builds", "--check"], capture_output=True, text=True, timeout=60)
+        assert checked.returncode == 78 and "belongs to the Kafka cluster" in checked.stderr
+    finally:
+        redis.hset("schedrun:meta", "cluster", ours)
 
 
 @pytest.mark.parametrize("settings, says", [

@@ -343,6 +343,23 @@ def test_config_check_of_what_the_programs_take(tmp_path):
         assert done.returncode == 0 and done.stdout == f"{path}: fine\n", done.stderr
 
 
+@pytest.mark.parametrize("content, program, says", [
+    ("", "worker", None),
+    ("", "trigger", None),
+    ("", "http", "http.auth=jwt needs http.jwks"),
+    ("", "builder", "builder.command: is not set"),
+    ("builder.command = sh -c true", None, "builder.command: sh -c true; it is the path of a program"),
+    ("builder.command = /no/such/job", "worker", None),
+    ("builder.command = /bin/true -x", "builder", None),
+    ("", "nobody", "allowed are worker, http, builder and trigger"),
+])
+def test_config_check_for_one_program(content, program, says, tmp_path):
+    path = tmp_path / "x.conf"
+    path.write_text(content + "\n")
+    done = call("config", "check", str(path), *(["--for", program] if program else []))
+    assert (done.returncode, says or "") == (2 if says else 0, says or "") and (says or "") in done.stderr, done
+
+
 @pytest.mark.parametrize("flags, env, says", [
     (["-c", "/nowhere.conf"], {}, "/nowhere.conf: No such file"),
     (["-c", "/tmp"], {}, "not a regular file"),

@@ -118,8 +118,13 @@ def test_check_for_one_program(guarded):
     code, found = guarded.checked("--for", "http")
     assert code == 0, found
     assert "transactional id" in found[f"right Write of topic {REQUESTS}"]["detail"]
+    code, found = guarded.checked("--for", "builder")
+    right = found["right Read of group schedrun-builder"]
+    assert code == 1 and right["state"] == "fault" and "schedrun-builder can't do without" in right["detail"]
+    code, found = guarded.checked("--for", "trigger")
+    assert code == 0 and f"right Write of topic {REQUESTS}" in found
     done = guarded.run("check", "--for", "nobody")
-    assert done.returncode == 2 and "worker and http" in done.stderr
+    assert done.returncode == 2 and "builder and trigger" in done.stderr
 
 
 @pytest.mark.parametrize("right", [WORKER[0], WORKER[1], WORKER[4], WORKER[5]],

@@ -32,12 +32,9 @@ check_meta(const struct store_check *check, struct keyspace_meta *meta,
 		    redis_address(check->redis),
 		    TEXT_ARG(keyspace_prefix(check->keyspace)));
 	if (check->cluster_id != NULL &&
-	    strcmp(meta->cluster, check->cluster_id) != 0)
-		return error_fatal(err, EX_CONFIG,
-		    "redis %s belongs to the Kafka cluster \"%s\", not to "
-		    "\"%s\": run schedrun init --cluster to take it over",
-		    redis_address(check->redis), meta->cluster,
-		    check->cluster_id);
+	    keyspace_check_cluster(
+		check->redis, meta, check->cluster_id, err) != 0)
+		return -1;
 	warn_of_other("topic", meta->topic, check->topic);
 	warn_of_other("group", meta->group, check->group);
 	return 0;

@@ -6,20 +6,34 @@ static void
 what_is_written_is_read(void)
 {
 	const struct job_said said = { JOB_FAILED, 3, 1700000000000,
-		1700000000042, 137, TEXT("host-1"), TEXT("a line\nanother") };
+		1700000000042, 137, 2, TEXT("host-1"),
+		TEXT("a line\nanother") };
 	struct buffer out = { 0 };
 	struct job_said read;
 
 	job_said_write(&said, &out);
 	CHECK(text_equal(buffer_text(&out),
-	    TEXT("FAILED 3 1700000000000 1700000000042 137 host-1\n"
+	    TEXT("FAILED 3 1700000000000 1700000000042 137 host-1 2\n"
 		 "a line\nanother")));
 	job_said_read(buffer_text(&out), &read);
 	CHECK(read.state == JOB_FAILED && read.attempt == 3);
 	CHECK(read.begun_ms == said.begun_ms && read.ended_ms == said.ended_ms);
+	CHECK(read.lost == 2);
 	CHECK(read.code == 137 && text_equal(read.host, said.host));
 	CHECK(text_equal(read.note, said.note));
 	buffer_finish(&out);
+}
+
+/* By a version that counted no lost tries. */
+static void
+what_was_written_before_is_read(void)
+{
+	struct job_said read;
+
+	job_said_read(TEXT("RUNNING 2 1700000000000 0 0 host-1\nwhy"), &read);
+	CHECK(read.state == JOB_RUNNING && read.attempt == 2);
+	CHECK(read.lost == 0 && text_equal(read.host, TEXT("host-1")));
+	CHECK(text_equal(read.note, TEXT("why")));
 }
 
 static void
@@ -53,6 +67,7 @@ what_is_none_has_not_ended(void)
 
 CU_TestInfo job_said_tests[] = {
 	{ "what is written is read", what_is_written_is_read },
+	{ "what was written before is read", what_was_written_before_is_read },
 	{ "what is none has not ended", what_is_none_has_not_ended },
 	CU_TEST_INFO_NULL,
 };
