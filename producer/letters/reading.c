@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "schemas/message/run_request.h"
 
 #define FIELDS_MAX 64 /* that are shown; a request has seven */
@@ -119,7 +120,10 @@ reading_make(const struct kafka_message *message, size_t n_brought,
 	if (layout == NULL)
 		return;
 	read_fields(reading, layout, body, arena);
-	run_request_decode(layout, body, &request, &run, &reading->now);
+	if (run_request_decode(layout, body, &request, &run, &reading->now) ==
+	    0)
+		run_request_check_time(
+		    &request, clock_wall_ms(), &reading->now);
 	place_fault(
 	    reading, message->value.size - body.size, message->value.size);
 	layout_destroy(layout);

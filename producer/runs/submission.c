@@ -19,7 +19,8 @@ submission_check(
 {
 	struct rejection rejection;
 
-	if (run_request_check(request, run, &rejection) == 0)
+	if (run_request_check(request, run, &rejection) == 0 &&
+	    run_request_check_time(request, clock_wall_ms(), &rejection) == 0)
 		return 0;
 	return error_set(err, ERROR_INPUT, "%s", rejection.detail);
 }

@@ -75,32 +75,34 @@ check_request_id(struct text id, struct rejection *rejection)
 }
 
 static bool
-is_plausible(int64_t time_ms)
+is_plausible(int64_t time_ms, int64_t now_ms)
 {
 	return time_ms >= CREATED_FIRST_MS &&
-	    time_ms <= clock_wall_ms() + CREATED_AHEAD_MS;
+	    time_ms - CREATED_AHEAD_MS <= now_ms;
 }
 
 /* What would have made it a time that one can believe. */
 static const char *
-guess_unit(int64_t time_ms)
+guess_unit(int64_t time_ms, int64_t now_ms)
 {
 	if (time_ms > 0 && time_ms < INT64_MAX / 1000 &&
-	    is_plausible(time_ms * 1000))
+	    is_plausible(time_ms * 1000, now_ms))
 		return ": seconds for milliseconds?";
-	if (is_plausible(time_ms / 1000))
+	if (is_plausible(time_ms / 1000, now_ms))
 		return ": microseconds for milliseconds?";
-	if (is_plausible(time_ms / 1000000))
+	if (is_plausible(time_ms / 1000000, now_ms))
 		return ": nanoseconds for milliseconds?";
 	return ", not from 2000-01-01 to a day from now";
 }
 
-static int
-check_created_time(int64_t time_ms, struct rejection *rejection)
+int
+run_request_check_time(const struct run_request *request, int64_t now_ms,
+    struct rejection *rejection)
 {
+	int64_t time_ms = request->created_time_ms;
 	char day[CLOCK_TEXT_SIZE];
 
-	if (is_plausible(time_ms))
+	if (is_plausible(time_ms, now_ms))
 		return 0;
 	clock_format(time_ms, day);
 	return reject(rejection, REJECT_INVALID_FIELD,
@@ -108,7 +110,7 @@ check_created_time(int64_t time_ms, struct rejection *rejection)
 	    time_ms < 0                  ? "before "
 		: time_ms > CLOCK_MAX_MS ? "after "
 					 : "",
-	    DAY_SIZE, day, guess_unit(time_ms));
+	    DAY_SIZE, day, guess_unit(time_ms, now_ms));
 }
 
 static int
@@ -141,8 +143,6 @@ run_request_check(const struct run_request *request, struct uuid *run,
 		TEXT("schedule-version")))
 		return invalid(rejection, FIELD_VERSION_RID,
 		    "is not ri.scheduler.*.schedule-version.*");
-	if (check_created_time(request->created_time_ms, rejection) != 0)
-		return -1;
 	if (request->created_by.at != NULL &&
 	    !uuid_parse(request->created_by, &user))
 		return invalid(

@@ -42,6 +42,10 @@ int run_request_decode(const struct layout *layout, struct text body,
 int run_request_check(const struct run_request *request, struct uuid *run,
     struct rejection *rejection);
 
+/* That of createdTime, which needs to know what time it is. */
+int run_request_check_time(const struct run_request *request, int64_t now_ms,
+    struct rejection *rejection);
+
 /* Appends the framed record. */
 void run_request_encode(
     const struct run_request *request, uint32_t schema_id, struct buffer *out);

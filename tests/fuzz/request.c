@@ -61,7 +61,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		    message_schema(MESSAGE_RUN_REQUEST), &rejection);
 	if (framing_read((struct text){ (const char *)bytes, size },
 		MESSAGE_SIZE_MAX, &id, &body, &rejection) != 0 ||
-	    run_request_decode(layout, body, &request, &run, &rejection) != 0)
+	    run_request_decode(layout, body, &request, &run, &rejection) != 0 ||
+	    run_request_check_time(&request, clock_wall_ms(), &rejection) != 0)
 		return 0;
 	check(&request);
 	check_again(layout, &request, size);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
 #include "worker/snapshot/snapshot.h"
@@ -163,6 +164,15 @@ decoder_is_told(struct decoder *decoder, uint32_t schema)
 	    registry_schema(decoder->registry, schema, &unused, &why) == 0;
 }
 
+/* A clock of ours that is behind buries no request: the broker has one, too. */
+static int64_t
+time_of(const struct kafka_record *kafka)
+{
+	int64_t now = clock_wall_ms();
+
+	return kafka->timestamp_ms > now ? kafka->timestamp_ms : now;
+}
+
 int
 decoder_decode(struct decoder *decoder, struct batch *batch, size_t i,
     uint32_t *awaited, struct error *err)
@@ -191,6 +201,9 @@ decoder_decode(struct decoder *decoder, struct batch *batch, size_t i,
 	} else if (rc == 0) {
 		rc = run_request_decode(writer->layout, body, &record->request,
 		    &record->run, &rejection);
+		if (rc == 0)
+			rc = run_request_check_time(
+			    request, time_of(kafka), &rejection);
 	}
 	if (rc != 0) {
 		bury(batch, i, &rejection);

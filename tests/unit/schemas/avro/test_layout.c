@@ -441,6 +441,9 @@ test_evolved_bodies(void)
 		    : run_request_decode(
 			  layout, rows[i].body, &request, &run, &rejection);
 
+		if (rc == 0)
+			rc = run_request_check_time(
+			    &request, INT64_C(1727285375974), &rejection);
 		CHECK_ROW(rows[i].name, rc == (rows[i].reason < 0 ? 0 : -1));
 		CHECK_ROW(rows[i].name,
 		    rc == 0 || (int)rejection.reason == rows[i].reason);
