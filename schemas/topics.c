@@ -47,12 +47,15 @@ topics_plan(const struct config *config, int32_t partitions, int replication,
 		add_setting(plan, (enum topic)i, "min.insync.replicas",
 		    plan->min_insync);
 		add_setting(plan, (enum topic)i, "cleanup.policy", "delete");
+		/*
+		 * A record's own time would decide how long it lives, and one
+		 * of a worker whose clock is ahead would be refused.
+		 */
+		add_setting(plan, (enum topic)i, "message.timestamp.type",
+		    "LogAppendTime");
 	}
 	add_setting(
 	    plan, TOPIC_REQUESTS, "retention.ms", plan->requests_retention);
-	/* A record's own time would decide how long it lives. */
-	add_setting(
-	    plan, TOPIC_REQUESTS, "message.timestamp.type", "LogAppendTime");
 	add_setting(plan, TOPIC_BUILDS, "max.message.bytes", "10485760");
 	add_setting(plan, TOPIC_DLQ, "retention.ms", "1209600000");
 	add_setting(plan, TOPIC_DLQ, "max.message.bytes", "1179648");

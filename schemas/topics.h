@@ -12,7 +12,7 @@
  */
 enum topic { TOPIC_REQUESTS, TOPIC_RESULTS, TOPIC_BUILDS, TOPIC_DLQ, TOPICS };
 
-#define TOPIC_CONFIGS_MAX 4
+#define TOPIC_CONFIGS_MAX 5
 
 /*
  * What the DLQ must take at least: a value as large as a request may be, with
