@@ -189,6 +189,15 @@ e2e: build $(BUILD)/integration/kafka ## the programs on a real Kafka and Redis
 	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -p no:cacheprovider $(or $(TESTS),tests/e2e)
 
+# ONLY=9,43 SEED=7 LANES=1; what fails is kept in .run/chaos-SEED/.
+chaos: faults ## faults under load: the starred rows of docs/faults.md (SEED=, ONLY=9,43)
+	@.cache/venv/bin/python tests/chaos/chaos.py
+chaos-long: faults ## all its rows
+	@.cache/venv/bin/python tests/chaos/chaos.py --long
+faults: build
+	@deploy/local/deps.sh test chaos
+	@$(MAKE) -s FAULTS=1 build
+
 test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
 	@tests/run
@@ -315,5 +324,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi man
+.PHONY: FORCE build libraries unit run demo e2e chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

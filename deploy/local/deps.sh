@@ -9,6 +9,7 @@
 #   count   valgrind, which counts instructions
 #   peers   a Java compiler, and in .cache/peers what the benchmark's peer needs
 #   model   Spin, which searches the model of delivery
+#   chaos   clocks that lie, network namespaces
 #   root    what makes a root of another release
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
@@ -201,12 +202,15 @@ for part in "${@:-run}"; do
 	model)
 		install_packages $build_packages spin
 		;;
+	chaos)
+		install_packages libfaketime iproute2
+		;;
 	root)
 		install_packages $root_packages
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, count, peers, model, root"
+			"one of build, run, test, lint, fuzz, count, peers, model, chaos, root"
 		;;
 	esac
 done

@@ -6,12 +6,15 @@ was injected and what the checker found.
 
 import os
 import random
+import re
 import threading
 import time
 
 import catalogues
 import checker
+import injected
 from confluent_kafka import Consumer, TopicPartition
+from injected import fair
 from load import Load, mixed
 from programs import wait_for
 
@@ -98,7 +101,6 @@ class Campaign:
     def __init__(self, system, workers=3, partitions=6, rate=1000, name="chaos", **settings):
         self.system = system
         self.rng = random.Random(f"{SEED} {name}")
-        self.faults = []
         self.settings = {"worker__batch__max__records": "300",
                          "session.timeout.ms": int(SESSION * 1000), **settings}
         system.init(partitions=partitions)
@@ -109,12 +111,20 @@ class Campaign:
             worker.wait_ready()
         self.progress = Progress(system.cluster.bootstrap)
         self.stream = Stream(system.cluster.bootstrap, rate=rate)
-        self.begun = time.monotonic()
         self.progress.wait_for_more(30)
+        injected.begin()
 
-    def note(self, fault):
-        self.faults.append(fault)
-        print(f"  {time.monotonic() - self.begun:6.1f} s  {fault}")
+    def pause(self, at_least, at_most):
+        """Load goes on for a while, however long the seed says."""
+        time.sleep(self.rng.uniform(at_least, at_most))
+
+    def recover(self, timeout):
+        """Until all workers are ready and there are more results; returns the seconds."""
+        begun = time.monotonic()
+        self.wait_ready(fair(timeout))
+        self.progress.wait_for_more(fair(timeout))
+        injected.recovered(time.monotonic() - begun)
+        return injected.recoveries[-1]
 
     def restart(self, i):
         """Starts a worker again under its name."""
@@ -124,11 +134,23 @@ class Campaign:
         self.workers[i] = self.system.worker(name, **self.settings)
         return self.workers[i]
 
+    def revive(self):
+        """As its unit does: a call of librdkafka's that hangs, as while Kafka is away for over
+        35 s, ends a worker with 75 (docs/delivery.md, section 5)."""
+        for i, worker in enumerate(self.workers):
+            hung = re.findall("event=(call_stuck|producer_hangs)", worker.tail())
+            if worker.process.poll() == 75 and hung:
+                injected.remarks.append(f"{worker.name}: {hung[-1]}, exit 75, started again")
+                self.restart(i)
+
     def wait_ready(self, timeout):
         """All workers; seconds until the last is."""
+        def are_ready():
+            self.revive()
+            return all(worker.is_ready() for worker in self.workers)
+
         begun = time.monotonic()
-        for worker in self.workers:
-            worker.wait_ready(max(0.1, timeout - (time.monotonic() - begun)))
+        wait_for(f"all workers to be ready, logs {self.system.directory}", are_ready, timeout)
         return time.monotonic() - begun
 
     def total(self, series):
@@ -138,13 +160,16 @@ class Campaign:
         """Ends the load, drains, judges."""
         asked = self.stream.stop()
         self.progress.stop()
-        self.system.wait_drained(timeout)
+        self.system.wait_drained(fair(timeout))
         verdict = checker.judge_topics(self.system.cluster.bootstrap, asked)
-        print(f"  seed {SEED}, {len(self.faults)} faults, {len(asked)} requests: {verdict}")
-        assert self.faults, "nothing was injected"
+        print(f"  seed {SEED}, {len(injected.notes)} faults, {len(asked)} requests: {verdict}")
+        assert injected.notes, "nothing was injected"
         assert verdict.clean(), str(verdict)
         return verdict
 
     def abandon(self):
+        """Ends the load; what was asked up to now."""
         self.stream.ended.set()
         self.progress.ended.set()
+        self.stream.thread.join()
+        return self.stream.load.asked

@@ -11,6 +11,7 @@ import time
 import uuid
 import base64
 
+import injected
 import redis
 from confluent_kafka.admin import AdminClient
 
@@ -116,6 +117,7 @@ class Cluster:
     def stop_kafka(self, hard=False):
         if self.kafka_process is None:
             return
+        injected.note(f"{'SIGKILL' if hard else 'SIGTERM'} of the broker")
         self.kafka_process.send_signal(signal.SIGCONT)
         self.kafka_process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
         try:
@@ -146,6 +148,7 @@ class Cluster:
     def stop_redis(self, hard=False):
         if self.redis_process is None:
             return
+        injected.note(f"{'SIGKILL' if hard else 'SIGTERM'} of Redis")
         self.redis_process.send_signal(signal.SIGCONT)
         self.redis_process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
         self.redis_process.wait()
@@ -153,6 +156,14 @@ class Cluster:
 
     def redis(self):
         return redis.Redis(port=self.redis_port)
+
+    def pause(self, server, seconds):
+        """Stops `kafka` or `redis` for a while."""
+        process = getattr(self, f"{server}_process")
+        process.send_signal(signal.SIGSTOP)
+        injected.note(f"{server} stopped for {seconds} s")
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
 
     def empty_redis(self):
         """No key, and the settings as they should be, whatever was tried before."""

@@ -48,6 +48,7 @@ def campaign(system):
         made.append(campaign_module.Campaign(system, **settings))
         return made[-1]
 
+    make.made = made
     yield make
     for one in made:
         one.abandon()

@@ -7,6 +7,7 @@ import uuid
 from confluent_kafka import Producer
 
 import checker
+import injected
 
 TOPIC = "schedule-run-requests"
 
@@ -62,6 +63,7 @@ class Load:
     def send_bad(self, value, reason, key=b"bad", headers=None, **extra):
         """Bytes that must end in the dead-letter topic for `reason`; `extra`: partition,
         timestamp."""
+        injected.note(f"a bad record, {reason}")
         self.producer.produce(self.topic, value, key, headers=headers or [],
                               on_delivery=self._note(None, value, key, reason), **extra)
         self.producer.poll(0)

@@ -12,6 +12,7 @@ import urllib.request
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 import checker
+import injected
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
@@ -20,7 +21,8 @@ GROUP = "schedrun-worker"
 # Settings that are librdkafka's properties, not keys of ours.
 LIBRDKAFKA = ("bootstrap.servers", "socket.timeout.ms", "session.timeout.ms",
               "heartbeat.interval.ms", "max.poll.interval.ms", "transaction.timeout.ms", "message.timeout.ms",
-              "topic.metadata.refresh.interval.ms", "queue.buffering.max.messages")
+              "topic.metadata.refresh.interval.ms", "queue.buffering.max.messages", "security.protocol",
+              "ssl.ca.location", "sasl.mechanisms", "sasl.username")
 
 
 def wait_for(what, holds, timeout=60, pause=0.05):
@@ -35,9 +37,9 @@ def wait_for(what, holds, timeout=60, pause=0.05):
 
 
 class Daemon:
-    """A running daemon with its log in a file."""
+    """A running daemon with its log in a file; `process`: what Popen is told besides."""
 
-    def __init__(self, system, program, name, settings, environment, wrapper=()):
+    def __init__(self, system, program, name, settings, environment, wrapper=(), process=None):
         self.name = name
         self.port_file = system.directory / f"{name}.port"
         self.port_file.unlink(missing_ok=True)
@@ -48,9 +50,9 @@ class Daemon:
         for key, value in settings.items():
             command += ["-X" if key in LIBRDKAFKA else "-s", f"{key}={value}"]
         self.log_file = open(self.log_path, "ab")
-        self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file,
-                                        env={**os.environ, **(environment or {})},
-                                        cwd=system.directory)
+        self.process = subprocess.Popen(command, **{
+            "stderr": self.log_file, "stdout": self.log_file, "cwd": system.directory,
+            "env": {**os.environ, **(environment or {})}, **(process or {})})
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -95,9 +97,11 @@ class Daemon:
         return None
 
     def signal(self, number):
+        injected.note(f"{signal.Signals(number).name} of {self.name}")
         self.process.send_signal(number)
 
     def kill(self):
+        injected.note(f"SIGKILL of {self.name}")
         self.process.kill()
         self.process.wait()
 
@@ -109,7 +113,8 @@ class Daemon:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
+            self.process.wait()
             raise AssertionError(f"{self.name} did not drain in {timeout} s:\n{self.tail()}")
 
     def wait(self, timeout=60):
@@ -124,6 +129,7 @@ class System:
         self.directory = pathlib.Path(directory)
         self.bootstrap = cluster.bootstrap
         self.redis_url = cluster.redis_url
+        self.replication = 1
         self.daemons = []
 
     def faulty(self, program):
@@ -161,7 +167,7 @@ class System:
         return done.stdout
 
     def init(self, partitions=4):
-        return self.must("init", "--partitions", str(partitions), "--replication", "1")
+        return self.must("init", "--partitions", str(partitions), "--replication", str(self.replication))
 
     def alter_topic(self, topic, **settings):
         """Sets settings of a topic, `retention__ms=…` for retention.ms; returns when the
@@ -180,6 +186,7 @@ class System:
             return all(found[entry.name].value == entry.value for entry in entries)
 
         wait_for(f"{topic} to have {settings}", has_heard)
+        injected.note(f"{topic} has {settings}")
 
     def apply(self, catalogue, *flags):
         """Loads it, with what it names that isn't there: some outcomes are of that."""
@@ -187,10 +194,13 @@ class System:
         path.write_text(json.dumps(catalogue))
         return self.must("apply", "--allow-missing", *flags, str(path))
 
-    def worker(self, name="worker-1", program=None, environment=None, **settings):
+    def worker(self, name="worker-1", program=None, environment=None, process=None, **settings):
         keys = {"worker.id": name}
+        for fault in environment or {}:
+            if fault.startswith(("SCHEDRUN_CRASH", "SCHEDRUN_SLOW", "SCHEDRUN_KEEP")):
+                injected.note(f"{name} has {fault}={environment[fault]}")
         keys.update({key.replace("__", "."): value for key, value in settings.items()})
-        daemon = Daemon(self, program or BUILD / "schedrun-worker", name, keys, environment)
+        daemon = Daemon(self, program or BUILD / "schedrun-worker", name, keys, environment, process=process)
         self.daemons.append(daemon)
         return daemon
 
@@ -226,6 +236,8 @@ class System:
         wait_for("the requests to be processed",
                  lambda: checker.lag(self.bootstrap, GROUP, "schedule-run-requests") == 0,
                  timeout, pause=0.2)
+        if injected.notes and not injected.recoveries:
+            injected.recovered(injected.since_last())
 
     def judge(self, asked):
         verdict = checker.judge_topics(self.bootstrap, asked, GROUP)

@@ -7,10 +7,13 @@ what makes an old EndTxn arrive in a later transaction.
 """
 
 import collections
+import ctypes
 import socket
 import struct
 import threading
 import time
+
+import injected
 
 PRODUCE = 0
 LIST_OFFSETS = 2
@@ -56,7 +59,10 @@ class Proxy:
         self.to_lose = self.lost = 0
         self.passing = threading.Event()
         self.passing.set()
+        self.answering = threading.Event()
+        self.answering.set()
         self.delay = 0.0
+        self.rate = 0  # bytes a second each way of a connection; 0: any
         self.pairs = set()
         self.closed = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -89,30 +95,39 @@ class Proxy:
             if asked != self.losing or self.lost == self.to_lose:
                 return False
             self.lost += 1
+            injected.note(f"an answer lost, api key {asked}")
             return True
 
     def drop(self):
         """From now on no byte passes; the sockets stay open."""
+        injected.note("no byte passes")
         self.passing.clear()
+
+    def abandon(self):
+        """Connections that were dropped stay silent for ever; new ones pass."""
+        self.passing = threading.Event()
+        self.passing.set()
+
+    def drop_answers(self):
+        """Requests still pass."""
+        injected.note("no answer passes")
+        self.answering.clear()
 
     def heal(self):
         self.passing.set()
+        self.answering.set()
 
     def reset(self):
         """Cuts every connection with RST."""
         with self.lock:
-            pairs = list(self.pairs)
-        for pair in pairs:
-            for end in pair:
-                try:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    end.close()
-                except OSError:
-                    pass
+            pairs, self.pairs = self.pairs, set()
+        cut = sum(abort(end) for pair in pairs for end in pair)
+        if cut and not self.closed:
+            injected.note(f"RST of {cut} connections")
 
     def close(self):
         self.closed = True
-        self.passing.set()
+        self.heal()
         close(self.listener)  # ends the accept that waits on it
         self.reset()
 
@@ -133,9 +148,10 @@ class Proxy:
             with self.lock:
                 self.pairs.add((client, server))
             answers = {}  # correlation id -> Held, or the api key of a watched kind
-            threading.Thread(target=self._requests, args=(client, server, answers),
+            passing = self.passing
+            threading.Thread(target=self._requests, args=(client, server, answers, passing),
                              daemon=True).start()
-            threading.Thread(target=self._answers, args=(server, client, answers),
+            threading.Thread(target=self._answers, args=(server, client, answers, passing),
                              daemon=True).start()
 
     def _wants(self, frame, client):
@@ -151,16 +167,17 @@ class Proxy:
             held = Held(api_key, frame[14:14 + size].decode() if size > 0 else "",
                         client)
             self.held.append(held)
+            injected.note(f"a request held, api key {api_key}")
             self.lock.notify_all()
             return held
 
-    def _requests(self, client, server, answers):
+    def _requests(self, client, server, answers, passing):
         try:
             while True:
                 frame = self.read(client)
                 if not frame:
                     break
-                self._pass()
+                self._pass(frame, passing)
                 held = self._wants(frame, client)
                 if self.read is read_frame:
                     answers[frame[8:12]] = held or struct.unpack(">h", frame[4:6])[0]
@@ -172,13 +189,14 @@ class Proxy:
         if not any(isinstance(held, Held) for held in list(answers.values())):
             close(server)
 
-    def _answers(self, server, client, answers):
+    def _answers(self, server, client, answers, passing):
         try:
             while True:
                 frame = self.read(server)
                 if not frame:
                     break
-                self._pass()
+                self._pass(frame, passing)
+                self.answering.wait()
                 asked = answers.pop(frame[4:8], None)
                 if self._loses(asked):
                     break
@@ -199,10 +217,12 @@ class Proxy:
                 self.answered[asked] += 1
                 self.lock.notify_all()
 
-    def _pass(self):
-        self.passing.wait()
+    def _pass(self, data, passing):
+        passing.wait()
         if self.delay:
             time.sleep(self.delay)
+        if self.rate:
+            time.sleep(len(data) / self.rate)
 
 
 def read_some(end):
@@ -227,6 +247,13 @@ def read_exactly(end, n):
         parts.append(part)
         n -= len(part)
     return b"".join(parts)
+
+
+def abort(end):
+    """Sends RST at once, although a thread reads of it, which close() would wait for;
+    whether there was a connection."""
+    libc = ctypes.CDLL(None)
+    return libc.connect(end.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16) == 0
 
 
 def close(end):

@@ -6,6 +6,7 @@ import time
 
 import catalogues
 import checker
+import injected
 from campaign import Stream
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -96,6 +97,7 @@ def test_flushall_while_a_batch_is_planned(system):
     redis = system.cluster.redis()
     wait_for("the claim", lambda: redis.keys("schedrun:c:*"), pause=0.01)
     redis.flushall()
+    injected.note("FLUSHALL")
     wait_for("the worker to be not ready", lambda: not worker.is_ready())
     system.init(partitions=1)
     system.apply(catalogues.outcomes())
@@ -117,6 +119,7 @@ def test_flushall_under_load(system):
     load.flush()
     wait_for("some results", lambda: results_so_far(system) > 1000)
     system.cluster.redis().flushall()
+    injected.note("FLUSHALL")
     for datum in requests[10000:15000]:
         load.send(datum)
     load.flush()

@@ -5,6 +5,7 @@ import threading
 import time
 
 import catalogues
+import injected
 import redis
 from load import Load, mixed
 from programs import wait_for
@@ -104,6 +105,7 @@ def test_refusals_under_load(system):
         for reason, refuse, mend in ROWS:
             wait_for("claims", lambda: store.keys("schedrun:m:*"))
             refuse(store)
+            injected.note(f"Redis refuses, {reason}")
             wait_for(f"the worker to be not ready for {reason}",
                      lambda: not worker.is_ready() and reason in worker.admin("/readyz")[1], 15)
             mend(store)

@@ -16,6 +16,7 @@ import requests
 
 import catalogues
 import checker
+import injected
 from adapters import Adapter
 from cluster import free_ports
 from load import TOPIC, Load, request
@@ -200,6 +201,7 @@ def test_an_outage_holds_only_what_needs_it(system, registry):
     send(load, "first")
     wait_answered(system, "first")
     for i, (outage, fault) in enumerate(OUTAGES.items()):
+        injected.note(f"the registry: {outage}")
         registry.fault = fault
         registry.released.clear()
         if fault is None:

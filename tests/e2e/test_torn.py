@@ -11,6 +11,7 @@ the late EndTxn is fenced.
 
 import catalogues
 import checker
+import injected
 import pytest
 from load import Load, request
 from proxy import ADD_PARTITIONS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT, Proxy
@@ -61,6 +62,7 @@ def test_stays_invisible(system, cut):
 @WAYS
 def test_is_seen_without_the_rebuild_rule(system, cut):
     """The same must find the fault, or it proves nothing."""
+    injected.planted.append("lost")
     asked = late_commit(system, {"SCHEDRUN_KEEP_SUSPECT": "1"}, cut)
     verdict = checker.judge_topics(system.bootstrap, asked)
     assert verdict.counts["lost"] > 0, str(verdict)
