@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define MASK_48 ((UINT64_C(1) << 48) - 1)
-#define REPAIRED (INT64_C(1) << 47) /* a bit of the offset's */
+/* Earlier versions set this bit of the offset in a repair: it says nothing. */
+#define REPAIRED (INT64_C(1) << 47)
 
 static void
 put_big_endian(unsigned char *out, uint64_t value, size_t size)
@@ -31,8 +32,7 @@ claim_value_write(
     const struct claim_value *value, unsigned char out[CLAIM_VALUE_SIZE])
 {
 	put_big_endian(out, value->partition, 2);
-	put_big_endian(out + 2,
-	    (uint64_t)(value->offset | (value->is_repaired ? REPAIRED : 0)), 6);
+	put_big_endian(out + 2, (uint64_t)value->offset, 6);
 	put_big_endian(out + 8, (uint64_t)value->timestamp_ms, 6);
 	put_big_endian(out + 14, value->fingerprint, 4);
 }
@@ -43,9 +43,7 @@ claim_value_read(struct text bytes, struct claim_value *value)
 	if (bytes.at == NULL || bytes.size != CLAIM_VALUE_SIZE)
 		return false;
 	value->partition = (uint32_t)get_big_endian(bytes.at, 2);
-	value->offset = (int64_t)get_big_endian(bytes.at + 2, 6);
-	value->is_repaired = (value->offset & REPAIRED) != 0;
-	value->offset &= ~REPAIRED;
+	value->offset = (int64_t)get_big_endian(bytes.at + 2, 6) & ~REPAIRED;
 	value->timestamp_ms = (int64_t)get_big_endian(bytes.at + 8, 6);
 	value->fingerprint = (uint32_t)get_big_endian(bytes.at + 14, 4);
 	return true;
@@ -61,12 +59,12 @@ claim_judge(const struct claim_value *mine, struct text occupant)
 		return CLAIM_TAKEN;
 	if (!claim_value_read(occupant, &other))
 		return CLAIM_UNREADABLE;
-	if (other.partition != mine->partition && other.is_repaired)
-		return CLAIM_CROSS_REPAIRED;
+	if (other.partition != mine->partition)
+		return other.fingerprint == mine->fingerprint
+		    ? CLAIM_CROSS
+		    : CLAIM_CROSS_CONFLICT;
 	if (other.fingerprint != mine->fingerprint)
 		return CLAIM_CONFLICT;
-	if (other.partition != mine->partition)
-		return CLAIM_CROSS;
 	if (other.offset < mine->offset)
 		return CLAIM_DUPLICATE;
 	if (other.offset == mine->offset &&

@@ -25,11 +25,6 @@ struct claim_value {
 	int64_t offset;       /* 47 bits */
 	int64_t timestamp_ms; /* 48 bits; -1 (none) is all ones */
 	uint32_t fingerprint; /* of what a repeated request must repeat */
-	/*
-	 * A repair took it, of a record that is decided; it may be one that was
-	 * dropped, so to other partitions it says nothing.
-	 */
-	bool is_repaired;
 };
 
 /* As it is stored: big-endian, without gaps. */
@@ -43,12 +38,29 @@ enum claim_verdict {
 	CLAIM_OWN,       /* this very record's, entered again: process */
 	CLAIM_CONFLICT,  /* another payload under this requestId: DLQ */
 	CLAIM_DUPLICATE, /* the holder stands before it in this log: drop */
-	CLAIM_LOWER,     /* the holder stands after it: overwrite, process */
-	CLAIM_CROSS,     /* the holder is in another partition: drop */
-	CLAIM_CROSS_REPAIRED, /* the same, by a repair: overwrite, process */
-	CLAIM_UNREADABLE,     /* a foreign writer: overwrite, process */
+	/* The holder is in another partition: once it is decided, drop or DLQ.
+	 */
+	CLAIM_CROSS,
+	CLAIM_CROSS_CONFLICT,
+	CLAIM_LOWER,      /* the holder stands after it: overwrite, process */
+	CLAIM_UNREADABLE, /* a foreign writer: overwrite, process */
+	CLAIM_GIVEN_UP,   /* no judgement: the holder is waited for no more */
 	CLAIM_VERDICTS
 };
+
+/* Whether a holder in another partition must be decided first. */
+static inline bool
+claim_is_crossed(enum claim_verdict verdict)
+{
+	return verdict == CLAIM_CROSS || verdict == CLAIM_CROSS_CONFLICT;
+}
+
+/* Whether the claim is to be overwritten before its record is processed. */
+static inline bool
+claim_is_overwritten(enum claim_verdict verdict)
+{
+	return verdict >= CLAIM_LOWER;
+}
 
 /* Judges the occupant's bytes; `at == NULL`: there is none. */
 enum claim_verdict claim_judge(

@@ -52,12 +52,12 @@ class Load:
                                             value, key, reason))
         return acknowledged
 
-    def send(self, datum, reason=None):
-        """`reason`: it must have a result and be dead-lettered."""
+    def send(self, datum, reason=None, **extra):
+        """`reason`: it must have a result and be dead-lettered; `extra`: partition."""
         key = datum["scheduleRid"].encode()
         value = checker.encode("run_request", datum)
         self.producer.produce(self.topic, value, key,
-                              on_delivery=self._note(datum, value, key, reason))
+                              on_delivery=self._note(datum, value, key, reason), **extra)
         self.producer.poll(0)
 
     def send_bad(self, value, reason, key=b"bad", headers=None, **extra):

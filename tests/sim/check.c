@@ -70,7 +70,9 @@ add_record(void)
 	}
 	if (request != NULL && request->first >= 0 && sim.has_cross &&
 	    sim_one_in(3)) {
-		partition = (partition + 1) % sim.partitions;
+		partition = (partition + 1 +
+				(int)sim_draw((uint64_t)sim.partitions - 1)) %
+		    sim.partitions;
 		request->is_crossed = true;
 	}
 	if (sim_fault(FAULT_UNTOLD_SCHEMA))
@@ -131,7 +133,9 @@ check_result(struct sim_record *record, const struct sim_message *message)
 	}
 	if (request->results++ == 0)
 		request->holder = message->record;
-	else if (!is_residue(request))
+	else if (is_residue(request))
+		sim.report->twice++;
+	else
 		sim_violate("G3",
 		    "request %s has two results, of records %d:%lld and "
 		    "%d:%lld",
@@ -176,11 +180,18 @@ is_dropped(const struct sim_record *record)
 	const struct sim_request *request = &sim_requests[record->request];
 
 	/* By a claim of the topic's old life: docs/delivery.md, section 7. */
-	if (request->old_offset >= 0 && request->old_offset < record->offset)
+	if (request->old_offset >= 0 &&
+	    (request->old_offset < record->offset || request->is_crossed))
 		return true;
-	return request->is_crossed ||
-	    (request->results > 0 &&
-		sim_records[request->holder].by == record->by) ||
+	/* It may come yet: whether it does is asked last. */
+	if (request->is_crossed && sim.plan.mutant == MUTANT_CROSS_TRUSTED)
+		return true;
+	/* Who asks otherwise is buried, but where both were answered (H1). */
+	if (request->is_crossed &&
+	    (request->results > 0 || request->damaged >= 0))
+		return true;
+	return (request->results > 0 &&
+		   sim_records[request->holder].by == record->by) ||
 	    (request->damaged_by >> record->by & 1) != 0;
 }
 

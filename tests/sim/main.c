@@ -43,7 +43,7 @@ REAL(commit_step);
 
 struct totals {
 	long seeds, failed, steps, records, commits, aborts, crashes,
-	    rebalances, losses, repairs;
+	    rebalances, losses, repairs, awaited, given_up, twice;
 	uint32_t intake_rows[INTAKE_PHASES], commit_rows[COMMIT_PHASES];
 };
 
@@ -235,6 +235,9 @@ add_totals(struct totals *totals)
 	totals->rebalances += report->rebalances;
 	totals->losses += report->losses;
 	totals->repairs += report->repairs;
+	totals->awaited += report->awaited;
+	totals->given_up += report->given_up;
+	totals->twice += report->twice;
 }
 
 static double
@@ -306,10 +309,13 @@ play_all(long n, long first)
 	took = seconds() - begun;
 	printf("%ld histories, %ld steps, %.0f a second: %ld records, "
 	       "%ld commits, %ld aborts, %ld kills, %ld generations, "
-	       "%ld losses of Redis's, %ld repairs; %ld failed\n",
+	       "%ld losses of Redis's, %ld repairs; of other partitions' "
+	       "records %ld awaited, %ld given up; %ld requests answered "
+	       "twice; %ld failed\n",
 	    totals.seeds, totals.steps, (double)totals.steps / took,
 	    totals.records, totals.commits, totals.aborts, totals.crashes,
-	    totals.rebalances, totals.losses, totals.repairs, totals.failed);
+	    totals.rebalances, totals.losses, totals.repairs, totals.awaited,
+	    totals.given_up, totals.twice, totals.failed);
 	tell_rows(&totals);
 	return totals.failed;
 }

@@ -116,6 +116,8 @@ struct sim_report { /* shared with the process that plays */
 	char message[400];
 	long steps;
 	long records, commits, aborts, crashes, rebalances, losses, repairs;
+	long awaited, given_up; /* holders in another partition */
+	long twice;             /* requests with two results: H1 */
 	/* Rows of the protocol's tables that came: a bit for each event. */
 	uint32_t intake_rows[INTAKE_PHASES], commit_rows[COMMIT_PHASES];
 	uint32_t faults[SIM_FAULTS_MAX];

@@ -8,6 +8,7 @@
 #include "common/base/memory.h"
 #include "tests/sim/sim.h"
 #include "tests/unit/settings.h"
+#include "worker/claims/patience.h"
 #include "worker/commit/dead_letter.h"
 #include "worker/commit/publish.h"
 #include "worker/pipeline/internal.h"
@@ -241,6 +242,7 @@ REAL(claim_judge);
 REAL(claims_send);
 REAL(commit_step);
 REAL(intake_step);
+REAL(patience_judge);
 REAL(repair_step);
 REAL(rid_run);
 
@@ -263,12 +265,34 @@ WRAP(enum claim_verdict, claim_judge, const struct claim_value *mine,
 		return verdict == CLAIM_OWN ? CLAIM_DUPLICATE : verdict;
 	case MUTANT_LOWEST_OFF:
 		return verdict == CLAIM_LOWER ? CLAIM_DUPLICATE : verdict;
-	case MUTANT_REPAIR_TRUSTED:
-		return verdict == CLAIM_CROSS_REPAIRED ? CLAIM_CROSS : verdict;
 	case MUTANT_CLAIMS_IGNORED:
 		return verdict == CLAIM_DUPLICATE ? CLAIM_OWN : verdict;
 	case MUTANT_CONFLICT_DROPPED:
 		return verdict == CLAIM_CONFLICT ? CLAIM_DUPLICATE : verdict;
+	default:
+		return verdict;
+	}
+}
+
+WRAP(enum patience_verdict, patience_judge, struct patience *patience,
+    int64_t offset, const struct claim_value *holder, struct holder_place place,
+    int64_t now_ms)
+{
+	enum patience_verdict verdict;
+
+	if (sim.plan.mutant == MUTANT_CROSS_AHEAD && place.reached >= 0)
+		place.reached = INT64_MAX;
+	verdict =
+	    __real_patience_judge(patience, offset, holder, place, now_ms);
+	sim.report->awaited += verdict == HOLDER_AWAITED;
+	sim.report->given_up += verdict == HOLDER_GIVEN_UP;
+	switch (sim.plan.mutant) {
+	case MUTANT_CROSS_TRUSTED:
+		return HOLDER_DECIDED;
+	case MUTANT_CROSS_FOR_EVER:
+		return verdict == HOLDER_GIVEN_UP ? HOLDER_AWAITED : verdict;
+	case MUTANT_CROSS_SEIZED:
+		return verdict == HOLDER_AWAITED ? HOLDER_GIVEN_UP : verdict;
 	default:
 		return verdict;
 	}

@@ -730,7 +730,7 @@ choose_world(const struct sim_plan *plan, struct sim_report *report)
 	sim.partitions = 1 + (int)sim_draw(SIM_PARTITIONS);
 	sim.workers = 1 + (int)sim_draw(SIM_WORKERS);
 	sim.schedules = 2 + (int)sim_draw(4);
-	sim.has_cross = sim.partitions > 1 && sim_one_in(4);
+	sim.has_cross = sim.partitions > 1 && sim_one_in(2);
 	sim.has_second_life = sim_one_in(5);
 	sim.has_twins = sim.workers > 1 && sim_one_in(10);
 	/* Some histories pass into another bucket of claims. */

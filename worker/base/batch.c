@@ -53,7 +53,7 @@ batch_reset(struct batch *batch)
 	batch->group = NULL;
 	batch->n = batch->bytes = 0;
 	batch->oldest_ms = 0;
-	batch->n_claims = batch->n_spans = 0;
+	batch->n_claims = batch->n_spans = batch->n_crossed = 0;
 	batch->entered_again = batch->letters_refused = false;
 	memset(&batch->counts, 0, sizeof batch->counts);
 	for (topic = 0; topic < BATCH_TOPICS; topic++)
@@ -127,6 +127,28 @@ batch_span(struct batch *batch, int32_t partition, int64_t offset)
 }
 
 void
+batch_leave_out(struct batch *batch, int32_t partition, int64_t offset)
+{
+	struct batch_span *span = batch_span(batch, partition, offset);
+	size_t i, kept = 0;
+
+	assert(offset >= span->first && offset <= span->next);
+	span->next = offset;
+	for (i = 0; i < batch->n; i++) {
+		if (batch->kafka[i].partition != partition ||
+		    batch->kafka[i].offset < offset ||
+		    batch->records[i].fate == FATE_SKIP)
+			continue;
+		batch->records[i].fate = FATE_SKIP;
+		span->n_records--;
+	}
+	for (i = 0; i < batch->n_claims; i++)
+		if (batch->records[batch->claims[i].record].fate != FATE_SKIP)
+			batch->claims[kept++] = batch->claims[i];
+	batch->n_claims = kept;
+}
+
+void
 batch_decide(struct batch *batch)
 {
 	static const enum batch_fate fates[CLAIM_VERDICTS] = {
@@ -135,6 +157,7 @@ batch_decide(struct batch *batch)
 		[CLAIM_CONFLICT] = FATE_DEAD,
 		[CLAIM_DUPLICATE] = FATE_DROP,
 		[CLAIM_CROSS] = FATE_DROP,
+		[CLAIM_CROSS_CONFLICT] = FATE_DEAD,
 	};
 	size_t i;
 
@@ -148,7 +171,7 @@ batch_decide(struct batch *batch)
 			batch->counts.same_partition++;
 		if (claim->verdict == CLAIM_CROSS)
 			batch->counts.cross_partition++;
-		if (claim->verdict != CLAIM_CONFLICT)
+		if (fates[claim->verdict] != FATE_DEAD)
 			continue;
 		record->reason = DEAD_CONFLICT;
 		record->detail = TEXT(

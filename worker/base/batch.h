@@ -23,7 +23,7 @@
  */
 enum batch_fate {
 	FATE_NONE,    /* read, nothing is decided */
-	FATE_SKIP,    /* came twice: as if it had not come */
+	FATE_SKIP,    /* left out: as if it had not come */
 	FATE_CLAIMED, /* asks for its claim */
 	FATE_PLAN,    /* has its claim: gets a result */
 	FATE_DROP,    /* a duplicate: gets nothing */
@@ -76,6 +76,7 @@ struct batch {
 	int64_t oldest_ms; /* timestamp of the oldest record; 0: none has one */
 	struct claim *claims; /* n_claims, in the order of their records */
 	size_t n_claims;
+	size_t n_crossed; /* of them, as they came: another partition's */
 	struct batch_span *spans;
 	size_t n_spans, spans_capacity;
 	bool letters_refused; /* lost, since the DLQ refused one for what it is
@@ -115,8 +116,14 @@ struct batch_span *batch_span(
     struct batch *batch, int32_t partition, int64_t offset);
 
 /*
+ * Leaves out a partition's records from `offset` on, which lies in its span:
+ * they are read again later.  Its span ends there, and their claims go.
+ */
+void batch_leave_out(struct batch *batch, int32_t partition, int64_t offset);
+
+/*
  * Decides each record that has a claim by the claim's verdict, which is none
- * that must be overwritten first.
+ * that must be overwritten first; a holder in another partition is decided.
  */
 void batch_decide(struct batch *batch);
 

@@ -420,14 +420,6 @@ claims_receive(
 	return rc;
 }
 
-static bool
-must_overwrite(const struct claim *item)
-{
-	return item->verdict == CLAIM_LOWER ||
-	    item->verdict == CLAIM_CROSS_REPAIRED ||
-	    item->verdict == CLAIM_UNREADABLE;
-}
-
 /* One compare-and-set; where the claim has changed it is judged again. */
 static int
 overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
@@ -470,15 +462,16 @@ overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
  */
 int
 claims_settle(struct claims *claims, struct claim *items, size_t n,
-    size_t *overwritten, struct error *err)
+    struct claims_settled *settled, struct error *err)
 {
 	size_t i, round;
 
 	assert(claims->n_chunks == 0);
 	for (i = 0; i < n; i++) {
-		if (!must_overwrite(&items[i]))
+		if (items[i].verdict < CLAIM_CROSS) /* nearly all */
 			continue;
-		for (round = 0; must_overwrite(&items[i]); round++) {
+		for (round = 0; claim_is_overwritten(items[i].verdict);
+		     round++) {
 			if (round == SETTLE_ROUNDS)
 				return error_set(err, ERROR_RETRY,
 				    "a claim changes faster than it can be "
@@ -486,7 +479,8 @@ claims_settle(struct claims *claims, struct claim *items, size_t n,
 			if (overwrite_claim(claims, &items[i], err) != 0)
 				return -1;
 		}
-		*overwritten += items[i].verdict == CLAIM_TAKEN;
+		settled->overwritten += items[i].verdict == CLAIM_TAKEN;
+		settled->crossed += claim_is_crossed(items[i].verdict);
 	}
 	return 0;
 }

@@ -96,13 +96,15 @@ int claims_receive(
     struct claims *claims, struct claims_answer *answer, struct error *err);
 
 /*
- * Overwrites, by compare-and-set, the claims judged CLAIM_LOWER,
- * CLAIM_CROSS_REPAIRED or CLAIM_UNREADABLE; one that changed meanwhile is
- * judged again.  Nothing may be in flight.  `overwritten` is increased by how
- * many were.  Blocks.
+ * Overwrites, by compare-and-set, the claims of which claim_is_overwritten; one
+ * that changed meanwhile is judged again.  Nothing may be in flight.  `settled`
+ * is increased by how many were, and by how many claim_is_crossed.  Blocks.
  */
+struct claims_settled {
+	size_t overwritten, crossed;
+};
 int claims_settle(struct claims *claims, struct claim *items, size_t n,
-    size_t *overwritten, struct error *err);
+    struct claims_settled *settled, struct error *err);
 
 /*
  * Gives back these claims, CLAIMS_CHUNK at most, as far as their records still

@@ -140,6 +140,14 @@ leave_out_stopped(struct intake *intake, struct kafka_record *records, size_t n)
 	return kept;
 }
 
+static bool
+is_let_go(const struct intake *intake, const struct owned *owned)
+{
+	return owned->look_ms > 0
+	    ? clock_monotonic_ms() >= owned->look_ms
+	    : decoder_is_told(intake->decoder, owned->awaited);
+}
+
 /* Schemas that are known by now: their partitions are read on. */
 static void
 let_told_go(struct intake *intake)
@@ -150,17 +158,15 @@ let_told_go(struct intake *intake)
 	for (i = 0; i < intake->n_owned; i++) {
 		struct owned *owned = &intake->owned[i];
 
-		if (owned->waits &&
-		    decoder_is_told(intake->decoder, owned->awaited) &&
+		if (owned->waits && is_let_go(intake, owned) &&
 		    kafka_consumer_hold(intake->consumer, intake->topic,
 			owned->partition, false, &ignored) == 0)
 			owned->waits = false;
 	}
 }
 
-/* Reads it again from the record on that waits, once it is let go. */
-static int
-hold_partition(struct intake *intake, struct owned *owned, struct error *err)
+int
+intake_hold(struct intake *intake, struct owned *owned, struct error *err)
 {
 	struct kafka_offset place = { owned->partition, owned->waits_at };
 	int rc;
@@ -191,7 +197,7 @@ hold_waiting(struct intake *intake, struct error *err)
 			continue;
 		owned->is_found_waiting = false;
 		if (rc == 0)
-			rc = hold_partition(intake, owned, err);
+			rc = intake_hold(intake, owned, err);
 	}
 	intake->n_waiting = 0;
 	return rc == 0 ? INTAKE_NOTHING : intake_broken(err);
@@ -207,6 +213,7 @@ find_waiting(struct intake *intake, uint32_t awaited)
 
 	assert(owned != NULL); /* nothing else is read */
 	owned->is_found_waiting = true;
+	owned->look_ms = 0;
 	owned->awaited = awaited;
 	owned->waits_at = kafka->offset;
 	owned->waits_ms = kafka->timestamp_ms;
@@ -406,7 +413,7 @@ intake_claim(struct intake *intake, struct error *err)
 	struct batch *batch = intake->batch;
 	enum intake_event event;
 	double start = worker_metrics_clock();
-	size_t overwritten = 0;
+	struct claims_settled settled = { 0 };
 
 	fault_slow_cut();
 	/*
@@ -423,18 +430,13 @@ intake_claim(struct intake *intake, struct error *err)
 	if (event != INTAKE_NOTHING)
 		return event;
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
-		&overwritten, err) != 0)
+		&settled, err) != 0)
 		return INTAKE_STORE_DOWN;
-	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
-	batch_decide(batch);
-	if (batch->counts.cross_partition > 0)
-		log_event(LOG_WARN, "worker", "cross_partition_duplicates",
-		    "requests came again in another partition: producers "
-		    "should use murmur2 as the Java client does",
-		    LOG_I("records", batch->counts.cross_partition), LOG_END);
+	metrics_add(
+	    intake->metrics, WORKER_OVERWRITTEN, 0, settled.overwritten);
+	batch->n_crossed = settled.crossed;
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_REDIS,
 	    worker_metrics_clock() - start, 1);
-	fault_point("A3");
 	return INTAKE_CLAIMED;
 }
 

@@ -11,6 +11,7 @@
 #include "worker/base/metrics.h"
 #include "worker/claims/claims.h"
 #include "worker/claims/marks.h"
+#include "worker/claims/patience.h"
 #include "worker/commit/publish.h"
 #include "worker/pipeline/burial.h"
 #include "worker/pipeline/decoder.h"
@@ -36,14 +37,19 @@ struct owned { /* an assigned partition */
 	int64_t stopped_ms; /* when it was */
 	int64_t end;        /* the log's, as known last; -1: not known */
 	/*
-	 * The record at `next` or behind it has a schema of which the registry
-	 * has not told yet: nothing from there on is read until it does.
+	 * The record at `next` or behind it can't be decided yet, as the
+	 * registry has not told of its schema, or as its claim is that of a
+	 * record which isn't decided: nothing from there on is read meanwhile.
 	 */
 	bool waits;
 	bool is_found_waiting; /* during this poll */
 	uint32_t awaited;      /* schema */
 	int64_t waits_at;      /* offset */
 	int64_t waits_ms;      /* the record's timestamp */
+	/* It waits for a record of another partition, until it is looked at
+	 * again; 0: for its schema.  See patience.h. */
+	int64_t look_ms;
+	struct patience patience;
 	/* Since when nothing comes although the log goes on; 0: not so. */
 	int64_t held_ms;
 	/* Since when something was seen to wait behind `stood_at`; 0: nothing,
@@ -142,10 +148,24 @@ bool intake_has_passed(const struct intake *intake);
 enum intake_event intake_claim(struct intake *intake, struct error *err);
 
 /*
+ * Decides each record by its claim.  Where a claim is another partition's, what
+ * waits for that is left out and its partition held, what has waited for too
+ * long overwrites it.  INTAKE_CLAIMED.  Blocks for a question to Kafka where
+ * such a partition is not ours.
+ */
+enum intake_event intake_decide(struct intake *intake, struct error *err);
+
+/*
  * Reads what the plans need, plans, encodes.  The batch may end earlier than it
  * was cut; what is behind it is read again.  INTAKE_PLANNED.
  */
 enum intake_event intake_plan(struct intake *intake, struct error *err);
+
+/*
+ * Reads no more of a partition from its `waits_at` on, and that again once it
+ * is let go.  -1: as intake_seek.  Blocks likewise.
+ */
+int intake_hold(struct intake *intake, struct owned *owned, struct error *err);
 
 /* The event that a failure of Kafka's is, logged if it is not fatal. */
 enum intake_event intake_broken(const struct error *err);

@@ -50,6 +50,7 @@ take_partitions(void *opaque, struct kafka_position *positions, size_t n)
 			.ended = -1,
 			.stopped_at = -1,
 			.end = -1,
+			.patience = { .offset = -1, .given_up_on = -1 },
 		};
 	pipeline->intake.n_owned = n;
 	metrics_add(pipeline->metrics, WORKER_REBALANCES, REBALANCE_ASSIGN, 1);
@@ -614,9 +615,10 @@ claim_batch(struct pipeline *pipeline, struct error *err)
 {
 	enum intake_event event = intake_claim(&pipeline->intake, err);
 
-	if (event == INTAKE_CLAIMED)
-		pipeline_note_store_up(pipeline);
-	return event;
+	if (event != INTAKE_CLAIMED)
+		return event;
+	pipeline_note_store_up(pipeline);
+	return intake_decide(&pipeline->intake, err);
 }
 
 static void

@@ -176,7 +176,7 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 	const struct claim_mark mark = { repair->partition, repair->mark,
 		next };
 	struct claims_answer answer;
-	size_t overwritten = 0;
+	struct claims_settled settled = { 0 };
 
 	if (claims_send(intake->claims, &mark, 1, batch->claims,
 		batch->n_claims, err) != 0 ||
@@ -189,9 +189,10 @@ claim_records(struct repair *repair, struct intake *intake, int64_t next,
 		    repair, intake, repair->partition, answer.mark_value, err);
 	}
 	if (claims_settle(intake->claims, batch->claims, batch->n_claims,
-		&overwritten, err) != 0)
+		&settled, err) != 0)
 		return store_failed(repair, err);
-	metrics_add(intake->metrics, WORKER_OVERWRITTEN, 0, overwritten);
+	metrics_add(
+	    intake->metrics, WORKER_OVERWRITTEN, 0, settled.overwritten);
 	repair->claimed += (int64_t)batch->n_claims;
 	repair->mark = repair->next = next;
 	return 0;
@@ -225,9 +226,6 @@ decode_records(struct repair *repair, struct intake *intake, int64_t *next)
 		}
 		*next = kafka->offset + 1;
 	}
-	/* It may be a record that was dropped for one of another partition. */
-	for (i = 0; i < batch->n_claims; i++)
-		batch->claims[i].value.is_repaired = true;
 }
 
 /*

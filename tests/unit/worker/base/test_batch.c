@@ -50,6 +50,8 @@ each_verdict_has_its_fate(void)
 		{ "another payload", CLAIM_CONFLICT, FATE_DEAD, 0, 0 },
 		{ "decided earlier", CLAIM_DUPLICATE, FATE_DROP, 1, 0 },
 		{ "another owner's", CLAIM_CROSS, FATE_DROP, 0, 1 },
+		{ "the same, other payload", CLAIM_CROSS_CONFLICT, FATE_DEAD, 0,
+		    0 },
 	};
 	size_t i;
 
@@ -109,9 +111,44 @@ the_oldest_record_gives_the_age(void)
 	discard(batch);
 }
 
+/* Two partitions by turns: of the second, all from its second record on. */
+static void
+what_is_left_out_is_as_if_it_had_not_come(void)
+{
+	static const enum claim_verdict verdicts[6] = { CLAIM_TAKEN };
+	static const uint32_t left[] = { 0, 1, 2, 4 };
+	struct batch *batch = batch_of(verdicts, 6);
+	struct batch_span *span;
+	uint32_t i;
+
+	for (i = 0; i < 6; i++) {
+		batch->kafka[i].partition = (int32_t)(i % 2);
+		batch->kafka[i].offset = 10 + i;
+		span = batch_span(batch, (int32_t)(i % 2), 10 + i);
+		span->next = 10 + i + 1;
+		span->n_records++;
+	}
+	batch_leave_out(batch, 1, 13);
+	CHECK(batch->records[1].fate == FATE_CLAIMED);
+	CHECK(batch->records[3].fate == FATE_SKIP);
+	CHECK(batch->records[5].fate == FATE_SKIP);
+	span = batch_span(batch, 1, 0);
+	CHECK(span->first == 11 && span->next == 13 && span->n_records == 1);
+	span = batch_span(batch, 0, 0);
+	CHECK(span->first == 10 && span->next == 15 && span->n_records == 3);
+	REQUIRE(batch->n_claims == 4);
+	for (i = 0; i < 4; i++)
+		CHECK(batch->claims[i].record == left[i]);
+	batch_leave_out(batch, 1, 11); /* it stays empty, and where it was */
+	span = batch_span(batch, 1, 0);
+	CHECK(span->first == 11 && span->next == 11 && span->n_records == 0);
+	discard(batch);
+}
+
 CU_TestInfo batch_tests[] = {
 	{ "each verdict has its fate", each_verdict_has_its_fate },
 	{ "without a claim", a_record_without_a_claim_keeps_its_fate },
+	{ "left out", what_is_left_out_is_as_if_it_had_not_come },
 	{ "the oldest record", the_oldest_record_gives_the_age },
 	CU_TEST_INFO_NULL,
 };

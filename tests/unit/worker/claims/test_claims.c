@@ -128,7 +128,7 @@ what_nobody_has_is_taken(void)
 static void
 holders_are_judged(void)
 {
-	struct claim_value before = { 3, 69, 1, CLAIM_FINGERPRINT_NONE, false };
+	struct claim_value before = { 3, 69, 1, CLAIM_FINGERPRINT_NONE };
 	struct claims_answer said;
 
 	begin();
@@ -311,10 +311,10 @@ the_key_of_another_type_is_blamed(void)
 static void
 a_claim_of_later_is_overwritten(void)
 {
-	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE, false };
+	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE };
 	struct claims_answer said;
 	struct heard heard;
-	size_t overwritten = 0;
+	struct claims_settled settled = { 0 };
 
 	begin();
 	sent(true);
@@ -324,8 +324,8 @@ a_claim_of_later_is_overwritten(void)
 	CHECK(items[1].verdict == CLAIM_LOWER);
 	scripted_redis_say_string(&script, TEXT(SHA));
 	SAY(&script, ":1\r\n");
-	CHECK(claims_settle(claims, items, 3, &overwritten, NULL) == 0);
-	CHECK(items[1].verdict == CLAIM_TAKEN && overwritten == 1);
+	CHECK(claims_settle(claims, items, 3, &settled, NULL) == 0);
+	CHECK(items[1].verdict == CLAIM_TAKEN && settled.overwritten == 1);
 	scripted_redis_heard(&script);
 	heard = scripted_redis_heard(&script);
 	REQUIRE(heard.n == 9);
@@ -343,10 +343,11 @@ a_claim_of_later_is_overwritten(void)
 static void
 a_claim_that_changes_meanwhile_is_judged_again(void)
 {
-	struct claim_value before = { 3, 1, 1, CLAIM_FINGERPRINT_NONE, false };
-	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE, false };
+	struct claim_value before = { 3, 1, 1, CLAIM_FINGERPRINT_NONE };
+	struct claim_value later = { 3, 99, 1, CLAIM_FINGERPRINT_NONE };
 	struct error err = { 0 };
-	size_t overwritten = 0, i;
+	struct claims_settled settled = { 0 };
+	size_t i;
 
 	begin();
 	items[0].verdict = CLAIM_LOWER;
@@ -354,21 +355,21 @@ a_claim_that_changes_meanwhile_is_judged_again(void)
 	scripted_redis_say_string(&script, TEXT(SHA));
 	say_value(&before); /* the first: somebody earlier has it by now */
 	SAY(&script, ":1\r\n");
-	CHECK(claims_settle(claims, items, 2, &overwritten, &err) == 0);
+	CHECK(claims_settle(claims, items, 2, &settled, &err) == 0);
 	CHECK(items[0].verdict == CLAIM_DUPLICATE);
-	CHECK(items[1].verdict == CLAIM_TAKEN && overwritten == 1);
+	CHECK(items[1].verdict == CLAIM_TAKEN && settled.overwritten == 1);
 	items[0].verdict = CLAIM_LOWER;
 	while (scripted_redis_heard(&script).n > 0)
 		;
 	for (i = 0; i < 8; i++)
 		say_value(&later);
-	CHECK(claims_settle(claims, items, 1, &overwritten, &err) == -1);
+	CHECK(claims_settle(claims, items, 1, &settled, &err) == -1);
 	CHECK(err.kind == ERROR_RETRY);
 	for (i = 0; scripted_redis_heard(&script).n > 0; i++)
 		;
 	CHECK(i == 8);
 	SAY(&script, "*0\r\n");
-	CHECK(claims_settle(claims, items, 1, &overwritten, &err) == -1);
+	CHECK(claims_settle(claims, items, 1, &settled, &err) == -1);
 	end();
 }
 
