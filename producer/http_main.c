@@ -28,7 +28,6 @@
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
-#define ADMIN_DEFAULT "127.0.0.1:9465"
 #define POOL_THREADS 4
 #define POOL_QUEUE 10000
 #define FRESH_MS 10000
@@ -153,7 +152,8 @@ create_settings(struct adapter *adapter, struct error *err)
 {
 	const struct config *config = adapter->app.config;
 
-	(void)err;
+	if (config_check_apart(config, ADMIN_DEFAULT_HTTP, err) != 0)
+		return -1;
 	adapter->app.profile = config_text(config, "http.contract.profile");
 	adapter->app.cors_origins = config_text(config, "http.cors.origins");
 	if (adapter->app.cors_origins == NULL)
@@ -390,7 +390,7 @@ create_admin(struct adapter *adapter, struct error *err)
 	const struct config *config = adapter->app.config;
 	const char *address = config_text(config, "admin.listen");
 	const struct admin_settings admin = {
-		.address = address != NULL ? address : ADMIN_DEFAULT,
+		.address = address != NULL ? address : ADMIN_DEFAULT_HTTP,
 		.port_file = config_text(config, "admin.port.file"),
 		.metrics = adapter->app.metrics,
 		.health = adapter->app.health,
@@ -597,7 +597,8 @@ check_once(struct adapter *adapter)
 {
 	struct error err;
 
-	if (find_schema(adapter->app.config, &err) != 0 ||
+	if (http_auth_check_settings(adapter->app.config, &err) != 0 ||
+	    find_schema(adapter->app.config, &err) != 0 ||
 	    run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
 		return daemon_end_by_error("http", &err);
 	printf("schedrun-http: the configuration is fine, Kafka answers\n");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
@@ -285,10 +286,23 @@ is_name(struct text name)
 	return name.at[name.size - 1] != '/';
 }
 
+static const char *
+folder_of_zones(void)
+{
+	const char *folder = getenv("TZDIR");
+
+	return folder != NULL ? folder : FOLDER;
+}
+
+bool
+zone_is_any(void)
+{
+	return access(folder_of_zones(), X_OK) == 0;
+}
+
 struct zone *
 zone_load(struct text name, struct error *err)
 {
-	const char *folder = getenv("TZDIR");
 	struct buffer path = { 0 }, bytes = { 0 };
 	struct zone *zone = NULL;
 	bool exposed;
@@ -300,7 +314,7 @@ zone_load(struct text name, struct error *err)
 		    TEXT_ARG(name));
 		return NULL;
 	}
-	buffer_append(&path, text_from(folder != NULL ? folder : FOLDER));
+	buffer_append(&path, text_from(folder_of_zones()));
 	buffer_byte(&path, '/');
 	buffer_append(&path, name);
 	buffer_byte(&path, '\0');

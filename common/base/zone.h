@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_COMMON_BASE_ZONE_H
 #define SCHEDRUN_COMMON_BASE_ZONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/error.h"
@@ -20,6 +21,8 @@ struct zone;
  * there, so threads may share it.
  */
 struct zone *zone_load(struct text name, struct error *err);
+/* Whether this machine has zones at all: without tzdata it has none. */
+bool zone_is_any(void);
 void zone_destroy(struct zone *zone); /* NULL is fine */
 
 /* A time in which clocks ran on: local time = UTC + offset.  In seconds. */

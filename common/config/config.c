@@ -10,8 +10,6 @@
 #include "common/base/nearest.h"
 #include "common/config/internal.h"
 
-#define PREFIX_SIZE_MAX 64
-#define TOPIC_SIZE_MAX 249 /* Kafka's */
 #define KEYS_MAX 128
 
 /* A key's value and where it comes from: the last layer that named it. */
@@ -187,147 +185,8 @@ create_with_defaults(void)
 	return config;
 }
 
-/* A librdkafka number, or what schedrun sets itself. */
-static int64_t
-kafka_number(const struct config *config, const char *name, int64_t fallback)
-{
-	const char *text = config_kafka(config, name);
-	int64_t number;
-
-	return text != NULL && config_parse_integer(text, &number) ? number
-								   : fallback;
-}
-
-/* A name that Kafka takes. */
-static bool
-is_topic(const char *name)
-{
-	size_t size = strlen(name);
-
-	return size <= TOPIC_SIZE_MAX && strcmp(name, ".") != 0 &&
-	    strcmp(name, "..") != 0 &&
-	    strspn(name,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"0123456789._-") == size;
-}
-
-/* Dead letters in the requests' topic would be buried anew for ever. */
-static int
-check_topics(const struct config *config, struct error *err)
-{
-	static const char *const topics[] = { "topics.requests",
-		"topics.results", "topics.builds", "topics.dlq" };
-	size_t i, k;
-
-	for (i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-		const char *name = config_text(config, topics[i]);
-
-		if (!is_topic(name))
-			return error_set(err, ERROR_FATAL,
-			    "%s: \"%s\" is no topic's name (letters, digits, "
-			    "\".\", \"_\" and \"-\", at most %d)",
-			    topics[i], name, TOPIC_SIZE_MAX);
-		for (k = 0; k < i; k++)
-			if (strcmp(name, config_text(config, topics[k])) == 0)
-				return error_set(err, ERROR_FATAL,
-				    "%s and %s are both \"%s\": each needs a "
-				    "topic of its own",
-				    topics[k], topics[i], name);
-	}
-	return 0;
-}
-
-/* They read other topics. */
-static int
-check_groups(const struct config *config, struct error *err)
-{
-	static const char *const groups[] = { "worker.group", "http.group",
-		"builder.group" };
-	size_t i, k;
-
-	for (i = 0; i < sizeof groups / sizeof groups[0]; i++)
-		for (k = 0; k < i; k++)
-			if (strcmp(config_text(config, groups[k]),
-				config_text(config, groups[i])) == 0)
-				return error_set(err, ERROR_FATAL,
-				    "%s and %s are both \"%s\": they read "
-				    "other topics, so each needs a group of "
-				    "its own",
-				    groups[k], groups[i],
-				    config_text(config, groups[i]));
-	return 0;
-}
-
-/* The resolver cuts a port over 65535 to another one. */
-static int
-check_brokers(const struct config *config, struct error *err)
-{
-	const char *at = config_kafka(config, "bootstrap.servers");
-	int64_t port;
-
-	while (at != NULL && *at != '\0') {
-		size_t size = strcspn(at, ","), digits = 0;
-
-		while (digits < size && at[size - digits - 1] >= '0' &&
-		    at[size - digits - 1] <= '9')
-			digits++;
-		if (digits > 0 && digits < size &&
-		    at[size - digits - 1] == ':' &&
-		    !text_to_number((struct text){ at + size - digits, digits },
-			65535, &port))
-			return error_set(err, ERROR_FATAL,
-			    "bootstrap.servers: %.*s: 65535 at most", (int)size,
-			    at);
-		at += size + (at[size] == ',');
-	}
-	return 0;
-}
-
-/*
- * Rules that tie two settings: docs/delivery.md, section 8; docs/keyspace.md,
- * section 5.
- */
-static int
-check_together(const struct config *config, struct error *err)
-{
-	int64_t transaction =
-	    kafka_number(config, "transaction.timeout.ms", 20000);
-	int64_t message = kafka_number(config, "message.timeout.ms",
-	    kafka_number(config, "delivery.timeout.ms", 12000));
-
-	if (transaction <= message)
-		return error_set(err, ERROR_FATAL,
-		    "transaction.timeout.ms (%lld) must be more than "
-		    "message.timeout.ms (%lld), or a commit outlives its "
-		    "transaction",
-		    (long long)transaction, (long long)message);
-	if (config_number(config, "commit.deadline") >= transaction)
-		return error_set(err, ERROR_FATAL,
-		    "commit.deadline (%lld ms) must be less than "
-		    "transaction.timeout.ms (%lld)",
-		    (long long)config_number(config, "commit.deadline"),
-		    (long long)transaction);
-	if (config_number(config, "view.ttl") <
-	    config_number(config, "dedup.ttl"))
-		return error_set(err, ERROR_FATAL,
-		    "view.ttl (%s) must not be less than dedup.ttl (%s): a run "
-		    "is its own idempotency record",
-		    config_text(config, "view.ttl"),
-		    config_text(config, "dedup.ttl"));
-	if (strlen(config_text(config, "redis.prefix")) > PREFIX_SIZE_MAX)
-		return error_set(err, ERROR_FATAL,
-		    "redis.prefix is longer than %d bytes", PREFIX_SIZE_MAX);
-	if (config_text(config, "http.base.path")[0] != '/')
-		return error_set(err, ERROR_FATAL,
-		    "http.base.path: \"%s\" does not begin with \"/\"",
-		    config_text(config, "http.base.path"));
-	if (check_topics(config, err) != 0 || check_groups(config, err) != 0)
-		return -1;
-	return check_brokers(config, err);
-}
-
 struct config *
-config_load(const char *file, const struct config_flag *flags, size_t n_flags,
+config_read(const char *file, const struct config_flag *flags, size_t n_flags,
     struct error *err)
 {
 	struct config *config = create_with_defaults();
@@ -341,7 +200,7 @@ config_load(const char *file, const struct config_flag *flags, size_t n_flags,
 		rc = config_paths_check(
 		    &config->paths, config_switch(config, "strict"), err);
 	config_layers_finish(&layers);
-	if (rc == 0 && check_together(config, err) == 0)
+	if (rc == 0)
 		return config;
 	config_destroy(config);
 	return NULL;

@@ -81,6 +81,22 @@ void config_each_path(const struct config *config,
     void (*take)(void *argument, const struct config_path *path),
     void *argument);
 
+/*
+ * Whether the file that a path of these names can be read: a regular one, not
+ * empty; of ssl.ca.location also a folder.  Fine is a URL in its place, and
+ * what isn't there yet (below).  -1: ERROR_FATAL (78).
+ */
+int config_path_check(const struct config_path *path, struct error *err);
+/* What systemd loads for a unit is there while it runs, and its alone. */
+bool config_is_loaded_later(const char *path);
+
+/*
+ * Whether the API's port and the admin listener's are two; `admin` is the
+ * latter's default.  -1: ERROR_FATAL (78).
+ */
+int config_check_apart(
+    const struct config *config, const char *admin, struct error *err);
+
 /* Properties for librdkafka: the common block and that of one side. */
 enum config_side { CONFIG_CONSUMER, CONFIG_PRODUCER };
 struct config_property {

@@ -102,6 +102,10 @@ int config_value_parse(const struct config_key *key, const char *value,
 const char *config_value_shown(
     bool is_secret, const char *value, struct buffer *scratch);
 
+/* config_load but for what is judged of the whole. */
+struct config *config_read(const char *file, const struct config_flag *flags,
+    size_t n_flags, struct error *err);
+
 /* A whole number without a unit; false on anything else. */
 bool config_parse_integer(const char *text, int64_t *value);
 

@@ -1,10 +1,15 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/config/internal.h"
+
+#define EX_CONFIG 78
 
 /* What names a file; the adapter looks at that of its tokens when it reads it.
  */
@@ -20,6 +25,9 @@ static const struct named {
 	{ "ssl.certificate.location", false },
 	{ "ssl.key.location", true },
 	{ "ssl.keystore.location", true },
+	{ "ssl.crl.location", false },
+	{ "https.ca.location", false },
+	{ "sasl.oauthbearer.assertion.private.key.file", true },
 	{ "sasl.kerberos.keytab", true },
 };
 
@@ -84,6 +92,65 @@ config_paths_check(
 		    LOG_S("file", path), LOG_END);
 	}
 	return 0;
+}
+
+/* ssl.ca.location may be a folder, or a word for the usual places. */
+static bool
+is_authority(const struct config_path *path)
+{
+	const char *property;
+
+	return path->key != NULL &&
+	    config_block_of(path->key, &property) != CONFIG_BLOCKS &&
+	    (strcmp(property, "ssl.ca.location") == 0 ||
+		strcmp(property, "https.ca.location") == 0);
+}
+
+/* NULL: it can be read. */
+static const char *
+find_fault(const struct config_path *path)
+{
+	int fd = open(path->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const char *fault = NULL;
+	struct stat about;
+
+	if (fd < 0 || fstat(fd, &about) != 0)
+		fault = strerror(errno);
+	else if (S_ISDIR(about.st_mode) && is_authority(path))
+		;
+	else if (!S_ISREG(about.st_mode))
+		fault = "not a regular file";
+	else if (path->key != NULL && about.st_size == 0)
+		fault = "the file is empty";
+	if (fd >= 0)
+		close(fd);
+	return fault;
+}
+
+bool
+config_is_loaded_later(const char *path)
+{
+	static const char credentials[] = "/run/credentials/";
+
+	return strncmp(path, credentials, sizeof credentials - 1) == 0 &&
+	    access(path, R_OK) != 0;
+}
+
+int
+config_path_check(const struct config_path *path, struct error *err)
+{
+	const char *fault;
+
+	if (strstr(path->path, "://") != NULL ||
+	    config_is_loaded_later(path->path) ||
+	    (is_authority(path) && strcmp(path->path, "probe") == 0))
+		return 0;
+	fault = find_fault(path);
+	if (fault == NULL)
+		return 0;
+	return error_fatal(err, EX_CONFIG, "%s%s%s: %s",
+	    path->key != NULL ? path->key : "", path->key != NULL ? ": " : "",
+	    path->path, fault);
 }
 
 void

@@ -17,6 +17,9 @@
  */
 struct admin;
 
+/* The adapter's, which must not be where its API is. */
+#define ADMIN_DEFAULT_HTTP "127.0.0.1:9465"
+
 struct admin_settings {
 	const char *address; /* "host:port", "[::1]:port"; port 0: any free */
 	const char

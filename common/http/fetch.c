@@ -8,6 +8,10 @@
 #include <curl/curl.h>
 
 #include "common/base/memory.h"
+#include "common/base/small_file.h"
+
+#define BAD_PORT "%s: a port is 1 to 65535"
+#define AUTHORITY_MAX ((size_t)16 * 1024 * 1024)
 
 struct sink {
 	struct buffer *answer;
@@ -70,28 +74,80 @@ is_this_machine(const char *host)
 	    : strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
-int
-fetch_check_url(const char *url, struct error *err)
+/* Its scheme and host, of 256 bytes each; -1: ERROR_FATAL (78). */
+static int
+cut_url(const char *url, char *scheme, char *host, struct error *err)
 {
 	CURLU *parsed = curl_url();
-	char scheme[256] = "", host[256] = "", user[256];
+	char user[256], port[256];
+	CURLUcode code;
 	int rc = 0;
 
 	if (parsed == NULL)
 		memory_exhausted();
-	if (curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
+	code = curl_url_set(parsed, CURLUPART_URL, url, 0);
+	if (code == CURLUE_BAD_PORT_NUMBER)
+		rc = error_fatal(err, 78, BAD_PORT,
+		    strchr(url, '@') != NULL ? "the URL" : url);
+	else if (code != CURLUE_OK ||
 	    !get_part(parsed, CURLUPART_SCHEME, scheme) ||
 	    !get_part(parsed, CURLUPART_HOST, host))
-		rc = error_fatal(err, 78, "not a URL; expected https://…");
+		rc = error_fatal(
+		    err, 78, "not a URL; expected https://host:port/path");
 	else if (get_part(parsed, CURLUPART_USER, user))
 		rc = error_fatal(err, 78, "no user and password in a URL");
-	else if (strcmp(scheme, "https") != 0 &&
-	    !(strcmp(scheme, "http") == 0 && is_this_machine(host)))
-		rc = error_fatal(err, 78,
-		    "%s://%s: what comes from there could be changed on the "
-		    "way; expected https (http only from this machine)",
-		    scheme, host);
+	else if (get_part(parsed, CURLUPART_PORT, port) &&
+	    strcmp(port, "0") == 0)
+		rc = error_fatal(err, 78, BAD_PORT,
+		    strchr(url, '@') != NULL ? "the URL" : url);
 	curl_url_cleanup(parsed);
+	return rc;
+}
+
+int
+fetch_check_form(const char *url, struct error *err)
+{
+	char scheme[256] = "", host[256] = "";
+
+	if (cut_url(url, scheme, host, err) != 0)
+		return -1;
+	if (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0)
+		return 0;
+	return error_fatal(err, 78, "\"%s\" is not http:// or https://", url);
+}
+
+int
+fetch_check_url(const char *url, struct error *err)
+{
+	char scheme[256] = "", host[256] = "";
+
+	if (cut_url(url, scheme, host, err) != 0)
+		return -1;
+	if (strcmp(scheme, "https") == 0 ||
+	    (strcmp(scheme, "http") == 0 && is_this_machine(host)))
+		return 0;
+	return error_fatal(err, 78,
+	    "%s://%s: what comes from there could be changed on the way; "
+	    "expected https (http only from this machine)",
+	    scheme, host);
+}
+
+int
+fetch_check_authority(const char *path, struct error *err)
+{
+	struct buffer content = { 0 };
+	bool exposed;
+	int rc = small_file_read(path, AUTHORITY_MAX, &content, &exposed, err);
+
+	buffer_byte(&content, '\0');
+	if (rc == 0 && strstr(content.at, "CERTIFICATE-----") == NULL)
+		rc = error_set(err, ERROR_FATAL,
+		    "%s: no certificate in it, expected PEM", path);
+	if (rc != 0) {
+		err->kind = ERROR_FATAL;
+		err->exit_code = 78;
+	}
+	buffer_finish(&content);
 	return rc;
 }
 

@@ -37,4 +37,16 @@ int fetch(const struct fetch_request *request, long *status,
  */
 int fetch_check_url(const char *url, struct error *err);
 
+/*
+ * Whether it is a URL of http or https at all, with a port that there can be,
+ * and no user and password.  -1: ERROR_FATAL (78).
+ */
+int fetch_check_form(const char *url, struct error *err);
+
+/*
+ * Whether a CA's file can be read and has a certificate in it, by its form; its
+ * content counts when it is used.  -1: ERROR_FATAL (78).
+ */
+int fetch_check_authority(const char *path, struct error *err);
+
 #endif

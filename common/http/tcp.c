@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "common/base/address.h"
 #include "common/base/memory.h"
 
 #define BACKLOG 4096
@@ -51,45 +52,6 @@ free_handle(uv_handle_t *handle)
 	free(handle->data);
 }
 
-/* "host:port" into its parts; the host without brackets, empty for all. */
-struct address {
-	char host[256];
-	const char *port; /* within what was split */
-};
-
-static int
-split_address(const char *text, struct address *out, struct error *err)
-{
-	const char *colon = strrchr(text, ':'), *host = text;
-	size_t size = colon != NULL ? (size_t)(colon - text) : 0;
-	int64_t port;
-
-	if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
-		host++;
-		size -= 2;
-	}
-	if (colon == NULL || size >= sizeof out->host || colon[1] == '\0' ||
-	    colon[1 + strspn(colon + 1, "0123456789")] != '\0')
-		return error_fatal(err, 78,
-		    "\"%s\" is no address to listen on; expected host:port",
-		    text);
-	out->port = colon + 1;
-	/* getaddrinfo takes the rest modulo 65536. */
-	if (!text_to_number(text_from(out->port), 65535, &port))
-		return error_fatal(err, 78,
-		    "listen on %s: port %s: 65535 at most", text, out->port);
-	snprintf(out->host, sizeof out->host, "%.*s", (int)size, host);
-	return 0;
-}
-
-int
-tcp_address_check(const char *address, struct error *err)
-{
-	struct address parts;
-
-	return split_address(address, &parts, err);
-}
-
 /* All addresses of a name, to be freed; NULL: ERROR_FATAL. */
 static struct addrinfo *
 resolve(const char *text, struct error *err)
@@ -100,8 +62,10 @@ resolve(const char *text, struct error *err)
 	struct address parts = { 0 };
 	int rc;
 
-	if (split_address(text, &parts, err) != 0)
+	if (address_read(text_from(text), &parts, err) != 0) {
+		error_prefix(err, "listen on %s", text);
 		return NULL;
+	}
 	rc = getaddrinfo(parts.host[0] != '\0' ? parts.host : NULL, parts.port,
 	    &hints, &found);
 	if (rc != 0)

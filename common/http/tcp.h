@@ -27,9 +27,6 @@ struct tcp_listener *tcp_listen(struct loop *loop, const char *address,
 unsigned tcp_listener_port(const struct tcp_listener *listener);
 void tcp_listener_close(struct tcp_listener *listener); /* NULL is fine */
 
-/* Whether `address` has that form, without a look-up.  -1: ERROR_FATAL, 78. */
-int tcp_address_check(const char *address, struct error *err);
-
 struct tcp_events {
 	/* Bytes came; borrowed for the call. */
 	void (*data)(void *context, struct text bytes);

@@ -430,6 +430,32 @@ add_presets(const rd_kafka_conf_t *conf, struct kafka_preset *out,
 	return n;
 }
 
+struct file_check {
+	struct error *err;
+	int rc;
+};
+
+static void
+check_file(void *argument, const struct config_path *path)
+{
+	struct file_check *check = argument;
+
+	if (check->rc == 0 && path->key != NULL &&
+	    strncmp(path->key, "kafka", 5) == 0)
+		check->rc = config_path_check(path, check->err);
+}
+
+/* librdkafka's word for a file that isn't there is "system lib". */
+static int
+check_files(const struct config *config, struct error *err)
+{
+	struct file_check check = { .err = err };
+
+	if (config != NULL)
+		config_each_path(config, check_file, &check);
+	return check.rc;
+}
+
 static int
 configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
     enum config_side side, const struct kafka_preset *presets, size_t n_presets,
@@ -450,7 +476,9 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 	for (i = 0; i < n_users; i++)
 		users[i] = config_kafka_at(settings->config, side, i);
 	n = add_presets(conf, ours, settings, presets, n_presets);
-	rc = kafka_settings_merge(ours, n, users, n_users, all, err);
+	rc = check_files(settings->config, err);
+	if (rc == 0)
+		rc = kafka_settings_merge(ours, n, users, n_users, all, err);
 	if (rc >= 0)
 		rc = set_properties(conf, all, (size_t)rc, err);
 	free(ours);

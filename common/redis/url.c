@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/address.h"
 #include "common/base/memory.h"
 #include "common/base/text.h"
 
@@ -32,9 +33,11 @@ static bool
 parse_host(struct redis_url *url, char *part)
 {
 	struct redis_host *host;
+	struct address form;
 	char *colon;
 
-	if (url->n_hosts == REDIS_HOSTS_MAX)
+	if (url->n_hosts == REDIS_HOSTS_MAX ||
+	    address_read(text_from(part), &form, NULL) != 0)
 		return false;
 	host = &url->hosts[url->n_hosts++];
 	host->port = PORT_DEFAULT;

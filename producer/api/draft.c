@@ -169,6 +169,7 @@ read_body(struct draft_reader *read, const struct draft_ids *ids)
 		"description", "scopeMode", "trigger", NULL };
 	struct place at = place_member(&root, TEXT("trigger"));
 	const struct json *trigger;
+	struct zones *zones;
 
 	if (!read_object(read->reader, &root, read->body, known) ||
 	    json_get(read->body, "action") == NULL)
@@ -180,8 +181,11 @@ read_body(struct draft_reader *read, const struct draft_ids *ids)
 	write_version(read, ids);
 	check_version(read);
 	trigger = json_get(read->body, "trigger");
-	if (is_there(trigger))
-		trigger_read(read->reader, &at, trigger, &read->trigger);
+	if (!is_there(trigger))
+		return;
+	zones = zones_create();
+	trigger_read(read->reader, &at, trigger, zones, &read->trigger);
+	zones_destroy(zones);
 }
 
 void

@@ -86,7 +86,7 @@ is_decodable(const struct json *node, enum http_profile profile)
 	bool fine;
 	int i;
 
-	trigger_read(reader, &root, node, &trigger);
+	trigger_read(reader, &root, node, NULL, &trigger);
 	fine = reader->n_faults == 0;
 	for (i = 0; i < TRIGGER_TYPES; i++)
 		if (trigger.has[i] &&

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
@@ -65,28 +64,20 @@ open_tokens(const struct config *config, struct error *err)
 	return NULL;
 }
 
-/* What systemd loads for a unit is there while it runs, and its alone. */
-static bool
-is_loaded_later(const char *path)
-{
-	static const char credentials[] = "/run/credentials/";
-
-	return path != NULL &&
-	    strncmp(path, credentials, sizeof credentials - 1) == 0 &&
-	    access(path, R_OK) != 0;
-}
-
 int
 http_auth_check_settings(const struct config *config, struct error *err)
 {
 	const char *mode = config_text(config, "http.auth");
+	const char *path = config_text(config, "http.token.file");
 	struct token_file *tokens;
 
 	if (strcmp(mode, "jwt") == 0)
-		return jwt_auth_check_settings(config, err);
+		return jwt_auth_check_settings(config, err) != 0
+		    ? -1
+		    : jwt_auth_check_keys(config, err);
 	if (strcmp(mode, "none") == 0)
 		return check_none(config, err);
-	if (is_loaded_later(config_text(config, "http.token.file")))
+	if (path != NULL && config_is_loaded_later(path))
 		return 0;
 	tokens = open_tokens(config, err);
 	token_file_destroy(tokens);

@@ -24,9 +24,9 @@ struct http_auth;
 struct http_auth *http_auth_create(const struct config *config,
     struct loop *loop, struct health_check *check, struct error *err);
 /*
- * Whether http_auth_create would take the settings, but for a key set, which
- * may come later, and a token file that a unit is yet to load.  -1: its
- * ERROR_FATAL.  Reads http.token.file.
+ * Whether http_auth_create would take the settings, and the file of tokens or
+ * of keys that they name is in order, which an adapter that runs would wait
+ * for; but for one that a unit is yet to load.  -1: ERROR_FATAL (78).
  */
 int http_auth_check_settings(const struct config *config, struct error *err);
 

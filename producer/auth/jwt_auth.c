@@ -99,8 +99,26 @@ jwt_auth_check_settings(const struct config *config, struct error *err)
 			    wanted[i]);
 	}
 	location = config_text(config, "http.jwks");
-	if (strstr(location, "://") == NULL ||
-	    fetch_check_url(location, err) == 0)
+	if (strstr(location, "://") != NULL &&
+	    fetch_check_url(location, err) != 0) {
+		error_prefix(err, "http.jwks");
+		return -1;
+	}
+	location = config_text(config, "http.jwks.ca");
+	if (location == NULL || config_is_loaded_later(location) ||
+	    fetch_check_authority(location, err) == 0)
+		return 0;
+	error_prefix(err, "http.jwks.ca");
+	return -1;
+}
+
+int
+jwt_auth_check_keys(const struct config *config, struct error *err)
+{
+	const char *location = config_text(config, "http.jwks");
+
+	if (config_is_loaded_later(location) ||
+	    key_source_check(location, err) == 0)
 		return 0;
 	error_prefix(err, "http.jwks");
 	return -1;

@@ -24,6 +24,8 @@ struct jwt_auth *jwt_auth_create(const struct config *config, struct loop *loop,
     struct health_check *check, struct error *err);
 /* Whether the keys are there that it needs.  -1: the same error. */
 int jwt_auth_check_settings(const struct config *config, struct error *err);
+/* Whether the file of the key set can be used now.  -1: the same error. */
+int jwt_auth_check_keys(const struct config *config, struct error *err);
 void jwt_auth_stop(struct jwt_auth *auth); /* before the loop is destroyed */
 void jwt_auth_destroy(struct jwt_auth *auth);
 void jwt_auth_reload(struct jwt_auth *auth);

@@ -189,6 +189,33 @@ run_source(void *argument)
 	return NULL;
 }
 
+int
+key_source_check(const char *location, struct error *err)
+{
+	struct buffer document = { 0 };
+	struct key_set *set = NULL;
+	bool exposed;
+	int rc = 0;
+
+	if (strstr(location, "://") != NULL)
+		return 0;
+	rc = small_file_read(location, DOCUMENT_MAX, &document, &exposed, err);
+	if (rc == 0) {
+		set = key_set_parse(buffer_text(&document), err);
+		if (set == NULL) {
+			error_prefix(err, "%s", location);
+			rc = -1;
+		}
+	}
+	key_set_destroy(set);
+	buffer_finish(&document);
+	if (rc != 0) {
+		err->kind = ERROR_FATAL;
+		err->exit_code = 78;
+	}
+	return rc;
+}
+
 static struct key_source *
 make_source(const struct key_source_settings *settings, bool is_url)
 {

@@ -42,6 +42,12 @@ struct key_source *key_source_start(
     const struct key_source_settings *settings, struct error *err);
 
 /*
+ * Whether a file has a key set in it now: for who checks what an adapter would
+ * wait for.  Of a URL nothing is asked.  -1: ERROR_FATAL (78).
+ */
+int key_source_check(const char *location, struct error *err);
+
+/*
  * Ends the thread, after at most a second: before the loop is destroyed.  Then,
  * after that, nothing is on its way any more and the rest may go.  NULL is
  * fine.

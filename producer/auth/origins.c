@@ -97,8 +97,9 @@ origins_check(const char *list, struct error *err)
 {
 	struct text rest = text_from(list), origin;
 	const char *fault;
+	size_t n = 0;
 
-	while (text_take_word(&rest, BETWEEN, &origin)) {
+	for (; text_take_word(&rest, BETWEEN, &origin); n++) {
 		fault = find_fault(origin);
 		if (fault != NULL)
 			return error_fatal(err, 78,
@@ -107,6 +108,9 @@ origins_check(const char *list, struct error *err)
 			    "%s",
 			    TEXT_ARG(origin), fault);
 	}
+	if (n == 0 && list != NULL && list[0] != '\0')
+		return error_fatal(err, 78,
+		    "http.cors.origins: \"%s\" has no origin in it", list);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 struct token {
 	uint8_t digest[SHA256_SIZE];
+	unsigned line;
 	char user[UUID_TEXT_SIZE];
 	unsigned scopes;
 };
@@ -94,8 +95,39 @@ parse_tokens(const char *path, struct text bytes, struct token_list *list,
 		if (fault != NULL)
 			return error_fatal(
 			    err, 78, "%s:%u: %s", path, number, fault);
-		list->n++;
+		list->at[list->n++].line = number;
 	}
+	return 0;
+}
+
+/* By their digests, and the same by their lines. */
+static int
+compare_tokens(const void *left, const void *right)
+{
+	const struct token *one = left, *other = right;
+	int rc = memcmp(one->digest, other->digest, SHA256_SIZE);
+
+	return rc != 0 ? rc
+		       : (one->line > other->line) - (one->line < other->line);
+}
+
+/*
+ * One token is one caller: of two lines the later would count in silence, and
+ * who takes a scope from the other one takes nothing.
+ */
+static int
+check_once(const char *path, struct token_list *list, struct error *err)
+{
+	size_t i;
+
+	qsort(list->at, list->n, sizeof *list->at, compare_tokens);
+	for (i = 1; i < list->n; i++)
+		if (memcmp(list->at[i - 1].digest, list->at[i].digest,
+			SHA256_SIZE) == 0)
+			return error_fatal(err, 78,
+			    "%s:%u: the token of line %u again; one line says "
+			    "all that a token may do",
+			    path, list->at[i].line, list->at[i - 1].line);
 	return 0;
 }
 
@@ -146,6 +178,8 @@ token_file_reload(struct token_file *file, struct error *err)
 		rc = parse_tokens(file->path,
 		    text_skip_mark(buffer_text(&bytes)), &list, err);
 	}
+	if (rc == 0)
+		rc = check_once(file->path, &list, err);
 	if (rc == 0 && list.n == 0)
 		rc = error_fatal(
 		    err, 78, "http.token.file %s: no token in it", file->path);

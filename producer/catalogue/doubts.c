@@ -1,6 +1,8 @@
 #include "producer/catalogue/doubts.h"
 
 #include "common/base/clock.h"
+#include "common/base/zones.h"
+#include "common/crypto/rid.h"
 #include "producer/catalogue/file.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/cron.h"
@@ -11,6 +13,8 @@ struct collect {
 	struct catalogue_file *file;
 	struct fields *projects;  /* that are listed, or have a role */
 	struct fields *schedules; /* of the file */
+	struct zones *zones;
+	bool is_zone_noted; /* that none can be looked for here */
 	enum doubt_owner owner;
 	struct text name;
 	size_t number;
@@ -40,6 +44,88 @@ add_doubt(struct collect *collect, enum doubt_kind kind, struct text path,
 	doubts->n++;
 }
 
+/* Kinds of RIDs that have one meaning wherever they stand. */
+enum rid_kind {
+	KIND_SCHEDULE,
+	KIND_VERSION,
+	KIND_RUN,
+	KIND_DATASET,
+	KIND_TRANSACTION,
+	KIND_SPEC,
+	KIND_BUILD,
+	KIND_JOB,
+	KIND_FOLDER,
+	KIND_OTHER, /* anything else that RIDs are of: tables, media sets … */
+};
+
+static const char *const kinds[KIND_OTHER][2] = {
+	[KIND_SCHEDULE] = { "scheduler", "schedule" },
+	[KIND_VERSION] = { "scheduler", "schedule-version" },
+	[KIND_RUN] = { "scheduler", "run" },
+	[KIND_DATASET] = { "foundry", "dataset" },
+	[KIND_TRANSACTION] = { "foundry", "transaction" },
+	[KIND_SPEC] = { "foundry", "jobspec" },
+	[KIND_BUILD] = { "foundry", "build" },
+	[KIND_JOB] = { "foundry", "job" },
+	[KIND_FOLDER] = { "compass", "folder" },
+};
+
+static enum rid_kind
+kind_of(struct text rid)
+{
+	int kind = 0;
+
+	while (kind < KIND_OTHER &&
+	    !rid_is(rid, text_from(kinds[kind][0]), text_from(kinds[kind][1])))
+		kind++;
+	return (enum rid_kind)kind;
+}
+
+/*
+ * A RID where another kind belongs names what is never found.  Of schedules and
+ * versions only their own kind is taken in requests; else what has a kind of
+ * its own, such as a table for a dataset, is left to the file.
+ */
+static bool
+check_kind(struct collect *collect, const struct place *place, struct text rid,
+    enum rid_kind wanted)
+{
+	enum rid_kind kind = rid.at != NULL ? kind_of(rid) : wanted;
+	bool is_strict = wanted == KIND_SCHEDULE || wanted == KIND_VERSION;
+	struct buffer said = { 0 };
+
+	if (kind == wanted || (kind == KIND_OTHER && !is_strict))
+		return true;
+	if (wanted == KIND_OTHER)
+		buffer_format(&said, "\"%.*s\" is the RID of a %s",
+		    TEXT_ARG(rid), kinds[kind][1]);
+	else
+		buffer_format(&said,
+		    "\"%.*s\" is no RID of a %s, as ri.%s.main.%s.NAME",
+		    TEXT_ARG(rid), kinds[wanted][1], kinds[wanted][0],
+		    kinds[wanted][1]);
+	add_doubt(collect, DOUBT_VALUE, place_path(collect->reader, place),
+	    buffer_text(&said));
+	buffer_finish(&said);
+	return false;
+}
+
+/* The same of a member; nothing if it isn't there. */
+static void
+check_kind_of(struct collect *collect, const struct place *parent,
+    const struct json *object, const char *name, enum rid_kind wanted)
+{
+	const struct place place = place_member(parent, text_from(name));
+
+	check_kind(collect, &place, json_text(json_get(object, name)), wanted);
+}
+
+static const enum rid_kind kind_of_doubt[] = {
+	[DOUBT_DATASET] = KIND_DATASET,
+	[DOUBT_PROJECT] = KIND_FOLDER,
+	[DOUBT_SCHEDULE] = KIND_SCHEDULE,
+};
+
 /* A reference, unless the file has what it is to. */
 static void
 refer(struct collect *collect, const struct place *place,
@@ -50,7 +136,9 @@ refer(struct collect *collect, const struct place *place,
 	    : kind == DOUBT_PROJECT ? collect->projects
 				    : collect->schedules;
 
-	if (json_type_of(node) == JSON_TYPE_STRING &&
+	if (json_type_of(node) != JSON_TYPE_STRING)
+		return;
+	if (check_kind(collect, place, json_text(node), kind_of_doubt[kind]) &&
 	    fields_get(known, json_text(node)).at == NULL)
 		add_doubt(collect, kind, place_path(collect->reader, place),
 		    json_text(node));
@@ -105,6 +193,26 @@ doubt_value(struct collect *collect, const struct place *place,
 	buffer_finish(&said);
 }
 
+static void
+check_zone(
+    struct collect *collect, const struct place *place, const struct json *node)
+{
+	const struct place at = place_member(place, TEXT("timeZone"));
+	struct text name = json_text(json_get(node, "timeZone"));
+	struct error err;
+
+	if (zones_find(collect->zones, name, &err) != NULL)
+		return;
+	if (zone_is_any())
+		add_doubt(collect, DOUBT_VALUE,
+		    place_path(collect->reader, &at), text_from(err.message));
+	else if (!collect->is_zone_noted)
+		add_doubt(collect, DOUBT_NOTE, place_path(collect->reader, &at),
+		    TEXT("time zones can't be looked for here: install "
+			 "tzdata"));
+	collect->is_zone_noted = true;
+}
+
 /*
  * What a trigger is about, and when; tables and media sets are kept by nobody
  * here, and what is of no known form is kept unlooked.
@@ -117,13 +225,19 @@ check_trigger(
 	const struct place list_place = place_member(place, TEXT("triggers"));
 	const struct json *list = json_get(node, "triggers");
 	const struct json *cron = json_get(node, "cronExpression");
+	bool is_time = cron != NULL ||
+	    text_equal(json_text(json_get(node, "type")), TEXT("time"));
 	size_t i;
 
 	refer_member(collect, place, node, "datasetRid", DOUBT_DATASET);
 	refer_member(collect, place, node, "scheduleRid", DOUBT_SCHEDULE);
-	if (cron != NULL && !cron_is_valid(json_text(cron)))
+	if (is_time && !cron_is_valid(json_text(cron)))
 		doubt_value(collect, place, node, "cronExpression",
 		    "not a cron expression such as 0 6 * * *");
+	if (is_time)
+		check_zone(collect, place, node);
+	check_kind_of(collect, place, node, "tableRid", KIND_OTHER);
+	check_kind_of(collect, place, node, "mediaSetRid", KIND_OTHER);
 	for (i = 0; i < json_size(list); i++) {
 		const struct place at = place_index(&list_place, i);
 
@@ -157,6 +271,7 @@ collect_version(
 
 	collect->owner = OWNER_VERSION;
 	collect->name = json_text(json_get(node, "rid"));
+	check_kind_of(collect, place, node, "rid", KIND_VERSION);
 	if (json_type_of(created) == JSON_TYPE_STRING &&
 	    !clock_parse(json_text(created), &ms))
 		doubt_value(collect, place, node, "createdTime",
@@ -213,22 +328,55 @@ collect_specs(
 		const struct json *spec = json_at(list, i);
 
 		collect->number = i;
+		check_kind_of(collect, &at, spec, "rid", KIND_SPEC);
 		refer_list(collect, &at, spec, "outputs", DOUBT_DATASET);
 		refer_list(collect, &at, spec, "inputs", DOUBT_DATASET);
 	}
 }
 
-/* Who calls or asks is a UUID in lower case: another name is nobody. */
+/*
+ * Who calls or asks is a UUID in lower case: another name is nobody.  Roles are
+ * on projects.
+ */
 static void
-check_user(struct collect *collect, const struct place *place, struct text name)
+check_user(
+    struct collect *collect, const struct place *place, struct json_member user)
 {
+	const struct place roles_place = place_member(place, TEXT("roles"));
+	const struct json *roles = json_get(user.value, "roles");
+	struct json_member role = { 0 };
 	struct uuid uuid;
 
-	if (!uuid_parse(name, &uuid))
+	if (!uuid_parse(user.name, &uuid))
 		add_doubt(collect, DOUBT_VALUE,
 		    place_path(collect->reader, place),
 		    TEXT("a user's id is a UUID in lower case; of another "
 			 "subject: schedrun user id SUBJECT"));
+	while (roles != NULL && json_next(roles, &role)) {
+		const struct place at = place_member(&roles_place, role.name);
+
+		check_kind(collect, &at, role.name, KIND_FOLDER);
+	}
+}
+
+static void
+collect_dataset(struct collect *collect, const struct place *place,
+    struct json_member dataset)
+{
+	const struct place branches_place =
+	    place_member(place, TEXT("branches"));
+	const struct json *branches = json_get(dataset.value, "branches");
+	struct json_member branch = { 0 };
+
+	check_kind(collect, place, dataset.name, KIND_DATASET);
+	refer_member(collect, place, dataset.value, "project", DOUBT_PROJECT);
+	while (branches != NULL && json_next(branches, &branch)) {
+		const struct place at =
+		    place_member(&branches_place, branch.name);
+
+		check_kind_of(
+		    collect, &at, branch.value, "head", KIND_TRANSACTION);
+	}
 }
 
 static void
@@ -244,13 +392,14 @@ collect_members(struct collect *collect, const struct place *root,
 
 		collect->name = member.name;
 		if (owner == OWNER_DATASET)
-			refer_member(collect, &at, member.value, "project",
-			    DOUBT_PROJECT);
+			collect_dataset(collect, &at, member);
 		else if (owner == OWNER_USER)
-			check_user(collect, &at, member.name);
-		else
+			check_user(collect, &at, member);
+		else {
+			check_kind(collect, &at, member.name, KIND_FOLDER);
 			refer_list(collect, &at, member.value, "references",
 			    DOUBT_DATASET);
+		}
 	}
 }
 
@@ -282,6 +431,7 @@ doubts_collect(
 		.file = file,
 		.projects = fields_create(reader->arena),
 		.schedules = fields_create(reader->arena),
+		.zones = zones_create(),
 	};
 
 	note_projects(&collect);
@@ -295,4 +445,5 @@ doubts_collect(
 	collect_schedules(&collect, &place, json_get(root, "schedules"));
 	fields_destroy(collect.projects);
 	fields_destroy(collect.schedules);
+	zones_destroy(collect.zones);
 }

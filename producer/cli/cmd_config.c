@@ -1,4 +1,10 @@
-#include "common/http/tcp.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/http/admin.h"
 #include "common/kafka/client.h"
 #include "common/redis/url.h"
 #include "producer/auth/auth.h"
@@ -131,31 +137,100 @@ is_for(unsigned program, enum command_program which, bool says_so)
 	return program == which || (program == 0 && says_so);
 }
 
+struct path_check {
+	struct error *err;
+	int rc;
+	unsigned program;
+};
+
+/* Whether it is another program's alone: the worker's file may name tokens. */
+static bool
+is_others(const struct path_check *check, const char *key)
+{
+	return key != NULL && check->program != 0 &&
+	    check->program != PROGRAM_HTTP && strncmp(key, "http.", 5) == 0;
+}
+
+static void
+check_path(void *argument, const struct config_path *path)
+{
+	struct path_check *check = argument;
+
+	if (check->rc == 0 && !is_others(check, path->key))
+		check->rc = config_path_check(path, check->err);
+}
+
+/* Whether the folder is there that a file or folder is to be made in. */
+static int
+check_folder(const struct config *config, const char *key, struct error *err)
+{
+	const char *path = config_text(config, key);
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+	char folder[PATH_MAX];
+
+	/* What is below /run systemd makes for a unit. */
+	if (slash == NULL || slash == path || strncmp(path, "/run/", 5) == 0)
+		return 0;
+	snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+	if (access(folder, X_OK) == 0)
+		return 0;
+	return error_fatal(err, 78, "%s: %s: %s", key, folder, strerror(errno));
+}
+
+/* Files and folders that are named, whoever of the programs reads them. */
+static int
+check_files(const struct config *config, unsigned program, struct error *err)
+{
+	struct path_check check = { .err = err, .program = program };
+
+	config_each_path(config, check_path, &check);
+	return check.rc != 0 ? -1
+			     : check_folder(config, "admin.port.file", err);
+}
+
+/* What the adapter alone would refuse. */
+static int
+check_adapter(const struct config *config, unsigned program, struct error *err)
+{
+	bool is_said = is_adapters(config);
+
+	if (origins_check(config_text(config, "http.cors.origins"), err) != 0)
+		return -1;
+	if (is_for(program, PROGRAM_HTTP,
+		is_said || config_is_given(config, "http.listen")) &&
+	    config_check_apart(config, ADMIN_DEFAULT_HTTP, err) != 0)
+		return -1;
+	return is_for(program, PROGRAM_HTTP, is_said)
+	    ? http_auth_check_settings(config, err)
+	    : 0;
+}
+
+static int
+check_builder(const struct config *config, unsigned program, struct error *err)
+{
+	if (!is_for(program, PROGRAM_BUILDER,
+		config_is_given(config, "builder.command")))
+		return 0;
+	return builder_check_settings(config, err) != 0
+	    ? -1
+	    : check_folder(config, "builder.logs", err);
+}
+
 /* What the programs would refuse at their start, in their own words. */
 static int
 check_parts(const struct config *config, unsigned program, struct error *err)
 {
-	const char *admin = config_text(config, "admin.listen");
 	struct registry *registry;
 
-	if (admin != NULL && tcp_address_check(admin, err) != 0) {
-		error_prefix(err, "admin.listen");
-		return -1;
-	}
 	if (kafka_settings_check(config, err) != 0 ||
-	    origins_check(config_text(config, "http.cors.origins"), err) != 0 ||
 	    check_redis_url(config, "redis.url", err) != 0 ||
 	    check_redis_url(config, "view.redis.url", err) != 0 ||
-	    tcp_address_check(config_text(config, "http.listen"), err) != 0 ||
-	    (is_for(program, PROGRAM_HTTP, is_adapters(config)) &&
-		http_auth_check_settings(config, err) != 0) ||
-	    (is_for(program, PROGRAM_BUILDER,
-		 config_is_given(config, "builder.command")) &&
-		builder_check_settings(config, err) != 0))
+	    check_adapter(config, program, err) != 0 ||
+	    check_builder(config, program, err) != 0)
 		return -1;
 	registry = registry_create(config, err);
 	registry_destroy(registry);
-	return registry != NULL ? 0 : -1;
+	return registry != NULL ? check_files(config, program, err) : -1;
 }
 
 int

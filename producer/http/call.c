@@ -280,6 +280,33 @@ is_json(struct text type)
 	    (type.size == n || strchr("; \t", type.at[n]) != NULL);
 }
 
+/* `name`: of the parameter that shows the field's value. */
+static bool
+refuse_media(struct http_call *call, const char *name, struct text value,
+    const char *description)
+{
+	struct api_parameter parameters[] = {
+		PARAMETER_T(name,
+		    value.at != NULL && text_is_utf8(value) ? value : TEXT("")),
+		PARAMETER_END,
+	};
+
+	http_call_error(call, API_MEDIA_TYPE, description, parameters);
+	return false;
+}
+
+/* Read as it came, a compressed body would be called no JSON. */
+static bool
+is_encoded(const struct http_head *head)
+{
+	struct text coding = http_head_get(head, "content-encoding");
+
+	return http_head_count(head, "content-encoding") > 1 ||
+	    (coding.size > 0 &&
+		(coding.size != strlen("identity") ||
+		    strncasecmp(coding.at, "identity", coding.size) != 0));
+}
+
 static bool
 parse_body(struct http_call *call)
 {
@@ -287,17 +314,13 @@ parse_body(struct http_call *call)
 	struct text type = http_head_get(head, "content-type");
 	struct error err = { 0 };
 
-	if (http_head_count(head, "content-type") > 1 || !is_json(type)) {
-		struct api_parameter parameters[] = {
-			PARAMETER_T("contentType",
-			    type.at != NULL && text_is_utf8(type) ? type
-								  : TEXT("")),
-			PARAMETER_END,
-		};
-
-		http_call_error(call, API_MEDIA_TYPE, NULL, parameters);
-		return false;
-	}
+	if (is_encoded(head))
+		return refuse_media(call, "contentEncoding",
+		    http_head_get(head, "content-encoding"),
+		    "A body is taken as it is, not encoded: send it without "
+		    "Content-Encoding.");
+	if (http_head_count(head, "content-type") > 1 || !is_json(type))
+		return refuse_media(call, "contentType", type, NULL);
 	call->asked.document = json_parse(
 	    http_request_body(call->asked.request), JSON_DEPTH_MAX, &err);
 	if (call->asked.document != NULL)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/entry_table.h"
 #include "common/base/memory.h"
 #include "common/json/node.h"
 #include "schemas/stored/document.h"
@@ -12,86 +11,10 @@
 #define MINUTE_S 60
 #define WINDOW_FACTOR 16
 
-struct named_zone {
-	struct zone *zone;
-	size_t size;
-	char name[];
-};
-
-struct zones {
-	struct entry_table table;
-	struct named_zone **list;
-	size_t n;
-};
-
 struct timetable {
 	size_t n;
 	struct time_trigger triggers[]; /* their expressions stand behind */
 };
-
-/* Zones ----------------------------------------------------------------- */
-
-static struct text
-name_of(const struct named_zone *zone)
-{
-	return (struct text){ zone->name, zone->size };
-}
-
-static bool
-is_named(const void *entry, const void *key)
-{
-	return text_equal(name_of(entry), *(const struct text *)key);
-}
-
-struct zones *
-zones_create(void)
-{
-	struct zones *zones = memory_zalloc(1, sizeof *zones);
-
-	entry_table_reset(&zones->table, NULL);
-	return zones;
-}
-
-void
-zones_destroy(struct zones *zones)
-{
-	if (zones == NULL)
-		return;
-	while (zones->n > 0) {
-		struct named_zone *zone = zones->list[--zones->n];
-
-		zone_destroy(zone->zone);
-		free(zone);
-	}
-	free(zones->list);
-	entry_table_finish(&zones->table);
-	free(zones);
-}
-
-/* NULL with ERROR_INPUT: there is no such zone. */
-static const struct named_zone *
-find_zone(struct zones *zones, struct text name, struct error *err)
-{
-	size_t hash = text_hash(name);
-	struct entry_slot *slot =
-	    entry_table_find(&zones->table, hash, &name, is_named);
-	struct named_zone *found = slot->entry;
-	struct zone *zone;
-
-	if (found != NULL)
-		return found;
-	zone = zone_load(name, err);
-	if (zone == NULL)
-		return NULL;
-	found = memory_alloc(sizeof *found + name.size);
-	*found = (struct named_zone){ zone, name.size };
-	memcpy(found->name, name.at, name.size);
-	entry_table_fill(&zones->table, NULL, slot, hash, found);
-	zones->list = memory_resize(
-	    zones->list, zones->n + 1, sizeof(struct named_zone *));
-	zones->list[zones->n++] = found;
-	return found;
-}
 
 /* Reading ------------------------------------------------------------------ */
 
@@ -148,11 +71,11 @@ read_time(struct time_trigger *trigger, const struct json *node,
 		return error_set(err, ERROR_INPUT,
 		    "\"%.*s\" is no cron expression of five fields",
 		    TEXT_ARG(text_cut(expression, CRON_SIZE_MAX)));
-	zone = find_zone(zones, name, err);
+	zone = zones_find(zones, name, err);
 	if (zone == NULL)
 		return -1;
 	trigger->zone = zone->zone;
-	trigger->zone_name = name_of(zone);
+	trigger->zone_name = zone->name;
 	trigger->expression = expression;
 	return 0;
 }

@@ -6,18 +6,13 @@
 
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/base/zones.h"
 #include "schemas/stored/cron.h"
 
 /*
  * When a version's time triggers are due (docs/triggers.md): the one that it
  * has, or each of an `or`.  Those of an `and` wait for what is no time.
  */
-
-/* Time zones by name, each read once: a change on disk needs a restart. */
-struct zones;
-/* None is read yet; the caller's. */
-struct zones *zones_create(void);
-void zones_destroy(struct zones *zones); /* NULL is fine */
 
 struct time_trigger {
 	struct cron cron;

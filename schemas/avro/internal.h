@@ -25,7 +25,8 @@ struct node {
 	enum node_type type;
 	uint32_t first;  /* of its children in layout.children */
 	uint32_t n;      /* children; symbols of an enum */
-	uint32_t height; /* 1 + that of its highest child */
+	uint32_t height; /* 1 + that of its highest child; 1 if it holds itself
+			  */
 	int64_t size;    /* of a fixed */
 	int64_t least;   /* bytes that a value takes at least; 0: always 0 */
 	int64_t weight;  /* bytes of memory that avro-c takes for one */
@@ -36,6 +37,7 @@ struct layout {
 	size_t n_nodes;
 	uint32_t *children; /* indexes into nodes */
 	size_t n_children;
+	bool is_recursive;
 	char **names;   /* of the root record's fields */
 	int32_t *slots; /* for each of them the wanted field, or -1 */
 	int64_t *units; /* for each what a millisecond is: 1, 1000, 1000000 */

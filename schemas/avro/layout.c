@@ -59,7 +59,9 @@ node_of(struct compiler *compiler, avro_schema_t schema)
 	size_t i;
 
 	schema = follow_link(schema);
-	for (i = 0; is_named(schema) && i < layout->n_nodes; i++)
+	/* Not the root: what a reader asks of it is not for a use of it below.
+	 */
+	for (i = 1; is_named(schema) && i < layout->n_nodes; i++)
 		if (compiler->schemas[i] == schema)
 			return (int64_t)i;
 	if (layout->n_nodes == SCHEMA_NODES_MAX)
@@ -269,29 +271,85 @@ measure_node(struct layout *layout, struct node *node)
 }
 
 /*
+ * Rounds from the end, until nothing more is measured: each one a level at
+ * least, so that of the last one's nodes some are too high.
+ */
+static void
+measure_rounds(struct layout *layout)
+{
+	size_t round, i, measured = 1;
+
+	for (round = 0; round <= SCHEMA_DEPTH_MAX && measured > 0; round++)
+		for (measured = 0, i = layout->n_nodes; i-- > 0;)
+			measured += layout->nodes[i].height == 0 &&
+			    measure_node(layout, &layout->nodes[i]);
+}
+
+static bool
+is_too_high(const struct layout *layout)
+{
+	size_t i = 0;
+
+	while (
+	    i < layout->n_nodes && layout->nodes[i].height <= SCHEMA_DEPTH_MAX)
+		i++;
+	return i < layout->n_nodes;
+}
+
+/*
+ * What is left without a height holds itself, or what does.  A value of it ends
+ * only in a union's other branch or an empty list, each of which takes a byte,
+ * whatever is below.  False: there is nothing of the kind.
+ */
+static bool
+measure_recursive(struct layout *layout)
+{
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < layout->n_nodes; i++) {
+		struct node *node = &layout->nodes[i];
+
+		if (node->height != 0 || node->type == NODE_RECORD)
+			continue;
+		found = true;
+		node->height = 1;
+		node->least = 1;
+		node->weight = VALUE_WEIGHT;
+	}
+	return found;
+}
+
+/*
  * Heights from the leaves up.  Children have higher numbers than their parents,
  * but for named types that were met before, so the first round from the end
- * measures nearly all, and each one a level at least.  What is left without a
- * height is recursive: such a schema is refused, so a walk's depth has a bound
- * and its frames a place on the stack.
+ * measures nearly all, and each one a level at least.  Where a type is
+ * recursive, the depth of a walk is bounded by the walk alone.
  */
 static int
 measure_all(struct compiler *compiler)
 {
 	struct layout *layout = compiler->layout;
-	size_t round, i, left = layout->n_nodes;
+	size_t i;
 
-	for (round = 0; round < SCHEMA_DEPTH_MAX && left > 0; round++)
-		for (i = layout->n_nodes; i-- > 0;)
-			if (layout->nodes[i].height == 0 &&
-			    measure_node(layout, &layout->nodes[i]))
-				left--;
+	measure_rounds(layout);
+	layout->is_recursive =
+	    !is_too_high(layout) && measure_recursive(layout);
+	if (layout->is_recursive)
+		measure_rounds(layout);
+	if (is_too_high(layout))
+		return refuse_schema(compiler, "the schema is nested too deep");
 	for (i = 0; i < layout->n_nodes; i++)
-		if (layout->nodes[i].height == 0 ||
-		    layout->nodes[i].height > SCHEMA_DEPTH_MAX)
+		if (layout->nodes[i].height == 0)
 			return refuse_schema(compiler,
-			    "the schema is recursive or nested too deep");
+			    "a record that holds itself, without an end");
 	return 0;
+}
+
+bool
+layout_is_recursive(const struct layout *layout)
+{
+	return layout->is_recursive;
 }
 
 /* Only the root's: a reader wants fields of the record itself. */
@@ -402,6 +460,20 @@ parse_text(struct text schema, struct rejection *rejection)
 	return document;
 }
 
+/* A registry's schema of another type comes as {"schemaType": "PROTOBUF"}. */
+static void
+refuse_text(const struct json *root, struct rejection *rejection)
+{
+	struct text type = json_text(json_get(root, "schemaType"));
+
+	if (type.at != NULL && json_get(root, "type") == NULL)
+		reject(rejection, REJECT_BAD_SCHEMA,
+		    "the registry's schema is %.*s, not AVRO", TEXT_ARG(type));
+	else
+		reject(
+		    rejection, REJECT_BAD_SCHEMA, "the schema is not Avro's");
+}
+
 struct layout *
 layout_compile(
     struct text schema_text, const char *full_name, struct rejection *rejection)
@@ -416,8 +488,7 @@ layout_compile(
 		return NULL;
 	if (avro_schema_from_json_length(
 		schema_text.at, schema_text.size, &schema) != 0) {
-		reject(
-		    rejection, REJECT_BAD_SCHEMA, "the schema is not Avro's");
+		refuse_text(json_root(document), rejection);
 		json_destroy(document);
 		return NULL;
 	}

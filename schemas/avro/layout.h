@@ -20,17 +20,21 @@
 #define SCHEMA_SIZE_MAX ((size_t)256 * 1024)
 #define SCHEMA_DEPTH_MAX 32
 #define SCHEMA_NODES_MAX 8192
+/* Records and lists within each other in a value: types may be recursive. */
+#define VALUE_DEPTH_MAX 256
 
 struct layout;
 
 /*
  * Compiles a record's schema.  NULL with REJECT_BAD_SCHEMA: not a schema, over
- * the caps, recursive; REJECT_WRONG_SCHEMA: not the record `full_name`, whose
- * namespace doesn't count.
+ * the caps, or a record without an end; REJECT_WRONG_SCHEMA: not the record
+ * `full_name`, whose namespace doesn't count.
  */
 struct layout *layout_compile(
     struct text schema, const char *full_name, struct rejection *rejection);
 void layout_destroy(struct layout *layout); /* NULL is fine */
+/* Whether a type holds itself: no schema then says how much a value takes. */
+bool layout_is_recursive(const struct layout *layout);
 /* About how much memory it takes. */
 size_t layout_size(const struct layout *layout);
 

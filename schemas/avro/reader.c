@@ -15,6 +15,12 @@ message_reader_create(
 	reader->message = message;
 	reader->layout =
 	    layout_compile(schema, message_name(message), rejection);
+	if (reader->layout != NULL && layout_is_recursive(reader->layout)) {
+		/* avro-c's memory for a value would have no bound. */
+		reject(rejection, REJECT_BAD_SCHEMA, "the schema is recursive");
+		layout_destroy(reader->layout);
+		reader->layout = NULL;
+	}
 	if (reader->layout == NULL) {
 		free(reader);
 		return NULL;

@@ -27,8 +27,8 @@
 #define CODE_UNKNOWN_ID 40403 /* also: a schema that a subject lacks */
 #define CODE_UNKNOWN_SUBJECT 40401
 
-/* Stands for what is under an id and is no Avro schema: refused as such. */
-#define NO_SCHEMA TEXT("{}")
+/* Stands for a schema that is too large to be one of ours: refused as such. */
+#define TOO_LARGE TEXT("{\"schemaType\":\"of a size over every bound\"}")
 
 /* Times are the registry's clock's; 0: never. */
 struct cached {
@@ -70,6 +70,23 @@ struct registry {
 	struct ask ask;
 };
 
+/* Else what is wrong would be waited for, as a registry that is away. */
+static int
+check_settings(const struct config *config, const char *url, struct error *err)
+{
+	const char *ca_file = config_text(config, "schema.registry.ca");
+
+	if (fetch_check_form(url, err) != 0) {
+		error_prefix(err, "schema.registry.url");
+		return -1;
+	}
+	if (ca_file == NULL || config_is_loaded_later(ca_file) ||
+	    fetch_check_authority(ca_file, err) == 0)
+		return 0;
+	error_prefix(err, "schema.registry.ca");
+	return -1;
+}
+
 struct registry *
 registry_create(const struct config *config, struct error *err)
 {
@@ -80,11 +97,7 @@ registry_create(const struct config *config, struct error *err)
 	registry->now = clock_monotonic_ms;
 	if (url == NULL)
 		return registry;
-	if (strncmp(url, "http://", 7) != 0 &&
-	    strncmp(url, "https://", 8) != 0) {
-		error_fatal(err, 78,
-		    "schema.registry.url: \"%s\" is not http:// or https://",
-		    url);
+	if (check_settings(config, url, err) != 0) {
 		free(registry);
 		return NULL;
 	}
@@ -259,6 +272,22 @@ error_code(struct text answer)
 	return number;
 }
 
+/*
+ * What is under an id and is no Avro schema: a document that names its type, by
+ * which layout_compile refuses it.
+ */
+static void
+remember_type(struct registry *registry, uint32_t id, struct text type)
+{
+	struct buffer marker = { 0 };
+
+	buffer_append(&marker, TEXT("{\"schemaType\":"));
+	json_put_text(&marker, text_cut(type, 40));
+	buffer_byte(&marker, '}');
+	remember_schema(registry, id, buffer_text(&marker));
+	buffer_finish(&marker);
+}
+
 /* The registry's answer to an id: {"schema": "..."}; Avro has no schemaType. */
 static int
 take_schema(struct registry *registry, uint32_t id, struct text answer,
@@ -273,11 +302,10 @@ take_schema(struct registry *registry, uint32_t id, struct text answer,
 		type = json_text(json_get(json_root(document), "schemaType"));
 	}
 	given = schema.at != NULL;
-	if (given)
-		remember_schema(registry, id,
-		    type.at == NULL || text_equal(type, TEXT("AVRO"))
-			? schema
-			: NO_SCHEMA);
+	if (given && (type.at == NULL || text_equal(type, TEXT("AVRO"))))
+		remember_schema(registry, id, schema);
+	else if (given)
+		remember_type(registry, id, type);
 	json_destroy(document);
 	if (given)
 		return 0;
@@ -323,7 +351,7 @@ take_answer(struct registry *registry, uint32_t id, int rc, long status,
 	struct cached *cached;
 
 	if (is_too_large(rc, status, answer, err)) {
-		remember_schema(registry, id, NO_SCHEMA); /* no wait helps */
+		remember_schema(registry, id, TOO_LARGE); /* no wait helps */
 		rc = 0;
 	} else if (rc == 0 && status == 200)
 		rc = take_schema(registry, id, answer, err);

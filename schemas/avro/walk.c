@@ -6,7 +6,7 @@
  * The bytes are anybody's.  Lengths and counts are held against what is left
  * before anything is done by them; each step passes a byte at least (see
  * layout.c, compact_node), but for the items that have a cap below, so the time
- * is linear in the bytes; and depth is the schema's, so the stack is bounded.
+ * is linear in the bytes; and depth has a cap, so the stack is bounded.
  */
 #define LONG_SIZE_MAX 10
 #define INT_SIZE_MAX 5
@@ -20,6 +20,7 @@ struct walk {
 	const struct layout *layout;
 	const unsigned char *at, *end;
 	int64_t weight;
+	bool is_too_deep; /* why it was given up */
 };
 
 /* A composite value on the way: what of it comes next. */
@@ -256,13 +257,12 @@ read_branches(struct walk *walk, const struct node *node)
 
 /*
  * Passes one value of any type, without recursion: down into a composite one,
- * and up again from each that has nothing more.  A union takes no frame, so
- * there are never more frames than the schema is high.
+ * and up again from each that has nothing more.  A union takes no frame.
  */
 static bool
 skip_value(struct walk *walk, const struct node *node)
 {
-	struct frame frames[SCHEMA_DEPTH_MAX + 1];
+	struct frame frames[VALUE_DEPTH_MAX];
 	size_t depth = 0;
 	bool done;
 
@@ -271,10 +271,14 @@ skip_value(struct walk *walk, const struct node *node)
 		if (node == NULL)
 			return false;
 		if (node->type == NODE_RECORD || node->type == NODE_ARRAY ||
-		    node->type == NODE_MAP)
+		    node->type == NODE_MAP) {
+			walk->is_too_deep = depth == VALUE_DEPTH_MAX;
+			if (walk->is_too_deep)
+				return false;
 			frames[depth++] = (struct frame){ .node = node };
-		else if (!skip_leaf(walk, node))
+		} else if (!skip_leaf(walk, node)) {
 			return false;
+		}
 		do {
 			if (depth == 0)
 				return true;
@@ -288,8 +292,14 @@ skip_value(struct walk *walk, const struct node *node)
 
 static int
 refuse_field(
-    const struct layout *layout, uint32_t field, struct rejection *rejection)
+    const struct walk *walk, uint32_t field, struct rejection *rejection)
 {
+	const struct layout *layout = walk->layout;
+
+	if (walk->is_too_deep)
+		return reject(rejection, REJECT_MALFORMED,
+		    "field %.60s is nested more than %d deep",
+		    layout->names[field], VALUE_DEPTH_MAX);
 	return reject(rejection, REJECT_MALFORMED, "field %.60s is malformed",
 	    layout->names[field]);
 }
@@ -316,7 +326,7 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 	bool is_text = wanted->wanted != WANTED_LONG;
 
 	if (node == NULL)
-		return refuse_field(layout, field, rejection);
+		return refuse_field(walk, field, rejection);
 	if (node->type == NODE_NULL && wanted->wanted == WANTED_TEXT_OR_NULL) {
 		value->text = TEXT_NONE;
 		return 0;
@@ -324,11 +334,11 @@ take_value(struct walk *walk, uint32_t field, union field_value *value,
 	if (is_text && (node->type == NODE_BYTES || node->type == NODE_STRING))
 		return read_bytes(walk, &value->text)
 		    ? 0
-		    : refuse_field(layout, field, rejection);
+		    : refuse_field(walk, field, rejection);
 	if (!is_text && (node->type == NODE_INT || node->type == NODE_LONG)) {
 		if (!(node->type == NODE_INT ? read_int(walk, &value->number)
 					     : read_long(walk, &value->number)))
-			return refuse_field(layout, field, rejection);
+			return refuse_field(walk, field, rejection);
 		value->number = scale(value->number, layout->units[field]);
 		return 0;
 	}
@@ -341,7 +351,7 @@ layout_walk(const struct layout *layout, struct text body,
     union field_value *values, struct rejection *rejection)
 {
 	const unsigned char *at = (const unsigned char *)body.at;
-	struct walk walk = { layout, at, at + body.size, 0 };
+	struct walk walk = { layout, at, at + body.size, 0, false };
 	const struct node *root = &layout->nodes[0];
 	uint32_t i;
 
@@ -353,7 +363,7 @@ layout_walk(const struct layout *layout, struct text body,
 				rejection) != 0)
 				return -1;
 		} else if (!skip_value(&walk, layout_child(layout, root, i))) {
-			return refuse_field(layout, i, rejection);
+			return refuse_field(&walk, i, rejection);
 		}
 	}
 	if (walk.at != walk.end)
@@ -391,7 +401,7 @@ layout_look(const struct layout *layout, struct text body, uint32_t i,
     struct layout_field *field)
 {
 	const unsigned char *at = (const unsigned char *)body.at;
-	struct walk walk = { layout, at + field->to, at + body.size, 0 };
+	struct walk walk = { layout, at + field->to, at + body.size, 0, false };
 	const struct node *root = &layout->nodes[0];
 
 	if (i >= root->n)

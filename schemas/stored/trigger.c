@@ -38,6 +38,7 @@ struct level {
 
 struct walk {
 	struct reader *reader;
+	struct zones *zones; /* or NULL */
 	struct trigger *trigger;
 	struct level levels[DOCUMENT_DEPTH_MAX];
 	size_t depth;
@@ -57,12 +58,24 @@ set_flaw(struct trigger *trigger, enum trigger_flaw flaw)
 }
 
 static void
+read_zone(struct walk *walk, const struct place *place, const struct json *node)
+{
+	struct place at = place_member(place, TEXT("timeZone"));
+	struct text name = read_text(walk->reader, place, node, "timeZone");
+	struct error err;
+
+	if (walk->zones != NULL && name.at != NULL && zone_is_any() &&
+	    zones_find(walk->zones, name, &err) == NULL)
+		reader_fault(walk->reader, &at, "%s", err.message);
+}
+
+static void
 read_time(struct walk *walk, const struct place *place, const struct json *node)
 {
 	struct place at = place_member(place, TEXT("cronExpression"));
 	const struct json *cron = json_get(node, "cronExpression");
 
-	read_text(walk->reader, place, node, "timeZone");
+	read_zone(walk, place, node);
 	if (cron == NULL || !read_is(walk->reader, &at, cron, JSON_TYPE_STRING))
 		return;
 	if (walk->trigger->flaw != TRIGGER_FINE ||
@@ -151,9 +164,11 @@ read_one(struct walk *walk, const struct place *place, const struct json *node)
 
 void
 trigger_read(struct reader *reader, const struct place *place,
-    const struct json *node, struct trigger *trigger)
+    const struct json *node, struct zones *zones, struct trigger *trigger)
 {
-	struct walk walk = { .reader = reader, .trigger = trigger };
+	struct walk walk = {
+		.reader = reader, .zones = zones, .trigger = trigger
+	};
 
 	*trigger = (struct trigger){ .flaw = TRIGGER_FINE };
 	read_one(&walk, place, node);

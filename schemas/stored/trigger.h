@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "common/base/text.h"
+#include "common/base/zones.h"
 #include "common/json/node.h"
 #include "schemas/stored/document.h"
 
@@ -43,8 +44,12 @@ struct trigger {
 	struct text cron; /* of TRIGGER_BAD_CRON, in the reader's arena */
 };
 
-/* Reads it whole; faults that have no flaw's name are the reader's. */
+/*
+ * Reads it whole; faults that have no flaw's name are the reader's.  `zones`:
+ * where time zones are looked for, which blocks for the disk; NULL: any will
+ * do.
+ */
 void trigger_read(struct reader *reader, const struct place *place,
-    const struct json *node, struct trigger *trigger);
+    const struct json *node, struct zones *zones, struct trigger *trigger);
 
 #endif

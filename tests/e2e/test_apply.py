@@ -136,6 +136,9 @@ def put(value, *path):
 
 
 D = f'$.datasets["{dataset("raw")}"]'
+VERSION = "$.schedules[0].versions[0]"
+TRIGGER = ("schedules", 0, "versions", 0, "trigger")
+TIME = {"type": "time", "cronExpression": "0 6 * * *", "timeZone": "Europe/Berlin"}
 FAULTS = {
     "unknown key": (put(1, "dataset"), "$"),
     "wrong type": (put([], "datasets"), "$.datasets"),
@@ -169,6 +172,32 @@ FAULTS = {
     "no cron": (put({"type": "time", "cronExpression": "daily", "timeZone": "UTC"}, "schedules", 0,
                     "versions", 0, "trigger"),
                 "$.schedules[0].versions[0].trigger.cronExpression"),
+    "no cron at all": (put({"type": "time", "timeZone": "UTC"}, *TRIGGER), f"{VERSION}.trigger.cronExpression"),
+    "no such zone": (put(TIME | {"timeZone": "Mars/Phobos"}, *TRIGGER),
+                     f"{VERSION}.trigger.timeZone: no time zone Mars/Phobos"),
+    "a zone's way out of its folder": (put(TIME | {"timeZone": "../../etc/passwd"}, *TRIGGER),
+                                       f"{VERSION}.trigger.timeZone"),
+    "no zone": (put({"type": "or", "triggers": [TIME, {"type": "time", "cronExpression": "0 6 * * *"}]}, *TRIGGER),
+                f"{VERSION}.trigger.triggers[1].timeZone"),
+    "a dataset as a version": (put(dataset("v"), "schedules", 0, "versions", 0, "rid"),
+                               f"{VERSION}.rid: \"{dataset('v')}\" is no RID of a schedule-version, as "
+                               "ri.scheduler.main.schedule-version.NAME"),
+    "another service's version": (put("ri.x.main.schedule-version.v", "schedules", 0, "versions", 0, "rid"),
+                                  f"{VERSION}.rid"),
+    "a version as a dataset": (put({"project": PROJECT}, "datasets", version_rid("s")),
+                               f'$.datasets["{version_rid("s")}"]: "{version_rid("s")}" is no RID of a dataset'),
+    "a schedule as a target": (put([schedule_rid("s")], "schedules", 0, "versions", 0, "action", "target", "targetRids"),
+                               f"{VERSION}.action.target.targetRids[0]"),
+    "a dataset as a project": (put(dataset("raw"), "datasets", dataset("raw"), "project"), f"{D}.project"),
+    "a dataset as a head": (put(dataset("raw"), "datasets", dataset("raw"), "branches", "master", "head"),
+                            f"{D}.branches.master.head"),
+    "a dataset as a spec": (put(dataset("spec"), "jobSpecs", 0, "rid"), "$.jobSpecs[0].rid"),
+    "a role on a dataset": (put("owner", "users", OWNER, "roles", dataset("raw")), f"$.users"),
+    "a dataset as a project's name": (put({}, "projects", dataset("raw")), f'$.projects["{dataset("raw")}"]'),
+    "a dataset's schedule": (put({"type": "scheduleFailed", "scheduleRid": dataset("raw")}, *TRIGGER),
+                             f"{VERSION}.trigger.scheduleRid: \"{dataset('raw')}\" is no RID of a schedule"),
+    "a dataset as a table": (put({"type": "tableUpdated", "tableRid": dataset("raw"), "branchName": "b"}, *TRIGGER),
+                             f"{VERSION}.trigger.tableRid: \"{dataset('raw')}\" is the RID of a dataset"),
     "huge number": (put(2147483648, "limits", "maxJobs"), "$.limits.maxJobs"),
     "a fraction": (put(1.5, "limits", "maxJobs"), "$.limits.maxJobs"),
     "long text": (put("x" * 201, "jobSpecs", 0, "logic"), "$.jobSpecs[0].logic"),
@@ -182,6 +211,27 @@ def test_a_fault_is_named_with_its_path(store, what):
     document = small()
     change(document)
     assert says in store.refuses(document)
+
+
+def test_what_is_no_kind_of_ours_is_left_to_the_file(store):
+    """Tables and media sets may be built of and to, as in the platform."""
+    document = small()
+    table, media = "ri.tables.main.table.t", "ri.mio.main.media-set.m"
+    document["datasets"][table] = {"project": "ri.x.main.space.a"}
+    document["projects"] = {"ri.x.main.space.a": {"references": [table]}}
+    document["jobSpecs"][0]["inputs"] = [table]
+    document["schedules"][0]["versions"][0]["trigger"] = {"type": "or", "triggers": [
+        TIME, {"type": "mediaSetUpdated", "mediaSetRid": media, "branchName": "master"}]}
+    store.apply(document)
+
+
+def test_without_zones_a_zone_is_a_note(store, tmp_path, monkeypatch):
+    """A container may lack tzdata, where who fires has it."""
+    document = small()
+    document["schedules"][0]["versions"][0]["trigger"] = TIME
+    monkeypatch.setenv("TZDIR", str(tmp_path / "none"))
+    done = store.run("apply", store.file(document, "zones.json"))
+    assert done.returncode == 0 and "install tzdata" in done.err, done
 
 
 def test_all_faults_are_named_at_once(store):

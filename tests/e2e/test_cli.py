@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 import catalogues
 import programs
 import pytest
+import tokens
 from catalogues import dataset, schedule_rid, version_rid
 from programs import BUILD, wait_for
 
@@ -259,7 +260,17 @@ BAD_FILES = {
                                  "transaction.timeout.ms (20000)"),
     "view shorter than dedup": ("view.ttl = 1h\n", "dedup.ttl (24h)"),
     "a broker's port": ("kafka.bootstrap.servers = a:9092,[::1]:74628",
-                        "[::1]:74628: 65535 at most"),
+                        "[::1]:74628: port 74628: 65535 at most"),
+    "no broker": ("kafka.bootstrap.servers =", "bootstrap.servers: no broker in it"),
+    "none in a list": ("kafka-consumer.bootstrap.servers = , ,", "bootstrap.servers: no broker in it"),
+    "a broker's port 0": ("kafka.bootstrap.servers = a:0", "nobody listens on port 0"),
+    "a broker without a port": ("kafka.bootstrap.servers = a:9092,b:", 'b:: "" is no port'),
+    "no host to listen on": ("http.listen = 8080", 'http.listen: "8080" is no address to listen on'),
+    "empty brackets": ("admin.listen = []:0", 'admin.listen: "[]:0" is no address to listen on'),
+    "brackets left open": ("http.listen = [::1:80", '"[::1:80" is no address to listen on'),
+    "no port to listen on": ("http.listen = [::1]", "the port is missing"),
+    "too high a port": ("http.listen = 127.0.0.1:99999", "port 99999: 65535 at most"),
+    "a higher one": ("admin.listen = 127.0.0.1:94610", "port 94610: 65535 at most"),
     "dead letters as requests": ("topics.dlq = schedule-run-requests",
                                  'topics.requests and topics.dlq are both "schedule-run-requests"'),
     "no topic's name": ("topics.results = a b", '"a b" is no topic\'s name'),
@@ -284,18 +295,32 @@ REFUSED_AT_START = {
     "an unknown property": ("kafka.bootstrap.server = a:9092", "worker",
                             "kafka property bootstrap.server: No such configuration property"),
     "one of a side": ("kafka-producer.linger.ms = soon", "worker", "kafka property linger.ms: "),
-    "no host": (JWT + "http.listen = 8080", "http", '"8080" is no address to listen on'),
-    "too high a port": (JWT + "http.listen = 127.0.0.1:99999", "http", "port 99999: 65535 at most"),
     "an origin that nobody has": (JWT + "http.cors.origins = https://a.test, https://b.test/",
                                   "http", '"https://b.test/" is no origin'),
-    "a higher one": ("admin.listen = 127.0.0.1:94610", "worker", "port 94610: 65535 at most"),
     "no URL of Redis": ("redis.url = http://x", "worker", '"http://x" is not redis://'),
     "none of the view": (JWT + "view.redis.url = x", "http", '"x" is not redis://'),
-    "none of a registry": ("schema.registry.url = x", "worker", '"x" is not http://'),
+    "none of a registry": ("schema.registry.url = x", "worker", "schema.registry.url: not a URL"),
+    "a registry's scheme": ("schema.registry.url = ftp://r", "worker", '"ftp://r" is not http://'),
+    "a registry's port": ("schema.registry.url = http://r:99999", "worker",
+                          "schema.registry.url: http://r:99999: a port is 1 to 65535"),
+    "a password in a URL": ("schema.registry.url = http://u:p@r", "worker",
+                            "schema.registry.url: no user and password in a URL"),
+    "no file of a CA": ("schema.registry.url = https://r\nschema.registry.ca = /nowhere", "worker",
+                        "schema.registry.ca: /nowhere: No such file"),
+    "a CA without a certificate": ("schema.registry.url = https://r\nschema.registry.ca = /etc/passwd",
+                                   "worker", "/etc/passwd: no certificate in it"),
+    "no CA of the keys": (JWT.replace("k.json", "https://x/k") + "http.jwks.ca = /nowhere", "http",
+                          "http.jwks.ca: /nowhere: No such file"),
+    "one port for both": (JWT + "http.listen = 127.0.0.1:8081\nadmin.listen = 0.0.0.0:8081", "http",
+                          "http.listen (127.0.0.1:8081) and admin.listen (0.0.0.0:8081) are one port"),
+    "no origin": (JWT + "http.cors.origins = ,", "http", '"," has no origin in it'),
+    "no program of a job": ("builder.command = /nowhere/job", "builder", "/nowhere/job: No such file"),
     "no name of a user": ("kafka.security.protocol = SASL_PLAINTEXT\nkafka.sasl.mechanism = PLAIN",
                           "worker", "sasl.username and sasl.password must be set"),
     "no certificate": ("kafka.security.protocol = SSL\nkafka.ssl.ca.location = /nowhere", "worker",
-                       "ssl.ca.location failed"),
+                       "kafka.ssl.ca.location: /nowhere: No such file"),
+    "no private key": ("kafka.ssl.key.location = /nowhere", "worker",
+                       "kafka.ssl.key.location: /nowhere: No such file"),
     "no key set": ("http.auth = jwt", "http", "http.auth=jwt needs http.jwks"),
     "a key set in clear": ("http.jwks = http://x/k\nhttp.issuer = i\nhttp.audience = a", "http",
                            "http.jwks: "),
@@ -308,12 +333,16 @@ REFUSED_AT_START = {
 }
 
 
+KEYS = tokens.key_set(tokens.Key("k"))
+
+
 @pytest.mark.parametrize("what", REFUSED_AT_START)
 def test_config_check_says_what_the_daemon_says(what, tmp_path):
     content, daemon, says = REFUSED_AT_START[what]
     path = tmp_path / "x.conf"
     path.write_text(content + "\n")
-    done = call("config", "check", str(path))
+    (tmp_path / "k.json").write_text(KEYS)
+    done = call("config", "check", str(path), cwd=tmp_path)
     assert done.returncode == 2 and says in done.stderr and not done.stdout, done
     assert len(done.stderr.splitlines()) == 1
     sentence = done.stderr.removeprefix("schedrun: config check: ").strip()
@@ -328,18 +357,35 @@ def test_config_check_says_what_the_daemon_says(what, tmp_path):
     assert sentence in [json.loads(line)["msg"] for line in started.stderr.splitlines()]
 
 
+def test_a_token_stands_in_its_file_once(tmp_path):
+    """Of two lines one would count in silence, and who takes its scope away takes nothing."""
+    secrets = [f"secret-{i}" for i in range(40)]
+    lines = [f"{secret} {catalogues.OWNER} api:orchestration-read" for secret in secrets]
+    lines[30:30] = ["# again", f"{secrets[11]}\t{catalogues.STRANGER}"]
+    (tmp_path / "tokens").write_text("\n".join(lines))
+    (tmp_path / "tokens").chmod(0o600)
+    (tmp_path / "x.conf").write_text("http.auth = token-file\nhttp.token.file = tokens\n")
+    says = "tokens:32: the token of line 12 again"
+    done = call("config", "check", "x.conf", cwd=tmp_path)
+    assert done.returncode == 2 and says in done.stderr and "secret" not in done.stderr, done
+    done = subprocess.run([str(BUILD / "schedrun-http"), "-c", "x.conf"], capture_output=True,
+                          text=True, timeout=30, cwd=tmp_path)
+    assert done.returncode == 78 and says in done.stderr and "secret" not in done.stderr, done
+
+
 def test_config_check_of_what_the_programs_take(tmp_path):
     """A worker's file need not say how callers are let in; the shipped one is in order."""
     path = tmp_path / "x.conf"
-    tokens = tmp_path / "tokens"
-    tokens.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
-    tokens.chmod(0o600)
+    named = tmp_path / "tokens"
+    named.write_text(f"token {catalogues.OWNER} api:orchestration-read\n")
+    named.chmod(0o600)
+    (tmp_path / "k.json").write_text(KEYS)
     shipped = (programs.ROOT / "deploy/schedrun.conf").read_text()
     for content in ("", "admin.listen = :0\nkafka.client.rack = r\n", "http.listen = [::1]:65535\n",
                     JWT, shipped,
-                    shipped.replace("/run/credentials/schedrun-http.service/tokens", str(tokens))):
+                    shipped.replace("/run/credentials/schedrun-http.service/tokens", str(named))):
         path.write_text(content)
-        done = call("config", "check", str(path))
+        done = call("config", "check", str(path), cwd=tmp_path)
         assert done.returncode == 0 and done.stdout == f"{path}: fine\n", done.stderr
 
 
@@ -358,6 +404,25 @@ def test_config_check_for_one_program(content, program, says, tmp_path):
     path.write_text(content + "\n")
     done = call("config", "check", str(path), *(["--for", program] if program else []))
     assert (done.returncode, says or "") == (2 if says else 0, says or "") and (says or "") in done.stderr, done
+
+
+@pytest.mark.parametrize("content, says", [
+    ("http.jwks = /nowhere\nhttp.issuer = i\nhttp.audience = a\n", "http.jwks: /nowhere: No such file"),
+    ("http.jwks = /etc/passwd\nhttp.issuer = i\nhttp.audience = a\n", "http.jwks: /etc/passwd: line 1"),
+    ("admin.port.file = /nowhere/port\n", "admin.port.file: /nowhere: No such file"),
+    ("schema.registry.ca = /nowhere\n", "schema.registry.ca: /nowhere: No such file"),
+    ("kafka-consumer.ssl.crl.location = /etc\n", "ssl.crl.location: /etc: not a regular file"),
+])
+def test_config_check_looks_at_every_file_that_is_named(content, says, tmp_path):
+    """Also what a daemon would wait for, as a key set that may yet come; its --check says the same."""
+    path = tmp_path / "x.conf"
+    path.write_text(content)
+    done = call("config", "check", str(path))
+    assert done.returncode == 2 and says in done.stderr, done
+    if "http.jwks" in content:
+        done = subprocess.run([str(BUILD / "schedrun-http"), "-c", str(path), "--check"],
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode == 78 and says in done.stderr, done
 
 
 @pytest.mark.parametrize("flags, env, says", [

@@ -170,6 +170,9 @@ def test_bodies_where_none_is_taken(api):
                       headers={"Content-Type": "application/x-www-form-urlencoded"})
     error(answer, 415, "Default:UnsupportedMediaType",
           contentType="application/x-www-form-urlencoded")
+    answer = api.call("POST", f"{BASE}/schedules/{STALE}/unpause", data="{}",
+                      headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    error(answer, 415, "Default:UnsupportedMediaType", contentEncoding="gzip")
 
 
 def test_head_has_the_headers_of_get(api):

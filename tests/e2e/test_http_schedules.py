@@ -1,6 +1,7 @@
 """Schedules over HTTP: create, read, replace, pause, delete; versions; rights."""
 
 import concurrent.futures
+import gzip
 import json
 import re
 
@@ -209,6 +210,10 @@ TARGET = {"target": manual("stale")}
     ({"action": TARGET, "trigger": {"type": "scheduleFailed", "scheduleRid": dataset("stale")}},
      400, "Default:InvalidArgument",
      {"parameter": "trigger.scheduleRid", "reason": "is not ri.scheduler.*.schedule.*"}),
+    ({"action": TARGET, "trigger": {"type": "time", "cronExpression": "0 6 * * *", "timeZone": "Mars/Phobos"}},
+     400, "Default:InvalidArgument",
+     {"parameter": "trigger.timeZone", "reason": "no time zone Mars/Phobos: /usr/share/zoneinfo/Mars/Phobos: "
+                                                 "No such file or directory"}),
     ({"action": TARGET, "trigger": {"type": "newMoon"}}, 400, "Default:InvalidArgument",
      {"parameter": "trigger.type", "reason": 'is none of the values allowed: "newMoon"'}),
 ])
@@ -223,6 +228,16 @@ def test_bodies_that_are_no_json(api):
     error(api.call("POST", path), 400, "MissingPostBody")
     answer = api.call("POST", path, data="{}", headers={"Content-Type": "text/plain"})
     error(answer, 415, "Default:UnsupportedMediaType", contentType="text/plain")
+    for coding, data in (("gzip", gzip.compress(b"{}")), ("br", b"{}"), ("identity, gzip", b"{}")):
+        answer = api.call("POST", path, data=data,
+                          headers={"Content-Type": "application/json", "Content-Encoding": coding})
+        body = error(answer, 415, "Default:UnsupportedMediaType", contentEncoding=coding)
+        assert "without Content-Encoding" in body["errorDescription"]
+    for coding in ("identity", "Identity", ""):
+        answer = api.call("POST", path, data="nope",
+                          headers={"Content-Type": "application/json", "Content-Encoding": coding})
+        error(answer, 400, "Default:InvalidArgument", parameter="body",
+              reason="line 1, column 1: a value is missing")
     for text in ('{"action":', '{"a":1,"a":2}', "[" * 33 + "]" * 33, '"\\ud800"', "{} {}"):
         answer = api.call("POST", path, data=text, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400

@@ -36,6 +36,7 @@ class Registry:
     def __init__(self):
         self.fault = None    # (status, body) for all that is asked, or HANG
         self.lacks = set()
+        self.bodies = {}     # what is said of an id, of another one than above
         self.asked = []      # (id, when)
         self.server = None
         self.port = 0
@@ -52,7 +53,8 @@ class Registry:
                 if schema in registry.lacks:
                     self.say(*LACKS)
                 else:
-                    self.say(200, json.dumps({"schema": SCHEMAS.get(schema, SCHEMAS[1])}))
+                    self.say(200, json.dumps(registry.bodies.get(
+                        schema, {"schema": SCHEMAS.get(schema, SCHEMAS[1])})))
 
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
@@ -146,9 +148,9 @@ def worker_with(system, registry, name="worker-1", **settings):
     return system.worker(name, schema__registry__url=registry.url, **settings)
 
 
-def send(load, name, schema=1, partition=0, reason=None):
+def send(load, name, schema=1, partition=0, reason=None, tail=b""):
     datum = request(SCHEDULE, name)
-    value = struct.pack(">bI", 0, schema) + checker.encode("run_request", datum)[5:]
+    value = struct.pack(">bI", 0, schema) + checker.encode("run_request", datum)[5:] + tail
     key = SCHEDULE.encode()
     load.producer.produce(TOPIC, value, key, partition=partition,
                           on_delivery=load._note(datum, value, key, reason))
@@ -253,6 +255,31 @@ def test_a_moment_of_another_404_buries_nothing(system, registry):
     system.wait_drained()
     assert system.judge(load.asked).results == 9
     assert worker.metric('schedrun_dead_letters_total{reason="unknown-schema"}') == 0
+
+
+def test_types_of_others(system, registry):
+    """An extra field is passed over, also one that holds itself; what is no Avro is named."""
+    load = begin(system)
+    worker_with(system, registry).wait_ready()
+    tree = {"type": "record", "name": "Tree", "fields": [
+        {"name": "kids", "type": {"type": "array", "items": "Tree"}}, {"name": "up", "type": ["null", "Tree"]}]}
+    schema = json.loads(SCHEMAS[1])
+    schema["fields"].append({"name": "tree", "type": tree})
+    registry.bodies = {20: {"schema": json.dumps(schema)},
+                       21: {"schemaType": "PROTOBUF", "schema": 'syntax = "proto3";'},
+                       22: {"schemaType": "JSON", "schema": "{}"}}
+    send(load, "tree", schema=20, tail=b"\2" b"\0\0" b"\0" b"\2\0\0")
+    send(load, "deep", schema=20, tail=b"\2" * 300 + b"\0" * 600)
+    send(load, "protobuf", schema=21)
+    send(load, "json", schema=22)
+    send(load, "last")
+    wait_answered(system, "last")
+    assert answered(system) == ["tree", "last"]
+    letters = [dict(m.headers()) for m in checker.read_topic(system.bootstrap, "schedule-run-requests.dlq")]
+    assert [letter["schedrun.dlq.reason"] for letter in letters] == [b"malformed", b"bad-schema", b"bad-schema"]
+    for letter, says in zip(letters, ("field tree is nested more than 256 deep", "is PROTOBUF, not AVRO",
+                                      "is JSON, not AVRO")):
+        assert says in letter["__connect.errors.exception.message"].decode(), letter
 
 
 def test_an_id_that_comes_late_is_waited_for(system, registry):

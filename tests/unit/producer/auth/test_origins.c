@@ -7,7 +7,8 @@
 static void
 takes_what_browsers_send(void)
 {
-	static const char *const good[] = { "", " , ", "https://a.test",
+	static const char *const good[] = { "", "https://a.test, ",
+		"https://a.test",
 		"https://a.test, http://b.test:8080 https://c.test:80,",
 		"http://localhost:3000", "http://127.0.0.1", "http://[::1]:1",
 		"https://xn--bcher-kva.test", "https://a_b.a-b.test:65535",
@@ -22,7 +23,7 @@ takes_what_browsers_send(void)
 		"https://a.test:", "https://:8443", "http://127.1",
 		"http://127.0.0.01", "http://1", "http://[0::1]",
 		"http://[::A]", "http://::1", "http://[::1", "://a.test",
-		"https://a.test;https://b.test", "https://a.test, *" };
+		"https://a.test;https://b.test", "https://a.test, *", " , " };
 	struct error err;
 	size_t i;
 

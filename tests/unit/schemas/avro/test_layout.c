@@ -88,14 +88,22 @@ test_schemas(void)
 		    "{\"type\":\"record\",\"name\":\"schedrun.RunRequest\","
 		    "\"fields\":[]}",
 		    -1 },
-		{ "itself inside", A("[\"null\",\"RunRequest\"]"),
-		    REJECT_BAD_SCHEMA },
+		{ "itself inside", A("[\"null\",\"RunRequest\"]"), -1 },
 		{ "recursive below",
 		    A("{\"type\":\"record\",\"name\":\"L\",\"fields\":["
 		      "{\"name\":\"next\",\"type\":[\"null\",\"L\"]}]}"),
-		    REJECT_BAD_SCHEMA },
+		    -1 },
 		{ "a list of itself",
-		    A("{\"type\":\"array\",\"items\":\"RunRequest\"}"),
+		    A("{\"type\":\"array\",\"items\":\"RunRequest\"}"), -1 },
+		{ "a record that holds itself",
+		    A("{\"type\":\"record\",\"name\":\"L\",\"fields\":["
+		      "{\"name\":\"next\",\"type\":\"L\"}]}"),
+		    REJECT_BAD_SCHEMA },
+		{ "two that hold each other",
+		    A("{\"type\":\"record\",\"name\":\"L\",\"fields\":["
+		      "{\"name\":\"m\",\"type\":{\"type\":\"record\","
+		      "\"name\":\"M\",\"fields\":["
+		      "{\"name\":\"l\",\"type\":\"L\"}]}}]}"),
 		    REJECT_BAD_SCHEMA },
 		{ "a union of nothing", A("[]"), REJECT_BAD_SCHEMA },
 		{ "a fixed of negative size",

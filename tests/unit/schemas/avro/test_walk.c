@@ -29,6 +29,16 @@ compile(const char *schema)
 	return layout_compile(text_from(schema), NAME, &rejection);
 }
 
+/* Types that hold themselves; a union's null takes the byte that ends a list.
+ */
+#define LIST                                                                   \
+	"{\"type\":\"record\",\"name\":\"L\",\"fields\":["                     \
+	"{\"name\":\"n\",\"type\":\"int\"},"                                   \
+	"{\"name\":\"next\",\"type\":[\"null\",\"L\"]}]}"
+#define TREE                                                                   \
+	"{\"type\":\"record\",\"name\":\"T\",\"fields\":["                     \
+	"{\"name\":\"kids\",\"type\":" ARRAY("\"T\"") "}]}"
+
 static const struct {
 	const char *name, *type;
 	struct text body;
@@ -125,6 +135,17 @@ static const struct {
 	{ "a map", MAP("\"int\""), { "\2\2k\6\0", 5 }, -1 },
 	{ "a map's key cut", MAP("\"null\""), { "\2\6k\0", 4 },
 	    REJECT_MALFORMED },
+	{ "a list's end", LIST, { "\2\0", 2 }, -1 },
+	{ "a list of two", LIST, { "\2\2\4\0", 4 }, -1 },
+	{ "a list cut", LIST, { "\2\2", 2 }, REJECT_MALFORMED },
+	{ "a tree", TREE, { "\4\0\2\0\0\0", 6 }, -1 },
+	{ "a tree cut", TREE, { "\4\0\2\0\0", 5 }, REJECT_MALFORMED },
+	{ "a tree of 2^60 branches", TREE,
+	    { OO4 OO4 "\x20"
+		      "\0",
+		10 },
+	    REJECT_MALFORMED },
+	{ "the record in itself", "[\"null\",\"Any\"]", { "\2\2\0", 3 }, -1 },
 	{ "a map of 2^60 nulls", MAP("\"null\""),
 	    { OO4 OO4 "\x20"
 		      "\0",
@@ -152,6 +173,29 @@ test_bodies(void)
 		layout_destroy(layout);
 		buffer_finish(&schema);
 	}
+}
+
+/* As deep as may be, and one more: a list of so many. */
+static void
+test_depth_of_values(void)
+{
+	struct layout *layout = compile(A(LIST));
+	unsigned char body[2 * VALUE_DEPTH_MAX + 2];
+	struct rejection rejection = { 0 };
+	size_t size = 2 * (size_t)VALUE_DEPTH_MAX;
+
+	REQUIRE(layout != NULL);
+	memset(body, 2, sizeof body);
+	body[size - 1] = 0;
+	CHECK(layout_walk(layout, (struct text){ (char *)body, size }, NULL,
+		  &rejection) == 0);
+	body[size - 1] = 2;
+	body[size + 1] = 0;
+	CHECK(layout_walk(layout, (struct text){ (char *)body, size + 2 }, NULL,
+		  &rejection) != 0);
+	CHECK(rejection.reason == REJECT_MALFORMED);
+	CHECK(strstr(rejection.detail, "nested more than 256 deep") != NULL);
+	layout_destroy(layout);
 }
 
 /* ------------------------------------------------ held against avro-c */
@@ -471,6 +515,7 @@ test_look(void)
 CU_TestInfo avro_walk_tests[] = {
 	{ "look", test_look },
 	{ "bodies", test_bodies },
+	{ "depth of values", test_depth_of_values },
 	{ "random schemas against avro-c", test_random_schemas },
 	{ "time", test_time },
 	{ "memory", test_memory },

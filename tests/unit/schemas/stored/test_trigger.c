@@ -82,7 +82,8 @@ reads(void)
 		struct trigger trigger;
 
 		REQUIRE(document != NULL);
-		trigger_read(reader, &place, json_root(document), &trigger);
+		trigger_read(
+		    reader, &place, json_root(document), NULL, &trigger);
 		CHECK_ROW(rows[i].json, trigger.flaw == rows[i].flaw);
 		CHECK_ROW(rows[i].json,
 		    rows[i].fault == NULL ? reader->n_faults == 0
@@ -118,7 +119,7 @@ bounds_the_depth(void)
 		buffer_append(&json, TEXT("]}"));
 	document = json_parse(buffer_text(&json), 200, NULL);
 	REQUIRE(document != NULL);
-	trigger_read(reader, &root, json_root(document), &trigger);
+	trigger_read(reader, &root, json_root(document), NULL, &trigger);
 	CHECK(reader->n_faults == 1);
 	json_destroy(document);
 	buffer_finish(&json);
