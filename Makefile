@@ -85,7 +85,9 @@ $(BUILD)/%.o: %.c Makefile | $(if $(MISSING),libraries)
 	$(Q)$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The revision stands in one object, made again when it has changed.
-REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+# A tarball has it, and the day, in a file.
+RELEASED := $(file <.version)
+REVISION := $(or $(word 1,$(RELEASED)),$(shell git rev-parse --short=12 HEAD 2>/dev/null))
 $(BUILD)/revision: FORCE
 	@mkdir -p $(@D)
 	@echo '$(REVISION)' | cmp -s - $@ || echo '$(REVISION)' >$@
@@ -219,6 +221,11 @@ bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against flo
 	$(if $(BENCH_PEERS),javac -d $(BUILD)/bench/peer -cp '.cache/peers/*' tests/bench/peers/Peer.java)
 	.cache/venv/bin/python tests/bench/bench.py
 
+# SIZING_N=200000 requests of SIZING_SCHEDULES=10000.
+sizing: build ## what a schedule, a request, a run and the daemons take: docs/sizing.md
+	@deploy/local/deps.sh test
+	.cache/venv/bin/python tests/bench/sizing.py
+
 plots: ## draw bench/results.json into docs/
 	/usr/bin/python3 tests/bench/plots.py
 
@@ -281,7 +288,7 @@ openapi: ## docs/openapi.json from docs/openapi.yaml, after it was changed
 # Made of what the programs and docs/ say; the day is that of the last commit.
 MANUAL := $(addprefix $(BUILD)/man/,schedrun.1 schedrun.conf.5 schedrun-catalogue.5 schedrun-errors.7 \
     schedrun-worker.8 schedrun-http.8 schedrun-builder.8 schedrun-trigger.8)
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+SOURCE_DATE_EPOCH ?= $(or $(word 2,$(RELEASED)),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
 man: $(BUILD)/man/stamp ## the manual pages, into build/man (with Python 3)
 $(BUILD)/man/stamp: docs/manual $(wildcard docs/*.md) deploy/schedrun.conf $(PROGRAMS)
 	@mkdir -p $(@D)
@@ -318,6 +325,37 @@ uninstall: ## what install has brought, but a configuration that was changed
 	    $(foreach n,1 5 7 8,$(addprefix $(SHARE)/man/man$n/,$(notdir $(filter %.$n,$(MANUAL)))))
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
+# The files go below build/dist.
+.PHONY: dist deb sbom reproducible docs check-deploy test-image test-deb sizing
+dist: ## the last commit as a tarball
+	@deploy/package dist build/dist
+deb: ## that as Debian packages for this release, judged by lintian
+	@deploy/local/deps.sh deb
+	@deploy/package deb build/dist
+sbom: build ## what the programs are made of, as SPDX
+	@deploy/local/deps.sh deb
+	@deploy/package sbom build/dist
+reproducible: ## tarball, packages and SPDX, made twice in other circumstances: the same bytes
+	@deploy/local/deps.sh deb
+	@tests/reproducible
+docs: ## README and docs/ as a static site with a search, below build/docs; links checked
+	@deploy/local/deps.sh deploy
+	@.cache/deploy/bin/python docs/site build/docs
+
+check-deploy: build ## containers, manifests and AsyncAPI, judged by what reads them
+	@deploy/local/deps.sh deploy
+	@.cache/deploy/bin/python tests/deploy/check
+
+# As root.
+test-image: ## the image of deploy/containers, built by buildah and run
+	@deploy/local/deps.sh root image
+	@tests/deploy/image
+
+# As root; roots are made once, below .cache/.
+test-deb: ## packages for Debian 12 and 13: built, installed into a bare root, run, purged
+	@deploy/local/deps.sh root
+	@tests/packages
+
 clean: ## remove build/
 	rm -rf build
 
@@ -325,4 +363,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: FORCE build libraries unit run demo e2e chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi man
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/dist -prune -o -name '*.d' -type f -print 2>/dev/null)

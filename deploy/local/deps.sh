@@ -11,6 +11,10 @@
 #   model   Spin, which searches the model of delivery
 #   chaos   clocks that lie, network namespaces
 #   root    what makes a root of another release
+#   deb     what makes Debian packages, and judges them
+#   image   what builds an image without an engine
+#   deploy  what judges deploy/ and makes the site of docs/: a Python environment
+#           in .cache/deploy, compose, KEDA's and AsyncAPI's schemas
 # Of clang there is one version in a release, which make says by CLANG.
 # Each part leaves a stamp in .cache/, so that the second time needs no network.
 set -eu
@@ -38,6 +42,8 @@ lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
 fuzz_packages="clang-$clang libclang-rt-$clang-dev llvm-$clang"
 
 root_packages="mmdebstrap debian-archive-keyring iproute2"
+# As deploy/debian/control asks for; readelf is of binutils.
+deb_packages="$build_packages build-essential debhelper dpkg-dev fakeroot lintian python3 tzdata binutils git"
 
 fail() {
 	echo "deps: $1" >&2
@@ -170,6 +176,44 @@ make_sdks() {
 	done
 }
 
+# The schemas that others publish: KEDA's in its Go module, AsyncAPI's in its npm package.
+keda=v2.17.0
+asyncapi=6.11.1
+bring_schemas() {
+	stamp=$cache/deploy/$keda-$asyncapi.stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: bringing the schemas of KEDA $keda and AsyncAPI (20 MB)"
+	command -v go >/dev/null || install_packages golang-go
+	command -v npm >/dev/null || install_packages npm
+	folder=$(mktemp -d)
+	{ (cd "$folder" && GOPATH=$folder/go GOFLAGS=-modcacherw go mod download github.com/kedacore/keda/v2@$keda &&
+		npm pack --silent @asyncapi/specs@$asyncapi && tar xzf asyncapi-specs-$asyncapi.tgz) &&
+		cp "$folder"/go/pkg/mod/github.com/kedacore/keda/v2@$keda/config/crd/bases/keda.sh_scaledobjects.yaml "$cache/deploy/" &&
+		cp "$folder/package/schemas/3.0.0.json" "$cache/deploy/asyncapi-3.0.0.json"; } >"$cache/deploy.log" 2>&1 || {
+		tail -5 "$cache/deploy.log" >&2
+		rm -rf "$folder"
+		fail "the schemas could not be brought (whole log: $cache/deploy.log)" \
+			"check the network, then run make check-deploy again"
+	}
+	rm -rf "$folder"
+	touch "$stamp"
+}
+
+make_deploy_venv() {
+	stamp=$cache/deploy/$(cksum <tests/deploy/requirements.txt | cut -d' ' -f1).stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: making the Python environment that judges deploy/"
+	rm -rf "$cache/deploy"
+	{ /usr/bin/python3 -m venv "$cache/deploy" &&
+		"$cache/deploy/bin/pip" install -q --disable-pip-version-check \
+			--require-hashes --only-binary :all: -r tests/deploy/requirements.txt; } >"$cache/deploy.log" 2>&1 || {
+		tail -5 "$cache/deploy.log" >&2
+		fail "the Python environment could not be made (whole log: $cache/deploy.log)" \
+			"check the network, then run make check-deploy again"
+	}
+	touch "$stamp"
+}
+
 for part in "${@:-run}"; do
 	case $part in
 	build)
@@ -208,9 +252,20 @@ for part in "${@:-run}"; do
 	root)
 		install_packages $root_packages
 		;;
+	deb)
+		install_packages $deb_packages
+		;;
+	image)
+		install_packages buildah curl git
+		;;
+	deploy)
+		install_packages python3 python3-venv docker-compose
+		make_deploy_venv
+		bring_schemas
+		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, count, peers, model, chaos, root"
+			"one of build, run, test, lint, fuzz, count, peers, model, chaos, root, deb, image, deploy"
 		;;
 	esac
 done
