@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "common/base/arena.h"
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
 #include "common/base/memory.h"
@@ -32,8 +32,9 @@ struct redis {
 	struct buffer out;     /* queued, not yet sent */
 	char address[240];
 	char shown_url[280];
-	bool was_too_large; /* the answer that was received last */
-	bool away;          /* whoever tried last had no answer */
+	bool was_too_large;   /* the answer that was received last */
+	bool away;            /* whoever tried last had no answer */
+	struct arena *answer; /* that is being received; its own */
 };
 
 static struct timeval
@@ -164,20 +165,52 @@ typedef int array_size;
 #endif
 
 /*
- * hiredis's own makers of replies, but for what no answer of RESP2 within the
- * caps is: it would allocate what a length says, and since 1.0 it nests without
- * an end, which overflows the stack when the reply is freed, and takes types
- * that nobody here asks for.
+ * An answer with all its elements is in one arena, where hiredis would make two
+ * allocations an element.  Of RESP2 within the caps: anything else is refused.
  */
-static redisReplyObjectFunctions reply_makers;
-static void *(*make_array)(const redisReadTask *, array_size);
-static void *(*make_string)(const redisReadTask *, char *, size_t);
-static pthread_once_t makers_copied = PTHREAD_ONCE_INIT;
+struct redis_reply {
+	enum redis_type type;
+	size_t size; /* of a text, or elements */
+	union {
+		const char *text; /* a NUL after it */
+		struct redis_reply **items;
+		int64_t integer;
+	} is;
+	struct arena *arena; /* holds this struct; of the outermost alone */
+};
+
+#define REPLY_BLOCK ((size_t)65536) /* of long arrays */
+#define ELEMENT_SIZE 80 /* of others, more or less, with a short text */
+
+/* Put where it belongs; `elements` are to come. */
+static struct redis_reply *
+make_reply(const redisReadTask *task, enum redis_type type, size_t elements)
+{
+	struct redis *redis = task->privdata;
+	struct redis_reply *reply, *outer;
+	bool is_outermost = task->parent == NULL;
+
+	if (is_outermost)
+		redis->answer =
+		    arena_create(elements < REPLY_BLOCK / ELEMENT_SIZE - 2
+			    ? (elements + 2) * ELEMENT_SIZE
+			    : REPLY_BLOCK);
+	reply = arena_alloc(redis->answer, sizeof *reply);
+	*reply = (struct redis_reply){ .type = type };
+	if (is_outermost) {
+		reply->arena = redis->answer;
+	} else {
+		outer = task->parent->obj;
+		outer->is.items[task->idx] = reply;
+	}
+	return reply;
+}
 
 static void *
-make_bounded_array(const redisReadTask *task, array_size elements)
+make_array(const redisReadTask *task, array_size elements)
 {
 	const redisReadTask *outer = task->parent;
+	struct redis_reply *reply;
 	size_t depth = 1;
 
 	for (; outer != NULL && depth <= REPLY_DEPTH_MAX; outer = outer->parent)
@@ -185,16 +218,54 @@ make_bounded_array(const redisReadTask *task, array_size elements)
 	if (task->type != REDIS_REPLY_ARRAY || depth > REPLY_DEPTH_MAX ||
 	    (size_t)elements > REPLY_ELEMENTS_MAX)
 		return NULL;
-	return make_array(task, elements);
+	reply = make_reply(task, REDIS_ARRAY, (size_t)elements);
+	reply->size = (size_t)elements;
+	reply->is.items = arena_alloc(((struct redis *)task->privdata)->answer,
+	    reply->size * sizeof(struct redis_reply *));
+	return reply;
 }
 
 static void *
-make_plain_string(const redisReadTask *task, char *at, size_t size)
+make_string(const redisReadTask *task, char *at, size_t size)
 {
-	if (task->type != REDIS_REPLY_STRING &&
-	    task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_ERROR)
+	struct redis *redis = task->privdata;
+	struct redis_reply *reply;
+	enum redis_type type;
+
+	if (task->type == REDIS_REPLY_STRING)
+		type = REDIS_STRING;
+	else if (task->type == REDIS_REPLY_STATUS)
+		type = REDIS_STATUS;
+	else if (task->type == REDIS_REPLY_ERROR)
+		type = REDIS_ERROR;
+	else
 		return NULL;
-	return make_string(task, at, size);
+	reply = make_reply(task, type, 0);
+	reply->size = size;
+	reply->is.text = text_copy(redis->answer, (struct text){ at, size }).at;
+	return reply;
+}
+
+static void *
+make_integer(const redisReadTask *task, long long value)
+{
+	struct redis_reply *reply = make_reply(task, REDIS_INTEGER, 0);
+
+	reply->is.integer = value;
+	return reply;
+}
+
+static void *
+make_nil(const redisReadTask *task)
+{
+	return make_reply(task, REDIS_NIL, 0);
+}
+
+/* hiredis gives back what was begun: the outermost. */
+static void
+drop_reply(void *reply)
+{
+	redis_reply_destroy(reply);
 }
 
 #if HIREDIS_MAJOR > 0
@@ -213,24 +284,17 @@ refuse_boolean(const redisReadTask *task, int value)
 }
 #endif
 
-static void
-copy_makers(void)
-{
-	redisReader *maker_source = redisReaderCreate();
-
-	if (maker_source == NULL)
-		memory_exhausted();
-	reply_makers = *maker_source->fn;
-	make_array = reply_makers.createArray;
-	make_string = reply_makers.createString;
-	reply_makers.createArray = make_bounded_array;
-	reply_makers.createString = make_plain_string;
+static redisReplyObjectFunctions reply_makers = {
+	.createString = make_string,
+	.createArray = make_array,
+	.createInteger = make_integer,
+	.createNil = make_nil,
+	.freeObject = drop_reply,
 #if HIREDIS_MAJOR > 0
-	reply_makers.createDouble = refuse_double;
-	reply_makers.createBool = refuse_boolean;
+	.createDouble = refuse_double,
+	.createBool = refuse_boolean,
 #endif
-	redisReaderFree(maker_source);
-}
+};
 
 /* As redis_do, which is built on this file. */
 static int
@@ -342,8 +406,8 @@ begin_connection(struct redis *redis, redisContext *context, struct error *err)
 	if (context->connection_type == REDIS_CONN_TCP &&
 	    redisEnableKeepAlive(context) != REDIS_OK)
 		return fail_connection(redis, err, "set keepalive");
-	pthread_once(&makers_copied, copy_makers);
 	context->reader->fn = &reply_makers;
+	context->reader->privdata = redis;
 	redis->away = greet(redis, err) != 0 || check_role(redis, err) != 0 ||
 	    check_single(redis, err) != 0;
 	if (!redis->away)
@@ -628,72 +692,45 @@ redis_run_script(struct redis *redis, struct redis_script *script,
 
 /* Answers ---------------------------------------------------------------- */
 
-/* A reply is hiredis's own, seen through an opaque pointer. */
-static const redisReply *
-unwrap(const struct redis_reply *reply)
-{
-	static const redisReply nil = { .type = REDIS_REPLY_NIL };
-
-	return reply != NULL ? (const redisReply *)(const void *)reply : &nil;
-}
-
 void
 redis_reply_destroy(struct redis_reply *reply)
 {
 	if (reply != NULL)
-		freeReplyObject(reply);
+		arena_destroy(reply->arena);
 }
 
 enum redis_type
 redis_reply_type(const struct redis_reply *reply)
 {
-	switch (unwrap(reply)->type) {
-	case REDIS_REPLY_STRING:
-		return REDIS_STRING;
-	case REDIS_REPLY_STATUS:
-		return REDIS_STATUS;
-	case REDIS_REPLY_INTEGER:
-		return REDIS_INTEGER;
-	case REDIS_REPLY_ARRAY:
-		return REDIS_ARRAY;
-	case REDIS_REPLY_NIL:
-		return REDIS_NIL;
-	default: /* REDIS_REPLY_ERROR; no other type gets past the reader */
-		return REDIS_ERROR;
-	}
+	return reply != NULL ? reply->type : REDIS_NIL;
 }
 
 struct text
 redis_reply_text(const struct redis_reply *reply)
 {
-	const redisReply *r = unwrap(reply);
+	enum redis_type type = redis_reply_type(reply);
 
-	if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
-	    r->type == REDIS_REPLY_ERROR)
-		return (struct text){ r->str, r->len };
+	if (type == REDIS_STRING || type == REDIS_STATUS || type == REDIS_ERROR)
+		return (struct text){ reply->is.text, reply->size };
 	return TEXT_NONE;
 }
 
 int64_t
 redis_reply_integer(const struct redis_reply *reply)
 {
-	const redisReply *r = unwrap(reply);
-
-	return r->type == REDIS_REPLY_INTEGER ? r->integer : 0;
+	return redis_reply_type(reply) == REDIS_INTEGER ? reply->is.integer : 0;
 }
 
 size_t
 redis_reply_size(const struct redis_reply *reply)
 {
-	const redisReply *r = unwrap(reply);
-
-	return r->type == REDIS_REPLY_ARRAY ? r->elements : 0;
+	return redis_reply_type(reply) == REDIS_ARRAY ? reply->size : 0;
 }
 
 const struct redis_reply *
 redis_reply_at(const struct redis_reply *reply, size_t i)
 {
-	return (const struct redis_reply *)unwrap(reply)->element[i];
+	return reply->is.items[i];
 }
 
 bool
