@@ -355,10 +355,25 @@ cache_use(struct cache *cache, struct cache_entry *entry)
 	cache->used += entry->cost;
 }
 
+#define KIND_STEP ((size_t)0x9e3779b97f4a7c15u)
+
 size_t
 cache_hash(enum cache_kind kind, struct text key)
 {
-	return text_hash(key) + (size_t)kind * 0x9e3779b97f4a7c15u;
+	return text_hash(key) + (size_t)kind * KIND_STEP;
+}
+
+size_t
+cache_hash_as(size_t hash, enum cache_kind is, enum cache_kind as)
+{
+	return hash + ((size_t)as - (size_t)is) * KIND_STEP;
+}
+
+void
+cache_expect_soon(const struct cache *cache, size_t hash)
+{
+	__builtin_prefetch(&cache->slots[hash & (cache->n_slots - 1)]);
+	__builtin_prefetch(&cache->passed[hash & (PASSED_SLOTS - 1)]);
 }
 
 /*

@@ -108,6 +108,10 @@ size_t cache_hash(enum cache_kind kind, struct text key);
 struct cache_entry *cache_entry_of(
     struct cache *cache, enum cache_kind kind, struct text key, size_t hash);
 void cache_expect(const struct cache *cache, size_t hash);
+/* The same for what is looked for later still: first the place in the table. */
+void cache_expect_soon(const struct cache *cache, size_t hash);
+/* The hash that the same key has as another kind. */
+size_t cache_hash_as(size_t hash, enum cache_kind is, enum cache_kind as);
 
 /* As if the entry had been looked up: it stays for this batch. */
 void cache_use(struct cache *cache, struct cache_entry *entry);

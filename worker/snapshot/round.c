@@ -24,6 +24,7 @@
  */
 #define FIELDS_MAX 4000  /* of one command (docs/keyspace.md, section 3) */
 #define VERSIONS_MAX 128 /* the same; versions may be large */
+#define AHEAD 8          /* entries, of a step in memory */
 #define GENERATION_MAX INT64_C(999999999999999999)
 
 /* Where a kind's hash is: a key of its own, or a part of the generation. */
@@ -109,6 +110,18 @@ piece(const struct fetch_list *list, size_t start)
 	return list->n - start < max ? list->n - start : max;
 }
 
+/* An entry that is looked at soon: its way through memory begins now. */
+static void
+expect_entry(const struct cache_entry *entry)
+{
+	const char *start = (const char *)entry;
+
+	__builtin_prefetch(start);
+	__builtin_prefetch(start + 64);
+	__builtin_prefetch(start + 128);
+	__builtin_prefetch(start + sizeof *entry);
+}
+
 /*
  * Queues the commands for all that is on a list.  The hash's key goes through
  * `key`, of a first trip without the generation: only lists of schedules and
@@ -125,8 +138,12 @@ ask_list(struct snapshot *snapshot, enum cache_kind kind, struct buffer *key)
 	argv[1] = snapshot_key(snapshot, kind, key);
 	for (; list->asked < list->n; list->asked += n) {
 		n = piece(list, list->asked);
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
+			if (i + AHEAD < n)
+				expect_entry(
+				    list->entries[list->asked + i + AHEAD]);
 			argv[2 + i] = list->entries[list->asked + i]->key;
+		}
 		if (list->careful)
 			redis_append_fields(
 			    snapshot->redis, argv[1], argv + 2, n);
@@ -187,6 +204,8 @@ take_values(struct cache *cache, struct cache_entry **entries, size_t n,
 		const struct redis_reply *value =
 		    wrong ? NULL : redis_reply_at(reply, i);
 
+		if (i + AHEAD < size)
+			expect_entry(entries[i + AHEAD]);
 		entries[i]->wanted = 0; /* it may be again */
 		if (wrong) {
 			cache_put_damage(cache, entries[i],

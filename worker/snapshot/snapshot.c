@@ -364,17 +364,82 @@ put_dataset(struct snapshot *snapshot, const struct need *need,
 		dataset->branches = *(struct branch_list *)head->parsed;
 }
 
+/*
+ * Where a dataset's or a job spec's entries are: looked for once for all rounds
+ * of a fetch.  Of thousands each look is a wait for memory: first all hashes
+ * are made, and each look's way begins when others are still to be done.
+ */
+struct sought {
+	struct text key;
+	size_t hash;                      /* as the first's kind */
+	struct cache_entry *entry, *head; /* NULL: not yet */
+};
+#define SOON 8 /* needs, of a step in memory */
+
+static void
+begin_search(
+    struct snapshot *snapshot, const struct need *need, struct sought *sought)
+{
+	*sought = (struct sought){ 0 };
+	if (need->kind == NEED_SPEC) {
+		sought->key =
+		    joined(snapshot, need->dataset->rid, need->spec->branch);
+		sought->hash = cache_hash(CACHE_SPEC, sought->key);
+	} else if (need->kind == NEED_DATASET) {
+		sought->key = need->dataset->rid;
+		sought->hash = cache_hash(CACHE_DATASET, sought->key);
+		cache_expect_soon(snapshot->cache,
+		    cache_hash_as(sought->hash, CACHE_DATASET, CACHE_HEAD));
+	} else {
+		return;
+	}
+	cache_expect_soon(snapshot->cache, sought->hash);
+}
+
+static void
+expect_found(const struct sought *sought)
+{
+	__builtin_prefetch(sought->entry);
+	__builtin_prefetch(&sought->entry->bytes);
+	if (sought->head != NULL) {
+		__builtin_prefetch(sought->head);
+		__builtin_prefetch(&sought->head->bytes);
+	}
+}
+
+/* The need that comes soon: its entries, or those that stand where they would.
+ */
+static void
+expect_need(const struct snapshot *snapshot, const struct sought *sought)
+{
+	if (sought->entry != NULL) {
+		expect_found(sought);
+	} else if (sought->key.at != NULL) {
+		cache_expect(snapshot->cache, sought->hash);
+		cache_expect(snapshot->cache,
+		    cache_hash_as(sought->hash, CACHE_DATASET, CACHE_HEAD));
+	}
+}
+
 /* Whether the need is satisfied; else what it lacks is wanted; as below. */
 static bool
-satisfy_dataset(struct snapshot *snapshot, const struct need *need)
+satisfy_dataset(
+    struct snapshot *snapshot, const struct need *need, struct sought *sought)
 {
-	struct cache_entry *entry =
-	    cache_entry(snapshot->cache, CACHE_DATASET, need->dataset->rid);
-	struct cache_entry *head =
-	    cache_entry(snapshot->cache, CACHE_HEAD, need->dataset->rid);
-	bool known = has_structure(snapshot, entry);
-	bool is_fresh = cache_is_fresh(snapshot->cache, head);
+	struct cache_entry *entry, *head;
+	bool known, is_fresh;
 
+	if (sought->entry == NULL) {
+		sought->entry = cache_entry_of(
+		    snapshot->cache, CACHE_DATASET, sought->key, sought->hash);
+		sought->head =
+		    cache_entry_of(snapshot->cache, CACHE_HEAD, sought->key,
+			cache_hash_as(sought->hash, CACHE_DATASET, CACHE_HEAD));
+	}
+	entry = sought->entry;
+	head = sought->head;
+	known = has_structure(snapshot, entry);
+	is_fresh = cache_is_fresh(snapshot->cache, head);
 	snapshot_count(snapshot, CACHE_HEAD, is_fresh);
 	snapshot_want_fresh(snapshot, head);
 	if (!known || !is_fresh)
@@ -422,13 +487,16 @@ put_spec(struct snapshot *snapshot, const struct need *need,
 }
 
 static bool
-satisfy_spec(struct snapshot *snapshot, const struct need *need)
+satisfy_spec(
+    struct snapshot *snapshot, const struct need *need, struct sought *sought)
 {
+	struct cache_entry *origin, *entry;
 	struct text smallest;
-	struct cache_entry *origin = cache_entry(snapshot->cache, CACHE_SPEC,
-	    joined(snapshot, need->dataset->rid, need->spec->branch));
-	struct cache_entry *entry = origin;
 
+	if (sought->entry == NULL)
+		sought->entry = cache_entry_of(
+		    snapshot->cache, CACHE_SPEC, sought->key, sought->hash);
+	origin = entry = sought->entry;
 	if (!has_structure(snapshot, origin))
 		return false;
 	if (origin->bytes.at == NULL && origin->damage.at == NULL) {
@@ -535,13 +603,14 @@ satisfy_reference(struct snapshot *snapshot, const struct need *need)
 }
 
 static bool
-satisfy(struct snapshot *snapshot, const struct need *need)
+satisfy(
+    struct snapshot *snapshot, const struct need *need, struct sought *sought)
 {
 	switch (need->kind) {
 	case NEED_DATASET:
-		return satisfy_dataset(snapshot, need);
+		return satisfy_dataset(snapshot, need, sought);
 	case NEED_SPEC:
-		return satisfy_spec(snapshot, need);
+		return satisfy_spec(snapshot, need, sought);
 	case NEED_USER:
 		return satisfy_user(snapshot, need);
 	case NEED_GRANT:
@@ -558,14 +627,21 @@ int
 snapshot_fetch(struct snapshot *snapshot, struct error *err)
 {
 	const struct need *needs;
+	struct sought *sought;
 	size_t n, i, left;
 
 	needs = world_needs(snapshot->world, &n);
+	sought = arena_alloc(snapshot->arena, n * sizeof *sought);
+	for (i = 0; i < n; i++)
+		begin_search(snapshot, &needs[i], &sought[i]);
 	do {
 		left = 0;
-		for (i = 0; i < n; i++)
-			if (!satisfy(snapshot, &needs[i]))
+		for (i = 0; i < n; i++) {
+			if (i + SOON < n)
+				expect_need(snapshot, &sought[i + SOON]);
+			if (!satisfy(snapshot, &needs[i], &sought[i]))
 				left++;
+		}
 		if (left > 0 && snapshot_round(snapshot, err) != 0)
 			return -1;
 	} while (left > 0);
