@@ -528,13 +528,18 @@ kafka_client_open(
 {
 	rd_kafka_t *handle;
 	char text[256];
+	bool is_wrong;
 
 	if (conf == NULL)
 		return NULL;
 	handle = rd_kafka_new((rd_kafka_type_t)type, conf, text, sizeof text);
 	if (handle == NULL) {
+		/* Else it lacks threads: who is started again may have them. */
+		is_wrong =
+		    rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
 		rd_kafka_conf_destroy(conf);
-		error_fatal(err, 78, "kafka %s: %s", what, text);
+		error_fatal(
+		    err, is_wrong ? 78 : 71, "kafka %s: %s", what, text);
 	}
 	return handle;
 }
