@@ -9,7 +9,7 @@
 #   count   valgrind, which counts instructions
 #   peers   a Java compiler, and in .cache/peers what the benchmark's peer needs
 #   model   Spin, which searches the model of delivery
-#   chaos   clocks that lie, network namespaces
+#   chaos   network namespaces, certificates
 #   root    what makes a root of another release
 #   deb     what makes Debian packages, and judges them
 #   image   what builds an image without an engine
@@ -247,7 +247,7 @@ for part in "${@:-run}"; do
 		install_packages $build_packages spin
 		;;
 	chaos)
-		install_packages libfaketime iproute2
+		install_packages iproute2 openssl
 		;;
 	root)
 		install_packages $root_packages

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
 import checker
 import injected
@@ -61,6 +62,11 @@ def keep(folder, item, report, asked):
     system = item.funcargs.get("system")
     if system is None:
         return
+    for daemon in system.daemons if shutil.which("gdb") else []:
+        if daemon.process.poll() is None:
+            done = subprocess.run(["gdb", "-p", str(daemon.process.pid), "-batch", "-ex", "thread apply all bt"],
+                                  capture_output=True, text=True)
+            (folder / f"{daemon.name}.stacks").write_text(done.stdout)
     for log in [*system.directory.glob("*.log"), *system.cluster.directory.glob("*.log")]:
         shutil.copy(log, folder)
     for topic in ("schedule-run-requests", "schedule-run-results", "schedule-builds",

@@ -17,7 +17,6 @@ from load import Load, mixed
 from programs import System, wait_for
 
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(60)]
-FAKETIME = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 def must_be_root(what):
@@ -152,18 +151,113 @@ def test_few_files_and_no_output(system):
     assert worker.stop() == 0
 
 
+# The wall clock is ahead by as many seconds as the file says.  Who waits until a time on
+# it wakes up when it gets there, also when it jumps meanwhile, as the kernel has it.
+CLOCK = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+#define SLICE 50000000
+static struct timespec real(clockid_t id)
+{
+    struct timespec ts;
+    syscall(SYS_clock_gettime, id, &ts);
+    return ts;
+}
+static long ahead(void)
+{
+    static atomic_long seconds, read_at = -1;
+    struct timespec ts = real(CLOCK_MONOTONIC);
+    long now = ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    char text[32] = { 0 };
+    int fd;
+    if (now - atomic_load(&read_at) < 20) return seconds;
+    atomic_store(&read_at, now);
+    fd = open(getenv("CLOCK_FILE"), O_RDONLY);
+    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0) seconds = atol(text);
+    if (fd >= 0) close(fd);
+    return seconds;
+}
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    *ts = real(id);
+    if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE) ts->tv_sec += ahead();
+    return 0;
+}
+int timespec_get(struct timespec *ts, int base) { clock_gettime(CLOCK_REALTIME, ts); return base; }
+time_t time(time_t *at)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return at ? (*at = ts.tv_sec) : ts.tv_sec;
+}
+int gettimeofday(struct timeval *tv, void *zone)
+{
+    struct timespec ts;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    *tv = (struct timeval){ ts.tv_sec, ts.tv_nsec / 1000 };
+    return 0;
+}
+int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    if (cond->__data.__wrefs & 2) /* as glibc notes it: of the monotonic clock */
+        return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, until);
+    for (;;) {
+        struct timespec now, slice = real(CLOCK_MONOTONIC);
+        int rc;
+        long left;
+        clock_gettime(CLOCK_REALTIME, &now);
+        left = until->tv_sec - now.tv_sec > 1 ? SLICE
+            : (until->tv_sec - now.tv_sec) * 1000000000 + until->tv_nsec - now.tv_nsec;
+        if (left <= 0) return ETIMEDOUT;
+        slice.tv_nsec += left < SLICE ? left : SLICE;
+        slice.tv_sec += slice.tv_nsec / 1000000000;
+        slice.tv_nsec %= 1000000000;
+        rc = pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &slice);
+        if (rc != ETIMEDOUT) return rc;
+    }
+}
+/* librdkafka's, which glibc has ask the kernel's clock; both are one in glibc. */
+int cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *until)
+{
+    int rc = pthread_cond_timedwait((pthread_cond_t *)cond, (pthread_mutex_t *)mutex, until);
+    return rc == 0 ? thrd_success : rc == ETIMEDOUT ? thrd_timedout : thrd_error;
+}
+"""
+
+
+def preload(directory, name, text):
+    """A library of this text, to be loaded before all others."""
+    source, library = directory / f"{name}.c", directory / f"{name}.so"
+    source.write_text(text)
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
+
+
+def clock(directory, ahead=0):
+    """The environment of who lives by a clock of his own, and its file."""
+    directory.mkdir(exist_ok=True)
+    path = directory / "clock"
+    path.write_text(str(ahead))
+    return {"LD_PRELOAD": preload(directory, "wrong", CLOCK), "CLOCK_FILE": str(path)}, path
+
+
 def test_a_clock_that_jumps(campaign, tmp_path):
     """Row 39: a day ahead, a day back, again and again: no outcome changes."""
-    if not FAKETIME:
-        pytest.skip("libfaketime is not installed: make deps")
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    chaos = campaign(name="clock", workers=2, environment={
-        "LD_PRELOAD": str(FAKETIME[0]), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
-    for offset in ("+1d", "-1d", "-2d", "+0"):
-        clock.write_text(offset)
-        injected.note(f"the workers' clocks are at {offset}")
+    environment, wrong = clock(tmp_path / "clock")
+    chaos = campaign(name="clock", workers=2, environment=environment)
+    for days in (1, -1, -2, 0):
+        wrong.write_text(str(days * 86400))
+        injected.note(f"the workers' clocks are {days} days ahead")
         time.sleep(3)
         chaos.recover(15)
     verdict = chaos.judge()
@@ -198,14 +292,12 @@ void *calloc(size_t n, size_t of) { if (is_over()) { errno = ENOMEM; return NULL
 def test_memory_that_is_refused(campaign, system, tmp_path):
     """Row 40: malloc fails at a moment of the seed's; the worker ends, with 71 where it was
     our call and by abort() where it was a library's, and who is started again goes on."""
-    source, library = tmp_path / "fail.c", tmp_path / "fail.so"
-    source.write_text(MALLOC)
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    library = preload(tmp_path, "fail", MALLOC)
     chaos = campaign(name="memory", workers=2, rate=500)
     ends = []
     for i in range(8):
-        at = int(10 ** chaos.rng.uniform(3, 5.3))
-        victim = system.worker("starved", environment={"LD_PRELOAD": str(library), "FAIL_AT": str(at)},
+        at = int(10 ** chaos.rng.uniform(3, 4.7))
+        victim = system.worker("starved", environment={"LD_PRELOAD": library, "FAIL_AT": str(at)},
                                **chaos.settings)
         ends.append(victim.wait(fair(60)))
         injected.note(f"malloc fails from call {at} on: exit {ends[-1]}")
@@ -213,6 +305,33 @@ def test_memory_that_is_refused(campaign, system, tmp_path):
     assert set(ends) <= {71, -signal.SIGABRT}, ends
     chaos.recover(20)
     chaos.judge()
+
+
+NO_THREADS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <threads.h>
+/* librdkafka's nth thread, and each one after it, can't be had. */
+int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
+{
+    static atomic_long calls;
+    if (atomic_fetch_add(&calls, 1) + 1 >= atol(getenv("FAIL_AT"))) return thrd_nomem;
+    return ((int (*)(thrd_t *, thrd_start_t, void *))dlsym(RTLD_NEXT, "thrd_create"))(thread, start, argument);
+}
+"""
+
+
+def test_threads_that_are_refused(system, tmp_path):
+    """Row 40: exit 71, which a unit starts again; 78, wrong configuration, it would not."""
+    system.init(partitions=2)
+    system.apply(catalogues.many(10))
+    library = preload(tmp_path, "threads", NO_THREADS)
+    for at in (1, 3, 6):
+        worker = system.worker(f"starved-{at}", environment={"LD_PRELOAD": library, "FAIL_AT": str(at)})
+        injected.note(f"no thread from {at} on")
+        assert worker.wait(fair(60)) == 71, worker.tail()
 
 
 class Cgroup:

@@ -15,7 +15,9 @@ from confluent_kafka.admin import AdminClient
 from injected import fair
 from programs import System, wait_for
 
-OUTSIDE, INSIDE = "10.231.77.1", "10.231.77.2"  # the two ends of a wire, on this machine
+# The two ends of a wire, on this machine; others may lay theirs beside it.
+WIRE, NUMBER = f"chaos{os.getpid()}"[:14], os.getpid() % 64
+OUTSIDE, INSIDE = f"10.231.{NUMBER}.1", f"10.231.{NUMBER}.2"
 
 NODE = """\
 process.roles=broker,controller
@@ -134,10 +136,10 @@ def make_wire():
         pytest.skip("a network namespace needs root")
     name = f"chaos-{os.getpid()}"
     for command in (["ip", "netns", "add", name],
-                    ["ip", "link", "add", "chaos0", "type", "veth", "peer", "name", "chaos1", "netns", name],
-                    ["ip", "addr", "add", f"{OUTSIDE}/30", "dev", "chaos0"], ["ip", "link", "set", "chaos0", "up"],
-                    ["ip", "-n", name, "addr", "add", f"{INSIDE}/30", "dev", "chaos1"],
-                    ["ip", "-n", name, "link", "set", "chaos1", "up"], ["ip", "-n", name, "link", "set", "lo", "up"]):
+                    ["ip", "link", "add", WIRE, "type", "veth", "peer", "name", "inside", "netns", name],
+                    ["ip", "addr", "add", f"{OUTSIDE}/30", "dev", WIRE], ["ip", "link", "set", WIRE, "up"],
+                    ["ip", "-n", name, "addr", "add", f"{INSIDE}/30", "dev", "inside"],
+                    ["ip", "-n", name, "link", "set", "inside", "up"], ["ip", "-n", name, "link", "set", "lo", "up"]):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
@@ -166,7 +168,7 @@ def test_a_broker_apart(campaign, system):
     """Row 23: for 20 s the wire to one of three is cut, and nothing says so."""
     chaos = campaign(name="apart")
     system.cluster.wait_in_sync()
-    wire = ["ip", "-n", system.cluster.inside, "link", "set", "chaos1"]
+    wire = ["ip", "-n", system.cluster.inside, "link", "set", "inside"]
     subprocess.run([*wire, "down"], check=True)
     injected.note("broker 3 is apart")
     time.sleep(20)

@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 import catalogues
+import injected
 import programs
 import pytest
 import tokens
@@ -997,6 +998,7 @@ def test_wrong_credentials_are_exit_7(shop, tmp_path):
                           "+auth", "+role", "+client|setname", "+hget")
     flags = ["-s", "redis.username=reader", "-s", f"redis.password.file={secret}"]
     done = shop.run(*flags, "schedule", "get", STALE)
+    injected.note("a wrong password")
     assert done.returncode == 7 and "WRONGPASS" in done.stderr
     assert CANARY not in done.stderr
     secret.write_text("right")

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import catalogues
+import injected
 import pytest
 import redis
 from cluster import STORE, free_ports
@@ -93,6 +94,7 @@ def test_each_address_of_a_name_is_tried(system, start):
 def test_a_node_of_a_cluster_is_refused_in_one_sentence(system, start, tmp_path):
     port, = free_ports(1)
     start(port, "127.0.0.1", "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+    injected.note("a node of a Redis Cluster")
     system.redis_url = f"redis://127.0.0.1:{port}/0"
     for prefix in ("schedrun:", "{s}:"):
         done = system.run("-s", f"redis.prefix={prefix}", "init", "--partitions", "1", "--replication", "1")

@@ -6,6 +6,7 @@ import uuid
 
 import catalogues
 import checker
+import injected
 import pytest
 import redis
 from cluster import free_ports
@@ -135,6 +136,7 @@ def test_a_user_that_may_not_is_said_to_be_one(guarded):
     admin(guarded, "init", "--partitions", "1", "--replication", "1")
     admin(guarded, "apply", "--allow-missing", "-", stdin=json.dumps(catalogues.outcomes()))
     worker = guarded.worker(**as_user(guarded, "adapter"))
+    injected.note("the adapter's user")
     wait_for("the worker to end or to say so", lambda: worker.process.poll() is not None
              or "NOPERM" in worker.log())
     assert "NOPERM" in worker.log()
