@@ -10,6 +10,7 @@
 #include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
+#include "producer/trigger/events.h"
 #include "producer/trigger/metrics.h"
 #include "producer/trigger/trigger.h"
 
@@ -76,6 +77,7 @@ main(int argc, char **argv)
 		.component = "trigger",
 	};
 	struct admin *admin = NULL;
+	struct events *events = NULL;
 	struct error err = { 0 };
 	struct trigger *trigger;
 	sigset_t signals;
@@ -85,10 +87,16 @@ main(int argc, char **argv)
 	listen.metrics = trigger_metrics_create();
 	listen.health = health_create();
 	trigger = trigger_create(config, listen.metrics, listen.health, &err);
-	if (trigger != NULL && options.check)
+	if (trigger != NULL)
+		events = events_create(&(struct events_settings){ config,
+					   listen.metrics, listen.health },
+		    &err);
+	if (events != NULL && options.check)
 		rc = trigger_check(trigger, &err);
-	else if (trigger != NULL)
+	else if (events != NULL)
 		admin = admin_start(&listen, &err);
+	if (admin != NULL)
+		events_start(events);
 	if (admin != NULL)
 		rc = turn_until_signal(
 		    trigger, listen.health, &options, config, &signals, &err);
@@ -97,6 +105,7 @@ main(int argc, char **argv)
 		       "Redis answer\n");
 	rc = rc == 0 ? 0 : daemon_end_by_error("trigger", &err);
 	admin_stop(admin);
+	events_destroy(events);
 	trigger_destroy(trigger);
 	health_destroy(listen.health);
 	metrics_destroy(listen.metrics);

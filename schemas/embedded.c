@@ -8,6 +8,9 @@
 EMBED(embedded_run_request, "schemas/run_request.avsc")
 EMBED(embedded_schedule_run, "schemas/schedule_run.avsc")
 EMBED(embedded_build_requested, "schemas/build_requested.avsc")
+EMBED(embedded_dataset_committed, "schemas/dataset_committed.avsc")
+EMBED(embedded_build_finished, "schemas/build_finished.avsc")
+EMBED(embedded_logic_published, "schemas/logic_published.avsc")
 EMBED(embedded_ids, "schemas/ids")
 
 EMBED(lua_take, "schemas/lua/take.lua")
@@ -16,7 +19,7 @@ EMBED(lua_release, "schemas/lua/release.lua")
 EMBED(lua_pending, "schemas/lua/pending.lua")
 EMBED(lua_drop, "schemas/lua/drop.lua")
 EMBED(lua_fold, "schemas/lua/fold.lua")
-EMBED(lua_change, "schemas/lua/change.lua")
+EMBED_BOTH(lua_change, "schemas/lua/index.lua", "schemas/lua/change.lua")
 EMBED(lua_refresh, "schemas/lua/refresh.lua")
 EMBED(lua_write_branches, "schemas/lua/write_branches.lua")
 EMBED(lua_mark_build, "schemas/lua/mark_build.lua")
@@ -25,10 +28,11 @@ EMBED(lua_keep_lease, "schemas/lua/keep_lease.lua")
 EMBED(lua_note_job, "schemas/lua/note_job.lua")
 EMBED(lua_begin_stage, "schemas/lua/begin_stage.lua")
 EMBED(lua_next_generation, "schemas/lua/next_generation.lua")
-EMBED(lua_publish, "schemas/lua/publish.lua")
+EMBED_BOTH(lua_publish, "schemas/lua/index.lua", "schemas/lua/publish.lua")
 EMBED(lua_unlock, "schemas/lua/unlock.lua")
 EMBED(lua_renew, "schemas/lua/renew.lua")
 EMBED(lua_stand, "schemas/lua/stand.lua")
+EMBED(lua_satisfy, "schemas/lua/satisfy.lua")
 
 static const struct shipped {
 	const char *name, *file;
@@ -41,6 +45,15 @@ static const struct shipped {
 	[MESSAGE_BUILD_REQUESTED] = { "schedrun.BuildRequested",
 	    "build_requested.avsc", embedded_build_requested,
 	    embedded_build_requested_end },
+	[MESSAGE_DATASET_COMMITTED] = { "schedrun.DatasetCommitted",
+	    "dataset_committed.avsc", embedded_dataset_committed,
+	    embedded_dataset_committed_end },
+	[MESSAGE_BUILD_FINISHED] = { "schedrun.BuildFinished",
+	    "build_finished.avsc", embedded_build_finished,
+	    embedded_build_finished_end },
+	[MESSAGE_LOGIC_PUBLISHED] = { "schedrun.LogicPublished",
+	    "logic_published.avsc", embedded_logic_published,
+	    embedded_logic_published_end },
 };
 
 struct text

@@ -14,6 +14,9 @@ enum message {
 	MESSAGE_RUN_REQUEST,
 	MESSAGE_SCHEDULE_RUN,
 	MESSAGE_BUILD_REQUESTED,
+	MESSAGE_DATASET_COMMITTED, /* these three in one topic */
+	MESSAGE_BUILD_FINISHED,
+	MESSAGE_LOGIC_PUBLISHED,
 	MESSAGES,
 };
 
@@ -32,7 +35,7 @@ extern const char lua_write_branches[], lua_mark_build[];     /* branches */
 extern const char lua_take_lease[], lua_keep_lease[], lua_note_job[]; /* jobs */
 extern const char lua_begin_stage[], lua_next_generation[]; /* an apply */
 extern const char lua_publish[], lua_unlock[], lua_renew[];
-extern const char lua_stand[]; /* triggers */
+extern const char lua_stand[], lua_satisfy[]; /* triggers */
 
 /* The id of the ids file, used where no registry is configured. */
 uint32_t message_shipped_id(enum message message);

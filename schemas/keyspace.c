@@ -165,6 +165,38 @@ keyspace_lease(const struct keyspace *keyspace, struct text dataset,
 }
 
 struct text
+keyspace_triggers(const struct keyspace *keyspace, struct buffer *out)
+{
+	return append_key(keyspace, "t:", TEXT(""), out);
+}
+
+struct text
+keyspace_waiting(const struct keyspace *keyspace, const char *kind,
+    struct text rid, struct text branch, struct buffer *out)
+{
+	size_t start = out->size;
+
+	keyspace_triggers(keyspace, out);
+	buffer_format(out, "%s:%.*s%s%.*s", kind, TEXT_ARG(rid),
+	    branch.at != NULL ? "@" : "", TEXT_ARG(branch));
+	return text_since(out, start);
+}
+
+struct text
+keyspace_and(const struct keyspace *keyspace, const char *part,
+    struct text version_rid, struct buffer *out)
+{
+	return keyspace_waiting(keyspace, part, version_rid, TEXT_NONE, out);
+}
+
+struct text
+keyspace_done(const struct keyspace *keyspace, const struct uuid *event,
+    struct buffer *out)
+{
+	return append_uuid_key(keyspace, "t:done:", event, out);
+}
+
+struct text
 keyspace_fold(const struct keyspace *keyspace, const char *topic,
     int32_t partition, struct buffer *out)
 {

@@ -80,6 +80,19 @@ struct text keyspace_lease(const struct keyspace *keyspace, struct text dataset,
 struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,
     int32_t partition, struct buffer *out); /* `f:` */
 
+/* `t:`, what keys of triggers begin with; index.lua ends those of events. */
+struct text keyspace_triggers(
+    const struct keyspace *keyspace, struct buffer *out);
+/* `t:<kind>:<rid>@<branch>`: who waits for it; no branch: of a schedule. */
+struct text keyspace_waiting(const struct keyspace *keyspace, const char *kind,
+    struct text rid, struct text branch, struct buffer *out);
+/* `t:<part>:<rid of a version>`: what its `and`s keep, "and" or "saw". */
+struct text keyspace_and(const struct keyspace *keyspace, const char *part,
+    struct text version_rid, struct buffer *out);
+/* `t:done:`, of an event that was applied */
+struct text keyspace_done(const struct keyspace *keyspace,
+    const struct uuid *event, struct buffer *out);
+
 /*
  * The worker's own, in the claims' namespace `space`, which is meta.claims;
  * `topic` is that of the requests.

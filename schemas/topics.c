@@ -7,12 +7,27 @@
 #define DAY_MS INT64_C(86400000)
 
 static const char *const name_keys[TOPICS] = { "topics.requests",
-	"topics.results", "topics.builds", "topics.dlq" };
+	"topics.results", "topics.builds", "topics.dlq", "topics.events" };
 
 const char *
 topic_name(const struct config *config, enum topic topic)
 {
 	return config_text(config, name_keys[topic]);
+}
+
+enum topic
+topic_of_message(enum message message)
+{
+	static const enum topic topics[MESSAGES] = {
+		[MESSAGE_RUN_REQUEST] = TOPIC_REQUESTS,
+		[MESSAGE_SCHEDULE_RUN] = TOPIC_RESULTS,
+		[MESSAGE_BUILD_REQUESTED] = TOPIC_BUILDS,
+		[MESSAGE_DATASET_COMMITTED] = TOPIC_EVENTS,
+		[MESSAGE_BUILD_FINISHED] = TOPIC_EVENTS,
+		[MESSAGE_LOGIC_PUBLISHED] = TOPIC_EVENTS,
+	};
+
+	return topics[message];
 }
 
 static void

@@ -5,12 +5,21 @@
 
 #include "common/config/config.h"
 #include "common/kafka/admin.h"
+#include "schemas/embedded.h"
 
 /*
- * The four topics and the settings that they need (docs/delivery.md, section
+ * The five topics and the settings that they need (docs/delivery.md, section
  * 8): what `init` creates and `check` compares with.
  */
-enum topic { TOPIC_REQUESTS, TOPIC_RESULTS, TOPIC_BUILDS, TOPIC_DLQ, TOPICS };
+enum topic {
+	TOPIC_REQUESTS,
+	TOPIC_RESULTS,
+	TOPIC_BUILDS,
+	TOPIC_DLQ,
+	TOPICS_OF_WORKER, /* those before are all that it needs */
+	TOPIC_EVENTS = TOPICS_OF_WORKER,
+	TOPICS
+};
 
 #define TOPIC_CONFIGS_MAX 5
 
@@ -31,7 +40,10 @@ struct topic_plan {
 /* The names as configured. */
 const char *topic_name(const struct config *config, enum topic topic);
 
-/* Plans all four; `replication` also decides min.insync.replicas. */
+/* The topic that a message stands in. */
+enum topic topic_of_message(enum message message);
+
+/* Plans all five; `replication` also decides min.insync.replicas. */
 void topics_plan(const struct config *config, int32_t partitions,
     int replication, struct topic_plan *plan);
 

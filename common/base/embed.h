@@ -16,4 +16,14 @@
 		".previous\n");                                                \
 	extern const char name[], name##_end[];
 
+/* The bytes of two files, one behind the other; no end is named. */
+#define EMBED_BOTH(name, first, second)                                        \
+	__asm__(".section .rodata\n"                                           \
+		".global " #name "\n" #name ":\n"                              \
+		".incbin \"" first "\"\n"                                      \
+		".incbin \"" second "\"\n"                                     \
+		".byte 0\n"                                                    \
+		".previous\n");                                                \
+	extern const char name[];
+
 #endif

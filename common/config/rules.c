@@ -40,7 +40,8 @@ static int
 check_topics(const struct config *config, struct error *err)
 {
 	static const char *const topics[] = { "topics.requests",
-		"topics.results", "topics.builds", "topics.dlq" };
+		"topics.results", "topics.builds", "topics.dlq",
+		"topics.events" };
 	size_t i, k;
 
 	for (i = 0; i < sizeof topics / sizeof topics[0]; i++) {
@@ -66,7 +67,7 @@ static int
 check_groups(const struct config *config, struct error *err)
 {
 	static const char *const groups[] = { "worker.group", "http.group",
-		"builder.group" };
+		"builder.group", "trigger.group" };
 	size_t i, k;
 
 	for (i = 0; i < sizeof groups / sizeof groups[0]; i++)

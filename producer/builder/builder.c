@@ -451,7 +451,7 @@ report_build(
 {
 	const char *state = build->failed ? "FAILED" : "SUCCEEDED";
 	struct build_report report = { builder->redis, builder->keyspace,
-		&builder->view, build->arena };
+		&builder->view, build->arena, NULL, 0 };
 	char rid[RID_SIZE_MAX];
 	struct report_result result;
 

@@ -42,6 +42,7 @@ enum {
 	PUBLISH_STAY,
 	PUBLISH_RECEIPT,
 	PUBLISH_KEEP,
+	PUBLISH_TRIGGERS,
 	PUBLISH_ARGS
 };
 
@@ -323,7 +324,7 @@ publish_stages(struct publication *publication, const struct stage_keys *staged,
     bool with_parts, struct error *err)
 {
 	struct buffer parts[2 * CATALOGUE_HASHES] = { 0 };
-	struct buffer lists = { 0 }, receipt = { 0 };
+	struct buffer lists = { 0 }, receipt = { 0 }, triggers = { 0 };
 	char seen[TEXT_NUMBER_SIZE], new[TEXT_NUMBER_SIZE];
 	struct text keys[PUBLISH_KEYS], args[PUBLISH_ARGS];
 	size_t n_keys = PUBLISH_PARTS, i;
@@ -344,12 +345,15 @@ publish_stages(struct publication *publication, const struct stage_keys *staged,
 	args[PUBLISH_STAY] = TEXT(REPLACED_MS);
 	args[PUBLISH_RECEIPT] = buffer_text(&receipt);
 	args[PUBLISH_KEEP] = TEXT(RECEIPT_MS);
+	args[PUBLISH_TRIGGERS] =
+	    keyspace_triggers(publication->keyspace, &triggers);
 	rc = run_publish(publication,
 	    &(struct redis_arguments){ keys, n_keys, args, PUBLISH_ARGS }, err);
 	for (i = 0; i < 2 * CATALOGUE_HASHES; i++)
 		buffer_finish(&parts[i]);
 	buffer_finish(&lists);
 	buffer_finish(&receipt);
+	buffer_finish(&triggers);
 	return rc;
 }
 

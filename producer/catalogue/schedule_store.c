@@ -87,6 +87,7 @@ enum {
 	CHANGE_HEAD,
 	CHANGE_ABOUT,
 	CHANGE_NEW_EDITION,
+	CHANGE_TRIGGERS,
 	CHANGE_VERSION_RID,
 	CHANGE_VERSION,
 	CHANGE_ARGS
@@ -97,6 +98,7 @@ schedule_store_write(struct schedule_store *store,
     const struct schedule_change *change, struct error *err)
 {
 	struct buffer head = { 0 }, about = { 0 }, list = { 0 };
+	struct buffer triggers = { 0 };
 	const struct keyspace *keyspace = store->keyspace;
 	char edition[KEYSPACE_EDITION_SIZE];
 	const struct text keys[CHANGE_KEYS] = {
@@ -112,6 +114,7 @@ schedule_store_write(struct schedule_store *store,
 		[CHANGE_SEEN] =
 		    change->seen.at != NULL ? change->seen : TEXT(""),
 		[CHANGE_NEW_EDITION] = keyspace_new_edition(edition),
+		[CHANGE_TRIGGERS] = keyspace_triggers(keyspace, &triggers),
 		[CHANGE_VERSION_RID] = change->version_rid,
 		[CHANGE_VERSION] = change->version,
 	};
@@ -131,6 +134,7 @@ schedule_store_write(struct schedule_store *store,
 	buffer_finish(&head);
 	buffer_finish(&about);
 	buffer_finish(&list);
+	buffer_finish(&triggers);
 	if (rc == 2)
 		return error_fatal(err, 70, "version %.*s is there already",
 		    TEXT_ARG(change->version_rid));

@@ -350,25 +350,18 @@ check_kafka(struct check_list *list)
 void
 check_registry(struct check_list *list)
 {
-	static const struct {
-		enum message message;
-		enum topic topic;
-	} subjects[] = {
-		{ MESSAGE_RUN_REQUEST, TOPIC_REQUESTS },
-		{ MESSAGE_SCHEDULE_RUN, TOPIC_RESULTS },
-		{ MESSAGE_BUILD_REQUESTED, TOPIC_BUILDS },
-	};
 	const struct config *config = command_config(list->command);
 	struct error err = { 0 };
 	struct registry *registry = registry_create(config, &err);
 	uint32_t id;
-	size_t i;
+	int i;
 
-	for (i = 0; registry != NULL && i < 3; i++)
-		if (registry_id(registry, subjects[i].message,
-			topic_name(config, subjects[i].topic), &id, &err) != 0)
+	for (i = 0; registry != NULL && i < MESSAGES; i++)
+		if (registry_id(registry, (enum message)i,
+			topic_name(config, topic_of_message((enum message)i)),
+			&id, &err) != 0)
 			break;
-	if (registry == NULL || i < 3)
+	if (registry == NULL || i < MESSAGES)
 		check_failed(list, "registry", &err,
 		    registry == NULL || registry_is_away(registry)
 			? "schema.registry.url, schema.registry.auth and "

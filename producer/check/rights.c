@@ -21,6 +21,9 @@ static const struct need {
 	{ PROGRAM_HTTP, TOPIC_BUILDS, "http.group" },
 	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group" },
 	{ PROGRAM_TRIGGER, TOPIC_REQUESTS, NULL },
+	{ PROGRAM_TRIGGER, TOPIC_DLQ, NULL },
+	{ PROGRAM_TRIGGER, TOPIC_EVENTS, "trigger.group" },
+	{ PROGRAM_TRIGGER, TOPIC_RESULTS, "trigger.group" },
 };
 
 static const char *

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "producer/builder/said.h"
 #include "producer/catalogue/fields.h"
 #include "producer/cli/command.h"
@@ -83,7 +84,7 @@ fail_build(struct command *command, struct build_report *report,
 }
 
 static int
-report_build(struct command *command, int argc, char **argv,
+report_build(struct command *command,
     int (*act)(struct command *, struct build_report *, const struct uuid *,
 	const struct build_record *))
 {
@@ -93,7 +94,6 @@ report_build(struct command *command, int argc, char **argv,
 	struct uuid id;
 	int found = -1;
 
-	command_argument(command, argc, argv);
 	if (command_uuid(command, TEXT(RID_BUILD_PREFIX), "a build", &id) !=
 	    EXIT_DONE)
 		return EXIT_WRONG_USAGE;
@@ -105,20 +105,84 @@ report_build(struct command *command, int argc, char **argv,
 	if (found == 0)
 		return say_unknown(command);
 	report = (struct build_report){ command->redis, command->keyspace,
-		&command->view, command->arena };
+		&command->view, command->arena, NULL, 0 };
 	return act(command, &report, &id, &record);
+}
+
+/* How a build has ended, to Redis or to Kafka ----------------------------- */
+
+enum { OPTION_KAFKA = 512 };
+
+struct ending {
+	struct command *command;
+	bool is_sent;
+};
+
+static const struct argp_option ending_options[] = {
+	{ "kafka", OPTION_KAFKA, NULL, 0,
+	    "Send it as an event, which schedrun-trigger writes to Redis", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take_ending(int key, char *argument, struct argp_state *state)
+{
+	struct ending *ending = state->input;
+
+	(void)argument;
+	switch (key) {
+	case OPTION_KAFKA:
+		ending->is_sent = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (ending->command->argument == NULL)
+			usage_error(state, "the build's RID is missing");
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int
+send_ending(struct command *command, bool is_succeeded)
+{
+	struct schedule_event event = { .message = MESSAGE_BUILD_FINISHED,
+		.time_ms = clock_wall_ms(),
+		.is_succeeded = is_succeeded };
+	const struct report_result sent = { .already = true };
+	struct error err = { 0 };
+
+	if (command_uuid(command, TEXT(RID_BUILD_PREFIX), "a build",
+		&event.build_id) != EXIT_DONE)
+		return EXIT_WRONG_USAGE;
+	if (command_send_event(command, &event, &err) != 0)
+		return command_fail(command, &err);
+	return print_build(
+	    command, is_succeeded ? "SUCCEEDED" : "FAILED", "sent", &sent);
+}
+
+static int
+end_build(struct command *command, int argc, char **argv, bool is_succeeded)
+{
+	struct ending ending = { .command = command };
+
+	command_parse(
+	    command, argc, argv, ending_options, take_ending, &ending);
+	if (ending.is_sent)
+		return send_ending(command, is_succeeded);
+	return report_build(command, is_succeeded ? finish_build : fail_build);
 }
 
 int
 cmd_build_finish(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, finish_build);
+	return end_build(command, argc, argv, true);
 }
 
 int
 cmd_build_fail(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, fail_build);
+	return end_build(command, argc, argv, false);
 }
 
 /* What the builder says ------------------------------------------------- */
@@ -239,7 +303,8 @@ get_build(struct command *command, struct build_report *report,
 int
 cmd_build_get(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, get_build);
+	command_argument(command, argc, argv);
+	return report_build(command, get_build);
 }
 
 /* 0: there is no such file here. */
@@ -310,5 +375,6 @@ log_build(struct command *command, struct build_report *report,
 int
 cmd_build_logs(struct command *command, int argc, char **argv)
 {
-	return report_build(command, argc, argv, log_build);
+	command_argument(command, argc, argv);
+	return report_build(command, log_build);
 }

@@ -1,18 +1,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/crypto/rid.h"
-#include "producer/catalogue/branch_store.h"
+#include "producer/catalogue/commit.h"
 #include "producer/cli/command.h"
 #include "schemas/stored/document.h"
 
-#define ATTEMPTS_MAX 20
-
-enum commit_option { OPTION_BRANCH = 512, OPTION_TRANSACTION, OPTION_PARENT };
+enum commit_option {
+	OPTION_BRANCH = 512,
+	OPTION_TRANSACTION,
+	OPTION_PARENT,
+	OPTION_KAFKA,
+};
 
 struct commit {
 	struct command *command;
 	const char *branch, *transaction, *parent;
+	bool is_sent;                /* to Kafka */
 	char made[RID_SIZE_MAX + 1]; /* a transaction that was not given */
 	const char *note;
 };
@@ -24,6 +29,8 @@ static const struct argp_option commit_options[] = {
 	    "Its latest transaction (default: a new one)", 0 },
 	{ "parent", OPTION_PARENT, "NAME", 0,
 	    "Where the branch comes from, if it is new (default: a root)", 0 },
+	{ "kafka", OPTION_KAFKA, NULL, 0,
+	    "Send it as an event, which schedrun-trigger writes to Redis", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -41,6 +48,9 @@ take_commit(int key, char *argument, struct argp_state *state)
 		return 0;
 	case OPTION_PARENT:
 		commit->parent = argument;
+		return 0;
+	case OPTION_KAFKA:
+		commit->is_sent = true;
 		return 0;
 	case ARGP_KEY_END:
 		if (commit->command->argument == NULL)
@@ -98,94 +108,60 @@ make_transaction(struct commit *commit)
 
 /* What the caller may not have meant: a typing error makes a branch. */
 static const char *
-note_of(const struct commit *commit, const struct branch_change *change,
-    const struct branch *old, struct text head)
+note_of(const struct commit *commit, const struct dataset_commit *done)
 {
-	struct arena *arena = commit->command->arena;
 	struct buffer note = { 0 };
-	const struct branch *parent = NULL;
 
-	if (old != NULL)
-		return text_equal(old->head, head) ? "already so" : NULL;
+	if (done->already)
+		return "already so";
+	if (!done->made_branch)
+		return NULL;
 	buffer_format(&note, "branch %s was made", commit->branch);
-	if (commit->parent != NULL &&
-	    branch_value_get(change->seen, text_from(commit->parent), arena,
-		&parent, NULL) == 0 &&
-	    parent == NULL)
+	if (done->lacks_parent)
 		buffer_format(
 		    &note, "; the dataset has no branch %s", commit->parent);
-	return buffer_keep(&note, arena).at;
-}
-
-/* The branch with its new head: all else stays as it is. */
-static int
-advance_branch(
-    struct commit *commit, struct branch_change *change, struct error *err)
-{
-	const struct text head = text_from(commit->transaction);
-	const struct text parent = text_from(commit->parent);
-	struct branch branch = { .name = text_from(commit->branch),
-		.parent = parent };
-	const struct branch *old;
-
-	if (branch_value_get(change->seen, branch.name, commit->command->arena,
-		&old, err) != 0)
-		return -1;
-	if (old != NULL)
-		branch = *old;
-	if (old != NULL && parent.at != NULL &&
-	    !text_equal(old->parent, parent))
-		return error_set(err, ERROR_INPUT,
-		    "branch %s is there with the parent %.*s; leave --parent "
-		    "out",
-		    commit->branch,
-		    TEXT_ARG(
-			old->parent.at != NULL ? old->parent : TEXT("none")));
-	commit->note = note_of(commit, change, old, head);
-	branch.head = head;
-	return branch_value_set(
-	    change->seen, &branch, commit->command->arena, &change->value, err);
-}
-
-/* One attempt: as of branch_store_write. */
-static int
-attempt_commit(struct commit *commit, struct error *err)
-{
-	static const struct build_mark no_build = { .ttl_ms = 0 };
-	struct branch_change change = { .dataset = text_from(
-					    commit->command->argument) };
-	struct branch_view view = { .changes = &change, .n = 1 };
-
-	if (branch_store_read(commit->command->redis, commit->command->keyspace,
-		commit->command->arena, &view, err) != 0)
-		return -1;
-	if (!change.exists)
-		return error_fatal(err, EXIT_NOT_FOUND,
-		    "dataset \"%s\" not found in %s; schedrun apply loads "
-		    "datasets, schedrun export lists them",
-		    commit->command->argument,
-		    redis_shown_url(commit->command->redis));
-	if (advance_branch(commit, &change, err) != 0) {
-		error_prefix(err, "dataset %s", commit->command->argument);
-		return -1;
-	}
-	return branch_store_write(commit->command->redis,
-	    commit->command->keyspace, &view, &no_build, err);
+	return buffer_keep(&note, commit->command->arena).at;
 }
 
 static int
 write_commit(struct commit *commit, struct error *err)
 {
-	int attempts = 0, rc;
+	struct command *command = commit->command;
+	struct dataset_commit done = {
+		.dataset = text_from(command->argument),
+		.branch = text_from(commit->branch),
+		.transaction = text_from(commit->transaction),
+		.parent = text_from(commit->parent),
+	};
+	int rc;
 
-	do
-		rc = attempt_commit(commit, err);
-	while (rc == 0 && ++attempts < ATTEMPTS_MAX);
+	if (command_open_catalogue(command, err) != 0)
+		return -1;
+	rc = dataset_commit(
+	    command->redis, command->keyspace, command->arena, &done, err);
 	if (rc == 0)
-		return error_set(err, ERROR_RETRY,
-		    "dataset %s changes again and again; try again",
-		    commit->command->argument);
+		return error_fatal(err, EXIT_NOT_FOUND,
+		    "dataset \"%s\" not found in %s; schedrun apply loads "
+		    "datasets, schedrun export lists them",
+		    command->argument, redis_shown_url(command->redis));
+	commit->note = note_of(commit, &done);
 	return rc < 0 ? -1 : 0;
+}
+
+static int
+send_commit(struct commit *commit, struct error *err)
+{
+	const struct schedule_event event = {
+		.message = MESSAGE_DATASET_COMMITTED,
+		.time_ms = clock_wall_ms(),
+		.dataset_rid = text_from(commit->command->argument),
+		.branch = text_from(commit->branch),
+		.transaction_rid = text_from(commit->transaction),
+		.parent = text_from(commit->parent),
+	};
+
+	commit->note = "sent";
+	return command_send_event(commit->command, &event, err);
 }
 
 static int
@@ -218,8 +194,8 @@ cmd_dataset_commit(struct command *command, int argc, char **argv)
 	if (commit.transaction == NULL)
 		make_transaction(&commit);
 	if (check(&commit, &err) != 0 ||
-	    command_open_catalogue(command, &err) != 0 ||
-	    write_commit(&commit, &err) != 0)
+	    (commit.is_sent ? send_commit(&commit, &err)
+			    : write_commit(&commit, &err)) != 0)
 		return command_fail(command, &err);
 	return print_commit(&commit);
 }

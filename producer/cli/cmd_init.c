@@ -196,11 +196,6 @@ make_topics(struct init *init, struct error *err)
 static int
 register_schemas(struct init *init, struct error *err)
 {
-	static const enum topic topics[MESSAGES] = {
-		[MESSAGE_RUN_REQUEST] = TOPIC_REQUESTS,
-		[MESSAGE_SCHEDULE_RUN] = TOPIC_RESULTS,
-		[MESSAGE_BUILD_REQUESTED] = TOPIC_BUILDS,
-	};
 	const struct config *config = command_config(init->command);
 	struct registry *registry = registry_create(config, err);
 	int i, rc = 0;
@@ -211,7 +206,8 @@ register_schemas(struct init *init, struct error *err)
 		uint32_t id = 0;
 
 		rc = registry_register(registry, (enum message)i,
-		    topic_name(config, topics[i]), &id, err);
+		    topic_name(config, topic_of_message((enum message)i)), &id,
+		    err);
 		if (rc == 0)
 			buffer_format(&init->command->out,
 			    "schema %s: id %u%s\n",

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/output.h"
 #include "producer/catalogue/hashes.h"
+#include "producer/runs/event_sender.h"
 
 #define PAUSE_MS 100
 
@@ -353,6 +354,21 @@ command_open_catalogue(struct command *command, struct error *err)
 	return error_fatal(err, EXIT_NOT_FOUND,
 	    "redis %s has no catalogue; run schedrun apply",
 	    redis_address(command->redis));
+}
+
+int
+command_send_event(struct command *command, const struct schedule_event *event,
+    struct error *err)
+{
+	const struct kafka_settings settings = {
+		.config = command_config(command),
+	};
+	struct event_sender *sender =
+	    event_sender_create(&settings, (int)command->options.timeout_ms);
+	int rc = event_sender_send(sender, event, err);
+
+	event_sender_destroy(sender);
+	return rc;
 }
 
 void

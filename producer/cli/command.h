@@ -14,6 +14,7 @@
 #include "producer/cli/table.h"
 #include "producer/runs/view.h"
 #include "schemas/keyspace.h"
+#include "schemas/message/schedule_event.h"
 
 /*
  * A command of `schedrun`, and the desk that it works at: what it was told,
@@ -120,6 +121,12 @@ int command_open(struct command *command, unsigned parts, struct error *err);
  * code is EXIT_NOT_FOUND if it holds none.
  */
 int command_open_catalogue(struct command *command, struct error *err);
+
+/*
+ * Sends one event, within --timeout: as of event_sender_send.
+ */
+int command_send_event(struct command *command,
+    const struct schedule_event *event, struct error *err);
 
 /* Closes what is open, gives all memory back.  May be repeated. */
 void command_close(struct command *command);

@@ -63,11 +63,18 @@ tell_view(struct build_report *report, const struct uuid *id, const char *state,
 }
 
 static struct text
-transaction_of(struct arena *arena, const struct uuid *job, struct text output)
+transaction_of(const struct build_report *report, const struct uuid *job,
+    struct text output)
 {
-	struct uuid id = rid_transaction(job, output);
-	char *rid = arena_alloc(arena, RID_SIZE_MAX);
+	const struct event_output *named =
+	    event_output_find(report->named, report->n_named, output);
+	struct uuid id;
+	char *rid;
 
+	if (named != NULL)
+		return named->transaction_rid;
+	id = rid_transaction(job, output);
+	rid = arena_alloc(report->arena, RID_SIZE_MAX);
 	return (struct text){ rid,
 		rid_format(TEXT(RID_TRANSACTION_PREFIX), &id, rid) };
 }
@@ -137,7 +144,8 @@ built_of(const struct work *work, const struct job *job)
 
 		inputs[i].key = job_input_key(arena, &spec->inputs[i]);
 		inputs[i].transaction = input->job >= 0
-		    ? transaction_of(arena, &work->event->job_ids[input->job],
+		    ? transaction_of(work->report,
+			  &work->event->job_ids[input->job],
 			  spec->inputs[i].rid)
 		    : input->read->head;
 	}
@@ -157,8 +165,8 @@ change_output(const struct work *work, size_t i, struct error *err)
 	const struct build *build = &work->event->build;
 	const struct branch branch = {
 		.name = build->version->branch_name,
-		.head = transaction_of(
-		    arena, &work->event->job_ids[output->job], change->dataset),
+		.head = transaction_of(work->report,
+		    &work->event->job_ids[output->job], change->dataset),
 		.parent = output->parent != NULL ? *output->parent : TEXT_NONE,
 		.built = built_of(work, &build->jobs[output->job]),
 	};

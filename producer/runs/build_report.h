@@ -11,6 +11,7 @@
 #include "producer/runs/view.h"
 #include "schemas/keyspace.h"
 #include "schemas/message/build_requested.h"
+#include "schemas/message/schedule_event.h"
 
 /*
  * What a build system reports of a build: finished, so that its outputs have
@@ -24,6 +25,9 @@ struct build_report {
 	const struct keyspace *keyspace;
 	struct run_view *view; /* over `redis`, or over another Redis */
 	struct arena *arena;
+	/* What outputs have now, ascending; of others it is a function. */
+	const struct event_output *named;
+	size_t n_named;
 };
 
 struct report_result {

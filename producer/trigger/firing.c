@@ -33,22 +33,26 @@ struct firing {
 	struct buffer value, trigger;
 };
 
-/* What comes back of a request: its instant, in seconds, as the pointer. */
+/* What comes back of a message: when it was due, and its kind, as the pointer.
+ */
 static void *
-opaque_of(int64_t at_s)
+opaque_of(int64_t at_ms, enum trigger_fired kind)
 {
-	return (void *)(intptr_t)at_s;
+	return (void *)(intptr_t)(at_ms * TRIGGER_FIRED_KINDS + kind);
 }
 
 static void
-count_fired(struct firing *firing, int64_t at_s)
+count_sent(struct firing *firing, intptr_t opaque)
 {
-	int64_t late_ms = lapse_now_ms() - at_s * 1000;
-	bool is_missed = late_ms > MISSED_MS;
+	enum trigger_fired kind = opaque % TRIGGER_FIRED_KINDS;
+	int64_t late_ms = lapse_now_ms() - opaque / TRIGGER_FIRED_KINDS;
+	bool is_late = late_ms > MISSED_MS;
 
+	if (kind == FIRED_LETTER)
+		return;
 	metrics_add(firing->metrics, TRIGGER_FIRED,
-	    is_missed ? FIRED_MISSED : FIRED_DUE, 1);
-	if (!is_missed)
+	    kind == FIRED_DUE && is_late ? FIRED_MISSED : kind, 1);
+	if (!is_late)
 		metrics_observe(firing->metrics, TRIGGER_LATENESS, 0,
 		    (double)late_ms / 1000, 1);
 }
@@ -62,10 +66,10 @@ on_delivered(void *opaque, const struct kafka_delivery *delivery)
 	metrics_set(
 	    firing->metrics, TRIGGER_PENDING, 0, (double)firing->pending);
 	if (delivery->kind == ERROR_NONE)
-		count_fired(firing, (int64_t)(intptr_t)delivery->opaque);
+		count_sent(firing, (intptr_t)delivery->opaque);
 	else if (firing->failure.kind == ERROR_NONE)
 		error_set(&firing->failure, ERROR_RETRY,
-		    "requests were not acknowledged: %s", delivery->reason);
+		    "what was sent is not acknowledged: %s", delivery->reason);
 }
 
 static struct kafka_producer *
@@ -174,42 +178,75 @@ firing_cluster(struct firing *firing, char *id, size_t size)
 	kafka_producer_cluster_id(firing->producer, id, size);
 }
 
-int
-firing_send(struct firing *firing, struct text schedule_rid,
-    struct text version_rid, const struct due *due, struct error *err)
+/* Waits while the producer is full. */
+static int
+hand_over(struct firing *firing, enum topic topic,
+    const struct kafka_message *message, struct error *err)
 {
-	char at[CLOCK_TEXT_SIZE], id[UUID_TEXT_SIZE];
-	struct run_request request = {
-		.request_id = { id, sizeof id },
-		.schedule_rid = schedule_rid,
-		.schedule_version_rid = version_rid,
-		.created_time_ms = clock_wall_ms(),
-	};
-	struct kafka_message message = { .key = schedule_rid,
-		.opaque = opaque_of(due->instant.at_s) };
+	const char *name = topic_name(firing->config, topic);
 	int64_t until = clock_monotonic_ms() + DELIVERY_MS;
-	struct uuid uuid;
 
-	clock_format(due->instant.at_s * 1000, at);
-	at[INSTANT_SIZE] = 'Z';
-	uuid = rid_firing(version_rid, (struct text){ at, INSTANT_SIZE + 1 });
-	uuid_format(&uuid, id);
-	buffer_reset(&firing->trigger);
-	buffer_format(&firing->trigger, "time: %.*s %.*s, due %.*s",
-	    TEXT_ARG(due->trigger->expression),
-	    TEXT_ARG(due->trigger->zone_name), (int)INSTANT_SIZE + 1, at);
-	request.trigger = buffer_text(&firing->trigger);
-	buffer_reset(&firing->value);
-	run_request_encode(&request, firing->schema_id, &firing->value);
-	message.value = buffer_text(&firing->value);
-	while (kafka_producer_send(
-		   firing->producer, requests_of(firing), &message, err) != 0) {
+	while (kafka_producer_send(firing->producer, name, message, err) != 0) {
 		if (err->kind != ERROR_RETRY || clock_monotonic_ms() >= until)
 			return -1;
 		kafka_producer_poll(firing->producer, POLL_MS);
 	}
 	firing->pending++;
 	return 0;
+}
+
+int
+firing_send(
+    struct firing *firing, const struct firing_order *order, struct error *err)
+{
+	char id[UUID_TEXT_SIZE];
+	const struct run_request request = {
+		.request_id = { id, sizeof id },
+		.schedule_rid = order->schedule_rid,
+		.schedule_version_rid = order->version_rid,
+		.created_time_ms = clock_wall_ms(),
+		.trigger = order->trigger,
+	};
+	struct kafka_message message = { .key = order->schedule_rid,
+		.opaque = opaque_of(order->at_ms, order->kind) };
+	struct uuid uuid = rid_firing(order->version_rid, order->cause);
+
+	uuid_format(&uuid, id);
+	buffer_reset(&firing->value);
+	run_request_encode(&request, firing->schema_id, &firing->value);
+	message.value = buffer_text(&firing->value);
+	return hand_over(firing, TOPIC_REQUESTS, &message, err);
+}
+
+int
+firing_send_due(struct firing *firing, struct text schedule_rid,
+    struct text version_rid, const struct due *due, struct error *err)
+{
+	char at[CLOCK_TEXT_SIZE];
+	struct firing_order order = {
+		.schedule_rid = schedule_rid,
+		.version_rid = version_rid,
+		.cause = { at, INSTANT_SIZE + 1 },
+		.kind = FIRED_DUE,
+		.at_ms = due->instant.at_s * 1000,
+	};
+
+	clock_format(order.at_ms, at);
+	at[INSTANT_SIZE] = 'Z';
+	buffer_reset(&firing->trigger);
+	buffer_format(&firing->trigger, "time: %.*s %.*s, due %.*s",
+	    TEXT_ARG(due->trigger->expression),
+	    TEXT_ARG(due->trigger->zone_name), TEXT_ARG(order.cause));
+	order.trigger = buffer_text(&firing->trigger);
+	return firing_send(firing, &order, err);
+}
+
+int
+firing_bury(
+    struct firing *firing, struct kafka_message *letter, struct error *err)
+{
+	letter->opaque = opaque_of(0, FIRED_LETTER);
+	return hand_over(firing, TOPIC_DLQ, letter, err);
 }
 
 int

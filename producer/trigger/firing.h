@@ -5,12 +5,13 @@
 #include "common/base/metrics.h"
 #include "common/config/config.h"
 #include "common/kafka/client.h"
+#include "producer/trigger/metrics.h"
 #include "producer/trigger/timetable.h"
 
 /*
  * Sends the run requests of what is due, and hears of each whether the brokers
- * have it.  The request's id is a function of version and instant, so who fires
- * the same instant again, or elsewhere, asks for the same run.  One thread.
+ * have it.  The request's id is a function of version and cause, so who fires
+ * the same again, or elsewhere, asks for the same run.  One thread.
  */
 struct firing;
 
@@ -30,12 +31,27 @@ int firing_probe(struct firing *firing, struct error *err);
 /* The cluster's id, as of kafka_producer_cluster_id. */
 void firing_cluster(struct firing *firing, char *id, size_t size);
 
+/* A run of a version, and why. */
+struct firing_order {
+	struct text schedule_rid, version_rid;
+	struct text cause;   /* the event or instant; the id is of it, too */
+	struct text trigger; /* for people */
+	enum trigger_fired kind;
+	int64_t at_ms; /* of the instant, or when the event came */
+};
+
 /*
  * Hands a request over.  -1: ERROR_RETRY, Kafka takes nothing for 10 s, or
  * ERROR_INPUT, it can't be sent at all.
  */
-int firing_send(struct firing *firing, struct text schedule_rid,
+int firing_send(
+    struct firing *firing, const struct firing_order *order, struct error *err);
+/* The same of an instant. */
+int firing_send_due(struct firing *firing, struct text schedule_rid,
     struct text version_rid, const struct due *due, struct error *err);
+/* The same of a dead letter: settled with the requests. */
+int firing_bury(
+    struct firing *firing, struct kafka_message *letter, struct error *err);
 
 /*
  * Waits for the brokers' word on all that was sent since the last call, up to

@@ -4,7 +4,10 @@
 
 #define KAFKA_CODES_MAX 48
 
-static const char *const fired[] = { "due", "missed", NULL };
+static const char *const fired[] = { "due", "missed", "datasetUpdated",
+	"newLogic", "jobSucceeded", "scheduleSucceeded", "scheduleFailed",
+	NULL };
+static const char *const events[] = { "applied", "repeated", "buried", NULL };
 static const char *const dependencies[] = { "kafka", "redis", "registry",
 	NULL };
 
@@ -13,11 +16,12 @@ static const struct metric_row rows[TRIGGER_METRICS] = {
 	    .name = "schedrun_trigger_fired_total",
 	    .label = "kind",
 	    .values = fired,
-	    .help = "Requests that the brokers have, missed: over a minute "
-		    "late." },
+	    .help = "Requests that the brokers have, by what fired; missed: "
+		    "over a minute late." },
 	[TRIGGER_LATENESS] = { .type = METRIC_HISTOGRAM,
 	    .name = "schedrun_trigger_lateness_seconds",
-	    .help = "From an instant to the brokers' word, of those due." },
+	    .help = "From an instant or event to the brokers' word, up to a "
+		    "minute." },
 	[TRIGGER_PENDING] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_trigger_pending_requests",
 	    .help = "Requests that the brokers have not acknowledged yet." },
@@ -27,6 +31,12 @@ static const struct metric_row rows[TRIGGER_METRICS] = {
 	[TRIGGER_STOOD] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_trigger_stood_timestamp_seconds",
 	    .help = "Up to when all that was due is acknowledged." },
+	[TRIGGER_EVENTS] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_trigger_events_total",
+	    .label = "outcome",
+	    .values = events,
+	    .help = "Events that were written to Redis, were there already, "
+		    "or went to the dead letters." },
 	[TRIGGER_DEPENDENCIES] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_dependency_up",
 	    .label = "dependency",

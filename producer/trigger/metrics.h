@@ -10,12 +10,25 @@ enum trigger_metric {
 	TRIGGER_PENDING,
 	TRIGGER_SCHEDULES,
 	TRIGGER_STOOD,
+	TRIGGER_EVENTS,
 	TRIGGER_DEPENDENCIES,
 	TRIGGER_KAFKA_ERRORS,
 	TRIGGER_METRICS,
 };
 
-enum trigger_fired { FIRED_DUE, FIRED_MISSED };
+/* By what: an instant, or the kind of an event. */
+enum trigger_fired {
+	FIRED_DUE,
+	FIRED_MISSED,
+	FIRED_DATASET_UPDATED,
+	FIRED_NEW_LOGIC,
+	FIRED_JOB_SUCCEEDED,
+	FIRED_SCHEDULE_SUCCEEDED,
+	FIRED_SCHEDULE_FAILED,
+	FIRED_LETTER, /* none: a dead letter, not counted */
+	TRIGGER_FIRED_KINDS,
+};
+enum trigger_event { EVENT_APPLIED, EVENT_REPEATED, EVENT_BURIED };
 enum trigger_dependency {
 	TRIGGER_NEEDS_KAFKA,
 	TRIGGER_NEEDS_REDIS,

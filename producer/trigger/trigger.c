@@ -232,7 +232,7 @@ fire_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
 
 		if (trigger->on_time_s > 0 && now_s - at_s > trigger->on_time_s)
 			continue;
-		if (firing_send(trigger->firing, entry_rid(entry),
+		if (firing_send_due(trigger->firing, entry_rid(entry),
 			head.current_version_rid, &trigger->missed[i],
 			err) != 0)
 			return -1;

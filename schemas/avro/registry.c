@@ -616,6 +616,15 @@ take_id(const struct registry *registry, struct text answer, uint32_t *id,
 	return 0;
 }
 
+/* Where a topic has records of several types each has a subject of its own. */
+static void
+put_subject(struct buffer *out, enum message message, const char *topic)
+{
+	buffer_format(out, "%s-%s", topic,
+	    message < MESSAGE_DATASET_COMMITTED ? "value"
+						: message_name(message));
+}
+
 /*
  * The shipped id, or the one that a registry answers to the shipped schema at a
  * subject's path.
@@ -625,6 +634,7 @@ ask_id(struct registry *registry, enum message message, const char *topic,
     const char *suffix, uint32_t *id, struct error *err)
 {
 	struct buffer path = { 0 }, body = { 0 }, answer = { 0 };
+	struct buffer subject = { 0 };
 	long status = 0;
 	int rc, not_there = 0; /* -1: the registry says no */
 
@@ -632,7 +642,9 @@ ask_id(struct registry *registry, enum message message, const char *topic,
 		*id = message_shipped_id(message);
 		return 0;
 	}
-	buffer_format(&path, "/subjects/%s-value%s", topic, suffix);
+	put_subject(&subject, message, topic);
+	buffer_format(
+	    &path, "/subjects/%.*s%s", TEXT_ARG(buffer_text(&subject)), suffix);
 	buffer_byte(&path, '\0');
 	json_open(&body, '{');
 	json_member_text(&body, "schema", message_schema(message));
@@ -645,21 +657,24 @@ ask_id(struct registry *registry, enum message message, const char *topic,
 	    (error_code(buffer_text(&answer)) == CODE_UNKNOWN_ID ||
 		error_code(buffer_text(&answer)) == CODE_UNKNOWN_SUBJECT))
 		not_there = error_set(err, ERROR_RETRY,
-		    "schema registry %s: %s is not registered under %s-value; "
+		    "schema registry %s: %s is not registered under %.*s; "
 		    "run `schedrun init`",
-		    registry->url, message_name(message), topic);
+		    registry->url, message_name(message),
+		    TEXT_ARG(buffer_text(&subject)));
 	else if (rc == 0 && (status == 409 || status == 422) &&
 	    error_code(buffer_text(&answer)) != 0)
 		not_there = error_fatal(err, 78,
-		    "schema registry %s refuses %s for %s-value (%ld): another "
+		    "schema registry %s refuses %s for %.*s (%ld): another "
 		    "schema is there",
-		    registry->url, message_name(message), topic, status);
+		    registry->url, message_name(message),
+		    TEXT_ARG(buffer_text(&subject)), status);
 	else if (rc == 0)
 		rc = unexpected(registry, status, err);
 	registry->is_away = rc != 0;
 	if (rc != 0)
 		err->kind = ERROR_RETRY; /* what is too large is no answer */
 	buffer_finish(&path);
+	buffer_finish(&subject);
 	buffer_finish(&body);
 	buffer_finish(&answer);
 	return rc != 0 ? rc : not_there;

@@ -8,13 +8,14 @@
 -- ARGV     token of the lock, which becomes the edition; the generation that
 --          was seen, empty: none; the new one, empty: it stays; what keys of
 --          version lists begin with; ms that replaced hashes are still there;
---          the receipt of this step; ms that it is kept
+--          the receipt of this step; ms that it is kept; what keys of
+--          triggers begin with
 -- Answers  "ok", "lock" (it is lost), "moved" (somebody wrote in between),
 --          "gone" (what was staged is not there: another server)
 -- `n:done` was set to "staged" and the receipt after all that is staged: a
 -- server that has it has all of that.
 local call = redis.call
-local token, seen, new, lists, stay, receipt, keep = unpack(ARGV)
+local token, seen, new, lists, stay, receipt, keep, triggers = unpack(ARGV)
 local lock, g, e, s, i, v, h, said, done = unpack(KEYS, 1, 9)
 local s_new, i_new, v_new, h_new, w_new, said_new = unpack(KEYS, 10, 15)
 local s_seen, h_seen, h_gone = unpack(KEYS, 16, 18)
@@ -39,9 +40,13 @@ local function move(stage, key)
     call('HSET', key, unpack(list, k, math.min(k + 999, #list)))
   end
 end
+move(v_new, v)
+local changed = call('HGETALL', s_new)
+for k = 1, #changed, 2 do
+  index(triggers, changed[k], v, call('HGET', s, changed[k]) or '', changed[k + 1])
+end
 move(s_new, s)
 move(i_new, i)
-move(v_new, v)
 move(h_new, h)
 move(said_new, said)
 for _, dataset in ipairs(call('HKEYS', h_gone)) do

@@ -13,6 +13,7 @@ static const char *const names[DEAD_REASONS] = {
 	[DEAD_INVALID_FIELD] = "invalid-field",
 	[DEAD_CONFLICT] = "idempotency-conflict",
 	[DEAD_CRASHED_WORKER] = "crashed-worker",
+	[DEAD_NOT_APPLICABLE] = "not-applicable",
 };
 
 const char *

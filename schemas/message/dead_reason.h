@@ -21,6 +21,7 @@ enum dead_reason {
 	DEAD_INVALID_FIELD,
 	DEAD_CONFLICT,
 	DEAD_CRASHED_WORKER,
+	DEAD_NOT_APPLICABLE, /* an event */
 	DEAD_REASONS
 };
 const char *dead_reason_text(enum dead_reason reason); /* "too-large" */

@@ -36,6 +36,9 @@ SCHEMA_IDS = {
     "run_request": 1,
     "schedule_run": 2,
     "build_requested": 3,
+    "dataset_committed": 4,
+    "build_finished": 5,
+    "logic_published": 6,
 }
 
 

@@ -24,8 +24,11 @@ from programs import ROOT, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 SCHEMAS = {i + 1: (ROOT / "schemas" / f"{name}.avsc").read_text()
-           for i, name in enumerate(("run_request", "schedule_run", "build_requested"))}
-SUBJECTS = {"schedule-run-requests-value": 1, "schedule-run-results-value": 2, "schedule-builds-value": 3}
+           for i, name in enumerate(("run_request", "schedule_run", "build_requested", "dataset_committed",
+                                  "build_finished", "logic_published"))}
+SUBJECTS = {"schedule-run-requests-value": 1, "schedule-run-results-value": 2, "schedule-builds-value": 3,
+            "schedule-events-schedrun.DatasetCommitted": 4, "schedule-events-schedrun.BuildFinished": 5,
+            "schedule-events-schedrun.LogicPublished": 6}
 HANG = "hang"
 LACKS = (404, '{"error_code":40403,"message":"Schema not found"}')
 

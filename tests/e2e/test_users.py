@@ -94,6 +94,16 @@ def test_each_program_can_do_its_work(guarded):
     admin(system, "build", "fail", build)
     admin(system, "build", "finish", build)
     admin(system, "dataset", "commit", catalogues.dataset("raw"), "--branch", "master")
+    # The trigger: what an event says.
+    send = ["dataset", "commit", catalogues.dataset("raw"), "--branch", "master", "--kafka"]
+    head = json.loads(admin(system, *send))["transactionRid"]
+    wait_for("the trigger to commit it", lambda: head.encode() in system.cluster.redis().hget(
+        "schedrun:h", catalogues.dataset("raw")))
+    event = {"datasetRid": catalogues.dataset("fresh"), "jobSpecRid": "ri.foundry.main.jobspec.master-fresh",
+             "branch": "master", "logic": "v9", "time": 0}
+    load.producer.produce("schedule-events", checker.encode("logic_published", event))
+    wait_for("the trigger to publish it", lambda: '"v9"' in admin(system, "export"))
+    assert "NOPERM" not in trigger.log()
     for command in ("pause", "unpause", "get", "versions"):
         admin(system, "schedule", command, catalogues.schedule_rid("fresh"))
     admin(system, "schedule", "list")
@@ -101,8 +111,8 @@ def test_each_program_can_do_its_work(guarded):
     admin(system, "run", "list", "--schedule", catalogues.schedule_rid("stale"))
     admin(system, "run", "explain", runs[0].json()["rid"])
     # The builder: of what has just become stale.
-    builder = system.builder("/bin/true", **as_user(system, "builder"))
     result = admin(system, "submit", catalogues.schedule_rid("stale"), "--wait", "20s").splitlines()[-1]
+    builder = system.builder("/bin/true", **as_user(system, "builder"))
     key = b"schedrun:b:" + uuid.UUID(json.loads(result)["result"]["buildRid"].rsplit(".", 1)[1]).bytes
     wait_for("the build to be carried out",
              lambda: system.cluster.redis().hget(key, "s") == b"SUCCEEDED", 30)
@@ -124,8 +134,8 @@ def test_none_may_write_what_is_not_its_own(guarded):
     for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
                     ["SET", "schedrun:m:t:0", "9"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "builder", *command)
-    for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:e", "9"],
-                    ["HSET", "schedrun:s", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
+    for command in (["HSET", "schedrun:meta", "format", "2"], ["SET", "schedrun:m:t:0", "9"], ["SET", "schedrun:r:x", "9"],
+                    ["HSET", "schedrun:c:1:2", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "trigger", *command)
     for command in (["FLUSHALL"], ["GET", "other:g"], ["CONFIG", "SET", "save", ""], ["KEYS", "*"]):
         refused(guarded, "admin", *command)

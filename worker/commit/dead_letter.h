@@ -7,12 +7,9 @@
 #include "worker/base/batch.h"
 
 /*
- * Records that can't have a result: they go to the DLQ byte by byte as they
- * came, with headers that say why (docs/operation.md, section 6;
- * docs/faults.md, section 2).  The reasons are a closed list, which is also a
- * metric's label.  Nothing that a record brings decides whether its letter can
- * be written or how long it lives: the letter has no time but that of its
- * burial, and what is too large for the DLQ is cut.
+ * Records that can't have a result: they go to the DLQ as
+ * schemas/message/dead_letter.h says (docs/faults.md, section 2).  The reasons
+ * are a closed list, which is also a metric's label.
  */
 
 /*

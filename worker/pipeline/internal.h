@@ -54,7 +54,7 @@ struct due {
 
 struct pipeline {
 	const struct config *config;
-	const char *topics[TOPICS];
+	const char *topics[TOPICS_OF_WORKER];
 	const char *group;
 	char *transactional_id;
 	struct kafka_settings kafka;

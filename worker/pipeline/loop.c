@@ -917,7 +917,7 @@ start_stages(struct pipeline *pipeline, struct error *err)
 			.settings = pipeline->kafka,
 			.transactional_id = pipeline->transactional_id,
 			.topics = &pipeline->topics[TOPIC_RESULTS],
-			.n_topics = TOPICS - TOPIC_RESULTS,
+			.n_topics = TOPICS_OF_WORKER - TOPIC_RESULTS,
 			.message_max_bytes = pipeline->message_max,
 			.batch_max_bytes = pipeline->batch_max,
 		},

@@ -128,7 +128,7 @@ pipeline_create(const struct pipeline_settings *settings, struct error *err)
 	pipeline->config = settings->config;
 	pipeline->ready.health = settings->health;
 	pipeline->group = config_text(pipeline->config, "worker.group");
-	for (i = 0; i < TOPICS; i++)
+	for (i = 0; i < TOPICS_OF_WORKER; i++)
 		pipeline->topics[i] =
 		    topic_name(pipeline->config, (enum topic)i);
 	buffer_format(&id, "%s-%s", pipeline->group, settings->worker_id);
@@ -334,10 +334,10 @@ pipeline_check_store(struct pipeline *pipeline, struct error *err)
 static void
 use_limits(struct pipeline *pipeline, const struct kafka_topic *topics)
 {
-	int64_t limits[TOPICS], largest = 0, smallest = INT64_MAX;
+	int64_t limits[TOPICS_OF_WORKER], largest = 0, smallest = INT64_MAX;
 	size_t i;
 
-	for (i = TOPIC_RESULTS; i < TOPICS; i++) {
+	for (i = TOPIC_RESULTS; i < TOPICS_OF_WORKER; i++) {
 		limits[i] = topics[i].max_message_bytes > 0
 		    ? topics[i].max_message_bytes
 		    : LIMIT_DEFAULT;
@@ -363,7 +363,7 @@ check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
 {
 	size_t i;
 
-	for (i = 0; i < TOPICS; i++)
+	for (i = 0; i < TOPICS_OF_WORKER; i++)
 		if (topics[i].partitions == 0) {
 			error_set(err, ERROR_RETRY,
 			    "topic %s does not exist; run schedrun init",
@@ -387,7 +387,7 @@ check_topics(struct pipeline *pipeline, const struct kafka_topic *topics,
 int
 pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 {
-	struct kafka_topic topics[TOPICS] = { 0 };
+	struct kafka_topic topics[TOPICS_OF_WORKER] = { 0 };
 	struct kafka_admin *admin =
 	    kafka_admin_create(&pipeline->kafka, KAFKA_CALL_MS, err);
 	struct arena *arena;
@@ -397,13 +397,13 @@ pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 
 	if (admin == NULL)
 		return -1;
-	for (i = 0; i < TOPICS; i++)
+	for (i = 0; i < TOPICS_OF_WORKER; i++)
 		topics[i].name = pipeline->topics[i];
 	arena = arena_create(0);
 	id = kafka_admin_cluster_id(admin, arena, err);
 	if (id != NULL &&
-	    kafka_admin_describe_topics(admin, topics, TOPICS, true, err) ==
-		0) {
+	    kafka_admin_describe_topics(
+		admin, topics, TOPICS_OF_WORKER, true, err) == 0) {
 		free(pipeline->cluster_id);
 		pipeline->cluster_id = memory_copy_string(id);
 		rc = check_topics(pipeline, topics, err);
@@ -437,12 +437,12 @@ bool
 pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
 {
 	struct kafka_consumer *reader = repair_reader(pipeline->repair);
-	int32_t partitions[TOPICS];
+	int32_t partitions[TOPICS_OF_WORKER];
 	struct error ignored;
 	size_t i;
 
 	reason[0] = '\0';
-	for (i = 0; i < TOPICS; i++) {
+	for (i = 0; i < TOPICS_OF_WORKER; i++) {
 		partitions[i] = kafka_consumer_partitions(
 		    reader, pipeline->topics[i], TOPIC_MS, &ignored);
 		if (partitions[i] < 0)

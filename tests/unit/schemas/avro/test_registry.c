@@ -82,7 +82,7 @@ test_shipped(void)
 		    registry_schema(registry, id, &schema, &err) == 0 &&
 			text_equal(schema, message_schema(message)));
 	}
-	CHECK(registry_schema(registry, 4, &schema, &err) == 0 &&
+	CHECK(registry_schema(registry, MESSAGES + 1, &schema, &err) == 0 &&
 	    schema.at == NULL);
 	registry_destroy(registry);
 	config_destroy(config);

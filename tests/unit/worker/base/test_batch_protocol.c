@@ -202,7 +202,8 @@ reasons_keep_their_names(void)
 	static const char *const names[] = { "empty", "too-large",
 		"truncated-header", "bad-magic", "unknown-schema",
 		"wrong-schema", "bad-schema", "malformed", "trailing-bytes",
-		"invalid-field", "idempotency-conflict", "crashed-worker" };
+		"invalid-field", "idempotency-conflict", "crashed-worker",
+		"not-applicable" };
 	int i;
 
 	CHECK(sizeof names / sizeof names[0] == DEAD_REASONS);
