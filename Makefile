@@ -215,10 +215,10 @@ test-matrix: ## demo and delivery on each Kafka, Redis and Valkey, by each Debia
 	@tests/matrix
 
 # BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_MIXES=mix,... BENCH_PARTS=throughput,...
-# BENCH_PEERS=java: with a peer in Java beside the worker.
+# BENCH_PEERS=java,go: with peers in these languages beside the worker.
 bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against floors in the same run
-	@deploy/local/deps.sh test $(if $(BENCH_PEERS),peers)
-	$(if $(BENCH_PEERS),javac -d $(BUILD)/bench/peer -cp '.cache/peers/*' tests/bench/peers/Peer.java)
+	@deploy/local/deps.sh test $(if $(findstring java,$(BENCH_PEERS)),peers)
+	@BUILD=$(BUILD) tests/bench/peers/build "$(BENCH_PEERS)"
 	.cache/venv/bin/python tests/bench/bench.py
 
 # SIZING_N=200000 requests of SIZING_SCHEDULES=10000.

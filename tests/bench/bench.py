@@ -9,7 +9,7 @@ doubled or wrong ones.  By environment:
                 (all; what takes only one takes the first)
   BENCH_PARTS   of throughput,latency,lone,distance,workers,start,planner,adapter  (all)
   BENCH_SIDES   of copy,floor,worker                       (all)
-  BENCH_PEERS   of java: peers/Peer.java, measured with them  (none)
+  BENCH_PEERS   of java,go: peers/, measured with them  (none)
   BENCH_FLAGS   more flags for the worker, as a shell has them
 """
 
@@ -35,8 +35,8 @@ from programs import wait_for  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 N = int(os.environ.get("BENCH_N", 300000))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
-SIDES = (os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",")
-         + os.environ.get("BENCH_PEERS", "").split())
+PEERS = os.environ.get("BENCH_PEERS", "").replace(",", " ").split()
+SIDES = os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",") + PEERS
 MIXES = [mixes.of(name, N) for name in
          os.environ.get("BENCH_MIXES", ",".join(mixes.NAMES)).split(",")]
 PARTITIONS = 6
@@ -203,13 +203,23 @@ class Floor(Copy):
         return [*super().command(), str(self.bench.cluster.redis_port)]
 
 
-class Java(Floor):
+class Peer(Floor):
+    """A program in another language, as one would write it there; it plans nothing."""
+
     kind = "answers"
+    program = []
 
     def command(self):
-        return ["java", "-Xms256m", "-Xmx256m", "-cp", f"{BUILD}/bench/peer:{PEER_JARS}/*", "Peer",
-                str(ROOT / "schemas"), self.bench.cluster.bootstrap, self.name, self.requests,
-                self.results, str(self.bench.cluster.redis_port)]
+        return [*self.program, str(ROOT / "schemas"), self.bench.cluster.bootstrap, self.name,
+                self.requests, self.results, str(self.bench.cluster.redis_port)]
+
+
+class Java(Peer):
+    program = ["java", "-Xms256m", "-Xmx256m", "-cp", f"{BUILD}/bench/peer:{PEER_JARS}/*", "Peer"]
+
+
+class Go(Peer):
+    program = [program("peer-go")]
 
 
 class Worker(Side):
@@ -322,7 +332,8 @@ def medians(rounds):
     return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
 
 
-KINDS = {"copy": Copy, "floor": Floor, "worker": Worker, "java": Java}
+KINDS = {"copy": Copy, "floor": Floor, "worker": Worker,
+         "java": Java, "go": Go}
 
 
 def throughput(bench):
@@ -353,8 +364,11 @@ def throughput_of(bench, mix):
               f"{row['redis_us']:10.2f}{row['broker_us']:11.2f}   "
               + " ".join(f"{r['per_second'] / 1000:.0f}k" for r in rounds[name]), flush=True)
         row["rounds"] = [r["per_second"] for r in rounds[name]]
-    if "java" in found and "worker" in found:
-        print(f"worker: {found['worker']['of_java']:.2f} of java, which plans nothing")
+    if PEERS and "worker" in found:
+        best = max(PEERS, key=lambda name: found[name]["per_second"])
+        found["worker"]["of_best_peer"] = found["worker"][f"of_{best}"]
+        print(f"worker: {found['worker']['of_best_peer']:.2f} of {best}, the fastest peer, "
+              "which plans nothing")
     if "worker" in found and mix is MIXES[0]:
         found["claim_bytes"] = claim_bytes(bench, mix)
         print(f"Redis holds a claim in {found['claim_bytes']:.0f} bytes")
