@@ -369,6 +369,8 @@ log_build(struct command *command, struct build_report *report,
     const struct uuid *id, const struct build_record *record)
 {
 	(void)report;
+	if (command_demand_text(command, "what jobs have written") != 0)
+		return EXIT_WRONG_USAGE;
 	return show_build(command, id, record, show_logs);
 }
 

@@ -192,6 +192,8 @@ cmd_completion(struct command *command, int argc, char **argv)
 	const char *name = command_argument(command, argc, argv);
 	size_t i;
 
+	if (command_demand_text(command, "a completion") != 0)
+		return EXIT_WRONG_USAGE;
 	for (i = 0; i < sizeof shells / sizeof shells[0]; i++)
 		if (strcmp(name, shells[i].name) == 0) {
 			shells[i].put(&command->out);

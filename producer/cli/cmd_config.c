@@ -236,6 +236,11 @@ check_parts(const struct config *config, unsigned program, struct error *err)
 int
 cmd_config_check(struct command *command, int argc, char **argv)
 {
+	static const struct column columns[] = {
+		{ "FILE", "file" },
+		{ "STATE", "state" },
+		{ NULL, NULL },
+	};
 	struct check_flags flags = { .command = command };
 	struct error err = { 0 };
 
@@ -244,6 +249,12 @@ cmd_config_check(struct command *command, int argc, char **argv)
 	if (check_parts(command_config(command), flags.program, &err) != 0) {
 		command_fail(command, &err);
 		return EXIT_WRONG_USAGE;
+	}
+	if (command_wants_json(command)) {
+		table_string(
+		    command_table(command, columns), command->argument);
+		table_string(command->table, "fine");
+		return command_print_table(command);
 	}
 	buffer_format(&command->out, "%s: fine\n", command->argument);
 	return command_print(command);

@@ -124,24 +124,55 @@ reach_kafka(struct init *init, struct error *err)
 	return 0;
 }
 
+static const struct column columns[] = {
+	{ "WHAT", "what" },
+	{ "NAME", "name" },
+	{ "STATE", "state" },
+	{ "NOTE", "note" },
+	{ NULL, NULL },
+};
+
+/* A line for a person, "WHAT NAME: STATE; NOTE"; with -o json its members. */
+static void
+report(const struct init *init, const char *what, const char *name,
+    const char *state, struct text note)
+{
+	struct command *command = init->command;
+	struct table *table = command->table;
+
+	if (table == NULL) {
+		buffer_format(&command->out, "%s %s: %s%s%.*s\n", what, name,
+		    state, note.size > 0 ? "; " : "", TEXT_ARG(note));
+		return;
+	}
+	table_string(table, what);
+	table_string(table, name);
+	table_string(table, state);
+	table_text(table, note.size > 0 ? note : TEXT_NONE);
+}
+
 static void
 report_topic(const struct init *init, const struct kafka_topic *topic,
     const struct topic_plan *plan, enum topic which)
 {
 	const struct kafka_topic_spec *spec = &plan->specs[which];
-	struct buffer *out = &init->command->out;
-	struct buffer differences = { 0 }, settings = { 0 };
+	struct buffer note = { 0 }, differences = { 0 }, settings = { 0 };
 
 	if (topic->partitions == 0) {
-		buffer_format(out, "topic %s: %s, %d partitions, %d replicas\n",
-		    spec->name, init->dry_run ? "would be created" : "created",
+		buffer_format(&note, "%d partitions, %d replicas",
 		    spec->partitions, spec->replication);
-		return;
+		report(init, "topic", spec->name,
+		    init->dry_run ? "would be created" : "created",
+		    buffer_text(&note));
+	} else {
+		topic_differences(plan, which, topic, &differences, &settings);
+		if (differences.size > 0)
+			buffer_format(&note, "differs: %.*s",
+			    TEXT_ARG(buffer_text(&differences)));
+		report(
+		    init, "topic", spec->name, "is there", buffer_text(&note));
 	}
-	topic_differences(plan, which, topic, &differences, &settings);
-	buffer_format(out, "topic %s: is there%s%.*s\n", spec->name,
-	    differences.size > 0 ? "; differs: " : "",
-	    TEXT_ARG(buffer_text(&differences)));
+	buffer_finish(&note);
 	buffer_finish(&differences);
 	buffer_finish(&settings);
 }
@@ -198,6 +229,7 @@ register_schemas(struct init *init, struct error *err)
 {
 	const struct config *config = command_config(init->command);
 	struct registry *registry = registry_create(config, err);
+	char state[32];
 	int i, rc = 0;
 
 	if (registry == NULL)
@@ -208,12 +240,12 @@ register_schemas(struct init *init, struct error *err)
 		rc = registry_register(registry, (enum message)i,
 		    topic_name(config, topic_of_message((enum message)i)), &id,
 		    err);
+		snprintf(state, sizeof state, "id %u", (unsigned)id);
 		if (rc == 0)
-			buffer_format(&init->command->out,
-			    "schema %s: id %u%s\n",
-			    message_name((enum message)i), (unsigned)id,
-			    registry_is_remote(registry) ? ", registered"
-							 : ", as shipped");
+			report(init, "schema", message_name((enum message)i),
+			    state,
+			    registry_is_remote(registry) ? TEXT("registered")
+							 : TEXT("as shipped"));
 	}
 	registry_destroy(registry);
 	return rc;
@@ -312,11 +344,11 @@ prepare_redis(struct init *init, struct error *err)
 	    keyspace_meta_write(
 		command->redis, command->keyspace, &meta, err) != 0)
 		return -1;
-	buffer_format(&command->out, "redis %s: %s\n",
-	    redis_address(command->redis),
+	report(init, "redis", redis_address(command->redis),
 	    !changed            ? "is prepared"
 		: init->dry_run ? "would be prepared"
-				: "prepared");
+				: "prepared",
+	    TEXT_NONE);
 	return 0;
 }
 
@@ -333,11 +365,16 @@ cmd_init(struct command *command, int argc, char **argv)
 
 	command_parse(command, argc, argv, init_options, take_init, &init);
 	command_config(command);
+	if (command_wants_json(command))
+		command_table(command, columns);
 	for (i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++) {
 		rc = steps[i](&init, &err);
 		/* What was done is told, also of a step that failed. */
-		code = command_print(command);
+		if (command->table == NULL)
+			code = command_print(command);
 	}
+	if (command->table != NULL)
+		code = command_print_table(command);
 	kafka_admin_destroy(init.admin);
 	return rc == 0 ? code : command_fail(command, &err);
 }

@@ -301,6 +301,9 @@ cmd_plan(struct command *command, int argc, char **argv)
 	int code;
 
 	command_parse(command, argc, argv, plan_options, take_plan, &flags);
+	if ((flags.explain && command_demand_text(command, "--explain") != 0) ||
+	    (flags.dot && command_demand_text(command, "--dot") != 0))
+		return EXIT_WRONG_USAGE;
 	if (flags.schedule != NULL)
 		return plan_live(command, &flags);
 	plan_case_init(&plan_case);

@@ -118,6 +118,8 @@ cmd_run_explain(struct command *command, int argc, char **argv)
 
 	command_parse(
 	    command, argc, argv, explain_options, take_explain, &explain);
+	if (explain.dot && command_demand_text(command, "--dot") != 0)
+		return EXIT_WRONG_USAGE;
 	code = run_table_find(command, &explain.run);
 	if (code != EXIT_DONE)
 		return code;

@@ -194,6 +194,23 @@ command_output(const struct command *command)
 }
 
 bool
+command_wants_json(const struct command *command)
+{
+	return command->output != NULL &&
+	    command_output(command) != OUTPUT_TABLE;
+}
+
+int
+command_demand_text(const struct command *command, const char *what)
+{
+	if (!command_wants_json(command))
+		return 0;
+	command_say(command, EXIT_WRONG_USAGE, "%s has one form: no -o %s",
+	    what, command->output);
+	return -1;
+}
+
+bool
 command_has_colour(void)
 {
 	const char *no_color = getenv("NO_COLOR");

@@ -139,6 +139,16 @@ unsigned command_take_program(
 void command_take_output(struct command *command, const char *format,
     const struct argp_state *state);
 enum output command_output(const struct command *command);
+/*
+ * For commands that speak in sentences where others have a table: whether -o
+ * wants JSON.  Unlike command_output, no pipe means it.
+ */
+bool command_wants_json(const struct command *command);
+/*
+ * For what has one form, which isn't JSON: -1, and has said that `what` has no
+ * other one, if -o wants it.
+ */
+int command_demand_text(const struct command *command, const char *what);
 /* Whether stdout takes colours: a terminal and no NO_COLOR. */
 bool command_has_colour(void);
 

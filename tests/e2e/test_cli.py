@@ -863,6 +863,27 @@ def test_one_list_in_three_forms(shop, arguments):
     assert len(table) == len(lines) + 1 and table[0].isupper()
 
 
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_json_is_all_that_is_printed(shop, tmp_path, form):
+    """Also by what speaks in sentences; what can't be JSON says so, and prints nothing."""
+    path = tmp_path / "x.conf"
+    path.write_text("")
+    found = []
+    for arguments in (["init"], ["init", "--dry-run"], ["config", "check", str(path)], ["check"], ["lag"],
+                      ["config", "show"], ["config", "keys"], ["user", "id", "a"], ["dlq", "list"],
+                      ["schedule", "next", "--cron", "0 6 * * *"]):
+        done = shop.run("-o", form, *arguments)
+        found += json.loads(done.stdout) if form == "json" else [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and all(isinstance(row, dict) for row in found[-1:]), done
+    states = {(row["what"], row["state"]) for row in found if "what" in row}
+    assert {("topic", "is there"), ("schema", "id 1"), ("redis", "is prepared")} <= states
+    assert {"file": str(path), "state": "fine"} in found
+    for arguments in (["completion", "bash"], ["plan", "--schedule", schedule_rid("stale"), "--dot"],
+                      ["plan", "--schedule", schedule_rid("stale"), "--explain"]):
+        done = shop.run("-o", form, *arguments)
+        assert (done.returncode, done.stdout) == (2, "") and f"has one form: no -o {form}" in done.stderr, done
+
+
 # --- what is wrong, and how it is mended ----------------------------------------
 
 
