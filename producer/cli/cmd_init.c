@@ -134,7 +134,7 @@ static const struct column columns[] = {
 
 /* A line for a person, "WHAT NAME: STATE; NOTE"; with -o json its members. */
 static void
-report(const struct init *init, const char *what, const char *name,
+report_step(const struct init *init, const char *what, const char *name,
     const char *state, struct text note)
 {
 	struct command *command = init->command;
@@ -161,7 +161,7 @@ report_topic(const struct init *init, const struct kafka_topic *topic,
 	if (topic->partitions == 0) {
 		buffer_format(&note, "%d partitions, %d replicas",
 		    spec->partitions, spec->replication);
-		report(init, "topic", spec->name,
+		report_step(init, "topic", spec->name,
 		    init->dry_run ? "would be created" : "created",
 		    buffer_text(&note));
 	} else {
@@ -169,7 +169,7 @@ report_topic(const struct init *init, const struct kafka_topic *topic,
 		if (differences.size > 0)
 			buffer_format(&note, "differs: %.*s",
 			    TEXT_ARG(buffer_text(&differences)));
-		report(
+		report_step(
 		    init, "topic", spec->name, "is there", buffer_text(&note));
 	}
 	buffer_finish(&note);
@@ -242,8 +242,8 @@ register_schemas(struct init *init, struct error *err)
 		    err);
 		snprintf(state, sizeof state, "id %u", (unsigned)id);
 		if (rc == 0)
-			report(init, "schema", message_name((enum message)i),
-			    state,
+			report_step(init, "schema",
+			    message_name((enum message)i), state,
 			    registry_is_remote(registry) ? TEXT("registered")
 							 : TEXT("as shipped"));
 	}
@@ -344,7 +344,7 @@ prepare_redis(struct init *init, struct error *err)
 	    keyspace_meta_write(
 		command->redis, command->keyspace, &meta, err) != 0)
 		return -1;
-	report(init, "redis", redis_address(command->redis),
+	report_step(init, "redis", redis_address(command->redis),
 	    !changed            ? "is prepared"
 		: init->dry_run ? "would be prepared"
 				: "prepared",

@@ -464,6 +464,26 @@ pipeline_look_at_topics(struct pipeline *pipeline, char *reason, size_t size)
 	return true;
 }
 
+/*
+ * Asks for the schema that requests are usually written by: so an outage that
+ * begins before the first of them holds only what has another one.  It need not
+ * be registered.
+ */
+static int
+know_usual_writer(struct pipeline *pipeline, struct error *err)
+{
+	struct registry *registry = pipeline->registry;
+	struct text schema;
+	uint32_t id;
+
+	if (!registry_is_remote(registry) ||
+	    (registry_id(registry, MESSAGE_RUN_REQUEST,
+		 pipeline->topics[TOPIC_REQUESTS], &id, err) == 0 &&
+		registry_schema(registry, id, &schema, err) == 0))
+		return 0;
+	return registry_is_away(registry) ? -1 : 0;
+}
+
 static int
 find_schema_ids(struct pipeline *pipeline, struct error *err)
 {
@@ -474,7 +494,8 @@ find_schema_ids(struct pipeline *pipeline, struct error *err)
 		err) != 0 ||
 	    registry_id(pipeline->registry, MESSAGE_BUILD_REQUESTED,
 		pipeline->topics[TOPIC_BUILDS], &publish->build_schema,
-		err) != 0)
+		err) != 0 ||
+	    know_usual_writer(pipeline, err) != 0)
 		return -1;
 	if (pipeline->ready.registry != NULL) {
 		health_ok(pipeline->ready.registry);
