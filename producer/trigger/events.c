@@ -140,7 +140,9 @@ on_revoked(void *opaque, bool lost)
 	if (!lost)
 		commit_places(events);
 	events->n_places = 0;
-	events->is_lost = true;
+	/* Not so what comes behind the next assignment, by this same poll. */
+	if (events->n > 0)
+		events->is_lost = true;
 }
 
 /* Markers of transactions are behind us as well, once what comes with this is
@@ -153,6 +155,18 @@ on_reached(void *opaque, const char *topic, int32_t partition, int64_t offset)
 
 	if (place != NULL && events->n == 0)
 		place->reached = offset;
+}
+
+/* The topic was made anew, or retention was faster than we. */
+static void
+on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
+{
+	struct event_place *place = find_place(opaque, topic, partition);
+
+	if (place == NULL)
+		return;
+	place->next = place->reached = offset;
+	place->committed = -1;
 }
 
 /* All records of the poll are done. */
@@ -312,6 +326,7 @@ take_records(struct events *events, struct error *err)
 
 		if (events->progress[i] != PROGRESS_NONE)
 			continue;
+		health_turn(events->beat);
 		arena_reset(events->arena, ARENA_KEPT);
 		rc = own_topic(events, record->topic) == events->topics[0]
 		    ? take_event(events, record, err)
@@ -479,6 +494,7 @@ open_consumer(struct events *events, struct error *err)
 		.refresh_ms = REFRESH_MS,
 		.events = { .assigned = on_assigned,
 		    .revoked = on_revoked,
+		    .moved = on_moved,
 		    .ended = on_reached,
 		    .opaque = events },
 	};
