@@ -120,6 +120,11 @@ const struct command_row command_rows[] = {
 	    "  schedrun build logs ri.foundry.main.build.<uuid>\n"
 	    "  schedrun -s builder.logs=/var/log/builds build logs RID\n",
 	    cmd_build_logs },
+	{ "build cancel", "RID",
+	    "End a build: the builder kills what runs of it",
+	    "  schedrun build cancel ri.foundry.main.build.<uuid>\n"
+	    "  schedrun build cancel RID && schedrun build get RID\n",
+	    cmd_build_cancel },
 	{ "build finish", "RID", "Say that a build has succeeded",
 	    "  schedrun build finish ri.foundry.main.build.<uuid>\n"
 	    "  jq -r .result.buildRid results.jsonl | xargs -n1 schedrun build "

@@ -12,6 +12,7 @@
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
 #include "producer/builder/metrics.h"
+#include "producer/builder/old_logs.h"
 #include "producer/builder/task.h"
 #include "producer/runs/build_report.h"
 #include "schemas/topics.h"
@@ -626,6 +627,12 @@ run_once(struct builder *builder, struct error *err)
 int
 builder_run(struct builder *builder, struct error *err)
 {
+	const struct old_logs_settings bounds = {
+		.folder = builder->runner.logs,
+		.age_ms = config_number(builder->config, "builder.logs.age"),
+		.total = config_number(builder->config, "builder.logs.total"),
+	};
+	struct old_logs *logs = old_logs_start(&bounds);
 	int rc = 0;
 
 	wait_for_kafka(builder);
@@ -642,6 +649,7 @@ builder_run(struct builder *builder, struct error *err)
 	commit_offsets(builder);
 	kafka_consumer_close(builder->consumer, CLOSE_MS);
 	builder->consumer = NULL;
+	old_logs_end(logs);
 	return rc;
 }
 

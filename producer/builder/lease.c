@@ -17,20 +17,20 @@ ask_store(const struct job_store *store, struct redis_script *script,
 	return redis_ask_script(store->redis, script, with, "job's lease", err);
 }
 
-/* 1 or 0, as the script says. */
+/* What the script says. */
 static int
-ask_yes(const struct job_store *store, struct redis_script *script,
+ask_number(const struct job_store *store, struct redis_script *script,
     const struct redis_arguments *with, struct error *err)
 {
 	struct redis_reply *reply = ask_store(store, script, with, err);
-	int rc = reply != NULL ? redis_reply_integer(reply) == 1 : -1;
+	int rc = reply != NULL ? (int)redis_reply_integer(reply) : -1;
 
 	redis_reply_destroy(reply);
 	return rc;
 }
 
 /* What take_lease.lua takes; the leases stand last. */
-enum { TAKE_COUNTER, TAKE_BUILD, TAKE_JOBS, TAKE_KEYS };
+enum { TAKE_COUNTER, TAKE_JOBS, TAKE_BUILD, TAKE_KEYS };
 enum { TAKE_POSITION, TAKE_MS, TAKE_ARGS };
 enum { NEWS_NUMBER, NEWS_BUILD, NEWS_JOB };
 
@@ -86,6 +86,7 @@ lease_take(const struct job_ref *ref, struct lease *lease,
 		.jobs = keys[TAKE_JOBS],
 		.field = args[TAKE_POSITION],
 		.keys = keys + TAKE_KEYS,
+		.keeping = keys + TAKE_BUILD,
 		.n = job_of(ref)->spec->n_outputs,
 		/* Before it is asked for: it may run from then on. */
 		.asked_ms = clock_monotonic_ms(),
@@ -114,8 +115,9 @@ keep_for(const struct job_store *store, const struct lease *lease, int64_t ms,
 	const struct text args[] = { lease->number,
 		text_of_number(ms, number) };
 
-	return ask_yes(store, &keep_lease,
-	    &(struct redis_arguments){ lease->keys, lease->n, args, 2 }, err);
+	return ask_number(store, &keep_lease,
+	    &(struct redis_arguments){ lease->keeping, 1 + lease->n, args, 2 },
+	    err);
 }
 
 int
@@ -125,7 +127,7 @@ lease_keep(
 	int64_t now = clock_monotonic_ms();
 	int rc = keep_for(store, lease, LEASE_MS, err);
 
-	if (rc == 1)
+	if (rc > 0)
 		lease->asked_ms = now;
 	return rc;
 }
@@ -158,7 +160,7 @@ lease_note(const struct job_store *store, const struct lease *lease,
 	keys[0] = lease->jobs;
 	for (i = 0; i < lease->n; i++)
 		keys[1 + i] = lease->keys[i];
-	rc = ask_yes(store, &note_job,
+	rc = ask_number(store, &note_job,
 	    &(struct redis_arguments){ keys, 1 + lease->n, args, ARGS }, err);
 	arena_destroy(arena);
 	return rc;

@@ -43,9 +43,10 @@ job_of(const struct job_ref *ref)
 }
 
 struct lease {
-	struct text jobs;        /* the build's `j` */
-	struct text field;       /* the job's position in it */
-	const struct text *keys; /* a lease of each output */
+	struct text jobs;           /* the build's `j` */
+	struct text field;          /* the job's position in it */
+	const struct text *keys;    /* a lease of each output */
+	const struct text *keeping; /* the build's `b`, and these behind it */
 	size_t n;
 	struct text number; /* the fence: higher than any before */
 	int64_t asked_ms;   /* monotonic; it holds for LEASE_MS from there */
@@ -61,11 +62,12 @@ struct lease_news {
 int lease_take(const struct job_ref *ref, struct lease *lease,
     struct lease_news *news, struct error *err);
 
-/* Keeps it for another LEASE_MS.  0: it is lost. */
+/* Keeps it for another LEASE_MS.  0: it is lost; 2: it is kept, but the build
+ * was canceled. */
 int lease_keep(
     const struct job_store *store, struct lease *lease, struct error *err);
 
-/* Gives it back, if it is ours still. */
+/* Gives it back, if it is ours still; 0: it is not. */
 int lease_drop(const struct job_store *store, const struct lease *lease,
     struct error *err);
 

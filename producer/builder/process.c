@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -275,6 +276,8 @@ open_files(struct process *process)
 	    log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (process->log < 0 || fstat(process->log, &stat) != 0)
 		return -1;
+	/* So that old_logs.c leaves it alone. */
+	flock(process->log, LOCK_SH | LOCK_NB);
 	process->logged = stat.st_size;
 	process->input = open_nameless(log);
 	process->answer_file = open_nameless(log);

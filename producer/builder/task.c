@@ -352,6 +352,8 @@ judge_end(struct task *task)
 		judge(task, JOB_WAITING, TEXT("the builder has ended"));
 	else if (task->doom == DOOM_ABORTED)
 		judge(task, JOB_SKIPPED, TEXT("another job has failed"));
+	else if (task->doom == DOOM_CANCELED)
+		judge(task, JOB_SKIPPED, TEXT("the build was canceled"));
 	else if (code == 0)
 		judge_success(task);
 	else if (code == EX_TEMPFAIL &&
@@ -387,7 +389,9 @@ tell_end(const struct task *task)
 		break;
 	case JOB_SKIPPED:
 		count_end(task, WAS_ABORTED);
-		tell_job(task, "aborted", "another job has failed");
+		tell_job(task, "aborted",
+		    task->doom == DOOM_CANCELED ? "the build was canceled"
+						: "another job has failed");
 		break;
 	case JOB_WAITING:
 		count_end(task, IS_RETRIED);
@@ -470,6 +474,10 @@ keep_lease(struct task *task, struct error *err)
 	if (clock_monotonic_ms() - task->lease.asked_ms >= KEEP_MS &&
 	    !is_away(task))
 		rc = lease_keep(&task->runner->store, &task->lease, err);
+	if (rc == 2) {
+		task->build->over = true;
+		task_end(task, DOOM_CANCELED);
+	}
 	if (rc == 0 || has_lapsed(task)) {
 		task->doom = DOOM_NONE;
 		task_end(task, DOOM_LOST);

@@ -25,9 +25,10 @@ struct job_runner {
 
 enum task_doom {
 	DOOM_NONE,
-	DOOM_ABORTED, /* another job of the build has failed */
-	DOOM_DRAINED, /* we end: the job waits for another builder */
-	DOOM_LOST,    /* the lease is */
+	DOOM_ABORTED,  /* another job of the build has failed */
+	DOOM_CANCELED, /* the build was */
+	DOOM_DRAINED,  /* we end: the job waits for another builder */
+	DOOM_LOST,     /* the lease is */
 };
 
 struct task;

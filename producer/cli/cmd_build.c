@@ -66,21 +66,36 @@ finish_build(struct command *command, struct build_report *report,
 }
 
 static int
-fail_build(struct command *command, struct build_report *report,
-    const struct uuid *id, const struct build_record *record)
+mark_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const char *state)
 {
 	struct report_result result;
 	struct error err = { 0 };
-	int taken = build_report_state(report, id, "FAILED", &result, &err);
+	int taken = build_report_state(report, id, state, &result, &err);
 
-	(void)record;
 	if (taken < 0)
 		return command_fail(command, &err);
 	if (taken == 0)
 		return command_say(command, EXIT_NO,
-		    "build \"%s\" has finished, and stays so",
-		    command->argument);
-	return print_build(command, "FAILED", "already so", &result);
+		    "build \"%s\" has ended, %.*s, and stays so",
+		    command->argument, TEXT_ARG(result.was));
+	return print_build(command, state, "already so", &result);
+}
+
+static int
+fail_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	(void)record;
+	return mark_build(command, report, id, "FAILED");
+}
+
+static int
+cancel_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	(void)record;
+	return mark_build(command, report, id, "CANCELED");
 }
 
 static int
@@ -183,6 +198,13 @@ int
 cmd_build_fail(struct command *command, int argc, char **argv)
 {
 	return end_build(command, argc, argv, false);
+}
+
+int
+cmd_build_cancel(struct command *command, int argc, char **argv)
+{
+	command_argument(command, argc, argv);
+	return report_build(command, cancel_build);
 }
 
 /* What the builder says ------------------------------------------------- */

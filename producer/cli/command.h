@@ -189,6 +189,7 @@ bool command_is_interrupted(void);
 
 /* The handlers, one file per group: cmd_config.c ... */
 int cmd_apply(struct command *command, int argc, char **argv);
+int cmd_build_cancel(struct command *command, int argc, char **argv);
 int cmd_build_fail(struct command *command, int argc, char **argv);
 int cmd_build_finish(struct command *command, int argc, char **argv);
 int cmd_build_get(struct command *command, int argc, char **argv);

@@ -255,7 +255,8 @@ build_report_state(struct build_report *report, const struct uuid *id,
 	*result = (struct report_result){ 0 };
 	if (mark(report, report->redis, id, state, &was, err) != 0)
 		return -1;
-	if (text_equal(was, TEXT(SUCCEEDED)))
+	result->was = was;
+	if (was.size > 0 && !text_equal(was, text_from(state)))
 		return 0;
 	result->already = was.size > 0;
 	return tell_view(report, id, state, err) == 0 ? 1 : -1;

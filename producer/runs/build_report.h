@@ -31,7 +31,8 @@ struct build_report {
 };
 
 struct report_result {
-	bool already; /* it was so before; nothing is changed */
+	bool already;    /* it was so before; nothing is changed */
+	struct text was; /* of build_report_state; empty: it ran */
 	size_t outputs;
 	/* Outputs that the catalogue has no more: their branches are left. */
 	const struct text *gone;
@@ -47,8 +48,9 @@ int build_report_finish(struct build_report *report, const struct uuid *id,
     struct error *err);
 
 /*
- * Marks it alone, "FAILED", or "SUCCEEDED" by whoever has written its heads job
- * by job.  1: it is marked; 0: it has finished, which stays.
+ * Marks it alone, "FAILED", "CANCELED", or "SUCCEEDED" by whoever has written
+ * its heads job by job.  1: it is marked; 0: it has ended otherwise, and stays
+ * so.
  */
 int build_report_state(struct build_report *report, const struct uuid *id,
     const char *state, struct report_result *result, struct error *err);

@@ -81,7 +81,7 @@ int run_view_list(struct run_view *view, const struct run_page_question *asked,
 /* A build: its event as on the topic, and what was reported of it. */
 struct build_record {
 	struct text event;
-	struct text state; /* SUCCEEDED, FAILED; none: running */
+	struct text state; /* SUCCEEDED, FAILED, CANCELED; none: running */
 };
 /* 1: it is there; 0: it isn't. */
 int run_view_get_build(struct run_view *view, const struct uuid *id,

@@ -1,9 +1,10 @@
--- Sets a build's state, unless it has succeeded already.
+-- Sets a build's state, unless it has ended already: what has failed or was
+-- canceled may still succeed.
 -- KEYS     `b` of the build
 -- ARGV     the state; ttl in ms, if the build has none
 -- Answers  the state before if that stays, else an empty text
 local was = redis.call('HGET', KEYS[1], 's')
-if was == 'SUCCEEDED' or was == ARGV[1] then return was end
+if was and (was == 'SUCCEEDED' or ARGV[1] ~= 'SUCCEEDED') then return was end
 redis.call('HSET', KEYS[1], 's', ARGV[1])
 if redis.call('PTTL', KEYS[1]) < 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])

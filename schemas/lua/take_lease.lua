@@ -1,6 +1,6 @@
 -- Takes the leases of a job's outputs, all or none, by a number that is higher
 -- than any before, also of a Redis that was emptied (as next_generation.lua).
--- KEYS     `o`; the build's `b` and `j`; the leases
+-- KEYS     `o`; the build's `j` and `b`; the leases
 -- ARGV     the job's position in its build; ms
 -- Answers  the number, 0: somebody has one of them; the build's state; what is
 --          said of the job
@@ -17,4 +17,4 @@ call('SET', KEYS[1], number)
 for i = 4, #KEYS do
   call('SET', KEYS[i], number, 'PX', ARGV[2])
 end
-return {number, call('HGET', KEYS[2], 's') or '', call('HGET', KEYS[3], ARGV[1]) or ''}
+return {number, call('HGET', KEYS[3], 's') or '', call('HGET', KEYS[2], ARGV[1]) or ''}

@@ -1,9 +1,11 @@
 """schedrun-builder: builds carried out by real processes, whatever ends or hangs."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import time
 import uuid
 
 import catalogues
@@ -41,8 +43,8 @@ esac
 
 def build_catalogue():
     logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
-              "nonsense", "look", "kills", "beside-it", "schema", "shared", "drained", "moved", "outage", "late"]
-    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow", "beside-it": "slow"}
+              "nonsense", "look", "kills", "beside-it", "schema", "canceled", "shared", "drained", "moved", "outage", "late"]
+    slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow", "beside-it": "slow", "canceled": "slow"}
     datasets = {dataset("raw"): catalogues.stored("raw-1")}
     specs, schedules = [], []
     for name in logics:
@@ -185,18 +187,38 @@ def test_what_fails_says_why(plant, plain):
     assert "the disk is full" in plain.log()
 
 
-def test_what_the_command_line_shows(plant, plain):
+def fold(system, build):
     """Without an adapter: the build's event is put where it would fold it."""
-    build = carry_out(plant, "fail", "FAILED")
-    for record in checker.read_topic(plant.bootstrap, "schedule-builds"):
+    for record in checker.read_topic(system.bootstrap, "schedule-builds"):
         if record.key() == build.encode():
-            plant.cluster.redis().hset(b"schedrun:b:" + uuid_of(build).bytes, "e", record.value())
+            system.cluster.redis().hset(b"schedrun:b:" + uuid_of(build).bytes, "e", record.value())
+
+
+def test_what_the_command_line_shows(plant, plain):
+    build = carry_out(plant, "fail", "FAILED")
+    fold(plant, build)
     logs = ["-s", f"builder.logs={plant.directory}/builds"]
     job = json.loads(plant.must("build", "get", build))
     assert (job["state"], job["code"], job["says"]) == ("FAILED", 3, "the disk is full")
     assert plant.must(*logs, "build", "logs", build) == "the disk is full\n"
     elsewhere = plant.run("-s", "builder.logs=/no/such/folder", "build", "logs", build)
     assert elsewhere.stdout == "the disk is full\n" and job["host"] in elsewhere.stderr
+
+
+def test_a_canceled_build_ends_with_what_runs_of_it(plant, plain):
+    before = plain.metric('schedrun_builds_total{state="over"}')
+    build = submit(plant, "canceled")
+    wait_for("the job to run", lambda: ran(plant, "canceled"), 30)
+    fold(plant, build)
+    done = json.loads(plant.must("build", "cancel", build))
+    assert (done["state"], done["note"]) == ("CANCELED", None)
+    wait_for("the job to end", lambda: is_gone(int(ran(plant, "canceled")[0][3])), 20)
+    wait_for("the build to be over", lambda: plain.metric('schedrun_builds_total{state="over"}') == before + 1, 5)
+    assert said(plant, build)[0][0] == "SKIPPED" and "was canceled" in said(plant, build)[0][3]
+    assert branch(plant, "canceled")["head"] is None and len(ran(plant, "canceled")) == 1
+    assert json.loads(plant.must("build", "cancel", build))["note"] == "already so"
+    failed = plant.run("build", "fail", build)
+    assert failed.returncode == 1 and "has ended, CANCELED, and stays so" in failed.stderr
 
 
 def test_what_a_job_leaves_behind_ends_with_it(plant, plain):
@@ -332,6 +354,34 @@ def test_a_build_that_was_reported_by_hand_is_left_alone(plant):
     wait_for("it to be passed", lambda: builder.metric('schedrun_builds_total{state="over"}') == 1, 20)
     assert not ran(plant, "ok")
     builder.stop(30)
+
+
+def test_the_output_of_old_builds_goes(plant):
+    """Too old, or too much; not what is no build's, what is written, and what is new."""
+    folder = plant.directory / "kept"
+    now = time.time()
+
+    def build(days, size, name="0.log"):
+        home = folder / str(uuid.uuid4())
+        home.mkdir(parents=True)
+        (home / name).write_bytes(b"x" * size)
+        for path in (home / name, home):
+            os.utime(path, (now - days * 86400,) * 2)
+        return home
+
+    old, ancient, large, small = build(8, 10), build(90, 10), build(6, 900_000), build(5, 900_000)
+    foreign, written = build(90, 10, "notes.txt"), build(90, 10)
+    other = folder / "not-a-build"
+    other.mkdir()
+    with open(written / "0.log") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        builder = plant.builder(plant.job, name="keeper", builder__logs=folder, builder__logs__age="7d",
+                                builder__logs__total="1M")
+        wait_for("it to be told", lambda: "logs_removed" in builder.log(), 20)
+        builder.stop(30)
+    assert "builds=3" in builder.log() and "bytes=900020" in builder.log()
+    assert {path.name for path in folder.iterdir()} == {path.name for path in (small, foreign, written, other)}
+    assert (written / "0.log").exists() and not old.exists() and not ancient.exists() and not large.exists()
 
 
 def test_a_job_that_kills_its_builder_fails_and_not_what_ran_beside_it(plant):

@@ -134,7 +134,7 @@ def test_finished_stays_finished_and_failed_may_still_finish(shop):
     assert json.loads(shop.must("build", "finish", build))["note"] == "already finished"
     assert branches(shop, "clean")["master"]["head"] == transaction("by-hand")
     refused = shop.run("build", "fail", build)
-    assert refused.returncode == 1 and "has finished" in refused.stderr
+    assert refused.returncode == 1 and "has ended, SUCCEEDED, and stays so" in refused.stderr
     assert shop.cluster.redis().hget(key, "s") == b"SUCCEEDED"
 
 
