@@ -86,7 +86,7 @@ def test_the_brokers_disk_is_full(small_disk, tmp_path):
     injected.note("the broker has died of its disk")
     wait_for("the workers to blame Kafka", lambda: all("kafka" in w.blamed() for w in workers), fair(20))
     system.disk.empty()
-    system.cluster.start_kafka(timeout=fair(60))
+    system.cluster.start_kafka()
     began = time.monotonic()
     for worker in workers:
         # Over 35 s without a broker a call that hangs ends its worker; its unit starts it again.
@@ -324,14 +324,17 @@ int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 
 
 def test_threads_that_are_refused(system, tmp_path):
-    """Row 40: exit 71, which a unit starts again; 78, wrong configuration, it would not."""
+    """Row 40: exit 71, or librdkafka's own assertion, which a unit starts again; 78, wrong
+    configuration, it would not."""
     system.init(partitions=2)
     system.apply(catalogues.many(10))
     library = preload(tmp_path, "threads", NO_THREADS)
+    ends = []
     for at in (1, 3, 6):
         worker = system.worker(f"starved-{at}", environment={"LD_PRELOAD": library, "FAIL_AT": str(at)})
         injected.note(f"no thread from {at} on")
-        assert worker.wait(fair(60)) == 71, worker.tail()
+        ends.append(worker.wait(fair(60)))
+    assert ends[:2] == [71, 71] and ends[2] in (71, -signal.SIGABRT), ends
 
 
 class Cgroup:

@@ -102,7 +102,7 @@ class Cluster:
         self.kafka_process = subprocess.Popen([*JAVA, "kafka.Kafka", str(self.properties)],
                                               stdout=log, stderr=log)
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + injected.fair(timeout)
         while True:
             assert self.kafka_process.poll() is None, \
                 f"Kafka has ended; see {self.directory / 'kafka.log'}"
