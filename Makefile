@@ -100,6 +100,7 @@ $(BUILD)/schemas/embedded.o: $(wildcard schemas/*.avsc schemas/lua/*.lua) schema
 $(BUILD)/common/redis/bounded.o: $(wildcard common/redis/*.lua)
 $(BUILD)/producer/api/openapi.o: docs/openapi.json
 $(BUILD)/producer/cli/cmd_catalogue.o: docs/catalogue.example.json
+$(BUILD)/producer/dashboard/page.o: $(wildcard producer/page/*)
 
 $(BUILD)/libschedrun.a: $(LIBRARY)
 	$(Q)rm -f $@ && ar rcs $@ $^

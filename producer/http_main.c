@@ -18,6 +18,7 @@
 #include "producer/api/routes.h"
 #include "producer/api/runs.h"
 #include "producer/base/metrics.h"
+#include "producer/dashboard/dashboard.h"
 #include "producer/http/app.h"
 #include "producer/http/limits.h"
 #include "producer/http/probe.h"
@@ -144,6 +145,9 @@ set_base_path(struct adapter *adapter)
 	while (adapter->base_path.size > 0 &&
 	    adapter->base_path.at[adapter->base_path.size - 1] == '/')
 		adapter->base_path.size--;
+	/* What is left is read to its NUL, too. */
+	buffer_byte(&adapter->base_path, '\0');
+	adapter->base_path.size--;
 	adapter->app.base_path = buffer_text(&adapter->base_path);
 }
 
@@ -257,6 +261,17 @@ create_events(struct adapter *adapter, struct error *err)
 	return 0;
 }
 
+static int
+create_dashboard(struct adapter *adapter, struct error *err)
+{
+	const struct config *config = adapter->app.config;
+
+	if (strcmp(config_text(config, "http.page"), "off") == 0)
+		return 0;
+	adapter->app.dashboard = dashboard_create(config, err);
+	return adapter->app.dashboard != NULL ? 0 : -1;
+}
+
 /* Redis turned out not to be ours: nothing may be served from it. */
 static void
 on_fatal(void *argument, const struct error *err)
@@ -313,9 +328,11 @@ on_news(void *argument, const struct feed_news *news)
 	struct adapter *adapter = argument;
 	const struct result_event *event;
 
-	for (event = news->events; event != NULL; event = event->next)
+	for (event = news->events; event != NULL; event = event->next) {
 		run_waiters_tell(
 		    adapter->runs.waiters, &event->record, news->in_view);
+		dashboard_note(adapter->app.dashboard, &event->record);
+	}
 	http_events_news(adapter->app.events, news);
 }
 
@@ -422,6 +439,8 @@ ENDS(stop_pool, work_pool_stop, app.pool)
 ENDS(destroy_pool, work_pool_destroy, app.pool)
 ENDS(stop_events, http_events_stop, app.events)
 ENDS(destroy_events, http_events_destroy, app.events)
+ENDS(stop_dashboard, dashboard_stop, app.dashboard)
+ENDS(destroy_dashboard, dashboard_destroy, app.dashboard)
 ENDS(stop_probe, http_probe_stop, probe)
 ENDS(stop_fold, view_fold_stop, fold)
 ENDS(stop_feed, result_feed_stop, feed)
@@ -515,6 +534,7 @@ static const struct part {
 	{ create_events, stop_events, destroy_events },
 #define N_CHECKED 9 /* parts that --check makes */
 	{ watch_signals, NULL, NULL },
+	{ create_dashboard, stop_dashboard, destroy_dashboard },
 	{ create_probe, stop_probe, NULL },
 	{ create_fold, stop_fold, NULL },
 	{ create_feed, stop_feed, destroy_feed }, /* it follows the fold */

@@ -120,6 +120,9 @@ static const struct config_key keys[] = {
 	NUMBER_KEY("http.idle.timeout", CONFIG_DURATION, "75s", SECOND, HOUR,
 	    "how long a kept connection may be idle; more than proxies keep "
 	    "it"),
+	CHOICE_KEY("http.page", "read", "off|read|write",
+	    "dashboard page at http.base.path; write: it offers to run and "
+	    "pause, too"),
 	TEXT_KEY("builder.group", "schedrun-builder",
 	    "consumer group of the builders"),
 	TEXT_KEY("builder.command", NULL,

@@ -30,6 +30,7 @@ static const struct {
 } reasons[] = {
 	{ 200, "OK" },
 	{ 204, "No Content" },
+	{ 304, "Not Modified" },
 	{ 400, "Bad Request" },
 	{ 401, "Unauthorized" },
 	{ 403, "Forbidden" },
@@ -85,9 +86,10 @@ write_head(struct http_server *server, const struct http_answer *answer)
 	buffer_format(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", answer->status,
 	    reason_of(answer->status), date_now(server));
 	/* Who compresses a stream on its way keeps it back. */
-	buffer_append(out,
-	    answer->streamed ? TEXT("Cache-Control: no-store, no-transform\r\n")
-			     : TEXT("Cache-Control: no-store\r\n"));
+	buffer_format(out, "Cache-Control: %s\r\n",
+	    answer->cache != NULL  ? answer->cache
+		: answer->streamed ? "no-store, no-transform"
+				   : "no-store");
 	buffer_append(out, TEXT("X-Content-Type-Options: nosniff\r\n"));
 	if (answer->content_type != NULL)
 		buffer_format(
@@ -108,7 +110,16 @@ write_head(struct http_server *server, const struct http_answer *answer)
 	}
 }
 
-/* A 204 has neither body nor length (RFC 9110, section 8.6). */
+/*
+ * A 204 has neither body nor length, and a 304 may go without (RFC 9110,
+ * section 8.6).
+ */
+static bool
+has_length(const struct http_answer *answer)
+{
+	return answer->status != 204 && answer->status != 304;
+}
+
 void
 http_answer_write(struct http_connection *connection,
     const struct http_answer *answer, bool close, bool head_only)
@@ -120,13 +131,13 @@ http_answer_write(struct http_connection *connection,
 	if (answer->streamed)
 		buffer_append(
 		    &server->out, TEXT("Transfer-Encoding: chunked\r\n"));
-	else if (answer->status != 204)
+	else if (has_length(answer))
 		buffer_format(
 		    &server->out, "Content-Length: %zu\r\n", body.size);
 	if (close)
 		buffer_append(&server->out, TEXT("Connection: close\r\n"));
 	buffer_append(&server->out, TEXT("\r\n"));
-	if (head_only || answer->status == 204)
+	if (head_only || !has_length(answer))
 		body = TEXT_NONE;
 	tcp_write(connection->tcp, buffer_text(&server->out), body);
 }

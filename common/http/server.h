@@ -102,6 +102,7 @@ void http_request_set_gone(
 struct http_answer {
 	int status;
 	const char *content_type; /* NULL: no body, no type */
+	const char *cache; /* Cache-Control; NULL: no-store, as said above */
 	const struct http_field
 	    *fields; /* further headers; without CR and LF */
 	size_t n_fields;

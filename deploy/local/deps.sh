@@ -32,8 +32,8 @@ libcurl4-openssl-dev libsystemd-dev libssl-dev"
 kafka=${KAFKA:-4.1.0}
 run_packages="${STORE:-redis}-server default-jre-headless maven curl tzdata"
 # promtool (of prometheus) judges the form of /metrics, systemd-analyze the units,
-# mandoc the manual.
-test_packages="python3 python3-venv prometheus systemd mandoc"
+# mandoc the manual, the browser shows the dashboard.
+test_packages="python3 python3-venv prometheus systemd mandoc chromium-headless-shell"
 
 clang=${CLANG:-} # make says which
 lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"

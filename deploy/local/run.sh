@@ -117,7 +117,7 @@ step "sample catalogue loaded (schedrun apply deploy/local/catalogue.json)"
 build/schedrun-worker -s worker.id=local -s "admin.listen=127.0.0.1:$admin" >"$directory/worker.log" 2>&1 &
 pids+=($!)
 worker_pid=$!
-build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s http.drain=0 \
+build/schedrun-http -s "http.listen=127.0.0.1:$http" -s http.auth=token-file -s http.drain=0 -s http.page=write \
 	-s "http.token.file=$directory/tokens" -s "admin.listen=127.0.0.1:$http_admin" >"$directory/http.log" 2>&1 &
 pids+=($!)
 http_pid=$!
@@ -174,6 +174,7 @@ done
 total=$((($(date +%s%N) - started) / 100000000))
 say "up in $((total / 10)).$((total % 10)) s"
 echo "API     $api"
+echo "page    http://127.0.0.1:$http/#token=$token"
 echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)  http://127.0.0.1:$trigger_admin/metrics (trigger)"
 echo "builds  are carried out by: $builder"
 echo "Kafka   127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"

@@ -15,6 +15,7 @@
 #define SWEEP_MS 250 /* tokens, comments */
 #define ALIVE_MS 15000
 #define SCHEDULES_MAX 100
+#define RECENT_MAX 1000
 
 #define RETRY "retry: 2000\n"
 #define ALIVE ": keep-alive\n"
@@ -36,7 +37,8 @@ struct event_call {
 	struct text schedules[SCHEDULES_MAX];
 	size_t n_schedules;
 	bool resumes;
-	bool lost; /* he would resume, but by an id that isn't ours */
+	int64_t recent; /* of the last results, how many he wants first */
+	bool lost;      /* he would resume, but by an id that isn't ours */
 	struct event_position position;
 	struct text hidden; /* a schedule that he may not see */
 	bool gone;
@@ -300,6 +302,22 @@ take_schedules(struct http_call *call, struct event_call *event_call)
 	return true;
 }
 
+/* A number of the query's, if it is given. */
+static bool
+take_recent(struct http_call *call, struct event_call *event_call)
+{
+	struct text value = TEXT_NONE;
+	int n = http_path_get(&call->asked.path, "recent", &value);
+
+	if (n == 0 ||
+	    (n == 1 && text_to_number(value, RECENT_MAX, &event_call->recent)))
+		return true;
+	http_call_invalid(call, "recent",
+	    n < 0 ? "must be given once" : "must be a number from 0 to 1000",
+	    value);
+	return false;
+}
+
 /* A browser repeats whatever id it has, and can't be told by a refusal. */
 static bool
 take_position(struct http_call *call, struct event_call *event_call)
@@ -397,6 +415,24 @@ start_stream(struct event_call *event_call, struct event_position *position)
 		pump_soon(events);
 }
 
+/*
+ * Who does not resume, but wants the last results first, resumes behind the
+ * one before these, as far as this replica holds them.
+ */
+static void
+step_back(struct event_call *event_call, struct event_position *position)
+{
+	const struct event_ring *ring = event_call->events->hub.ring;
+	uint64_t first = event_ring_first(ring), end = event_ring_end(ring);
+	uint64_t held = end - first, wanted = (uint64_t)event_call->recent;
+
+	if (event_call->resumes || event_call->lost || wanted == 0 || held == 0)
+		return;
+	event_ring_position(
+	    ring, end - (wanted < held ? wanted : held), position);
+	event_call->resumes = true;
+}
+
 /* Why a stream can't begin now; NULL: it can. */
 static const char *
 why_closed(const struct http_events *events)
@@ -439,8 +475,10 @@ answer_events(void *owner)
 		refuse_schedule(call, event_call->hidden);
 	else if (event_call->gone || text_equal(method, TEXT("HEAD")))
 		answer_head(call);
-	else
+	else {
+		step_back(event_call, &position);
 		start_stream(event_call, &position);
+	}
 	event_position_finish(&position);
 }
 
@@ -461,7 +499,7 @@ http_events_get(struct http_call *call)
 	event_call->call = call;
 	event_call->events = call->app->events;
 	if (!take_schedules(call, event_call) ||
-	    !take_position(call, event_call))
+	    !take_recent(call, event_call) || !take_position(call, event_call))
 		return;
 	if (event_call->n_schedules == 0) {
 		answer_events(event_call);

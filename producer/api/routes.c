@@ -13,12 +13,20 @@
 #include "producer/api/schedules.h"
 #include "producer/auth/refusal.h"
 #include "producer/base/metrics.h"
+#include "producer/dashboard/detail.h"
+#include "producer/dashboard/letters.h"
+#include "producer/dashboard/overview.h"
+#include "producer/dashboard/page.h"
+#include "producer/dashboard/schedules.h"
 #include "producer/http/call.h"
 
 enum preview { PREVIEW_NEVER, PREVIEW_IN_DOC, PREVIEW_ALWAYS };
 enum body_use { BODY_IGNORED, BODY_NONE, BODY_JSON };
 
-/* The rids that a path may name, and the parameter of errors about them. */
+/*
+ * The rids that a path may name, and the parameter of errors about them; NULL:
+ * it is the name of a file, which has no form.
+ */
 static const struct {
 	const char *variable, *parameter;
 } objects[] = {
@@ -26,6 +34,7 @@ static const struct {
 	{ "{scheduleVersionRid}", "scheduleVersionRid" },
 	{ "{buildRid}", "buildRid" },
 	{ "{runRid}", "scheduleRunRid" },
+	{ "{file}", NULL },
 };
 #define N_OBJECTS (sizeof objects / sizeof objects[0])
 
@@ -40,6 +49,9 @@ struct http_route {
 };
 
 #define API "/api/v2/orchestration"
+/* The dashboard's: for its page alone, not part of the API. */
+#define PAGE_FILES "/page/"
+#define PAGE_DATA "/dashboard/"
 
 /* What is read, and what clients and tracers send by themselves beside it. */
 #define SENT_BY_PAGES                                                          \
@@ -69,6 +81,24 @@ static const struct http_route routes[] = {
 	    answer_alive, NULL },
 	{ "GET", "/openapi.json", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
 	    http_openapi_get, NULL },
+	{ "GET", "/", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    dashboard_page_get, NULL },
+	{ "GET", PAGE_FILES "{file}", SCOPE_NONE, PREVIEW_NEVER, BODY_IGNORED,
+	    dashboard_file_get, NULL },
+	{ "GET", PAGE_DATA "overview", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    dashboard_overview_get, NULL },
+	{ "GET", PAGE_DATA "history", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    dashboard_history_get, NULL },
+	{ "GET", PAGE_DATA "letters", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, dashboard_letters_get },
+	{ "GET", PAGE_DATA "runs/{runRid}", SCOPE_READ, PREVIEW_NEVER,
+	    BODY_IGNORED, NULL, dashboard_run_get },
+	{ "GET", PAGE_DATA "schedules", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, dashboard_schedules_get },
+	{ "GET", PAGE_DATA "schedules/{scheduleRid}", SCOPE_READ, PREVIEW_NEVER,
+	    BODY_IGNORED, NULL, dashboard_schedule_get },
+	{ "POST", PAGE_DATA "schedules/{scheduleRid}/plan", SCOPE_READ,
+	    PREVIEW_NEVER, BODY_NONE, NULL, dashboard_plan },
 	{ "POST", API "/schedules", SCOPE_WRITE, PREVIEW_ALWAYS, BODY_JSON,
 	    NULL, http_schedules_create },
 	{ "POST", API "/schedules/getBatch", SCOPE_READ, PREVIEW_ALWAYS,
@@ -194,6 +224,22 @@ matches(const struct http_path *path, size_t start, const char *pattern,
 	return i == path->n_segments;
 }
 
+/* With http.page=off these are as if they weren't there. */
+static bool
+is_of_page(const char *pattern)
+{
+	return strcmp(pattern, "/") == 0 ||
+	    strncmp(pattern, PAGE_FILES, strlen(PAGE_FILES)) == 0 ||
+	    strncmp(pattern, PAGE_DATA, strlen(PAGE_DATA)) == 0;
+}
+
+static bool
+is_served(const struct http_app *app, const struct http_route *route)
+{
+	return route->method != NULL &&
+	    (app->dashboard != NULL || !is_of_page(route->pattern));
+}
+
 /* The first route of the path's pattern, whatever its method. */
 static const struct http_route *
 find_pattern(const struct http_app *app, const struct http_path *path,
@@ -206,7 +252,7 @@ find_pattern(const struct http_app *app, const struct http_path *path,
 		return NULL;
 	for (i = 0; i < N_ROUTES; i++)
 		if (matches(path, (size_t)start, routes[i].pattern, rids))
-			return routes[i].method != NULL ? &routes[i] : NULL;
+			return is_served(app, &routes[i]) ? &routes[i] : NULL;
 	return NULL;
 }
 
@@ -419,7 +465,7 @@ has_rids(struct http_call *call)
 		if (object < 0)
 			continue;
 		rid = call->asked.rids[n++];
-		if (rid_is_valid(rid))
+		if (objects[object].parameter == NULL || rid_is_valid(rid))
 			continue;
 		http_call_invalid(call, objects[object].parameter,
 		    "not a resource identifier", rid);

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/kafka/admin.h"
 #include "producer/cli/command.h"
+#include "producer/runs/lag.h"
 #include "schemas/topics.h"
 
 #define PAUSE_MS 100
@@ -33,21 +34,17 @@ static const struct column columns_in_time[] = {
 };
 static const struct column *const columns = columns_in_time + 1;
 
-struct lag {
+struct lag_command {
 	struct command *command;
 	struct kafka_admin *admin;
-	const char *topic, *group;
+	struct lag lag;
 	int64_t watch_ms; /* 0: once */
-	size_t n;
-	struct kafka_log *logs;
-	int64_t *committed, *times;
-	const char **owners;
 };
 
 static error_t
 take_lag(int key, char *argument, struct argp_state *state)
 {
-	struct lag *lag = state->input;
+	struct lag_command *lag = state->input;
 
 	switch (key) {
 	case OPTION_WATCH:
@@ -62,135 +59,19 @@ take_lag(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static int
-count_partitions(struct lag *lag, struct error *err)
-{
-	struct kafka_topic topic = { .name = lag->topic };
-
-	if (kafka_admin_describe_topics(lag->admin, &topic, 1, false, err) != 0)
-		return -1;
-	lag->n = (size_t)topic.partitions;
-	if (lag->n == 0)
-		return error_fatal(err, EXIT_NOT_FOUND,
-		    "topic %s does not exist; run schedrun init", lag->topic);
-	return 0;
-}
-
-/* Who has which partition; a group that isn't there has nobody. */
-static int
-find_owners(struct lag *lag, struct error *err)
-{
-	struct kafka_group_info group;
-	size_t i, j;
-
-	if (kafka_admin_group(
-		lag->admin, lag->group, lag->command->arena, &group, err) != 0)
-		return -1;
-	for (i = 0; i < group.n_members; i++) {
-		const struct kafka_group_member *member = &group.members[i];
-
-		for (j = 0; j < member->n_partitions; j++) {
-			int32_t at = member->partitions[j].partition;
-
-			if (strcmp(member->partitions[j].topic, lag->topic) ==
-				0 &&
-			    at >= 0 && (size_t)at < lag->n)
-				lag->owners[at] = member->client_id;
-		}
-	}
-	return 0;
-}
-
-/* Where the next record to be answered stands. */
-static int64_t
-position(const struct lag *lag, size_t i)
-{
-	return lag->committed[i] > lag->logs[i].start ? lag->committed[i]
-						      : lag->logs[i].start;
-}
-
-/* Whether an open transaction is all that is left to be read. */
-static bool
-is_held(const struct lag *lag, size_t i)
-{
-	const struct kafka_log *log = &lag->logs[i];
-
-	return log->stable < log->end && position(lag, i) >= log->stable;
-}
-
-static int64_t
-lag_of(const struct lag *lag, size_t i)
-{
-	int64_t behind = lag->logs[i].end - position(lag, i);
-
-	return behind > 0 && lag->times[i] != KAFKA_NO_RECORD ? behind : 0;
-}
-
-/*
- * When the oldest waiting record of each partition was sent: of those that are
- * `held`, or of the others.
- */
-static int
-read_times(struct lag *lag, bool held, struct error *err)
-{
-	const struct kafka_search search = { lag->topic, held };
-	struct kafka_first *firsts =
-	    arena_zalloc(lag->command->arena, lag->n, sizeof *firsts);
-	size_t n = 0, i;
-
-	for (i = 0; i < lag->n; i++)
-		if (is_held(lag, i) == held && lag_of(lag, i) > 0)
-			firsts[n++] = (struct kafka_first){
-				.partition = (int32_t)i,
-				.offset = position(lag, i),
-			};
-	if (n > 0 &&
-	    kafka_admin_search(lag->admin, &search, firsts, n, err) != 0)
-		return -1;
-	for (i = 0; i < n; i++)
-		lag->times[firsts[i].partition] = firsts[i].time_ms;
-	return 0;
-}
-
-static int
-measure_lag(struct lag *lag, struct error *err)
-{
-	size_t i;
-
-	arena_reset(lag->command->arena, 65536);
-	if (count_partitions(lag, err) != 0)
-		return -1;
-	lag->logs =
-	    arena_zalloc(lag->command->arena, lag->n, sizeof *lag->logs);
-	lag->committed =
-	    arena_zalloc(lag->command->arena, lag->n, sizeof(int64_t));
-	lag->times = arena_zalloc(lag->command->arena, lag->n, sizeof(int64_t));
-	lag->owners = arena_zalloc(lag->command->arena, lag->n, sizeof(char *));
-	for (i = 0; i < lag->n; i++)
-		lag->times[i] = -1;
-	/* Offsets before ends: what is committed meanwhile is no lag. */
-	if (kafka_admin_group_offsets(lag->admin,
-		(struct kafka_group_topic){ lag->group, lag->topic },
-		lag->committed, lag->n, err) != 0 ||
-	    kafka_admin_logs(lag->admin, lag->topic, lag->logs, lag->n, err) !=
-		0 ||
-	    find_owners(lag, err) != 0 || read_times(lag, false, err) != 0)
-		return -1;
-	return read_times(lag, true, err);
-}
-
 /* Nobody can read on there, whatever comes behind it. */
 static void
 tell_held(const struct lag *lag)
 {
+	int64_t from;
 	size_t i;
 
 	for (i = 0; i < lag->n; i++)
-		if (lag->logs[i].stable < lag->logs[i].end)
+		if (lag_is_held(lag, i, &from))
 			fprintf(stderr,
 			    "schedrun: an open transaction holds partition %zu "
 			    "from offset %lld\n",
-			    i, (long long)lag->logs[i].stable);
+			    i, (long long)from);
 }
 
 /* Milliseconds for programs, "1.5s" for people. */
@@ -227,12 +108,13 @@ put_time(struct table *table)
 }
 
 static int
-print_lag(const struct lag *lag, enum output output)
+print_lag(const struct lag_command *asked, enum output output)
 {
-	struct table *table = command_table(lag->command,
-	    lag->watch_ms > 0 && output != OUTPUT_TABLE ? columns_in_time
-							: columns);
-	int64_t total = 0, oldest = -1, end = 0;
+	const struct lag *lag = &asked->lag;
+	struct table *table = command_table(asked->command,
+	    asked->watch_ms > 0 && output != OUTPUT_TABLE ? columns_in_time
+							  : columns);
+	int64_t total = 0, oldest = -1, end = 0, from;
 	size_t i;
 
 	for (i = 0; i < lag->n; i++) {
@@ -246,8 +128,8 @@ print_lag(const struct lag *lag, enum output output)
 		table_number(table, lag_of(lag, i));
 		put_age(table, output, lag->times[i]);
 		table_string(table, lag->owners[i]);
-		if (lag->logs[i].stable < lag->logs[i].end)
-			table_number(table, lag->logs[i].stable);
+		if (lag_is_held(lag, i, &from))
+			table_number(table, from);
 		else
 			table_none(table);
 		total += lag_of(lag, i);
@@ -264,26 +146,28 @@ print_lag(const struct lag *lag, enum output output)
 	put_age(table, output, oldest);
 	table_none(table);
 	table_none(table);
-	return command_print_table(lag->command);
+	return command_print_table(asked->command);
 }
 
 /* Leaders move, topics are new: asked again until --timeout. */
 static int
-measure_in_time(struct lag *lag, struct error *err)
+measure_in_time(struct lag_command *lag, struct error *err)
 {
 	int64_t deadline = command_deadline(lag->command);
 
-	while (measure_lag(lag, err) != 0) {
+	for (;;) {
+		arena_reset(lag->command->arena, 65536);
+		if (lag_measure(&lag->lag, lag->admin, err) == 0)
+			return 0;
 		if (err->kind != ERROR_RETRY || command_is_interrupted() ||
 		    clock_monotonic_ms() >= deadline)
 			return -1;
 		clock_wait(PAUSE_MS);
 	}
-	return 0;
 }
 
 static int
-show(struct lag *lag)
+show(struct lag_command *lag)
 {
 	enum output output = command_output(lag->command);
 	struct error err = { 0 };
@@ -295,13 +179,13 @@ show(struct lag *lag)
 	    isatty(STDOUT_FILENO))
 		buffer_append(&lag->command->out, TEXT(CLEAR_SCREEN));
 	code = print_lag(lag, output);
-	tell_held(lag);
+	tell_held(&lag->lag);
 	return code;
 }
 
 /* An outage is said and outlived: who watches wants to see its end. */
 static int
-follow(struct lag *lag)
+follow(struct lag_command *lag)
 {
 	int code = EXIT_DONE;
 
@@ -318,15 +202,16 @@ follow(struct lag *lag)
 int
 cmd_lag(struct command *command, int argc, char **argv)
 {
-	struct lag lag = { .command = command };
+	struct lag_command lag = { .command = command };
 	struct kafka_settings settings = { 0 };
 	struct error err = { 0 };
 	int code;
 
 	command_parse(command, argc, argv, lag_options, take_lag, &lag);
 	settings.config = command_config(command);
-	lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
-	lag.group = config_text(settings.config, "worker.group");
+	lag.lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
+	lag.lag.group = config_text(settings.config, "worker.group");
+	lag.lag.arena = command->arena;
 	lag.admin = kafka_admin_create(
 	    &settings, (int)command->options.timeout_ms, &err);
 	if (lag.admin == NULL)

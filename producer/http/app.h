@@ -22,6 +22,7 @@
 struct http_counters;
 struct http_runs;
 struct http_events;
+struct dashboard;
 
 struct http_app {
 	const struct config *config;
@@ -32,11 +33,12 @@ struct http_app {
 	struct http_auth *auth;
 	struct work_pool *pool;
 	struct http_server *server;
-	struct http_runs *runs;     /* publishing and waiting */
-	struct http_events *events; /* subscribers */
-	struct text base_path;      /* "" or "/x" */
-	const char *profile;        /* http.contract.profile */
-	const char *cors_origins;   /* "" = none */
+	struct http_runs *runs;      /* publishing and waiting */
+	struct http_events *events;  /* subscribers */
+	struct dashboard *dashboard; /* NULL: http.page=off */
+	struct text base_path;       /* "" or "/x" */
+	const char *profile;         /* http.contract.profile */
+	const char *cors_origins;    /* "" = none */
 	struct keyspace *keyspace;
 	int64_t view_ttl_ms;
 	bool draining;

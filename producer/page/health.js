@@ -1,0 +1,135 @@
+// Is it well?  What isn't says what mends it.
+import { get } from "./api.js";
+import { duration, failureText, h, number, redraw, table, time } from "./dom.js";
+import { lastHour } from "./plots.js";
+import { link, set, state, watch } from "./state.js";
+
+export const title = "Health";
+const LOOK_MS = 3000;
+const HOUR_MS = 10000;
+
+const MENDS = {
+  kafka: "Is the broker up, and bootstrap.servers right? schedrun check says more.",
+  redis: "Is Redis up, and redis.url right? It must not evict. schedrun check says more.",
+  keys: "http.jwks has no usable key set: look at the file or URL.",
+  view: "Results are not folded: see Kafka and Redis above, and the group http.group.",
+  results: "The results topic is not read yet; after a start that takes a moment.",
+  registry: "Does schema.registry.url answer? schedrun init registers the schemas.",
+};
+
+export async function look() {
+  try {
+    set({ overview: await get("dashboard/overview"), overviewError: null });
+  } catch (error) {
+    set({ overviewError: error });
+  }
+}
+
+function tile(name, state, value, detail, href) {
+  const word = { good: "well", warn: "look", bad: "broken", unknown: "not known" }[state];
+  const sign = { good: "✓", warn: "!", bad: "✕", unknown: "?" }[state];
+  return h("li", { class: `tile ${state}` },
+    h("h2", {}, href ? h("a", { href }, name) : name),
+    h("p", { class: "value" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), value,
+      h("span", { class: "unseen" }, ` (${word})`)),
+    detail && h("p", { class: "detail" }, detail));
+}
+
+function checkTile(check) {
+  const names = { kafka: "Kafka", redis: "Redis", keys: "Keys", view: "Run view",
+    results: "Live results", registry: "Schema registry" };
+  return tile(names[check.name] || check.name, check.ok ? "good" : "bad",
+    check.ok ? "answers" : check.reason || "not well",
+    check.ok ? ["since ", time(check.since)] : [h("strong", {}, "Mend: "), MENDS[check.name] || "schedrun check"]);
+}
+
+function untold(name, part) {
+  return tile(name, part ? "unknown" : "unknown", part ? part.error : "not measured yet",
+    part && [h("strong", {}, "Mend: "), part.mend]);
+}
+
+function workersTile(workers, requests) {
+  if (!workers || workers.error) return untold("Workers", workers);
+  const n = workers.members.length;
+  const idle = requests && !requests.error ? requests.partitions.filter((p) => !p.owner).length : 0;
+  if (n === 0)
+    return tile("Workers", "bad", "none runs", [h("strong", {}, "Mend: "), "start schedrun-worker"]);
+  return tile("Workers", idle ? "warn" : "good", `${number(n)} ${n === 1 ? "runs" : "run"}`,
+    idle ? `${idle} partitions have nobody: the group is ${workers.state}` : `group ${workers.group}`);
+}
+
+const LATE_MS = 30000;
+
+function lagTile(requests) {
+  if (!requests || requests.error) return untold("Waiting requests", requests);
+  const late = requests.oldestAgeMs > LATE_MS;
+  const held = requests.partitions.filter((p) => p.heldAt !== undefined).length;
+  return tile("Waiting requests", late || held ? "warn" : "good", number(requests.lag),
+    requests.lag === 0 ? "nothing is behind"
+      : [`the oldest for ${duration(requests.oldestAgeMs)}`,
+        late && [". ", h("strong", {}, "Mend: "), "more workers, up to one a partition; schedrun lag"]],
+    null);
+}
+
+function lettersTile(letters) {
+  if (!letters || letters.error) return untold("Dead letters", letters);
+  const reasons = Object.entries(letters.reasons).map(([name, n]) => `${n} ${name}`).join(", ");
+  return tile("Dead letters", letters.waiting ? "warn" : "good",
+    `${number(letters.waiting)}${letters.isPart ? " at least" : ""}`,
+    letters.waiting ? [reasons, ". ", h("strong", {}, "Mend: "), "schedrun dlq redrive, once the cause is gone"]
+      : "none waits", link(["letters"]));
+}
+
+function partitionTable(requests) {
+  return table("Partitions of the requests",
+    ["Partition", "Waiting", "Oldest", "Worker", "Held at"],
+    requests.partitions.slice(0, 1000).map((p) => [String(p.partition), number(p.lag),
+      duration(p.oldestAgeMs), p.owner || "nobody", p.heldAt === undefined ? "–" : number(p.heldAt)]));
+}
+
+function draw(root) {
+  const { overview, overviewError } = state;
+  if (overviewError && !overview) {
+    redraw(root, h("p", { class: "failure", role: "alert" }, failureText(overviewError)));
+    return;
+  }
+  if (!overview) {
+    redraw(root, h("p", {}, "Looking …"));
+    return;
+  }
+  const { health, requests, workers, letters } = overview;
+  redraw(root,
+    h("p", { class: "verdict" }, health.status === "ready" ? "The adapter is ready." : "The adapter is not ready.",
+      overview.measuredTime && [" Kafka was measured at ", time(overview.measuredTime), "."]),
+    h("ul", { class: "tiles" }, health.checks.map(checkTile), workersTile(workers, requests),
+      lagTile(requests), lettersTile(letters)),
+    requests && !requests.error && partitionTable(requests),
+    workers && !workers.error && workers.members.length > 0 &&
+      table("Workers", ["Client", "Host", "Partitions"],
+        workers.members.map((m) => [m.clientId, m.host, m.partitions.join(", ") || "none"])),
+    h("p", { class: "quiet" }, `schedrun ${overview.version}`,
+      overview.user && [", you are ", h("code", {}, overview.user)],
+      `, scopes: ${overview.scopes.join(", ")}`));
+}
+
+export function open(main) {
+  const root = h("div", {});
+  const hour = h("div", { id: "hour" });
+  main.append(h("h1", {}, "Health"), root, hour);
+  draw(root);
+  const unwatch = watch(["overview", "overviewError"], () => draw(root));
+  const lookAll = () => {
+    look();
+    lastHour(hour);
+  };
+  lookAll();
+  const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
+  const slower = setInterval(() => document.hidden || state.asking || lastHour(hour), HOUR_MS);
+  const untoken = watch(["token"], lookAll);
+  return () => {
+    unwatch();
+    untoken();
+    clearInterval(timer);
+    clearInterval(slower);
+  };
+}

@@ -1,0 +1,188 @@
+// The shell: views by the URL's fragment, keys, theme, token, what is said.
+import { keepToken, takeToken } from "./api.js";
+import { duration, h, number, outcomeOf, redraw } from "./dom.js";
+import * as health from "./health.js";
+import * as letters from "./letters.js";
+import { follow, retry } from "./live.js";
+import * as run from "./run.js";
+import * as runs from "./runs.js";
+import * as schedules from "./schedules.js";
+import { route, set, state, watch } from "./state.js";
+
+const VIEWS = { health, runs, run, schedules, letters };
+const NAVIGATION = ["health", "runs", "schedules", "letters"];
+const SAY_MS = 5000;
+
+const main = document.getElementById("main");
+let end = null;
+let shownPath = null;
+
+// Views ---------------------------------------------------------------------
+
+function openView() {
+  const { path } = route();
+  const name = VIEWS[path[0]] ? path[0] : "health";
+  const key = path.join("/");
+  if (shownPath === key && end) {
+    window.dispatchEvent(new Event("chosen"));
+    return;
+  }
+  if (end) end();
+  shownPath = key;
+  main.replaceChildren();
+  document.title = `${VIEWS[name].title} · schedrun`;
+  for (const anchor of document.querySelectorAll("#nav a"))
+    if (anchor.dataset.view === name) anchor.setAttribute("aria-current", "page");
+    else anchor.removeAttribute("aria-current");
+  end = VIEWS[name].open(main, { path, query: route().query });
+}
+
+// Keys ----------------------------------------------------------------------
+
+const KEYS = [
+  ["/", "to the first filter"], ["j, k", "to the next, the previous row"], ["Enter", "open the row"],
+  ["g, then h, r, s, l", "health, runs, schedules, dead letters"], ["Escape", "close, or leave a filter"],
+  ["?", "this list"],
+];
+
+function moveRow(step) {
+  const rows = [...main.querySelectorAll("a.open")];
+  if (rows.length === 0) return;
+  const at = rows.indexOf(document.activeElement);
+  const to = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + step))];
+  to.focus();
+  to.scrollIntoView({ block: "nearest" });
+}
+
+let afterG = 0;
+
+function onKey(event) {
+  const inField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && inField) event.target.blur();
+  if (inField || document.querySelector("dialog[open]")) return;
+  if (Date.now() - afterG < 1000) {
+    const view = NAVIGATION.find((name) => name[0] === event.key);
+    afterG = 0;
+    if (view) location.hash = `#/${view}`;
+    return;
+  }
+  const actions = {
+    "/": () => (main.querySelector("input[type=search]") || { focus() {} }).focus(),
+    j: () => moveRow(1), k: () => moveRow(-1), g: () => { afterG = Date.now(); }, "?": showKeys,
+  };
+  if (!actions[event.key]) return;
+  event.preventDefault();
+  actions[event.key]();
+}
+
+function dialog(label, ...children) {
+  const element = h("dialog", { "aria-label": label }, children);
+  element.addEventListener("close", () => element.remove());
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+function showKeys() {
+  const shown = dialog("Keys", h("h2", {}, "Keys"),
+    h("dl", {}, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
+    h("button", { type: "button", onclick: () => shown.close() }, "Close"));
+}
+
+// Token ---------------------------------------------------------------------
+
+let asked = null;
+
+function askToken() {
+  if (!state.asking) {
+    if (asked) asked.close();
+    asked = null;
+    return;
+  }
+  if (asked) return;
+  const input = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
+  asked = dialog("Token", h("form", { method: "dialog", onsubmit: (event) => {
+    event.preventDefault();
+    keepToken(input.value.trim());
+    retry();
+    health.look();
+  } }, h("h2", {}, "A token, please"), h("p", { id: "asking" }, state.asking),
+    h("label", {}, h("span", {}, "Bearer token"), input),
+    h("p", { class: "quiet" }, "It stays in this tab until that is closed, and is sent to this server alone."),
+    h("button", {}, "Go on")));
+  asked.addEventListener("cancel", (event) => event.preventDefault());
+  input.focus();
+}
+
+// What is said ----------------------------------------------------------------
+
+function drawLive() {
+  const banner = document.getElementById("banner");
+  const live = document.getElementById("live");
+  live.className = `live ${state.live}`;
+  live.textContent = { live: "● live", stale: "○ stale", connecting: "… connecting" }[state.live];
+  banner.hidden = state.live !== "stale" && !state.liveReason;
+  redraw(banner, state.live === "stale"
+    ? `Stale for ${duration(Date.now() - state.liveSince)}: ${state.liveReason} It is tried again by itself.`
+    : state.liveReason);
+}
+
+let toldFirst = null;
+let lastSaid = 0;
+
+// To screen readers, not more often than they can say it.
+function sayNews() {
+  const first = state.runs.length ? state.runs[0].rid : null;
+  const now = Date.now();
+  if (first === toldFirst || now - lastSaid < SAY_MS) return;
+  const at = toldFirst ? state.runs.findIndex((run) => run.rid === toldFirst) : -1;
+  const fresh = at < 0 ? [] : state.runs.slice(0, at);
+  const errors = fresh.filter((run) => outcomeOf(run) === "error").length;
+  if (fresh.length > 0)
+    document.getElementById("said").textContent =
+      `${number(fresh.length)} new ${fresh.length === 1 ? "run" : "runs"}${errors ? `, ${number(errors)} with errors` : ""}`;
+  toldFirst = first;
+  lastSaid = now;
+}
+
+// Theme -----------------------------------------------------------------------
+
+const THEMES = ["auto", "light", "dark"];
+
+function applyTheme(name) {
+  const theme = THEMES.includes(name) ? name : "auto";
+  document.documentElement.dataset.theme = theme;
+  document.getElementById("theme").textContent = `Theme: ${theme}`;
+  localStorage.setItem("schedrun.theme", theme);
+}
+
+// Beginning -------------------------------------------------------------------
+
+function begin() {
+  takeToken();
+  applyTheme(localStorage.getItem("schedrun.theme"));
+  document.getElementById("theme").addEventListener("click", () => {
+    const at = THEMES.indexOf(document.documentElement.dataset.theme);
+    applyTheme(THEMES[(at + 1) % THEMES.length]);
+  });
+  document.getElementById("help").addEventListener("click", showKeys);
+  document.getElementById("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+  redraw(document.getElementById("nav"), NAVIGATION.map((name) =>
+    h("a", { href: `#/${name}`, "data-view": name }, VIEWS[name].title)));
+  watch(["asking"], askToken);
+  watch(["live", "liveReason"], drawLive);
+  setInterval(() => { drawLive(); sayNews(); }, 1000);
+  window.addEventListener("hashchange", openView);
+  window.addEventListener("popstate", openView);
+  window.addEventListener("online", retry);
+  document.addEventListener("keydown", onKey);
+  openView();
+  drawLive();
+  follow();
+}
+
+begin();
