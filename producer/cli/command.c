@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/output.h"
 #include "producer/catalogue/hashes.h"
 #include "producer/runs/event_sender.h"
@@ -177,6 +178,10 @@ command_config(struct command *command)
 		    err.message);
 		exit(EXIT_WRONG_USAGE);
 	}
+	/* What librdkafka warns of, the command's own sentence names. */
+	if (!command->options.verbose &&
+	    !config_is_given(command->config, "log.level"))
+		log_set_level(LOG_ERROR);
 	if (command->options.print_config)
 		exit(EXIT_DONE); /* it is printed: nothing else was asked for */
 	return command->config;

@@ -450,6 +450,13 @@ def test_bad_flags_and_environment(flags, env, says):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_outage_is_one_line():
+    """What librdkafka says of each try would stand before the command's own sentence."""
+    done = call("-b", "127.0.0.1:1", "--timeout", "2s", "lag")
+    assert done.returncode == 5 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(call("-b", "127.0.0.1:1", "--timeout", "2s", "-v", "lag").stderr.splitlines()) > 1
+
+
 def test_an_unknown_librdkafka_property():
     done = call("-b", "127.0.0.1:1", "-X", "nonsense.prop=1", "--timeout", "1s", "lag")
     assert done.returncode == 2 and "nonsense.prop" in done.stderr
