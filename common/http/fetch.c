@@ -86,7 +86,9 @@ cut_url(const char *url, char *scheme, char *host, struct error *err)
 	if (parsed == NULL)
 		memory_exhausted();
 	code = curl_url_set(parsed, CURLUPART_URL, url, 0);
-	if (code == CURLUE_BAD_PORT_NUMBER)
+	if (code == CURLUE_BAD_PORT_NUMBER ||
+	    (code == CURLUE_OK && get_part(parsed, CURLUPART_PORT, port) &&
+		strcmp(port, "0") == 0))
 		rc = error_fatal(err, 78, BAD_PORT,
 		    strchr(url, '@') != NULL ? "the URL" : url);
 	else if (code != CURLUE_OK ||
@@ -96,10 +98,6 @@ cut_url(const char *url, char *scheme, char *host, struct error *err)
 		    err, 78, "not a URL; expected https://host:port/path");
 	else if (get_part(parsed, CURLUPART_USER, user))
 		rc = error_fatal(err, 78, "no user and password in a URL");
-	else if (get_part(parsed, CURLUPART_PORT, port) &&
-	    strcmp(port, "0") == 0)
-		rc = error_fatal(err, 78, BAD_PORT,
-		    strchr(url, '@') != NULL ? "the URL" : url);
 	curl_url_cleanup(parsed);
 	return rc;
 }

@@ -25,8 +25,8 @@ void health_destroy(struct health *health); /* NULL is fine */
 
 /*
  * A check, at first not ok with the reason "not yet reported".  `name` is a
- * literal: kafka, redis, keys, view, results.  `stale_ms` > 0: a report of ok holds that
- * long and must be repeated; 0: it holds until the next report.
+ * literal: kafka, redis, keys, view, results.  `stale_ms` > 0: a report of ok
+ * holds that long and must be repeated; 0: it holds until the next report.
  */
 struct health_check *health_check(
     struct health *health, const char *name, int64_t stale_ms);

@@ -183,6 +183,7 @@ take_choice(struct cursor *cursor, const char *const *names, int *choice)
 	return false;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as `depth` */
 static bool skip_value(struct cursor *cursor, int depth);
 
 static bool
@@ -227,6 +228,7 @@ skip_value(struct cursor *cursor, int depth)
 	return take_string(cursor, &text) || take_number(cursor, &number) ||
 	    take_bool(cursor, &truth) || take_null(cursor);
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* Texts or RIDs as they stand there. */
 static bool
