@@ -15,12 +15,14 @@ struct json_object;
 
 struct json {
 	enum json_type type;
-	bool truth; /* of a BOOL */
-	size_t n;   /* bytes of a text, elements or members */
+	bool truth;   /* of a BOOL */
+	bool is_made; /* a container whose children a maker has */
+	size_t n;     /* bytes of a text, elements or members */
 	union {
 		const char *text; /* of a STRING, NUL after it; of a number */
 		const struct json *items;
 		const struct json_object *object;
+		struct json_maker *maker;
 	} is;
 };
 
@@ -621,8 +623,44 @@ json_parse(struct text bytes, size_t depth_max, struct error *err)
 void
 json_destroy(struct json_document *document)
 {
-	if (document != NULL)
-		arena_destroy(document->arena);
+	if (document == NULL)
+		return;
+	if (document->root.is_made)
+		document->root.is.maker->destroy(document->root.is.maker);
+	arena_destroy(document->arena);
+}
+
+struct json_document *
+json_made(struct json_maker *maker, enum json_type type, size_t n)
+{
+	struct arena *arena = arena_create(sizeof(struct json_document));
+	struct json_document *document = arena_alloc(arena, sizeof *document);
+
+	*document = (struct json_document){ arena,
+		{ .type = type, .is_made = true, .n = n, .is.maker = maker } };
+	return document;
+}
+
+static const struct json *
+make_child(const struct json *node, size_t i, struct text *name)
+{
+	return node->is.maker->child(node->is.maker, i, name);
+}
+
+/* Walks: whoever makes children has no names to look at. */
+static const struct json *
+find_made(const struct json *object, struct text name)
+{
+	size_t i;
+
+	for (i = 0; i < object->n; i++) {
+		struct text is = TEXT_NONE;
+		const struct json *child = make_child(object, i, &is);
+
+		if (text_equal(is, name))
+			return child;
+	}
+	return NULL;
 }
 
 const struct json *
@@ -729,7 +767,8 @@ json_at(const struct json *array, size_t i)
 {
 	if (json_type_of(array) != JSON_TYPE_ARRAY || i >= array->n)
 		return NULL;
-	return &array->is.items[i];
+	return array->is_made ? make_child(array, i, &(struct text){ NULL, 0 })
+			      : &array->is.items[i];
 }
 
 const struct json *
@@ -739,6 +778,8 @@ json_get(const struct json *object, const char *name)
 
 	if (json_type_of(object) != JSON_TYPE_OBJECT)
 		return NULL;
+	if (object->is_made)
+		return find_made(object, text_from(name));
 	i = find_member(object->is.object, object->n, text_from(name));
 	return i < object->n ? &object->is.object->members[i].value : NULL;
 }
@@ -751,6 +792,11 @@ json_next(const struct json *object, struct json_member *member)
 	if (json_size(object) == 0 || object->type != JSON_TYPE_OBJECT ||
 	    member->position == object->n)
 		return false;
+	if (object->is_made) {
+		member->value =
+		    make_child(object, member->position++, &member->name);
+		return true;
+	}
 	named = &object->is.object->members[member->position++];
 	member->name = named->name;
 	member->value = &named->value;

@@ -73,4 +73,17 @@ struct json_member {
 };
 bool json_next(const struct json *object, struct json_member *member);
 
+/*
+ * Who makes a container's children when they are asked for: `child` gives the
+ * one at `i`, and sets its name if the container is an object; `destroy` ends
+ * the maker.  The document of such a container, with `n` children, owns it.
+ */
+struct json_maker {
+	const struct json *(*child)(
+	    struct json_maker *maker, size_t i, struct text *name);
+	void (*destroy)(struct json_maker *maker);
+};
+struct json_document *json_made(
+    struct json_maker *maker, enum json_type type, size_t n);
+
 #endif

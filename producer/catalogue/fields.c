@@ -9,6 +9,8 @@
 struct fields {
 	struct arena *arena;
 	struct entry_table table;
+	const struct field *list; /* as of the last change; NULL: there was one
+				     since */
 };
 
 struct fields *
@@ -74,6 +76,7 @@ place_field(struct fields *fields, struct text name, bool is_copied)
 	struct entry_slot *slot = find_slot(fields, name, hash);
 	struct field *field = slot->entry;
 
+	fields->list = NULL;
 	if (field != NULL)
 		return field;
 	field = arena_alloc(fields->arena, sizeof *field);
@@ -100,6 +103,7 @@ fields_remove(struct fields *fields, struct text name)
 {
 	struct entry_slot *slot = find_slot(fields, name, text_hash(name));
 
+	fields->list = NULL;
 	if (slot->entry != NULL)
 		entry_table_remove(&fields->table, slot);
 }
@@ -132,7 +136,9 @@ list_all(struct fields *fields)
 const struct field *
 fields_list(struct fields *fields)
 {
-	return list_all(fields);
+	if (fields->list == NULL)
+		fields->list = list_all(fields);
+	return fields->list;
 }
 
 const struct field *

@@ -248,7 +248,7 @@ cmd_apply(struct command *command, int argc, char **argv)
 
 	command_parse(command, argc, argv, apply_options, take_apply, &flags);
 	command_config(command);
-	document = input_file_parse(command->argument, &err);
+	document = input_file_parse_large(command->argument, &err);
 	return document != NULL ? apply_document(&flags, document)
 				: command_fail(command, &err);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/json/large.h"
 #include "schemas/stored/document.h"
 
 #define PIECE ((size_t)65536)
@@ -50,5 +51,21 @@ input_file_parse(const char *path, struct error *err)
 			error_prefix(err, "%s", path);
 	}
 	buffer_finish(&content);
+	return document;
+}
+
+struct json_document *
+input_file_parse_large(const char *path, struct error *err)
+{
+	struct json_document *document;
+	struct buffer content = { 0 };
+
+	if (read_whole(path, &content, err) != 0) {
+		buffer_finish(&content);
+		return NULL;
+	}
+	document = json_parse_large(&content, DOCUMENT_DEPTH_MAX, err);
+	if (document == NULL)
+		error_prefix(err, "%s", path);
 	return document;
 }

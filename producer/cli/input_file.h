@@ -12,5 +12,8 @@
  * reason.
  */
 struct json_document *input_file_parse(const char *path, struct error *err);
+/* The same by json_parse_large: its elements are to be walked. */
+struct json_document *input_file_parse_large(
+    const char *path, struct error *err);
 
 #endif

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json/large.h"
 #include "common/json/node.h"
 #include "common/json/write.h"
 #include "tests/unit/check.h"
+#include "tests/unit/random.h"
 
 static void
 test_what_is_refused(void)
@@ -274,6 +276,134 @@ test_written_as_it_came(void)
 	buffer_finish(&out);
 }
 
+/* Whether they hold the same; twice of each element, as it may be forgotten. */
+static bool
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as a document */
+is_alike(const struct json *one, const struct json *other)
+{
+	struct json_member left = { 0 }, right = { 0 };
+	struct buffer put[2] = { { 0 }, { 0 } };
+	size_t n = json_size(one), i;
+	bool alike =
+	    json_type_of(one) == json_type_of(other) && n == json_size(other);
+
+	for (i = 0; alike && i < n; i++) {
+		if (json_type_of(one) == JSON_TYPE_ARRAY) {
+			alike = is_alike(json_at(one, i), json_at(other, i)) &&
+			    is_alike(json_at(one, n - 1 - i),
+				json_at(other, n - 1 - i));
+			continue;
+		}
+		alike = json_next(one, &left) && json_next(other, &right) &&
+		    text_equal(left.name, right.name) &&
+		    is_alike(left.value, right.value) &&
+		    is_alike(json_get(other, left.name.at), left.value);
+	}
+	if (n > 0)
+		return alike;
+	json_put_node(&put[0], one);
+	json_put_node(&put[1], other);
+	alike = alike && text_equal(buffer_text(&put[0]), buffer_text(&put[1]));
+	buffer_finish(&put[0]);
+	buffer_finish(&put[1]);
+	return alike;
+}
+
+/* Root, a large object, a large array, small ones, blanks, escapes. */
+static void
+put_large(struct buffer *out)
+{
+	int i;
+
+	buffer_append(out, TEXT("{ \"\\u0061\" :{"));
+	for (i = 0; i < 60; i++)
+		buffer_format(out,
+		    "%s\"k\\u00%02x\\n%d\" : { \"n\":[%d , "
+		    "{}],\"e\":\"\\\\\\\"}\"}",
+		    i > 0 ? " ,\n" : "", 0x30 + i, i, i);
+	buffer_append(out, TEXT("} , \"list\":["));
+	for (i = 0; i < 200; i++)
+		buffer_format(out,
+		    "%s[ \"]%d\", %d.5e1,true,null, {\"\":\"\"} ]",
+		    i > 0 ? "," : " ", i, i);
+	buffer_append(out, TEXT(" ],\"small\":{\"x\":1},\"one\": -7 }\n"));
+}
+
+static bool
+is_same_parsed(struct text text, size_t depth, bool *valid)
+{
+	struct buffer copy = { 0 };
+	struct error errors[2] = { { 0 }, { 0 } };
+	struct json_document *whole, *large;
+	bool same;
+
+	buffer_append(&copy, text);
+	whole = json_parse(text, depth, &errors[0]);
+	large = json_parse_large(&copy, depth, &errors[1]);
+	*valid = whole != NULL;
+	same = (whole != NULL) == (large != NULL) &&
+	    strcmp(errors[0].message, errors[1].message) == 0;
+	if (same && whole != NULL)
+		same = is_alike(json_root(whole), json_root(large));
+	json_destroy(whole);
+	json_destroy(large);
+	return same;
+}
+
+/* As json_parse sees it, sound or with any byte another, gone or twice. */
+static void
+test_large(void)
+{
+	static const char bytes[] = "{}[]\",:\\ 0atu\xef\x01-";
+	struct random random = { 7 };
+	struct buffer good = { 0 }, bad = { 0 };
+	size_t i, at, n_valid = 0;
+	bool valid;
+
+	put_large(&good);
+	CHECK(is_same_parsed(buffer_text(&good), 8, &valid) && valid);
+	CHECK(is_same_parsed(buffer_text(&good), 5, &valid) && valid);
+	CHECK(is_same_parsed(buffer_text(&good), 4, &valid) && !valid);
+	for (i = 0; i < 3000; i++) {
+		at = random_below(&random, good.size);
+		buffer_reset(&bad);
+		buffer_append(&bad, (struct text){ good.at, at });
+		if (i % 3 != 0)
+			buffer_byte(&bad,
+			    bytes[random_below(&random, sizeof bytes - 1)]);
+		at += i % 3 < 2;
+		buffer_append(
+		    &bad, (struct text){ good.at + at, good.size - at });
+		REQUIRE(is_same_parsed(buffer_text(&bad), 8, &valid));
+		n_valid += valid;
+	}
+	CHECK(n_valid > 100 && n_valid < 2000);
+	buffer_finish(&good);
+	buffer_finish(&bad);
+}
+
+/* A name that stands twice is refused wherever it is, however it is written. */
+static void
+test_large_repeats(void)
+{
+	static const char *const twice[] = { "k0", "\\u006b0", "k199", "k77" };
+	struct buffer text = { 0 };
+	size_t which;
+	bool valid;
+	int i;
+
+	for (which = 0; which < sizeof twice / sizeof *twice; which++) {
+		buffer_reset(&text);
+		buffer_append(&text, TEXT("{\"a\":{"));
+		for (i = 0; i < 200; i++)
+			buffer_format(&text, "\"k%d\":\"%20d\",", i, i);
+		buffer_format(&text, "\"%s\":1}}", twice[which]);
+		CHECK_ROW(twice[which],
+		    is_same_parsed(buffer_text(&text), 8, &valid) && !valid);
+	}
+	buffer_finish(&text);
+}
+
 CU_TestInfo strict_json_tests[] = {
 	{ "what is refused", test_what_is_refused },
 	{ "nodes", test_nodes },
@@ -282,5 +412,7 @@ CU_TestInfo strict_json_tests[] = {
 	{ "numbers", test_numbers },
 	{ "where it is wrong", test_where_it_is_wrong },
 	{ "written as it came", test_written_as_it_came },
+	{ "large ones", test_large },
+	{ "large ones with repeats", test_large_repeats },
 	CU_TEST_INFO_NULL,
 };

@@ -1,0 +1,22 @@
+#ifndef SCHEDRUN_COMMON_JSON_LARGE_H
+#define SCHEDRUN_COMMON_JSON_LARGE_H
+
+#include "common/base/buffer.h"
+#include "common/json/node.h"
+
+/*
+ * As json_parse, for documents of hundreds of megabytes whose root is an object
+ * with a few large members, such as a catalogue: what is accepted, what is seen
+ * and what is said of a fault are the same, but the memory is that of the text
+ * and four bytes for each element of those members.  An element's nodes are
+ * made when it is asked for, and only those of the last one are kept: what
+ * json_at or json_next give of a large member, and its name, is valid until
+ * the next of the same member.  Looking for a name in one walks it.  Each look
+ * costs the element's parse, about 4 ns a byte.
+ *
+ * The content of `bytes` is taken over, also where NULL is returned.
+ */
+struct json_document *json_parse_large(
+    struct buffer *bytes, size_t depth_max, struct error *err);
+
+#endif
