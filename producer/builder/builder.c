@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
+#include "producer/builder/announce.h"
 #include "producer/builder/metrics.h"
 #include "producer/builder/old_logs.h"
 #include "producer/builder/task.h"
@@ -29,7 +30,8 @@
 #define FRESH_MS 10000
 #define BEAT_MS 30000
 #define COMMIT_MS 500
-#define META_MS 2000 /* between two looks whether Redis is ours */
+#define TELL_AGAIN_MS 2000 /* after Kafka took no event */
+#define META_MS 2000       /* between two looks whether Redis is ours */
 #define HOST_MAX 65
 #define WORDS_MAX 64
 #define EX_CONFIG 78
@@ -52,7 +54,9 @@ struct builder {
 	struct run_view view;
 	struct message_decoder *decoder;
 	struct job_runner runner;
-	char *words; /* of the command, cut */
+	struct announcer *announcer;
+	int64_t untold_ms; /* monotonic: until then no event is tried */
+	char *words;       /* of the command, cut */
 	char *argv[WORDS_MAX + 1];
 	char host[HOST_MAX];
 	struct task **tasks; /* `parallel` of them; NULL: free */
@@ -64,7 +68,7 @@ struct builder {
 	struct build_place *places;
 	size_t n_places;
 	int64_t committed_ms, turn_end_ms;
-	struct health_check *kafka_check, *redis_check;
+	struct health_check *kafka_check, *redis_check, *events_check;
 	struct health_check *registry_check; /* NULL: none is configured */
 	int64_t ours_ms; /* monotonic: when Redis was last seen to be ours */
 	struct health_beat *beat;
@@ -446,22 +450,21 @@ start_jobs(struct builder *builder, struct open_build *build, struct error *err)
 	return 0;
 }
 
-static int
-report_build(
-    struct builder *builder, struct open_build *build, struct error *err)
+static struct build_report
+report_of(struct builder *builder, const struct open_build *build)
 {
-	const char *state = build->failed ? "FAILED" : "SUCCEEDED";
-	struct build_report report = { builder->redis, builder->keyspace,
-		&builder->view, build->arena, NULL, 0 };
-	char rid[RID_SIZE_MAX];
-	struct report_result result;
+	return (struct build_report){ .redis = builder->redis,
+		.keyspace = builder->keyspace,
+		.view = &builder->view,
+		.arena = build->arena,
+		.tells = true };
+}
 
-	if (redis_connect(builder->redis, err) != 0 ||
-	    redis_connect(builder->view_redis, err) != 0 ||
-	    build_report_state(&report, &build->id, state, &result, err) < 0)
-		return -1;
-	metrics_add(builder->metrics, BUILDER_BUILDS,
-	    build->failed ? BUILT_FAILED : BUILT_SUCCEEDED, 1);
+static void
+log_build(const struct open_build *build, const char *state)
+{
+	char rid[RID_SIZE_MAX];
+
 	log_event(LOG_INFO, "builder", "build_ended", "a build has ended",
 	    LOG_T("build",
 		((struct text){ rid,
@@ -469,9 +472,69 @@ report_build(
 	    LOG_S("state", state), LOG_I("jobs", build->event.build.n_jobs),
 	    LOG_I("duration_ms", clock_monotonic_ms() - build->opened_ms),
 	    LOG_END);
+}
+
+static int
+report_build(
+    struct builder *builder, struct open_build *build, struct error *err)
+{
+	const char *state = build->failed ? "FAILED" : "SUCCEEDED";
+	struct build_report report = report_of(builder, build);
+	struct report_result result;
+
+	if (redis_connect(builder->redis, err) != 0 ||
+	    redis_connect(builder->view_redis, err) != 0 ||
+	    build_report_state(&report, &build->id, state, &result, err) < 0)
+		return -1;
+	build->reported = true;
+	build->to_tell = result.to_tell;
+	metrics_add(builder->metrics, BUILDER_BUILDS,
+	    build->failed ? BUILT_FAILED : BUILT_SUCCEEDED, 1);
+	log_build(build, state);
 	return 0;
 }
 
+static void
+note_events(struct builder *builder, const struct error *err)
+{
+	if (err == NULL) {
+		health_ok(builder->events_check);
+		return;
+	}
+	if (health_check_is_ok(builder->events_check))
+		log_event(
+		    LOG_WARN, "builder", "events_wait", err->message, LOG_END);
+	health_bad(builder->events_check,
+	    "builds that have ended can't be told: %s", err->message);
+	builder->untold_ms = clock_monotonic_ms() + TELL_AGAIN_MS;
+}
+
+/*
+ * Its event, before its offset: who is killed in between finds it due, and
+ * tells it again.  False: not yet.
+ */
+static bool
+tell_build(struct builder *builder, struct open_build *build)
+{
+	struct build_report report = report_of(builder, build);
+	struct error err = { 0 };
+
+	if (!build->to_tell)
+		return true;
+	if (clock_monotonic_ms() < builder->untold_ms)
+		return false;
+	if (announcer_tell(builder->announcer, build, &err) != 0) {
+		note_events(builder, &err);
+		return false;
+	}
+	note_events(builder, NULL);
+	build->to_tell = false;
+	/* One that is lost costs a repeat, which is the same event. */
+	build_report_told(&report, &build->id, &err);
+	return true;
+}
+
+/* 1: it is gone; 0: it stays, until its event is sent; -1: Redis fails. */
 static int
 end_build(struct builder *builder, struct open_build **at, struct error *err)
 {
@@ -479,11 +542,14 @@ end_build(struct builder *builder, struct open_build **at, struct error *err)
 
 	if (build->over && build->is_read)
 		metrics_add(builder->metrics, BUILDER_BUILDS, BUILT_OVER, 1);
-	if (!build->over && !build->leaving &&
-	    report_build(builder, build, err) != 0)
-		return -1;
+	if (!build->over && !build->leaving) {
+		if (!build->reported && report_build(builder, build, err) != 0)
+			return -1;
+		if (!tell_build(builder, build))
+			return 0;
+	}
 	remove_build(builder, at);
-	return 0;
+	return 1;
 }
 
 /* In the order in which they came; the first that Redis fails ends the turn. */
@@ -494,16 +560,19 @@ turn_builds(struct builder *builder, struct error *err)
 
 	while (*at != NULL && !is_turn_over(builder)) {
 		struct open_build *build = *at;
+		int rc = 0;
 
 		if (read_build(builder, build, err) != 0)
 			return -1;
 		if (builder->drain_ms == 0 &&
 		    start_jobs(builder, build, err) != 0)
 			return -1;
-		if (!open_build_is_whole(build))
-			at = &build->next;
-		else if (end_build(builder, at, err) != 0)
+		if (open_build_is_whole(build))
+			rc = end_build(builder, at, err);
+		if (rc < 0)
 			return -1;
+		if (rc == 0)
+			at = &build->next;
 	}
 	return 0;
 }
@@ -792,6 +861,11 @@ make_runner(struct builder *builder)
 	builder->parallel = (size_t)config_number(config, "builder.parallel");
 	builder->tasks =
 	    memory_zalloc(builder->parallel, sizeof *builder->tasks);
+	builder->announcer =
+	    announcer_create(&(const struct kafka_settings){ .config = config,
+				 .health = builder->kafka,
+				 .client_id = "schedrun-builder" },
+		&builder->runner.store);
 	run_view_init(&builder->view, builder->view_redis, builder->keyspace,
 	    config_number(config, "view.ttl"));
 }
@@ -808,6 +882,8 @@ builder_create(const struct builder_settings *settings, struct error *err)
 	    health_check(settings->health, "kafka", FRESH_MS);
 	builder->redis_check =
 	    health_check(settings->health, "redis", FRESH_MS);
+	builder->events_check = health_check(settings->health, "events", 0);
+	health_ok(builder->events_check);
 	if (config_text(builder->config, "schema.registry.url") != NULL)
 		builder->registry_check =
 		    health_check(settings->health, "registry", 0);
@@ -837,6 +913,7 @@ builder_destroy(struct builder *builder)
 	while (builder->builds != NULL)
 		remove_build(builder, &builder->builds);
 	message_decoder_destroy(builder->decoder);
+	announcer_destroy(builder->announcer);
 	if (builder->view_redis != builder->redis)
 		redis_destroy(builder->view_redis);
 	redis_destroy(builder->redis);

@@ -29,9 +29,11 @@ struct open_build {
 	/* Its partition is another's by now: what runs is finished. */
 	bool leaving;
 	bool is_read;
-	bool over;    /* it was reported by somebody else */
-	bool failed;  /* a job has */
-	bool aborted; /* and so no other is begun */
+	bool over;     /* it was reported by somebody else */
+	bool failed;   /* a job has */
+	bool aborted;  /* and so no other is begun */
+	bool reported; /* that it has ended, to Redis */
+	bool to_tell;  /* then: its event is not acknowledged yet */
 	int64_t opened_ms;
 	struct arena *arena;
 	struct uuid id;

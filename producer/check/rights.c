@@ -20,6 +20,7 @@ static const struct need {
 	{ PROGRAM_HTTP, TOPIC_RESULTS, "http.group" },
 	{ PROGRAM_HTTP, TOPIC_BUILDS, "http.group" },
 	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group" },
+	{ PROGRAM_BUILDER, TOPIC_EVENTS, NULL },
 	{ PROGRAM_TRIGGER, TOPIC_REQUESTS, NULL },
 	{ PROGRAM_TRIGGER, TOPIC_DLQ, NULL },
 	{ PROGRAM_TRIGGER, TOPIC_EVENTS, "trigger.group" },
@@ -174,7 +175,7 @@ what_is_tried(unsigned programs)
 	case PROGRAM_HTTP:
 		return "Read and Write of topics, Read of its group";
 	case PROGRAM_BUILDER:
-		return "Read of its topic and its group";
+		return "Read of its topic and its group, Write of the events";
 	case PROGRAM_TRIGGER:
 		return "Write of its topic";
 	default:

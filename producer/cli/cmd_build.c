@@ -120,7 +120,7 @@ report_build(struct command *command,
 	if (found == 0)
 		return say_unknown(command);
 	report = (struct build_report){ command->redis, command->keyspace,
-		&command->view, command->arena, NULL, 0 };
+		&command->view, command->arena, NULL, 0, false };
 	return act(command, &report, &id, &record);
 }
 

@@ -9,6 +9,7 @@
 
 #define ATTEMPTS_MAX 20
 #define SUCCEEDED "SUCCEEDED"
+#define FIELD_TO_TELL "n"
 
 static struct redis_script mark_build = { .source = lua_mark_build };
 
@@ -31,13 +32,16 @@ static int
 mark(struct build_report *report, struct redis *redis, const struct uuid *id,
     const char *state, struct text *was, struct error *err)
 {
-	enum { MARK_STATE, MARK_TTL, MARK_ARGS };
+	enum { MARK_STATE, MARK_TTL, MARK_TELLS, MARK_ARGS };
 	struct buffer out = { 0 };
 	char ttl[TEXT_NUMBER_SIZE];
 	const struct text key = keyspace_build(report->keyspace, id, &out);
 	const struct text args[MARK_ARGS] = {
 		[MARK_STATE] = text_from(state),
 		[MARK_TTL] = text_of_number(report->view->ttl_ms, ttl),
+		[MARK_TELLS] = report->tells && redis == report->redis
+		    ? TEXT("1")
+		    : TEXT(""),
 	};
 	struct redis_reply *reply = redis_ask_script(redis, &mark_build,
 	    &(struct redis_arguments){ &key, 1, args, MARK_ARGS },
@@ -246,6 +250,41 @@ build_report_finish(struct build_report *report, const struct uuid *id,
 	return tell_view(report, id, SUCCEEDED, err);
 }
 
+/* Whether the event of a state that was there before is due. */
+static int
+read_due(struct build_report *report, const struct uuid *id, struct text state,
+    bool *is_due, struct error *err)
+{
+	struct buffer key = { 0 };
+	struct redis_reply *reply = redis_ask(report->redis,
+	    (const struct text[]){ TEXT("HGET"),
+		keyspace_build(report->keyspace, id, &key),
+		TEXT(FIELD_TO_TELL) },
+	    3, "HGET", err);
+
+	buffer_finish(&key);
+	if (reply == NULL)
+		return -1;
+	*is_due = text_equal(redis_reply_text(reply), state);
+	redis_reply_destroy(reply);
+	return 0;
+}
+
+int
+build_report_told(
+    struct build_report *report, const struct uuid *id, struct error *err)
+{
+	struct buffer key = { 0 };
+	int rc = redis_do(report->redis,
+	    (const struct text[]){ TEXT("HSET"),
+		keyspace_build(report->keyspace, id, &key), TEXT(FIELD_TO_TELL),
+		TEXT("") },
+	    4, "HSET", err);
+
+	buffer_finish(&key);
+	return rc;
+}
+
 int
 build_report_state(struct build_report *report, const struct uuid *id,
     const char *state, struct report_result *result, struct error *err)
@@ -259,5 +298,9 @@ build_report_state(struct build_report *report, const struct uuid *id,
 	if (was.size > 0 && !text_equal(was, text_from(state)))
 		return 0;
 	result->already = was.size > 0;
+	result->to_tell = report->tells;
+	if (report->tells && result->already &&
+	    read_due(report, id, was, &result->to_tell, err) != 0)
+		return -1;
 	return tell_view(report, id, state, err) == 0 ? 1 : -1;
 }

@@ -28,11 +28,16 @@ struct build_report {
 	/* What outputs have now, ascending; of others it is a function. */
 	const struct event_output *named;
 	size_t n_named;
+	/* Whoever marks it tells it in Kafka, too, and notes when he has. */
+	bool tells;
 };
 
 struct report_result {
 	bool already;    /* it was so before; nothing is changed */
 	struct text was; /* of build_report_state; empty: it ran */
+	/* Of one that tells: its event is due, also if he who marked it was
+	 * killed before the brokers had it. */
+	bool to_tell;
 	size_t outputs;
 	/* Outputs that the catalogue has no more: their branches are left. */
 	const struct text *gone;
@@ -54,5 +59,9 @@ int build_report_finish(struct build_report *report, const struct uuid *id,
  */
 int build_report_state(struct build_report *report, const struct uuid *id,
     const char *state, struct report_result *result, struct error *err);
+
+/* The brokers have the event: it is due no more. */
+int build_report_told(
+    struct build_report *report, const struct uuid *id, struct error *err);
 
 #endif

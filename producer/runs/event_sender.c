@@ -1,6 +1,7 @@
 #include "producer/runs/event_sender.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/base/memory.h"
@@ -17,6 +18,8 @@ struct event_sender {
 	struct kafka_producer *producer; /* NULL: with the next event */
 	struct error failure;            /* of the event under way */
 	struct buffer value;
+	uint32_t ids[MESSAGES]; /* of the schemas that were asked for */
+	bool is_known[MESSAGES];
 };
 
 struct event_sender *
@@ -88,18 +91,22 @@ open_producer(struct event_sender *sender, struct error *err)
 	return -1;
 }
 
+/* An id that a registry has given stays. */
 static int
-find_schema(struct event_sender *sender, enum message message, uint32_t *id,
-    struct error *err)
+find_schema(
+    struct event_sender *sender, enum message message, struct error *err)
 {
-	struct registry *registry =
-	    registry_create(sender->settings.config, err);
-	int rc = -1;
+	struct registry *registry;
 
-	if (registry != NULL)
-		rc = registry_id(registry, message, topic_of(sender), id, err);
+	if (sender->is_known[message])
+		return 0;
+	registry = registry_create(sender->settings.config, err);
+	if (registry != NULL &&
+	    registry_id(registry, message, topic_of(sender),
+		&sender->ids[message], err) == 0)
+		sender->is_known[message] = true;
 	registry_destroy(registry);
-	return rc;
+	return sender->is_known[message] ? 0 : -1;
 }
 
 static int
@@ -109,13 +116,13 @@ send_event(struct event_sender *sender, const struct schedule_event *event,
 	char rid[RID_SIZE_MAX];
 	struct kafka_message message = { .key =
 					     schedule_event_key(event, rid) };
-	uint32_t id = 0;
 
-	if (find_schema(sender, event->message, &id, err) != 0 ||
+	if (find_schema(sender, event->message, err) != 0 ||
 	    open_producer(sender, err) != 0)
 		return -1;
 	buffer_reset(&sender->value);
-	schedule_event_encode(event, id, &sender->value);
+	schedule_event_encode(
+	    event, sender->ids[event->message], &sender->value);
 	message.value = buffer_text(&sender->value);
 	sender->failure = (struct error){ 0 };
 	if (kafka_producer_send(

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "producer/builder/said.h"
 #include "producer/catalogue/commit.h"
+#include "producer/catalogue/fields.h"
 #include "producer/catalogue/logic.h"
 #include "producer/runs/build_report.h"
 #include "producer/runs/decoder.h"
@@ -217,35 +219,81 @@ apply_logic(struct event_store *store, const struct application *task,
 
 /* Builds ------------------------------------------------------------------ */
 
-/* Of a failed build what the event names was made nevertheless. */
-static void
-list_build(const struct application *task, const struct build_requested *build)
+/* What a builder has said of the jobs; of others' builds there is nothing. */
+static struct fields *
+read_jobs(struct event_store *store, const struct application *task,
+    struct error *err)
 {
-	const struct schedule_event *event = task->event;
-	struct facts *facts = &task->effect->facts;
-	const struct build *jobs = &build->build;
-	struct text branch = jobs->version->branch_name;
-	size_t n = 1, i, k;
+	struct fields *said = fields_create(task->arena);
+	struct buffer key = { 0 };
+	int rc = fields_read(said, store->redis,
+	    keyspace_jobs(store->keyspace, &task->event->build_id, &key), err);
 
+	buffer_finish(&key);
+	if (rc == 0)
+		return said;
+	fields_destroy(said);
+	return NULL;
+}
+
+/*
+ * Whether the build has made this output: what was up to date it has not, and
+ * of a failed one it has what its event names, or whose job has succeeded.
+ */
+static bool
+is_made(const struct schedule_event *event, struct text output,
+    enum job_state state)
+{
+	if (event->is_succeeded)
+		return state != JOB_UP_TO_DATE;
+	return state == JOB_SUCCEEDED ||
+	    event_output_find(event->outputs, event->n_outputs, output) != NULL;
+}
+
+static void
+list_job(const struct application *task, const struct build_requested *build,
+    size_t i, struct text stored)
+{
+	const struct job_spec *spec = build->build.jobs[i].spec;
+	struct text branch = build->build.version->branch_name;
+	struct facts *facts = &task->effect->facts;
+	struct job_said said;
+	size_t k;
+
+	job_said_read(stored, &said);
+	for (k = 0; k < spec->n_outputs; k++) {
+		if (!is_made(task->event, spec->outputs[k], said.state))
+			continue;
+		add_fact(
+		    facts, TRIGGER_DATASET_UPDATED, spec->outputs[k], branch);
+		add_fact(
+		    facts, TRIGGER_JOB_SUCCEEDED, spec->outputs[k], branch);
+	}
+}
+
+static int
+list_build(struct event_store *store, const struct application *task,
+    const struct build_requested *build, struct error *err)
+{
+	const struct build *jobs = &build->build;
+	struct fields *said = read_jobs(store, task, err);
+	char number[TEXT_NUMBER_SIZE];
+	size_t n = 1, i;
+
+	if (said == NULL)
+		return refuse_event(task->effect, err);
 	for (i = 0; i < jobs->n_jobs; i++)
 		n += 2 * jobs->jobs[i].spec->n_outputs;
-	make_facts(facts, task->arena, n);
-	add_fact(facts,
-	    event->is_succeeded ? TRIGGER_SCHEDULE_SUCCEEDED
-				: TRIGGER_SCHEDULE_FAILED,
+	make_facts(&task->effect->facts, task->arena, n);
+	add_fact(&task->effect->facts,
+	    task->event->is_succeeded ? TRIGGER_SCHEDULE_SUCCEEDED
+				      : TRIGGER_SCHEDULE_FAILED,
 	    build->run.schedule_rid, TEXT_NONE);
 	for (i = 0; i < jobs->n_jobs; i++)
-		for (k = 0; k < jobs->jobs[i].spec->n_outputs; k++) {
-			struct text output = jobs->jobs[i].spec->outputs[k];
-
-			if (!event->is_succeeded &&
-			    event_output_find(event->outputs, event->n_outputs,
-				output) == NULL)
-				continue;
-			add_fact(
-			    facts, TRIGGER_DATASET_UPDATED, output, branch);
-			add_fact(facts, TRIGGER_JOB_SUCCEEDED, output, branch);
-		}
+		list_job(task, build, i,
+		    fields_get(said, text_of_number((int64_t)i, number)));
+	fields_destroy(said);
+	return 0;
 }
 
 static int
@@ -254,7 +302,8 @@ report_build(struct event_store *store, const struct application *task,
 {
 	const struct schedule_event *event = task->event;
 	struct build_report report = { store->redis, store->keyspace,
-		&store->view, task->arena, event->outputs, event->n_outputs };
+		&store->view, task->arena, event->outputs, event->n_outputs,
+		false };
 	struct report_result result;
 	int rc;
 
@@ -272,8 +321,7 @@ report_build(struct event_store *store, const struct application *task,
 		return refuse_event(task->effect, err);
 	if (!result.already)
 		task->effect->outcome = OUTCOME_APPLIED;
-	list_build(task, build);
-	return 0;
+	return list_build(store, task, build, err);
 }
 
 static int

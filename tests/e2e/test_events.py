@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import time
+import uuid
 
 import avro.io
 import avro.schema
@@ -64,6 +65,11 @@ TRIGGERS = {
     "after-broken": of_schedule("broken", "scheduleFailed"),
     "logic": of_job("d-logic", "newLogic"),
     "last": updated("raw-last"),
+    "carried": {"type": "manual"},
+    "after-carried-job": of_job("d-carried"),
+    "after-carried": of_schedule("carried", "scheduleSucceeded"),
+    "spoilt": {"type": "manual"},  # its job fails
+    "after-spoilt": of_schedule("spoilt", "scheduleFailed"),
 }
 MORE = (MEDIA_SET, TABLE, "raw-both-2", "raw-both-3", "raw-alone", "raw-neither")
 
@@ -74,7 +80,8 @@ def catalogue():
     for name, trigger in TRIGGERS.items():
         datasets[dataset(f"raw-{name}")] = catalogues.stored(f"{name}-1")
         datasets[dataset(f"d-{name}")] = catalogues.stored(None)
-        specs.append(catalogues.job_spec(f"d-{name}", [f"raw-{name}"]))
+        specs.append(catalogues.job_spec(f"d-{name}", [f"raw-{name}"],
+                                         logic="fail" if name == "spoilt" else "v1"))
         made = catalogues.schedule(name, [f"d-{name}"], **({
             "owner": catalogues.GONE, "scope": {"type": "user"}} if name == "broken" else {}))
         made["versions"][0]["trigger"] = trigger
@@ -320,13 +327,12 @@ def test_what_is_no_event_is_buried_and_holds_nobody_up(events):
         assert bad[whole] == letter["schedrun.dlq.reason"].decode()
 
 
-def rewind(system):
-    """As if the offsets of the last events were never committed."""
+def rewind(system, group=GROUP, topic=TOPIC):
+    """As if the offsets of the last records were never committed."""
     admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
-    places = [TopicPartition(TOPIC, p, 0) for p in range(2)]
-
-    (future,) = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, places)]).values()
-    future.result(20)
+    places = [TopicPartition(topic, p, 0) for p in range(2)]
+    (future,) = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values()
+    assert not [place.error for place in future.result(20).topic_partitions if place.error]
 
 
 def test_all_of_it_again_by_two(events):
@@ -346,4 +352,48 @@ def test_all_of_it_again_by_two(events):
         name: 1 if name in ("plain", "paused") else 0 for name in TRIGGERS}
     assert {name: head(events, f"raw-{name}") for name in TRIGGERS} == heads | {
         "plain": transaction("plain-9")}
-    assert second.stop() == 0 and third.stop() == 0
+    assert second.stop() == 0
+    events.trigger_daemon = third
+
+
+def ended(system, build):
+    """What was told of its end."""
+    found = [checker.decode("build_finished", record.value())
+             for record in checker.read_topic(system.bootstrap, TOPIC)
+             if record.key() == build.encode()]
+    return [(event["state"], event["transactions"]) for event in found]
+
+
+def test_what_the_builder_carries_out_is_told(events):
+    job = events.directory / "job"
+    job.write_text("#!/bin/sh\n[ \"$SCHEDRUN_LOGIC\" != fail ]\n")
+    job.chmod(0o755)
+    for name in ("carried", "carried", "spoilt"):
+        events.must("submit", schedule_rid(name))
+    events.wait_drained()
+    first, again, spoilt = (run["result"]["buildRid"] for name in ("carried", "spoilt")
+                            for run in runs(events, name))
+    builder = events.builder(job).wait_ready()
+    # The second build found its output up to date: it has succeeded, and made nothing.
+    assert {run["trigger"] for run in wait_runs(events, "after-carried", 2)} == {
+        f"scheduleSucceeded: {build} SUCCEEDED" for build in (first, again)}
+    (run,) = wait_runs(events, "after-spoilt", 1)
+    assert run["trigger"] == f"scheduleFailed: {spoilt} FAILED"
+    (run,) = wait_runs(events, "after-carried-job", 1)
+    assert ended(events, spoilt) == [("FAILED", {})]
+    built = json.loads(events.redis.hget("schedrun:h", dataset("d-carried")))["master"]["head"]
+    told = {build: ended(events, build) for build in (first, again)}
+    assert sorted(told.values(), key=lambda events: len(events[0][1])) == [
+        [("SUCCEEDED", {})], [("SUCCEEDED", {dataset("d-carried"): built})]]
+    wait_for("all to be carried out", lambda: checker.lag(events.bootstrap, "schedrun-builder", "schedule-builds") <= 0)
+    assert builder.stop(30) == 0
+    # Killed before the brokers had the event of one of them, and before any offset was committed.
+    rewind(events, "schedrun-builder", "schedule-builds")
+    events.redis.hset(b"schedrun:b:" + uuid.UUID(first.rsplit(".", 1)[1]).bytes, "n", "SUCCEEDED")
+    builder = events.builder(job, "builder-2").wait_ready()
+    wait_for("it to be told again", lambda: len(ended(events, first)) == 2)
+    wait_for("all to be seen", lambda: checker.lag(events.bootstrap, "schedrun-builder", "schedule-builds") <= 0)
+    settle(events)
+    assert [len(ended(events, build)) for build in (first, again, spoilt)] == [2, 1, 1]
+    assert counts(events, "after-carried", "after-carried-job", "after-spoilt") == [2, 1, 1]
+    assert builder.stop(30) == 0
