@@ -258,15 +258,14 @@ kafka_assignment_resolve(struct kafka_assignment *assignment,
     struct kafka_partition of, int64_t *offset, int timeout_ms,
     struct error *err)
 {
-	struct kafka_range range;
-
 	if (*offset >= 0)
 		return 0;
-	if (kafka_query_range(assignment->client, assignment->handle, of,
-		&range, timeout_ms, err) != 0)
-		return -1;
-	*offset = *offset == KAFKA_OFFSET_END ? range.end : range.start;
-	return 0;
+	*offset =
+	    kafka_query_offset_at(assignment->client, assignment->handle, of,
+		*offset == KAFKA_OFFSET_END ? KAFKA_OFFSET_END
+					    : KAFKA_OFFSET_BEGINNING,
+		timeout_ms, err);
+	return *offset != KAFKA_OFFSET_UNKNOWN ? 0 : -1;
 }
 
 static int
@@ -433,7 +432,7 @@ find_place(struct kafka_assignment *assignment, struct kafka_place *place,
 	struct kafka_range range;
 
 	if (kafka_query_range(assignment->client, assignment->handle, of,
-		&range, RESOLVE_TIMEOUT_MS, err) != 0)
+		&range, 2 * RESOLVE_TIMEOUT_MS, err) != 0)
 		return -1;
 	if (from < range.start && !assignment->accept_loss)
 		return error_fatal(err, 65,

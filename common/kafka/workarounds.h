@@ -14,6 +14,7 @@
  *   assignment.c, fetch_committed   an error told as success          not seen
  *   consumer.c, leave_group         a close without a time-out        not seen
  *   client.c, ..._destroy_handle    a destroy that hangs              not seen
+ *   query.c, kafka_query_range      a range without a time-out        2.3.0
  *   transaction.c, ..._produce      a busy wait behind a request      not seen
  *   producer.h, ..._probe           a first send that waits 1 s       2.10.1
  *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open

@@ -8,6 +8,7 @@
  * Topics and groups carry the process's id and are removed at the end.
  */
 #include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -944,6 +945,61 @@ test_times(void)
 	CHECK(kafka_consumer_close(reader, 5000) == 0);
 }
 
+/* A consumer of brokers that are none, of which the second leads the topic. */
+static struct kafka_consumer *
+make_consumer_of(const char *addresses)
+{
+	char property[256];
+	struct config_flag flag = { CONFIG_FLAG_KAFKA, property };
+	struct error err = { 0 };
+	struct kafka_consumer_options options = { 0 };
+	struct kafka_consumer *consumer;
+	struct config *config;
+
+	snprintf(property, sizeof property, "bootstrap.servers=%s", addresses);
+	config = config_load(NULL, &flag, 1, &err);
+	must(config != NULL, "configuration", &err);
+	options.settings.config = config;
+	consumer = kafka_consumer_create(&options, &err);
+	must(consumer != NULL, "create a consumer", &err);
+	config_destroy(config);
+	return consumer;
+}
+
+/*
+ * The leader can't be reached, the others can: who asks for its log's range is
+ * told in time that there is no answer.  One that waits is ended by SIGALRM.
+ */
+static void
+test_leader_away(void)
+{
+	char why[256];
+	rd_kafka_t *handle =
+	    rd_kafka_new(RD_KAFKA_PRODUCER, NULL, why, sizeof why);
+	rd_kafka_mock_cluster_t *mock = rd_kafka_mock_cluster_new(handle, 2);
+	struct kafka_consumer *consumer =
+	    make_consumer_of(rd_kafka_mock_cluster_bootstraps(mock));
+	struct kafka_partition of = { "led", 0 };
+	struct kafka_range range;
+	struct error err = { 0 };
+	int64_t began;
+
+	rd_kafka_mock_topic_create(mock, of.topic, 1, 1);
+	rd_kafka_mock_partition_set_leader(mock, of.topic, 0, 2);
+	CHECK(kafka_consumer_range(consumer, of, &range, 5000, &err) == 0 &&
+	    range.start == 0 && range.end == 0);
+	rd_kafka_mock_broker_set_down(mock, 2);
+	began = clock_monotonic_ms();
+	alarm(20);
+	CHECK(kafka_consumer_range(consumer, of, &range, 500, &err) == -1 &&
+	    err.kind == ERROR_RETRY);
+	alarm(0);
+	CHECK(clock_monotonic_ms() - began < 5000);
+	CHECK(kafka_consumer_close(consumer, 5000) == 0);
+	rd_kafka_mock_cluster_destroy(mock);
+	rd_kafka_destroy(handle);
+}
+
 static void
 test_waking(void)
 {
@@ -1048,6 +1104,7 @@ static const struct {
 	{ "wandering", test_wandering },
 	{ "rate", test_rate },
 	{ "times", test_times },
+	{ "leader_away", test_leader_away },
 	{ "waking", test_waking },
 	{ "loss", test_loss },
 	{ "health", test_health },

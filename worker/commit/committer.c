@@ -251,9 +251,14 @@ open_producer(struct committer *committer, struct error *err)
 static enum commit_event
 begin_transaction(struct committer *committer, struct error *err)
 {
+	int rc;
+
 	committer->begun_ms = clock_monotonic_ms();
 	committer->clock = worker_metrics_clock();
-	if (kafka_transaction_begin(committer->transaction, err) != 0)
+	watchdog_enter(WATCHDOG_COMMIT, "begin", SLICE_MS + GUARD_MS);
+	rc = kafka_transaction_begin(committer->transaction, err);
+	watchdog_leave(WATCHDOG_COMMIT);
+	if (rc != 0)
 		return event_of(committer, err) == COMMIT_FATAL ? COMMIT_FATAL
 								: COMMIT_LOST;
 	fault_point("B1");

@@ -46,7 +46,8 @@ struct readiness {
 
 /* When what is due next, on clock_monotonic_ms; and how long to back off. */
 struct due {
-	int64_t check_ms, members_ms, report_ms, retry_ms, limits_ms, alive_ms;
+	int64_t check_ms, members_ms, report_ms, retry_ms, limits_ms, alive_ms,
+	    range_ms;
 	int64_t backoff_ms;
 	int64_t seen_ms[DEPENDENCIES]; /* while starting: when each dependency
 					  was there */

@@ -187,6 +187,28 @@ note_end(void *opaque, const char *topic, int32_t partition, int64_t offset)
 		owned->ended = offset;
 }
 
+/*
+ * Asked for a moment only, lest a leader that is away holds the others up, and
+ * by whom no fetch delays.  False: Kafka doesn't say, or has just not said.
+ */
+static bool
+ask_range(struct pipeline *pipeline, int32_t partition,
+    struct kafka_range *range, struct error *err)
+{
+	int rc;
+
+	if (clock_monotonic_ms() < pipeline->due.range_ms)
+		return false;
+	watchdog_enter(WATCHDOG_INTAKE, "range", INTAKE_GUARD_MS);
+	rc = kafka_consumer_range(repair_reader(pipeline->repair),
+	    (struct kafka_partition){ pipeline->intake.topic, partition },
+	    range, END_MS, err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc != 0)
+		pipeline->due.range_ms = clock_monotonic_ms() + REPORT_MS;
+	return rc == 0;
+}
+
 /* Only one that is ahead of what is committed can be above the log's end. */
 static int
 check_mark(struct pipeline *pipeline, struct owned *owned, struct error *err)
@@ -198,11 +220,8 @@ check_mark(struct pipeline *pipeline, struct owned *owned, struct error *err)
 	    0)
 		return -1;
 	if (mark > owned->expected) {
-		if (kafka_consumer_range(pipeline->intake.consumer,
-			(struct kafka_partition){
-			    pipeline->intake.topic, owned->partition },
-			&range, KAFKA_CALL_MS, err) != 0)
-			return 0; /* Kafka is away: at the next batch again */
+		if (!ask_range(pipeline, owned->partition, &range, err))
+			return 0; /* at a later batch again */
 		if (mark > range.end) {
 			log_event(LOG_WARN, "redis", "mark_reset",
 			    "Redis says more of a partition than it holds: the "
@@ -223,15 +242,16 @@ check_mark(struct pipeline *pipeline, struct owned *owned, struct error *err)
 /*
  * Between batches, when nothing is out that moves marks.  Where Redis has
  * evicted keys no mark proves anything: without one the next batch finds Redis
- * behind, and the repair takes the claims of the whole window again.
+ * behind, and the repair takes the claims of the whole window again.  Each time
+ * another one is first, as who comes behind one that Kafka is silent of waits.
  */
 static int
 check_marks(struct pipeline *pipeline, struct error *err)
 {
-	size_t i;
+	size_t i, n = pipeline->intake.n_owned, first = pipeline->looked_at++;
 
-	for (i = 0; i < pipeline->intake.n_owned; i++) {
-		struct owned *owned = &pipeline->intake.owned[i];
+	for (i = 0; i < n; i++) {
+		struct owned *owned = &pipeline->intake.owned[(first + i) % n];
 
 		if (pipeline->is_distrusted &&
 		    marks_write(&pipeline->intake.marks, owned->partition, -1,
@@ -240,7 +260,7 @@ check_marks(struct pipeline *pipeline, struct error *err)
 		if (!owned->is_checked && check_mark(pipeline, owned, err) != 0)
 			return -1;
 	}
-	if (pipeline->intake.n_owned > 0)
+	if (n > 0)
 		pipeline->is_distrusted = false;
 	return 0;
 }
@@ -401,16 +421,19 @@ fail_repair(struct pipeline *pipeline, const struct error *err)
 static enum intake_event
 begin_repair(struct pipeline *pipeline, struct error *err)
 {
+	int rc;
+
 	intake_drop(&pipeline->intake);
 	claims_reset(pipeline->intake.claims);
 	snapshot_forget(pipeline->intake.snapshot);
 	if (pipeline_check_store(pipeline, err) != 0)
 		return INTAKE_STORE_DOWN;
-	if (repair_start(pipeline->repair, &pipeline->intake,
-		pipeline->intake.behind_partition, pipeline->intake.behind_mark,
-		err) == 0)
-		return INTAKE_NOTHING;
-	return fail_repair(pipeline, err);
+	watchdog_enter(WATCHDOG_INTAKE, "repair", INTAKE_GUARD_MS);
+	rc = repair_start(pipeline->repair, &pipeline->intake,
+	    pipeline->intake.behind_partition, pipeline->intake.behind_mark,
+	    err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	return rc == 0 ? INTAKE_NOTHING : fail_repair(pipeline, err);
 }
 
 /* Pieces of half a second, so that the group is polled between them. */
@@ -468,8 +491,12 @@ static void
 read_limits(struct pipeline *pipeline)
 {
 	struct error err = { 0 };
+	int rc;
 
-	if (pipeline_look_at_kafka(pipeline, &err) != 0) {
+	watchdog_enter(WATCHDOG_INTAKE, "limits", 2 * INTAKE_GUARD_MS);
+	rc = pipeline_look_at_kafka(pipeline, &err);
+	watchdog_leave(WATCHDOG_INTAKE);
+	if (rc != 0) {
 		pipeline_say_away(pipeline, DEPENDENCY_KAFKA, &err);
 		return;
 	}
@@ -706,17 +733,17 @@ report_registry(struct pipeline *pipeline)
 
 /* False: Kafka doesn't say. */
 static bool
-ask_for_end(struct intake *intake, struct owned *owned)
+ask_for_end(struct pipeline *pipeline, struct owned *owned)
 {
 	struct error ignored;
 	struct kafka_range range;
 	bool is_told;
 
 	watchdog_enter(WATCHDOG_INTAKE, "end", INTAKE_GUARD_MS);
-	is_told =
-	    kafka_consumer_range(intake->consumer,
-		(struct kafka_partition){ intake->topic, owned->partition },
-		&range, END_MS, &ignored) == 0;
+	is_told = kafka_consumer_range(repair_reader(pipeline->repair),
+		      (struct kafka_partition){
+			  pipeline->intake.topic, owned->partition },
+		      &range, END_MS, &ignored) == 0;
 	watchdog_leave(WATCHDOG_INTAKE);
 	if (is_told && range.end > owned->end)
 		owned->end = range.end;
@@ -744,7 +771,7 @@ find_ends(struct pipeline *pipeline)
 			owned->end = kafka_consumer_end(
 			    intake->consumer, intake->topic, owned->partition);
 		else if (is_told && clock_monotonic_ms() < until)
-			is_told = ask_for_end(intake, owned);
+			is_told = ask_for_end(pipeline, owned);
 	}
 }
 
