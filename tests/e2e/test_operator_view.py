@@ -166,8 +166,9 @@ class Walk:
 
     def of_daemon(self, daemon, station, up, expected):
         seen, name = Seen(daemon), daemon.name
-        # The view is not there without what it is of and in, and says so.
-        implied = {"view"} if any(word in seen.bad.get("view", "") for word in expected.values()) else set()
+        # The view is not there without what it is of and in, nor are the results, and say so.
+        implied = {check for check in ("view", "results")
+                   if any(word in seen.bad.get(check, "") for word in expected.values())}
         told = [("healthz", seen.alive, 200), ("readyz", seen.ready, 503 if expected else 200),
                 ("blamed", set(seen.bad) - implied, set(expected))]
         should = {"kafka": up["kafka"], "redis": up["redis"] and "redis" not in expected,
@@ -288,7 +289,7 @@ def test_a_walk(walk):
     system, cluster, registry = walk.system, walk.system.cluster, walk.registry
     wait_for("the admin ports", lambda: all(d.admin("/healthz") for d in (*walk.workers, walk.adapter)))
     topics = {f"topic {topic}": "does not exist" for topic in (
-        TOPIC, "schedule-run-results", "schedule-builds", f"{TOPIC}.dlq")}
+        TOPIC, "schedule-run-results", "schedule-builds", f"{TOPIC}.dlq", "schedule-events")}
     nobody = {f"group {GROUP}": "no worker runs"}
     walk.at("before init", started=False, code=1, checks=nobody,
             faults={**topics, "redis keys": "nothing of schedrun's", "catalogue": "none is loaded"},
