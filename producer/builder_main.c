@@ -15,6 +15,8 @@
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
 #include "producer/builder/builder.h"
+#include "schemas/avro/registry.h"
+#include "schemas/topics.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9466"
 #define BEAT_S 10
@@ -83,6 +85,22 @@ end_signals(void)
 	pthread_join(signals.thread, NULL);
 }
 
+/* Whether the registry, where one is set, knows the builds' schema. */
+static int
+ask_registry(const struct config *config, struct error *err)
+{
+	struct registry *registry = registry_create(config, err);
+	uint32_t id;
+	int rc;
+
+	if (registry == NULL)
+		return -1;
+	rc = registry_id(registry, MESSAGE_BUILD_REQUESTED,
+	    topic_name(config, TOPIC_BUILDS), &id, err);
+	registry_destroy(registry);
+	return rc;
+}
+
 /* 0, or -1 and why. */
 static int
 serve(const struct admin_settings *listen, bool check, struct error *err)
@@ -91,7 +109,8 @@ serve(const struct admin_settings *listen, bool check, struct error *err)
 	int rc;
 
 	if (check) {
-		if (builder_check(signals.builder, err) != 0)
+		if (builder_check(signals.builder, err) != 0 ||
+		    ask_registry(signals.config, err) != 0)
 			return -1;
 		printf("schedrun-builder: the configuration is fine, Kafka and "
 		       "Redis answer\n");

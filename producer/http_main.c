@@ -31,6 +31,7 @@
 
 #define POOL_THREADS 4
 #define POOL_QUEUE 10000
+#define EX_CONFIG 78
 #define FRESH_MS 10000
 #define BEAT_MS 30000
 #define TURN_MS 1000
@@ -613,15 +614,35 @@ find_schema(const struct config *config, struct error *err)
 }
 
 static int
+ask_redis(const struct redis_settings *settings, struct error *err)
+{
+	struct redis *redis = redis_create(settings, err);
+	int64_t evicted;
+	int rc = -1;
+
+	if (redis != NULL && redis_connect(redis, err) == 0)
+		rc = keyspace_check_eviction(redis, &evicted, err);
+	redis_destroy(redis);
+	return rc;
+}
+
+static int
 check_once(struct adapter *adapter)
 {
+	struct run_publisher *publisher = adapter->runs.publisher;
 	struct error err;
+	int rc = -1;
 
-	if (http_auth_check_settings(adapter->app.config, &err) != 0 ||
-	    find_schema(adapter->app.config, &err) != 0 ||
-	    run_publisher_probe(adapter->runs.publisher, FRESH_MS, &err) != 0)
+	if (http_auth_check_settings(adapter->app.config, &err) == 0 &&
+	    find_schema(adapter->app.config, &err) == 0)
+		rc = run_publisher_probe(publisher, FRESH_MS, &err);
+	if (rc != 0 && err.kind == ERROR_INPUT)
+		err.exit_code = EX_CONFIG; /* the topic isn't there */
+	if (rc != 0 || ask_redis(&adapter->redis, &err) != 0 ||
+	    ask_redis(&adapter->view, &err) != 0)
 		return daemon_end_by_error("http", &err);
-	printf("schedrun-http: the configuration is fine, Kafka answers\n");
+	printf("schedrun-http: the configuration is fine, Kafka and Redis "
+	       "answer\n");
 	return 0;
 }
 

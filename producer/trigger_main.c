@@ -92,7 +92,9 @@ main(int argc, char **argv)
 					   listen.metrics, listen.health },
 		    &err);
 	if (events != NULL && options.check)
-		rc = trigger_check(trigger, &err);
+		rc = trigger_check(trigger, &err) == 0
+		    ? events_check(events, &err)
+		    : -1;
 	else if (events != NULL)
 		admin = admin_start(&listen, &err);
 	if (admin != NULL)

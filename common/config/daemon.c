@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 
 #define EX_SOFTWARE 70
+#define EX_UNAVAILABLE 69
 
 void
 daemon_block_signals(sigset_t *heard)
@@ -22,5 +23,7 @@ daemon_end_by_error(const char *component, const struct error *err)
 {
 	log_event(
 	    LOG_ERROR, component, "ended_by_error", err->message, LOG_END);
-	return err->exit_code != 0 ? err->exit_code : EX_SOFTWARE;
+	if (err->exit_code != 0)
+		return err->exit_code;
+	return err->kind == ERROR_RETRY ? EX_UNAVAILABLE : EX_SOFTWARE;
 }

@@ -650,10 +650,13 @@ find_topic(struct builder *builder, struct error *err)
 	int32_t n = kafka_consumer_partitions(
 	    builder->consumer, builder->topic, CALL_MS, err);
 
-	if (n == 0)
-		return error_set(err, ERROR_RETRY,
+	if (n == 0) {
+		error_set(err, ERROR_RETRY,
 		    "topic %s does not exist; run schedrun init",
 		    builder->topic);
+		err->exit_code = EX_CONFIG; /* of --check */
+		return -1;
+	}
 	return n < 0 ? -1 : 0;
 }
 
@@ -887,6 +890,9 @@ builder_create(const struct builder_settings *settings, struct error *err)
 	if (config_text(builder->config, "schema.registry.url") != NULL)
 		builder->registry_check =
 		    health_check(settings->health, "registry", 0);
+	else
+		metrics_hide(
+		    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_REGISTRY);
 	builder->beat = health_beat_start(settings->health, "builder", BEAT_MS);
 	builder->kafka = kafka_health_create();
 	kafka_health_on_error(

@@ -6,6 +6,7 @@
 #include "producer/catalogue/file.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/cron.h"
+#include "schemas/stored/trigger.h"
 
 /* Where the walk is: whatever is found belongs to one owner. */
 struct collect {
@@ -245,6 +246,29 @@ check_trigger(
 	}
 }
 
+/* Let in since ever: one that the API would refuse, and that fires nothing. */
+static void
+note_idle_trigger(
+    struct collect *collect, const struct place *place, const struct json *node)
+{
+	struct reader *reader = reader_create(collect->reader->arena);
+	struct buffer said = { 0 };
+	struct trigger trigger;
+
+	trigger_read(reader, &(struct place){ 0 }, node, NULL, &trigger);
+	if (reader->n_faults > 0)
+		buffer_format(&said, "nothing fires by this: %.*s",
+		    TEXT_ARG(reader->faults[0]));
+	else if (trigger.flaw == TRIGGER_EMPTY_AND ||
+	    trigger.flaw == TRIGGER_EMPTY_OR)
+		buffer_format(
+		    &said, "nothing fires by an and, or an or, that is empty");
+	if (said.size > 0)
+		add_doubt(collect, DOUBT_NOTE,
+		    place_path(collect->reader, place), buffer_text(&said));
+	buffer_finish(&said);
+}
+
 /* Let in since ever: the version gets the time of its first store. */
 static void
 note_no_time(struct collect *collect, const struct place *version)
@@ -280,6 +304,9 @@ collect_version(
 	    json_type_of(created) != JSON_TYPE_STRING)
 		note_no_time(collect, place);
 	check_trigger(collect, &trigger_place, json_get(node, "trigger"));
+	if (json_type_of(json_get(node, "trigger")) > JSON_TYPE_NULL)
+		note_idle_trigger(
+		    collect, &trigger_place, json_get(node, "trigger"));
 	refer_list(collect, &scope_place, json_get(node, "scopeMode"),
 	    "projectRids", DOUBT_PROJECT);
 	refer_list(collect, &target_place, target, "targetRids", DOUBT_DATASET);

@@ -9,6 +9,7 @@
 #include "schemas/topics.h"
 
 #define REPLICATION_WANTED 3
+#define OPEN_TRANSACTIONS "open transactions"
 #define WAITING_MS 5000 /* longer is said: something may hang */
 
 /* The lines that mend what a topic lacks; the first can be pasted as it is. */
@@ -99,7 +100,8 @@ find_waiting(struct check_list *list, struct kafka_admin *admin,
 	const char *acl;
 
 	acl = check_acl(list, "Describe", "group", group);
-	if (kafka_admin_group_offsets(admin,
+	if (!search->uncommitted &&
+	    kafka_admin_group_offsets(admin,
 		(struct kafka_group_topic){ group, search->topic }, at, n,
 		&err) != 0)
 		goto fail;
@@ -123,8 +125,8 @@ find_waiting(struct check_list *list, struct kafka_admin *admin,
 		goto fail;
 	return (int)n_firsts;
 fail:
-	check_untold(list,
-	    search->uncommitted ? "open transactions" : "requests", &err, acl);
+	check_untold(list, search->uncommitted ? OPEN_TRANSACTIONS : "requests",
+	    &err, acl);
 	return -1;
 }
 
@@ -137,9 +139,9 @@ note_held(struct check_list *list, const char *topic,
 	struct buffer detail = { 0 }, mend = { 0 };
 
 	buffer_format(&detail,
-	    "an open transaction holds partition %d from offset %lld, for %lld "
-	    "s: nothing behind it is answered",
-	    (int)held->partition, (long long)held->offset,
+	    "an open transaction holds partition %d from offset %lld of %s, "
+	    "for %lld s: nothing behind it is read",
+	    (int)held->partition, (long long)held->offset, topic,
 	    (long long)(age_ms / 1000));
 	buffer_format(&mend,
 	    "its producer, or kafka-transactions.sh --bootstrap-server %s "
@@ -149,7 +151,7 @@ note_held(struct check_list *list, const char *topic,
 	    (int)held->partition, (long long)held->offset);
 	buffer_byte(&detail, '\0');
 	buffer_byte(&mend, '\0');
-	check_note(list, "open transactions", detail.at, mend.at);
+	check_note(list, OPEN_TRANSACTIONS, detail.at, mend.at);
 	buffer_finish(&detail);
 	buffer_finish(&mend);
 }
@@ -168,35 +170,59 @@ note_waiting(
 	    "what /readyz of its worker says (schedrun lag names it)");
 }
 
-/*
- * Upstreams that hang: what is behind their records can't be read.  Or a
- * partition that stands still, for whatever reason: its worker knows it.
- */
-static void
-check_waiting(struct check_list *list, struct kafka_admin *admin,
+/* Those that have waited long enough to be told of; -1: it is not known. */
+static int
+note_firsts(struct check_list *list, struct kafka_admin *admin,
     const struct kafka_topic *topic, bool is_held)
 {
 	const struct kafka_search search = { topic->name, is_held };
-	const char *what = is_held ? "open transactions" : "requests";
 	size_t n = (size_t)topic->partitions;
 	struct kafka_first *firsts =
 	    arena_zalloc(list->command->arena, n + 1, sizeof *firsts);
-	int64_t age_ms;
-	int i, found = find_waiting(list, admin, &search, firsts, n);
-	bool fine = found >= 0;
+	int found = find_waiting(list, admin, &search, firsts, n);
+	int i, noted = found < 0 ? -1 : 0;
 
 	for (i = 0; i < found; i++) {
-		age_ms = clock_wall_ms() - firsts[i].time_ms;
+		int64_t age_ms = clock_wall_ms() - firsts[i].time_ms;
+
 		if (firsts[i].time_ms <= 0 || age_ms < WAITING_MS)
 			continue;
 		if (is_held)
 			note_held(list, topic->name, &firsts[i], age_ms);
 		else
 			note_waiting(list, &firsts[i], age_ms);
-		fine = false;
+		noted++;
 	}
+	return noted;
+}
+
+/*
+ * Who hangs in a transaction: what is behind its records can't be read, in
+ * whichever topic, by whichever program.  Topics that this user may not see
+ * were told of above.
+ */
+static void
+check_held(struct check_list *list, struct kafka_admin *admin,
+    const struct kafka_topic *topics)
+{
+	bool fine = true;
+	size_t i;
+
+	for (i = 0; i < TOPICS; i++)
+		if (topics[i].partitions > 0 &&
+		    note_firsts(list, admin, &topics[i], true) != 0)
+			fine = false;
 	if (fine)
-		check_fine(list, what, is_held ? "none hangs" : "none waits");
+		check_fine(list, OPEN_TRANSACTIONS, "none hangs");
+}
+
+/* A partition that stands still, for whatever reason: its worker knows it. */
+static void
+check_waiting(struct check_list *list, struct kafka_admin *admin,
+    const struct kafka_topic *topic)
+{
+	if (note_firsts(list, admin, topic, false) == 0)
+		check_fine(list, "requests", "none waits");
 }
 
 /* "3 wait: 2 malformed, 1 unknown-schema"; false: none does. */
@@ -282,8 +308,8 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 	check_copies(list, brokers);
 	check_kafka_rights(list, admin, is_there);
 	if (topics[TOPIC_REQUESTS].partitions > 0) {
-		check_waiting(list, admin, &topics[TOPIC_REQUESTS], true);
-		check_waiting(list, admin, &topics[TOPIC_REQUESTS], false);
+		check_held(list, admin, topics);
+		check_waiting(list, admin, &topics[TOPIC_REQUESTS]);
 	}
 	if (topics[TOPIC_DLQ].partitions > 0)
 		check_letters(list);

@@ -386,7 +386,10 @@ fill_next(struct table *table, const struct next *next,
 	struct buffer note = { 0 };
 	struct due due;
 
-	for (n = 0; n < next->n && timetable_next(times, after_s, &due); n++) {
+	/* Behind it there are no texts for times. */
+	for (n = 0; n < next->n && timetable_next(times, after_s, &due) &&
+	     due.instant.at_s <= CLOCK_MAX_MS / 1000;
+	     n++) {
 		add_due(table, &due, paused, &note);
 		after_s = due.instant.at_s;
 	}

@@ -16,6 +16,7 @@
 #include "schemas/message/dead_letter.h"
 #include "schemas/topics.h"
 
+#define EX_CONFIG 78
 #define RECORDS 200 /* of a poll */
 #define POLL_MS 250
 #define AGAIN_MS 250 /* after something did not answer */
@@ -451,14 +452,22 @@ find_topics(struct events *events, struct error *err)
 		int32_t n = kafka_consumer_partitions(
 		    events->consumer, events->topics[i], CALL_MS, err);
 
-		if (n == 0)
-			return error_set(err, ERROR_RETRY,
+		if (n == 0) {
+			error_set(err, ERROR_RETRY,
 			    "topic %s does not exist; run schedrun init",
 			    events->topics[i]);
-		if (n < 0)
+			err->exit_code = EX_CONFIG; /* of --check */
+		}
+		if (n <= 0)
 			return -1;
 	}
 	return firing_learn(events->firing, err);
+}
+
+int
+events_check(struct events *events, struct error *err)
+{
+	return find_topics(events, err);
 }
 
 static void *

@@ -25,6 +25,13 @@ struct events_settings {
 struct events *events_create(
     const struct events_settings *settings, struct error *err);
 
+/*
+ * Whether the topics are there and the registry, where one is set, knows the
+ * requests; a topic that is missing has the exit code 78.  Blocks for seconds;
+ * before the start.
+ */
+int events_check(struct events *events, struct error *err);
+
 /* Starts the thread. */
 void events_start(struct events *events);
 

@@ -12,6 +12,7 @@
 #include "schemas/message/run_request.h"
 #include "schemas/topics.h"
 
+#define EX_CONFIG 78
 #define DELIVERY_MS 10000
 #define SETTLE_MS 11000 /* behind it no report is to come */
 #define PROBE_MS 3000
@@ -163,6 +164,8 @@ firing_probe(struct firing *firing, struct error *err)
 		return -1;
 	if (kafka_producer_probe(
 		firing->producer, requests_of(firing), PROBE_MS, err) != 0) {
+		if (err->kind == ERROR_INPUT)
+			err->exit_code = EX_CONFIG; /* of --check */
 		err->kind = ERROR_RETRY;
 		return -1;
 	}

@@ -225,6 +225,24 @@ def test_what_is_no_kind_of_ours_is_left_to_the_file(store):
     store.apply(document)
 
 
+@pytest.mark.parametrize("trigger, says", [
+    ({"type": "dataSetUpdated"}, '$.type: is none of the values allowed'),
+    ({"type": "or", "triggers": [TIME, {"type": "newLogic", "branchName": "master"}]},
+     '$.triggers[1]: "datasetRid" is missing'),
+    ({"type": "and", "triggers": []}, "that is empty"),
+    ([], "must be of type object"),
+])
+def test_a_trigger_that_fires_nothing_is_noted(store, trigger, says):
+    """The API refuses it; in a file it was always let in."""
+    document = small()
+    document["schedules"][0]["versions"][0]["trigger"] = trigger
+    done = store.run("apply", store.file(document, "idle.json"))
+    assert done.returncode == 0, done
+    assert "$.schedules[0].versions[0].trigger: nothing fires by" in done.err and says in done.err, done
+    document["schedules"][0]["versions"][0]["trigger"] = TIME
+    assert "nothing fires" not in store.run("apply", "--dry-run", store.file(document, "time.json")).err
+
+
 def test_without_zones_a_zone_is_a_note(store, tmp_path, monkeypatch):
     """A container may lack tzdata, where who fires has it."""
     document = small()

@@ -337,6 +337,8 @@ def test_two_builders_one_output_and_a_drain(plant):
 
 def test_a_running_job_is_finished_while_draining(plant):
     builder = plant.builder(plant.job, name="drained").wait_ready()
+    assert builder.metric('schedrun_dependency_up{dependency="redis"}') == 1
+    assert builder.metric('schedrun_dependency_up{dependency="registry"}') is None  # none is set
     build = submit(plant, "drained")
     wait_for("the job to run", lambda: ran(plant, "drained"), 30)
     builder.signal(signal.SIGTERM)

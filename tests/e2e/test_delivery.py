@@ -251,6 +251,12 @@ def test_an_open_transaction_is_named(system):
     upstream.producer.begin_transaction()
     upstream.send(request(SCHEDULES[0], "held"))
     upstream.producer.flush(20)
+    others = ["schedule-events", "schedule-builds"]  # who reads them waits as well
+    hanging = transactional(system, "hanging", **{"transaction.timeout.ms": 600000})
+    hanging.producer.begin_transaction()
+    for topic in others:
+        hanging.producer.produce(topic, b"x", partition=0)
+    hanging.producer.flush(20)
     behind = Load(system.bootstrap)
     for i in range(100):
         behind.send(request(SCHEDULES[0], f"behind {i}"))
@@ -264,9 +270,14 @@ def test_an_open_transaction_is_named(system):
     assert worker.metric(
         f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}') == 101
     done = system.run("check")
-    (row,) = [r for r in map(json.loads, done.stdout.splitlines()) if "transaction" in r["what"]]
-    assert row["state"] == "note" and says in row["detail"]
-    assert f"abort --topic {TOPIC} --partition 0 --start-offset 1" in row["mend"]
+    rows = [r for r in map(json.loads, done.stdout.splitlines()) if r["what"] == "open transactions"]
+    for topic in others + [TOPIC]:
+        (row,) = [r for r in rows if f"of {topic}," in r["detail"]]
+        assert row["state"] == "note" and "nothing behind it is read" in row["detail"]
+        assert f"abort --topic {topic} --partition 0 --start-offset" in row["mend"]
+        rows.remove(row)
+    assert rows == [] and says in row["detail"]
+    hanging.producer.abort_transaction(20)
     upstream.producer.commit_transaction(20)
     asked = before.asked + upstream.flush() + behind.asked
     system.wait_drained(20)

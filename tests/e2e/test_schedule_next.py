@@ -118,6 +118,7 @@ def test_says_what_clocks_do():
     (["--cron", "0 6 * * *", "--zone", "../../../etc/passwd"], 4, "is no name of a time zone"),
     (["--cron", "0 6 * * *", "--zone", "zone.tab"], 4, "is no name of a time zone"),
     (["--cron", "0 0 30 2 *"], 1, "never due"),
+    (["--cron", "0 6 * * *", "--from", "9999-12-31T07:00:00Z"], 1, "never due"),
     (["--cron", "0 6 * * *", "--from", "tomorrow"], 2, "is no time"),
     (["--cron", "0 6 * * *", "-n", "0"], 2, "is no number"),
     ([], 2, "name a schedule"),

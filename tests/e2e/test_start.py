@@ -213,3 +213,32 @@ def test_a_redis_of_another_format_is_refused(system):
     assert worker.wait(30) == 78
     assert "this version reads format 1" in worker.log()
     assert "redis.prefix" in worker.log()
+
+
+AWAY = {"redis": ["-s", "redis.url=redis://127.0.0.1:1/0"], "registry": ["-s", "schema.registry.url=http://127.0.0.1:1"]}
+
+
+def test_a_check_tells_what_is_away_from_what_is_wrong(system):
+    """69: it may come; 78: a person has to do something; of each program."""
+    system.init()
+    system.apply(catalogues.outcomes())
+    topics = {"worker": "requests", "http": "requests", "builder": "builds", "trigger": "events"}
+
+    def check(program, flags):
+        done = subprocess.run(
+            [programs.BUILD / f"schedrun-{program}", *system.flags(), "-s", "http.auth=none", "-s",
+             "builder.command=/bin/true", *flags, "--check"], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    for program, topic in topics.items():
+        code, said = check(program, [])
+        assert code == 0 and "the configuration is fine, Kafka and Redis answer" in said, (program, said)
+        for away, flags in AWAY.items():
+            code, said = check(program, flags)
+            assert code == 69 and "127.0.0.1:1" in said, (program, away, code, said)
+        code, said = check(program, ["-s", f"topics.{topic}=nowhere"])
+        assert code == 78 and "topic nowhere" in said, (program, code, said)
+    code, said = check("trigger", ["-s", "topics.requests=nowhere"])
+    assert code == 78 and "topic nowhere" in said, said
+    code, said = check("http", ["-s", "view.redis.url=redis://127.0.0.1:1/0"])
+    assert code == 69 and "127.0.0.1:1" in said, said
