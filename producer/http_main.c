@@ -22,6 +22,7 @@
 #include "producer/http/app.h"
 #include "producer/http/limits.h"
 #include "producer/http/probe.h"
+#include "producer/runs/event_sender.h"
 #include "producer/runs/feed.h"
 #include "producer/runs/fold.h"
 #include "producer/runs/publisher.h"
@@ -29,6 +30,7 @@
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
+#define SEND_MS 5000 /* that an event may take */
 #define POOL_THREADS 4
 #define POOL_QUEUE 10000
 #define EX_CONFIG 78
@@ -260,6 +262,26 @@ create_events(struct adapter *adapter, struct error *err)
 	(void)err;
 	adapter->app.events = http_events_create(&adapter->app, adapter->kafka);
 	return 0;
+}
+
+static int
+create_sender(struct adapter *adapter, struct error *err)
+{
+	const struct kafka_settings settings = {
+		.config = adapter->app.config,
+		.health = adapter->kafka,
+		.client_id = "schedrun-http",
+	};
+
+	(void)err;
+	adapter->app.sender = event_sender_create(&settings, SEND_MS);
+	return 0;
+}
+
+static void
+destroy_sender(struct adapter *adapter)
+{
+	event_sender_destroy(adapter->app.sender);
 }
 
 static int
@@ -529,6 +551,7 @@ static const struct part {
 	{ create_health, NULL, destroy_health },
 	{ create_settings, NULL, destroy_settings },
 	{ create_auth, stop_auth, destroy_auth },
+	{ create_sender, NULL, destroy_sender },
 	{ create_pool, stop_pool, destroy_pool },
 	{ create_publisher, stop_publisher, NULL },
 	{ create_runs, NULL, destroy_runs },

@@ -6,6 +6,7 @@
 #include "common/crypto/rid.h"
 #include "producer/api/builds.h"
 #include "producer/api/changes.h"
+#include "producer/api/commits.h"
 #include "producer/api/events.h"
 #include "producer/api/openapi.h"
 #include "producer/api/run_list.h"
@@ -34,6 +35,7 @@ static const struct {
 	{ "{scheduleVersionRid}", "scheduleVersionRid" },
 	{ "{buildRid}", "buildRid" },
 	{ "{runRid}", "scheduleRunRid" },
+	{ "{datasetRid}", "datasetRid" },
 	{ "{file}", NULL },
 };
 #define N_OBJECTS (sizeof objects / sizeof objects[0])
@@ -129,6 +131,8 @@ static const struct http_route routes[] = {
 	{ "GET", API "/scheduleVersions/{scheduleVersionRid}/schedule",
 	    SCOPE_READ, PREVIEW_ALWAYS, BODY_IGNORED, NULL,
 	    http_versions_schedule },
+	{ "POST", API "/datasets/{datasetRid}/commits", SCOPE_WRITE,
+	    PREVIEW_NEVER, BODY_JSON, NULL, http_commits_post },
 	{ "POST", API "/builds/getBatch", SCOPE_READ, PREVIEW_NEVER, BODY_JSON,
 	    NULL, http_builds_get_batch },
 	/* The build system's, not ours: "create" is no malformed rid. */

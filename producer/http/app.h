@@ -23,6 +23,7 @@ struct http_counters;
 struct http_runs;
 struct http_events;
 struct dashboard;
+struct event_sender;
 
 struct http_app {
 	const struct config *config;
@@ -35,6 +36,7 @@ struct http_app {
 	struct http_server *server;
 	struct http_runs *runs;      /* publishing and waiting */
 	struct http_events *events;  /* subscribers */
+	struct event_sender *sender; /* of what happened, to Kafka */
 	struct dashboard *dashboard; /* NULL: http.page=off */
 	struct text base_path;       /* "" or "/x" */
 	const char *profile;         /* http.contract.profile */

@@ -109,6 +109,40 @@ find_schema(
 	return sender->is_known[message] ? 0 : -1;
 }
 
+/* Not only to find that out: whoever else wants to send would wait for it. */
+static int
+check_health(const struct event_sender *sender, struct error *err)
+{
+	struct kafka_state state;
+
+	if (sender->settings.health == NULL || sender->producer == NULL)
+		return 0;
+	kafka_health_read(sender->settings.health, INT64_MAX, &state);
+	return state.up ? 0 : error_set(err, ERROR_RETRY, "%s", state.reason);
+}
+
+static int
+make_ready(struct event_sender *sender, enum message message, struct error *err)
+{
+	return check_health(sender, err) == 0 &&
+		find_schema(sender, message, err) == 0 &&
+		open_producer(sender, err) == 0
+	    ? 0
+	    : -1;
+}
+
+int
+event_sender_ready(
+    struct event_sender *sender, enum message message, struct error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&sender->lock);
+	rc = make_ready(sender, message, err);
+	pthread_mutex_unlock(&sender->lock);
+	return rc;
+}
+
 static int
 send_event(struct event_sender *sender, const struct schedule_event *event,
     struct error *err)
@@ -117,8 +151,7 @@ send_event(struct event_sender *sender, const struct schedule_event *event,
 	struct kafka_message message = { .key =
 					     schedule_event_key(event, rid) };
 
-	if (find_schema(sender, event->message, err) != 0 ||
-	    open_producer(sender, err) != 0)
+	if (make_ready(sender, event->message, err) != 0)
 		return -1;
 	buffer_reset(&sender->value);
 	schedule_event_encode(

@@ -20,6 +20,14 @@ struct event_sender *event_sender_create(
 void event_sender_destroy(struct event_sender *sender); /* NULL is fine */
 
 /*
+ * Makes ready to send such a message; nothing is sent.  ERROR_RETRY: Kafka or
+ * the registry does not answer; ERROR_INPUT: there is no such topic; else as
+ * below.
+ */
+int event_sender_ready(
+    struct event_sender *sender, enum message message, struct error *err);
+
+/*
  * Checks and sends it, and waits for the brokers' word.
  *   ERROR_INPUT  a field is none, or it is too large: nothing was sent
  *   ERROR_RETRY  Kafka or the registry does not answer in time: it may be there

@@ -29,6 +29,7 @@ ROUTES = [
     ("GET", f"/scheduleVersions/{VERSION}/schedule", {DOC, GA, UPPER}, "read"),
     ("GET", f"/builds/{BUILD}", set(), "read"),
     ("POST", "/builds/getBatch", set(), "read"),
+    ("POST", f"/datasets/{catalogues.dataset('stale')}/commits", set(), "write"),
     ("GET", f"/schedules/{STALE}/runs/{RUN}", set(), "read"),
     ("GET", "/runEvents", set(), "read"),
 ]

@@ -210,3 +210,36 @@ def test_a_build_that_has_ended(system, api, built):
     assert system.run("build", "fail", rid).returncode == 1
     system.must("build", "finish", rid)
     assert ok(api.get(f"/builds/{rid}"))["status"] == "SUCCEEDED"
+
+
+def commit(api, name, token="full", **body):
+    return api.post(f"/datasets/{dataset(name)}/commits", body, token=token)
+
+
+def test_a_commit_is_an_event_that_the_brokers_have(system, api):
+    told = ok(commit(api, "raw", branch="master", transactionRid=catalogues.transaction("new"),
+                     time="2026-01-31T09:05:07Z"))
+    again = ok(commit(api, "raw", branch="master", transactionRid=catalogues.transaction("new"), parent=None))
+    assert told == {"datasetRid": dataset("raw"), "branch": "master", "time": "2026-01-31T09:05:07.000Z",
+                    "transactionRid": catalogues.transaction("new"),
+                    "event": f"{dataset('raw')}@master, transaction {catalogues.transaction('new')}"}
+    assert again["event"] == told["event"]
+    records = checker.read_topic(system.bootstrap, "schedule-events")
+    assert [record.key() for record in records] == [dataset("raw").encode()] * 2
+    sent = checker.decode("dataset_committed", records[0].value())
+    assert (sent["datasetRid"], sent["branch"], sent["transactionRid"], sent["parent"]) == (
+        dataset("raw"), "master", catalogues.transaction("new"), None)
+
+
+def test_a_commit_that_is_refused_is_no_event(system, api):
+    before = len(checker.read_topic(system.bootstrap, "schedule-events"))
+    good = {"branch": "master", "transactionRid": catalogues.transaction("new")}
+    error(commit(api, "raw", "viewer", **good), 403, "CommitDatasetPermissionDenied", datasetRid=dataset("raw"))
+    for name, token in (("raw", "stranger"), ("no-such", "full"), ("elsewhere", "full")):
+        error(commit(api, name, token, **good), 404, "DatasetNotFound", datasetRid=dataset(name))
+    for parameter, more in (("time", {"time": "yesterday"}), ("branch", {"branch": "x" * 201}),
+                            ("transactionRid", {"transactionRid": "1"}), ("parent", {"parent": 1}),
+                            ("Branch", {"Branch": "master"}), ("branch", {"branch": None})):
+        answer = commit(api, "raw", **{**good, **more})
+        assert answer.status_code == 400 and answer.json()["parameters"]["parameter"] == parameter, answer.text
+    assert len(checker.read_topic(system.bootstrap, "schedule-events")) == before

@@ -1,5 +1,6 @@
 """docs/openapi.yaml: valid, served, and in both directions what the server does."""
 
+import concurrent.futures
 import importlib.machinery
 import importlib.util
 import json
@@ -25,10 +26,12 @@ PAUSED = catalogues.schedule_rid("paused")
 ACTION = {"target": {"type": "manual", "targetRids": [dataset("stale")]}}
 RIDS = {"scheduleRid": STALE, "scheduleVersionRid": catalogues.version_rid("stale"),
         "runRid": "ri.scheduler.main.run.00000000-0000-5000-8000-000000000000",
-        "buildRid": "ri.foundry.main.build.00000000-0000-5000-8000-000000000000"}
+        "buildRid": "ri.foundry.main.build.00000000-0000-5000-8000-000000000000",
+        "datasetRid": dataset("stale")}
 UNKNOWN = {"scheduleRid": catalogues.schedule_rid("unknown"),
            "scheduleVersionRid": catalogues.version_rid("unknown"), "runRid": RIDS["runRid"],
-           "buildRid": RIDS["buildRid"]}
+           "buildRid": RIDS["buildRid"], "datasetRid": dataset("unknown")}
+COMMIT = {"branch": "master", "transactionRid": catalogues.transaction("stale-2")}
 API = [operation for operation in openapi.operations() if "x-scope" in operation.spec]
 CHANGES = ("createSchedule", "replaceSchedule", "deleteSchedule", "pauseSchedule",
            "unpauseSchedule")
@@ -52,7 +55,7 @@ def api(system):
 def body_of(operation):
     return {"createSchedule": {"action": ACTION}, "replaceSchedule": {"action": ACTION},
             "getSchedulesBatch": [{"scheduleRid": STALE}],
-            "getBuildsBatch": [{"buildRid": RIDS["buildRid"]}]}.get(operation.id)
+            "commitDataset": COMMIT, "getBuildsBatch": [{"buildRid": RIDS["buildRid"]}]}.get(operation.id)
 
 
 def send(api, operation, rids=RIDS, **more):
@@ -156,7 +159,8 @@ SCHEDULES = [
         {"displayName": "x" * 256}, {"description": "x" * 4097}))]
 BODIES = {"createSchedule": SCHEDULES, "replaceSchedule": SCHEDULES,
           "getSchedulesBatch": [[], [{"scheduleRid": STALE}] * 1001],
-          "getBuildsBatch": [[], [{"buildRid": RIDS["buildRid"]}] * 101]}
+          "getBuildsBatch": [[], [{"buildRid": RIDS["buildRid"]}] * 101],
+          "commitDataset": [COMMIT, {**COMMIT, "time": "yesterday"}]}
 QUERIES = {"listRuns": [{"pageSize": "0"}, {"pageToken": "x"}]}
 
 
@@ -178,12 +182,16 @@ def provoke_damage(servers, api, operation):
 
 
 def provoke_unknown_delivery(servers, api):
+    [commit] = [operation for operation in API if operation.id == "commitDataset"]
+    assert send(api, commit).status_code == 200
     servers.kafka_process.send_signal(signal.SIGSTOP)
     try:
-        answer = api.run(STALE)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answers = [pool.submit(api.run, STALE), pool.submit(send, api, commit)]
+        statuses = [answer.result().status_code for answer in answers]
     finally:
         servers.kafka_process.send_signal(signal.SIGCONT)
-    assert answer.status_code == 500, answer.text
+    assert statuses == [500, 500]
 
 
 def provoke_silent_redis(system):
@@ -214,8 +222,9 @@ def provoke_silent_redis(system):
             assert answer.status_code == 500, (operation.id, answer.text)
     released.set()
     proxy.hook = hide_datasets
-    [create] = [operation for operation in API if operation.id == "createSchedule"]
-    programs.wait_for("Redis to be tried again", lambda: send(api, create).status_code == 500)
+    for operation in API:
+        if operation.id in ("createSchedule", "commitDataset"):
+            programs.wait_for("Redis to be tried again", lambda: send(api, operation).status_code == 500)
     api.daemon.stop()
     proxy.close()
 
