@@ -225,7 +225,10 @@ static enum kafka_right
 add_partition(struct attempt *attempt, const char *topic, int64_t until,
     struct error *err)
 {
-	rd_kafka_resp_err_t code;
+	const rd_kafka_vu_t record[] = {
+		{ .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
+		{ .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0 },
+	};
 	rd_kafka_error_t *cause;
 	int64_t left = until - clock_monotonic_ms();
 
@@ -237,12 +240,11 @@ add_partition(struct attempt *attempt, const char *topic, int64_t until,
 	cause = rd_kafka_begin_transaction(attempt->handle);
 	if (cause != NULL)
 		return note_refusal(attempt, cause, err, topic);
-	code = rd_kafka_producev(attempt->handle, RD_KAFKA_V_TOPIC(topic),
-	    RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_END);
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+	cause = rd_kafka_produceva(
+	    attempt->handle, record, sizeof record / sizeof record[0]);
+	if (cause == NULL)
 		return await_answer(attempt, topic, until, err);
-	kafka_client_fail_code(
-	    &attempt->client, KAFKA_CALL_QUERY, code, err, topic);
+	note_refusal(attempt, cause, err, topic);
 	return KAFKA_RIGHT_UNKNOWN;
 }
 
