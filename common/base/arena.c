@@ -10,6 +10,18 @@
 #define BLOCK_SIZE_DEFAULT (64 * 1024)
 #define ALIGNMENT alignof(max_align_t)
 
+/* ASan is told what is handed out: it sees what reads on behind that. */
+#ifdef ARENA_WATCHED
+#include <sanitizer/asan_interface.h>
+#define GAP ALIGNMENT
+#define hide(at, size) ASAN_POISON_MEMORY_REGION(at, size)
+#define show(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#else
+#define GAP 0
+#define hide(at, size) ((void)(at), (void)(size))
+#define show(at, size) ((void)(at), (void)(size))
+#endif
+
 struct block {
 	struct block *next;
 	size_t capacity;
@@ -58,10 +70,11 @@ arena_alloc(struct arena *arena, size_t size)
 {
 	struct block **link;
 	void *memory;
+	size_t asked = size;
 
 	if (size > SIZE_MAX / 2)
 		memory_exhausted();
-	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	size = (size + GAP + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 	if (arena->current == NULL ||
 	    arena->current->capacity - arena->filled < size) {
 		/* The next block that holds `size`: a kept one if it is large
@@ -78,6 +91,7 @@ arena_alloc(struct arena *arena, size_t size)
 			block = memory_alloc(sizeof *block + capacity);
 			block->next = *link;
 			block->capacity = capacity;
+			hide(block->bytes, capacity);
 			*link = block;
 		}
 		arena->current = *link;
@@ -85,7 +99,8 @@ arena_alloc(struct arena *arena, size_t size)
 	}
 	memory = arena->current->bytes + arena->filled;
 	arena->filled += size;
-	arena->used += size;
+	arena->used += size - GAP;
+	show(memory, asked);
 	return memory;
 }
 
@@ -107,6 +122,11 @@ arena_reset(struct arena *arena, size_t keep)
 	struct block **link = &arena->blocks;
 	size_t kept = 0;
 
+#ifdef ARENA_WATCHED
+	/* A block that is given back is not soon memory of another batch: ASan
+	 * sees who still reads it. */
+	keep = 0;
+#endif
 	while (*link != NULL && (*link)->capacity <= keep - kept) {
 		kept += (*link)->capacity;
 		link = &(*link)->next;

@@ -7,6 +7,10 @@
 
 #include "tests/unit/check.h"
 
+#ifdef ARENA_WATCHED
+#include <sanitizer/asan_interface.h>
+#endif
+
 static void
 hands_out_bytes_that_do_not_overlap(void)
 {
@@ -62,6 +66,27 @@ counts_since_the_last_reset(void)
 	arena_destroy(arena);
 }
 
+#ifdef ARENA_WATCHED
+/* What was given back stays unreadable, and so does what lies behind each. */
+static void
+hides_what_is_not_handed_out(void)
+{
+	struct arena *arena = arena_create(4096);
+	char *first = arena_alloc(arena, 100);
+	char *second = arena_alloc(arena, 16);
+
+	CHECK(__asan_region_is_poisoned(first, 100) == NULL);
+	CHECK(__asan_address_is_poisoned(first + 104));
+	CHECK(__asan_region_is_poisoned(second, 16) == NULL);
+	CHECK(__asan_address_is_poisoned(second + 16));
+	arena_reset(arena, SIZE_MAX);
+	CHECK(arena_alloc(arena, 100) != first);
+	CHECK(__asan_address_is_poisoned(first));
+	CHECK(__asan_address_is_poisoned(second));
+	arena_destroy(arena);
+	arena_destroy(NULL);
+}
+#else
 /* A warm arena asks the system for nothing: the same place comes again. */
 static void
 keeps_blocks_for_reuse(void)
@@ -74,12 +99,17 @@ keeps_blocks_for_reuse(void)
 	arena_destroy(arena);
 	arena_destroy(NULL);
 }
+#endif
 
 CU_TestInfo arena_tests[] = {
 	{ "hands out bytes that do not overlap",
 	    hands_out_bytes_that_do_not_overlap },
 	{ "clears what is asked to be zero", clears_what_is_asked_to_be_zero },
 	{ "counts since the last reset", counts_since_the_last_reset },
+#ifdef ARENA_WATCHED
+	{ "hides what is not handed out", hides_what_is_not_handed_out },
+#else
 	{ "keeps blocks for reuse", keeps_blocks_for_reuse },
+#endif
 	CU_TEST_INFO_NULL,
 };
