@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/stack.h"
 #include "tests/sim/worker.h"
 #include "worker/base/watchdog.h"
 
@@ -35,7 +36,8 @@
 
 struct fiber {
 	ucontext_t context;
-	void *stack;
+	void *memory;
+	struct stack stack;
 	bool is_used, polls, is_signaled;
 	int64_t wake_ms;
 	const void *condition; /* waited on */
@@ -61,6 +63,7 @@ static struct worker workers[SIM_WORKERS];
 static struct late lates[LATE_MAX];
 static size_t n_lates;
 static ucontext_t scheduler;
+static struct stack scheduler_stack;
 static struct fiber *current;
 static int current_worker;
 static uint64_t drawn;
@@ -223,7 +226,9 @@ switch_away(void)
 	struct fiber *fiber = current;
 
 	current = NULL;
+	stack_leave(&fiber->stack, &scheduler_stack);
 	swapcontext(&fiber->context, &scheduler);
+	stack_arrive(&fiber->stack, &scheduler_stack);
 	current = fiber;
 }
 
@@ -294,6 +299,7 @@ enter_fiber(void)
 {
 	struct fiber *fiber = current;
 
+	stack_arrive(&fiber->stack, &scheduler_stack);
 	fiber->entry(fiber->argument);
 	fiber->is_used = false;
 	switch_away();
@@ -305,8 +311,9 @@ start_fiber(struct worker *worker, void *(*entry)(void *), void *argument)
 	struct fiber *fiber =
 	    &worker->fibers[worker->fibers[0].is_used ? 1 : 0];
 
-	if (fiber->stack == NULL)
-		fiber->stack = memory_alloc(STACK_SIZE);
+	if (fiber->memory == NULL)
+		fiber->memory = memory_alloc(STACK_SIZE);
+	stack_renew(&fiber->stack, fiber->memory, STACK_SIZE);
 	fiber->is_used = true;
 	fiber->polls = false;
 	fiber->condition = NULL;
@@ -314,7 +321,7 @@ start_fiber(struct worker *worker, void *(*entry)(void *), void *argument)
 	fiber->entry = entry;
 	fiber->argument = argument;
 	getcontext(&fiber->context);
-	fiber->context.uc_stack.ss_sp = fiber->stack;
+	fiber->context.uc_stack.ss_sp = fiber->memory;
 	fiber->context.uc_stack.ss_size = STACK_SIZE;
 	fiber->context.uc_link = NULL;
 	makecontext(&fiber->context, enter_fiber, 0);
@@ -662,7 +669,9 @@ go_on(void)
 	at = sim_draw(n);
 	current = ready[at];
 	current_worker = of[at];
-	swapcontext(&scheduler, &current->context);
+	stack_leave(&scheduler_stack, &ready[at]->stack);
+	swapcontext(&scheduler, &ready[at]->context);
+	stack_arrive(&scheduler_stack, &ready[at]->stack);
 	current = NULL;
 	pass_time((int64_t)sim_draw(3));
 }
