@@ -96,7 +96,7 @@ has_spec(const struct settle *settle, const struct file_spec *spec)
 {
 	struct buffer name = { 0 };
 	struct text stored = fields_get(settle->merge->stored[HASH_JOB_SPECS],
-	    keyspace_field(spec->spec.outputs[0], spec->spec.branch, &name));
+	    keyspace_field(spec->outputs[0], spec->branch, &name));
 	bool same = text_equal(stored, spec->json);
 
 	buffer_finish(&name);

@@ -320,11 +320,12 @@ collect_schedules(
     struct collect *collect, const struct place *root, const struct json *list)
 {
 	const struct place place = place_member(root, TEXT("schedules"));
+	const struct catalogue_file *file = collect->file;
 	size_t i, j;
 
-	for (i = 0; i < json_size(list); i++)
-		fields_put(collect->schedules,
-		    json_text(json_get(json_at(list, i), "rid")), TEXT(""));
+	for (i = 0; i < file->n_schedules; i++)
+		fields_share(collect->schedules,
+		    (struct field){ file->schedules[i].rid, TEXT("") });
 	for (i = 0; i < json_size(list); i++) {
 		const struct place at = place_index(&place, i);
 		const struct place versions_place =
@@ -453,11 +454,12 @@ doubts_collect(
     struct reader *reader, const struct json *root, struct catalogue_file *file)
 {
 	const struct place place = { .parent = NULL };
+	struct arena *arena = arena_create(0);
 	struct collect collect = {
 		.reader = reader,
 		.file = file,
-		.projects = fields_create(reader->arena),
-		.schedules = fields_create(reader->arena),
+		.projects = fields_create(arena),
+		.schedules = fields_create(arena),
 		.zones = zones_create(),
 	};
 
@@ -473,4 +475,5 @@ doubts_collect(
 	fields_destroy(collect.projects);
 	fields_destroy(collect.schedules);
 	zones_destroy(collect.zones);
+	arena_destroy(arena);
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/crypto/rid.h"
 #include "common/json/write.h"
@@ -9,14 +10,41 @@
 #include "schemas/keyspace.h"
 #include "schemas/stored/catalogue.h"
 
+#define SCRATCH_KEPT ((size_t)1 << 20)
+
+/* A schedule as it is read: all goes again but for what is put to `kept`. */
+struct element {
+	struct reader *reader;
+	struct arena *kept;
+	struct text rid;
+};
+
 /* A node as canonical JSON, in the arena. */
 static struct text
-as_json(struct reader *reader, const struct json *node)
+as_json(struct arena *arena, const struct json *node)
 {
 	struct buffer printed = { 0 };
 
 	json_put_node(&printed, node);
-	return buffer_keep(&printed, reader->arena);
+	return buffer_keep(&printed, arena);
+}
+
+/* The text where it stands in its JSON; a copy if it is written otherwise. */
+static struct text
+keep_within(struct arena *kept, struct text json, struct text text)
+{
+	const char *end = json.at + json.size, *at = json.at;
+
+	if (text.size == 0)
+		return text_copy(kept, text);
+	while (at != NULL && (size_t)(end - at) >= text.size) {
+		at = memchr(at, text.at[0], (size_t)(end - at) - text.size + 1);
+		if (at != NULL && memcmp(at, text.at, text.size) == 0)
+			return (struct text){ at, text.size };
+		if (at != NULL)
+			at++;
+	}
+	return text_copy(kept, text);
 }
 
 static void
@@ -33,29 +61,31 @@ check_creator(
 }
 
 static void
-read_version(struct reader *reader, const struct place *place,
-    const struct json *node, struct text schedule_rid,
-    struct file_version *version)
+read_version(const struct element *element, const struct place *place,
+    const struct json *node, struct file_version *version)
 {
-	schedule_version_read(reader, place, node, &version->version, NULL);
-	check_creator(reader, place, version->version.created_by);
-	if (version->version.schedule_rid.at != NULL &&
-	    schedule_rid.at != NULL &&
-	    !text_equal(version->version.schedule_rid, schedule_rid))
+	struct reader *reader = element->reader;
+	struct schedule_version read;
+
+	schedule_version_read(reader, place, node, &read, NULL);
+	check_creator(reader, place, read.created_by);
+	if (read.schedule_rid.at != NULL && element->rid.at != NULL &&
+	    !text_equal(read.schedule_rid, element->rid))
 		reader_fault(reader, place, "is a version of %.*s, not of %.*s",
-		    TEXT_ARG(version->version.schedule_rid),
-		    TEXT_ARG(schedule_rid));
-	version->json = as_json(reader, node);
-	version->has_created_time = version->version.created_time.at != NULL;
+		    TEXT_ARG(read.schedule_rid), TEXT_ARG(element->rid));
+	version->json = as_json(element->kept, node);
+	version->rid = keep_within(element->kept, version->json, read.rid);
+	version->has_created_time = read.created_time.at != NULL;
 	if (version->json.size > VERSION_SIZE_MAX)
 		reader_fault(reader, place, "%zu bytes, more than %d",
 		    version->json.size, VERSION_SIZE_MAX);
 }
 
 static void
-read_versions(struct reader *reader, const struct place *schedule,
+read_versions(const struct element *element, const struct place *schedule,
     const struct json *node, struct file_schedule *out)
 {
+	struct reader *reader = element->reader;
 	struct place place = place_member(schedule, TEXT("versions"));
 	size_t n, i;
 
@@ -64,21 +94,21 @@ read_versions(struct reader *reader, const struct place *schedule,
 	n = json_size(node);
 	if (n == 0)
 		reader_fault(reader, &place, "a schedule without a version");
-	out->versions = arena_zalloc(reader->arena, n, sizeof *out->versions);
+	out->versions = arena_zalloc(element->kept, n, sizeof *out->versions);
 	out->n_versions = n;
 	for (i = 0; i < n; i++) {
 		struct place at = place_index(&place, i);
 
-		read_version(
-		    reader, &at, json_at(node, i), out->rid, &out->versions[i]);
+		read_version(element, &at, json_at(node, i), &out->versions[i]);
 	}
 }
 
 /* A name for people: may have line breaks, but not be larger than `max`. */
 static struct text
-read_prose(struct reader *reader, const struct place *parent,
+read_prose(const struct element *element, const struct place *parent,
     const struct json *object, const char *name, size_t max)
 {
+	struct reader *reader = element->reader;
 	struct place place = place_member(parent, text_from(name));
 	const struct json *node = json_get(object, name);
 
@@ -88,30 +118,44 @@ read_prose(struct reader *reader, const struct place *parent,
 		reader_fault(reader, &place,
 		    "has %zu characters, more than %zu",
 		    text_characters(json_text(node)), max);
-	return text_copy(reader->arena, json_text(node));
+	return text_copy(element->kept, json_text(node));
 }
 
 static void
-read_schedule(struct reader *reader, const struct place *place,
+read_schedule(struct element *element, const struct place *place,
     const struct json *node, struct file_schedule *out)
 {
+	struct reader *reader = element->reader;
 	static const char *const known[] = { "*rid", "*versions", "displayName",
 		"description", "paused", NULL };
 
 	if (!read_object(reader, place, node, known))
 		return;
-	out->rid = read_rid(reader, place, node, "rid");
-	if (out->rid.at != NULL &&
-	    !rid_is(out->rid, TEXT("scheduler"), TEXT("schedule")))
+	element->rid = read_rid(reader, place, node, "rid");
+	if (element->rid.at != NULL &&
+	    !rid_is(element->rid, TEXT("scheduler"), TEXT("schedule")))
 		reader_fault(
 		    reader, place, "rid is not ri.scheduler.*.schedule.*");
 	out->display_name =
-	    read_prose(reader, place, node, "displayName", DISPLAY_NAME_MAX);
+	    read_prose(element, place, node, "displayName", DISPLAY_NAME_MAX);
 	out->description =
-	    read_prose(reader, place, node, "description", DESCRIPTION_MAX);
+	    read_prose(element, place, node, "description", DESCRIPTION_MAX);
 	out->has_paused = json_get(node, "paused") != NULL;
 	out->paused = read_bool(reader, place, node, "paused", false);
-	read_versions(reader, place, json_get(node, "versions"), out);
+	read_versions(element, place, json_get(node, "versions"), out);
+	out->rid = keep_within(element->kept,
+	    out->n_versions > 0 ? out->versions[0].json : TEXT(""),
+	    element->rid);
+}
+
+void
+file_version_read(const struct file_version *version, struct arena *arena,
+    struct schedule_version *read)
+{
+	/* It has passed before. */
+	if (schedule_version_parse(
+		version->json, version->rid, arena, read, NULL) != 0)
+		abort();
 }
 
 /* A name may stand in the file once. */
@@ -124,7 +168,7 @@ check_once(struct reader *reader, const struct place *place,
 	if (fields_get(seen, rid).at != NULL)
 		reader_fault(reader, place, "%.*s stands in the file twice",
 		    TEXT_ARG(rid));
-	fields_put(seen, rid, TEXT(""));
+	fields_share(seen, (struct field){ rid, TEXT("") });
 }
 
 static void
@@ -132,6 +176,7 @@ read_schedules(struct reader *reader, const struct place *root,
     const struct json *node, struct catalogue_file *file)
 {
 	struct place place = place_member(root, TEXT("schedules"));
+	struct arena *scratch, *names;
 	struct fields *seen;
 	size_t n, i, j;
 
@@ -141,25 +186,33 @@ read_schedules(struct reader *reader, const struct place *root,
 	file->schedules =
 	    arena_zalloc(reader->arena, n, sizeof *file->schedules);
 	file->n_schedules = n;
-	seen = fields_create(reader->arena);
+	scratch = arena_create(0);
+	names = arena_create(0);
+	seen = fields_create(names);
 	for (i = 0; i < n; i++) {
 		struct place at = place_index(&place, i);
 		struct file_schedule *schedule = &file->schedules[i];
+		struct element element = { .kept = reader->arena };
 
-		read_schedule(reader, &at, json_at(node, i), schedule);
+		arena_reset(scratch, SCRATCH_KEPT);
+		element.reader = reader_create(scratch);
+		read_schedule(&element, &at, json_at(node, i), schedule);
+		reader_adopt(reader, element.reader);
 		check_once(reader, &at, seen, schedule->rid);
 		for (j = 0; j < schedule->n_versions; j++)
-			check_once(reader, &at, seen,
-			    schedule->versions[j].version.rid);
+			check_once(
+			    reader, &at, seen, schedule->versions[j].rid);
 	}
 	fields_destroy(seen);
+	arena_destroy(names);
+	arena_destroy(scratch);
 }
 
 static void
-store_datasets(
-    struct reader *reader, const struct json *node, struct catalogue_file *file)
+store_datasets(const struct json *node, struct catalogue_file *file)
 {
 	const struct place nowhere = { .parent = NULL };
+	struct arena *scratch = arena_create(0);
 	struct json_member member = { 0 };
 	struct buffer value = { 0 };
 
@@ -167,7 +220,10 @@ store_datasets(
 		const struct json *branches =
 		    json_get(member.value, "branches");
 		struct branch_list list;
+		struct reader *reader;
 
+		arena_reset(scratch, SCRATCH_KEPT);
+		reader = reader_create(scratch);
 		buffer_reset(&value);
 		dataset_write(
 		    read_bool(reader, &nowhere, member.value, "trashed", false),
@@ -181,6 +237,7 @@ store_datasets(
 		fields_put(file->branches, member.name, buffer_text(&value));
 	}
 	buffer_finish(&value);
+	arena_destroy(scratch);
 }
 
 static void
@@ -249,26 +306,46 @@ store_limits(const struct json *node, struct catalogue_file *file)
 	}
 }
 
+/* A spec as it is stored, and of what it holds what it is found by. */
+static void
+keep_spec(
+    struct arena *kept, const struct job_spec *read, struct file_spec *spec)
+{
+	struct text *outputs =
+	    arena_alloc(kept, read->n_outputs * sizeof *outputs);
+	struct buffer value = { 0 };
+	size_t i;
+
+	job_spec_write(read, &value);
+	spec->json = buffer_keep(&value, kept);
+	spec->rid = keep_within(kept, spec->json, read->rid);
+	spec->branch = keep_within(kept, spec->json, read->branch);
+	for (i = 0; i < read->n_outputs; i++)
+		outputs[i] = keep_within(kept, spec->json, read->outputs[i]);
+	spec->outputs = outputs;
+	spec->n_outputs = read->n_outputs;
+}
+
 static void
 store_specs(
     struct reader *reader, const struct json *node, struct catalogue_file *file)
 {
 	const struct place nowhere = { .parent = NULL };
-	struct buffer value = { 0 };
+	struct arena *scratch = arena_create(0);
 	size_t i;
 
 	file->n_specs = json_size(node);
 	file->specs =
 	    arena_zalloc(reader->arena, file->n_specs, sizeof *file->specs);
 	for (i = 0; i < file->n_specs; i++) {
-		struct file_spec *spec = &file->specs[i];
+		struct job_spec read;
 
-		job_spec_read(reader, &nowhere, json_at(node, i), &spec->spec);
-		buffer_reset(&value);
-		job_spec_write(&spec->spec, &value);
-		spec->json = text_copy(reader->arena, buffer_text(&value));
+		arena_reset(scratch, SCRATCH_KEPT);
+		job_spec_read(
+		    reader_create(scratch), &nowhere, json_at(node, i), &read);
+		keep_spec(reader->arena, &read, &file->specs[i]);
 	}
-	buffer_finish(&value);
+	arena_destroy(scratch);
 }
 
 static const struct json *
@@ -294,7 +371,7 @@ store(
 	const struct json *limits = find(root, "limits", &file->has_limits);
 
 	if (datasets != NULL)
-		store_datasets(reader, datasets, file);
+		store_datasets(datasets, file);
 	if (specs != NULL)
 		store_specs(reader, specs, file);
 	if (users != NULL)

@@ -12,11 +12,12 @@
 /*
  * A Catalogue document (docs/semantics.md, section 5), checked whole and turned
  * into what is stored (docs/keyspace.md, section 1).  Everything is in the
- * reader's arena.
+ * reader's arena.  There may be a million of each: what stands in the JSON of a
+ * thing is not kept beside it.
  */
 struct file_version {
-	struct schedule_version version;
-	struct text json;      /* canonical */
+	struct text rid;
+	struct text json;      /* canonical: what it holds is read again */
 	bool has_created_time; /* else it gets the time of its first store */
 };
 
@@ -29,7 +30,9 @@ struct file_schedule {
 };
 
 struct file_spec {
-	struct job_spec spec;
+	struct text rid, branch;
+	const struct text *outputs; /* as of struct job_spec */
+	size_t n_outputs;
 	struct text json;
 };
 
@@ -56,5 +59,9 @@ struct catalogue_file {
 void catalogue_file_read(struct reader *reader, const struct json *root,
     struct catalogue_file *file);
 void catalogue_file_finish(struct catalogue_file *file);
+
+/* What a version of the file holds, in `arena`. */
+void file_version_read(const struct file_version *version, struct arena *arena,
+    struct schedule_version *read);
 
 #endif

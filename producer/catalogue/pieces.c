@@ -164,7 +164,7 @@ take_schedule(struct pieces *pieces, const struct file_schedule *schedule)
 	    schedule->rid);
 	for (i = 0; i < schedule->n_versions; i++)
 		share(pieces, step->versions, moving->versions,
-		    schedule->versions[i].version.rid);
+		    schedule->versions[i].rid);
 	pieces->given += pieces->fields > before;
 }
 

@@ -37,8 +37,7 @@ said_by(const struct file_schedule *schedule)
 		.is_known = true,
 		.has_paused = schedule->has_paused,
 		.paused = schedule->paused,
-		.version =
-		    schedule->versions[schedule->n_versions - 1].version.rid,
+		.version = schedule->versions[schedule->n_versions - 1].rid,
 		.display_name = schedule->display_name,
 		.description = schedule->description,
 	};

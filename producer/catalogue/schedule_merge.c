@@ -7,9 +7,12 @@
 #include "producer/catalogue/said.h"
 #include "producer/catalogue/version_lists.h"
 
+#define SCRATCH_KEPT ((size_t)1 << 20)
+
 /* What is stored of the file's schedules and versions. */
 struct stored {
 	struct fields *heads, *about, *versions, *lists, *said;
+	struct arena *scratch; /* of the schedule that is looked at */
 	char now[CLOCK_TEXT_SIZE];
 };
 
@@ -18,8 +21,9 @@ struct entry {
 	const struct file_schedule *schedule;
 	size_t number;
 	struct said before,
-	    now;      /* what the last file said, and what this says */
-	bool is_kept; /* something of it stays as others made it */
+	    now;               /* what the last file said, and what this says */
+	bool is_kept;          /* something of it stays as others made it */
+	struct arena *scratch; /* while it is looked at */
 };
 
 static int
@@ -47,8 +51,7 @@ read_stored(struct merge *merge, const struct catalogue_file *file,
 	for (i = 0; i < file->n_schedules; i++) {
 		rid[i] = file->schedules[i].rid;
 		for (j = 0; j < file->schedules[i].n_versions; j++)
-			version[n++] =
-			    file->schedules[i].versions[j].version.rid;
+			version[n++] = file->schedules[i].versions[j].rid;
 	}
 	rids = (struct text_list){ rid, file->n_schedules };
 	versions = (struct text_list){ version, n_versions };
@@ -64,13 +67,13 @@ read_stored(struct merge *merge, const struct catalogue_file *file,
 
 /* The document with createdTime added or, with none, taken out. */
 static struct text
-with_time(struct merge *merge, struct text json, struct text time)
+with_time(struct arena *arena, struct text json, struct text time)
 {
 	struct json_document *document =
 	    json_parse(json, DOCUMENT_DEPTH_MAX, NULL);
 	struct json_member member = { 0 };
 	struct buffer out = { 0 };
-	struct fields *members = fields_create(merge->moving_arena);
+	struct fields *members = fields_create(arena);
 	const struct field *sorted;
 	struct text result;
 	size_t i;
@@ -95,7 +98,7 @@ with_time(struct merge *merge, struct text json, struct text time)
 		buffer_append(&out, sorted[i].value);
 	}
 	json_close(&out, '}');
-	result = buffer_keep(&out, merge->moving_arena);
+	result = buffer_keep(&out, arena);
 	fields_destroy(members);
 	return result;
 }
@@ -120,18 +123,18 @@ is_kept(struct merge *merge, const struct entry *entry, size_t number,
 	if (stored.at == NULL)
 		return false;
 	if (!version->has_created_time) { /* none, or one that is no text */
-		is = with_time(merge, stored, TEXT_NONE);
-		said = with_time(merge, said, TEXT_NONE);
+		is = with_time(entry->scratch, stored, TEXT_NONE);
+		said = with_time(entry->scratch, said, TEXT_NONE);
 	}
 	if (text_equal(is, said))
 		return true;
-	if (schedule_version_parse(stored, version->version.rid,
-		merge->moving_arena, &parsed, NULL) != 0)
+	if (schedule_version_parse(
+		stored, version->rid, entry->scratch, &parsed, NULL) != 0)
 		return false;
 	reader_fault(merge->settings.reader, &at,
 	    "version %.*s is stored with other content; versions are "
 	    "immutable: give the change a new version",
-	    TEXT_ARG(version->version.rid));
+	    TEXT_ARG(version->rid));
 	return true;
 }
 
@@ -155,14 +158,16 @@ merge_versions(
 
 	for (i = 0; i < schedule->n_versions; i++) {
 		const struct file_version *version = &schedule->versions[i];
-		struct text rid = version->version.rid;
+		struct text rid = version->rid;
 
 		if (!is_kept(
 			merge, entry, i, fields_get(stored->versions, rid)))
 			put_change(merge->moving.versions, rid,
 			    version->has_created_time
 				? version->json
-				: with_time(merge, version->json, now));
+				: text_copy(merge->moving_arena,
+				      with_time(
+					  entry->scratch, version->json, now)));
 		if (version_list_has(list, rid))
 			continue;
 		buffer_append(&added, rid);
@@ -175,10 +180,10 @@ merge_versions(
 }
 
 static struct text
-time_of(const struct file_version *version, const struct stored *stored)
+time_of(const struct schedule_version *version, const struct stored *stored)
 {
-	if (version->has_created_time)
-		return version->version.created_time;
+	if (version->created_time.at != NULL)
+		return version->created_time;
 	return (struct text){ stored->now, sizeof stored->now };
 }
 
@@ -213,8 +218,8 @@ choose_name(struct merge *merge, struct entry *entry, struct text before,
 static void
 see_head(struct merge *merge, struct text rid, struct text old)
 {
-	fields_put(
-	    merge->moving.heads_seen, rid, old.at != NULL ? old : TEXT(""));
+	fields_share(merge->moving.heads_seen,
+	    (struct field){ rid, old.at != NULL ? old : TEXT("") });
 }
 
 /* Names, times and rights of the schedule as the file leaves it. */
@@ -223,27 +228,30 @@ merge_about(struct merge *merge, struct entry *entry,
     const struct stored *stored, bool changed)
 {
 	const struct file_schedule *schedule = entry->schedule;
-	const struct file_version *last =
-	    &schedule->versions[schedule->n_versions - 1];
 	struct text old = fields_get(stored->about, schedule->rid);
+	struct schedule_version version;
 	struct schedule_about about;
 	struct buffer out = { 0 };
 
 	/* What can't be read is written anew. */
 	if (old.at == NULL ||
-	    schedule_about_parse(old, merge->moving_arena, &about, NULL) != 0) {
+	    schedule_about_parse(old, entry->scratch, &about, NULL) != 0) {
 		changed = true;
+		file_version_read(
+		    &schedule->versions[0], entry->scratch, &version);
 		about = (struct schedule_about){
-			.created_by = schedule->versions[0].version.created_by,
-			.created_time = time_of(&schedule->versions[0], stored),
+			.created_by = version.created_by,
+			.created_time = time_of(&version, stored),
 		};
 		entry->before.is_known = false;
 	}
 	if (changed) {
-		about.updated_by = last->version.created_by;
-		about.updated_time = time_of(last, stored);
-		about.projects = schedule_projects(merge->merged[HASH_DATASETS],
-		    &last->version, merge->moving_arena);
+		file_version_read(&schedule->versions[schedule->n_versions - 1],
+		    entry->scratch, &version);
+		about.updated_by = version.created_by;
+		about.updated_time = time_of(&version, stored);
+		about.projects = schedule_projects(
+		    merge->merged[HASH_DATASETS], &version, entry->scratch);
 		about.projects_at = merge->generation;
 	}
 	about.display_name =
@@ -345,11 +353,12 @@ merge_schedule(
 	bool is_new = fields_get(stored->heads, schedule->rid).at == NULL;
 	bool changed;
 
+	arena_reset(stored->scratch, SCRATCH_KEPT);
+	entry->scratch = stored->scratch;
 	entry->now = said_by(schedule);
 	if (!is_new)
-		entry->before =
-		    said_parse(fields_get(stored->said, schedule->rid),
-			merge->moving_arena);
+		entry->before = said_parse(
+		    fields_get(stored->said, schedule->rid), entry->scratch);
 	merge_versions(merge, entry, stored);
 	changed = merge_head(merge, entry, stored);
 	merge_about(merge, entry, stored, changed);
@@ -415,7 +424,7 @@ merge_schedules(
 	struct arena *arena = merge->moving_arena;
 	struct stored stored = { fields_create(arena), fields_create(arena),
 		fields_create(arena), fields_create(arena),
-		fields_create(arena), "" };
+		fields_create(arena), arena_create(0), "" };
 	size_t i;
 	int rc;
 
@@ -433,5 +442,6 @@ merge_schedules(
 	fields_destroy(stored.versions);
 	fields_destroy(stored.lists);
 	fields_destroy(stored.said);
+	arena_destroy(stored.scratch);
 	return rc;
 }

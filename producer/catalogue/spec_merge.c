@@ -2,6 +2,8 @@
 
 #include "schemas/stored/catalogue.h"
 
+#define SCRATCH_KEPT ((size_t)1 << 20)
+
 /*
  * Job specs are identified by (rid, branch): one that the file brings again
  * makes room first, and then no output of a branch may have two.
@@ -68,6 +70,7 @@ read_specs(
 {
 	struct fields *stored = merge->stored[HASH_JOB_SPECS];
 	const struct field *list = fields_list(stored);
+	struct arena *scratch = arena_create(0);
 	size_t i, n = fields_size(stored);
 
 	for (i = 0; i < n; i++) {
@@ -75,8 +78,9 @@ read_specs(
 
 		if (is_pointer(&list[i]))
 			continue;
-		if (job_spec_parse(list[i].value, merge->arena, &spec, err) !=
-		    0) {
+		arena_reset(scratch, SCRATCH_KEPT);
+		if (job_spec_parse(list[i].value, scratch, &spec, err) != 0) {
+			arena_destroy(scratch);
 			error_prefix(err,
 			    "the stored job spec of %.*s is unreadable (apply "
 			    "a whole catalogue with --prune to replace it)",
@@ -85,6 +89,7 @@ read_specs(
 		}
 		note_spec(merge, specs, &spec);
 	}
+	arena_destroy(scratch);
 	return 0;
 }
 
@@ -92,22 +97,24 @@ static int
 make_room(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
-	const struct stored_specs specs = { fields_create(merge->arena),
-		fields_create(merge->arena) };
+	struct arena *arena = arena_create(0);
+	const struct stored_specs specs = { fields_create(arena),
+		fields_create(arena) };
 	struct buffer name = { 0 };
 	size_t i;
 	int rc;
 
 	for (i = 0; i < file->n_specs; i++)
 		fields_put(specs.named,
-		    spec_field(&name, file->specs[i].spec.rid,
-			file->specs[i].spec.branch),
+		    spec_field(
+			&name, file->specs[i].rid, file->specs[i].branch),
 		    TEXT(""));
 	rc = read_specs(merge, &specs, err);
 	if (rc == 0)
 		remove_dangling(merge, &specs);
 	fields_destroy(specs.named);
 	fields_destroy(specs.owned);
+	arena_destroy(arena);
 	buffer_finish(&name);
 	return rc;
 }
@@ -121,20 +128,19 @@ value_at(struct merge *merge, const struct file_spec *file, size_t output)
 
 	if (output > 0) {
 		buffer_byte(&pointer, '=');
-		buffer_append(&pointer, file->spec.outputs[0]);
+		buffer_append(&pointer, file->outputs[0]);
 		value = buffer_keep(&pointer, merge->arena);
 	}
 	return value;
 }
 
 static void
-put_spec(struct merge *merge, const struct file_spec *file, size_t number)
+put_spec(struct merge *merge, const struct file_spec *spec, size_t number)
 {
 	struct fields *merged = merge->merged[HASH_JOB_SPECS];
 	const struct place root = { .parent = NULL };
 	const struct place specs = place_member(&root, TEXT("jobSpecs"));
 	const struct place at = place_index(&specs, number);
-	const struct job_spec *spec = &file->spec;
 	struct buffer name = { 0 };
 	size_t i;
 
@@ -149,7 +155,9 @@ put_spec(struct merge *merge, const struct file_spec *file, size_t number)
 			    "or use --prune",
 			    TEXT_ARG(spec->outputs[i]), TEXT_ARG(spec->branch));
 		else
-			fields_put(merged, field, value_at(merge, file, i));
+			fields_share(merged,
+			    (struct field){ text_copy(merge->arena, field),
+				value_at(merge, spec, i) });
 	}
 	buffer_finish(&name);
 }
