@@ -15,8 +15,9 @@
  * for several threads at once.
  *
  * By hand have it still, with why in their files: plan_graph and the JSON
- * reader (slots of four bytes), the snapshot's cache (chains cost it less
- * memory), the waiters (several of one id).
+ * reader (slots of four bytes), the catalogue's fields (of eight), the
+ * snapshot's cache (chains cost it less memory), the waiters (several of one
+ * id).
  */
 struct entry_slot {
 	size_t hash;

@@ -1,16 +1,30 @@
 #include "producer/catalogue/fields.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "common/base/entry_table.h"
 #include "common/base/memory.h"
 
-/* Its fields and their texts lie in the arena, the slots on the heap. */
+#define SLOTS_MIN 16
+
+/*
+ * The table is by hand: at a million schedules there are a dozen of them, and
+ * here a field takes some 50 bytes beside its texts, where an entry_table with
+ * entries of their own and a list of them takes 100.
+ */
+struct field_slot {
+	uint32_t hash;
+	uint32_t number; /* of the field, from 1; 0: free */
+};
+
+/* The texts lie in the arena, fields side by side and slots on the heap. */
 struct fields {
 	struct arena *arena;
-	struct entry_table table;
-	const struct field *list; /* as of the last change; NULL: there was one
-				     since */
+	struct field *all;
+	size_t n, capacity;
+	struct field_slot *slots; /* NULL: nothing was ever put */
+	size_t mask;
 };
 
 struct fields *
@@ -19,7 +33,6 @@ fields_create(struct arena *arena)
 	struct fields *fields = memory_zalloc(1, sizeof *fields);
 
 	fields->arena = arena;
-	entry_table_reset(&fields->table, NULL);
 	return fields;
 }
 
@@ -28,14 +41,15 @@ fields_destroy(struct fields *fields)
 {
 	if (fields == NULL)
 		return;
-	entry_table_finish(&fields->table);
+	free(fields->all);
+	free(fields->slots);
 	free(fields);
 }
 
 size_t
 fields_size(const struct fields *fields)
 {
-	return fields->table.n;
+	return fields->n;
 }
 
 struct arena *
@@ -44,45 +58,86 @@ fields_arena(const struct fields *fields)
 	return fields->arena;
 }
 
-static bool
-has_name(const void *entry, const void *key)
+/* The name's slot, or the free one for it; there are some. */
+static struct field_slot *
+find_slot(const struct fields *fields, struct text name, uint32_t hash)
 {
-	const struct field *field = entry;
-	const struct text *name = key;
+	size_t at = hash & fields->mask;
 
-	return text_equal(field->name, *name);
-}
+	for (;; at = (at + 1) & fields->mask) {
+		struct field_slot *slot = &fields->slots[at];
 
-static struct entry_slot *
-find_slot(const struct fields *fields, struct text name, size_t hash)
-{
-	return entry_table_find(&fields->table, hash, &name, has_name);
+		if (slot->number == 0 ||
+		    (slot->hash == hash &&
+			text_equal(fields->all[slot->number - 1].name, name)))
+			return slot;
+	}
 }
 
 struct text
 fields_get(const struct fields *fields, struct text name)
 {
-	const struct field *field =
-	    find_slot(fields, name, text_hash(name))->entry;
+	const struct field_slot *slot;
 
-	return field != NULL ? field->value : TEXT_NONE;
+	if (fields->n == 0)
+		return TEXT_NONE;
+	slot = find_slot(fields, name, (uint32_t)text_hash(name));
+	return slot->number > 0 ? fields->all[slot->number - 1].value
+				: TEXT_NONE;
+}
+
+/* Puts a slot where a probe for its hash finds it. */
+static void
+place_slot(struct fields *fields, struct field_slot slot)
+{
+	size_t at = slot.hash & fields->mask;
+
+	while (fields->slots[at].number != 0)
+		at = (at + 1) & fields->mask;
+	fields->slots[at] = slot;
+}
+
+/* Room for one more, a quarter of the slots free. */
+static void
+make_room(struct fields *fields)
+{
+	struct field_slot *old = fields->slots;
+	size_t slots = old != NULL ? fields->mask + 1 : 0, i;
+
+	if (fields->n == fields->capacity) {
+		if (fields->n >= UINT32_MAX / 2)
+			memory_exhausted();
+		fields->capacity =
+		    fields->n > 0 ? 2 * fields->n : SLOTS_MIN / 2;
+		fields->all = memory_resize(
+		    fields->all, fields->capacity, sizeof *fields->all);
+	}
+	if (4 * (fields->n + 1) <= 3 * slots)
+		return;
+	fields->mask = (slots > 0 ? 2 * slots : SLOTS_MIN) - 1;
+	fields->slots = memory_zalloc(fields->mask + 1, sizeof *fields->slots);
+	for (i = 0; i < slots; i++)
+		if (old[i].number != 0)
+			place_slot(fields, old[i]);
+	free(old);
 }
 
 /* The field of this name, made if need be with the name copied or borrowed. */
 static struct field *
 place_field(struct fields *fields, struct text name, bool is_copied)
 {
-	size_t hash = text_hash(name);
-	struct entry_slot *slot = find_slot(fields, name, hash);
-	struct field *field = slot->entry;
+	uint32_t hash = (uint32_t)text_hash(name);
+	struct field_slot *slot;
+	struct field *field;
 
-	fields->list = NULL;
-	if (field != NULL)
-		return field;
-	field = arena_alloc(fields->arena, sizeof *field);
-	field->name = is_copied ? text_copy(fields->arena, name) : name;
-	entry_table_fill(&fields->table, NULL, slot, hash, field);
-	return field;
+	make_room(fields);
+	slot = find_slot(fields, name, hash);
+	if (slot->number == 0) {
+		field = &fields->all[fields->n++];
+		field->name = is_copied ? text_copy(fields->arena, name) : name;
+		*slot = (struct field_slot){ hash, (uint32_t)fields->n };
+	}
+	return &fields->all[slot->number - 1];
 }
 
 void
@@ -98,14 +153,43 @@ fields_share(struct fields *fields, struct field field)
 	place_field(fields, field.name, false)->value = field.value;
 }
 
+/* Frees a slot; those behind it that were kept from theirs move up. */
+static void
+free_slot(struct fields *fields, struct field_slot *slot)
+{
+	size_t at = (size_t)(slot - fields->slots);
+	struct field_slot moved;
+
+	slot->number = 0;
+	for (at = (at + 1) & fields->mask; fields->slots[at].number != 0;
+	     at = (at + 1) & fields->mask) {
+		moved = fields->slots[at];
+		fields->slots[at].number = 0;
+		place_slot(fields, moved);
+	}
+}
+
 void
 fields_remove(struct fields *fields, struct text name)
 {
-	struct entry_slot *slot = find_slot(fields, name, text_hash(name));
+	struct field_slot *slot;
+	const struct field *last;
+	size_t i;
 
-	fields->list = NULL;
-	if (slot->entry != NULL)
-		entry_table_remove(&fields->table, slot);
+	if (fields->n == 0)
+		return;
+	slot = find_slot(fields, name, (uint32_t)text_hash(name));
+	if (slot->number == 0)
+		return;
+	i = slot->number - 1;
+	free_slot(fields, slot);
+	/* The last one takes its place. */
+	last = &fields->all[--fields->n];
+	if (i == fields->n)
+		return;
+	find_slot(fields, last->name, (uint32_t)text_hash(last->name))->number =
+	    (uint32_t)(i + 1);
+	fields->all[i] = *last;
 }
 
 static int
@@ -116,37 +200,21 @@ compare_names(const void *left, const void *right)
 	return text_compare(one->name, other->name);
 }
 
-static struct field *
-list_all(struct fields *fields)
+const struct field *
+fields_list(const struct fields *fields)
 {
-	const struct entry_table *table = &fields->table;
-	struct field *list =
-	    arena_alloc(fields->arena, (table->n + 1) * sizeof *list);
-	const struct field *field;
-	size_t n = 0, i;
+	return fields->all;
+}
 
-	for (i = 0; i <= table->mask; i++) {
-		field = table->slots[i].entry;
-		if (field != NULL)
-			list[n++] = *field;
+const struct field *
+fields_sorted(const struct fields *fields)
+{
+	struct field *sorted =
+	    arena_alloc(fields->arena, (fields->n + 1) * sizeof *sorted);
+
+	if (fields->n > 0) {
+		memcpy(sorted, fields->all, fields->n * sizeof *sorted);
+		qsort(sorted, fields->n, sizeof *sorted, compare_names);
 	}
-	return list;
-}
-
-const struct field *
-fields_list(struct fields *fields)
-{
-	if (fields->list == NULL)
-		fields->list = list_all(fields);
-	return fields->list;
-}
-
-const struct field *
-fields_sorted(struct fields *fields)
-{
-	struct field *sorted = list_all(fields);
-
-	if (fields->table.n > 0)
-		qsort(sorted, fields->table.n, sizeof *sorted, compare_names);
 	return sorted;
 }

@@ -35,11 +35,11 @@ void fields_share(struct fields *fields, struct field field);
 void fields_remove(struct fields *fields, struct text name);
 
 /*
- * All fields as they are now, fields_size of them, in the arena: in no order,
- * or ascending by name.
+ * All fields, fields_size of them: the table's own, in no order and valid until
+ * it changes or is destroyed, or those of now in the arena, ascending by name.
  */
-const struct field *fields_list(struct fields *fields);
-const struct field *fields_sorted(struct fields *fields);
+const struct field *fields_list(const struct fields *fields);
+const struct field *fields_sorted(const struct fields *fields);
 
 /*
  * Reads a whole hash, by HSCAN: it may be larger than one answer.  A key that
