@@ -40,7 +40,7 @@ struct scan {
 };
 
 static char
-look(const struct scan *scan)
+next_byte(const struct scan *scan)
 {
 	return scan->at < scan->end ? *scan->at : '\0';
 }
@@ -57,7 +57,7 @@ skip_blanks(struct scan *scan)
 static bool
 skip_string(struct scan *scan)
 {
-	if (look(scan) != '"')
+	if (next_byte(scan) != '"')
 		return false;
 	for (scan->at++; scan->at < scan->end; scan->at++) {
 		if (*scan->at == '"') {
@@ -100,7 +100,7 @@ static bool
 skip_value(struct scan *scan)
 {
 	const char *start = scan->at;
-	char c = look(scan);
+	char c = next_byte(scan);
 
 	if (c == '{' || c == '[')
 		return skip_container(scan);
@@ -109,7 +109,7 @@ skip_value(struct scan *scan)
 	while ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' ||
 	    c == '+' || c == '.' || c == 'E') {
 		scan->at++;
-		c = look(scan);
+		c = next_byte(scan);
 	}
 	return scan->at > start;
 }
@@ -121,7 +121,7 @@ skip_name(struct scan *scan)
 	if (!skip_string(scan))
 		return false;
 	skip_blanks(scan);
-	if (look(scan) != ':')
+	if (next_byte(scan) != ':')
 		return false;
 	scan->at++;
 	skip_blanks(scan);
@@ -133,7 +133,7 @@ static bool
 skip_comma(struct scan *scan, char closing, bool *is_sound)
 {
 	skip_blanks(scan);
-	*is_sound = look(scan) == ',' || look(scan) == closing;
+	*is_sound = next_byte(scan) == ',' || next_byte(scan) == closing;
 	if (!*is_sound || *scan->at++ == closing)
 		return false;
 	skip_blanks(scan);
@@ -277,7 +277,7 @@ read_elements(struct part *part, struct scan *scan)
 
 	scan->at++;
 	skip_blanks(scan);
-	more = look(scan) != closing;
+	more = next_byte(scan) != closing;
 	if (!more)
 		scan->at++;
 	while (more && is_sound) {
@@ -303,7 +303,7 @@ parse_part(struct text text, struct scan *scan, size_t depth_max)
 	part->maker.child = part_child;
 	part->maker.destroy = part_destroy;
 	part->text = text;
-	part->is_object = look(scan) == '{';
+	part->is_object = next_byte(scan) == '{';
 	part->depth_max = depth_max;
 	if (!read_elements(part, scan)) {
 		part_destroy(&part->maker);
@@ -377,7 +377,7 @@ read_member(
 	value = *scan;
 	if (!skip_value(scan))
 		return false;
-	if ((look(&value) == '{' || look(&value) == '[') &&
+	if ((next_byte(&value) == '{' || next_byte(&value) == '[') &&
 	    (size_t)(scan->at - value.at) >= PART_MIN)
 		whole->values[i] = parse_part(text, &value, depth_max - LEVELS);
 	else
@@ -397,7 +397,7 @@ read_root(struct whole *whole, struct text text, size_t depth_max)
 	    text.size >= UINT32_MAX || text_utf8_size(text) < text.size)
 		return false;
 	skip_blanks(&scan);
-	if (look(&scan) != '{')
+	if (next_byte(&scan) != '{')
 		return false;
 	scan.at++;
 	skip_blanks(&scan);
