@@ -22,6 +22,7 @@ enum dlq_option {
 	OPTION_ALL,
 	OPTION_AGAIN,
 	OPTION_DRY_RUN,
+	OPTION_EVENTS,
 };
 
 struct dlq {
@@ -32,13 +33,13 @@ struct dlq {
 	size_t n_places;
 	bool is_filtered; /* by a flag */
 	size_t limit;
-	bool all, again, dry_run;
+	bool all, again, dry_run, of_events;
 
 	/* redrive, drop: */
 	enum letter_state becomes;
 	struct redriver *redriver; /* NULL: dry run */
 	struct progress progress;
-	const char *topic; /* of the requests */
+	enum topic origin; /* where copies go */
 	size_t n_wanted, n_seen, n_done, n_refused;
 	int code; /* of what was found while letters were chosen */
 };
@@ -68,6 +69,10 @@ static const struct argp_option deal_options[] = {
 	{ "partition", OPTION_PARTITION, "N", 0, "Of this partition of the DLQ",
 	    0 },
 	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Only say what would be done",
+	    0 },
+	{ "events", OPTION_EVENTS, NULL, 0,
+	    "Redrive letters of events, to topics.events, in place of those of "
+	    "requests",
 	    0 },
 	{ "again", OPTION_AGAIN, NULL, 0,
 	    "Of the letters named, also those that were redriven or dropped: "
@@ -174,6 +179,9 @@ take_dlq(int key, char *argument, struct argp_state *state)
 		return 0;
 	case OPTION_DRY_RUN:
 		dlq->dry_run = true;
+		return 0;
+	case OPTION_EVENTS:
+		dlq->of_events = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		take_place(dlq, argument, state);
@@ -531,24 +539,38 @@ choose_letters(struct dlq *dlq)
 	}
 }
 
+/* Why its copy would be of no use; NULL: it may be. */
+static const char *
+find_refusal(struct dlq *dlq, const struct kafka_record *record)
+{
+	const struct config *config = command_config(dlq->command);
+	struct arena *arena = dlq->command->arena;
+	struct kafka_message message;
+	struct letter letter;
+
+	letter_message(record, arena, &message);
+	letter_read(&message, &letter);
+	if (letter.kind == LETTER_BURIED && !dlq->of_events &&
+	    text_equal(
+		letter.topic, text_from(topic_name(config, TOPIC_EVENTS))))
+		return "it is an event: --events sends it to topics.events "
+		       "again";
+	return letter_refusal(&message, &letter,
+	    topic_name(config, dlq->origin),
+	    dlq->of_events ? -1 : letters_request_max(dlq->letters), arena);
+}
+
 /* What is done with one letter; the record is passed on, or released. */
 static void
 take_letter(
     struct dlq *dlq, struct letter_entry *entry, struct kafka_record *record)
 {
-	struct arena *arena = dlq->command->arena;
-	struct kafka_message message;
 	const char *why = NULL;
-	struct letter letter;
 
-	arena_reset(arena, KEY_SHOWN_MAX);
+	arena_reset(dlq->command->arena, KEY_SHOWN_MAX);
 	dlq->n_seen++;
-	if (dlq->becomes == LETTER_REDRIVEN) {
-		letter_message(record, arena, &message);
-		letter_read(&message, &letter);
-		why = letter_refusal(&message, &letter, dlq->topic,
-		    letters_request_max(dlq->letters), arena);
-	}
+	if (dlq->becomes == LETTER_REDRIVEN)
+		why = find_refusal(dlq, record);
 	if (why == NULL && dlq->redriver != NULL) {
 		redriver_add(dlq->redriver, entry, record, dlq->becomes);
 		return;
@@ -642,8 +664,8 @@ work_on(struct dlq *dlq, struct error *err)
 	if (open_letters(dlq, err) != 0)
 		return -1;
 	if (!dlq->dry_run) {
-		dlq->redriver = redriver_open(
-		    command_config(command), dlq->letters, timeout_ms, err);
+		dlq->redriver = redriver_open(command_config(command),
+		    dlq->letters, dlq->origin, timeout_ms, err);
 		if (dlq->redriver == NULL)
 			return -1;
 	}
@@ -674,7 +696,7 @@ deal_with(
 		dlq.filter.places = dlq.places;
 		dlq.filter.n_places = dlq.n_places;
 	}
-	dlq.topic = topic_name(command_config(command), TOPIC_REQUESTS);
+	dlq.origin = dlq.of_events ? TOPIC_EVENTS : TOPIC_REQUESTS;
 	rc = work_on(&dlq, &err);
 	progress_finish(&dlq.progress);
 	command_stream(command, deal_columns);

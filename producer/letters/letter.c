@@ -193,6 +193,17 @@ refuse_cut(const struct letter *letter, struct arena *arena)
 	return buffer_keep(&out, arena).at;
 }
 
+static const char *
+refuse_topic(
+    const struct letter *letter, const char *topic, struct arena *arena)
+{
+	struct buffer out = { 0 };
+
+	buffer_format(&out, "its record stood in topic %.*s, not in %s",
+	    TEXT_ARG(letter->topic), topic);
+	return buffer_keep(&out, arena).at;
+}
+
 const char *
 letter_refusal(const struct kafka_message *message, const struct letter *letter,
     const char *topic, int64_t max_size, struct arena *arena)
@@ -201,7 +212,7 @@ letter_refusal(const struct kafka_message *message, const struct letter *letter,
 		return "it is no letter of schedrun's: it has no "
 		       "header " DEAD_REASON;
 	if (!text_equal(letter->topic, text_from(topic)))
-		return "its record didn't stand in topics.requests";
+		return refuse_topic(letter, topic, arena);
 	if (letter->cut.at != NULL || letter->cut_key.at != NULL ||
 	    letter->cut_headers.at != NULL)
 		return refuse_cut(letter, arena);

@@ -54,8 +54,8 @@ void letter_read(const struct kafka_message *message, struct letter *letter);
 
 /*
  * Why a copy of it can't be answered, in the arena; NULL: it may be.  `topic`
- * is that of the requests, of which a record has at most `max_size` bytes (-1:
- * not known).
+ * is where copies go, of which a record has at most `max_size` bytes (-1: not
+ * known).
  */
 const char *letter_refusal(const struct kafka_message *message,
     const struct letter *letter, const char *topic, int64_t max_size,

@@ -7,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/kafka/transaction.h"
-#include "schemas/topics.h"
 
 #define TOGETHER_MAX 500
 #define BYTES_MAX ((size_t)4 << 20)
@@ -17,7 +16,7 @@
 #define COMMIT_MS 18000 /* less than transaction.timeout.ms */
 #define CLOSE_MS 2000
 
-enum { TO_REQUESTS, TO_LETTERS, OUTPUTS };
+enum { TO_ORIGIN, TO_LETTERS, OUTPUTS };
 
 struct redriver {
 	struct kafka_transaction *transaction;
@@ -66,17 +65,20 @@ open_transaction(struct redriver *redriver, int timeout_ms, struct error *err)
 
 struct redriver *
 redriver_open(const struct config *config, const struct letters *letters,
-    int timeout_ms, struct error *err)
+    enum topic topic, int timeout_ms, struct error *err)
 {
 	struct redriver *redriver = memory_zalloc(1, sizeof *redriver);
-	const char *topics[OUTPUTS] = { topic_name(config, TOPIC_REQUESTS),
+	const char *topics[OUTPUTS] = { topic_name(config, topic),
 		topic_name(config, TOPIC_DLQ) };
+	/* A letter of an event that is whole fits any topic's default. */
+	int64_t max =
+	    topic == TOPIC_REQUESTS ? letters_request_max(letters) : 0;
 	struct kafka_transaction_options options = {
 		.settings = { .config = config },
 		.topics = topics,
 		.n_topics = OUTPUTS,
-		.message_max_bytes = letters_request_max(letters),
-		.batch_max_bytes = letters_request_max(letters),
+		.message_max_bytes = max,
+		.batch_max_bytes = max,
 	};
 	char id[300];
 
@@ -166,8 +168,8 @@ produce_all(struct redriver *redriver, struct error *err)
 	struct kafka_transaction *transaction = redriver->transaction;
 
 	if (kafka_transaction_begin(transaction, err) != 0 ||
-	    kafka_transaction_produce(transaction, TO_REQUESTS,
-		redriver->copies, redriver->n_copies, SLICE_MS, err) != 0)
+	    kafka_transaction_produce(transaction, TO_ORIGIN, redriver->copies,
+		redriver->n_copies, SLICE_MS, err) != 0)
 		return -1;
 	return kafka_transaction_produce(transaction, TO_LETTERS,
 	    redriver->markers, redriver->n, SLICE_MS, err);

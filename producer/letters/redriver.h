@@ -2,6 +2,7 @@
 #define SCHEDRUN_PRODUCER_LETTERS_REDRIVER_H
 
 #include "producer/letters/letters.h"
+#include "schemas/topics.h"
 
 /*
  * Redrives and drops letters: copy and marker in one transaction, under a
@@ -13,11 +14,13 @@
 struct redriver;
 
 /*
- * Call it before letters_index.  Fences whoever else deals with letters.  NULL:
- * as of letters_create.  Blocks for up to `timeout_ms`.
+ * Call it before letters_index.  Fences whoever else deals with letters.
+ * Copies go to `topic`, of requests or events.  NULL: as of letters_create.
+ * Blocks for up to `timeout_ms`.
  */
 struct redriver *redriver_open(const struct config *config,
-    const struct letters *letters, int timeout_ms, struct error *err);
+    const struct letters *letters, enum topic topic, int timeout_ms,
+    struct error *err);
 void redriver_close(struct redriver *redriver); /* NULL is fine */
 
 /*

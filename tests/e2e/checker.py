@@ -163,6 +163,37 @@ def read_topic(bootstrap, topic, timeout=60, isolation="read_committed"):
         consumer.close()
 
 
+class Tail:
+    """A topic that is read once, for who looks at it again and again."""
+
+    def __init__(self, bootstrap, topic, partitions):
+        self.consumer = Consumer({
+            "bootstrap.servers": bootstrap, "group.id": f"checker-{uuid.uuid4()}",
+            "isolation.level": "read_committed", "enable.auto.commit": False,
+            "enable.partition.eof": True, "fetch.wait.max.ms": 20})
+        self.topic, self.found = topic, []
+        self.ends = {p: -1 for p in range(partitions)}  # up to where each has been read
+        self.consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in self.ends])
+
+    def records(self, timeout=60):
+        """All up to the end of the log as it is now, in the order in which they were read."""
+        deadline = time.monotonic() + timeout
+        wanted = {p: self.consumer.get_watermark_offsets(TopicPartition(self.topic, p), timeout=10)[1]
+                  for p in self.ends}
+        while any(self.ends[p] < end for p, end in wanted.items()):
+            message = self.consumer.poll(1)
+            if message is None:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self.topic}: read up to {self.ends}, not to {wanted}")
+            elif not message.error():
+                self.found.append(message)
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                self.ends[message.partition()] = message.offset()
+            else:
+                raise RuntimeError(f"{self.topic}: {message.error()}")
+        return self.found
+
+
 def committed_offsets(bootstrap, group, topic):
     """Partition -> committed offset of a group (absent: none)."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})

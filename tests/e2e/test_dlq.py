@@ -276,7 +276,7 @@ def test_what_cannot_be_redriven_says_why(post):
     assert "has no value" in notes[fake] and "its value had 2000000 bytes" in notes[large]
     assert "max.message.bytes" in notes[keyed] and "it had 1 headers" in notes[headed]
     assert "over 64 KiB" in notes[too_large] and "no header schedrun.dlq.reason" in notes[foreign]
-    assert "topics.requests" in notes[other] and len(notes) == 7 == len(rows(done.stdout))
+    assert "stood in topic other, not in schedule-run-requests" in notes[other] and len(notes) == 7 == len(rows(done.stdout))
     assert "7 of 7 letters were refused" in done.stderr
     assert post.run("dlq", "redrive", fake).returncode == 1
 

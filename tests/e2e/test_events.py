@@ -99,9 +99,11 @@ def events(fresh_system):
     system.apply(catalogue())
     system.worker()
     system.adapter_daemon = system.folder()
-    system.trigger_daemon = system.trigger(trigger__build__wait="3s")
+    system.trigger_daemon = system.trigger(trigger__build__wait="2s")
     system.producer = Producer({"bootstrap.servers": system.bootstrap, "linger.ms": 0})
     system.redis = system.cluster.redis()
+    system.results = checker.Tail(system.bootstrap, "schedule-run-results", 2)
+    system.told = checker.Tail(system.bootstrap, TOPIC, 2)
     for daemon in system.daemons:
         daemon.wait_ready()
     return system
@@ -129,7 +131,7 @@ def head(system, name, branch="master"):
 def all_runs(system):
     """By schedule, in the order of the results."""
     found = {name: [] for name in TRIGGERS}
-    for record in checker.read_topic(system.bootstrap, "schedule-run-results"):
+    for record in system.results.records():
         run = checker.decode("schedule_run", record.value())
         found[run["scheduleRid"].rpartition(".")[2]].append(run)
     return found
@@ -327,6 +329,18 @@ def test_what_is_no_event_is_buried_and_holds_nobody_up(events):
         assert bad[whole] == letter["schedrun.dlq.reason"].decode()
 
 
+def test_a_letter_of_an_event_is_sent_again(events):
+    name = f"{dataset('nowhere-1')}".encode()
+    (place,) = (f"{record.partition()}:{record.offset()}"
+                for record in checker.read_topic(events.bootstrap, "schedule-run-requests.dlq")
+                if name in (record.value() or b""))
+    refused = events.run("dlq", "redrive", place)
+    assert refused.returncode == 1 and "--events sends it to topics.events" in refused.stdout
+    events.apply({"datasets": {dataset("nowhere-1"): catalogues.stored(None)}})
+    assert json.loads(events.must("dlq", "redrive", "--events", place))["result"] == "redriven"
+    wait_for("the event to be applied", lambda: head(events, "nowhere-1") == transaction("x"))
+
+
 def rewind(system, group=GROUP, topic=TOPIC):
     """As if the offsets of the last records were never committed."""
     admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})
@@ -359,7 +373,7 @@ def test_all_of_it_again_by_two(events):
 def ended(system, build):
     """What was told of its end."""
     found = [checker.decode("build_finished", record.value())
-             for record in checker.read_topic(system.bootstrap, TOPIC)
+             for record in system.told.records()
              if record.key() == build.encode()]
     return [(event["state"], event["transactions"]) for event in found]
 
