@@ -197,6 +197,14 @@ chaos: faults ## faults under load: the starred rows of docs/faults.md (SEED=, O
 	@.cache/venv/bin/python tests/chaos/chaos.py
 chaos-long: faults ## all its rows
 	@.cache/venv/bin/python tests/chaos/chaos.py --long
+
+.PHONY: events-long
+# EVENTS=100000 commits, KILLS=36 kills, SEED=1
+events-long: build ## commits while trigger, worker, builder, broker and Redis are killed
+	@deploy/local/deps.sh test
+	EVENTS=$(EVENTS) KILLS=$(KILLS) SEED=$(SEED) BUILD_DIR=$(CURDIR)/$(BUILD) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/events_long.py
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
