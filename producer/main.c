@@ -102,8 +102,8 @@ const struct command_row command_rows[] = {
 	    "Say that a dataset has new data on a branch",
 	    "  schedrun dataset commit ri.foundry.main.dataset.orders --branch "
 	    "master\n"
-	    "  schedrun dataset commit RID --branch feature --parent master\n"
-	    "  schedrun dataset commit RID --branch master --kafka\n",
+	    "  schedrun dataset commit RID --branch feature --parent master "
+	    "--kafka\n",
 	    cmd_dataset_commit },
 	{ "build get", "RID",
 	    "Show a build's jobs, as the builder tells of them",
@@ -126,10 +126,9 @@ const struct command_row command_rows[] = {
 	    "  schedrun build cancel RID && schedrun build get RID\n",
 	    cmd_build_cancel },
 	{ "build finish", "RID", "Say that a build has succeeded",
-	    "  schedrun build finish ri.foundry.main.build.<uuid>\n"
+	    "  schedrun build finish ri.foundry.main.build.<uuid> --kafka\n"
 	    "  jq -r .result.buildRid results.jsonl | xargs -n1 schedrun build "
-	    "finish\n"
-	    "  schedrun build finish RID --kafka\n",
+	    "finish\n",
 	    cmd_build_finish },
 	{ "build fail", "RID", "Say that a build has failed",
 	    "  schedrun build fail ri.foundry.main.build.<uuid>\n"

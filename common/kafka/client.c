@@ -508,6 +508,7 @@ kafka_client_conf(struct kafka_client *client,
     const struct kafka_preset *presets, size_t n_presets, struct error *err)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	size_t size = sizeof client->brokers;
 
 	client->health = settings->health;
 	if (configure(conf, settings, side, presets, n_presets, err) != 0) {
@@ -515,6 +516,9 @@ kafka_client_conf(struct kafka_client *client,
 		return NULL;
 	}
 	client->has_old_scram = has_old_scram(conf);
+	if (rd_kafka_conf_get(conf, "bootstrap.servers", client->brokers,
+		&size) != RD_KAFKA_CONF_OK)
+		client->brokers[0] = '\0';
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_closesocket_cb(conf, on_close_socket);
@@ -592,12 +596,23 @@ kafka_settings_check(const struct config *config, struct error *err)
 
 /* Failed calls ----------------------------------------------------------- */
 
+/* Then which brokers were asked is told, too. */
+static bool
+is_outage(int code)
+{
+	return code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+	    code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+	    code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+	    code == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
 int
 kafka_client_fail(struct kafka_client *client, enum kafka_call call,
     struct kafka_failure failure, struct error *err, const char *what,
     const char *detail)
 {
 	const char *name = rd_kafka_err2name(failure.code);
+	bool tells = is_outage(failure.code) && client->brokers[0] != '\0';
 	enum error_kind kind;
 	int exit_code;
 
@@ -613,11 +628,11 @@ kafka_client_fail(struct kafka_client *client, enum kafka_call call,
 		client->fatal = true;
 	if (client->health != NULL && client->health->count != NULL)
 		client->health->count(client->health->opaque, name);
-	error_set(err, kind, "%s: %s (%s)", what,
+	error_set(err, kind, "%s: %s (%s%s%s)", what,
 	    detail != NULL && detail[0] != '\0'
 		? detail
 		: rd_kafka_err2str(failure.code),
-	    name);
+	    name, tells ? "; brokers " : "", tells ? client->brokers : "");
 	if (err == NULL)
 		return -1;
 	err->exit_code = exit_code;

@@ -153,6 +153,7 @@ struct kafka_client {
 	char refusal[400];
 	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */
 	bool has_old_scram;      /* Kafka 4 refuses it, whatever the password */
+	char brokers[200];       /* that were to be asked first; "": too many */
 };
 struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,

@@ -122,7 +122,9 @@ def test_check_for_one_program(guarded):
     right = found["right Read of group schedrun-builder"]
     assert code == 1 and right["state"] == "fault" and "schedrun-builder can't do without" in right["detail"]
     code, found = guarded.checked("--for", "trigger")
-    assert code == 0 and f"right Write of topic {REQUESTS}" in found
+    faults = {what for what, row in found.items() if row["state"] == "fault"}
+    assert code == 1 and f"right Write of topic {REQUESTS}" in found
+    assert "right Read of group schedrun-trigger" in faults, found
     done = guarded.run("check", "--for", "nobody")
     assert done.returncode == 2 and "builder and trigger" in done.stderr
 

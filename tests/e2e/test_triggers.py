@@ -4,6 +4,8 @@ Time passes sixty times as fast: an instant a second.
 """
 
 import copy
+import json
+import shutil
 import signal
 import time
 
@@ -169,7 +171,16 @@ def test_a_zone_that_is_none_is_said(system):
     system.init(partitions=1)
     made = catalogue()
     made["schedules"][0]["versions"][0]["trigger"] = time_trigger("* * * * *", "Mars/Olympus")
-    system.apply(made)
+    refused = system.run("apply", "-", stdin=json.dumps(made))
+    assert refused.returncode == 4 and "no time zone Mars/Olympus" in refused.stderr
+    # Where it was loaded they know more zones than here.
+    zones = system.directory / "zones"
+    (zones / "Mars").mkdir(parents=True)
+    (zones / "Europe").symlink_to("/usr/share/zoneinfo/Europe")
+    shutil.copy("/usr/share/zoneinfo/Etc/UTC", zones / "Mars/Olympus")
+    path = system.directory / "mars.json"
+    path.write_text(json.dumps(made))
+    system.must("apply", "--allow-missing", str(path), environment={"TZDIR": str(zones)})
     trigger = system.trigger().wait_ready()
     assert "trigger_unreadable" in trigger.log()
     assert "no time zone Mars/Olympus" in trigger.log()
