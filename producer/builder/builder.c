@@ -35,6 +35,8 @@
 #define HOST_MAX 65
 #define WORDS_MAX 64
 #define EX_CONFIG 78
+#define EX_NOPERM 77
+#define REFUSED_MS 5000
 
 /* Of a partition that is ours. */
 struct build_place {
@@ -69,6 +71,8 @@ struct builder {
 	size_t n_places;
 	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check, *events_check;
+	struct error refused; /* by Kafka, last */
+	int64_t refused_ms;   /* until then nothing else is told of Kafka */
 	struct health_check *registry_check; /* NULL: none is configured */
 	int64_t ours_ms; /* monotonic: when Redis was last seen to be ours */
 	struct health_beat *beat;
@@ -613,7 +617,10 @@ note_kafka(struct builder *builder)
 	kafka_health_read(builder->kafka, FRESH_MS, &state);
 	metrics_set(
 	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
-	if (!state.up)
+	if (clock_monotonic_ms() < builder->refused_ms)
+		health_bad(
+		    builder->kafka_check, "%s", builder->refused.message);
+	else if (!state.up)
 		health_bad(builder->kafka_check, "%s", state.reason);
 	else if (!kafka_consumer_is_joined(builder->consumer))
 		health_bad(builder->kafka_check, "not a member of the group %s",
@@ -676,6 +683,20 @@ wait_for_kafka(struct builder *builder)
 }
 
 /* A poll that waits is ended by a job's end. */
+/*
+ * A right that is missing, at the start or from some time on, is waited for:
+ * librdkafka goes on asking, and tells of it once in a while.
+ */
+static void
+note_refused(struct builder *builder, const struct error *err)
+{
+	if (clock_monotonic_ms() >= builder->refused_ms)
+		log_event(LOG_WARN, "builder", "kafka_refused", err->message,
+		    LOG_END);
+	builder->refused = *err;
+	builder->refused_ms = clock_monotonic_ms() + REFUSED_MS;
+}
+
 static int
 run_once(struct builder *builder, struct error *err)
 {
@@ -691,6 +712,12 @@ run_once(struct builder *builder, struct error *err)
 	if (clock_monotonic_ms() - builder->committed_ms >= COMMIT_MS)
 		commit_offsets(builder);
 	n = poll_records(builder, is_turn_over(builder) ? 0 : POLL_MS, err);
+	if (n < 0 && err->exit_code == EX_NOPERM) {
+		note_refused(builder, err);
+		n = 0;
+	} else if (n > 0) {
+		builder->refused_ms = 0;
+	}
 	note_kafka(builder);
 	health_turn(builder->beat);
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;

@@ -24,6 +24,8 @@ WORKER = [("Read", "topic", REQUESTS), ("Write", "topic", RESULTS), ("Write", "t
           ("Write", "transactional-id", ID)]
 HTTP = [("Write", "topic", REQUESTS), ("Read", "topic", RESULTS), ("Read", "topic", BUILDS),
         ("Read", "group", "schedrun-http")]
+BUILDER = [("Read", "topic", BUILDS), ("Read", "group", "schedrun-builder"),
+           ("Write", "topic", "schedule-events")]
 SEEN = [("DescribeConfigs", "topic", topic) for topic in TOPICS]
 
 
@@ -165,6 +167,26 @@ def test_rights_that_go_missing_under_load(guarded):
     guarded.wait_drained()
     guarded.plain.judge(asked)
     assert worker.stop() == 0
+
+
+def test_a_builder_waits_for_its_rights(guarded):
+    """Before it has them, and when one is taken: it is named, and asks on."""
+    topic, group, _ = BUILDER
+    guarded.grant(BUILDER)
+    try:
+        guarded.take([group])
+        builder = guarded.builder("/bin/true")
+        for right in group, topic:
+            def is_named():
+                assert builder.process.poll() is None, builder.tail()
+                return f"{right[1].capitalize()} authorization failed" in builder.blamed().get("kafka", "")
+            guarded.take([right])
+            wait_for(f"{right} to be named", is_named, 30)
+            guarded.grant([right])
+            builder.wait_ready(30)
+        assert builder.stop() == 0
+    finally:
+        guarded.take(BUILDER)
 
 
 def test_scram_that_kafka_4_refuses(guarded):
