@@ -1,4 +1,4 @@
-"""The rows of docs/faults.md, section 1, up to 45, each with the tests that are it.
+"""The rows of docs/faults.md, section 1, up to 45 and 56, each with the tests that are it.
 
 Tests are named as pytest names them, below tests/e2e.  A star: in `make chaos`, too.
 """
@@ -96,4 +96,6 @@ ROWS = [
         "test_http_idempotency.py::test_killed_between_produce_and_answer[delivered]",
         "test_http_idempotency.py::test_killed_between_produce_and_answer[not delivered]"),
     row(45, "the run view flushed", "chaos_http.py::test_a_view_that_is_flushed"),
+    row(56, "Sentinel fails over, with AOF and without; the old master comes back",
+        "chaos_store.py::test_a_failover_by_sentinel[yes]", "chaos_store.py::test_a_failover_by_sentinel[no]"),
 ]

@@ -84,26 +84,36 @@ def test_flushes_in_full_load(campaign, system):
     assert chaos.judge().outcomes["error"] == 0
 
 
-@pytest.fixture
-def replica(system, tmp_path):
-    """A replica of the cluster's Redis."""
+def start_replica(system, directory):
+    """A replica of the cluster's Redis, in a directory of its own."""
     port = free_ports(1)[0]
+    directory.mkdir(exist_ok=True)
     process = subprocess.Popen(
         [f"{STORE}-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-         "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", str(system.cluster.redis_port), "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL)
+         "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", str(system.cluster.redis_port),
+         "--dir", str(directory)], stdout=subprocess.DEVNULL)
     store = redis.Redis(port=port)
     store.process, store.port = process, port
-    wait_for("the replica", lambda: is_in_step(store), 30)
-    yield store
+    return store
+
+
+def end(process):
     process.send_signal(signal.SIGCONT)
     process.kill()
     process.wait()
 
 
+@pytest.fixture
+def replica(system, tmp_path):
+    store = start_replica(system, tmp_path / "replica")
+    wait_for("the replica", lambda: is_in_step(store), 30)
+    yield store
+    end(store.process)
+
+
 def is_in_step(store):
     try:
-        return store.info("replication")["master_link_status"] == "up"
+        return store.info("replication").get("master_link_status") == "up"
     except redis.exceptions.RedisError:
         return False
 
@@ -126,6 +136,104 @@ def test_a_stale_replica_is_promoted(distant, system, replica):
     chaos.recover(20)
     assert repairs(chaos) > 0
     assert chaos.judge().outcomes["error"] == 0
+
+
+SENTINEL = """\
+port {port}
+sentinel monitor schedrun 127.0.0.1 {master} 2
+sentinel down-after-milliseconds schedrun 1000
+sentinel failover-timeout schedrun 6000
+"""
+
+
+class Watched:
+    """The cluster's Redis and two replicas, which three Sentinels watch."""
+
+    def __init__(self, system, directory):
+        self.first = system.cluster.redis_port
+        self.replicas = [start_replica(system, directory / f"replica-{i}") for i in range(2)]
+        ports = [self.first, *(store.port for store in self.replicas)]
+        self.url = f"redis://{','.join(f'127.0.0.1:{port}' for port in ports)}/0"
+        for store in self.replicas:
+            wait_for("a replica", lambda store=store: is_in_step(store), 30)
+        self.processes = []
+        for port in free_ports(3):
+            path = directory / f"sentinel-{port}.conf"
+            path.write_text(SENTINEL.format(port=port, master=self.first))
+            self.processes.append(subprocess.Popen([f"{STORE}-server", str(path), "--sentinel"],
+                                                   stdout=subprocess.DEVNULL))
+            self.sentinel = redis.Redis(port=port, decode_responses=True)
+        wait_for("the Sentinels to know each other", self.is_complete, fair(30))
+
+    def is_complete(self):
+        try:
+            told = self.sentinel.sentinel_master("schedrun")
+            return told["num-other-sentinels"] == 2 and told["num-slaves"] == 2
+        except redis.exceptions.RedisError:
+            return False
+
+    def master(self):
+        return int(self.sentinel.sentinel_get_master_addr_by_name("schedrun")[1])
+
+    def wait_other(self, than):
+        """Another one is the master, for the Sentinels and by its own word."""
+        def is_other():
+            try:
+                port = self.master()
+                return port != than and redis.Redis(port=port).info("replication")["role"] == "master"
+            except redis.exceptions.RedisError:
+                return False
+        wait_for("another master", is_other, fair(30))
+        injected.note("Sentinel has promoted another one")
+
+    def stop(self):
+        for process in [*self.processes, *(store.process for store in self.replicas)]:
+            end(process)
+
+
+@pytest.fixture
+def watched(system, tmp_path):
+    three = Watched(system, tmp_path)
+    yield three
+    three.stop()
+    if system.cluster.redis_process is None:
+        system.cluster.start_redis()
+    system.cluster.redis().replicaof("no", "one")
+
+
+@pytest.mark.parametrize("aof", ["yes", "no"])
+def test_a_failover_by_sentinel(campaign, system, watched, aof):
+    """Row 56: redis.url names all three.  The master is killed, and comes back as one, without an
+    AOF an empty one, until the Sentinels make it a replica; then they are told to fail over."""
+    system.redis_url = watched.url
+    first = system.cluster.redis_port
+    chaos = campaign(name=f"sentinel, AOF {aof}")
+    for store in (system.cluster.redis(), *watched.replicas):
+        store.config_set("appendonly", aof)
+    chaos.pause(1, 3)
+    system.cluster.stop_redis(hard=True)
+    watched.wait_other(first)
+    chaos.recover(20)
+    if aof == "no":
+        for path in (system.cluster.directory / "appendonlydir").iterdir():
+            path.unlink()
+    system.cluster.start_redis()
+    injected.note("the old master is back")
+    wait_for("it to be a replica", lambda: is_in_step(system.cluster.redis()), fair(60))
+    chaos.recover(20)
+    second = watched.master()
+    wait_for("a failover to be possible", lambda: can_fail_over(watched.sentinel), fair(60))
+    watched.wait_other(second)
+    chaos.recover(20)
+    assert chaos.judge().outcomes["error"] == 0
+
+
+def can_fail_over(sentinel):
+    """Some seconds after the last one."""
+    try:
+        return sentinel.execute_command("SENTINEL", "FAILOVER", "schedrun")
+    except redis.exceptions.ResponseError:
+        return False
 
 
 def test_a_redis_that_hangs(campaign, system):

@@ -69,6 +69,7 @@ def evict_claims(store):
     store.config_set("maxmemory", 1)
     try:
         wait_for("all claims to be evicted", lambda: evicts(store) and not store.keys("*:c:*"))
+        injected.note("all claims are evicted")
     finally:
         store.config_set("maxmemory", 0)
         store.config_set("maxmemory-policy", "noeviction")
