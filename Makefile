@@ -50,11 +50,13 @@ OUR_CFLAGS := -std=c11 -ffile-prefix-map=$(CURDIR)=. \
     -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -O2 -g -I. -I$(BUILD)/gen \
     $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) \
     $(WARNINGS) $(HARDENING) -DSCHEDRUN_VERSION='"$(VERSION)"' \
-    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer \
     -Wno-format-truncation -Wno-format-overflow) \
     $(if $(FAULTS),-DSCHEDRUN_FAULTS) \
     $(if $(FUZZER),-fsanitize=fuzzer-no-link -Wno-unknown-warning-option)
-OUR_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
+# Of threads that librdkafka makes TSan is to know, too.
+C11_THREADS := $(if $(filter thread,$(SANITIZE)),$(BUILD)/tests/sanitizers/c11_threads.o)
+OUR_LDFLAGS := $(C11_THREADS) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
     $(if $(FUZZER),-fsanitize=fuzzer)
 LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
@@ -102,7 +104,7 @@ $(BUILD)/producer/api/openapi.o: docs/openapi.json
 $(BUILD)/producer/cli/cmd_catalogue.o: docs/catalogue.example.json
 $(BUILD)/producer/dashboard/page.o: $(wildcard producer/page/*)
 
-$(BUILD)/libschedrun.a: $(LIBRARY)
+$(BUILD)/libschedrun.a: $(LIBRARY) | $(C11_THREADS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 define link
@@ -157,7 +159,7 @@ $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 # The benchmark's own programs stand beside the library, not on it.
 BENCH_SHARED := $(call objects,tests/bench/clients.c tests/bench/requests.c)
 BENCHES := $(addprefix $(BUILD)/bench/,backlog copy watch pace delay ask listen ack)
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED)
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED) | $(C11_THREADS)
 	@mkdir -p $(@D)
 	$(link)
 $(BUILD)/bench/plan_bench: $(BUILD)/tests/bench/plan_bench.o $(BUILD)/libschedrun.a
@@ -259,6 +261,11 @@ fuzz: build ## any bytes into every parser (SECONDS=20 for each)
 	@$(MAKE) CC=clang-$(CLANG) FUZZER=1 SANITIZE=address,undefined targets
 	@tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
 	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
+
+# PARTS="unit address,undefined/sim"
+sanitize: ## tests by ASan, UBSan, TSan and valgrind: a table (PARTS=)
+	@deploy/local/deps.sh test count
+	@tests/sanitize $(PARTS)
 
 lint: build ## arrows, papers, shape, format, analyzers, hardening
 	@deploy/local/deps.sh lint
@@ -371,5 +378,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz test deps lint analysis install uninstall clean help openapi man
+.PHONY: FORCE build libraries unit run demo e2e chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -path $(BUILD)/dist -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -12,10 +12,12 @@
 
 /* ASan is told what is handed out: it sees what reads on behind that. */
 #ifdef ARENA_WATCHED
-#include <sanitizer/asan_interface.h>
+/* As <sanitizer/asan_interface.h> has them, which clang's packages lack. */
+void __asan_poison_memory_region(const volatile void *at, size_t size);
+void __asan_unpoison_memory_region(const volatile void *at, size_t size);
 #define GAP ALIGNMENT
-#define hide(at, size) ASAN_POISON_MEMORY_REGION(at, size)
-#define show(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#define hide(at, size) __asan_poison_memory_region(at, size)
+#define show(at, size) __asan_unpoison_memory_region(at, size)
 #else
 #define GAP 0
 #define hide(at, size) ((void)(at), (void)(size))

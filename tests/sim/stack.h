@@ -29,11 +29,14 @@ struct stack {
 #endif
 
 #ifdef ARENA_WATCHED
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
+/* As in the compilers' own headers, which not all of their packages have. */
+void __asan_unpoison_memory_region(const volatile void *at, size_t size);
+void __sanitizer_start_switch_fiber(
+    void **hidden, const void *bottom, size_t size);
+void __sanitizer_finish_switch_fiber(
+    void *hidden, const void **bottom, size_t *size);
 #endif
 #ifdef STACK_IS_THREAD
-/* In libtsan, but not in the headers of gcc 12. */
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -50,7 +53,7 @@ stack_renew(struct stack *stack, const void *bottom, size_t size)
 	stack->thread = __tsan_create_fiber(0);
 #endif
 #ifdef ARENA_WATCHED
-	ASAN_UNPOISON_MEMORY_REGION(bottom, size);
+	__asan_unpoison_memory_region(bottom, size);
 #endif
 	stack->bottom = bottom;
 	stack->size = size;

@@ -8,7 +8,8 @@
 #include "tests/unit/check.h"
 
 #ifdef ARENA_WATCHED
-#include <sanitizer/asan_interface.h>
+int __asan_address_is_poisoned(const volatile void *at);
+void *__asan_region_is_poisoned(void *at, size_t size);
 #endif
 
 static void
