@@ -177,7 +177,7 @@ what_is_tried(unsigned programs)
 	case PROGRAM_BUILDER:
 		return "Read of its topic and its group, Write of the events";
 	case PROGRAM_TRIGGER:
-		return "Write of its topic";
+		return "Read of its topics and its group, Write of others";
 	default:
 		return "Read and Write of topics, Read of groups, Write of "
 		       "transactional ids";

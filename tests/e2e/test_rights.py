@@ -123,6 +123,7 @@ def test_check_for_one_program(guarded):
     code, found = guarded.checked("--for", "builder")
     right = found["right Read of group schedrun-builder"]
     assert code == 1 and right["state"] == "fault" and "schedrun-builder can't do without" in right["detail"]
+    assert "right Write of topic schedule-events" in found  # not tried: that takes an id
     code, found = guarded.checked("--for", "trigger")
     faults = {what for what, row in found.items() if row["state"] == "fault"}
     assert code == 1 and f"right Write of topic {REQUESTS}" in found
