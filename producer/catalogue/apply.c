@@ -33,7 +33,8 @@ is_empty(const struct merge *merge)
 {
 	const struct merge_changes *moving = &merge->moving;
 
-	return !merge->world_changed && fields_size(moving->heads) == 0 &&
+	return !merge->world_changed && !merge->is_many &&
+	    fields_size(moving->heads) == 0 &&
 	    fields_size(moving->about) == 0 &&
 	    fields_size(moving->versions) == 0 &&
 	    fields_size(moving->added_versions) == 0 &&
@@ -106,10 +107,13 @@ publish_pieces(struct apply *apply, struct error *err)
 	const size_t before = apply->report->done;
 	const struct merge_changes *step;
 	bool with_parts;
-	int rc = 1;
+	int rc = 1, next = 1;
 
 	apply->report->total = before + pieces_total(pieces);
-	while (rc == 1 && pieces_next(pieces, &step, &with_parts)) {
+	while (rc == 1 && next == 1) {
+		next = pieces_next(pieces, &step, &with_parts, err);
+		if (next != 1)
+			break;
 		rc = publish_step(apply, step, with_parts, err);
 		if (rc == 1 && with_parts)
 			note_parts(apply);
@@ -120,7 +124,7 @@ publish_pieces(struct apply *apply, struct error *err)
 		    apply->report->total);
 	}
 	pieces_destroy(pieces);
-	return rc;
+	return next < 0 ? -1 : rc;
 }
 
 /* What the file says against what moves now; the file's faults by then. */

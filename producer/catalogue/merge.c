@@ -14,6 +14,8 @@ merge_init(struct merge *merge, const struct merge_settings *settings,
 		.generation = generation,
 	};
 	merge_changes_create(&merge->moving, merge->moving_arena);
+	merge->window_arena = arena_create((size_t)1 << 20);
+	merge_changes_create(&merge->window, merge->window_arena);
 	for (i = 0; i < CATALOGUE_HASHES; i++) {
 		merge->stored[i] = fields_create(arena);
 		merge->merged[i] = fields_create(arena);
@@ -70,6 +72,9 @@ begin_moving(struct merge *merge)
 	merge_changes_destroy(&merge->moving);
 	arena_reset(merge->moving_arena, (size_t)64 << 20);
 	merge_changes_create(&merge->moving, merge->moving_arena);
+	merge->has_window = false;
+	merge->is_many = false;
+	merge->n_said = 0;
 }
 
 void
@@ -77,6 +82,8 @@ merge_finish(struct merge *merge)
 {
 	size_t i;
 
+	merge_changes_destroy(&merge->window);
+	arena_destroy(merge->window_arena);
 	merge_changes_destroy(&merge->moving);
 	for (i = 0; i < CATALOGUE_HASHES; i++) {
 		fields_destroy(merge->stored[i]);
@@ -173,14 +180,123 @@ merge_world(
 	return merge_doubts(merge, file, err);
 }
 
+/* What a window has of schedules, but for the lines to be told. */
+#define WINDOW_TABLES 6
+static void
+list_schedules(
+    struct merge_changes *changes, struct fields **tables[WINDOW_TABLES])
+{
+	struct fields **all[WINDOW_TABLES] = { &changes->heads,
+		&changes->heads_seen, &changes->about, &changes->versions,
+		&changes->added_versions, &changes->said };
+	size_t i;
+
+	for (i = 0; i < WINDOW_TABLES; i++)
+		tables[i] = all[i];
+}
+
+/* Whether what all schedules change is more than one step takes. */
+static bool
+is_much(struct merge_changes *changes)
+{
+	struct fields **tables[WINDOW_TABLES];
+	const struct field *list = fields_list(changes->versions);
+	size_t n = 0, bytes = 0, i;
+
+	list_schedules(changes, tables);
+	for (i = 0; i < WINDOW_TABLES; i++)
+		n += fields_size(*tables[i]);
+	for (i = 0; i < fields_size(changes->versions); i++)
+		bytes += list[i].value.size;
+	return n > MERGE_ONE_STEP || bytes > MERGE_ONE_STEP_BYTES;
+}
+
+static void
+copy_all(struct fields *to, const struct fields *from)
+{
+	const struct field *list = fields_list(from);
+	size_t i, n = fields_size(from);
+
+	for (i = 0; i < n; i++)
+		fields_put(to, list[i].name, list[i].value);
+}
+
+/* Keeps what a window changes, as long as it is little. */
+static void
+keep_window(struct merge *merge)
+{
+	struct merge_changes *moving = &merge->moving;
+	struct fields **from[WINDOW_TABLES], **to[WINDOW_TABLES];
+	bool was_many = merge->is_many;
+	size_t i;
+
+	list_schedules(&merge->window, from);
+	list_schedules(moving, to);
+	merge->is_many = was_many || is_much(&merge->window);
+	for (i = 0; !merge->is_many && i < WINDOW_TABLES; i++)
+		copy_all(*to[i], *from[i]);
+	merge->is_many = merge->is_many || is_much(moving);
+	for (i = 0; merge->is_many && !was_many && i < WINDOW_TABLES; i++) {
+		fields_destroy(*to[i]);
+		*to[i] = fields_create(merge->moving_arena);
+	}
+}
+
+/* What a window has to tell is told of all of them. */
+static void
+count_window(struct merge *merge)
+{
+	struct merge_changes *moving = &merge->moving;
+	const struct merge_changes *window = &merge->window;
+
+	copy_all(moving->named, window->named);
+	moving->kept_schedules += window->kept_schedules;
+	moving->schedules.added += window->schedules.added;
+	moving->schedules.changed += window->schedules.changed;
+	moving->schedules.same += window->schedules.same;
+	merge->n_said += fields_size(window->said);
+}
+
+bool
+merge_has_window(const struct merge *merge, size_t i)
+{
+	return merge->has_window && i - i % MERGE_WINDOW == merge->window_from;
+}
+
+int
+merge_window(struct merge *merge, const struct catalogue_file *file, size_t i,
+    struct error *err)
+{
+	size_t from = i - i % MERGE_WINDOW, left = file->n_schedules - from;
+
+	if (merge_has_window(merge, i))
+		return 0;
+	merge_changes_destroy(&merge->window);
+	arena_reset(merge->window_arena, (size_t)64 << 20);
+	merge_changes_create(&merge->window, merge->window_arena);
+	merge->window_from = from;
+	merge->has_window =
+	    merge_schedules(merge, file, from,
+		left < MERGE_WINDOW ? left : MERGE_WINDOW, err) == 0;
+	return merge->has_window ? 0 : -1;
+}
+
 int
 merge_moving(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
+	size_t i;
+
 	begin_moving(merge);
 	if (merge_branches(merge, file, err) != 0)
 		return -1;
-	return merge_schedules(merge, file, err);
+	for (i = 0; i < file->n_schedules; i += MERGE_WINDOW) {
+		if (merge_window(merge, file, i, err) != 0)
+			return -1;
+		keep_window(merge);
+		count_window(merge);
+	}
+	return merge_pruned(merge, file, err);
 }
 
 static struct apply_count

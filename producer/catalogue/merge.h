@@ -45,16 +45,35 @@ struct merge_changes {
 	struct apply_count schedules, branch_count;
 };
 
+/* More fields, or bytes of versions, are not published in one step. */
+#define MERGE_ONE_STEP 6000
+#define MERGE_ONE_STEP_BYTES ((size_t)1 << 20)
+
+/* So many of the file's schedules are merged together. */
+#define MERGE_WINDOW ((size_t)5000)
+
+/*
+ * What a million schedules become is more than all else, so they are merged a
+ * window at a time: `window` has the changes of those from `window_from` on.
+ * What all of them change is kept in `moving` as long as it is little enough to
+ * be one step; else (`is_many`) `moving` has of schedules only those that are
+ * pruned, and the windows are merged once more, each before its steps.
+ */
 struct merge {
 	struct merge_settings settings;
 	struct arena *arena;        /* of both sets of hashes */
-	struct arena *moving_arena; /* of what moves */
+	struct arena *moving_arena; /* of what moves, but for a window */
 	int64_t generation;         /* that was read; 0: none */
 	struct fields *stored[CATALOGUE_HASHES], *merged[CATALOGUE_HASHES];
 	bool world_changed;
 	/* Of the catalogue that everybody reads now: theirs are branches. */
 	const struct fields *datasets;
 	struct merge_changes moving;
+	struct arena *window_arena;
+	struct merge_changes window;
+	size_t window_from;
+	bool has_window, is_many;
+	size_t n_said; /* schedules of all windows that change */
 };
 
 /* Empty, over what is stored in `generation`; merge_finish gives all back. */
@@ -70,6 +89,12 @@ int merge_world(
  */
 int merge_moving(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
+/* The window that has the file's schedule `i`, if it isn't the one that is
+ * there; the one before is forgotten. */
+int merge_window(struct merge *merge, const struct catalogue_file *file,
+    size_t i, struct error *err);
+/* Whether that is the one that is there. */
+bool merge_has_window(const struct merge *merge, size_t i);
 
 /* What changes, in the order in which it is told of. */
 void merge_count(
@@ -89,7 +114,9 @@ int merge_doubts(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 int merge_branches(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
-int merge_schedules(
+int merge_schedules(struct merge *merge, const struct catalogue_file *file,
+    size_t from, size_t n, struct error *err);
+int merge_pruned(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 
 #endif

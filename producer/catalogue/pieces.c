@@ -4,8 +4,7 @@
 
 #include "common/base/memory.h"
 
-#define FIELDS_MAX 1500  /* of a step: 2 to 4 ms of Redis's time */
-#define AT_ONCE_MAX 6000 /* of what is all one step */
+#define FIELDS_MAX 1500 /* of a step: 2 to 4 ms of Redis's time */
 /* Of a step, but for one large schedule: */
 #define BYTES_MAX ((size_t)1 << 20)
 
@@ -63,12 +62,14 @@ count_bytes(struct fields *fields)
 }
 
 static bool
-fits_at_once(const struct merge_changes *moving)
+fits_at_once(const struct merge *merge)
 {
-	return count_fields(moving) <= AT_ONCE_MAX &&
+	const struct merge_changes *moving = &merge->moving;
+
+	return !merge->is_many && count_fields(moving) <= MERGE_ONE_STEP &&
 	    count_bytes(moving->versions) + count_bytes(moving->branches) +
 		count_bytes(moving->branches_seen) <=
-	    BYTES_MAX;
+	    MERGE_ONE_STEP_BYTES;
 }
 
 struct pieces *
@@ -80,9 +81,9 @@ pieces_create(struct merge *merge, const struct catalogue_file *file)
 	pieces->merge = merge;
 	pieces->file = file;
 	pieces->datasets = merge->datasets;
-	pieces->phase = fits_at_once(moving) ? at_once
-	    : merge->generation > 0          ? onto_another
-					     : first_load;
+	pieces->phase = fits_at_once(merge) ? at_once
+	    : merge->generation > 0         ? onto_another
+					    : first_load;
 	pieces->branches = fields_list(moving->branches);
 	pieces->removed = fields_list(moving->branches_removed);
 	pieces->pruned = fields_list(moving->pruned);
@@ -103,7 +104,8 @@ pieces_total(const struct pieces *pieces)
 {
 	const struct merge_changes *moving = &pieces->merge->moving;
 
-	return fields_size(moving->said) + fields_size(moving->branches) +
+	return (pieces->merge->is_many ? pieces->merge->n_said : 0) +
+	    fields_size(moving->said) + fields_size(moving->branches) +
 	    fields_size(moving->branches_removed);
 }
 
@@ -140,9 +142,9 @@ take_branches(struct pieces *pieces, struct text dataset)
 }
 
 static void
-take_head(struct pieces *pieces, struct text rid)
+take_head(
+    struct pieces *pieces, const struct merge_changes *moving, struct text rid)
 {
-	const struct merge_changes *moving = &pieces->merge->moving;
 	struct merge_changes *step = &pieces->step;
 
 	share(pieces, step->heads, moving->heads, rid);
@@ -154,11 +156,13 @@ take_head(struct pieces *pieces, struct text rid)
 static void
 take_schedule(struct pieces *pieces, const struct file_schedule *schedule)
 {
-	const struct merge_changes *moving = &pieces->merge->moving;
+	const struct merge *merge = pieces->merge;
+	const struct merge_changes *moving =
+	    merge->is_many ? &merge->window : &merge->moving;
 	struct merge_changes *step = &pieces->step;
 	size_t before = pieces->fields, i;
 
-	take_head(pieces, schedule->rid);
+	take_head(pieces, moving, schedule->rid);
 	share(pieces, step->about, moving->about, schedule->rid);
 	share(pieces, step->added_versions, moving->added_versions,
 	    schedule->rid);
@@ -216,7 +220,7 @@ take_next(struct pieces *pieces)
 	case PHASE_PRUNED:
 		if (i >= fields_size(moving->pruned))
 			return false;
-		take_head(pieces, pieces->pruned[i].name);
+		take_head(pieces, moving, pieces->pruned[i].name);
 		pieces->given++;
 		return true;
 	case PHASE_ALL:
@@ -237,20 +241,49 @@ begin_step(struct pieces *pieces)
 	pieces->bytes = 0;
 }
 
-/* Fills the step from one phase; false: nothing of it is left. */
+/* Whether the next thing is in a window that is not there. */
 static bool
-fill_step(struct pieces *pieces)
+wants_window(const struct pieces *pieces)
 {
-	while (pieces->fields < FIELDS_MAX && pieces->bytes < BYTES_MAX)
-		if (!take_next(pieces))
-			return pieces->fields > 0;
-	return true;
+	return pieces->merge->is_many && *pieces->phase == PHASE_SCHEDULES &&
+	    pieces->next < pieces->file->n_schedules &&
+	    !merge_has_window(pieces->merge, pieces->next);
 }
 
-bool
-pieces_next(
-    struct pieces *pieces, const struct merge_changes **step, bool *with_parts)
+static int
+read_window(struct pieces *pieces, struct error *err)
 {
+	if (merge_window(pieces->merge, pieces->file, pieces->next, err) != 0)
+		return -1;
+	return reader_result(pieces->merge->settings.reader, err);
+}
+
+/*
+ * Fills the step from one phase; 0: nothing of it is left.  What a step has of
+ * a window goes with it, so none has of two.
+ */
+static int
+fill_step(struct pieces *pieces, struct error *err)
+{
+	while (pieces->fields < FIELDS_MAX && pieces->bytes < BYTES_MAX) {
+		if (wants_window(pieces)) {
+			if (pieces->fields > 0)
+				return 1;
+			if (read_window(pieces, err) != 0)
+				return -1;
+		}
+		if (!take_next(pieces))
+			return pieces->fields > 0;
+	}
+	return 1;
+}
+
+int
+pieces_next(struct pieces *pieces, const struct merge_changes **step,
+    bool *with_parts, struct error *err)
+{
+	int rc;
+
 	begin_step(pieces);
 	*step = &pieces->step;
 	*with_parts = false;
@@ -260,16 +293,17 @@ pieces_next(
 			*with_parts = pieces->merge->world_changed;
 			pieces->given = pieces_total(pieces);
 			pieces->phase++;
-			return true;
+			return 1;
 		}
 		if (*pieces->phase == PHASE_PARTS &&
 		    pieces->merge->world_changed) {
 			*with_parts = true;
 			pieces->phase++;
-			return true;
+			return 1;
 		}
-		if (fill_step(pieces))
-			return true;
+		rc = fill_step(pieces, err);
+		if (rc != 0)
+			return rc;
 	}
-	return false;
+	return 0;
 }

@@ -15,17 +15,19 @@
  */
 struct pieces;
 
-/* Of a merge, which must not change meanwhile; generation as it was read. */
+/* Of a merge, of which but for its window nothing may change meanwhile;
+ * generation as it was read. */
 struct pieces *pieces_create(
     struct merge *merge, const struct catalogue_file *file);
 void pieces_destroy(struct pieces *pieces);
 
 /*
- * The next step, valid until the next call: false at the end.  `with_parts`:
- * the new generation goes with it.
+ * The next step, valid until the next call: 1, or 0 at the end.  `with_parts`:
+ * the new generation goes with it.  -1: what it takes of the store could not be
+ * read, or contradicts the file by now; errors as of catalogue_apply.
  */
-bool pieces_next(
-    struct pieces *pieces, const struct merge_changes **step, bool *with_parts);
+int pieces_next(struct pieces *pieces, const struct merge_changes **step,
+    bool *with_parts, struct error *err);
 
 /* Schedules and datasets that change, and those of the steps given out. */
 size_t pieces_total(const struct pieces *pieces);

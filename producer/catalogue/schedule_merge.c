@@ -11,6 +11,7 @@
 
 /* What is stored of the file's schedules and versions. */
 struct stored {
+	size_t from, n; /* the file's schedules */
 	struct fields *heads, *about, *versions, *lists, *said;
 	struct arena *scratch; /* of the schedule that is looked at */
 	char now[CLOCK_TEXT_SIZE];
@@ -39,21 +40,22 @@ static int
 read_stored(struct merge *merge, const struct catalogue_file *file,
     struct stored *stored, struct error *err)
 {
-	struct arena *arena = merge->moving_arena;
+	const struct file_schedule *schedules = file->schedules + stored->from;
+	struct arena *arena = merge->window_arena;
 	size_t n_versions = 0, n = 0, i, j;
 	struct text_list rids, versions;
 	struct text *rid, *version;
 
-	for (i = 0; i < file->n_schedules; i++)
-		n_versions += file->schedules[i].n_versions;
-	rid = arena_zalloc(arena, file->n_schedules, sizeof *rid);
+	for (i = 0; i < stored->n; i++)
+		n_versions += schedules[i].n_versions;
+	rid = arena_zalloc(arena, stored->n, sizeof *rid);
 	version = arena_zalloc(arena, n_versions, sizeof *version);
-	for (i = 0; i < file->n_schedules; i++) {
-		rid[i] = file->schedules[i].rid;
-		for (j = 0; j < file->schedules[i].n_versions; j++)
-			version[n++] = file->schedules[i].versions[j].rid;
+	for (i = 0; i < stored->n; i++) {
+		rid[i] = schedules[i].rid;
+		for (j = 0; j < schedules[i].n_versions; j++)
+			version[n++] = schedules[i].versions[j].rid;
 	}
-	rids = (struct text_list){ rid, file->n_schedules };
+	rids = (struct text_list){ rid, stored->n };
 	versions = (struct text_list){ version, n_versions };
 	if (read_named(merge, KEY_HEADS, stored->heads, rids, err) != 0 ||
 	    read_named(merge, KEY_ABOUT, stored->about, rids, err) != 0 ||
@@ -162,10 +164,10 @@ merge_versions(
 
 		if (!is_kept(
 			merge, entry, i, fields_get(stored->versions, rid)))
-			put_change(merge->moving.versions, rid,
+			put_change(merge->window.versions, rid,
 			    version->has_created_time
 				? version->json
-				: text_copy(merge->moving_arena,
+				: text_copy(merge->window_arena,
 				      with_time(
 					  entry->scratch, version->json, now)));
 		if (version_list_has(list, rid))
@@ -174,8 +176,8 @@ merge_versions(
 		buffer_byte(&added, '\n');
 	}
 	if (added.size > 0)
-		put_change(merge->moving.added_versions, schedule->rid,
-		    text_copy(merge->moving_arena, buffer_text(&added)));
+		put_change(merge->window.added_versions, schedule->rid,
+		    text_copy(merge->window_arena, buffer_text(&added)));
 	buffer_finish(&added);
 }
 
@@ -218,7 +220,7 @@ choose_name(struct merge *merge, struct entry *entry, struct text before,
 static void
 see_head(struct merge *merge, struct text rid, struct text old)
 {
-	fields_share(merge->moving.heads_seen,
+	fields_share(merge->window.heads_seen,
 	    (struct field){ rid, old.at != NULL ? old : TEXT("") });
 }
 
@@ -261,8 +263,8 @@ merge_about(struct merge *merge, struct entry *entry,
 	    entry->now.description, about.description);
 	schedule_about_write(&about, &out);
 	if (!text_equal(old, buffer_text(&out))) {
-		put_change(merge->moving.about, schedule->rid,
-		    text_copy(merge->moving_arena, buffer_text(&out)));
+		put_change(merge->window.about, schedule->rid,
+		    text_copy(merge->window_arena, buffer_text(&out)));
 		see_head(merge, schedule->rid,
 		    fields_get(stored->heads, schedule->rid));
 	}
@@ -279,7 +281,7 @@ name_set(struct merge *merge, const struct entry *entry, struct text was,
 	buffer_format(&line, "schedule %.*s: set to %.*s, was %.*s\n",
 	    TEXT_ARG(entry->schedule->rid), TEXT_ARG(is), TEXT_ARG(was));
 	fields_put(
-	    merge->moving.named, entry->schedule->rid, buffer_text(&line));
+	    merge->window.named, entry->schedule->rid, buffer_text(&line));
 	buffer_finish(&line);
 }
 
@@ -323,8 +325,8 @@ merge_head(
 	schedule_head_write(&head, &out);
 	changed = !text_equal(old, buffer_text(&out));
 	if (changed) {
-		put_change(merge->moving.heads, rid,
-		    text_copy(merge->moving_arena, buffer_text(&out)));
+		put_change(merge->window.heads, rid,
+		    text_copy(merge->window_arena, buffer_text(&out)));
 		see_head(merge, rid, old);
 	}
 	if (changed && old.at != NULL && merge->settings.heads)
@@ -338,10 +340,10 @@ merge_said(
     struct merge *merge, const struct entry *entry, const struct stored *stored)
 {
 	struct text rid = entry->schedule->rid;
-	struct text said = said_write(&entry->now, merge->moving_arena);
+	struct text said = said_write(&entry->now, merge->window_arena);
 
 	if (!text_equal(said, fields_get(stored->said, rid)))
-		put_change(merge->moving.said, rid, said);
+		put_change(merge->window.said, rid, said);
 }
 
 static void
@@ -349,7 +351,7 @@ merge_schedule(
     struct merge *merge, struct entry *entry, const struct stored *stored)
 {
 	const struct file_schedule *schedule = entry->schedule;
-	struct merge_changes *moving = &merge->moving;
+	struct merge_changes *window = &merge->window;
 	bool is_new = fields_get(stored->heads, schedule->rid).at == NULL;
 	bool changed;
 
@@ -363,15 +365,15 @@ merge_schedule(
 	changed = merge_head(merge, entry, stored);
 	merge_about(merge, entry, stored, changed);
 	merge_said(merge, entry, stored);
-	moving->kept_schedules += entry->is_kept;
+	window->kept_schedules += entry->is_kept;
 	if (is_new)
-		moving->schedules.added++;
+		window->schedules.added++;
 	else if (changed ||
-	    fields_get(moving->about, schedule->rid).at != NULL ||
-	    fields_get(moving->added_versions, schedule->rid).at != NULL)
-		moving->schedules.changed++;
+	    fields_get(window->about, schedule->rid).at != NULL ||
+	    fields_get(window->added_versions, schedule->rid).at != NULL)
+		window->schedules.changed++;
 	else
-		moving->schedules.same++;
+		window->schedules.same++;
 }
 
 /* Marks one as deleted, if it is not so already. */
@@ -407,7 +409,8 @@ prune_schedules(
 	    keyspace_key(merge->settings.keyspace, KEY_HEADS), err);
 
 	for (i = 0; i < file->n_schedules; i++)
-		fields_put(named, file->schedules[i].rid, TEXT(""));
+		fields_share(
+		    named, (struct field){ file->schedules[i].rid, TEXT("") });
 	list = fields_list(heads);
 	for (i = 0; rc == 0 && i < fields_size(heads); i++)
 		if (fields_get(named, list[i].name).at == NULL)
@@ -418,25 +421,33 @@ prune_schedules(
 }
 
 int
-merge_schedules(
+merge_pruned(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
-	struct arena *arena = merge->moving_arena;
-	struct stored stored = { fields_create(arena), fields_create(arena),
+	return file->has_schedules && merge->settings.prune
+	    ? prune_schedules(merge, file, err)
+	    : 0;
+}
+
+int
+merge_schedules(struct merge *merge, const struct catalogue_file *file,
+    size_t from, size_t n, struct error *err)
+{
+	struct arena *arena = merge->window_arena;
+	struct stored stored = { from, n, fields_create(arena),
 		fields_create(arena), fields_create(arena),
-		fields_create(arena), arena_create(0), "" };
+		fields_create(arena), fields_create(arena), arena_create(0),
+		"" };
 	size_t i;
 	int rc;
 
 	clock_format(merge->settings.now_ms, stored.now);
 	rc = read_stored(merge, file, &stored, err);
-	for (i = 0; rc == 0 && i < file->n_schedules; i++)
+	for (i = 0; rc == 0 && i < n; i++)
 		merge_schedule(merge,
-		    &(struct entry){
-			.schedule = &file->schedules[i], .number = i },
+		    &(struct entry){ .schedule = &file->schedules[from + i],
+			.number = from + i },
 		    &stored);
-	if (rc == 0 && file->has_schedules && merge->settings.prune)
-		rc = prune_schedules(merge, file, err);
 	fields_destroy(stored.heads);
 	fields_destroy(stored.about);
 	fields_destroy(stored.versions);

@@ -62,7 +62,7 @@ order(struct bench *bench, size_t *given)
 	size_t n = 0;
 	char last = '\0', now;
 
-	while (pieces_next(pieces, &step, &with_parts)) {
+	while (pieces_next(pieces, &step, &with_parts, NULL) > 0) {
 		now = with_parts                   ? 'g'
 		    : fields_size(step->heads) > 0 ? 's'
 						   : 'b';
