@@ -14,7 +14,8 @@ import mixes  # noqa: E402
 REQUESTS = "schedule-run-requests"
 N = 20000 if SANITIZE else 1000
 # `connecting` asks for nothing that the others don't, but takes long to apply.
-MIXES = ("mix", "once", "wide") if SANITIZE else ("wide",)
+# The other two have 10,000 schedules, however few are asked for.
+MIXES = ("mix", "once", "wide") if SANITIZE else ("once",)
 
 
 def asked(system):
