@@ -28,6 +28,7 @@
 #define CLOSE_MS 5000
 #define REFRESH_MS 10000
 #define FRESH_MS 10000
+#define PROBE_MS 2000 /* between two questions to Kafka, and for an answer */
 #define BEAT_MS 30000
 #define COMMIT_MS 500
 #define TELL_AGAIN_MS 2000 /* after Kafka took no event */
@@ -69,7 +70,7 @@ struct builder {
 	size_t n_builds, n_bytes;
 	struct build_place *places;
 	size_t n_places;
-	int64_t committed_ms, turn_end_ms;
+	int64_t committed_ms, turn_end_ms, probed_ms;
 	struct health_check *kafka_check, *redis_check, *events_check;
 	struct error refused; /* by Kafka, last */
 	int64_t refused_ms;   /* until then nothing else is told of Kafka */
@@ -609,11 +610,28 @@ turn(struct builder *builder, struct error *fatal)
 
 /* The loop ---------------------------------------------------------------- */
 
+/* Where nothing comes nobody answers, unless something is asked. */
+static void
+probe_kafka(struct builder *builder)
+{
+	int64_t now = clock_monotonic_ms();
+	struct kafka_state state;
+	struct error ignored;
+
+	kafka_health_read(builder->kafka, PROBE_MS, &state);
+	if (state.up || now - builder->probed_ms < PROBE_MS)
+		return;
+	kafka_consumer_partitions(
+	    builder->consumer, builder->topic, PROBE_MS, &ignored);
+	builder->probed_ms = clock_monotonic_ms();
+}
+
 static void
 note_kafka(struct builder *builder)
 {
 	struct kafka_state state;
 
+	probe_kafka(builder);
 	kafka_health_read(builder->kafka, FRESH_MS, &state);
 	metrics_set(
 	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
@@ -682,7 +700,6 @@ wait_for_kafka(struct builder *builder)
 	}
 }
 
-/* A poll that waits is ended by a job's end. */
 /*
  * A right that is missing, at the start or from some time on, is waited for:
  * librdkafka goes on asking, and tells of it once in a while.

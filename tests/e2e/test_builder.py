@@ -146,6 +146,14 @@ def idle(system):
     return checker.lag(system.bootstrap, GROUP, "schedule-builds")
 
 
+def test_one_that_has_nothing_to_do_stays_ready(plant, plain):
+    """Kafka answers only who asks; what it said last is old after 10 s."""
+    until = time.monotonic() + 13
+    while time.monotonic() < until:
+        assert plain.blamed() == {}
+        time.sleep(0.5)
+
+
 def test_a_chain_in_order_with_what_it_read(plant, plain):
     build = carry_out(plant, "chain")
     a = branch(plant, "a")["head"]
