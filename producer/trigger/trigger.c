@@ -27,6 +27,7 @@
 #define STAND_S 30 /* where nothing is fired, this often */
 #define AGAIN_MS 250
 #define EX_CONFIG 78
+#define META_MS 5000 /* whether Redis is still ours is asked so often */
 
 struct trigger {
 	const struct config *config;
@@ -45,6 +46,7 @@ struct trigger {
 	struct entry **due; /* of a batch, and their instants */
 	struct due *missed;
 	int64_t looked_ms, probed_ms; /* monotonic */
+	int64_t ours_ms;              /* when Redis was last seen to be ours */
 	bool is_kafka_fine;
 	int64_t stood_s; /* as last written */
 	int64_t fired_s; /* when something was fired last */
@@ -156,12 +158,16 @@ static int
 open_redis(struct trigger *trigger, struct error *err)
 {
 	redis_drop_closed(trigger->redis);
-	if (redis_is_connected(trigger->redis))
+	/* One may be emptied, or taken over, behind a connection that stays. */
+	if (redis_is_connected(trigger->redis) &&
+	    clock_monotonic_ms() - trigger->ours_ms < META_MS)
 		return 0;
 	if (redis_connect(trigger->redis, err) != 0)
 		return -1;
-	if (check_meta(trigger, err) == 0)
+	if (check_meta(trigger, err) == 0) {
+		trigger->ours_ms = clock_monotonic_ms();
 		return 0;
+	}
 	/* It is looked at again with the next connection. */
 	redis_disconnect(trigger->redis);
 	return -1;

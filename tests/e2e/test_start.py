@@ -215,6 +215,19 @@ def test_a_redis_of_another_format_is_refused(system):
     assert "redis.prefix" in worker.log()
 
 
+def test_a_redis_that_is_emptied_is_seen_by_a_trigger(system):
+    """Behind a connection that stays: nothing of it fails."""
+    system.init()
+    system.apply(catalogues.outcomes())
+    trigger = system.trigger().wait_ready()
+    system.cluster.redis().flushall()
+    wait_for("the trigger to say what is to be done",
+             lambda: "run schedrun init" in trigger.blamed().get("redis", ""), 20)
+    system.init()
+    system.apply(catalogues.outcomes())
+    trigger.wait_ready(20)
+
+
 AWAY = {"redis": ["-s", "redis.url=redis://127.0.0.1:1/0"], "registry": ["-s", "schema.registry.url=http://127.0.0.1:1"]}
 
 
