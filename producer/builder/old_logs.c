@@ -90,7 +90,7 @@ measure_build(DIR *parent, const char *name, struct kept_list *list)
 
 	if (folder == NULL)
 		return;
-	strcpy(kept.name, name); /* a UUID's size */
+	memcpy(kept.name, name, sizeof kept.name); /* is_build */
 	measure_file(folder, ".", &kept);
 	while ((entry = readdir(folder)) != NULL)
 		if (is_log(entry->d_name))

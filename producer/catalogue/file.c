@@ -35,7 +35,7 @@ keep_within(struct arena *kept, struct text json, struct text text)
 {
 	const char *end = json.at + json.size, *at = json.at;
 
-	if (text.size == 0)
+	if (text.at == NULL || text.size == 0)
 		return text_copy(kept, text);
 	while (at != NULL && (size_t)(end - at) >= text.size) {
 		at = memchr(at, text.at[0], (size_t)(end - at) - text.size + 1);

@@ -1,6 +1,6 @@
 #include "producer/dashboard/schedules.h"
 
-#include <ctype.h>
+#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/json/write.h"
@@ -15,18 +15,6 @@
 
 /* The list ----------------------------------------------------------------- */
 
-static bool
-same_letters(const char *text, const char *part, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++)
-		if (tolower((unsigned char)text[i]) !=
-		    tolower((unsigned char)part[i]))
-			return false;
-	return true;
-}
-
 /* Whatever the letters' case, of ASCII. */
 static bool
 has_part(struct text text, struct text part)
@@ -34,7 +22,7 @@ has_part(struct text text, struct text part)
 	size_t i;
 
 	for (i = 0; text.at != NULL && i + part.size <= text.size; i++)
-		if (same_letters(text.at + i, part.at, part.size))
+		if (strncasecmp(text.at + i, part.at, part.size) == 0)
 			return true;
 	return false;
 }

@@ -120,12 +120,13 @@ find_place(const struct look *look, int32_t partition)
 {
 	const struct owned *owned = intake_owned(look->intake, partition);
 	const struct stretch *stretch = find_stretch(look, partition);
+	const struct kafka_offset *foreign =
+	    look->is_heard ? find_foreign(look, partition) : NULL;
 
 	if (owned == NULL)
-		return (struct holder_place){ look->is_heard
-			    ? find_foreign(look, partition)->offset
-			    : PATIENCE_UNKNOWN,
-			-1 };
+		return (struct holder_place){
+			foreign != NULL ? foreign->offset : PATIENCE_UNKNOWN, -1
+		};
 	return (struct holder_place){ owned->next,
 		stretch != NULL ? stretch->reached : -1 };
 }
@@ -190,6 +191,7 @@ decide_records(struct look *look, struct error *err)
 		    at < batch->n_claims && batch->claims[at].record == i;
 		int rc = 1;
 
+		assert(stretch != NULL); /* each record is of a span */
 		if (stretch->held_at < 0 && has_claim)
 			rc = decide_claim(look, &batch->claims[at], err);
 		at += has_claim;

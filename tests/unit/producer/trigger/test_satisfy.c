@@ -1,5 +1,7 @@
 #include "producer/trigger/satisfy.h"
 
+#include <assert.h>
+
 #include "tests/unit/check.h"
 
 #define DATA(kind, rid)                                                        \
@@ -88,15 +90,17 @@ numbers_the_outermost_ands(void)
 	const struct facts all = { facts, 1 };
 	struct arena *arena = arena_create(0);
 	struct satisfied satisfied;
+	const struct satisfied_and *second;
 
 	REQUIRE(satisfy_read(TEXT(OF(OR(AND(D("y")) "," AND(
 				 AND(D("x")) "," D("y")) "," AND(D("x"))))),
 		    &all, arena, &satisfied, NULL) == 0);
-	REQUIRE(satisfied.ands != NULL && satisfied.ands->next != NULL);
+	assert(satisfied.ands != NULL && satisfied.ands->next != NULL);
+	second = satisfied.ands->next;
 	CHECK(satisfied.ands->number == 1);
 	CHECK(text_equal(satisfied.ands->form, TEXT("l0 a1 l1 a2 ")));
-	CHECK(satisfied.ands->next->number == 2);
-	CHECK(satisfied.ands->next->next == NULL);
+	CHECK(second->number == 2);
+	CHECK(second->next == NULL);
 	arena_destroy(arena);
 }
 
