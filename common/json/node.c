@@ -657,8 +657,11 @@ find_made(const struct json *object, struct text name)
 		struct text is = TEXT_NONE;
 		const struct json *child = make_child(object, i, &is);
 
-		if (text_equal(is, name))
-			return child;
+		if (!text_equal(is, name))
+			continue;
+		/* It has nothing of `is`. */
+		/* cppcheck-suppress returnDanglingLifetime */
+		return child;
 	}
 	return NULL;
 }
