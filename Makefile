@@ -211,6 +211,11 @@ faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
 
+recipes: build $(BUILD)/integration/kafka ## docs/recipes.md, with dbt and Dagster themselves (minutes; SEED=)
+	@deploy/local/deps.sh test recipes
+	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) SEED=$(SEED) PYTHONPATH=tests/e2e \
+	    .cache/venv/bin/pytest -q -p no:cacheprovider -p conftest $(or $(TESTS),tests/recipes)
+
 test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
 	@tests/run
@@ -317,6 +322,7 @@ $(BUILD)/man/stamp: docs/manual $(wildcard docs/*.md) deploy/schedrun.conf $(PRO
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(wildcard deploy/systemd/*.service)
 SAMPLES := $(wildcard deploy/*.conf deploy/topics.md) deploy/prometheus/schedrun.rules.yaml deploy/grafana/schedrun.json
+IMPORTS := $(wildcard deploy/import/*)
 COMPLETIONS := bash:bash-completion/completions/schedrun \
     zsh:zsh/site-functions/_schedrun fish:fish/vendor_completions.d/schedrun.fish
 SETTINGS := $(DESTDIR)/etc/schedrun/schedrun.conf
@@ -330,14 +336,15 @@ install: build man ## programs, units, manual, completions, samples (PREFIX, DES
 	    chmod 644 $(UNITS:deploy/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 	$(foreach c,$(COMPLETIONS),$(RUN) $(BUILD)/schedrun completion $(subst :, >$(SHARE)/,$c) &&) \
 	    chmod 644 $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c)))
-	install -m 644 $(SAMPLES) $(SHARE)/schedrun
+	install -m 644 $(SAMPLES) $(filter-out %-job,$(IMPORTS)) $(SHARE)/schedrun
+	install -m 755 $(filter %-job,$(IMPORTS)) $(SHARE)/schedrun
 	$(foreach n,1 5 7 8,install -m 644 $(filter %.$n,$(MANUAL)) $(SHARE)/man/man$n &&) :
 	[ -e $(SETTINGS) ] || install -m 644 deploy/schedrun.conf $(SETTINGS)
 
 uninstall: ## what install has brought, but a configuration that was changed
 	! cmp -s $(SHARE)/schedrun/schedrun.conf $(SETTINGS) || rm -f $(SETTINGS)
 	rm -f $(PROGRAMS:$(BUILD)/%=$(DESTDIR)$(PREFIX)/bin/%) $(UNITS:deploy/systemd/%=$(DESTDIR)$(UNITDIR)/%) \
-	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(addprefix $(SHARE)/schedrun/,$(notdir $(SAMPLES))) \
+	    $(foreach c,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$c))) $(addprefix $(SHARE)/schedrun/,$(notdir $(SAMPLES) $(IMPORTS))) \
 	    $(foreach n,1 5 7 8,$(addprefix $(SHARE)/man/man$n/,$(notdir $(filter %.$n,$(MANUAL)))))
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
@@ -378,5 +385,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
+.PHONY: FORCE build libraries unit run demo e2e recipes chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -path $(BUILD)/dist -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -4,6 +4,7 @@
 #   run     + Redis, a Java runtime, time zones, Kafka's jars in .cache/kafka/VERSION
 #   test    + a Python environment for the tests in .cache/venv, the published
 #           SDK in .cache/sdk, and a schema registry in .cache/registry
+#   recipes dbt and Dagster, each in a Python environment of its own in .cache/recipes
 #   lint    what make lint asks: Python, formatter, analyzers, readelf, Lua
 #   fuzz    clang with its fuzzer and sanitizers
 #   count   valgrind, which counts instructions
@@ -41,6 +42,7 @@ lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
 [ "$clang" != 14 ] || lint_packages="$lint_packages clang-format-14"
 fuzz_packages="clang-$clang libclang-rt-$clang-dev llvm-$clang"
 
+recipe_packages="python3 python3-venv jq"
 root_packages="mmdebstrap debian-archive-keyring iproute2"
 # As deploy/debian/control asks for; readelf is of binutils.
 deb_packages="$build_packages build-essential debhelper dpkg-dev fakeroot lintian python3 tzdata binutils git"
@@ -214,6 +216,26 @@ make_deploy_venv() {
 	touch "$stamp"
 }
 
+make_recipes() {
+	for pins in tests/recipes/*.txt; do
+		name=$(basename "$pins" .txt)
+		home=$cache/recipes/$name
+		stamp=$home/$(cksum <"$pins" | cut -d' ' -f1).stamp
+		[ -f "$stamp" ] && continue
+		echo "deps: bringing $name"
+		rm -rf "$home"
+		mkdir -p "$cache/recipes"
+		{ /usr/bin/python3 -m venv "$home" &&
+			"$home/bin/pip" install -q --disable-pip-version-check \
+				--no-deps --require-hashes --only-binary :all: -r "$pins"; } >"$cache/recipes.log" 2>&1 || {
+			tail -5 "$cache/recipes.log" >&2
+			fail "$name could not be brought (whole log: $cache/recipes.log)" \
+				"check the network, then run make recipes again"
+		}
+		touch "$stamp"
+	done
+}
+
 for part in "${@:-run}"; do
 	case $part in
 	build)
@@ -229,6 +251,10 @@ for part in "${@:-run}"; do
 		bring_registry
 		make_venv
 		make_sdks
+		;;
+	recipes)
+		install_packages $recipe_packages
+		make_recipes
 		;;
 	lint)
 		install_packages $lint_packages
@@ -265,7 +291,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, lint, fuzz, count, peers, model, chaos, root, deb, image, deploy"
+			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, root, deb, image, deploy"
 		;;
 	esac
 done

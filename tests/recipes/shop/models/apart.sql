@@ -1,0 +1,2 @@
+{{ config(tags='apart') }}
+select 1 as one

@@ -1,0 +1,85 @@
+"""Each block of shell in docs/recipes.md does what is said of it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from programs import BUILD, ROOT, wait_for
+
+PAGE = (ROOT / "docs/recipes.md").read_text()
+SHELL = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
+DBT = ROOT / ".cache/recipes/dbt/bin"
+SCHEDULE = "ri.scheduler.main.schedule.example"
+GIVEN = {"AIRFLOW_CTX_EXECUTION_DATE": "2026-01-31T09:00:00+00:00", "GITHUB_REPOSITORY": "shop/etl", "GITHUB_RUN_ID": "4711"}
+ASKING = [block for block in SHELL if block.startswith("schedrun submit")]
+
+
+def block(section):
+    """Those of one section, in their order."""
+    return re.findall(r"^```sh\n(.*?)^```$", PAGE.partition(f"\n## {section}. ")[2].partition("\n## ")[0], re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def place(fresh_system):
+    fresh_system.delete_topics()
+    fresh_system.init()
+    fresh_system.must("apply", "-", stdin=fresh_system.must("catalogue", "example"))
+    fresh_system.worker().wait_ready()
+    fresh_system.folder().wait_ready()
+    fresh_system.project = fresh_system.directory / "shop"
+    shutil.copytree(pathlib.Path(__file__).parent / "shop", fresh_system.project)
+    return fresh_system
+
+
+def shell(system, text, cwd=None):
+    environment = {**os.environ, **GIVEN, "SCHEDRUN": str(ROOT), "PATH": f"{BUILD}:{DBT}:{os.environ['PATH']}",
+                   "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": system.bootstrap, "SCHEDRUN_REDIS_URL": system.redis_url,
+                   "DO_NOT_TRACK": "1"}
+    done = subprocess.run(["sh", "-ec", text], cwd=cwd or system.directory, env=environment, capture_output=True,
+                          text=True, timeout=300)
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_each_block_is_run_here():
+    assert len(ASKING) == 3 and len(block(4)) == 3 and len(block(5)) == 1 and len(SHELL) == 7
+
+
+@pytest.mark.parametrize("text", ASKING)
+def test_who_asks_twice_gets_one_run(place, text):
+    first = shell(place, text).splitlines()
+    wait_for("the run to be known", lambda: '"result"' in place.run("run", "get", json.loads(first[0])["runRid"]).stdout)
+    second = shell(place, text).splitlines()
+    assert json.loads(first[0])["runRid"] == json.loads(second[0])["runRid"]
+    result = json.loads(first[-1])["result"]
+    assert result["type"] == "submitted" and json.loads(second[-1])["result"] == result
+    assert '"repeat":true' in "".join(second) and "repeat" not in "".join(first)
+
+
+def test_the_asking_of_three_is_of_three_runs(place):
+    rows = [json.loads(line) for line in wait_for(
+        "all runs to be known", lambda: place.must("run", "list", "--schedule", SCHEDULE)).splitlines()]
+    assert len(rows) == len(ASKING)
+
+
+def test_a_dbt_project(place):
+    load, commit, run_and_tell = block(4)
+    shell(place, load, place.project)
+    answer = json.loads(shell(place, commit))
+    assert answer["datasetRid"].endswith("source.shop.crm.customers")
+    subprocess.run([DBT / "python", "-c", "import duckdb; duckdb.connect('shop.duckdb').execute("
+                    "\"create schema crm; create table crm.customers as select 1 customer_id, 'de' country\")"],
+                   cwd=place.project, check=True)
+    told = [json.loads(line) for line in shell(place, run_and_tell, place.project).splitlines() if line.startswith("{")]
+    assert [row["datasetRid"] for row in told] == ["ri.foundry.main.dataset.model.shop.stg_customers"]
+
+
+def test_dagsters_assets(place):
+    shutil.copy(pathlib.Path(__file__).parent / "assets.py", place.project)
+    (load,) = block(5)
+    shell(place, load.replace("python3", str(ROOT / ".cache/recipes/dagster/bin/python")), place.project)
+    assert place.must("schedule", "list").count(".schedule.dagster-shop-") == 4
