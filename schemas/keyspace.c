@@ -431,6 +431,22 @@ keyspace_check_cluster(const struct redis *redis,
 }
 
 int
+keyspace_check_ours(struct redis *redis, const struct keyspace *keyspace,
+    const char *cluster, struct keyspace_meta *meta, struct error *err)
+{
+	int found = keyspace_meta_read(redis, keyspace, meta, err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return error_set(err, ERROR_RETRY,
+		    "redis %s holds nothing of schedrun's under \"%.*s\": run "
+		    "schedrun init, then schedrun apply",
+		    redis_address(redis), TEXT_ARG(keyspace_prefix(keyspace)));
+	return keyspace_check_cluster(redis, meta, cluster, err);
+}
+
+int
 keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err)
 {

@@ -171,6 +171,14 @@ int keyspace_meta_read(struct redis *redis, const struct keyspace *keyspace,
 int keyspace_check_cluster(const struct redis *redis,
     const struct keyspace_meta *meta, const char *cluster, struct error *err);
 
+/*
+ * Reads `meta` and holds it against `cluster`: 0 if what is there is ours; -1
+ * as of those two, or ERROR_RETRY where there is nothing, which says what to
+ * do.  Blocks for a round trip.
+ */
+int keyspace_check_ours(struct redis *redis, const struct keyspace *keyspace,
+    const char *cluster, struct keyspace_meta *meta, struct error *err);
+
 /* Writes all of it; blocks for a round trip.  Errors as above. */
 int keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err);

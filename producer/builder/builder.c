@@ -300,18 +300,10 @@ check_meta(struct builder *builder, struct error *err)
 {
 	char cluster[KEYSPACE_NAME_MAX];
 	struct keyspace_meta meta;
-	int found =
-	    keyspace_meta_read(builder->redis, builder->keyspace, &meta, err);
 
-	if (found < 0)
-		return -1;
-	if (found == 0)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s holds nothing of schedrun's: run schedrun init, "
-		    "then schedrun apply",
-		    redis_address(builder->redis));
 	kafka_consumer_cluster_id(builder->consumer, cluster, sizeof cluster);
-	if (keyspace_check_cluster(builder->redis, &meta, cluster, err) != 0)
+	if (keyspace_check_ours(
+		builder->redis, builder->keyspace, cluster, &meta, err) != 0)
 		return -1;
 	/* One that is not known yet is asked for again. */
 	if (cluster[0] != '\0')

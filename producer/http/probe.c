@@ -89,17 +89,12 @@ static int
 check_meta(struct http_probe *probe, struct error *err)
 {
 	struct keyspace_meta *meta = &probe->meta;
-	int rc = keyspace_meta_read(
-	    probe->redis, probe->settings.keyspace, meta, err);
 
-	if (rc == 0) {
-		meta->cluster[0] = '\0';
-		return error_set(err, ERROR_RETRY,
-		    "redis %s holds nothing of schedrun's: run schedrun init, "
-		    "then schedrun apply",
-		    redis_address(probe->redis));
-	}
-	return rc > 0 ? 0 : -1;
+	if (keyspace_check_ours(
+		probe->redis, probe->settings.keyspace, "", meta, err) == 0)
+		return 0;
+	meta->cluster[0] = '\0';
+	return -1;
 }
 
 static bool

@@ -135,23 +135,10 @@ check_meta(struct trigger *trigger, struct error *err)
 {
 	char cluster[KEYSPACE_NAME_MAX];
 	struct keyspace_meta meta;
-	int found =
-	    keyspace_meta_read(trigger->redis, trigger->keyspace, &meta, err);
 
-	if (found < 0)
-		return -1;
-	if (found == 0)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s holds nothing of schedrun's: run schedrun init, "
-		    "then schedrun apply",
-		    redis_address(trigger->redis));
 	firing_cluster(trigger->firing, cluster, sizeof cluster);
-	if (cluster[0] != '\0' && strcmp(meta.cluster, cluster) != 0)
-		return error_fatal(err, EX_CONFIG,
-		    "redis %s belongs to the Kafka cluster \"%s\", not to "
-		    "\"%s\": run schedrun init --cluster to take it over",
-		    redis_address(trigger->redis), meta.cluster, cluster);
-	return 0;
+	return keyspace_check_ours(
+	    trigger->redis, trigger->keyspace, cluster, &meta, err);
 }
 
 static int

@@ -4,8 +4,6 @@
 
 #include "common/base/log.h"
 
-#define EX_CONFIG 78
-
 static void
 warn_of_other(const char *what, const char *stored, const char *ours)
 {
@@ -20,20 +18,9 @@ static int
 check_meta(const struct store_check *check, struct keyspace_meta *meta,
     struct error *err)
 {
-	int found =
-	    keyspace_meta_read(check->redis, check->keyspace, meta, err);
-
-	if (found < 0)
-		return -1;
-	if (found == 0)
-		return error_set(err, ERROR_RETRY,
-		    "redis %s holds nothing of schedrun's under \"%.*s\": run "
-		    "schedrun init, then schedrun apply",
-		    redis_address(check->redis),
-		    TEXT_ARG(keyspace_prefix(check->keyspace)));
-	if (check->cluster_id != NULL &&
-	    keyspace_check_cluster(
-		check->redis, meta, check->cluster_id, err) != 0)
+	if (keyspace_check_ours(check->redis, check->keyspace,
+		check->cluster_id != NULL ? check->cluster_id : "", meta,
+		err) != 0)
 		return -1;
 	warn_of_other("topic", meta->topic, check->topic);
 	warn_of_other("group", meta->group, check->group);
