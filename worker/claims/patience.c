@@ -8,6 +8,8 @@ patience_judge(struct patience *patience, int64_t offset,
 
 	if (holder->offset < place.stands || holder->offset < place.reached)
 		return HOLDER_DECIDED;
+	if (place.stands == PATIENCE_NOBODY)
+		return HOLDER_GIVEN_UP;
 	if (patience->offset != offset) {
 		patience->offset = offset;
 		patience->since_ms = now_ms;

@@ -11,6 +11,7 @@
  */
 #define PATIENCE_MS 30000 /* more than a transaction may live */
 #define PATIENCE_UNKNOWN (-2)
+#define PATIENCE_NOBODY (-3) /* the topic has no such partition */
 
 /* Of a partition with records that wait. */
 struct patience {
@@ -22,7 +23,7 @@ struct patience {
 
 /* How far a holder's partition is. */
 struct holder_place {
-	int64_t stands; /* decided below this; -1: nothing; PATIENCE_UNKNOWN */
+	int64_t stands; /* decided below this; -1: nothing; or a PATIENCE_… */
 	/* Below this what is not is decided by the batch in work, and stands
 	 * before the record in it; -1: nothing. */
 	int64_t reached;
@@ -32,8 +33,9 @@ enum patience_verdict {
 	HOLDER_DECIDED, /* the request is answered: drop, or bury */
 	HOLDER_AWAITED,
 	/*
-	 * Waited for long enough: overwrite, process.  What waits for a holder
-	 * in the same partition then needn't wait again until that goes on.
+	 * Nobody's, or waited for long enough: overwrite, process.  What waits
+	 * for a holder in the same partition then needn't wait again until that
+	 * goes on.
 	 */
 	HOLDER_GIVEN_UP
 };

@@ -17,6 +17,7 @@
  */
 #define LOOK_MIN_MS 20
 #define LOOK_MAX_MS 500
+#define PARTITIONS_MS 1000 /* for Kafka to say how many there are */
 
 /* How far the batch in work is in a partition: one for each of its spans. */
 struct stretch {
@@ -80,6 +81,37 @@ list_foreign(struct look *look)
 }
 
 /*
+ * A claim may name any partition, as anything may stand in Redis.  Of one that
+ * the topic lacks nobody decides: 0 if all that are not committed were told
+ * from those; -1: ERROR_RETRY.
+ */
+static int
+find_nobody(struct look *look, struct error *err)
+{
+	struct intake *intake = look->intake;
+	int32_t n = -1;
+	size_t i;
+
+	for (i = 0; i < look->n_foreign; i++) {
+		struct kafka_offset *place = &look->foreign[i];
+
+		if (place->offset >= 0)
+			continue;
+		if (n < 0)
+			n = kafka_consumer_partitions(intake->consumer,
+			    intake->topic, PARTITIONS_MS, err);
+		if (n == 0)
+			error_set(err, ERROR_RETRY, "topic %s is gone",
+			    intake->topic);
+		if (n <= 0)
+			return -1;
+		if (place->partition >= n)
+			place->offset = PATIENCE_NOBODY;
+	}
+	return 0;
+}
+
+/*
  * The group's offsets of all of them.  Where a transaction is undecided, or
  * nobody answers, they are asked for at the next look.  -1: ERROR_FATAL.
  */
@@ -95,7 +127,8 @@ ask_foreign(struct look *look, struct error *err)
 	watchdog_enter(WATCHDOG_INTAKE, "committed", INTAKE_GUARD_MS);
 	look->is_heard =
 	    kafka_consumer_committed(intake->consumer, intake->topic,
-		look->foreign, look->n_foreign, err) == 0;
+		look->foreign, look->n_foreign, err) == 0 &&
+	    find_nobody(look, err) == 0;
 	watchdog_leave(WATCHDOG_INTAKE);
 	return look->is_heard || err->kind != ERROR_FATAL ? 0 : -1;
 }

@@ -22,6 +22,8 @@ what_is_behind_is_decided(void)
 		{ "it comes next in the batch", { 90, 100 }, HOLDER_AWAITED },
 		{ "nothing is committed", { -1, -1 }, HOLDER_AWAITED },
 		{ "nobody answers", { PATIENCE_UNKNOWN, -1 }, HOLDER_AWAITED },
+		{ "no such partition", { PATIENCE_NOBODY, -1 },
+		    HOLDER_GIVEN_UP },
 	};
 	size_t i;
 
@@ -33,7 +35,7 @@ what_is_behind_is_decided(void)
 			rows[i].verdict);
 		CHECK_ROW(rows[i].name,
 		    patience.offset ==
-			(rows[i].verdict == HOLDER_DECIDED ? -1 : 3));
+			(rows[i].verdict == HOLDER_AWAITED ? 3 : -1));
 	}
 }
 
