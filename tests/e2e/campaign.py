@@ -98,8 +98,10 @@ class Progress:
 
 
 class Campaign:
-    def __init__(self, system, workers=3, partitions=6, rate=1000, name="chaos", **settings):
-        self.system = system
+    """`revives`: Kafka may be away for so long that a worker ends, and its unit starts it again."""
+
+    def __init__(self, system, workers=3, partitions=6, rate=1000, name="chaos", revives=False, **settings):
+        self.system, self.revives = system, revives
         self.rng = random.Random(f"{SEED} {name}")
         self.settings = {"worker__batch__max__records": "300",
                          "session.timeout.ms": int(SESSION * 1000), **settings}
@@ -137,7 +139,7 @@ class Campaign:
     def revive(self):
         """As its unit does: a call of librdkafka's that hangs, as while Kafka is away for over
         35 s, ends a worker with 75 (docs/delivery.md, section 5)."""
-        for i, worker in enumerate(self.workers):
+        for i, worker in enumerate(self.workers if self.revives else ()):
             hung = re.findall("event=(call_stuck|producer_hangs)", worker.tail())
             if worker.process.poll() == 75 and hung:
                 injected.remarks.append(f"{worker.name}: {hung[-1]}, exit 75, started again")

@@ -18,7 +18,7 @@ def proxied(campaign, system):
                   kafka=True)
 
     def make(**settings):
-        chaos = campaign(**{"bootstrap.servers": f"127.0.0.1:{proxy.port}", **settings})
+        chaos = campaign(revives=True, **{"bootstrap.servers": f"127.0.0.1:{proxy.port}", **settings})
         chaos.proxy = proxy
         return chaos
 
@@ -41,7 +41,7 @@ def test_kills_of_the_broker(campaign, system):
 @pytest.mark.parametrize("seconds", [5, 25])
 def test_stops_of_the_broker(campaign, system, seconds):
     """Row 10: 25 s is longer than a transaction may take."""
-    chaos = campaign(name=f"broker stop {seconds}")
+    chaos = campaign(name=f"broker stop {seconds}", revives=seconds > 20)
     system.cluster.pause("kafka", seconds)
     chaos.recover(20)
     if seconds == 25:

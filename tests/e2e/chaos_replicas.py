@@ -150,7 +150,7 @@ def make_wire():
 @pytest.mark.parametrize("topic", ["__transaction_state", "__consumer_offsets", "schedule-run-results"])
 def test_a_leader_that_goes(campaign, system, topic):
     """Row 23: killed, the coordinator of transactions, that of the group, a leader of results."""
-    chaos = campaign(name=f"leader of {topic}")
+    chaos = campaign(name=f"leader of {topic}", revives=True)
     system.cluster.wait_in_sync()
     node = system.cluster.leader(topic)
     system.cluster.nodes[node].kill()
@@ -166,7 +166,7 @@ def test_a_leader_that_goes(campaign, system, topic):
 
 def test_a_broker_apart(campaign, system):
     """Row 23: for 20 s the wire to one of three is cut, and nothing says so."""
-    chaos = campaign(name="apart")
+    chaos = campaign(name="apart", revives=True)
     system.cluster.wait_in_sync()
     wire = ["ip", "-n", system.cluster.inside, "link", "set", "inside"]
     subprocess.run([*wire, "down"], check=True)

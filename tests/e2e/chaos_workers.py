@@ -141,7 +141,7 @@ def test_twins(campaign, system):
 
 def test_everything_in_one_run(campaign, system):
     """Row 43: kills and stops of workers, of the broker, of Redis, by a timetable of the seed's."""
-    chaos = campaign(name="everything")
+    chaos = campaign(name="everything", revives=True)
 
     def kill_a_worker(i):
         chaos.workers[i].kill()
