@@ -231,7 +231,7 @@ test-matrix: ## demo and delivery on each Kafka, Redis and Valkey, by each Debia
 	@tests/matrix
 
 # BENCH_N=1000000 BENCH_ROUNDS=3 BENCH_MIXES=mix,... BENCH_PARTS=throughput,...
-# BENCH_PEERS=java,go: with peers in these languages beside the worker.
+# BENCH_PEERS=java,go,rust: with peers in these languages beside the worker.
 bench: build $(BENCHES) $(BUILD)/bench/plan_bench ## how fast it is, against floors in the same run
 	@deploy/local/deps.sh test $(if $(findstring java,$(BENCH_PEERS)),peers)
 	@BUILD=$(BUILD) tests/bench/peers/build "$(BENCH_PEERS)"

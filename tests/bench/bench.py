@@ -9,7 +9,7 @@ doubled or wrong ones.  By environment:
                 (all; what takes only one takes the first)
   BENCH_PARTS   of throughput,latency,lone,distance,workers,start,planner,adapter  (all)
   BENCH_SIDES   of copy,floor,worker                       (all)
-  BENCH_PEERS   of java,go: peers/, measured with them  (none)
+  BENCH_PEERS   of java,go,rust: peers/, measured with them   (none)
   BENCH_FLAGS   more flags for the worker, as a shell has them
 """
 
@@ -222,6 +222,10 @@ class Go(Peer):
     program = [program("peer-go")]
 
 
+class Rust(Peer):
+    program = [program("peer-rust")]
+
+
 class Worker(Side):
     kind = "results"
 
@@ -333,7 +337,7 @@ def medians(rounds):
 
 
 KINDS = {"copy": Copy, "floor": Floor, "worker": Worker,
-         "java": Java, "go": Go}
+         "java": Java, "go": Go, "rust": Rust}
 
 
 def throughput(bench):
