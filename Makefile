@@ -349,7 +349,7 @@ uninstall: ## what install has brought, but a configuration that was changed
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
 # The files go below build/dist.
-.PHONY: dist deb sbom reproducible docs check-deploy test-image test-deb sizing
+.PHONY: dist deb sbom reproducible docs check-deploy test-traces test-image test-deb sizing
 dist: ## the last commit as a tarball
 	@deploy/package dist build/dist
 deb: ## that as Debian packages for this release, judged by lintian
@@ -368,6 +368,11 @@ docs: ## README and docs/ as a static site with a search, below build/docs; link
 check-deploy: build ## containers, manifests and AsyncAPI, judged by what reads them
 	@deploy/local/deps.sh deploy
 	@.cache/deploy/bin/python tests/deploy/check
+
+test-traces: build $(BUILD)/integration/kafka ## spans, told to the OpenTelemetry collector itself
+	@deploy/local/deps.sh test traces
+	COLLECTOR=$(CURDIR)/.cache/collector/collector BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
+	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e/test_traces.py
 
 # As root.
 test-image: ## the image of deploy/containers, built by buildah and run

@@ -14,6 +14,7 @@
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
+#include "common/trace/tracer.h"
 #include "producer/builder/builder.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
@@ -149,6 +150,11 @@ main(int argc, char **argv)
 		.health = settings.health,
 		.component = "builder",
 	};
+	const struct tracer_settings tracer = {
+		.config = config,
+		.metrics = settings.metrics,
+		.service = "schedrun-builder",
+	};
 	struct error err = { 0 };
 	int rc = -1;
 
@@ -156,11 +162,13 @@ main(int argc, char **argv)
 	signals.options = &options;
 	signals.config = config;
 	signals.health = settings.health;
-	signals.builder = builder_create(&settings, &err);
+	if (tracer_start(&tracer, &err) == 0)
+		signals.builder = builder_create(&settings, &err);
 	if (signals.builder != NULL)
 		rc = serve(&listen, options.check, &err);
 	rc = rc == 0 ? 0 : daemon_end_by_error("builder", &err);
 	builder_destroy(signals.builder);
+	tracer_stop();
 	health_destroy(settings.health);
 	metrics_destroy(settings.metrics);
 	config_destroy(config);

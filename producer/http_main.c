@@ -14,6 +14,7 @@
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
+#include "common/trace/tracer.h"
 #include "producer/api/events.h"
 #include "producer/api/routes.h"
 #include "producer/api/runs.h"
@@ -105,6 +106,25 @@ destroy_metrics(struct adapter *adapter)
 {
 	http_counters_destroy(adapter->app.counters);
 	metrics_destroy(adapter->app.metrics);
+}
+
+static int
+create_tracer(struct adapter *adapter, struct error *err)
+{
+	const struct tracer_settings settings = {
+		.config = adapter->app.config,
+		.metrics = adapter->app.metrics,
+		.service = "schedrun-http",
+	};
+
+	return tracer_start(&settings, err);
+}
+
+static void
+destroy_tracer(struct adapter *adapter)
+{
+	(void)adapter;
+	tracer_stop();
 }
 
 static int
@@ -548,6 +568,7 @@ static const struct part {
 } parts[] = {
 	{ create_loop, NULL, destroy_loop },
 	{ create_metrics, NULL, destroy_metrics },
+	{ create_tracer, NULL, destroy_tracer },
 	{ create_health, NULL, destroy_health },
 	{ create_settings, NULL, destroy_settings },
 	{ create_auth, stop_auth, destroy_auth },
@@ -556,7 +577,7 @@ static const struct part {
 	{ create_publisher, stop_publisher, NULL },
 	{ create_runs, NULL, destroy_runs },
 	{ create_events, stop_events, destroy_events },
-#define N_CHECKED 9 /* parts that --check makes */
+#define N_CHECKED 10 /* parts that --check makes */
 	{ watch_signals, NULL, NULL },
 	{ create_dashboard, stop_dashboard, destroy_dashboard },
 	{ create_probe, stop_probe, NULL },

@@ -10,6 +10,7 @@
 #include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
+#include "common/trace/tracer.h"
 #include "producer/trigger/events.h"
 #include "producer/trigger/metrics.h"
 #include "producer/trigger/trigger.h"
@@ -79,14 +80,19 @@ main(int argc, char **argv)
 	struct admin *admin = NULL;
 	struct events *events = NULL;
 	struct error err = { 0 };
-	struct trigger *trigger;
+	struct tracer_settings tracer = { .config = config,
+		.service = "schedrun-trigger" };
+	struct trigger *trigger = NULL;
 	sigset_t signals;
 	int rc = -1;
 
 	daemon_block_signals(&signals);
 	listen.metrics = trigger_metrics_create();
 	listen.health = health_create();
-	trigger = trigger_create(config, listen.metrics, listen.health, &err);
+	tracer.metrics = listen.metrics;
+	if (tracer_start(&tracer, &err) == 0)
+		trigger =
+		    trigger_create(config, listen.metrics, listen.health, &err);
 	if (trigger != NULL)
 		events = events_create(&(struct events_settings){ config,
 					   listen.metrics, listen.health },
@@ -109,6 +115,7 @@ main(int argc, char **argv)
 	admin_stop(admin);
 	events_destroy(events);
 	trigger_destroy(trigger);
+	tracer_stop();
 	health_destroy(listen.health);
 	metrics_destroy(listen.metrics);
 	config_destroy(config);

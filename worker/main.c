@@ -15,6 +15,7 @@
 #include "common/config/options.h"
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
+#include "common/trace/tracer.h"
 #include "worker/base/watchdog.h"
 #include "worker/base/worker_id.h"
 #include "worker/pipeline/pipeline.h"
@@ -120,6 +121,8 @@ main(int argc, char **argv)
 		.component = "worker",
 	};
 	struct admin *admin = NULL;
+	struct tracer_settings tracer = { .config = config,
+		.service = "schedrun-worker" };
 	struct error err = { 0 };
 	int rc = -1;
 	char *id = worker_id_take(config_text(config, "worker.id"),
@@ -133,6 +136,10 @@ main(int argc, char **argv)
 	listen.health = settings.health = health_create();
 	daemon_block_signals(&signals.ends);
 	sigdelset(&signals.ends, SIGHUP);
+	tracer.metrics = settings.metrics;
+	tracer.instance = id;
+	if (tracer_start(&tracer, &err) != 0)
+		goto out;
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)
 		goto out;
@@ -159,6 +166,7 @@ out:
 	if (the_pipeline != NULL)
 		end_signals();
 	pipeline_destroy(the_pipeline);
+	tracer_stop();
 	health_destroy(settings.health);
 	metrics_destroy(settings.metrics);
 	free(id);

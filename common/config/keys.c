@@ -163,6 +163,15 @@ static const struct config_key keys[] = {
 	    "lines per event and second; 0: no limit"),
 	CHOICE_KEY("trace.mode", "forward", "forward|off",
 	    "copy traceparent from request to result"),
+	TEXT_KEY("trace.url", NULL,
+	    "collector that is told spans by OTLP over HTTP: "
+	    "http://host:4318/v1/traces; default: none is"),
+	SECRET_KEY("trace.headers",
+	    "headers that the collector asks for: name=value,name=value"),
+	TEXT_KEY("trace.ca", NULL,
+	    "file of the collector's CA; default: the system's"),
+	NUMBER_KEY("trace.one.of", CONFIG_INTEGER, "1", 1, 1000000,
+	    "of so many runs one is traced, if their callers don't say"),
 	{ .name = NULL },
 };
 

@@ -21,6 +21,7 @@ static const struct named {
 	{ "http.jwks", false },
 	{ "http.jwks.ca", false },
 	{ "schema.registry.ca", false },
+	{ "trace.ca", false },
 	{ "ssl.ca.location", false },
 	{ "ssl.certificate.location", false },
 	{ "ssl.key.location", true },

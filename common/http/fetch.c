@@ -167,6 +167,7 @@ set_body(CURL *curl, const struct fetch_request *request)
 {
 	struct buffer header = { 0 };
 	struct curl_slist *headers;
+	const char *const *more;
 
 	if (request->body == NULL)
 		return NULL;
@@ -174,6 +175,8 @@ set_body(CURL *curl, const struct fetch_request *request)
 	buffer_byte(&header, '\0');
 	headers = curl_slist_append(NULL, header.at);
 	buffer_finish(&header);
+	for (more = request->headers; more != NULL && *more != NULL; more++)
+		headers = curl_slist_append(headers, *more);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	return headers;

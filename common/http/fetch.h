@@ -12,14 +12,16 @@
  * Redirects are not followed, sizes and times have caps.  Blocks; any thread.
  */
 struct fetch_request {
-	const char *url;          /* http:// or https:// */
-	const char *body;         /* NULL: GET; else POST of this text */
-	const char *content_type; /* of the body */
-	const char *credentials;  /* "user:password"; NULL: none */
-	const char *ca_file;      /* NULL: the system's */
-	long timeout_ms;          /* in all */
-	size_t size_max;          /* of the answer */
-	const atomic_bool *stop;  /* NULL, or ends the wait once it is true */
+	const char *url;            /* http:// or https:// */
+	const char *body;           /* NULL: GET; else POST of this text */
+	const char *content_type;   /* of the body */
+	const char *credentials;    /* "user:password"; NULL: none */
+	const char *const *headers; /* of a POST: "Name: value", ended by NULL;
+				       NULL: no others */
+	const char *ca_file;        /* NULL: the system's */
+	long timeout_ms;            /* in all */
+	size_t size_max;            /* of the answer */
+	const atomic_bool *stop;    /* NULL, or ends the wait once it is true */
 };
 
 /*

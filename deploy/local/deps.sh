@@ -13,6 +13,7 @@
 #   chaos   network namespaces, certificates
 #   root    what makes a root of another release
 #   deb     what makes Debian packages, and judges them
+#   traces  the OpenTelemetry collector, built by Go from its modules, in .cache/collector
 #   image   what builds an image without an engine
 #   deploy  what judges deploy/ and makes the site of docs/: a Python environment
 #           in .cache/deploy, compose, KEDA's and AsyncAPI's schemas
@@ -201,6 +202,23 @@ bring_schemas() {
 	touch "$stamp"
 }
 
+# Of its own parts, by the versions of go.sum; Go brings the toolchain that they ask for.
+bring_collector() {
+	source=tests/traces/collector
+	stamp=$cache/collector/$(cat $source/* | cksum | cut -d' ' -f1).stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: building the OpenTelemetry collector (150 MB of modules, a minute or more)"
+	command -v go >/dev/null || install_packages golang-go
+	rm -rf "$cache/collector"
+	mkdir -p "$cache/collector"
+	(cd $source && go build -trimpath -o "$OLDPWD/$cache/collector/collector" .) >"$cache/collector.log" 2>&1 || {
+		tail -5 "$cache/collector.log" >&2
+		fail "the collector could not be built (whole log: $cache/collector.log)" \
+			"check the network and that Go is 1.21 or later, which Debian 12's isn't; then run make test-traces again"
+	}
+	touch "$stamp"
+}
+
 make_deploy_venv() {
 	stamp=$cache/deploy/$(cksum <tests/deploy/requirements.txt | cut -d' ' -f1).stamp
 	[ -f "$stamp" ] && return 0
@@ -281,6 +299,9 @@ for part in "${@:-run}"; do
 	deb)
 		install_packages $deb_packages
 		;;
+	traces)
+		bring_collector
+		;;
 	image)
 		install_packages buildah curl git
 		;;
@@ -291,7 +312,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, root, deb, image, deploy"
+			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, root, deb, traces, image, deploy"
 		;;
 	esac
 done

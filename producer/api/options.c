@@ -5,6 +5,7 @@
 
 #include "common/crypto/digest.h"
 #include "common/crypto/rid.h"
+#include "common/trace/context.h"
 
 #define KEY_MAX 200
 #define STATE_MAX 512
@@ -138,45 +139,12 @@ run_options_wait(const struct http_head *head, int max)
 	return -1;
 }
 
-/* Lower-case hexadecimal digits where the pattern has '0', not all of them 0.
- */
-static bool
-fits_pattern(struct text text, const char *pattern)
-{
-	size_t i;
-
-	if (text.size != strlen(pattern))
-		return false;
-	for (i = 0; i < text.size; i++) {
-		char c = text.at[i];
-		bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-
-		if (pattern[i] == '0' ? !hex : c != pattern[i])
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_zero(struct text text)
-{
-	size_t i;
-
-	for (i = 0; i < text.size; i++)
-		if (text.at[i] != '0')
-			return false;
-	return true;
-}
-
-/* W3C Trace Context, section 3.2; version ff and ids of zeros are invalid. */
 static bool
 is_traceparent(struct text text)
 {
-	return fits_pattern(text,
-		   "00-00000000000000000000000000000000-"
-		   "0000000000000000-00") &&
-	    !is_zero((struct text){ text.at + 3, 32 }) &&
-	    !is_zero((struct text){ text.at + 36, 16 });
+	struct trace_context ignored;
+
+	return trace_context_read(text, &ignored);
 }
 
 static bool

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "producer/api/options.h"
@@ -491,6 +492,25 @@ is_open(struct run_call *run)
 	return false;
 }
 
+/* The caller's trace context, unchanged but for our own span. */
+static size_t
+put_trace(const struct http_call *call,
+    struct trace_header headers[TRACE_HEADERS_MAX])
+{
+	size_t n = run_options_trace(call->asked.head, headers);
+
+	if (call->trace == NULL)
+		return n;
+	if (n == 0 || strcmp(headers[0].name, "traceparent") != 0) {
+		/* There is room: without it no tracestate goes along. */
+		memmove(headers + 1, headers, n * sizeof *headers);
+		n++;
+	}
+	headers[0] = (struct trace_header){ "traceparent",
+		{ call->trace->header, sizeof call->trace->header } };
+	return n;
+}
+
 /* The run is pending in the view: to the broker with it. */
 static void
 after_store(void *owner)
@@ -519,8 +539,7 @@ after_store(void *owner)
 		answer_run(run);
 	else {
 		if (run->runs->forward_trace)
-			publish.n_headers =
-			    run_options_trace(call->asked.head, trace);
+			publish.n_headers = put_trace(call, trace);
 		if (wants_to_wait(run))
 			begin_wait(run);
 		if (run_publisher_send(
@@ -557,6 +576,7 @@ http_runs_post(struct http_call *call)
 	if (!is_open(run))
 		return;
 	record->id = rid_run(record->schedule_rid, record->request_id);
+	http_call_trace(call, record->schedule_rid, &record->id);
 	call->job = (struct work_job){
 		.owner = run,
 		.ask = ask_to_store,

@@ -141,7 +141,7 @@ input_rids(const struct job_spec *spec, struct arena *arena)
 char **
 brief_environment(const struct brief *brief)
 {
-	enum { OURS = 11 };
+	enum { OURS = 12 };
 	struct arena *arena = brief->ref.arena;
 	const struct build_requested *event = brief->ref.event;
 	const struct job_spec *spec = job_of(&brief->ref)->spec;
@@ -171,6 +171,9 @@ brief_environment(const struct brief *brief)
 	list[n++] = put_variable(
 	    arena, "SCHEDRUN_ATTEMPT", text_of_number(brief->attempt, number));
 	list[n++] = put_variable(arena, "SCHEDRUN_FENCE", brief->number);
+	if (brief->traceparent.at != NULL)
+		list[n++] =
+		    put_variable(arena, "TRACEPARENT", brief->traceparent);
 	for (i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		if (lists[i] != NULL)
 			list[n++] = lists[i];

@@ -11,15 +11,16 @@
 struct brief {
 	struct job_ref ref;
 	const struct job_look *look;
-	int64_t attempt;    /* from 1 on */
-	struct text number; /* the lease's */
+	int64_t attempt;         /* from 1 on */
+	struct text number;      /* the lease's */
+	struct text traceparent; /* of the job's span; none: it has none */
 };
 
 /* The document. */
 struct text brief_document(const struct brief *brief);
 
 /* The environment, ended by NULL: nothing of ours but PATH, HOME, LANG, TZ and
- * TMPDIR. */
+ * TMPDIR; TRACEPARENT is the job's own span. */
 char **brief_environment(const struct brief *brief);
 
 /*

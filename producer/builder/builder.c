@@ -471,6 +471,34 @@ log_build(const struct open_build *build, const char *state)
 	    LOG_END);
 }
 
+static void
+tell_trace(const struct open_build *build)
+{
+	char rid[RID_SIZE_MAX], run[RID_SIZE_MAX];
+	const struct trace_attribute attributes[] = {
+		{ "schedrun.build",
+		    { rid,
+			rid_format(TEXT(RID_BUILD_PREFIX), &build->id, rid) },
+		    0 },
+		{ "schedrun.run",
+		    { run,
+			rid_format(
+			    TEXT(RID_RUN_PREFIX), &build->event.run.id, run) },
+		    0 },
+		{ "schedrun.schedule", build->event.run.schedule_rid, 0 },
+		{ "schedrun.jobs", TEXT_NONE,
+		    (int64_t)build->event.build.n_jobs },
+		{ NULL, TEXT_NONE, 0 },
+	};
+	struct trace_span span = build->span;
+
+	if (!build->is_traced)
+		return;
+	span.ended_ns = trace_now_ns();
+	span.failure = build->failed ? "a job has failed" : NULL;
+	tracer_add(&span, attributes);
+}
+
 static int
 report_build(
     struct builder *builder, struct open_build *build, struct error *err)
@@ -488,6 +516,7 @@ report_build(
 	metrics_add(builder->metrics, BUILDER_BUILDS,
 	    build->failed ? BUILT_FAILED : BUILT_SUCCEEDED, 1);
 	log_build(build, state);
+	tell_trace(build);
 	return 0;
 }
 

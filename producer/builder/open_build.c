@@ -1,10 +1,26 @@
 #include "producer/builder/open_build.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "producer/catalogue/fields.h"
+
+static struct text
+find_traceparent(const struct kafka_record *record)
+{
+	struct kafka_header header;
+	size_t i;
+
+	for (i = 0; kafka_record_header(record, i, &header); i++)
+		if (header.name.size == strlen("traceparent") &&
+		    strncasecmp(
+			header.name.at, "traceparent", header.name.size) == 0)
+			return header.value;
+	return TEXT_NONE;
+}
 
 struct open_build *
 open_build_create(const struct kafka_record *record)
@@ -17,6 +33,9 @@ open_build_create(const struct kafka_record *record)
 	build->key = text_copy(build->arena, record->key);
 	build->value = text_copy(build->arena, record->value);
 	build->opened_ms = clock_monotonic_ms();
+	if (tracer_is_on())
+		build->traceparent =
+		    text_copy(build->arena, find_traceparent(record));
 	return build;
 }
 
@@ -152,6 +171,9 @@ open_build_read(struct open_build *build, struct message_decoder *decoder,
 		skip_behind(build);
 	pass_ended(build);
 	build->is_read = true;
+	build->is_traced = tracer_begin(
+	    build->traceparent, &build->event.run.id, "build", &build->span);
+	build->span.kind = TRACE_CONSUMER;
 	return 0;
 }
 

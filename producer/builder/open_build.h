@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "common/kafka/consumer.h"
+#include "common/trace/tracer.h"
 #include "producer/builder/lease.h"
 #include "producer/builder/said.h"
 #include "producer/runs/decoder.h"
@@ -38,6 +39,10 @@ struct open_build {
 	struct arena *arena;
 	struct uuid id;
 	struct text key, value; /* of the record */
+	struct text
+	    traceparent; /* the same; none: nobody traces, or it has none */
+	bool is_traced;
+	struct trace_span span; /* since it was taken up */
 	struct build_requested event;
 	struct open_job *jobs;
 	size_t first; /* all before it have ended */

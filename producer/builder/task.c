@@ -34,6 +34,7 @@ struct task {
 	enum task_doom doom;
 	int64_t kill_ms;            /* monotonic; 0: not to be killed */
 	int64_t begun_ms, ended_ms; /* Unix time */
+	struct trace_span span;     /* if its build is traced */
 	bool is_judged; /* what follows is known, and to be reported */
 	enum job_state state;
 	const struct text *transactions; /* of JOB_SUCCEEDED */
@@ -85,6 +86,46 @@ judge(struct task *task, enum job_state state, struct text note)
 	task->said = say_state(task, state, note);
 }
 
+static void
+begin_trace(struct task *task)
+{
+	const struct open_build *build = task->build;
+	char header[TRACE_PARENT_SIZE];
+
+	if (!build->is_traced)
+		return;
+	trace_span_below(&build->span, &build->event.job_ids[task->job], "job",
+	    task->brief.attempt, &task->span);
+	trace_context_write(&task->span.own, header);
+	task->brief.traceparent =
+	    text_copy(task->arena, (struct text){ header, sizeof header });
+}
+
+static void
+tell_trace(const struct task *task, const char *state)
+{
+	const bool failed =
+	    task->state == JOB_FAILED || task->doom == DOOM_LOST;
+	const struct job_spec *spec = job_of(&task->brief.ref)->spec;
+	struct trace_span span = task->span;
+	const struct trace_attribute attributes[] = {
+		{ "schedrun.job", TEXT_NONE, (int64_t)task->job },
+		{ "schedrun.spec", spec->rid, 0 },
+		{ "schedrun.output", spec->outputs[0], 0 },
+		{ "schedrun.attempt", TEXT_NONE, task->brief.attempt },
+		{ "schedrun.state", text_from(state), 0 },
+		{ task->process != NULL ? "process.exit.code" : NULL, TEXT_NONE,
+		    task->process != NULL ? process_code(task->process) : 0 },
+		{ NULL, TEXT_NONE, 0 },
+	};
+
+	if (!task->build->is_traced)
+		return;
+	span.ended_ns = trace_now_ns();
+	span.failure = failed ? state : NULL;
+	tracer_add(&span, attributes);
+}
+
 /* Logs it, with the build and what the job writes first. */
 static void
 tell_job(const struct task *task, const char *state, const char *message)
@@ -104,6 +145,7 @@ tell_job(const struct task *task, const char *state, const char *message)
 	    LOG_I("code",
 		task->process != NULL ? process_code(task->process) : 0),
 	    LOG_S("log", task->log), LOG_END);
+	tell_trace(task, state);
 }
 
 static void
@@ -271,6 +313,7 @@ task_start(struct job_runner *runner, struct open_build *build, size_t job,
 		.look = &task->look,
 		.attempt = build->jobs[job].attempts + 1,
 	};
+	begin_trace(task);
 	rc = lease_take(&task->brief.ref, &task->lease, &news, err);
 	task->brief.number = task->lease.number;
 	if (rc == 1) {

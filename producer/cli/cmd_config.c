@@ -7,6 +7,7 @@
 #include "common/http/admin.h"
 #include "common/kafka/client.h"
 #include "common/redis/url.h"
+#include "common/trace/tracer.h"
 #include "producer/auth/auth.h"
 #include "producer/auth/origins.h"
 #include "producer/builder/builder.h"
@@ -223,6 +224,7 @@ check_parts(const struct config *config, unsigned program, struct error *err)
 	struct registry *registry;
 
 	if (kafka_settings_check(config, err) != 0 ||
+	    tracer_check(config, err) != 0 ||
 	    check_redis_url(config, "redis.url", err) != 0 ||
 	    check_redis_url(config, "view.redis.url", err) != 0 ||
 	    check_adapter(config, program, err) != 0 ||

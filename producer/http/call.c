@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/crypto/rid.h"
 #include "common/json/write.h"
 #include "producer/auth/origins.h"
 #include "producer/base/metrics.h"
@@ -127,6 +128,57 @@ add_vary(struct http_call *call)
 					       : TEXT(VARY));
 }
 
+void
+http_call_trace(
+    struct http_call *call, struct text schedule_rid, const struct uuid *run)
+{
+	const struct call_request *asked = &call->asked;
+	struct text header = http_head_get(asked->head, "traceparent");
+	struct trace_span span;
+	struct buffer name = { 0 };
+	struct call_trace *trace;
+
+	/* Of two, none is believed. */
+	if (http_head_count(asked->head, "traceparent") != 1)
+		header = TEXT_NONE;
+	if (!tracer_begin(header, run, "receive", &span))
+		return;
+	trace = arena_alloc(call->arena, sizeof *trace);
+	*trace = (struct call_trace){
+		.span = span, .schedule_rid = schedule_rid, .run = *run
+	};
+	buffer_format(
+	    &name, "%.*s %s", TEXT_ARG(asked->head->method), asked->pattern);
+	trace->span.name = buffer_keep(&name, call->arena).at;
+	trace->span.kind = TRACE_SERVER;
+	trace->span.begun_ns -=
+	    (clock_monotonic_ms() - asked->started_ms) * 1000000;
+	trace_context_write(&span.own, trace->header);
+	call->trace = trace;
+}
+
+static void
+end_trace(const struct http_call *call, int status)
+{
+	const struct call_trace *trace = call->trace;
+	struct trace_span span = trace->span;
+	char run[RID_SIZE_MAX];
+	const struct trace_attribute attributes[] = {
+		{ "http.request.method", call->asked.head->method, 0 },
+		{ "http.route", text_from(call->asked.pattern), 0 },
+		{ "http.response.status_code", TEXT_NONE, status },
+		{ "schedrun.schedule", trace->schedule_rid, 0 },
+		{ "schedrun.run",
+		    { run, rid_format(TEXT(RID_RUN_PREFIX), &trace->run, run) },
+		    0 },
+		{ NULL, TEXT_NONE, 0 },
+	};
+
+	span.ended_ns = trace_now_ns();
+	span.failure = status >= 500 ? "the call failed" : NULL;
+	tracer_add(&span, attributes);
+}
+
 static void
 count_answer(struct http_call *call, int status)
 {
@@ -139,6 +191,8 @@ count_answer(struct http_call *call, int status)
 	    LOG_S("route", asked->pattern),
 	    LOG_T("method", asked->head->method), LOG_I("status", status),
 	    LOG_I("duration_ms", ms), LOG_END);
+	if (call->trace != NULL)
+		end_trace(call, status);
 }
 
 /* What all answers have, and the headers that were added. */

@@ -9,6 +9,7 @@
 #include "common/http/path.h"
 #include "common/http/server.h"
 #include "common/json/node.h"
+#include "common/trace/tracer.h"
 #include "producer/auth/access.h"
 #include "producer/auth/auth.h"
 #include "producer/base/error.h"
@@ -54,12 +55,21 @@ struct call_answer {
 	struct buffer body; /* JSON */
 };
 
+/* Of a call that is traced. */
+struct call_trace {
+	struct trace_span span;
+	struct text schedule_rid; /* borrowed until the answer */
+	struct uuid run;
+	char header[TRACE_PARENT_SIZE]; /* for what comes of it */
+};
+
 struct http_call {
 	struct http_app *app;
 	struct arena *arena; /* everything of the call */
 	struct call_request asked;
 	struct call_answer answer;
-	struct work_job job; /* its error is the call's */
+	struct call_trace *trace; /* NULL: it isn't */
+	struct work_job job;      /* its error is the call's */
 };
 
 /* What a route does on a pool thread, between the checks and the answer. */
@@ -70,6 +80,13 @@ typedef void call_function(struct http_call *call);
 /* Takes a request over from the server. */
 struct http_call *http_call_create(
     struct http_app *app, struct http_request *request);
+
+/*
+ * Begins the span of a call that asks for a run, below the caller's or at the
+ * root of the run's trace; the answer ends it.
+ */
+void http_call_trace(
+    struct http_call *call, struct text schedule_rid, const struct uuid *run);
 
 /*
  * Hands call->job over to the pool, its slots set: at its `done` the call is on

@@ -1,11 +1,13 @@
 #include "producer/trigger/firing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/kafka/producer.h"
+#include "common/trace/tracer.h"
 #include "producer/trigger/lapse.h"
 #include "producer/trigger/metrics.h"
 #include "schemas/avro/registry.h"
@@ -19,8 +21,17 @@
 #define POLL_MS 100
 #define CLOSE_MS 1000
 #define LINGER_MS 3
+#define ARENA_KEPT ((size_t)64 * 1024)
 #define MISSED_MS 60000 /* later than that it is no lateness of ours */
 #define INSTANT_SIZE (sizeof "2026-01-31T09:05:00" - 1)
+
+/* Of a request that is traced: told once all are acknowledged. */
+struct fired {
+	struct fired *next;
+	struct trace_span span;
+	struct uuid run;
+	struct text schedule_rid, cause;
+};
 
 struct firing {
 	const struct config *config;
@@ -32,6 +43,8 @@ struct firing {
 	size_t pending;
 	struct error failure; /* the first since the last settling */
 	struct buffer value, trigger;
+	struct arena *arena; /* of what is traced, until it is settled */
+	struct fired *fired;
 };
 
 /* What comes back of a message: when it was due, and its kind, as the pointer.
@@ -98,6 +111,7 @@ firing_create(const struct config *config, struct kafka_health *health,
 	firing->config = config;
 	firing->health = health;
 	firing->metrics = metrics;
+	firing->arena = arena_create(0);
 	firing->registry = registry_create(config, err);
 	if (firing->registry != NULL)
 		firing->producer = open_producer(firing, err);
@@ -115,6 +129,7 @@ firing_destroy(struct firing *firing)
 	if (firing->producer != NULL)
 		kafka_producer_destroy(firing->producer, CLOSE_MS);
 	registry_destroy(firing->registry);
+	arena_destroy(firing->arena);
 	buffer_finish(&firing->value);
 	buffer_finish(&firing->trigger);
 	free(firing);
@@ -198,6 +213,67 @@ hand_over(struct firing *firing, enum topic topic,
 	return 0;
 }
 
+/* The span of a request, and the header that says so; false: it has none. */
+static bool
+begin_trace(struct firing *firing, const struct firing_order *order,
+    struct text request_id, char header[TRACE_PARENT_SIZE])
+{
+	struct uuid run = rid_run(order->schedule_rid, request_id);
+	struct trace_span span;
+	struct fired *fired;
+
+	if (!tracer_begin(TEXT_NONE, &run, "fire", &span))
+		return false;
+	fired = arena_alloc(firing->arena, sizeof *fired);
+	span.kind = TRACE_PRODUCER;
+	*fired = (struct fired){ .next = firing->fired,
+		.span = span,
+		.run = run,
+		.schedule_rid = text_copy(firing->arena, order->schedule_rid),
+		.cause = text_copy(firing->arena, order->cause) };
+	firing->fired = fired;
+	trace_context_write(&span.own, header);
+	return strcmp(config_text(firing->config, "trace.mode"), "forward") ==
+	    0;
+}
+
+static void
+tell_fired(const struct firing *firing, const struct fired *fired)
+{
+	char run[RID_SIZE_MAX];
+	const struct trace_attribute attributes[] = {
+		{ "messaging.system", TEXT("kafka"), 0 },
+		{ "messaging.operation.type", TEXT("send"), 0 },
+		{ "messaging.destination.name", text_from(requests_of(firing)),
+		    0 },
+		{ "schedrun.schedule", fired->schedule_rid, 0 },
+		{ "schedrun.cause", fired->cause, 0 },
+		{ "schedrun.run",
+		    { run, rid_format(TEXT(RID_RUN_PREFIX), &fired->run, run) },
+		    0 },
+		{ NULL, TEXT_NONE, 0 },
+	};
+	struct trace_span span = fired->span;
+
+	span.ended_ns = trace_now_ns();
+	tracer_add(&span, attributes);
+}
+
+/* What is not acknowledged is sent again, and told then. */
+static void
+end_traces(struct firing *firing, bool acknowledged)
+{
+	const struct fired *fired;
+
+	if (firing->fired == NULL)
+		return;
+	for (fired = firing->fired; acknowledged && fired != NULL;
+	     fired = fired->next)
+		tell_fired(firing, fired);
+	firing->fired = NULL;
+	arena_reset(firing->arena, ARENA_KEPT);
+}
+
 int
 firing_send(
     struct firing *firing, const struct firing_order *order, struct error *err)
@@ -213,8 +289,15 @@ firing_send(
 	struct kafka_message message = { .key = order->schedule_rid,
 		.opaque = opaque_of(order->at_ms, order->kind) };
 	struct uuid uuid = rid_firing(order->version_rid, order->cause);
+	char parent[TRACE_PARENT_SIZE];
+	const struct kafka_header header = { TEXT("traceparent"),
+		{ parent, sizeof parent } };
 
 	uuid_format(&uuid, id);
+	if (begin_trace(firing, order, request.request_id, parent)) {
+		message.headers = &header;
+		message.n_headers = 1;
+	}
 	buffer_reset(&firing->value);
 	run_request_encode(&request, firing->schema_id, &firing->value);
 	message.value = buffer_text(&firing->value);
@@ -265,6 +348,7 @@ firing_settle(struct firing *firing, struct error *err)
 		error_set(&firing->failure, ERROR_RETRY,
 		    "%zu requests were not acknowledged within %d s",
 		    firing->pending, SETTLE_MS / 1000);
+	end_traces(firing, firing->failure.kind == ERROR_NONE);
 	if (firing->failure.kind == ERROR_NONE)
 		return 0;
 	*err = firing->failure;

@@ -52,7 +52,9 @@ batch_reset(struct batch *batch)
 	kafka_group_destroy(batch->group);
 	batch->group = NULL;
 	batch->n = batch->bytes = 0;
-	batch->oldest_ms = 0;
+	batch->oldest_ms = batch->polled_ns = 0;
+	batch->traced = NULL;
+	batch->n_traced = 0;
 	batch->n_claims = batch->n_spans = batch->n_crossed = 0;
 	batch->entered_again = batch->letters_refused = false;
 	memset(&batch->counts, 0, sizeof batch->counts);

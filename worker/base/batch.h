@@ -52,6 +52,8 @@ struct batch_span {
 	uint32_t n_records;
 };
 
+struct traced; /* a record whose run is traced: worker/commit/traced.h */
+
 enum batch_topic { BATCH_RESULTS, BATCH_BUILDS, BATCH_DEAD, BATCH_TOPICS };
 
 /* What the batch adds to the counters once it is committed. */
@@ -87,6 +89,10 @@ struct batch {
 	struct buffer out;         /* the encoded records */
 	struct batch_messages messages[BATCH_TOPICS];
 	struct batch_counts counts;
+	/* In the arena, in the order of the records; NULL: none. */
+	struct traced *traced;
+	size_t n_traced;
+	int64_t polled_ns; /* its first records, if anything is traced; or 0 */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "worker/base/watchdog.h"
 #include "worker/commit/dead_letter.h"
 #include "worker/commit/fenced.h"
+#include "worker/commit/traced.h"
 
 /*
  * Stage B.  The thread carries out one action after the other; what
@@ -61,6 +62,7 @@ struct committer {
 	struct kafka_transaction *transaction;
 	struct batch *batch;
 	int64_t begun_ms, backoff_ms;
+	int64_t begun_ns; /* the same of the wall's clock, if it is traced */
 	double clock;
 	struct fenced fenced;
 	unsigned n_lost, n_too_large; /* batches in a row */
@@ -254,6 +256,8 @@ begin_transaction(struct committer *committer, struct error *err)
 	int rc;
 
 	committer->begun_ms = clock_monotonic_ms();
+	if (committer->batch->n_traced > 0)
+		committer->begun_ns = trace_now_ns();
 	committer->clock = worker_metrics_clock();
 	watchdog_enter(WATCHDOG_COMMIT, "begin", SLICE_MS + GUARD_MS);
 	rc = kafka_transaction_begin(committer->transaction, err);
@@ -360,6 +364,9 @@ finish_batch(struct committer *committer)
 	worker_metrics_batch(
 	    committer->settings.metrics, committer->batch, clock_wall_ms());
 	dead_letter_log(committer->batch);
+	if (committer->batch->n_traced > 0)
+		traced_tell(committer->batch,
+		    committer->settings.requests_topic, committer->begun_ns);
 	kafka_health_prove(committer->settings.transaction.settings.health);
 	committer->n_lost = committer->n_too_large = 0;
 	committer->backoff_ms = BACKOFF_MIN_MS;

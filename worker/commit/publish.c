@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "schemas/avro/framing.h"
+#include "worker/commit/traced.h"
 
 /* What Kafka's record batch adds to a value, generously. */
 #define RECORD_OVERHEAD 512
@@ -16,18 +17,23 @@ is_trace_header(struct text name)
 	    (name.size == 10 && strncasecmp(name.at, "tracestate", 10) == 0);
 }
 
-/* The record's own trace context goes along, unchanged. */
+/* The record's own trace context goes along, unchanged but for our own span. */
 static void
-copy_trace(struct batch *batch, size_t i, struct kafka_message *message)
+copy_trace(struct batch *batch, size_t i, const struct traced *traced,
+    struct kafka_message *message)
 {
 	struct kafka_header found[TRACE_HEADERS_MAX], header, *copy;
 	size_t at, n = 0;
 
-	for (at = 0; n < TRACE_HEADERS_MAX &&
+	if (traced != NULL)
+		found[n++] = (struct kafka_header){ TEXT("traceparent"),
+			{ traced->header, sizeof traced->header } };
+	for (at = 0; n < TRACE_HEADERS_MAX && batch->records[i].has_headers &&
 	     kafka_record_header(&batch->kafka[i], at, &header);
 	     at++)
 		if (is_trace_header(header.name) && header.value.at != NULL &&
-		    header.value.size <= 512)
+		    header.value.size <= 512 &&
+		    (traced == NULL || header.name.size != 11))
 			found[n++] = header;
 	if (n == 0)
 		return;
@@ -47,12 +53,14 @@ add_message(const struct publish_settings *settings, struct batch *batch,
     size_t i, enum batch_topic topic, size_t start)
 {
 	struct kafka_message *message = batch_message(batch, topic);
+	const struct traced *traced = traced_of(batch, i);
 
 	message->key = batch->records[i].request.schedule_rid;
 	message->value = (struct text){ NULL, batch->out.size - start };
 	message->opaque = (void *)(uintptr_t)start;
-	if (settings->forward_trace && batch->records[i].has_headers)
-		copy_trace(batch, i, message);
+	if (settings->forward_trace &&
+	    (batch->records[i].has_headers || traced != NULL))
+		copy_trace(batch, i, traced, message);
 }
 
 static struct run_own
@@ -128,8 +136,11 @@ publish_answer(const struct publish_settings *settings, struct batch *batch,
     size_t i, const struct answer *answer, int64_t now_ms)
 {
 	struct run_own own = own_of(batch, i, now_ms);
+	struct traced *traced = NULL;
 	size_t start;
 
+	if (tracer_is_on())
+		traced = traced_begin(batch, i, settings->plan_begun_ns);
 	if (answer->state == RUN_SUBMITTED) {
 		own.build_id = rid_build(own.id);
 		if (!publish_build(settings, batch, i, answer, &own))
@@ -140,6 +151,10 @@ publish_answer(const struct publish_settings *settings, struct batch *batch,
 	    answer->block, &answer->run, &own);
 	add_message(settings, batch, i, BATCH_RESULTS, start);
 	count_answer(batch, answer);
+	if (traced != NULL) {
+		traced->state = answer->state;
+		traced->error = answer->error;
+	}
 }
 
 /* Where the buildRid stands in a build's record: its key. */

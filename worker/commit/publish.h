@@ -16,6 +16,7 @@ struct publish_settings {
 	uint32_t result_schema, build_schema; /* ids */
 	int64_t build_max, letter_max; /* max.message.bytes of their topics */
 	bool forward_trace;            /* copy traceparent, tracestate */
+	int64_t plan_begun_ns; /* of what is answered now, if it is traced */
 };
 
 /* Record `i`'s answer; a build over its topic's limit becomes Internal. */

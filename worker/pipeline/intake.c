@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/trace/tracer.h"
 #include "worker/base/fault.h"
 #include "worker/base/watchdog.h"
 
@@ -291,6 +292,8 @@ intake_fill(struct intake *intake, int timeout_ms, struct error *err)
 	metrics_observe(intake->metrics, WORKER_STAGES, STAGE_POLL,
 	    worker_metrics_clock() - start, 1);
 	fault_point("A1");
+	if (batch->polled_ns == 0 && tracer_is_on())
+		batch->polled_ns = trace_now_ns();
 	start = worker_metrics_clock();
 	for (i = 0; i < (size_t)n; i++) {
 		/* Over those that were given back. */

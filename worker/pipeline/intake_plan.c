@@ -1,6 +1,7 @@
 #include "worker/pipeline/intake.h"
 
 #include "common/base/clock.h"
+#include "common/trace/tracer.h"
 #include "worker/base/fault.h"
 #include "worker/commit/dead_letter.h"
 #include "worker/pipeline/attempts.h"
@@ -75,6 +76,8 @@ plan_records(struct intake *intake, size_t from, size_t to, struct error *err)
 	int64_t now;
 	int rc;
 
+	if (tracer_is_on())
+		intake->publish.plan_begun_ns = trace_now_ns();
 	while ((rc = questions_answer(intake->questions, batch, from, to,
 		    SNAPSHOT_MAX, err)) == 1) {
 		enum intake_event event;
