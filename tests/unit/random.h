@@ -12,6 +12,13 @@ struct random {
 	uint64_t state;
 };
 
+/*
+ * How often a test of `n` random cases tries: where every instruction is
+ * watched, which takes a hundred times as long, tests/sanitize has it do one of
+ * UNIT_SHARE (of the environment).
+ */
+uint64_t random_rounds(uint64_t n);
+
 uint64_t random_next(struct random *random);
 uint64_t random_below(struct random *random, uint64_t n); /* 0 to n - 1 */
 bool random_bool(struct random *random);

@@ -223,7 +223,7 @@ test_bytes(void)
 	REQUIRE(
 	    avro_message_init(&message, message_schema(MESSAGE_SCHEDULE_RUN)));
 	REQUIRE(reader != NULL);
-	for (i = 0; i < RANDOM_VALUES; i++) {
+	for (i = (int)random_rounds(RANDOM_VALUES); i > 0; i--) {
 		struct schedule_run run = random_run(&random, arena), read;
 		struct text body;
 

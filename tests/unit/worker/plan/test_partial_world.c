@@ -5,6 +5,7 @@
 
 #include "producer/dryrun/case.h"
 #include "tests/unit/check.h"
+#include "tests/unit/random.h"
 #include "tests/unit/toy.h"
 
 /*
@@ -565,10 +566,10 @@ test_scenes(void)
 {
 	static struct scene scene;
 	int failures = 0, n_damaged = 0, n_lost = 0, n_passed = 0;
-	uint64_t seed;
+	uint64_t rounds = random_rounds(TOYS), seed;
 
 	plan_case_init(&scene.plan_case);
-	for (seed = 1; seed <= TOYS && failures < FAILURES_SHOWN; seed++) {
+	for (seed = 1; seed <= rounds && failures < FAILURES_SHOWN; seed++) {
 		const char *wrong =
 		    try_scene(&scene, seed, &n_damaged, &n_lost, &n_passed);
 		char row[120];
@@ -580,9 +581,10 @@ test_scenes(void)
 		CHECK_ROW(row, wrong == NULL);
 	}
 	CHECK(failures == 0);
-	CHECK(n_damaged > TOYS / 20); /* damage does matter now and then */
-	CHECK(n_lost > TOYS / 200);
-	CHECK(n_passed > TOYS / 5);
+	CHECK(
+	    n_damaged > (int)rounds / 20); /* damage does matter now and then */
+	CHECK(n_lost > (int)rounds / 200);
+	CHECK(n_passed > (int)rounds / 5);
 	finish_scene(&scene);
 }
 
