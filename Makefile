@@ -207,6 +207,12 @@ events-long: build ## commits while trigger, worker, builder, broker and Redis a
 	EVENTS=$(EVENTS) KILLS=$(KILLS) SEED=$(SEED) BUILD_DIR=$(CURDIR)/$(BUILD) \
 	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/events_long.py
 
+.PHONY: security
+security: build ## each way into Kafka, with least rights; secrets replaced under load (minutes)
+	@deploy/local/deps.sh test security
+	SECURITY=all BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider $(or $(TESTS),tests/e2e/test_security.py)
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
@@ -252,8 +258,8 @@ instructions: build $(BUILD)/bench/backlog ## what a request costs in instructio
 
 # A target is run over its corpus and over damaged copies of it (quick, in make
 # test), or with FUZZER=1 and clang by libFuzzer, which make fuzz does.
-FUZZ := avro schema request message http_head http_path json documents claim \
-    config tokens redis
+FUZZ := avro schema request message event letter http_head http_path options json documents body \
+    claim said trigger config address tokens redis
 FUZZ_SHARED := $(call objects,tests/unit/random.c tests/unit/random_avro.c \
     tests/unit/avro_value.c) $(if $(FUZZER),,$(call objects,tests/fuzz/replay.c))
 targets: $(FUZZ:%=$(BUILD)/fuzz/%)

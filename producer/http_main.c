@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -717,8 +716,6 @@ main(int argc, char **argv)
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
-	/* Tokens pass through here: no core, no look by others of this user. */
-	prctl(PR_SET_DUMPABLE, 0);
 	adapter->app.config = config;
 	adapter->options = &options;
 	code = run_adapter(adapter, options.check);

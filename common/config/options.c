@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -475,5 +476,8 @@ options_daemon(
 	}
 	if (options->print_config)
 		exit(0);
+	/* Secrets pass through here: no core, no look by others of this user.
+	 */
+	prctl(PR_SET_DUMPABLE, 0);
 	return config;
 }

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/kafka/oauth.h"
 #include "common/kafka/workarounds.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -234,6 +235,8 @@ on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 	case RD_KAFKA_RESP_ERR__SSL:
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
 	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		if (atomic_load(&client->oauth.is_away))
+			break;
 		snprintf(client->refusal, sizeof client->refusal, "%.240s%s",
 		    text, client->has_old_scram ? SCRAM_ADVICE : "");
 		text = client->refusal;
@@ -456,8 +459,14 @@ check_files(const struct config *config, struct error *err)
 	return check.rc;
 }
 
+/* What properties are for. */
+struct target {
+	rd_kafka_conf_t *conf;
+	struct kafka_oauth *oauth;
+};
+
 static int
-configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
+configure(const struct target *target, const struct kafka_settings *settings,
     enum config_side side, const struct kafka_preset *presets, size_t n_presets,
     struct error *err)
 {
@@ -475,12 +484,16 @@ configure(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
 
 	for (i = 0; i < n_users; i++)
 		users[i] = config_kafka_at(settings->config, side, i);
-	n = add_presets(conf, ours, settings, presets, n_presets);
+	n = add_presets(target->conf, ours, settings, presets, n_presets);
 	rc = check_files(settings->config, err);
 	if (rc == 0)
 		rc = kafka_settings_merge(ours, n, users, n_users, all, err);
 	if (rc >= 0)
-		rc = set_properties(conf, all, (size_t)rc, err);
+		rc = kafka_oauth_take(target->oauth, all, (size_t)rc, err);
+	if (rc >= 0)
+		rc = set_properties(target->conf, all, (size_t)rc, err);
+	if (rc == 0 && target->oauth->endpoint != NULL)
+		kafka_oauth_prepare(target->conf);
 	free(ours);
 	free(users);
 	free(all);
@@ -511,7 +524,8 @@ kafka_client_conf(struct kafka_client *client,
 	size_t size = sizeof client->brokers;
 
 	client->health = settings->health;
-	if (configure(conf, settings, side, presets, n_presets, err) != 0) {
+	if (configure(&(struct target){ conf, &client->oauth }, settings, side,
+		presets, n_presets, err) != 0) {
 		rd_kafka_conf_destroy(conf);
 		return NULL;
 	}
@@ -524,6 +538,15 @@ kafka_client_conf(struct kafka_client *client,
 	rd_kafka_conf_set_closesocket_cb(conf, on_close_socket);
 	rd_kafka_conf_set_opaque(conf, client);
 	return conf;
+}
+
+/* A handle that is made only to look at its settings has no opaque. */
+static bool
+has_tokens(const rd_kafka_t *handle)
+{
+	const struct kafka_client *client = rd_kafka_opaque(handle);
+
+	return client != NULL && client->oauth.endpoint != NULL;
 }
 
 struct rd_kafka_s *
@@ -544,6 +567,11 @@ kafka_client_open(
 		rd_kafka_conf_destroy(conf);
 		error_fatal(
 		    err, is_wrong ? 78 : 71, "kafka %s: %s", what, text);
+	}
+	if (handle != NULL && has_tokens(handle) &&
+	    kafka_oauth_serve(handle, err) != 0) {
+		rd_kafka_destroy(handle);
+		handle = NULL;
 	}
 	return handle;
 }
@@ -583,8 +611,10 @@ kafka_settings_check(const struct config *config, struct error *err)
 
 	for (i = 0; i < COUNT(sides); i++) {
 		rd_kafka_conf_t *conf = rd_kafka_conf_new();
+		struct kafka_oauth oauth = { 0 };
 
-		if (configure(conf, &settings, sides[i], NULL, 0, err) != 0) {
+		if (configure(&(struct target){ conf, &oauth }, &settings,
+			sides[i], NULL, 0, err) != 0) {
 			rd_kafka_conf_destroy(conf);
 			return -1;
 		}

@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/config/config.h"
 #include "common/kafka/errors.h"
+#include "common/kafka/token.h"
 
 /*
  * What the consumer, the producers and the admin client of Kafka share: the
@@ -87,7 +88,7 @@ extern const char *const kafka_error_codes[];
 
 /* What every create function wants. */
 struct kafka_settings {
-	const struct config *config; /* librdkafka's properties; borrowed */
+	const struct config *config; /* librdkafka's properties; outlives all */
 	struct kafka_health *health; /* borrowed; NULL: nobody asks */
 	const char *client_id;       /* NULL: "schedrun" */
 };
@@ -151,9 +152,10 @@ struct kafka_client {
 	bool fatal; /* librdkafka raised a fatal error */
 	/* How credentials were refused since the last answer; "": not. */
 	char refusal[400];
-	bool strict_credentials; /* then no answer is ERROR_FATAL (77) */
-	bool has_old_scram;      /* Kafka 4 refuses it, whatever the password */
-	char brokers[200];       /* that were to be asked first; "": too many */
+	bool strict_credentials;  /* then no answer is ERROR_FATAL (77) */
+	struct kafka_oauth oauth; /* of the configuration */
+	bool has_old_scram; /* Kafka 4 refuses it, whatever the password */
+	char brokers[200];  /* that were to be asked first; "": too many */
 };
 struct rd_kafka_conf_s *kafka_client_conf(struct kafka_client *client,
     const struct kafka_settings *settings, enum config_side side,

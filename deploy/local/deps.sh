@@ -11,6 +11,7 @@
 #   peers   a Java compiler, and in .cache/peers what the benchmark's peer needs
 #   model   Spin, which searches the model of delivery
 #   chaos   network namespaces, certificates
+#   security a Kafka whose SCRAM lets any librdkafka in
 #   root    what makes a root of another release
 #   deb     what makes Debian packages, and judges them
 #   traces  the OpenTelemetry collector, built by Go from its modules, in .cache/collector
@@ -34,8 +35,8 @@ libcurl4-openssl-dev libsystemd-dev libssl-dev"
 kafka=${KAFKA:-4.1.0}
 run_packages="${STORE:-redis}-server default-jre-headless maven curl tzdata"
 # promtool (of prometheus) judges the form of /metrics, systemd-analyze the units,
-# mandoc the manual, the browser shows the dashboard.
-test_packages="python3 python3-venv prometheus systemd mandoc chromium-headless-shell"
+# mandoc the manual, the browser shows the dashboard, Redis gets its TLS by a tunnel.
+test_packages="python3 python3-venv prometheus systemd mandoc chromium-headless-shell stunnel4"
 
 clang=${CLANG:-} # make says which
 lint_packages="python3 clang-tidy-$clang cppcheck binutils lua5.1 lua-check"
@@ -85,21 +86,25 @@ install_packages() {
 	}
 }
 
-# Kafka's jars, by Maven from its own artifacts; libs is the version in use.
+# Kafka's jars of a version, by Maven from its own artifacts.
+bring_jars() {
+	home=$cache/kafka/$1
+	[ -f "$home/stamp" ] && return 0
+	echo "deps: bringing Kafka $1 (54 MB)"
+	rm -rf "$home"
+	mkdir -p "$home"
+	mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies -Dkafka="$1" \
+		-DoutputDirectory="$PWD/$home/libs" >"$cache/maven.log" 2>&1 || {
+		tail -5 "$cache/maven.log" >&2
+		fail "Maven could not bring Kafka's jars (whole log: $cache/maven.log)" \
+			"check the network and ~/.m2/settings.xml, then run make deps again"
+	}
+	touch "$home/stamp"
+}
+
+# libs is the version in use.
 bring_kafka() {
-	home=$cache/kafka/$kafka
-	if [ ! -f "$home/stamp" ]; then
-		echo "deps: bringing Kafka $kafka (54 MB)"
-		rm -rf "$home"
-		mkdir -p "$home"
-		mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies -Dkafka="$kafka" \
-			-DoutputDirectory="$PWD/$home/libs" >"$cache/maven.log" 2>&1 || {
-			tail -5 "$cache/maven.log" >&2
-			fail "Maven could not bring Kafka's jars (whole log: $cache/maven.log)" \
-				"check the network and ~/.m2/settings.xml, then run make deps again"
-		}
-		touch "$home/stamp"
-	fi
+	bring_jars "$kafka"
 	[ "$(readlink "$cache/kafka/libs")" = "$kafka/libs" ] || {
 		rm -rf "$cache/kafka/libs"
 		ln -s "$kafka/libs" "$cache/kafka/libs"
@@ -293,6 +298,9 @@ for part in "${@:-run}"; do
 	chaos)
 		install_packages iproute2 openssl
 		;;
+	security)
+		bring_jars 3.9.1
+		;;
 	root)
 		install_packages $root_packages
 		;;
@@ -312,7 +320,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, root, deb, traces, image, deploy"
+			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, security, root, deb, traces, image, deploy"
 		;;
 	esac
 done

@@ -19,8 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-of-the-tests"  # of Kafka's user `app`
 STORE = os.environ.get("STORE", "redis")  # or valkey
 JARS = ROOT / ".cache" / "kafka" / "libs"
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{JARS}/*"]
+JVM = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+       "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+JAVA = [*JVM, "-cp", f"{JARS}/*"]
 
 SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -68,6 +69,8 @@ class Cluster:
     `proxy_port`, where a test may put a proxy.  On `guarded_port` one logs in
     and has the rights that were given; without a login all is allowed."""
 
+    java = JAVA  # another version, or with more options, in a subclass
+
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,7 @@ class Cluster:
         self.properties.write_text(SERVER_PROPERTIES.format(
             broker=self.broker_port, proxied=self.proxied_port, proxy=self.proxy_port,
             guarded=self.guarded_port, password=PASSWORD, controller=self.controller_port, logs=self.directory / "kafka-logs"))
-        subprocess.run([*JAVA, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}",
+        subprocess.run([*self.java, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}",
                         "-c", str(self.properties)], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
 
@@ -99,7 +102,7 @@ class Cluster:
 
     def start_kafka(self, timeout=60):
         log = open(self.directory / "kafka.log", "ab")
-        self.kafka_process = subprocess.Popen([*JAVA, "kafka.Kafka", str(self.properties)],
+        self.kafka_process = subprocess.Popen([*self.java, "kafka.Kafka", str(self.properties)],
                                               stdout=log, stderr=log)
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         deadline = time.monotonic() + injected.fair(timeout)

@@ -1,19 +1,13 @@
 """Tokens: what is let in, what is refused and how it is said; the key set's life."""
 
 import json
-import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 import uuid
 
 import catalogues
 import cluster as cluster_module
-import programs
 import pytest
 import requests
 from key_server import Authority, KeyServer
@@ -471,25 +465,6 @@ def test_what_makes_no_sense_is_said_at_the_start(system, tmp_path, changes, tol
     daemon = system.adapter(**settings)
     assert daemon.wait(20) == 78
     assert told in daemon.log(), daemon.log()
-
-
-def test_its_memory_is_nobodys():
-    """Not dumpable: its files in /proc are root's, although it runs as another."""
-    with tempfile.TemporaryDirectory() as place:  # whose path everybody may use
-        os.chmod(place, 0o755)
-        program = shutil.copy(programs.BUILD / "schedrun-http", place)
-        api, admin, nobody = cluster_module.free_ports(3)
-        process = subprocess.Popen(
-            [program, "-b", f"127.0.0.1:{nobody}", "--redis", f"redis://127.0.0.1:{nobody}/0",
-             "-s", "http.auth=none", "-s", f"http.listen=127.0.0.1:{api}", "-s", "http.drain=0",
-             "-s", f"admin.listen=127.0.0.1:{admin}"], cwd="/", stderr=subprocess.DEVNULL,
-            **({"user": 65534, "group": 65534} if os.geteuid() == 0 else {}))
-        try:
-            wait_for("it to run", lambda: socket.socket().connect_ex(("127.0.0.1", api)) == 0, 10)
-            assert os.stat(f"/proc/{process.pid}/mem").st_uid == 0
-        finally:
-            process.terminate()
-            assert process.wait(20) == 0
 
 
 def test_none_is_loud(system):
