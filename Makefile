@@ -133,6 +133,14 @@ $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 # Our verdicts on records, for other implementations to be held against.
 $(BUILD)/verdict: $(BUILD)/tests/codec/verdict.o $(BUILD)/libschedrun.a
 	$(link)
+$(BUILD)/http_verdict: $(BUILD)/tests/codec/http_verdict.o $(BUILD)/libschedrun.a
+	$(link)
+
+.PHONY: differential
+# SEED=7 CASES=100000 of each.
+differential: build $(BUILD)/verdict $(BUILD)/http_verdict ## records against Java's Avro, HTTP against h11, plans against a model (minutes)
+	@deploy/local/deps.sh test peers
+	@tests/codec/differential $(BUILD) $(or $(CASES),100000) $(or $(SEED),$(shell date +%s))
 
 # Whatever tests/sim defines as __wrap_NAME is called in NAME's place.
 SIM := $(call objects,$(sort $(wildcard tests/sim/*.c)))

@@ -316,6 +316,7 @@ enum {
 	CHUNK_DATA_CR,
 	CHUNK_DATA_LF,
 	CHUNK_TRAILER, /* at the start of a line behind the last chunk */
+	CHUNK_TRAILER_NAME,
 	CHUNK_TRAILER_LINE,
 	CHUNK_TRAILER_LF,
 	CHUNK_END_LF,
@@ -385,10 +386,16 @@ chunk_line_byte(struct http_chunks *chunks, char byte)
 			chunks->state = CHUNK_END_LF;
 			return 0;
 		}
-		chunks->state = CHUNK_TRAILER_LINE;
+		chunks->state = CHUNK_TRAILER_NAME;
 		return is_token((unsigned char)byte)
 		    ? chunk_extra_byte(chunks, byte, CHUNK_TRAILER_LF)
 		    : -1;
+	case CHUNK_TRAILER_NAME:
+		if (byte == ':')
+			chunks->state = CHUNK_TRAILER_LINE;
+		else if (!is_token((unsigned char)byte))
+			return -1;
+		return chunk_extra_byte(chunks, byte, CHUNK_TRAILER_LF);
 	case CHUNK_TRAILER_LINE:
 		return chunk_extra_byte(chunks, byte, CHUNK_TRAILER_LF);
 	case CHUNK_TRAILER_LF:

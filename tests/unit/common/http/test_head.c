@@ -247,6 +247,8 @@ static const struct {
 	{ "CR without LF behind the data", "5\r\nhello\rX", "hello", -1 },
 	{ "LF in an extension", "5;a\nhello", "", -1 },
 	{ "folded trailer", "0\r\n A: b\r\n\r\n", "", -1 },
+	{ "a blank in a trailer's name", "0\r\nA : b\r\n\r\n", "", -1 },
+	{ "a trailer without a colon", "0\r\nA\r\n\r\n", "", -1 },
 	{ "bare CR in a trailer", "0\r\nA: b\rc\r\n\r\n", "", -1 },
 };
 
