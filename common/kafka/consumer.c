@@ -18,6 +18,9 @@
 /* librdkafka tells once that a topic may not be read, and fetches on: a new
  * assignment, this long after, has it told again. */
 #define AGAIN_MS 2000
+#define LOOK_MS 2000
+#define LOOK_CALL_MS 1000
+#define EX_CONFIG 78
 
 struct kafka_consumer {
 	struct kafka_client client; /* first: librdkafka's opaque */
@@ -26,6 +29,8 @@ struct kafka_consumer {
 	struct kafka_assignment assignment;
 	struct error deferred; /* came after records: the next poll's */
 	int64_t refused_ms;    /* since when a topic may not be read; or 0 */
+	int64_t looked_ms;     /* whether the topics are there */
+	struct error lacks;    /* the one that is not */
 };
 
 static int
@@ -177,6 +182,46 @@ kafka_consumer_close(struct kafka_consumer *consumer, int timeout_ms)
 	kafka_assignment_finish(&consumer->assignment);
 	free(consumer);
 	return 0;
+}
+
+int
+kafka_consumer_find(struct kafka_consumer *consumer, const char *const *topics,
+    size_t n, int timeout_ms, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		int32_t partitions = kafka_consumer_partitions(
+		    consumer, topics[i], timeout_ms, err);
+
+		if (partitions < 0)
+			return -1;
+		if (partitions == 0) {
+			error_set(err, ERROR_RETRY,
+			    "topic %s does not exist; run schedrun init",
+			    topics[i]);
+			err->exit_code = EX_CONFIG;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+bool
+kafka_consumer_lacks(struct kafka_consumer *consumer, const char *const *topics,
+    size_t n, struct error *why)
+{
+	struct error err = { 0 };
+
+	if (clock_monotonic_ms() - consumer->looked_ms >= LOOK_MS) {
+		if (kafka_consumer_find(
+			consumer, topics, n, LOOK_CALL_MS, &err) == 0 ||
+		    err.exit_code == EX_CONFIG)
+			consumer->lacks = err;
+		consumer->looked_ms = clock_monotonic_ms();
+	}
+	*why = consumer->lacks;
+	return why->kind != ERROR_NONE;
 }
 
 int

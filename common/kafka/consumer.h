@@ -121,6 +121,21 @@ struct kafka_consumer *kafka_consumer_create(
  */
 int kafka_consumer_close(struct kafka_consumer *consumer, int timeout_ms);
 
+/*
+ * Whether each of these topics exists.  -1: ERROR_RETRY; with the exit code 78
+ * it names one that does not, else there was no answer.  Blocks.
+ */
+int kafka_consumer_find(struct kafka_consumer *consumer,
+    const char *const *topics, size_t n, int timeout_ms, struct error *err);
+
+/*
+ * As of the last look, every 2 s: whether one of these topics is away, and
+ * which (as above).  The group tells it once, and to one member.  Blocks for up
+ * to 1 s.
+ */
+bool kafka_consumer_lacks(struct kafka_consumer *consumer,
+    const char *const *topics, size_t n, struct error *why);
+
 /* Joins the group for these topics; assignments come through poll. */
 int kafka_consumer_subscribe(struct kafka_consumer *consumer,
     const char *const *topics, size_t n, struct error *err);

@@ -28,7 +28,6 @@
 #define CLOSE_MS 5000
 #define REFRESH_MS 10000
 #define FRESH_MS 10000
-#define PROBE_MS 2000 /* between two questions to Kafka, and for an answer */
 #define BEAT_MS 30000
 #define COMMIT_MS 500
 #define TELL_AGAIN_MS 2000 /* after Kafka took no event */
@@ -70,7 +69,7 @@ struct builder {
 	size_t n_builds, n_bytes;
 	struct build_place *places;
 	size_t n_places;
-	int64_t committed_ms, turn_end_ms, probed_ms;
+	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check, *events_check;
 	struct error refused; /* by Kafka, last */
 	int64_t refused_ms;   /* until then nothing else is told of Kafka */
@@ -631,28 +630,16 @@ turn(struct builder *builder, struct error *fatal)
 
 /* The loop ---------------------------------------------------------------- */
 
-/* Where nothing comes nobody answers, unless something is asked. */
-static void
-probe_kafka(struct builder *builder)
-{
-	int64_t now = clock_monotonic_ms();
-	struct kafka_state state;
-	struct error ignored;
-
-	kafka_health_read(builder->kafka, PROBE_MS, &state);
-	if (state.up || now - builder->probed_ms < PROBE_MS)
-		return;
-	kafka_consumer_partitions(
-	    builder->consumer, builder->topic, PROBE_MS, &ignored);
-	builder->probed_ms = clock_monotonic_ms();
-}
-
 static void
 note_kafka(struct builder *builder)
 {
 	struct kafka_state state;
+	struct error lacking;
+	bool lacks;
 
-	probe_kafka(builder);
+	/* Also asks where nothing comes, and so nobody would answer. */
+	lacks = kafka_consumer_lacks(
+	    builder->consumer, &builder->topic, 1, &lacking);
 	kafka_health_read(builder->kafka, FRESH_MS, &state);
 	metrics_set(
 	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
@@ -661,6 +648,8 @@ note_kafka(struct builder *builder)
 		    builder->kafka_check, "%s", builder->refused.message);
 	else if (!state.up)
 		health_bad(builder->kafka_check, "%s", state.reason);
+	else if (lacks)
+		health_bad(builder->kafka_check, "%s", lacking.message);
 	else if (!kafka_consumer_is_joined(builder->consumer))
 		health_bad(builder->kafka_check, "not a member of the group %s",
 		    config_text(builder->config, "builder.group"));
@@ -690,29 +679,14 @@ drain_jobs(struct builder *builder)
 	}
 }
 
-static int
-find_topic(struct builder *builder, struct error *err)
-{
-	int32_t n = kafka_consumer_partitions(
-	    builder->consumer, builder->topic, CALL_MS, err);
-
-	if (n == 0) {
-		error_set(err, ERROR_RETRY,
-		    "topic %s does not exist; run schedrun init",
-		    builder->topic);
-		err->exit_code = EX_CONFIG; /* of --check */
-		return -1;
-	}
-	return n < 0 ? -1 : 0;
-}
-
 static void
 wait_for_kafka(struct builder *builder)
 {
 	struct error err;
 
 	while (atomic_load(&builder->stops) == 0 &&
-	    (find_topic(builder, &err) != 0 ||
+	    (kafka_consumer_find(
+		 builder->consumer, &builder->topic, 1, CALL_MS, &err) != 0 ||
 		kafka_consumer_subscribe(
 		    builder->consumer, &builder->topic, 1, &err) != 0)) {
 		health_bad(builder->kafka_check, "%s", err.message);
@@ -800,7 +774,8 @@ int
 builder_check(struct builder *builder, struct error *err)
 {
 	if (redis_connect(builder->redis, err) != 0 ||
-	    find_topic(builder, err) != 0)
+	    kafka_consumer_find(
+		builder->consumer, &builder->topic, 1, CALL_MS, err) != 0)
 		return -1;
 	return check_meta(builder, err);
 }

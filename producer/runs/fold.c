@@ -26,7 +26,7 @@
 
 struct view_fold {
 	struct view_fold_settings settings;
-	const char *results_topic, *builds_topic;
+	const char *topics[2]; /* results, builds */
 	int64_t ttl_ms;
 	pthread_t thread;
 	atomic_bool stop;
@@ -68,7 +68,7 @@ take_record(struct view_fold *fold, const struct kafka_record *kafka,
 	struct schedule_run *run;
 
 	*item = (struct fold_item){ 0 };
-	if (strcmp(kafka->topic, fold->builds_topic) == 0) {
+	if (strcmp(kafka->topic, fold->topics[1]) == 0) {
 		if (!rid_parse(
 			kafka->key, TEXT(RID_BUILD_PREFIX), &item->build_id))
 			return error_set(
@@ -321,11 +321,15 @@ report_lag(struct view_fold *fold)
 	bool whole = joined && behind == NULL;
 	int64_t lag = fold_places_lag(&fold->places, fold->consumer);
 	int64_t now = clock_monotonic_ms();
+	struct error why;
 
 	metrics_set(fold->settings.metrics, HTTP_VIEW_LAG, 0, (double)lag);
 	if (whole)
 		fold->whole_ms = now;
-	if (whole || (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
+	if (kafka_consumer_lacks(fold->consumer, fold->topics, 2, &why))
+		health_bad(check, "%s", why.message);
+	else if (whole ||
+	    (fold->whole_ms > 0 && now - fold->whole_ms < LAG_MAX_MS))
 		health_ok(check);
 	else if (!joined)
 		say_not_joined(fold);
@@ -468,22 +472,10 @@ fold_once(struct view_fold *fold)
 static int
 join(struct view_fold *fold, struct error *err)
 {
-	const char *const topics[] = { fold->results_topic,
-		fold->builds_topic };
-	size_t i;
-
-	for (i = 0; i < 2; i++) {
-		int32_t n = kafka_consumer_partitions(
-		    fold->consumer, topics[i], CALL_MS, err);
-
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			return error_set(err, ERROR_RETRY,
-			    "topic %s does not exist; run schedrun init",
-			    topics[i]);
-	}
-	return kafka_consumer_subscribe(fold->consumer, topics, 2, err);
+	if (kafka_consumer_find(
+		fold->consumer, fold->topics, 2, CALL_MS, err) != 0)
+		return -1;
+	return kafka_consumer_subscribe(fold->consumer, fold->topics, 2, err);
 }
 
 static void *
@@ -518,8 +510,8 @@ view_fold_start(const struct view_fold_settings *settings, struct error *err)
 	struct view_fold *fold = memory_zalloc(1, sizeof *fold);
 
 	fold->settings = *settings;
-	fold->results_topic = topic_name(settings->config, TOPIC_RESULTS);
-	fold->builds_topic = topic_name(settings->config, TOPIC_BUILDS);
+	fold->topics[0] = topic_name(settings->config, TOPIC_RESULTS);
+	fold->topics[1] = topic_name(settings->config, TOPIC_BUILDS);
 	fold->ttl_ms = config_number(settings->config, "view.ttl");
 	fold->arena = arena_create((size_t)1 << 18);
 	if (open_fold(fold, err) != 0) {

@@ -16,7 +16,6 @@
 #include "schemas/message/dead_letter.h"
 #include "schemas/topics.h"
 
-#define EX_CONFIG 78
 #define RECORDS 200 /* of a poll */
 #define POLL_MS 250
 #define AGAIN_MS 250 /* after something did not answer */
@@ -377,6 +376,11 @@ rest_paused(struct events *events)
 static void
 tell_state(struct events *events, const struct error *err)
 {
+	struct error lacking;
+
+	if (err == NULL &&
+	    kafka_consumer_lacks(events->consumer, events->topics, 2, &lacking))
+		err = &lacking;
 	if (err != NULL && health_check_is_ok(events->check))
 		log_event(
 		    LOG_WARN, "trigger", "events_wait", err->message, LOG_END);
@@ -446,21 +450,9 @@ turn_events(struct events *events)
 static int
 find_topics(struct events *events, struct error *err)
 {
-	size_t i;
-
-	for (i = 0; i < 2; i++) {
-		int32_t n = kafka_consumer_partitions(
-		    events->consumer, events->topics[i], CALL_MS, err);
-
-		if (n == 0) {
-			error_set(err, ERROR_RETRY,
-			    "topic %s does not exist; run schedrun init",
-			    events->topics[i]);
-			err->exit_code = EX_CONFIG; /* of --check */
-		}
-		if (n <= 0)
-			return -1;
-	}
+	if (kafka_consumer_find(
+		events->consumer, events->topics, 2, CALL_MS, err) != 0)
+		return -1;
 	return firing_learn(events->firing, err);
 }
 

@@ -7,6 +7,7 @@ import catalogues
 import checker
 import injected
 import pytest
+from adapters import Adapter
 from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from load import TOPIC, Load, mixed, request
@@ -160,6 +161,27 @@ def test_a_dlq_that_is_deleted(system):
     worker.wait_ready()
     system.wait_drained()
     system.judge(asked)
+
+
+def test_what_others_read_is_named_while_it_is_away(system):
+    """All the time, by who reads it, while Kafka is fine; each goes on when it is there again."""
+    start(system)
+    readers = {system.builder("/bin/true").wait_ready(): ("kafka", "schedule-builds"),
+               system.trigger().wait_ready(): ("events", "schedule-events"),
+               Adapter(system).daemon: ("view", RESULTS)}
+    for _, topic in readers.values():
+        delete(system, topic)
+    for daemon, (check, topic) in readers.items():
+        wait_for(f"{daemon.name} to name {topic}", lambda: daemon.blamed().get(check)
+                 == f"topic {topic} does not exist; run schedrun init", 10)
+    begun = time.monotonic()
+    while time.monotonic() < begun + 5:  # more than two looks
+        for daemon, (check, topic) in readers.items():
+            blamed = daemon.blamed()
+            assert list(blamed) == [check] and topic in blamed[check], (daemon.name, blamed)
+    system.init(partitions=2)
+    for daemon in readers:
+        daemon.wait_ready(20)
 
 
 def test_requests_that_are_away_for_long(system):
