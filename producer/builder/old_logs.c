@@ -56,24 +56,30 @@ is_log(const char *name)
 	return digits > 0 && strcmp(name + digits, ".log") == 0;
 }
 
-static DIR *
-open_folder(int parent, const char *name)
-{
-	int file = openat(
-	    parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *folder = file >= 0 ? fdopendir(file) : NULL;
+struct folder {
+	int file; /* the stream's own */
+	DIR *stream;
+};
 
-	if (folder == NULL && file >= 0)
-		close(file);
-	return folder;
+static bool
+open_folder(int parent, const char *name, struct folder *folder)
+{
+	folder->file = openat(
+	    parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder->file < 0)
+		return false;
+	folder->stream = fdopendir(folder->file);
+	if (folder->stream == NULL)
+		close(folder->file);
+	return folder->stream != NULL;
 }
 
 static void
-measure_file(DIR *folder, const char *name, struct kept *kept)
+measure_file(int folder, const char *name, struct kept *kept)
 {
 	struct stat stat;
 
-	if (fstatat(dirfd(folder), name, &stat, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) != 0)
 		return;
 	if (stat.st_mtime > kept->changed_s)
 		kept->changed_s = stat.st_mtime;
@@ -82,20 +88,20 @@ measure_file(DIR *folder, const char *name, struct kept *kept)
 }
 
 static void
-measure_build(DIR *parent, const char *name, struct kept_list *list)
+measure_build(int parent, const char *name, struct kept_list *list)
 {
-	DIR *folder = open_folder(dirfd(parent), name);
+	struct folder folder;
 	const struct dirent *entry;
 	struct kept kept = { .changed_s = 0 };
 
-	if (folder == NULL)
+	if (!open_folder(parent, name, &folder))
 		return;
 	memcpy(kept.name, name, sizeof kept.name); /* is_build */
-	measure_file(folder, ".", &kept);
-	while ((entry = readdir(folder)) != NULL)
+	measure_file(folder.file, ".", &kept);
+	while ((entry = readdir(folder.stream)) != NULL)
 		if (is_log(entry->d_name))
-			measure_file(folder, entry->d_name, &kept);
-	closedir(folder);
+			measure_file(folder.file, entry->d_name, &kept);
+	closedir(folder.stream);
 	if (list->n == list->room) {
 		list->room = list->room * 2 + 64;
 		list->at =
@@ -107,14 +113,14 @@ measure_build(DIR *parent, const char *name, struct kept_list *list)
 
 /* False: a job writes it. */
 static bool
-remove_log(DIR *folder, const char *name)
+remove_log(int folder, const char *name)
 {
-	int file = openat(dirfd(folder), name,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int file = openat(
+	    folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	bool removed = file < 0 || flock(file, LOCK_EX | LOCK_NB) == 0;
 
 	if (removed)
-		removed = unlinkat(dirfd(folder), name, 0) == 0;
+		removed = unlinkat(folder, name, 0) == 0;
 	if (file >= 0)
 		close(file);
 	return removed;
@@ -122,18 +128,18 @@ remove_log(DIR *folder, const char *name)
 
 /* Whether it is gone: what stays in it is not ours, or is written. */
 static bool
-remove_build(DIR *parent, const struct kept *kept)
+remove_build(int parent, const struct kept *kept)
 {
-	DIR *folder = open_folder(dirfd(parent), kept->name);
+	struct folder folder;
 	const struct dirent *entry;
 
-	if (folder == NULL)
+	if (!open_folder(parent, kept->name, &folder))
 		return false;
-	while ((entry = readdir(folder)) != NULL)
+	while ((entry = readdir(folder.stream)) != NULL)
 		if (is_log(entry->d_name))
-			remove_log(folder, entry->d_name);
-	closedir(folder);
-	return unlinkat(dirfd(parent), kept->name, AT_REMOVEDIR) == 0;
+			remove_log(folder.file, entry->d_name);
+	closedir(folder.stream);
+	return unlinkat(parent, kept->name, AT_REMOVEDIR) == 0;
 }
 
 static int
@@ -146,7 +152,7 @@ compare_kept(const void *left, const void *right)
 
 /* The oldest first, until one is neither too old nor too much. */
 static void
-remove_first(const struct old_logs_settings *settings, DIR *parent,
+remove_first(const struct old_logs_settings *settings, int parent,
     struct kept_list *list)
 {
 	int64_t now = clock_wall_ms() / 1000, size = 0;
@@ -177,17 +183,17 @@ remove_first(const struct old_logs_settings *settings, DIR *parent,
 static void
 remove_old(const struct old_logs_settings *settings)
 {
-	DIR *parent = open_folder(AT_FDCWD, settings->folder);
+	struct folder parent;
 	struct kept_list list = { .n = 0 };
 	const struct dirent *entry;
 
-	if (parent == NULL)
+	if (!open_folder(AT_FDCWD, settings->folder, &parent))
 		return;
-	while ((entry = readdir(parent)) != NULL)
+	while ((entry = readdir(parent.stream)) != NULL)
 		if (is_build(entry->d_name))
-			measure_build(parent, entry->d_name, &list);
-	remove_first(settings, parent, &list);
-	closedir(parent);
+			measure_build(parent.file, entry->d_name, &list);
+	remove_first(settings, parent.file, &list);
+	closedir(parent.stream);
 	free(list.at);
 }
 
