@@ -1,4 +1,5 @@
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/address.h"
 #include "common/config/internal.h"
@@ -83,18 +84,38 @@ check_groups(const struct config *config, struct error *err)
 	return 0;
 }
 
+/* librdkafka passes over a broker whose scheme it doesn't know, and waits. */
+static int
+check_scheme(const char *key, struct text scheme, struct error *err)
+{
+	static const char *const known[] = { "plaintext", "ssl",
+		"sasl_plaintext", "sasl_ssl" };
+	size_t i;
+
+	for (i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strlen(known[i]) == scheme.size &&
+		    strncasecmp(known[i], scheme.at, scheme.size) == 0)
+			return 0;
+	return error_set(err, ERROR_FATAL,
+	    "%s: \"%.*s://\" is none of Kafka's, expected host:port", key,
+	    TEXT_ARG(scheme));
+}
+
 /* One of "kafka-consumer.bootstrap.servers", as librdkafka cuts the list. */
 static int
 check_broker(const char *key, struct text broker, struct error *err)
 {
-	struct text scheme = broker;
+	struct text whole = broker;
 	struct address address;
 	size_t i;
 
-	for (i = 0; i + 3 <= scheme.size; i++)
-		if (memcmp(scheme.at + i, "://", 3) == 0) {
-			broker = (struct text){ scheme.at + i + 3,
-				scheme.size - i - 3 };
+	for (i = 0; i + 3 <= whole.size; i++)
+		if (memcmp(whole.at + i, "://", 3) == 0) {
+			broker = (struct text){ whole.at + i + 3,
+				whole.size - i - 3 };
+			if (check_scheme(
+				key, (struct text){ whole.at, i }, err) != 0)
+				return -1;
 			break;
 		}
 	if (address_read(broker, &address, err) != 0) {

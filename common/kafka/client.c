@@ -18,8 +18,9 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* A right that was not missed again for so long is there: each of those who
- * need it tries again sooner. */
-#define REFUSED_MS 4000
+ * need it tries again sooner, the slowest a consumer, each 5 s (AGAIN_MS of
+ * consumer.c, and what librdkafka takes to tell). */
+#define REFUSED_MS 8000
 
 #define SCRAM_VERSION 0x02060100 /* of librdkafka */
 #define SCRAM_ADVICE                                                           \

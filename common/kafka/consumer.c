@@ -18,8 +18,11 @@
 /* librdkafka tells once that a topic may not be read, and fetches on: a new
  * assignment, this long after, has it told again. */
 #define AGAIN_MS 2000
+#define TOLD_MS 8000 /* it is told anew each 5 s */
+#define TOPIC_SIZE 250
 #define LOOK_MS 2000
 #define LOOK_CALL_MS 1000
+#define EX_NOPERM 77
 #define EX_CONFIG 78
 
 struct kafka_consumer {
@@ -31,6 +34,9 @@ struct kafka_consumer {
 	int64_t refused_ms;    /* since when a topic may not be read; or 0 */
 	int64_t looked_ms;     /* whether the topics are there */
 	struct error lacks;    /* the one that is not */
+	struct error refused;  /* the right that was missing last, */
+	char refused_topic[TOPIC_SIZE]; /* of this one, or "": the group's, */
+	int64_t told_ms;                /* and when */
 };
 
 static int
@@ -221,6 +227,9 @@ kafka_consumer_lacks(struct kafka_consumer *consumer, const char *const *topics,
 		consumer->looked_ms = clock_monotonic_ms();
 	}
 	*why = consumer->lacks;
+	if (consumer->refused.kind != ERROR_NONE &&
+	    clock_monotonic_ms() - consumer->told_ms < TOLD_MS)
+		*why = consumer->refused;
 	return why->kind != ERROR_NONE;
 }
 
@@ -319,6 +328,8 @@ tell_end(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 		message->partition);
 
 	kafka_client_answered(&consumer->client);
+	if (strcmp(topic, consumer->refused_topic) == 0)
+		consumer->refused.kind = ERROR_NONE;
 	if (place != NULL && kafka_place_end(place, message->offset) &&
 	    events->ended != NULL)
 		events->ended(
@@ -335,6 +346,15 @@ mark_stuck(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 
 	if (place != NULL)
 		place->stuck = true;
+}
+
+static void
+note_refused(
+    struct kafka_consumer *consumer, const char *topic, const struct error *err)
+{
+	consumer->refused = *err;
+	snprintf(consumer->refused_topic, TOPIC_SIZE, "%s", topic);
+	consumer->told_ms = clock_monotonic_ms();
 }
 
 /* 0: handled; -1: for the caller.  Records before the error come first. */
@@ -361,8 +381,11 @@ handle_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message,
 	else
 		snprintf(what, sizeof what, "%s [%d]", topic,
 		    (int)message->partition);
-	return fail_consumer(
-	    consumer, KAFKA_CALL_POLL, message->err, err, what);
+	fail_consumer(consumer, KAFKA_CALL_POLL, message->err, err, what);
+	if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+	    message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		note_refused(consumer, topic, err);
+	return -1;
 }
 
 static struct text

@@ -36,7 +36,6 @@
 #define WORDS_MAX 64
 #define EX_CONFIG 78
 #define EX_NOPERM 77
-#define REFUSED_MS 5000
 
 /* Of a partition that is ours. */
 struct build_place {
@@ -71,8 +70,6 @@ struct builder {
 	size_t n_places;
 	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check, *events_check;
-	struct error refused; /* by Kafka, last */
-	int64_t refused_ms;   /* until then nothing else is told of Kafka */
 	struct health_check *registry_check; /* NULL: none is configured */
 	int64_t ours_ms; /* monotonic: when Redis was last seen to be ours */
 	struct health_beat *beat;
@@ -643,10 +640,10 @@ note_kafka(struct builder *builder)
 	kafka_health_read(builder->kafka, FRESH_MS, &state);
 	metrics_set(
 	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
-	if (clock_monotonic_ms() < builder->refused_ms)
-		health_bad(
-		    builder->kafka_check, "%s", builder->refused.message);
-	else if (!state.up)
+	if (lacks && health_check_is_ok(builder->kafka_check))
+		log_event(LOG_WARN, "builder", "kafka_refused", lacking.message,
+		    LOG_END);
+	if (!state.up)
 		health_bad(builder->kafka_check, "%s", state.reason);
 	else if (lacks)
 		health_bad(builder->kafka_check, "%s", lacking.message);
@@ -695,20 +692,6 @@ wait_for_kafka(struct builder *builder)
 	}
 }
 
-/*
- * A right that is missing, at the start or from some time on, is waited for:
- * librdkafka goes on asking, and tells of it once in a while.
- */
-static void
-note_refused(struct builder *builder, const struct error *err)
-{
-	if (clock_monotonic_ms() >= builder->refused_ms)
-		log_event(LOG_WARN, "builder", "kafka_refused", err->message,
-		    LOG_END);
-	builder->refused = *err;
-	builder->refused_ms = clock_monotonic_ms() + REFUSED_MS;
-}
-
 static int
 run_once(struct builder *builder, struct error *err)
 {
@@ -724,12 +707,10 @@ run_once(struct builder *builder, struct error *err)
 	if (clock_monotonic_ms() - builder->committed_ms >= COMMIT_MS)
 		commit_offsets(builder);
 	n = poll_records(builder, is_turn_over(builder) ? 0 : POLL_MS, err);
-	if (n < 0 && err->exit_code == EX_NOPERM) {
-		note_refused(builder, err);
+	/* A right that is missing, at the start or from some time on, is waited
+	 * for: librdkafka goes on asking. */
+	if (n < 0 && err->exit_code == EX_NOPERM)
 		n = 0;
-	} else if (n > 0) {
-		builder->refused_ms = 0;
-	}
 	note_kafka(builder);
 	health_turn(builder->beat);
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;

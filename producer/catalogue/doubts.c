@@ -214,6 +214,22 @@ check_zone(
 	collect->is_zone_noted = true;
 }
 
+static void
+check_cron(struct collect *collect, const struct place *place,
+    const struct json *expression)
+{
+	struct place at = place_member(place, TEXT("cronExpression"));
+	struct cron cron;
+	struct error err;
+
+	if (cron_read(json_text(expression), &cron, &err) != 0)
+		add_doubt(collect, DOUBT_VALUE,
+		    place_path(collect->reader, &at), text_from(err.message));
+	else if (!cron_is_ever_due(&cron))
+		add_doubt(collect, DOUBT_NOTE, place_path(collect->reader, &at),
+		    TEXT("is never due: no such day is in these months"));
+}
+
 /*
  * What a trigger is about, and when; tables and media sets are kept by nobody
  * here, and what is of no known form is kept unlooked.
@@ -232,11 +248,10 @@ check_trigger(
 
 	refer_member(collect, place, node, "datasetRid", DOUBT_DATASET);
 	refer_member(collect, place, node, "scheduleRid", DOUBT_SCHEDULE);
-	if (is_time && !cron_is_valid(json_text(cron)))
-		doubt_value(collect, place, node, "cronExpression",
-		    "not a cron expression such as 0 6 * * *");
-	if (is_time)
+	if (is_time) {
+		check_cron(collect, place, cron);
 		check_zone(collect, place, node);
+	}
 	check_kind_of(collect, place, node, "tableRid", KIND_OTHER);
 	check_kind_of(collect, place, node, "mediaSetRid", KIND_OTHER);
 	for (i = 0; i < json_size(list); i++) {

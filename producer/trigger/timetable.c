@@ -67,10 +67,11 @@ read_time(struct time_trigger *trigger, const struct json *node,
 	struct text name = json_text(json_get(node, "timeZone"));
 	const struct named_zone *zone;
 
-	if (!cron_read(expression, &trigger->cron))
-		return error_set(err, ERROR_INPUT,
-		    "\"%.*s\" is no cron expression of five fields",
+	if (cron_read(expression, &trigger->cron, err) != 0) {
+		error_prefix(err, "cron expression \"%.*s\"",
 		    TEXT_ARG(text_cut(expression, CRON_SIZE_MAX)));
+		return -1;
+	}
 	zone = zones_find(zones, name, err);
 	if (zone == NULL)
 		return -1;

@@ -13,6 +13,7 @@
 #define YEARS_MAX 41 /* "1#5" of a February: 40 across the year 2100 */
 
 struct field {
+	const char *name, *values; /* as they are told */
 	int low, high, top; /* top: the last that a star or a step comes to */
 	const char *names;  /* three letters each; the first is `first_name` */
 	int first_name;
@@ -20,11 +21,13 @@ struct field {
 };
 
 static const struct field fields[] = {
-	{ 0, 59, 59, "", 0, false, false },
-	{ 0, 23, 23, "", 0, false, false },
-	{ 1, 31, 31, "", 0, true, false },
-	{ 1, 12, 12, "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC", 1, false, false },
-	{ 0, 7, 6, "SUNMONTUEWEDTHUFRISAT", 0, false, true },
+	{ "minute", "0 to 59", 0, 59, 59, "", 0, false, false },
+	{ "hour", "0 to 23", 0, 23, 23, "", 0, false, false },
+	{ "day of the month", "1 to 31, L", 1, 31, 31, "", 0, true, false },
+	{ "month", "1 to 12, JAN to DEC", 1, 12, 12,
+	    "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC", 1, false, false },
+	{ "day of the week", "0 to 7, SUN to SAT, 5L, 1#2", 0, 7, 6,
+	    "SUNMONTUEWEDTHUFRISAT", 0, false, true },
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
@@ -172,36 +175,63 @@ cut_part(struct text *rest, char separator)
 	return part;
 }
 
-static bool
+static int
 read_field(struct text list, const struct field *field, struct cron *cron,
-    uint64_t *set)
+    uint64_t *set, struct error *err)
 {
 	*set = 0;
 	do {
-		if (!read_item(cut_part(&list, ','), field, cron, set))
-			return false;
+		struct text item = cut_part(&list, ',');
+
+		if (!read_item(item, field, cron, set))
+			return error_set(err, ERROR_INPUT,
+			    "%s: \"%.*s\" is none of %s, nor a range 1-5 or a "
+			    "step */2 of these",
+			    field->name, TEXT_ARG(item), field->values);
 	} while (take_byte(&list, ','));
-	return true;
+	return 0;
 }
 
-bool
-cron_read(struct text expression, struct cron *cron)
+static int
+read_fields(struct text expression, struct cron *cron, uint64_t *sets,
+    struct error *err)
 {
-	uint64_t sets[N_FIELDS];
-	size_t i;
+	struct text parts[N_FIELDS];
+	size_t n = 0, i;
 
-	*cron = (struct cron){ 0 };
-	if (expression.size > CRON_SIZE_MAX)
-		return false;
 	while (take_byte(&expression, ' '))
 		;
-	for (i = 0; i < N_FIELDS; i++) {
-		if (!read_field(
-			cut_part(&expression, ' '), &fields[i], cron, &sets[i]))
-			return false;
+	while (expression.size > 0) {
+		struct text part = cut_part(&expression, ' ');
+
+		if (n < N_FIELDS)
+			parts[n] = part;
+		n++;
 		while (take_byte(&expression, ' '))
 			;
 	}
+	if (n != N_FIELDS)
+		return error_set(err, ERROR_INPUT,
+		    "%zu fields for five: minute, hour, day of the month, "
+		    "month, day of the week",
+		    n);
+	for (i = 0; i < n; i++)
+		if (read_field(parts[i], &fields[i], cron, &sets[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+int
+cron_read(struct text expression, struct cron *cron, struct error *err)
+{
+	uint64_t sets[N_FIELDS];
+
+	*cron = (struct cron){ 0 };
+	if (expression.size > CRON_SIZE_MAX)
+		return error_set(
+		    err, ERROR_INPUT, "longer than %d bytes", CRON_SIZE_MAX);
+	if (read_fields(expression, cron, sets, err) != 0)
+		return -1;
 	cron->minutes = sets[0];
 	cron->hours = (uint32_t)sets[1];
 	cron->days = (uint32_t)sets[2];
@@ -210,7 +240,7 @@ cron_read(struct text expression, struct cron *cron)
 	cron->every_hour = sets[1] == every(0, 23, 1);
 	cron->every_day = sets[2] == every(1, 31, 1);
 	cron->every_weekday = cron->weekdays == WEEK;
-	return expression.size == 0;
+	return 0;
 }
 
 bool
@@ -218,7 +248,7 @@ cron_is_valid(struct text expression)
 {
 	struct cron cron;
 
-	return cron_read(expression, &cron);
+	return cron_read(expression, &cron, NULL) == 0;
 }
 
 /* When it is due -------------------------------------------------------- */
@@ -316,6 +346,14 @@ next_local(const struct cron *cron, int64_t *local_s)
 		return false;
 	*local_s = (day.number * DAY_MINUTES + found) * 60;
 	return true;
+}
+
+bool
+cron_is_ever_due(const struct cron *cron)
+{
+	int64_t local_s = 0;
+
+	return next_local(cron, &local_s);
 }
 
 /* When clocks first show that local time, or the first that they do behind it.

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/error.h"
 #include "common/base/text.h"
 #include "common/base/zone.h"
 
@@ -29,11 +30,15 @@ struct cron {
  * Five fields with blanks between them.  A field is a list of `*`, values,
  * ranges and steps ("0,30", "1-5", "0-59/10"); months and days of the week may
  * be named (JAN, mon), Sunday is 0 or 7.  Also `L` for the last day of the
- * month, and for days of the week the last ("5L") and the n-th ("1#2").  False:
- * it is none, and `cron` is worth nothing.
+ * month, and for days of the week the last ("5L") and the n-th ("1#2").  -1,
+ * ERROR_INPUT: it is none, and `cron` is worth nothing; `err` (or NULL) names
+ * the field.
  */
-bool cron_read(struct text expression, struct cron *cron);
+int cron_read(struct text expression, struct cron *cron, struct error *err);
 bool cron_is_valid(struct text expression);
+
+/* False for one that no date fits, "0 0 30 2 *". */
+bool cron_is_ever_due(const struct cron *cron);
 
 /* When it is due, and what clocks there then show.  In seconds since 1970. */
 struct cron_instant {

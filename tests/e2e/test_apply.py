@@ -172,6 +172,8 @@ FAULTS = {
     "no cron": (put({"type": "time", "cronExpression": "daily", "timeZone": "UTC"}, "schedules", 0,
                     "versions", 0, "trigger"),
                 "$.schedules[0].versions[0].trigger.cronExpression"),
+    "no hour": (put(TIME | {"cronExpression": "0 24 * * *"}, *TRIGGER),
+                f'{VERSION}.trigger.cronExpression: hour: "24" is none of 0 to 23'),
     "no cron at all": (put({"type": "time", "timeZone": "UTC"}, *TRIGGER), f"{VERSION}.trigger.cronExpression"),
     "no such zone": (put(TIME | {"timeZone": "Mars/Phobos"}, *TRIGGER),
                      f"{VERSION}.trigger.timeZone: no time zone Mars/Phobos"),
@@ -223,6 +225,17 @@ def test_what_is_no_kind_of_ours_is_left_to_the_file(store):
     document["schedules"][0]["versions"][0]["trigger"] = {"type": "or", "triggers": [
         TIME, {"type": "mediaSetUpdated", "mediaSetRid": media, "branchName": "master"}]}
     store.apply(document)
+
+
+def test_a_time_that_never_comes_is_noted(store):
+    """The API takes it; each that comes once in decades is none."""
+    document = small()
+    for cron, said in (("0 0 31 2 *", True), ("0 0 30,31 2 *", True), ("0 0 31 4,6,9,11 *", True),
+                       ("0 0 29 2 *", False), ("0 0 31 2 1", False), ("0 0 L 2 *", False), ("0 0 * 2 1#5", False)):
+        document["schedules"][0]["versions"][0]["trigger"] = TIME | {"cronExpression": cron}
+        done = store.run("apply", "--dry-run", store.file(document, "never.json"))
+        assert done.returncode == 0, done
+        assert (f"{VERSION}.trigger.cronExpression: is never due" in done.err) == said, (cron, done.err)
 
 
 @pytest.mark.parametrize("trigger, says", [

@@ -265,6 +265,8 @@ BAD_FILES = {
     "no broker": ("kafka.bootstrap.servers =", "bootstrap.servers: no broker in it"),
     "none in a list": ("kafka-consumer.bootstrap.servers = , ,", "bootstrap.servers: no broker in it"),
     "a broker's port 0": ("kafka.bootstrap.servers = a:0", "nobody listens on port 0"),
+    "a broker of no scheme of Kafka's": ("kafka.bootstrap.servers = SSL://a:1,http://b:2",
+                                         'bootstrap.servers: "http://" is none of Kafka\'s'),
     "a broker without a port": ("kafka.bootstrap.servers = a:9092,b:", 'b:: "" is no port'),
     "no host to listen on": ("http.listen = 8080", 'http.listen: "8080" is no address to listen on'),
     "empty brackets": ("admin.listen = []:0", 'admin.listen: "[]:0" is no address to listen on'),

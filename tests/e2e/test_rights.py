@@ -2,6 +2,7 @@
 the check, at a worker's start, under load."""
 
 import json
+import time
 
 import catalogues
 import checker
@@ -188,6 +189,36 @@ def test_a_builder_waits_for_its_rights(guarded):
         assert builder.stop() == 0
     finally:
         guarded.take(BUILDER)
+
+
+def test_a_topic_that_may_not_be_read_is_named_all_the_time(guarded):
+    """By each who reads it, until it may be read again; Kafka tells it now and then."""
+    trigger = [("Read", "topic", "schedule-events"), ("Read", "group", "schedrun-trigger"),
+               ("Write", "topic", f"{REQUESTS}.dlq")]
+    guarded.grant(BUILDER + trigger)
+    try:
+        send(guarded, 100)
+        readers = {guarded.worker(): ("kafka", REQUESTS), guarded.adapter(
+                       http__auth="none", http__listen="127.0.0.1:0"): ("view", RESULTS),
+                   guarded.trigger(): ("events", "schedule-events"), guarded.builder("/bin/true"): ("kafka", BUILDS)}
+        for daemon in readers:
+            daemon.wait_ready()
+        guarded.wait_drained()
+        rights = [("Read", "topic", topic) for _, topic in readers.values()]
+        guarded.take(rights)
+
+        def are_named():
+            return all("Topic authorization failed" in daemon.blamed().get(check, "")
+                       for daemon, (check, _) in readers.items())
+        wait_for("all to be named", are_named, 30)
+        begun = time.monotonic()
+        while time.monotonic() < begun + 11:  # it is told anew each 5 s
+            assert are_named(), {daemon.name: daemon.blamed() for daemon in readers}
+        guarded.grant(rights)
+        for daemon in readers:
+            daemon.wait_ready(20)
+    finally:
+        guarded.take(BUILDER + trigger)
 
 
 def test_scram_that_kafka_4_refuses(guarded):

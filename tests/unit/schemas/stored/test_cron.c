@@ -60,6 +60,41 @@ judges(void)
 	CHECK(!cron_is_valid(TEXT("0 6 * *\0 *")));
 }
 
+/* The field is named, and what stands there. */
+static void
+says_why(void)
+{
+	static const struct {
+		const char *expression, *says;
+	} rows[] = {
+		{ "0 6 * *", "4 fields for five" },
+		{ "0 6 * * * *", "6 fields for five" },
+		{ "", "0 fields for five" },
+		{ "@daily", "1 fields for five" },
+		{ "0 0 6 ? * MON", "6 fields for five" },
+		{ "60 6 * * *", "minute: \"60\" is none of 0 to 59" },
+		{ "0 8,24 * * *", "hour: \"24\" is none of 0 to 23" },
+		{ "0 6 32 * *",
+		    "day of the month: \"32\" is none of 1 to 31, L" },
+		{ "0 6 ? * 1", "day of the month: \"?\"" },
+		{ "0 6 * JANUARY *", "month: \"JANUARY\"" },
+		{ "0 6 * * 5-1", "day of the week: \"5-1\"" },
+		{ "*/0 6 * * *", "minute: \"*/0\"" },
+		{ "0,, 6 * * *", "minute: \"\"" },
+	};
+	struct error err;
+	struct cron cron;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		CHECK_ROW(rows[i].expression,
+		    cron_read(text_from(rows[i].expression), &cron, &err) != 0);
+		CHECK_ROW(rows[i].expression, err.kind == ERROR_INPUT);
+		CHECK_ROW(rows[i].expression,
+		    strstr(err.message, rows[i].says) != NULL);
+	}
+}
+
 static int64_t
 seconds_of(const char *time)
 {
@@ -120,7 +155,9 @@ is_due(void)
 		const char *row = rows[i].expression;
 
 		zone = zone_load(text_from(rows[i].zone), NULL);
-		CHECK_ROW(row, cron_read(text_from(row), &cron));
+		CHECK_ROW(row, cron_read(text_from(row), &cron, NULL) == 0);
+		CHECK_ROW(
+		    row, cron_is_ever_due(&cron) == (rows[i].first != NULL));
 		CHECK_ROW(row,
 		    cron_next(&cron, zone, seconds_of(rows[i].after),
 			&instant) == (rows[i].first != NULL));
@@ -138,6 +175,7 @@ is_due(void)
 
 CU_TestInfo cron_tests[] = {
 	{ "judges", judges },
+	{ "says why", says_why },
 	{ "is_due", is_due },
 	CU_TEST_INFO_NULL,
 };
