@@ -71,6 +71,19 @@ usage_error(const struct argp_state *state, const char *format, ...)
 	exit(argp_err_exit_status);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a flag and its bounds */
+int64_t
+usage_number(const struct argp_state *state, const char *flag, const char *text,
+    int64_t least, int64_t most)
+{
+	int64_t value;
+
+	if (!text_to_number(text_from(text), most, &value) || value < least)
+		usage_error(state, "%s %s: is not a number of %lld to %lld",
+		    flag, text, (long long)least, (long long)most);
+	return value;
+}
+
 /* All rows of an argp and its children that have a name. */
 struct rows {
 	const struct argp_option *at[FLAGS_MAX];
@@ -301,7 +314,8 @@ take_option(int key, char *argument, struct argp_state *state)
 		options->verbose = true;
 		return 0;
 	case OPTION_TIMEOUT:
-		if (!config_parse_duration(argument, &options->timeout_ms))
+		if (!config_parse_duration(argument, &options->timeout_ms) ||
+		    options->timeout_ms < 1)
 			usage_error(state,
 			    "--timeout %s: not a duration such as 500ms or 10s",
 			    argument);

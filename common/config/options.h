@@ -42,6 +42,10 @@ void options_parse(const struct argp *argp, int argc, char **argv,
 _Noreturn void usage_error(const struct argp_state *state, const char *format,
     ...) __attribute__((format(printf, 2, 3)));
 
+/* A flag's number within these bounds; anything else is wrong usage. */
+int64_t usage_number(const struct argp_state *state, const char *flag,
+    const char *text, int64_t least, int64_t most);
+
 /* Defaults before options_parse. */
 void options_init(struct options *options);
 void options_finish(struct options *options);

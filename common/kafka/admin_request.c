@@ -4,6 +4,9 @@
 
 #include "common/base/clock.h"
 
+/* As workarounds.h has it. */
+#define REQUEST_MIN_MS 1000
+
 int
 kafka_admin_fail(struct kafka_admin *admin, int code, struct error *err,
     const char *what, const char *detail)
@@ -21,8 +24,10 @@ kafka_admin_options(struct kafka_admin *admin, int operation)
 	    admin->handle, (rd_kafka_admin_op_t)operation);
 	char text[256];
 
-	rd_kafka_AdminOptions_set_request_timeout(
-	    options, admin->timeout_ms, text, sizeof text);
+	rd_kafka_AdminOptions_set_request_timeout(options,
+	    admin->timeout_ms > REQUEST_MIN_MS ? admin->timeout_ms
+					       : REQUEST_MIN_MS,
+	    text, sizeof text);
 	return options;
 }
 

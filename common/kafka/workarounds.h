@@ -18,6 +18,7 @@
  *   transaction.c, ..._produce      a busy wait behind a request      not seen
  *   producer.h, ..._probe           a first send that waits 1 s       2.10.1
  *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open
+ *   admin_request.c, REQUEST_MIN    an abort as a request times out   open
  */
 
 /*

@@ -113,18 +113,6 @@ take_since(struct dlq *dlq, const char *when, const struct argp_state *state)
 		    when);
 }
 
-static int64_t
-take_number(const char *flag, const char *text, int64_t least,
-    const struct argp_state *state)
-{
-	int64_t value;
-
-	if (!text_to_number(text_from(text), INT32_MAX - 1, &value) ||
-	    value < least)
-		usage_error(state, "--%s %s: is no number", flag, text);
-	return value;
-}
-
 static void
 take_place(struct dlq *dlq, const char *text, const struct argp_state *state)
 {
@@ -165,11 +153,12 @@ take_dlq(int key, char *argument, struct argp_state *state)
 		dlq->filter.schedule = text_from(argument);
 		break;
 	case OPTION_PARTITION:
-		dlq->filter.partition =
-		    (int32_t)take_number("partition", argument, 0, state);
+		dlq->filter.partition = (int32_t)usage_number(
+		    state, "--partition", argument, 0, INT32_MAX - 1);
 		break;
 	case OPTION_LIMIT:
-		dlq->limit = (size_t)take_number("limit", argument, 1, state);
+		dlq->limit = (size_t)usage_number(
+		    state, "--limit", argument, 1, INT32_MAX - 1);
 		return 0;
 	case OPTION_ALL:
 		dlq->all = true;
@@ -220,6 +209,7 @@ static const struct column list_columns[] = {
 	{ "LETTER", "letter" },
 	{ "REASON", "reason" },
 	{ "BURIED", "buriedTime" },
+	{ "TOPIC", "topic" },
 	{ "RECORD", "record" },
 	{ "KEY", "key" },
 	{ "REDRIVES", "redrives" },
@@ -231,7 +221,7 @@ static const struct column list_columns[] = {
 
 /* What is kept of a letter until its turn in the list. */
 struct shown {
-	struct text reason, record, key, message;
+	struct text reason, topic, record, key, message;
 	int64_t redrives;
 };
 
@@ -297,6 +287,7 @@ keep_shown(struct arena *arena, const struct kafka_record *record)
 	letter_message(record, arena, &message);
 	letter_read(&message, &letter);
 	shown->reason = keep_text(arena, letter.reason_text);
+	shown->topic = keep_text(arena, letter.topic);
 	shown->key = keep_text(arena, message.key);
 	shown->message = keep_text(arena, letter.message);
 	shown->redrives = letter.redrives;
@@ -336,6 +327,7 @@ add_shown(struct table *table, const struct letter_entry *entry)
 	put_letter(table, entry->place);
 	table_text(table, shown->reason);
 	put_time(table, entry->time_ms);
+	table_text(table, shown->topic);
 	table_text(table, shown->record);
 	table_text(table, shown->key);
 	table_number(table, shown->redrives);

@@ -48,36 +48,24 @@ static const struct argp_option init_options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
-static long
-parse_number(
-    struct argp_state *state, const char *name, const char *text, long max)
-{
-	int64_t value;
-
-	if (!text_to_number(text_from(text), max, &value) || value < 1)
-		usage_error(state, "--%s %s: is not a number of 1 to %ld", name,
-		    text, max);
-	return (long)value;
-}
-
 static error_t
 take_init(int key, char *argument, struct argp_state *state)
 {
 	struct init *init = state->input;
-	long shards;
+	int64_t shards;
 
 	switch (key) {
 	case OPTION_PARTITIONS:
-		init->partitions = (int)parse_number(
-		    state, "partitions", argument, PARTITIONS_MAX);
+		init->partitions = (int)usage_number(
+		    state, "--partitions", argument, 1, PARTITIONS_MAX);
 		return 0;
 	case OPTION_REPLICATION:
 		init->replication =
-		    (int)parse_number(state, "replication", argument, 100);
+		    (int)usage_number(state, "--replication", argument, 1, 100);
 		return 0;
 	case OPTION_SHARDS:
-		shards = parse_number(
-		    state, "shards", argument, KEYSPACE_SHARDS_MAX);
+		shards = usage_number(
+		    state, "--shards", argument, 1, KEYSPACE_SHARDS_MAX);
 		if ((shards & (shards - 1)) != 0)
 			usage_error(state, "--shards %s: is not a power of two",
 			    argument);

@@ -37,18 +37,14 @@ static error_t
 take_list(int key, char *argument, struct argp_state *state)
 {
 	struct list *list = state->input;
-	int64_t limit;
 
 	switch (key) {
 	case OPTION_SCHEDULE:
 		list->schedule = argument;
 		return 0;
 	case OPTION_LIMIT:
-		if (!text_to_bounded(text_from(argument), INT32_MAX, &limit) ||
-		    limit < 1)
-			usage_error(
-			    state, "--limit %s: is no number", argument);
-		list->limit = (size_t)limit;
+		list->limit = (size_t)usage_number(
+		    state, "--limit", argument, 1, INT32_MAX);
 		return 0;
 	case ARGP_KEY_END:
 		if (list->schedule == NULL)

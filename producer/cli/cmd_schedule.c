@@ -21,6 +21,12 @@ open_store(
 static int
 say_unknown(const struct command *command)
 {
+	if (!rid_is(text_from(command->argument), TEXT("scheduler"),
+		TEXT("schedule")))
+		return command_say(command, EXIT_WRONG_USAGE,
+		    "\"%s\" is not the RID of a schedule "
+		    "(ri.scheduler.main.schedule.NAME)",
+		    command->argument);
 	return command_say(command, EXIT_NOT_FOUND,
 	    "schedule \"%s\" not found in %s; try: schedrun schedule list",
 	    command->argument, redis_shown_url(command->redis));
@@ -314,10 +320,7 @@ take_next(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case 'n':
-		if (!text_to_bounded(
-			text_from(argument), INT32_MAX, &next->n) ||
-		    next->n < 1)
-			usage_error(state, "-n %s: is no number", argument);
+		next->n = usage_number(state, "-n", argument, 1, INT32_MAX);
 		return 0;
 	case OPTION_FROM:
 		if (!clock_parse(text_from(argument), &next->from_ms))

@@ -72,11 +72,8 @@ take_watch(int key, char *argument, struct argp_state *state)
 		take_from(watch, argument, state);
 		return 0;
 	case OPTION_COUNT:
-		if (!text_to_number(
-			text_from(argument), INT32_MAX, &watch->count) ||
-		    watch->count == 0)
-			usage_error(
-			    state, "--count %s: is no number", argument);
+		watch->count =
+		    usage_number(state, "--count", argument, 1, INT32_MAX);
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;

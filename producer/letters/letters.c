@@ -351,6 +351,14 @@ take_record(struct letters *letters, const struct letter_filter *filter,
 		    letter.reason);
 }
 
+static int
+fail_partition(
+    const struct letters *letters, int32_t partition, struct error *err)
+{
+	return error_fatal(
+	    err, 3, "%s has no partition %d", letters->topic, (int)partition);
+}
+
 int
 letters_index(struct letters *letters, const struct letter_filter *filter,
     bool whole, int budget_ms, struct error *err)
@@ -363,6 +371,8 @@ letters_index(struct letters *letters, const struct letter_filter *filter,
 
 	if (look_at_logs(letters, err) != 0)
 		return -1;
+	if (filter->partition >= letters->n_shelves)
+		return fail_partition(letters, filter->partition, err);
 	for (i = 0; i < letters->n_shelves; i++) {
 		shelf = &letters->shelves[i];
 		shelf->n = 0;
@@ -406,8 +416,7 @@ letters_find(
 	if (entry != NULL)
 		return entry;
 	if (place.partition >= letters->n_shelves) {
-		error_fatal(err, 3, "%s has no partition %d", letters->topic,
-		    (int)place.partition);
+		fail_partition(letters, place.partition, err);
 		return NULL;
 	}
 	log = &letters->shelves[place.partition].log;

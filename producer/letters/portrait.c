@@ -269,6 +269,7 @@ put_lines(const struct portrait *portrait)
 	if (letter->kind == LETTER_BURIED) {
 		put_line(out, "reason", letter->reason_text);
 		put_line(out, "message", letter->message);
+		put_line(out, "topic", letter->topic);
 		buffer_format(out, NAME_WIDTH "%lld:%lld\n", "record",
 		    (long long)letter->partition, (long long)letter->offset);
 	}

@@ -116,6 +116,11 @@ def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
     (["lag", "-o", "yaml"], "is not table, json or jsonl"),
     (["-o", "yaml", "lag"], "is not table, json or jsonl"),
     (["--timeout", "5", "lag"], "not a duration"),
+    (["--timeout", "0s", "lag"], "not a duration"),
+    (["watch", "--count", "0"], "--count 0: is not a number of 1 to"),
+    (["run", "list", "--schedule", "x", "--limit", "-1"], "--limit -1: is not a number of 1 to"),
+    (["schedule", "next", "-n", "many", "x"], "-n many: is not a number of 1 to"),
+    (["init", "--shards", "0"], "--shards 0: is not a number of 1 to"),
     (["watch", "--from", "yesterday"], "beginning, end or a time ago"),
     (["watch", "--outcome", "good"], "submitted, ignored or error"),
     (["run", "get", "x"], "is not the RID of a run"),
@@ -128,7 +133,7 @@ def test_an_answer_that_gets_lost_is_exit_1(target, why, tmp_path):
     (["dlq", "redrive", "--again", "--reason", "empty"], "--again needs the letters' names"),
     (["dlq", "list", "--reason", "nope"], "is none of empty, too-large, "),
     (["dlq", "list", "--since", "soon"], "is no duration such as 24h"),
-    (["dlq", "list", "--limit", "0"], "--limit 0: is no number"),
+    (["dlq", "list", "--limit", "0"], "--limit 0: is not a number of 1 to 2147483646"),
     (["dlq", "list", "0:1"], "too many arguments: 0:1"),
     (["dlq", "show", "0:-1"], '"0:-1" is no letter'),
     (["completion", "tcsh"], "is not bash, zsh or fish"),
@@ -816,6 +821,9 @@ def test_schedules(shop):
     listed = rows(shop.run("schedule", "list"))
     assert [row["rid"] for row in listed] == sorted(row["rid"] for row in listed)
     assert {row["state"] for row in listed} == {"live", "paused"}
+    for of in (["get"], ["versions"], ["pause"], ["unpause"], ["next"]):
+        done = shop.run("schedule", *of, "ri.foundry.main.dataset.raw")
+        assert done.returncode == 2 and "is not the RID of a schedule" in done.stderr, done.stderr
     got = json.loads(shop.must("schedule", "get", STALE))
     assert got["version"]["action"]["target"]["targetRids"] == [dataset("stale")]
     versions = rows(shop.run("schedule", "versions", STALE))
@@ -855,6 +863,13 @@ def test_lag(shop):
     assert all(clock_of(line["ts"]) > before for line in lines)
     watching.send_signal(signal.SIGINT)
     assert watching.wait(20) == 130
+
+
+def test_a_check_that_has_no_time_ends_in_order(shop):
+    """librdkafka aborts where a request of a group times out as it is sent."""
+    for _ in range(12):
+        done = shop.run("check", "--timeout", "1ms")
+        assert done.returncode in (1, 5) and "Assertion" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["schedule", "list"], ["lag"], ["check"],

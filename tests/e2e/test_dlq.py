@@ -110,6 +110,7 @@ def test_what_is_listed(post):
     assert lines[2]["state"] == "waiting" and lines[2]["stateTime"] is None
     assert lines[2]["redrives"] == 0 and "is malformed" in lines[2]["message"]
     assert lines[1]["key"] is None
+    assert {line["topic"] for line in lines} == {"schedule-run-requests"}
 
     def those(*flags):
         return {line["letter"] for line in listed(post, *flags)}
@@ -122,6 +123,8 @@ def test_what_is_listed(post):
         == {named, magic, cut}
     assert those("--partition", "0") | those("--partition", "1") == {named, magic, cut}
     assert those("--partition", named[0]) >= {named}
+    done = post.run("dlq", "list", "--partition", "2")
+    assert done.returncode == 3 and "has no partition 2" in done.stderr
     done = post.run("dlq", "list", "--limit", "1")
     assert [line["letter"] for line in rows(done.stdout)] == [named]
     assert "1 of 3 are shown: --limit" in done.stderr
