@@ -224,7 +224,7 @@ read_fields(struct text expression, struct cron *cron, uint64_t *sets,
 int
 cron_read(struct text expression, struct cron *cron, struct error *err)
 {
-	uint64_t sets[N_FIELDS];
+	uint64_t sets[N_FIELDS] = { 0 };
 
 	*cron = (struct cron){ 0 };
 	if (expression.size > CRON_SIZE_MAX)
