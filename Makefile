@@ -221,6 +221,13 @@ security: build ## each way into Kafka, with least rights; secrets replaced unde
 	SECURITY=all BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -s -p no:cacheprovider $(or $(TESTS),tests/e2e/test_security.py)
 
+.PHONY: procedures
+# BEFORE=COMMIT, which an upgrade comes from; else the last release, or 50 commits ago.
+procedures: build ## docs/procedures.md, block by block, under load (minutes)
+	@deploy/local/deps.sh test
+	BEFORE=$(BEFORE) BUILD_DIR=$(CURDIR)/$(BUILD) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider $(or $(TESTS),tests/e2e/procedures.py)
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
