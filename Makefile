@@ -228,6 +228,22 @@ procedures: build ## docs/procedures.md, block by block, under load (minutes)
 	BEFORE=$(BEFORE) BUILD_DIR=$(CURDIR)/$(BUILD) \
 	    .cache/venv/bin/pytest -q -s -p no:cacheprovider $(or $(TESTS),tests/e2e/procedures.py)
 
+.PHONY: day builder-long minutes
+day: build ## a day of cron in minutes, by five triggers that are killed (SEED=)
+	@deploy/local/deps.sh test
+	SEED=$(SEED) BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/day_long.py
+
+builder-long: build ## a builder that is killed at each of its steps; a gigabyte of output
+	@deploy/local/deps.sh test
+	BUILD_DIR=$(CURDIR)/$(BUILD) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/builder_long.py
+
+# SCHEDULES=1000000, MINUTES=3
+minutes: build ## how late a trigger is with schedules of each minute, and what it costs
+	@deploy/local/deps.sh test
+	BUILD_DIR=$(CURDIR)/$(BUILD) .cache/venv/bin/python tests/bench/minutes.py
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build

@@ -8,6 +8,7 @@
 EMBED(embedded_run_request, "schemas/run_request.avsc")
 EMBED(embedded_schedule_run, "schemas/schedule_run.avsc")
 EMBED(embedded_build_requested, "schemas/build_requested.avsc")
+EMBED(embedded_build_requested_v1, "schemas/build_requested_v1.avsc")
 EMBED(embedded_dataset_committed, "schemas/dataset_committed.avsc")
 EMBED(embedded_build_finished, "schemas/build_finished.avsc")
 EMBED(embedded_logic_published, "schemas/logic_published.avsc")
@@ -70,18 +71,18 @@ message_name(enum message message)
 	return shipped[message].name;
 }
 
-uint32_t
-message_shipped_id(enum message message)
+static uint32_t
+id_of(const char *file)
 {
 	const char *line = embedded_ids;
-	size_t size = strlen(shipped[message].file);
+	size_t size = strlen(file);
 
 	while (*line != '\0') {
 		struct text rest = text_from(line);
 		int64_t id;
 
 		if (text_take_number(&rest, 10, &id) && rest.at[0] == ' ' &&
-		    strncmp(rest.at + 1, shipped[message].file, size) == 0 &&
+		    strncmp(rest.at + 1, file, size) == 0 &&
 		    rest.at[1 + size] == ' ')
 			return (uint32_t)id;
 		line = strchr(line, '\n');
@@ -90,4 +91,25 @@ message_shipped_id(enum message message)
 		line++;
 	}
 	abort(); /* the shipped file names every message: a test reads it */
+}
+
+uint32_t
+message_shipped_id(enum message message)
+{
+	return id_of(shipped[message].file);
+}
+
+struct text
+message_shipped_schema(uint32_t id)
+{
+	int i;
+
+	for (i = 0; i < MESSAGES; i++)
+		if (message_shipped_id((enum message)i) == id)
+			return message_schema((enum message)i);
+	if (id == id_of("build_requested_v1.avsc"))
+		return (struct text){ embedded_build_requested_v1,
+			(size_t)(embedded_build_requested_v1_end -
+			    embedded_build_requested_v1) };
+	return TEXT_NONE;
 }

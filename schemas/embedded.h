@@ -39,5 +39,7 @@ extern const char lua_stand[], lua_satisfy[]; /* triggers */
 
 /* The id of the ids file, used where no registry is configured. */
 uint32_t message_shipped_id(enum message message);
+/* The schema of such an id, of an older version's, too; none: it has none. */
+struct text message_shipped_schema(uint32_t id);
 
 #endif

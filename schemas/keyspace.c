@@ -153,6 +153,13 @@ keyspace_jobs(const struct keyspace *keyspace, const struct uuid *build,
 }
 
 struct text
+keyspace_made(const struct keyspace *keyspace, const struct uuid *fingerprint,
+    struct buffer *out)
+{
+	return append_uuid_key(keyspace, "j:f:", fingerprint, out);
+}
+
+struct text
 keyspace_lease(const struct keyspace *keyspace, struct text dataset,
     struct text branch, struct buffer *out)
 {

@@ -75,6 +75,8 @@ struct text keyspace_build(const struct keyspace *keyspace,
     const struct uuid *build, struct buffer *out); /* `b:` */
 struct text keyspace_jobs(const struct keyspace *keyspace,
     const struct uuid *build, struct buffer *out); /* `j:` */
+struct text keyspace_made(const struct keyspace *keyspace,
+    const struct uuid *fingerprint, struct buffer *out); /* `j:f:` */
 struct text keyspace_lease(const struct keyspace *keyspace, struct text dataset,
     struct text branch, struct buffer *out); /* `o:`, of an output */
 struct text keyspace_fold(const struct keyspace *keyspace, const char *topic,

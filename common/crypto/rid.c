@@ -12,6 +12,8 @@
 
 #include "common/base/memory.h"
 
+#define READ_KEPT 1024
+
 static const uint8_t namespace_bytes[16] = { 0xfe, 0x98, 0x8d, 0xb1, 0x2d, 0xb0,
 	0x57, 0x9e, 0x8f, 0x7f, 0x87, 0x2f, 0x9f, 0x10, 0x84, 0xbd };
 
@@ -131,6 +133,38 @@ rid_job(const struct uuid *build, struct text key)
 	}
 	hash = begun.hash;
 	SHA1_Update(&hash, key.at, key.size);
+	return end_uuid(&hash);
+}
+
+/*
+ * Jobs beside each other, and those of many schedules, often read the same:
+ * they go on from a hash that has it behind it.
+ */
+struct uuid
+rid_fingerprint(struct text read, struct text rest)
+{
+	static _Thread_local struct {
+		char read[READ_KEPT];
+		size_t size;
+		bool is_begun;
+		SHA_CTX hash;
+	} begun;
+	const struct text parts[2] = { TEXT("fingerprint"), read };
+	SHA_CTX hash;
+
+	if (!begun.is_begun || begun.size != read.size ||
+	    memcmp(begun.read, read.at, read.size) != 0) {
+		begin_name(&hash, parts, 2);
+		begun.is_begun = read.size <= sizeof begun.read;
+		if (begun.is_begun) {
+			memcpy(begun.read, read.at, read.size);
+			begun.size = read.size;
+			begun.hash = hash;
+		}
+	} else {
+		hash = begun.hash;
+	}
+	SHA1_Update(&hash, rest.at, rest.size);
 	return end_uuid(&hash);
 }
 

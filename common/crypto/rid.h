@@ -47,6 +47,8 @@ struct uuid rid_build(const struct uuid *run);
 struct uuid rid_job(const struct uuid *build, struct text key);
 struct uuid rid_transaction(const struct uuid *job, struct text output);
 /* The requestId of a version's run that is due at an instant, RFC 3339. */
+/* Of what makes a job's outputs: what it reads, and the rest of it. */
+struct uuid rid_fingerprint(struct text read, struct text rest);
 struct uuid rid_firing(struct text version_rid, struct text instant);
 
 /*

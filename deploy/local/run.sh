@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The whole system on this machine: a real Kafka and Redis in .run/, the sample
-# catalogue, a worker, the adapter and the trigger; one run over HTTP, one over Kafka.
-#   run.sh run    stays up until ^C       run.sh demo    ends after the two runs
+# catalogue, a worker, the adapter and two triggers; new data that becomes a build by
+# itself, one run over HTTP, one over Kafka.
+#   run.sh run    stays up until ^C       run.sh demo    ends after the runs
 # Ports are the usual ones where they are free (Kafka 9092, Redis 6379, the API
 # 8080, metrics 9464 and on), else any.  RUN_DIR=DIR keeps its files elsewhere,
 # STORE=valkey takes that for Redis.
@@ -109,9 +110,11 @@ build/schedrun --timeout 60s init --partitions 6 --replication 1 >"$directory/in
 kill -0 "$kafka_pid" 2>/dev/null || fail "Kafka has ended" "$directory/kafka.log"
 grep -q . "$directory/init.log"
 step "Kafka on port $broker; topics, schemas, Redis prepared (schedrun init)"
-build/schedrun apply deploy/local/catalogue.json >"$directory/apply.log" 2>&1 ||
-	fail "schedrun apply" "$directory/apply.log"
-step "sample catalogue loaded (schedrun apply deploy/local/catalogue.json)"
+for catalogue in deploy/local/catalogue.json deploy/local/loop.json; do
+	build/schedrun apply "$catalogue" >"$directory/apply.log" 2>&1 ||
+		fail "schedrun apply" "$directory/apply.log"
+done
+step "sample catalogues loaded (schedrun apply deploy/local/catalogue.json, deploy/local/loop.json)"
 
 (umask 077 && echo "$token $user api:orchestration-read api:orchestration-write" >"$directory/tokens")
 build/schedrun-worker -s worker.id=local -s "admin.listen=127.0.0.1:$admin" >"$directory/worker.log" 2>&1 &
@@ -124,10 +127,50 @@ http_pid=$!
 build/schedrun-trigger -s "admin.listen=127.0.0.1:$trigger_admin" >"$directory/trigger.log" 2>&1 &
 pids+=($!)
 trigger_pid=$!
+build/schedrun-trigger -s admin.listen=127.0.0.1:0 >"$directory/trigger-2.log" 2>&1 &
+pids+=($!)
 wait_until 30 "$directory/worker.log" "$worker_pid" curl -fs "http://127.0.0.1:$admin/readyz"
 wait_until 30 "$directory/http.log" "$http_pid" curl -fs "http://127.0.0.1:$http_admin/readyz"
 wait_until 30 "$directory/trigger.log" "$trigger_pid" curl -fs "http://127.0.0.1:$trigger_admin/readyz"
-step "worker, adapter and trigger are ready"
+step "worker, adapter and two triggers are ready"
+
+data=$directory/data
+mkdir "$data"
+for name in orders-raw customers-raw customers-clean rates; do # what stands for datasets
+	seq -f "$name %g" 3 >"$data/ri.foundry.main.dataset.$name"
+done
+builder="schedrun-builder -s builder.logs=$directory/builds -s 'builder.command=$PWD/deploy/local/job $data'"
+start_builder() { # and only for a while in `make run`: README goes on with what is stale
+	build/schedrun-builder -s "builder.logs=$directory/builds" -s admin.listen=127.0.0.1:0 \
+		-s "builder.command=$PWD/deploy/local/job $data" >>"$directory/builder.log" 2>&1 &
+	builder_pid=$!
+	pids+=("$builder_pid")
+}
+has_ended() { build/schedrun build list --schedule "$1" -o jsonl | grep -q SUCCEEDED; }
+commit() {
+	echo "schedrun dataset commit ri.foundry.main.dataset.words-raw --branch master --kafka"
+	build/schedrun dataset commit ri.foundry.main.dataset.words-raw --branch master --kafka >>"$directory/commits.out"
+}
+say "The loop: new data comes, and what is made of it is built"
+printf 'pear\napple\nfig\n' >"$data/ri.foundry.main.dataset.words-raw"
+start_builder
+words=ri.scheduler.main.schedule.words-on-data
+echo "its schedule waits for the dataset words-raw; its job sorts that file into words-sorted"
+commit
+wait_until 60 "$directory/builder.log" "$builder_pid" has_ended "$words"
+step "the trigger has asked, the worker planned, the builder built:"
+build/schedrun run list --schedule "$words" -o table
+echo "words-sorted: $(tr '\n' ' ' <"$data/ri.foundry.main.dataset.words-sorted")"
+echo "schedrun submit $words --wait 30s    # once more, by hand: nothing has come since"
+build/schedrun submit "$words" --wait 30s | tail -1 | sed -E 's/.*"result":(\{[^}]*\}).*/\1/'
+kill -TERM "$builder_pid"
+wait "$builder_pid" || true
+
+say "Cron: once a minute, by two triggers and no leader"
+minutely=ri.scheduler.main.schedule.words-each-minute
+echo "schedrun schedule next $minutely -n 2"
+build/schedrun schedule next "$minutely" -n 2 -o table
+[ "$mode" = run ] || echo "(make run stays up, and shows each as it comes)"
 
 schedule=ri.scheduler.main.schedule.orders-hourly
 api=http://127.0.0.1:$http/api/v2/orchestration
@@ -147,20 +190,12 @@ echo "schedrun run explain $run"
 wait_until 10 "$directory/http.log" "$http_pid" build/schedrun run explain "$run" # folded by the adapter
 build/schedrun run explain "$run" -o table
 
-builder="schedrun-builder -s builder.logs=$directory/builds -s 'builder.command=$PWD/deploy/local/job $directory/data'"
-data=$directory/data
-mkdir "$data"
-for name in orders-raw customers-raw customers-clean rates; do # what stands for datasets
-	seq -f "$name %g" 3 >"$data/ri.foundry.main.dataset.$name"
-done
 if [ "$mode" = demo ]; then # what is built is not stale any more: README goes on without
 	say "The builds carried out: a process for each job"
 	echo "$builder"
 	build=$(sed -n '2s/.*"buildRid":"\([^"]*\)".*/\1/p' "$directory/submit.out")
-	build/schedrun-builder -s "builder.logs=$directory/builds" -s admin.listen=127.0.0.1:0 \
-		-s "builder.command=$PWD/deploy/local/job $data" >"$directory/builder.log" 2>&1 &
-	pids+=($!)
-	wait_until 30 "$directory/builder.log" $! grep -q "\"*event\"*[=:]\"*build_ended.*$build\|$build.*build_ended" "$directory/builder.log"
+	start_builder
+	wait_until 30 "$directory/builder.log" "$builder_pid" grep -q "\"*event\"*[=:]\"*build_ended.*$build\|$build.*build_ended" "$directory/builder.log"
 	build/schedrun build get "$build" -o table
 	build/schedrun -s "builder.logs=$directory/builds" build logs "$build"
 fi
@@ -188,6 +223,8 @@ EOF
 say "For another shell (. ${directory#"$PWD/"}/env)"
 cat "$directory/env"
 [ "$mode" = demo ] && exit 0
-echo "stays up until ^C"
+echo "stays up until ^C; meanwhile the runs that the two triggers ask for, one each minute (schedrun watch --schedule …):"
+build/schedrun watch --schedule "$minutely" -o jsonl &
+pids+=($!)
 wait "$kafka_pid" || true
 fail "Kafka has ended" "$directory/kafka.log"

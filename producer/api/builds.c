@@ -2,6 +2,7 @@
 
 #include "common/json/write.h"
 #include "producer/api/batch.h"
+#include "producer/runs/build_report.h"
 #include "producer/runs/decoder.h"
 #include "schemas/message/build_requested.h"
 
@@ -12,6 +13,7 @@ struct look {
 	struct http_call *call;
 	struct work_redis *redis;
 	struct access access;
+	enum right right; /* of the build that was found last */
 };
 
 static void
@@ -120,7 +122,16 @@ find_build(struct look *look, struct text rid, struct build_record *record,
 	    access_read(&look->access, &build->run.schedule_rid, 1, false,
 		&schedule, err) != 0)
 		return -1;
+	look->right = schedule.right;
 	return schedule.exists && schedule.right != RIGHT_NONE;
+}
+
+static void
+refuse_build(struct http_call *call, enum api_error error)
+{
+	http_call_refuse(call, error, NULL,
+	    (struct api_parameter[]){
+		PARAMETER_T("buildRid", call->asked.rids[0]), PARAMETER_END });
 }
 
 /* 1: written; 0: nothing to write; -1: failed.  `named`: as a map's member. */
@@ -145,19 +156,53 @@ write_build(struct look *look, struct text rid, bool named)
 void
 http_builds_get(struct http_call *call, struct work_redis *redis)
 {
-	struct look look = { call, redis, http_call_access(call, redis) };
+	struct look look = { .call = call,
+		.redis = redis,
+		.access = http_call_access(call, redis) };
 
 	if (write_build(&look, call->asked.rids[0], false) == 0)
-		http_call_refuse(call, API_BUILD_NOT_FOUND, NULL,
-		    (struct api_parameter[]){
-			PARAMETER_T("buildRid", call->asked.rids[0]),
-			PARAMETER_END });
+		refuse_build(call, API_BUILD_NOT_FOUND);
+}
+
+/* One that has ended stays as it is, which is no error of whoever asks. */
+static void
+cancel_build(struct look *look, const struct uuid *id)
+{
+	struct error *err = &look->call->job.error;
+	struct build_report report = { .redis = look->redis->schedules,
+		.keyspace = look->redis->store.keyspace,
+		.view = &look->redis->view,
+		.arena = look->access.arena };
+	struct report_result ignored;
+
+	if (redis_connect(look->redis->schedules, err) == 0)
+		build_report_state(&report, id, "CANCELED", &ignored, err);
+}
+
+void
+http_builds_cancel(struct http_call *call, struct work_redis *redis)
+{
+	struct look look = { .call = call,
+		.redis = redis,
+		.access = http_call_access(call, redis) };
+	struct build_record record;
+	struct build_requested build;
+	int found = find_build(&look, call->asked.rids[0], &record, &build);
+
+	if (found == 0)
+		refuse_build(call, API_BUILD_NOT_FOUND);
+	else if (found == 1 && look.right != RIGHT_ACT)
+		refuse_build(call, API_CANCEL_DENIED);
+	else if (found == 1)
+		cancel_build(&look, &build.run.build_id);
 }
 
 void
 http_builds_get_batch(struct http_call *call, struct work_redis *redis)
 {
-	struct look look = { call, redis, http_call_access(call, redis) };
+	struct look look = { .call = call,
+		.redis = redis,
+		.access = http_call_access(call, redis) };
 	struct text_list rids;
 	size_t i;
 

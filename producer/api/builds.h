@@ -10,5 +10,6 @@
  */
 call_work_function http_builds_get;       /* GET builds/{rid} */
 call_work_function http_builds_get_batch; /* POST builds/getBatch */
+call_work_function http_builds_cancel;    /* POST builds/{rid}/cancel */
 
 #endif

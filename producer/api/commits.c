@@ -4,8 +4,11 @@
 #include "common/base/log.h"
 #include "common/json/write.h"
 #include "producer/api/draft.h"
+#include "producer/api/runs.h"
 #include "producer/runs/event_sender.h"
 #include "schemas/stored/document.h"
+
+#define DAY_MS (24 * INT64_C(3600000))
 
 /* Wall-clock time of the sender, or now. */
 static int64_t
@@ -19,6 +22,8 @@ read_time(
 	if (text.at != NULL && !clock_parse(text, &wall_ms))
 		reader_fault(
 		    reader, &place, "is no time such as 2026-01-31T09:00:00Z");
+	else if (wall_ms - DAY_MS > clock_wall_ms())
+		reader_fault(reader, &place, "is more than a day to come");
 	return wall_ms;
 }
 
@@ -120,11 +125,31 @@ send_commit(struct http_call *call, const struct schedule_event *event)
 	}
 }
 
-void
-http_commits_post(struct http_call *call, struct work_redis *redis)
+/* On a pool thread. */
+static void
+work_commit(void *owner, struct work_redis *redis)
 {
+	struct http_call *call = owner;
 	struct schedule_event event;
 
 	if (read_commit(call, &event) && may_commit(call, redis))
 		send_commit(call, &event);
+}
+
+void
+http_commits_post(struct http_call *call)
+{
+	struct rate_limit *rate = call->app->runs->rate;
+
+	if (rate != NULL &&
+	    !rate_limit_take(rate, &call->asked.caller, clock_monotonic_ms())) {
+		http_call_error(call, API_RATE_LIMITED,
+		    "More runs and commits a second than a caller may send.",
+		    NULL);
+		return;
+	}
+	call->job = (struct work_job){
+		.owner = call, .work = work_commit, .done = http_call_finish
+	};
+	http_call_submit(call);
 }

@@ -5,9 +5,9 @@
 
 /*
  * POST …/datasets/{datasetRid}/commits: says in the topic schedule-events that
- * a branch has new data (docs/http.md, section 14).  On a pool thread, until
- * the brokers have it.
+ * a branch has new data (docs/http.md, section 14).  On the loop, and then on a
+ * pool thread until the brokers have it.
  */
-void http_commits_post(struct http_call *call, struct work_redis *redis);
+void http_commits_post(struct http_call *call);
 
 #endif

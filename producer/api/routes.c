@@ -132,7 +132,7 @@ static const struct http_route routes[] = {
 	    SCOPE_READ, PREVIEW_ALWAYS, BODY_IGNORED, NULL,
 	    http_versions_schedule },
 	{ "POST", API "/datasets/{datasetRid}/commits", SCOPE_WRITE,
-	    PREVIEW_NEVER, BODY_JSON, NULL, http_commits_post },
+	    PREVIEW_NEVER, BODY_JSON, http_commits_post, NULL },
 	{ "POST", API "/builds/getBatch", SCOPE_READ, PREVIEW_NEVER, BODY_JSON,
 	    NULL, http_builds_get_batch },
 	/* The build system's, not ours: "create" is no malformed rid. */
@@ -142,6 +142,8 @@ static const struct http_route routes[] = {
 	    NULL, NULL },
 	{ "GET", API "/builds/{buildRid}", SCOPE_READ, PREVIEW_NEVER,
 	    BODY_IGNORED, NULL, http_builds_get },
+	{ "POST", API "/builds/{buildRid}/cancel", SCOPE_WRITE, PREVIEW_NEVER,
+	    BODY_NONE, NULL, http_builds_cancel },
 };
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 

@@ -570,7 +570,8 @@ http_runs_post(struct http_call *call)
 	    !rate_limit_take(
 		run->runs->rate, &call->asked.caller, clock_monotonic_ms())) {
 		http_call_error(call, API_RATE_LIMITED,
-		    "More runs a second than a caller may ask for.", NULL);
+		    "More runs and commits a second than a caller may send.",
+		    NULL);
 		return;
 	}
 	if (!is_open(run))

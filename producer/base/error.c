@@ -53,6 +53,8 @@ static const struct {
 	    "CreateSchedulePermissionDenied" },
 	[API_COMMIT_DENIED] = { 403, "PERMISSION_DENIED",
 	    "CommitDatasetPermissionDenied" },
+	[API_CANCEL_DENIED] = { 403, "PERMISSION_DENIED",
+	    "CancelBuildPermissionDenied" },
 	[API_SCHEDULE_NOT_FOUND] = { 404, "NOT_FOUND", "ScheduleNotFound" },
 	[API_VERSION_NOT_FOUND] = { 404, "NOT_FOUND",
 	    "ScheduleVersionNotFound" },

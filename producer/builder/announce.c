@@ -128,10 +128,10 @@ announcer_tell(struct announcer *announcer, const struct open_build *build,
 	if (name_outputs(announcer, build, &event, err) != 0)
 		return -1;
 	if (event_sender_send(announcer->sender, &event, err) == 0)
-		return 0;
+		return 1;
 	if (err->kind != ERROR_INPUT || event.n_outputs == 0)
-		return -1;
+		return 0;
 	/* Larger than the topic takes: the jobs' ends stand in Redis, too. */
 	event.n_outputs = 0;
-	return event_sender_send(announcer->sender, &event, err);
+	return event_sender_send(announcer->sender, &event, err) == 0;
 }

@@ -19,8 +19,9 @@ void announcer_destroy(struct announcer *announcer); /* NULL is fine */
 /*
  * Blocks until the brokers have it, 2 s at most for each of connecting and
  * sending.  It names the outputs that the build's jobs have made, with their
- * heads as they are now.  -1: it may be there nevertheless; errors as of
- * event_sender_send, and of branch_store_read.
+ * heads as they are now.  1: they have it; 0: it may be there nevertheless,
+ * errors as of event_sender_send; -1: Redis was to be read, errors as of
+ * branch_store_read.
  */
 int announcer_tell(struct announcer *announcer, const struct open_build *build,
     struct error *err);

@@ -78,6 +78,8 @@ brief_document(const struct brief *brief)
 	json_member_text(&out, "build",
 	    rid_of(brief, TEXT(RID_BUILD_PREFIX), &event->run.build_id));
 	json_member_text(&out, "fence", brief->number);
+	json_member_text(
+	    &out, "fingerprint", event->fingerprints[brief->ref.job]);
 	put_inputs(brief, &out);
 	json_member_text(&out, "job",
 	    rid_of(

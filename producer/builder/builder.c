@@ -162,19 +162,25 @@ static void
 commit_offsets(struct builder *builder)
 {
 	struct error err;
+	int64_t lag = 0;
 	size_t i;
 
 	builder->committed_ms = clock_monotonic_ms();
 	for (i = 0; i < builder->n_places; i++) {
 		struct build_place *place = &builder->places[i];
 		int64_t offset = offset_to_commit(builder, place);
+		int64_t end = kafka_consumer_end(
+		    builder->consumer, builder->topic, place->partition);
 
+		if (offset >= 0 && end > offset)
+			lag += end - offset;
 		if (offset > place->committed &&
 		    kafka_consumer_commit(builder->consumer, builder->topic,
 			(struct kafka_offset){ place->partition, offset },
 			&err) == 0)
 			place->committed = offset;
 	}
+	metrics_set(builder->metrics, BUILDER_LAG, 0, (double)lag);
 }
 
 static int
@@ -533,27 +539,29 @@ note_events(struct builder *builder, const struct error *err)
 
 /*
  * Its event, before its offset: who is killed in between finds it due, and
- * tells it again.  False: not yet.
+ * tells it again.  1: told; 0: not yet; -1: Redis fails.
  */
-static bool
-tell_build(struct builder *builder, struct open_build *build)
+static int
+tell_build(struct builder *builder, struct open_build *build, struct error *err)
 {
 	struct build_report report = report_of(builder, build);
-	struct error err = { 0 };
+	struct error ignored;
+	int rc;
 
 	if (!build->to_tell)
-		return true;
+		return 1;
 	if (clock_monotonic_ms() < builder->untold_ms)
-		return false;
-	if (announcer_tell(builder->announcer, build, &err) != 0) {
-		note_events(builder, &err);
-		return false;
-	}
+		return 0;
+	rc = announcer_tell(builder->announcer, build, err);
+	if (rc == 0)
+		note_events(builder, err);
+	if (rc != 1)
+		return rc;
 	note_events(builder, NULL);
 	build->to_tell = false;
 	/* One that is lost costs a repeat, which is the same event. */
-	build_report_told(&report, &build->id, &err);
-	return true;
+	build_report_told(&report, &build->id, &ignored);
+	return 1;
 }
 
 /* 1: it is gone; 0: it stays, until its event is sent; -1: Redis fails. */
@@ -561,14 +569,16 @@ static int
 end_build(struct builder *builder, struct open_build **at, struct error *err)
 {
 	struct open_build *build = *at;
+	int rc;
 
 	if (build->over && build->is_read)
 		metrics_add(builder->metrics, BUILDER_BUILDS, BUILT_OVER, 1);
 	if (!build->over && !build->leaving) {
 		if (!build->reported && report_build(builder, build, err) != 0)
 			return -1;
-		if (!tell_build(builder, build))
-			return 0;
+		rc = tell_build(builder, build, err);
+		if (rc != 1)
+			return rc;
 	}
 	remove_build(builder, at);
 	return 1;

@@ -30,9 +30,9 @@ ask_number(const struct job_store *store, struct redis_script *script,
 }
 
 /* What take_lease.lua takes; the leases stand last. */
-enum { TAKE_COUNTER, TAKE_JOBS, TAKE_BUILD, TAKE_KEYS };
+enum { TAKE_COUNTER, TAKE_JOBS, TAKE_MADE, TAKE_BUILD, TAKE_KEYS };
 enum { TAKE_POSITION, TAKE_MS, TAKE_ARGS };
-enum { NEWS_NUMBER, NEWS_BUILD, NEWS_JOB };
+enum { NEWS_NUMBER, NEWS_BUILD, NEWS_JOB, NEWS_MADE };
 
 static struct text *
 list_keys(const struct job_ref *ref)
@@ -42,9 +42,14 @@ list_keys(const struct job_ref *ref)
 	const struct uuid *build = &ref->event->run.build_id;
 	struct text *keys = arena_alloc(
 	    ref->arena, (TAKE_KEYS + spec->n_outputs) * sizeof *keys);
+	struct uuid fingerprint = { 0 }; /* by which nothing is noted */
 	struct buffer out = { 0 };
 	size_t i;
 
+	(void)uuid_parse(ref->event->fingerprints[ref->job], &fingerprint);
+	keys[TAKE_MADE] =
+	    text_copy(ref->arena, keyspace_made(keyspace, &fingerprint, &out));
+	buffer_reset(&out);
 	keys[TAKE_COUNTER] = keyspace_key(keyspace, KEY_LEASES);
 	keys[TAKE_BUILD] =
 	    text_copy(ref->arena, keyspace_build(keyspace, build, &out));
@@ -85,6 +90,7 @@ lease_take(const struct job_ref *ref, struct lease *lease,
 	*lease = (struct lease){
 		.jobs = keys[TAKE_JOBS],
 		.field = args[TAKE_POSITION],
+		.made = keys[TAKE_MADE],
 		.keys = keys + TAKE_KEYS,
 		.keeping = keys + TAKE_BUILD,
 		.n = job_of(ref)->spec->n_outputs,
@@ -97,11 +103,12 @@ lease_take(const struct job_ref *ref, struct lease *lease,
 	    err);
 	if (reply == NULL)
 		return -1;
-	taken = redis_reply_size(reply) > NEWS_JOB;
+	taken = redis_reply_size(reply) > NEWS_MADE;
 	if (taken) {
 		lease->number = copy_part(ref, reply, NEWS_NUMBER);
 		news->build = copy_part(ref, reply, NEWS_BUILD);
 		news->job = copy_part(ref, reply, NEWS_JOB);
+		news->made = copy_part(ref, reply, NEWS_MADE);
 	}
 	redis_reply_destroy(reply);
 	return taken;
@@ -130,6 +137,18 @@ lease_keep(
 	if (rc > 0)
 		lease->asked_ms = now;
 	return rc;
+}
+
+int
+lease_note_made(const struct job_store *store, const struct lease *lease,
+    struct text made, struct error *err)
+{
+	char ttl[TEXT_NUMBER_SIZE];
+
+	return redis_do(store->redis,
+	    (const struct text[]){ TEXT("SET"), lease->made, made, TEXT("PX"),
+		text_of_number(store->ttl_ms, ttl) },
+	    5, "SET", err);
 }
 
 int

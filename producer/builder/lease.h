@@ -45,6 +45,7 @@ job_of(const struct job_ref *ref)
 struct lease {
 	struct text jobs;           /* the build's `j` */
 	struct text field;          /* the job's position in it */
+	struct text made;           /* the `j:f` of its fingerprint */
 	const struct text *keys;    /* a lease of each output */
 	const struct text *keeping; /* the build's `b`, and these behind it */
 	size_t n;
@@ -52,10 +53,13 @@ struct lease {
 	int64_t asked_ms;   /* monotonic; it holds for LEASE_MS from there */
 };
 
-/* What is known when it is taken; both may be empty. */
+/* What is known when it is taken; all may be empty. */
 struct lease_news {
 	struct text build; /* the build's state */
 	struct text job;   /* what is said of the job */
+	/* The transactions that a job of the same fingerprint has made of the
+	 * outputs last, each with a blank behind it. */
+	struct text made;
 };
 
 /* 1: it is ours; 0: somebody has one of the outputs. */
@@ -66,6 +70,10 @@ int lease_take(const struct job_ref *ref, struct lease *lease,
  * was canceled. */
 int lease_keep(
     const struct job_store *store, struct lease *lease, struct error *err);
+
+/* Notes what the job has made, for whoever has one of the same fingerprint. */
+int lease_note_made(const struct job_store *store, const struct lease *lease,
+    struct text made, struct error *err);
 
 /* Gives it back, if it is ours still; 0: it is not. */
 int lease_drop(const struct job_store *store, const struct lease *lease,

@@ -118,18 +118,22 @@ look_at_outputs(const struct job_ref *ref, const struct branch_change *changes,
     struct job_look *look, struct error *err)
 {
 	const struct job *job = job_of(ref);
-	size_t i;
+	size_t n = job->spec->n_outputs, i;
+	struct text *heads = arena_zalloc(ref->arena, n + 1, sizeof *heads);
 
+	look->heads = heads;
 	look->up_to_date =
 	    job->reason != REASON_FORCED && job->reason != REASON_ALWAYS_STALE;
-	for (i = 0; look->up_to_date && i < job->spec->n_outputs; i++) {
+	for (i = 0; i < n; i++) {
 		const struct branch *branch;
 
 		if (find_branch(
 			ref, &changes[i], build_branch(ref), &branch, err) != 0)
 			return -1;
-		look->up_to_date =
-		    branch != NULL && is_built_so(branch->built, &look->built);
+		if (branch != NULL)
+			heads[i] = branch->head;
+		look->up_to_date = look->up_to_date && branch != NULL &&
+		    is_built_so(branch->built, &look->built);
 	}
 	return 0;
 }
@@ -154,7 +158,8 @@ try_commit(
 {
 	const struct job *job = job_of(ref);
 	const struct build_mark mark = {
-		.key = end->lease->jobs,
+		.keys = &end->lease->jobs,
+		.n_keys = 1,
 		.field = end->lease->field,
 		.value = end->said,
 		.ttl_ms = ref->store->ttl_ms,

@@ -16,7 +16,8 @@ struct job_look {
 	/* Of each input of the job spec: where it is read, and what; either
 	 * may be none. */
 	const struct text *branches, *transactions;
-	bool up_to_date; /* the outputs were made of just this */
+	const struct text *heads; /* of each output; may be none */
+	bool up_to_date;          /* the outputs were made of just this */
 };
 
 /*

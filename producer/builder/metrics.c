@@ -35,6 +35,10 @@ static const struct metric_row rows[BUILDER_METRICS] = {
 	[BUILDER_OPEN] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_open_builds",
 	    .help = "Builds that were taken up and have not ended." },
+	[BUILDER_LAG] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_builder_lag_records",
+	    .help = "From the first build that has not ended to the topic's "
+		    "end, of assigned partitions." },
 	[BUILDER_DEPENDENCIES] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_dependency_up",
 	    .label = "dependency",

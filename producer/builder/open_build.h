@@ -21,6 +21,9 @@ struct open_job {
 		       */
 	int64_t not_before_ms; /* monotonic: tried again then, or ... */
 	uint64_t round;        /* ... if a lease has come back; 0: not */
+	/* Of each output what it has ended with, if that is what its
+	 * fingerprint stands for; NULL: not, or it isn't known. */
+	const struct text *made;
 };
 
 struct open_build {

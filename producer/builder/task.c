@@ -221,18 +221,97 @@ begin_work(struct task *task, struct error *err)
 	return 0;
 }
 
+/* What the producer of an input in this build has made of it; none: unknown. */
+static struct text
+made_in_build(const struct task *task, const struct job *job, size_t i)
+{
+	size_t producer = (size_t)job->inputs[i].job;
+	const struct job_spec *spec =
+	    task->build->event.build.jobs[producer].spec;
+	const struct text *made = task->build->jobs[producer].made;
+	size_t k;
+
+	for (k = 0; made != NULL && k < spec->n_outputs; k++)
+		if (text_equal(spec->outputs[k], job->spec->inputs[i].rid))
+			return made[k];
+	return TEXT_NONE;
+}
+
+/* Whether it reads just what its fingerprint is of. */
+static bool
+reads_as_planned(const struct task *task)
+{
+	const struct job *job = job_of(&task->brief.ref);
+	size_t i;
+
+	for (i = 0; i < job->spec->n_inputs; i++) {
+		const struct branch *read = job->inputs[i].read;
+		struct text planned = TEXT_NONE;
+
+		if (job->inputs[i].job >= 0)
+			planned = made_in_build(task, job, i);
+		else if (read != NULL)
+			planned = read->head;
+		if (!text_equal(planned, task->look.transactions[i]) ||
+		    (planned.at == NULL && job->inputs[i].job >= 0))
+			return false;
+	}
+	return true;
+}
+
+static struct text
+list_transactions(const struct task *task, const struct text *transactions)
+{
+	size_t n = job_of(&task->brief.ref)->spec->n_outputs, i;
+	struct buffer out = { 0 };
+
+	for (i = 0; i < n; i++) {
+		buffer_append(&out, transactions[i]);
+		buffer_byte(&out, ' ');
+	}
+	return buffer_keep(&out, task->arena);
+}
+
+/* What stands there is what the fingerprint stands for. */
+static void
+note_made(struct task *task, const struct text *transactions)
+{
+	size_t n = job_of(&task->brief.ref)->spec->n_outputs, i;
+	struct arena *arena = task->build->arena;
+	struct text *made = arena_alloc(arena, (n + 1) * sizeof *made);
+
+	for (i = 0; i < n; i++)
+		made[i] = text_copy(arena, transactions[i]);
+	open_job_of(task)->made = made;
+}
+
+/*
+ * Whether there is nothing to do: the outputs were made of what is there now,
+ * or, whatever has come since, of just what the build's event names.
+ */
+static bool
+is_done(struct task *task, struct text made)
+{
+	bool is_made = made.size > 0 &&
+	    text_equal(made, list_transactions(task, task->look.heads));
+
+	if (is_made || (task->look.up_to_date && reads_as_planned(task)))
+		note_made(task, task->look.heads);
+	return is_made || task->look.up_to_date;
+}
+
 /*
  * What is to be done of the job, by the heads as they are now: also what can't
  * be read of them is an answer.  As of begin_work.
  */
 static int
-look_first(struct task *task, struct error *err)
+look_first(struct task *task, struct text made, struct error *err)
 {
 	int rc = job_look_now(&task->brief.ref, &task->look, err);
 
 	if (rc != 0 && err->kind != ERROR_INPUT)
 		return -1;
-	if (rc == 0 && !task->look.up_to_date)
+	if (rc == 0 && !is_done(task, made))
 		return begin_work(task, err);
 	task->ended_ms = task->begun_ms;
 	if (rc == 0)
@@ -289,7 +368,7 @@ go_on(struct task *task, const struct lease_news *news, struct error *err)
 	/* A last try that was not known for one is made soon, alone. */
 	else if (open->lost == known ||
 	    !task_is_last_try(task->runner, task->build, task->job))
-		return look_first(task, err);
+		return look_first(task, news->made, err);
 	return 0;
 }
 
@@ -486,6 +565,12 @@ report(struct task *task, struct error *err)
 		judge(task, JOB_FAILED,
 		    text_copy(task->arena, text_from(err->message)));
 		return lease_note(store, &task->lease, task->said, true, err);
+	}
+	if (rc == 1 && reads_as_planned(task)) {
+		note_made(task, task->transactions);
+		/* One that is lost costs that it may be made once more. */
+		lease_note_made(store, &task->lease,
+		    list_transactions(task, task->transactions), &ignored);
 	}
 	if (rc == 1)
 		lease_drop(store, &task->lease, &ignored);

@@ -17,6 +17,7 @@ enum {
 	MARK_VALUE,
 	MARK_TTL,
 	MARK_NUMBER,
+	MARK_KEYS,
 	WRITE_ARGS
 };
 enum { DATASET_RID, DATASET_SEEN, DATASET_VALUE, DATASET_ARGS };
@@ -37,47 +38,69 @@ read_generation(struct redis *redis, const struct keyspace *keyspace,
 	    redis_address(redis));
 }
 
-/* The fields of the datasets in one hash. */
+/* What is stored of the datasets, piece by piece: both hashes by one round
+ * trip.
+ */
 static int
-read_hash(struct redis *redis, struct text key, const struct branch_view *view,
-    struct arena *arena, struct fields *into, struct error *err)
+read_both(struct redis *redis, const struct text keys[2],
+    struct fields *const into[2], const struct branch_view *view,
+    struct error *err)
 {
-	struct text *names = arena_alloc(arena, (view->n + 1) * sizeof *names);
-	size_t i;
+	size_t n = view->n, done = 0, i;
+	struct text *names =
+	    arena_alloc(fields_arena(into[0]), (n + 1) * sizeof *names);
 
-	for (i = 0; i < view->n; i++)
+	for (i = 0; i < n; i++)
 		names[i] = view->changes[i].dataset;
-	return fields_read_some(into, redis, key, names, view->n, err);
+	while (done < n) {
+		int taken, as_many;
+
+		fields_ask_some(redis, keys[0], names + done, n - done);
+		fields_ask_some(redis, keys[1], names + done, n - done);
+		taken = fields_hear_some(
+		    into[0], redis, keys[0], names + done, n - done, err);
+		if (taken < 0) {
+			/* The other's answer would be taken for another. */
+			redis_disconnect(redis);
+			return -1;
+		}
+		as_many = fields_hear_some(
+		    into[1], redis, keys[1], names + done, n - done, err);
+		if (as_many < 0)
+			return -1;
+		/* Each may have had less, for its size. */
+		done += (size_t)(taken < as_many ? taken : as_many);
+	}
+	return 0;
 }
 
 int
 branch_store_read(struct redis *redis, const struct keyspace *keyspace,
     struct arena *arena, struct branch_view *view, struct error *err)
 {
-	struct fields *datasets = fields_create(arena);
-	struct fields *branches = fields_create(arena);
-	struct buffer key = { 0 };
+	struct fields *const into[2] = { fields_create(arena),
+		fields_create(arena) };
+	struct buffer part = { 0 };
 	size_t i;
 	int rc = read_generation(redis, keyspace, &view->generation, err);
 
 	if (rc == 0)
-		rc = read_hash(redis,
-		    keyspace_part(
-			keyspace, view->generation, PART_DATASETS, &key),
-		    view, arena, datasets, err);
-	if (rc == 0)
-		rc = read_hash(redis, keyspace_key(keyspace, KEY_BRANCHES),
-		    view, arena, branches, err);
+		rc = read_both(redis,
+		    (const struct text[]){
+			keyspace_part(
+			    keyspace, view->generation, PART_DATASETS, &part),
+			keyspace_key(keyspace, KEY_BRANCHES) },
+		    into, view, err);
 	for (i = 0; rc == 0 && i < view->n; i++) {
 		struct branch_change *change = &view->changes[i];
 
 		change->exists =
-		    fields_get(datasets, change->dataset).at != NULL;
-		change->seen = fields_get(branches, change->dataset);
+		    fields_get(into[0], change->dataset).at != NULL;
+		change->seen = fields_get(into[1], change->dataset);
 	}
-	buffer_finish(&key);
-	fields_destroy(datasets);
-	fields_destroy(branches);
+	buffer_finish(&part);
+	fields_destroy(into[0]);
+	fields_destroy(into[1]);
 	return rc;
 }
 
@@ -110,8 +133,9 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	struct text *args = arena_alloc(
 	    arena, (WRITE_ARGS + DATASET_ARGS * view->n) * sizeof *args);
 	struct text *keys = arena_alloc(
-	    arena, (WRITE_KEYS + 1 + mark->n_leases) * sizeof *keys);
+	    arena, (WRITE_KEYS + mark->n_keys + mark->n_leases) * sizeof *keys);
 	char seen[TEXT_NUMBER_SIZE], ttl[TEXT_NUMBER_SIZE];
+	char marks[TEXT_NUMBER_SIZE];
 	char edition[KEYSPACE_EDITION_SIZE];
 	size_t n_keys = WRITE_KEYS, i;
 	struct redis_reply *reply;
@@ -124,10 +148,11 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	args[MARK_VALUE] = mark->value;
 	args[MARK_TTL] = text_of_number(mark->ttl_ms, ttl);
 	args[MARK_NUMBER] = mark->number;
+	args[MARK_KEYS] = text_of_number((int64_t)mark->n_keys, marks);
 	keys[WRITE_BRANCHES] = keyspace_key(keyspace, KEY_BRANCHES);
 	keys[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION);
-	if (mark->key.at != NULL)
-		keys[n_keys++] = mark->key;
+	for (i = 0; i < mark->n_keys; i++)
+		keys[n_keys++] = mark->keys[i];
 	for (i = 0; i < mark->n_leases; i++)
 		keys[n_keys++] = mark->leases[i];
 	reply = redis_ask_script(redis, &write_branches,

@@ -40,14 +40,16 @@ int branch_store_read(struct redis *redis, const struct keyspace *keyspace,
     struct arena *arena, struct branch_view *view, struct error *err);
 
 /*
- * What is said, with what is written, of the build or job that has made it,
- * unless that is said already.
+ * What is said, with what is written, of the build, job or commits that have
+ * made it, unless that is said already of any.
  */
 struct build_mark {
-	struct text key;   /* its `b`, or `j`; none: nothing is said */
-	struct text field; /* "s" of a build, its position of a job */
+	/* The `b` of a build, the `j` of a job, those of commits; or none. */
+	const struct text *keys;
+	size_t n_keys;
+	struct text field; /* "s", of a job its position */
 	struct text value; /* "SUCCEEDED" */
-	int64_t ttl_ms;    /* of the key, if it has none */
+	int64_t ttl_ms;    /* of each key that has none */
 	/* Of a job: the leases of its outputs, and the number they must have */
 	const struct text *leases;
 	size_t n_leases;

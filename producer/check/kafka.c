@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "producer/check/list.h"
 #include "producer/letters/letters.h"
+#include "producer/runs/lag.h"
 #include "schemas/avro/registry.h"
 #include "schemas/topics.h"
 
@@ -315,6 +316,69 @@ check_topics(struct check_list *list, struct kafka_admin *admin, int brokers)
 		check_letters(list);
 }
 
+/* "12 wait, for 4 s; 2 members"; returns since when, 0: nothing waits. */
+static int64_t
+describe_lag(const struct lag *lag, char *detail, size_t size)
+{
+	int64_t total = 0, oldest_ms = 0;
+	size_t i;
+
+	for (i = 0; i < lag->n; i++) {
+		total += lag_of(lag, i);
+		if (lag_of(lag, i) > 0 && lag->times[i] > 0 &&
+		    (oldest_ms == 0 || lag->times[i] < oldest_ms))
+			oldest_ms = lag->times[i];
+	}
+	if (total == 0)
+		snprintf(detail, size, "nothing waits; members: %zu",
+		    lag->members.n_members);
+	else
+		snprintf(detail, size, "%lld wait, for %lld s; members: %zu",
+		    (long long)total,
+		    (long long)(oldest_ms > 0
+			    ? (clock_wall_ms() - oldest_ms) / 1000
+			    : 0),
+		    lag->members.n_members);
+	return oldest_ms;
+}
+
+/* How far behind they are who need not be there: nobody has a row of nothing.
+ */
+static void
+check_behind(struct check_list *list, struct kafka_admin *admin,
+    const char *program, enum topic topic)
+{
+	const struct config *config = command_config(list->command);
+	char what[300], detail[160], key[32];
+	struct error err = { 0 };
+	struct lag lag = { .topic = topic_name(config, topic),
+		.arena = list->command->arena };
+	int64_t since_ms;
+	size_t i = 0;
+
+	snprintf(key, sizeof key, "%s.group", program);
+	lag.group = config_text(config, key);
+	snprintf(what, sizeof what, "group %s", lag.group);
+	if (lag_measure(&lag, admin, &err) != 0) {
+		check_untold(list, what, &err,
+		    check_acl(list, "Describe", "group", lag.group));
+		return;
+	}
+	while (i < lag.n && lag.committed[i] < 0)
+		i++;
+	if (i == lag.n && lag.members.n_members == 0)
+		return;
+	since_ms = describe_lag(&lag, detail, sizeof detail);
+	snprintf(key, sizeof key, "schedrun-%s", program);
+	if (lag.members.n_members == 0)
+		check_note(list, what, detail, key);
+	else if (since_ms > 0 && clock_wall_ms() - since_ms >= WAITING_MS)
+		check_note(list, what, detail,
+		    "what its /readyz says, or more of them");
+	else
+		check_fine(list, what, detail);
+}
+
 static void
 check_group(struct check_list *list, struct kafka_admin *admin)
 {
@@ -369,6 +433,8 @@ check_kafka(struct check_list *list)
 		check_fine(list, "kafka", detail);
 		check_topics(list, admin, brokers);
 		check_group(list, admin);
+		check_behind(list, admin, "trigger", TOPIC_EVENTS);
+		check_behind(list, admin, "builder", TOPIC_BUILDS);
 	}
 	kafka_admin_destroy(admin);
 }

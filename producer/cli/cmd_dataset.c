@@ -133,19 +133,23 @@ write_commit(struct commit *commit, struct error *err)
 		.transaction = text_from(commit->transaction),
 		.parent = text_from(commit->parent),
 	};
-	int rc;
+	const struct dataset_commits commits = { &done, 1, 0 };
 
-	if (command_open_catalogue(command, err) != 0)
+	if (command_open_catalogue(command, err) != 0 ||
+	    dataset_commit(command->redis, command->keyspace, command->arena,
+		&commits, err) != 0)
 		return -1;
-	rc = dataset_commit(
-	    command->redis, command->keyspace, command->arena, &done, err);
-	if (rc == 0)
+	if (done.outcome == COMMIT_REFUSED) {
+		*err = done.why;
+		return -1;
+	}
+	if (done.outcome == COMMIT_NO_DATASET)
 		return error_fatal(err, EXIT_NOT_FOUND,
 		    "dataset \"%s\" not found in %s; schedrun apply loads "
 		    "datasets, schedrun export lists them",
 		    command->argument, redis_shown_url(command->redis));
 	commit->note = note_of(commit, &done);
-	return rc < 0 ? -1 : 0;
+	return 0;
 }
 
 static int

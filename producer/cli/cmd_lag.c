@@ -12,11 +12,13 @@
 #define PAUSE_MS 100
 #define CLEAR_SCREEN "\033[H\033[J"
 
-enum { OPTION_WATCH = 512 };
+enum { OPTION_WATCH = 512, OPTION_FOR };
 
 static const struct argp_option lag_options[] = {
 	{ "watch", OPTION_WATCH, "DURATION", 0,
 	    "Show it again and again, this far apart", 0 },
+	{ "for", OPTION_FOR, "PROGRAM", 0,
+	    "Of worker (the default), trigger or builder", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -38,7 +40,19 @@ struct lag_command {
 	struct command *command;
 	struct kafka_admin *admin;
 	struct lag lag;
+	unsigned program; /* a bit of enum command_program */
 	int64_t watch_ms; /* 0: once */
+};
+
+/* What each reads, and as which group. */
+static const struct reading {
+	unsigned program;
+	enum topic topic;
+	const char *group; /* the key that names it */
+} readings[] = {
+	{ PROGRAM_WORKER, TOPIC_REQUESTS, "worker.group" },
+	{ PROGRAM_TRIGGER, TOPIC_EVENTS, "trigger.group" },
+	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group" },
 };
 
 static error_t
@@ -53,6 +67,13 @@ take_lag(int key, char *argument, struct argp_state *state)
 			usage_error(state,
 			    "--watch %s: is not a duration such as 2s",
 			    argument);
+		return 0;
+	case OPTION_FOR:
+		lag->program = command_take_program(argument, state);
+		if (lag->program == PROGRAM_HTTP)
+			usage_error(state,
+			    "--for http: schedrun_run_view_lag_records of its "
+			    "metrics says how far it is behind");
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -202,15 +223,19 @@ follow(struct lag_command *lag)
 int
 cmd_lag(struct command *command, int argc, char **argv)
 {
-	struct lag_command lag = { .command = command };
+	struct lag_command lag = { .command = command,
+		.program = PROGRAM_WORKER };
+	const struct reading *reading = readings;
 	struct kafka_settings settings = { 0 };
 	struct error err = { 0 };
 	int code;
 
 	command_parse(command, argc, argv, lag_options, take_lag, &lag);
 	settings.config = command_config(command);
-	lag.lag.topic = topic_name(settings.config, TOPIC_REQUESTS);
-	lag.lag.group = config_text(settings.config, "worker.group");
+	while (reading->program != lag.program)
+		reading++;
+	lag.lag.topic = topic_name(settings.config, reading->topic);
+	lag.lag.group = config_text(settings.config, reading->group);
 	lag.lag.arena = command->arena;
 	lag.admin = kafka_admin_create(
 	    &settings, (int)command->options.timeout_ms, &err);

@@ -348,6 +348,8 @@ note_of(const struct due *due, bool paused, char asked[CLOCK_TEXT_SIZE],
 	buffer_reset(note);
 	if (paused)
 		buffer_append(note, TEXT("paused: does not fire"));
+	else if (due->trigger->is_part)
+		buffer_append(note, TEXT("part of an `and`: fires with it"));
 	else if (due->instant.how == CRON_SKIPPED)
 		buffer_format(note, "clocks skip %.5s: the next that they show",
 		    asked + 11);

@@ -138,7 +138,9 @@ put_due(struct buffer *out, const struct due *due)
 	json_member_time(out, "at", due->instant.at_s * 1000);
 	json_member_text(out, "cron", due->trigger->expression);
 	json_member_text(out, "zone", due->trigger->zone_name);
-	if (due->instant.how != CRON_PLAIN)
+	if (due->trigger->is_part)
+		json_member_string(out, "note", "part of an and");
+	else if (due->instant.how != CRON_PLAIN)
 		json_member_string(out, "note", notes[due->instant.how]);
 	json_close(out, '}');
 }

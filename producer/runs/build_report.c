@@ -225,9 +225,11 @@ build_report_finish(struct build_report *report, const struct uuid *id,
     const struct build_requested *event, struct report_result *result,
     struct error *err)
 {
-	struct buffer key = { 0 };
+	struct buffer buffer = { 0 };
+	const struct text key = keyspace_build(report->keyspace, id, &buffer);
 	const struct build_mark build_mark = {
-		.key = keyspace_build(report->keyspace, id, &key),
+		.keys = &key,
+		.n_keys = 1,
 		.field = TEXT("s"),
 		.value = TEXT(SUCCEEDED),
 		.ttl_ms = report->view->ttl_ms,
@@ -240,7 +242,7 @@ build_report_finish(struct build_report *report, const struct uuid *id,
 	result->outputs = work.view.n;
 	while (rc == 0 && attempts++ < ATTEMPTS_MAX)
 		rc = try_to_finish(&work, &build_mark, result, err);
-	buffer_finish(&key);
+	buffer_finish(&buffer);
 	if (rc == 0)
 		return error_set(err, ERROR_RETRY,
 		    "the outputs change again and again; try again");

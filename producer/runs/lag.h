@@ -10,8 +10,8 @@
 #include "common/kafka/admin.h"
 
 /*
- * How far the workers are behind: of each partition of the requests, what is
- * committed, what waits, since when, and who has it.
+ * How far a group is behind in a topic, say the workers in the requests: of
+ * each partition what is committed, what waits, since when, and who has it.
  */
 struct lag {
 	const char *topic, *group; /* the caller's */

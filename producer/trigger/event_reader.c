@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "schemas/avro/framing.h"
 #include "schemas/avro/registry.h"
 
+#define DAY_MS (24 * INT64_C(3600000))
 #define WRITERS_MAX 64 /* then all are forgotten */
 
 /* A writer's schema as compiled, or why it can't be. */
@@ -112,6 +114,22 @@ read_frame(const struct kafka_record *record, uint32_t *id, struct text *body,
 	return framing_read(record->value, EVENT_SIZE_MAX, id, body, rejection);
 }
 
+/*
+ * What is to happen tomorrow has not happened: a clock that is wrong, or
+ * another unit.  A clock of ours that is behind buries nothing: the record has
+ * a time of the broker's or its sender's, too.  Long ago is no fault.
+ */
+static bool
+is_to_come(
+    const struct kafka_record *record, const struct schedule_event *event)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	if (record->timestamp_ms > now_ms)
+		now_ms = record->timestamp_ms;
+	return event->time_ms - DAY_MS > now_ms;
+}
+
 int
 event_reader_read(struct event_reader *reader,
     const struct kafka_record *record, struct arena *arena,
@@ -135,5 +153,10 @@ event_reader_read(struct event_reader *reader,
 	else
 		reading->is_event = schedule_event_decode(writer->reader, body,
 					arena, &reading->event, rejection) == 0;
+	if (reading->is_event && is_to_come(record, &reading->event)) {
+		reading->is_event = false;
+		reject(rejection, REJECT_INVALID_FIELD,
+		    "time is more than a day to come");
+	}
 	return 0;
 }

@@ -116,32 +116,75 @@ make_facts(struct facts *facts, struct arena *arena, size_t max)
 
 /* Commits ----------------------------------------------------------------- */
 
-static int
-apply_commit(struct event_store *store, const struct application *task,
-    struct error *err)
+static void
+tell_commit(const struct schedule_event *event,
+    const struct dataset_commit *commit, struct arena *arena,
+    struct event_effect *effect)
 {
-	struct dataset_commit commit = {
-		.dataset = task->event->dataset_rid,
-		.branch = task->event->branch,
-		.transaction = task->event->transaction_rid,
-		.parent = task->event->parent,
-		.mark = { .key = key_of_done(store, task->event, task->arena),
-		    .field = TEXT("s"),
-		    .value = TEXT("APPLIED"),
-		    .ttl_ms = store->keep_ms },
-	};
-	int rc = dataset_commit(
-	    store->redis, store->keyspace, task->arena, &commit, err);
+	*effect = (struct event_effect){ .outcome = OUTCOME_APPLIED };
+	if (commit->outcome == COMMIT_NO_DATASET) {
+		refuse_unknown(effect, "dataset", event->dataset_rid);
+		return;
+	}
+	if (commit->outcome == COMMIT_REFUSED) {
+		effect->outcome = OUTCOME_REFUSED;
+		effect->why = commit->why;
+		return;
+	}
+	if (commit->outcome == COMMIT_MARKED)
+		effect->outcome = OUTCOME_REPEATED;
+	make_facts(&effect->facts, arena, 1);
+	add_fact(&effect->facts, TRIGGER_DATASET_UPDATED, event->dataset_rid,
+	    event->branch);
+}
 
-	if (rc < 0)
-		return refuse_event(task->effect, err);
-	if (rc == 0)
-		return refuse_unknown(
-		    task->effect, "dataset", task->event->dataset_rid);
-	task->effect->outcome = rc == 2 ? OUTCOME_REPEATED : OUTCOME_APPLIED;
-	make_facts(&task->effect->facts, task->arena, 1);
-	add_fact(&task->effect->facts, TRIGGER_DATASET_UPDATED,
-	    task->event->dataset_rid, task->event->branch);
+/* What can't be read of one dataset is the fault of its commits alone. */
+static int
+commit_each(struct event_store *store, struct dataset_commits *commits,
+    struct arena *arena, struct error *err)
+{
+	struct dataset_commits one = { .n = 1,
+		.mark_ttl_ms = commits->mark_ttl_ms };
+	size_t i;
+
+	for (i = 0; i < commits->n; i++) {
+		one.at = &commits->at[i];
+		if (dataset_commit(
+			store->redis, store->keyspace, arena, &one, err) == 0)
+			continue;
+		if (err->kind != ERROR_INPUT)
+			return -1;
+		one.at->outcome = COMMIT_REFUSED;
+		one.at->why = *err;
+	}
+	return 0;
+}
+
+int
+event_store_commit(struct event_store *store,
+    const struct schedule_event *events, size_t n, struct arena *arena,
+    struct event_effect *effects, struct error *err)
+{
+	struct dataset_commits commits = { arena_zalloc(arena, n + 1,
+					       sizeof *commits.at),
+		n, store->keep_ms };
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		commits.at[i] = (struct dataset_commit){
+			.dataset = events[i].dataset_rid,
+			.branch = events[i].branch,
+			.transaction = events[i].transaction_rid,
+			.parent = events[i].parent,
+			.mark = key_of_done(store, &events[i], arena),
+		};
+	if (dataset_commit(
+		store->redis, store->keyspace, arena, &commits, err) != 0 &&
+	    (err->kind != ERROR_INPUT ||
+		commit_each(store, &commits, arena, err) != 0))
+		return -1;
+	for (i = 0; i < n; i++)
+		tell_commit(&events[i], &commits.at[i], arena, &effects[i]);
 	return 0;
 }
 
@@ -351,8 +394,6 @@ event_store_apply(struct event_store *store, const struct schedule_event *event,
 	const struct application task = { event, arena, effect };
 
 	*effect = (struct event_effect){ 0 };
-	if (event->message == MESSAGE_DATASET_COMMITTED)
-		return apply_commit(store, &task, err);
 	if (event->message == MESSAGE_LOGIC_PUBLISHED)
 		return apply_logic(store, &task, err);
 	return apply_build(store, &task, err);

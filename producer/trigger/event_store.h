@@ -34,11 +34,17 @@ struct event_effect {
 };
 
 /*
- * Everything goes to `arena`.  -1: ERROR_RETRY or ERROR_FATAL, Redis or the
- * registry is not as it should be, and how far it came is unknown: again.
+ * A build's event or logic.  Everything goes to `arena`.  -1: ERROR_RETRY or
+ * ERROR_FATAL, Redis or the registry is not as it should be, and how far it
+ * came is unknown: again.
  */
 int event_store_apply(struct event_store *store,
     const struct schedule_event *event, struct arena *arena,
     struct event_effect *effect, struct error *err);
+
+/* The same of commits, in this order, by a few round trips for all of them. */
+int event_store_commit(struct event_store *store,
+    const struct schedule_event *events, size_t n, struct arena *arena,
+    struct event_effect *effects, struct error *err);
 
 #endif

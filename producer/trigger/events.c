@@ -16,9 +16,11 @@
 #include "schemas/message/dead_letter.h"
 #include "schemas/topics.h"
 
-#define RECORDS 200 /* of a poll */
+#define RECORDS 500 /* that are open */
 #define POLL_MS 250
-#define AGAIN_MS 250 /* after something did not answer */
+#define TRY_MS 100    /* until one that had to wait is tried again */
+#define COMMIT_MS 500 /* between two of offsets */
+#define AGAIN_MS 250  /* after something did not answer */
 #define CALL_MS 3000
 #define CLOSE_MS 5000
 #define REFRESH_MS 10000
@@ -30,8 +32,7 @@
 struct event_place {
 	const char *topic;
 	int32_t partition;
-	int64_t next;      /* all before it is done */
-	int64_t reached;   /* its end, once what the poll gave is done */
+	int64_t taken;     /* all before it is done, but for what is open */
 	int64_t committed; /* by us */
 };
 
@@ -47,7 +48,7 @@ struct events {
 	struct message_decoder *results;
 	struct event_store *store;
 	struct fan_out fan_out;
-	struct arena *arena; /* of one record */
+	struct arena *arena; /* of one record, or of all commits */
 	struct event_place *places;
 	size_t n_places;
 	struct health_check *check;
@@ -56,16 +57,20 @@ struct events {
 	bool is_started;
 	atomic_bool is_over;
 
-	/* The records of a poll, until all are done: */
-	struct kafka_record records[RECORDS];
-	enum progress {
-		PROGRESS_NONE,
-		PROGRESS_SENT, /* what it led to is handed over */
-		PROGRESS_DONE,
-	} progress[RECORDS];
+	/* The records that are not done, in the order in which they came: */
+	struct kafka_record records[RECORDS + 1]; /* for a poll always */
+	struct open_record {
+		enum progress {
+			PROGRESS_NONE,
+			PROGRESS_SENT, /* what it led to is handed over */
+			PROGRESS_DONE,
+		} progress;
+		int64_t polled_ms, try_ms; /* monotonic */
+	} open[RECORDS];
 	size_t n;
-	int64_t polled_ms;
-	bool is_lost; /* they are somebody else's by now */
+	size_t n_lost; /* the first of them are somebody else's by now */
+	int64_t committed_ms;
+	bool is_failing; /* nothing more is read meanwhile */
 };
 
 /* Places ------------------------------------------------------------------ */
@@ -106,7 +111,7 @@ on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 		events->places[i] = (struct event_place){
 			.topic = topic,
 			.partition = positions[i].partition,
-			.next = positions[i].offset,
+			.taken = positions[i].offset,
 			.committed = positions[i].committed,
 		};
 	}
@@ -114,22 +119,45 @@ on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 	return 0;
 }
 
+/* Behind all that is done, before the first that is not. */
+static int64_t
+offset_to_commit(const struct events *events, const struct event_place *place)
+{
+	int64_t offset = place->taken;
+	size_t i;
+
+	for (i = events->n_lost; i < events->n; i++)
+		if (events->records[i].partition == place->partition &&
+		    events->records[i].offset < offset &&
+		    strcmp(events->records[i].topic, place->topic) == 0)
+			offset = events->records[i].offset;
+	return offset;
+}
+
 /* One that is lost costs no more than doing the same again. */
 static void
 commit_places(struct events *events)
 {
 	struct error ignored;
+	int64_t lag = 0;
 	size_t i;
 
+	events->committed_ms = clock_monotonic_ms();
 	for (i = 0; i < events->n_places; i++) {
 		struct event_place *place = &events->places[i];
+		int64_t offset = offset_to_commit(events, place);
+		int64_t end = kafka_consumer_end(
+		    events->consumer, place->topic, place->partition);
 
-		if (place->next > place->committed && place->next >= 0 &&
+		if (offset >= 0 && end > offset)
+			lag += end - offset;
+		if (offset > place->committed && offset >= 0 &&
 		    kafka_consumer_commit(events->consumer, place->topic,
-			(struct kafka_offset){ place->partition, place->next },
+			(struct kafka_offset){ place->partition, offset },
 			&ignored) == 0)
-			place->committed = place->next;
+			place->committed = offset;
 	}
+	metrics_set(events->settings.metrics, TRIGGER_LAG, 0, (double)lag);
 }
 
 static void
@@ -141,20 +169,18 @@ on_revoked(void *opaque, bool lost)
 		commit_places(events);
 	events->n_places = 0;
 	/* Not so what comes behind the next assignment, by this same poll. */
-	if (events->n > 0)
-		events->is_lost = true;
+	events->n_lost = events->n;
 }
 
 /* Markers of transactions are behind us as well, once what comes with this is
- * done: while records are open the poll only keeps us in the group. */
+ * done. */
 static void
 on_reached(void *opaque, const char *topic, int32_t partition, int64_t offset)
 {
-	struct events *events = opaque;
-	struct event_place *place = find_place(events, topic, partition);
+	struct event_place *place = find_place(opaque, topic, partition);
 
-	if (place != NULL && events->n == 0)
-		place->reached = offset;
+	if (place != NULL && place->taken < offset)
+		place->taken = offset;
 }
 
 /* The topic was made anew, or retention was faster than we. */
@@ -165,27 +191,46 @@ on_moved(void *opaque, const char *topic, int32_t partition, int64_t offset)
 
 	if (place == NULL)
 		return;
-	place->next = place->reached = offset;
+	place->taken = offset;
 	place->committed = -1;
 }
 
-/* All records of the poll are done. */
+/* Records that came now, behind those that are open. */
 static void
-move_places(struct events *events)
+open_records(struct events *events, size_t n)
 {
+	int64_t now = clock_monotonic_ms();
 	size_t i;
 
-	for (i = 0; i < events->n; i++) {
+	for (i = events->n; i < events->n + n; i++) {
 		const struct kafka_record *record = &events->records[i];
 		struct event_place *place =
 		    find_place(events, record->topic, record->partition);
 
-		if (place != NULL && place->next <= record->offset)
-			place->next = record->offset + 1;
+		events->open[i] = (struct open_record){ .polled_ms = now };
+		if (place != NULL && place->taken <= record->offset)
+			place->taken = record->offset + 1;
 	}
-	for (i = 0; i < events->n_places; i++)
-		if (events->places[i].next < events->places[i].reached)
-			events->places[i].next = events->places[i].reached;
+	events->n += n;
+}
+
+/* Lets go of what is done or lost. */
+static void
+close_records(struct events *events)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < events->n; i++) {
+		if (i < events->n_lost ||
+		    events->open[i].progress == PROGRESS_DONE) {
+			kafka_records_release(&events->records[i], 1);
+			continue;
+		}
+		events->records[n] = events->records[i];
+		events->open[n++] = events->open[i];
+	}
+	events->n = n;
+	events->n_lost = 0;
 }
 
 /* One record -------------------------------------------------------------- */
@@ -220,11 +265,13 @@ bury_record(struct events *events, const struct kafka_record *record,
 static bool
 may_wait(const struct events *events, const struct kafka_record *record)
 {
+	const struct open_record *open =
+	    &events->open[record - events->records];
 	int64_t wait_ms =
 	    config_number(events->settings.config, "trigger.build.wait");
 
 	return clock_wall_ms() - record->timestamp_ms < wait_ms &&
-	    clock_monotonic_ms() - events->polled_ms < wait_ms;
+	    clock_monotonic_ms() - open->polled_ms < wait_ms;
 }
 
 static int
@@ -234,7 +281,16 @@ fire(struct events *events, const struct kafka_record *record,
 	const struct happening happening = { *facts,
 		buffer_keep(cause, events->arena), record->timestamp_ms };
 
-	return fan_out_fire(&events->fan_out, &happening, events->arena, err);
+	return fan_out_fire(
+	    &events->fan_out, &happening, 1, events->arena, err);
+}
+
+static int
+bury_refused(struct events *events, const struct kafka_record *record,
+    const struct event_effect *effect, struct error *err)
+{
+	return bury_record(events, record, DEAD_NOT_APPLICABLE,
+	    text_from(effect->why.message), err);
 }
 
 /* 1: done with it; 0: later; -1: see the error. */
@@ -257,10 +313,7 @@ take_effect(struct events *events, const struct kafka_record *record,
 		    : -1;
 	}
 	if (effect.outcome == OUTCOME_REFUSED)
-		return bury_record(events, record, DEAD_NOT_APPLICABLE,
-			   text_from(effect.why.message), err) == 0
-		    ? 1
-		    : -1;
+		return bury_refused(events, record, &effect, err) == 0 ? 1 : -1;
 	schedule_event_identity(event, &cause);
 	if (fire(events, record, &effect.facts, &cause, err) != 0)
 		return -1;
@@ -311,66 +364,163 @@ take_result(
 	return fire(events, record, &facts, &cause, err) == 0 ? 1 : -1;
 }
 
-/* The records of a poll --------------------------------------------------- */
+/* Commits ------------------------------------------------------------------ */
+
+/* Those that are not done yet, in their order. */
+struct commits {
+	size_t *records; /* their positions */
+	struct schedule_event *events;
+	struct event_effect *effects;
+	size_t n;
+};
+
+/* -1: one of them can't be read yet, nor told from other events. */
+static int
+list_commits(struct events *events, struct commits *commits, struct error *err)
+{
+	struct arena *arena = events->arena;
+	struct event_reading reading;
+	size_t i;
+
+	commits->records =
+	    arena_zalloc(arena, events->n + 1, sizeof *commits->records);
+	commits->events =
+	    arena_zalloc(arena, events->n + 1, sizeof *commits->events);
+	for (i = 0; i < events->n; i++) {
+		const struct kafka_record *record = &events->records[i];
+
+		if (events->open[i].progress != PROGRESS_NONE ||
+		    own_topic(events, record->topic) != events->topics[0])
+			continue;
+		if (event_reader_read(
+			events->reader, record, arena, &reading, err) != 0)
+			return -1;
+		if (!reading.is_event ||
+		    reading.event.message != MESSAGE_DATASET_COMMITTED)
+			continue;
+		commits->records[commits->n] = i;
+		commits->events[commits->n++] = reading.event;
+	}
+	return 0;
+}
+
+/* What each has led to; those that can't be applied are buried. */
+static int
+fire_commits(
+    struct events *events, const struct commits *commits, struct error *err)
+{
+	struct happening *happenings =
+	    arena_zalloc(events->arena, commits->n + 1, sizeof *happenings);
+	size_t n = 0, i;
+
+	for (i = 0; i < commits->n; i++) {
+		const struct kafka_record *record =
+		    &events->records[commits->records[i]];
+		struct buffer cause = { 0 };
+
+		if (commits->effects[i].outcome == OUTCOME_REFUSED) {
+			if (bury_refused(
+				events, record, &commits->effects[i], err) != 0)
+				return -1;
+			continue;
+		}
+		schedule_event_identity(&commits->events[i], &cause);
+		happenings[n++] = (struct happening){ commits->effects[i].facts,
+			buffer_keep(&cause, events->arena),
+			record->timestamp_ms };
+	}
+	return fan_out_fire(
+	    &events->fan_out, happenings, n, events->arena, err);
+}
+
+/*
+ * All commits together, before what else there is: a round trip for each of a
+ * hundred thousand is minutes.  Who wants an order between a commit
+ * and another event has none anyway, by their keys.
+ */
+static int
+take_commits(struct events *events, struct error *err)
+{
+	struct commits commits = { 0 };
+	size_t i;
+
+	arena_reset(events->arena, ARENA_KEPT);
+	if (list_commits(events, &commits, err) != 0)
+		return -1;
+	if (commits.n == 0)
+		return 0;
+	commits.effects =
+	    arena_zalloc(events->arena, commits.n, sizeof *commits.effects);
+	if (event_store_commit(events->store, commits.events, commits.n,
+		events->arena, commits.effects, err) != 0 ||
+	    fire_commits(events, &commits, err) != 0)
+		return -1;
+	for (i = 0; i < commits.n; i++) {
+		enum event_outcome outcome = commits.effects[i].outcome;
+
+		events->open[commits.records[i]].progress = PROGRESS_SENT;
+		if (outcome != OUTCOME_REFUSED)
+			count_event(events,
+			    outcome == OUTCOME_APPLIED ? EVENT_APPLIED
+						       : EVENT_REPEATED);
+	}
+	return 0;
+}
+
+/* All that is open -------------------------------------------------------- */
+
+/* 1: done with it; 0: later; -1: see the error. */
+static int
+take_record(struct events *events, size_t i, struct error *err)
+{
+	const struct kafka_record *record = &events->records[i];
+	int rc;
+
+	health_turn(events->beat);
+	arena_reset(events->arena, ARENA_KEPT);
+	rc = own_topic(events, record->topic) == events->topics[0]
+	    ? take_event(events, record, err)
+	    : take_result(events, record, err);
+	if (rc == 1)
+		events->open[i].progress = PROGRESS_SENT;
+	if (rc == 0)
+		events->open[i].try_ms = clock_monotonic_ms() + TRY_MS;
+	return rc;
+}
+
+/* Behind the brokers' word on all that was handed over; of none of it it is
+ * known that it is there, unless of all. */
+static void
+note_settled(struct events *events, enum progress progress)
+{
+	size_t i;
+
+	for (i = 0; i < events->n; i++)
+		if (events->open[i].progress == PROGRESS_SENT)
+			events->open[i].progress = progress;
+}
 
 /* What is not done yet is done once more.  -1: see the error. */
 static int
 take_records(struct events *events, struct error *err)
 {
+	int64_t now = clock_monotonic_ms();
 	struct error settled;
 	size_t i;
 	int rc = redis_connect(events->redis, err);
 
-	for (i = 0; rc >= 0 && i < events->n; i++) {
-		const struct kafka_record *record = &events->records[i];
-
-		if (events->progress[i] != PROGRESS_NONE)
-			continue;
-		health_turn(events->beat);
-		arena_reset(events->arena, ARENA_KEPT);
-		rc = own_topic(events, record->topic) == events->topics[0]
-		    ? take_event(events, record, err)
-		    : take_result(events, record, err);
-		if (rc == 1)
-			events->progress[i] = PROGRESS_SENT;
-	}
+	if (rc == 0)
+		rc = take_commits(events, err);
+	for (i = 0; rc >= 0 && i < events->n; i++)
+		if (events->open[i].progress == PROGRESS_NONE &&
+		    events->open[i].try_ms <= now)
+			rc = take_record(events, i, err);
 	if (firing_settle(events->firing, rc < 0 ? &settled : err) != 0) {
-		/* Of none it is known that it is there. */
-		for (i = 0; i < events->n; i++)
-			if (events->progress[i] == PROGRESS_SENT)
-				events->progress[i] = PROGRESS_NONE;
+		note_settled(events, PROGRESS_NONE);
 		return -1;
 	}
-	for (i = 0; i < events->n; i++)
-		if (events->progress[i] == PROGRESS_SENT)
-			events->progress[i] = PROGRESS_DONE;
+	note_settled(events, PROGRESS_DONE);
 	return rc < 0 ? -1 : 0;
-}
-
-static bool
-are_done(const struct events *events)
-{
-	size_t i;
-
-	for (i = 0; i < events->n; i++)
-		if (events->progress[i] != PROGRESS_DONE)
-			return false;
-	return true;
-}
-
-/* Stays a member of the group, and reads nothing meanwhile. */
-static void
-rest_paused(struct events *events)
-{
-	struct kafka_record none;
-	struct error ignored;
-
-	if (!kafka_consumer_is_paused(events->consumer) &&
-	    kafka_consumer_pause(events->consumer, &ignored) != 0)
-		clock_wait(AGAIN_MS);
-	else if (kafka_consumer_poll(
-		     events->consumer, &none, 1, AGAIN_MS, &ignored) > 0)
-		abort(); /* it is paused: nothing may come */
 }
 
 static void
@@ -393,57 +543,48 @@ tell_state(struct events *events, const struct error *err)
 		health_ok(events->check);
 }
 
-/* Until all are done, or nobody waits for us any more. */
-static void
-finish_records(struct events *events)
+/*
+ * Polls, however much is open: that keeps us in the group.  What waits for its
+ * build does not hold up what comes behind it, until there is no room.
+ */
+static int
+poll_records(struct events *events, struct error *err)
 {
-	struct error err;
+	bool is_full = events->is_failing || events->n == RECORDS;
+	int n;
 
-	while (!events->is_lost && !atomic_load(&events->is_over)) {
-		int rc = take_records(events, &err);
-
-		if (are_done(events)) {
-			move_places(events);
-			commit_places(events);
-			tell_state(events, NULL);
-			return;
-		}
-		tell_state(events, rc != 0 ? &err : NULL);
-		if (rc != 0) /* also in place of a producer that is broken */
-			firing_probe(events->firing, &err);
-		health_turn(events->beat);
-		rest_paused(events);
-	}
+	if (is_full != kafka_consumer_is_paused(events->consumer) &&
+	    (is_full ? kafka_consumer_pause(events->consumer, err)
+		     : kafka_consumer_resume(events->consumer, err)) != 0)
+		return -1;
+	n = kafka_consumer_poll(events->consumer, events->records + events->n,
+	    RECORDS - events->n + is_full, events->n > 0 ? TRY_MS : POLL_MS,
+	    err);
+	if (n > 0 && is_full)
+		abort(); /* it is paused: nothing may come */
+	if (n > 0)
+		open_records(events, (size_t)n);
+	return n < 0 ? -1 : 0;
 }
 
 static void
 turn_events(struct events *events)
 {
-	struct error err = { 0 };
-	int n;
+	struct error err = { 0 }, polled = { 0 };
+	int rc = poll_records(events, &polled), taken;
 
-	if (kafka_consumer_is_paused(events->consumer))
-		kafka_consumer_resume(events->consumer, &err);
-	events->is_lost = false;
-	n = kafka_consumer_poll(
-	    events->consumer, events->records, RECORDS, POLL_MS, &err);
-	if (n > 0) {
-		events->n = (size_t)n;
-		events->polled_ms = clock_monotonic_ms();
-		memset(events->progress, 0, sizeof events->progress);
-		finish_records(events);
-		kafka_records_release(events->records, events->n);
-		events->n = 0;
-	} else {
-		redis_drop_closed(events->redis);
-		if (n == 0 && redis_connect(events->redis, &err) != 0)
-			n = -1;
-		move_places(events);
-		commit_places(events);
-		tell_state(events, n < 0 ? &err : NULL);
-	}
-	if (n < 0)
+	if (rc != 0)
 		clock_wait(AGAIN_MS);
+	close_records(events);
+	redis_drop_closed(events->redis);
+	taken = take_records(events, &err);
+	close_records(events);
+	events->is_failing = taken != 0;
+	if (clock_monotonic_ms() - events->committed_ms >= COMMIT_MS)
+		commit_places(events);
+	tell_state(events, taken != 0 ? &err : rc != 0 ? &polled : NULL);
+	if (taken != 0) /* also in place of a producer that is broken */
+		firing_probe(events->firing, &err);
 	health_turn(events->beat);
 }
 
@@ -575,8 +716,13 @@ events_destroy(struct events *events)
 		kafka_consumer_wake(events->consumer);
 		pthread_join(events->thread, NULL);
 	}
-	if (events->consumer != NULL)
+	if (events->consumer != NULL) {
+		commit_places(events);
+		events->n_places = 0;
+		events->n_lost = events->n;
+		close_records(events); /* the library waits for them */
 		kafka_consumer_close(events->consumer, CLOSE_MS);
+	}
 	event_store_destroy(events->store);
 	message_decoder_destroy(events->results);
 	event_reader_destroy(events->reader);

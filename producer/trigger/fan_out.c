@@ -7,12 +7,20 @@
 #include "schemas/embedded.h"
 
 #define ASKED_TOGETHER ((size_t)1000)
+#define FEW 200   /* that wait for something: read whole */
 #define LIVE "--" /* of a head: neither paused nor deleted */
 
-/* A schedule that waits for what has happened. */
-struct waiter {
-	struct text schedule_rid, version_rid;
-	struct text version; /* its JSON */
+/* Of something that has happened, who waits for it. */
+struct crowd {
+	const struct happening *happening;
+	struct fields *waiting; /* schedule -> version; NULL: nobody */
+};
+
+/* A fact of one of them, and how many wait for it. */
+struct asked {
+	struct crowd *crowd;
+	struct text key;
+	int64_t count;
 };
 
 void
@@ -41,55 +49,120 @@ key_of(
 	return buffer_keep(&out, arena);
 }
 
+static struct redis_reply *
+hear_answer(struct fan_out *fan_out, const char *what, struct error *err)
+{
+	struct redis_reply *reply = redis_reply_checked(
+	    fan_out->redis, redis_receive(fan_out->redis, err), what, err);
+
+	/* Answers that nobody takes would be taken for others. */
+	if (reply == NULL)
+		redis_disconnect(fan_out->redis);
+	return reply;
+}
+
 /* How many wait for each of some facts, by one round trip for all of them. */
 static int
-count_waiting(struct fan_out *fan_out, const struct text *keys, int64_t *counts,
-    size_t n, struct error *err)
+count_waiting(
+    struct fan_out *fan_out, struct asked *asked, size_t n, struct error *err)
 {
 	size_t i;
-	int rc = 0;
 
 	for (i = 0; i < n; i++)
 		redis_append(fan_out->redis,
-		    (const struct text[]){ TEXT("HLEN"), keys[i] }, 2);
-	for (i = 0; rc == 0 && i < n; i++) {
-		struct redis_reply *reply = redis_receive(fan_out->redis, err);
+		    (const struct text[]){ TEXT("HLEN"), asked[i].key }, 2);
+	for (i = 0; i < n; i++) {
+		struct redis_reply *reply = hear_answer(fan_out, "HLEN", err);
 
 		if (reply == NULL)
 			return -1;
-		rc = redis_reply_error(fan_out->redis, reply, "HLEN", err);
-		counts[i] = redis_reply_integer(reply);
+		asked[i].count = redis_reply_integer(reply);
 		redis_reply_destroy(reply);
 	}
-	/* Answers that nobody takes would be taken for others. */
-	if (rc != 0)
-		redis_disconnect(fan_out->redis);
-	return rc;
+	return 0;
 }
 
-/* Schedules and the versions by which they wait for any of the facts. */
-static int
-find_waiting(struct fan_out *fan_out, const struct facts *facts,
-    struct fields *waiting, struct error *err)
+static void
+take_waiting(struct fields *waiting, const struct redis_reply *reply)
 {
-	struct arena *arena = fields_arena(waiting);
-	struct text keys[ASKED_TOGETHER];
-	int64_t counts[ASKED_TOGETHER];
-	size_t done, n, i;
-	int rc = 0;
+	size_t i;
 
-	for (done = 0; rc == 0 && done < facts->n; done += n) {
-		n = facts->n - done < ASKED_TOGETHER ? facts->n - done
-						     : ASKED_TOGETHER;
-		for (i = 0; i < n; i++)
-			keys[i] = key_of(fan_out, &facts->at[done + i], arena);
-		rc = count_waiting(fan_out, keys, counts, n, err);
-		for (i = 0; rc == 0 && i < n; i++)
-			if (counts[i] > 0)
-				rc = fields_read(
-				    waiting, fan_out->redis, keys[i], err);
+	for (i = 0; i + 1 < redis_reply_size(reply); i += 2)
+		fields_put(waiting, redis_reply_text(redis_reply_at(reply, i)),
+		    redis_reply_text(redis_reply_at(reply, i + 1)));
+}
+
+/* They that are few, by one round trip for all facts. */
+static int
+read_few(
+    struct fan_out *fan_out, struct asked *asked, size_t n, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (asked[i].count > 0 && asked[i].count <= FEW)
+			redis_append(fan_out->redis,
+			    (const struct text[]){
+				TEXT("HGETALL"), asked[i].key },
+			    2);
+	for (i = 0; i < n; i++) {
+		struct redis_reply *reply;
+
+		if (asked[i].count == 0 || asked[i].count > FEW)
+			continue;
+		reply = hear_answer(fan_out, "HGETALL", err);
+		if (reply == NULL)
+			return -1;
+		take_waiting(asked[i].crowd->waiting, reply);
+		redis_reply_destroy(reply);
 	}
-	return rc;
+	return 0;
+}
+
+static int
+read_waiting(
+    struct fan_out *fan_out, struct asked *asked, size_t n, struct error *err)
+{
+	size_t i;
+
+	if (count_waiting(fan_out, asked, n, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (asked[i].count > 0 && asked[i].crowd->waiting == NULL)
+			asked[i].crowd->waiting = fields_create(fan_out->arena);
+	if (read_few(fan_out, asked, n, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (asked[i].count > FEW &&
+		    fields_read(asked[i].crowd->waiting, fan_out->redis,
+			asked[i].key, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* Of each happening the schedules, and the versions by which they wait. */
+static int
+find_waiting(
+    struct fan_out *fan_out, struct crowd *crowds, size_t n, struct error *err)
+{
+	struct asked asked[ASKED_TOGETHER];
+	size_t n_asked = 0, i, k;
+
+	for (i = 0; i < n; i++) {
+		const struct facts *facts = &crowds[i].happening->facts;
+
+		for (k = 0; k < facts->n; k++) {
+			asked[n_asked++] = (struct asked){ &crowds[i],
+				key_of(fan_out, &facts->at[k], fan_out->arena),
+				0 };
+			if (n_asked < ASKED_TOGETHER)
+				continue;
+			if (read_waiting(fan_out, asked, n_asked, err) != 0)
+				return -1;
+			n_asked = 0;
+		}
+	}
+	return read_waiting(fan_out, asked, n_asked, err);
 }
 
 /* Firing ------------------------------------------------------------------ */
@@ -106,6 +179,8 @@ fired_by(const struct fact *fact)
 		return FIRED_SCHEDULE_SUCCEEDED;
 	case TRIGGER_SCHEDULE_FAILED:
 		return FIRED_SCHEDULE_FAILED;
+	case TRIGGER_TIME:
+		return FIRED_DUE;
 	default: /* what is no event is not found by facts */
 		return FIRED_DATASET_UPDATED;
 	}
@@ -122,9 +197,9 @@ first_line(struct text text)
 
 static int
 send_order(struct fan_out *fan_out, const struct waiter *waiter,
-    const struct fact *fact, const struct happening *happening,
-    struct error *err)
+    const struct fact *fact, struct error *err)
 {
+	const struct happening *happening = waiter->happening;
 	struct buffer trigger = { 0 };
 	struct firing_order order = {
 		.schedule_rid = waiter->schedule_rid,
@@ -143,13 +218,13 @@ send_order(struct fan_out *fan_out, const struct waiter *waiter,
 	return rc;
 }
 
-/* 1: it is whole by this; 0: not. */
-static int
-satisfy_and(struct fan_out *fan_out, const struct waiter *waiter,
-    const struct satisfied_and *satisfied, const struct happening *happening,
-    struct error *err)
+/* Asks whether the `and` is whole by this; in order, as all of Redis is. */
+static void
+ask_and(struct fan_out *fan_out, const struct waiter *waiter,
+    const struct satisfied_and *satisfied)
 {
-	struct uuid event = rid_firing(waiter->version_rid, happening->cause);
+	struct uuid event =
+	    rid_firing(waiter->version_rid, waiter->happening->cause);
 	struct buffer state = { 0 }, saw = { 0 };
 	char number[TEXT_NUMBER_SIZE], keep[TEXT_NUMBER_SIZE];
 	const struct text keys[] = {
@@ -164,41 +239,72 @@ satisfy_and(struct fan_out *fan_out, const struct waiter *waiter,
 		satisfied->form,
 		{ (const char *)event.bytes, sizeof event.bytes },
 		text_of_number(fan_out->keep_ms, keep), satisfied->leaves };
-	struct redis_reply *reply =
-	    redis_ask_script(fan_out->redis, &fan_out->satisfy,
-		&(struct redis_arguments){ keys, sizeof keys / sizeof keys[0],
-		    args, sizeof args / sizeof args[0] },
-		"satisfy", err);
-	int rc = reply != NULL ? (int)redis_reply_integer(reply) : -1;
 
-	redis_reply_destroy(reply);
+	redis_append_script(fan_out->redis, &fan_out->satisfy,
+	    &(struct redis_arguments){ keys, sizeof keys / sizeof keys[0], args,
+		sizeof args / sizeof args[0] });
 	buffer_finish(&state);
 	buffer_finish(&saw);
+}
+
+/* 1: it is whole by this; 0: not. */
+static int
+hear_and(struct fan_out *fan_out, struct error *err)
+{
+	struct redis_reply *reply = hear_answer(fan_out, "satisfy", err);
+	int rc = reply != NULL ? (int)redis_reply_integer(reply) : -1;
+
+	/* Maybe it was forgotten, by a Redis that was started anew. */
+	if (reply == NULL)
+		fan_out->satisfy.sha1[0] = '\0';
+	redis_reply_destroy(reply);
 	return rc;
 }
 
 /* Each `and` hears of it, also where something else fires already. */
 static int
-fire_waiter(struct fan_out *fan_out, const struct waiter *waiter,
-    const struct happening *happening, struct arena *arena, struct error *err)
+ask_waiters(struct fan_out *fan_out, struct waiter *waiters, size_t n,
+    struct error *err)
 {
-	const struct satisfied_and *satisfied_and;
-	struct satisfied satisfied;
-	const struct fact *fact;
-	int rc = satisfy_read(
-	    waiter->version, &happening->facts, arena, &satisfied, err);
+	const struct satisfied_and *satisfied;
+	size_t i;
 
-	fact = satisfied.alone;
-	for (satisfied_and = satisfied.ands; rc >= 0 && satisfied_and != NULL;
-	     satisfied_and = satisfied_and->next) {
-		rc =
-		    satisfy_and(fan_out, waiter, satisfied_and, happening, err);
+	if (fan_out->satisfy.sha1[0] == '\0' &&
+	    redis_load_script(fan_out->redis, &fan_out->satisfy, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		for (satisfied = waiters[i].satisfied.ands; satisfied != NULL;
+		     satisfied = satisfied->next)
+			ask_and(fan_out, &waiters[i], satisfied);
+	return 0;
+}
+
+static int
+fire_waiter(
+    struct fan_out *fan_out, const struct waiter *waiter, struct error *err)
+{
+	const struct fact *fact = waiter->satisfied.alone;
+	const struct satisfied_and *satisfied;
+
+	for (satisfied = waiter->satisfied.ands; satisfied != NULL;
+	     satisfied = satisfied->next) {
+		int rc = hear_and(fan_out, err);
+
+		if (rc < 0)
+			return -1;
 		if (rc == 1 && fact == NULL)
-			fact = satisfied_and->fact;
+			fact = satisfied->fact;
 	}
-	if (rc < 0 || fact == NULL)
-		return rc < 0 ? -1 : 0;
-	return send_order(fan_out, waiter, fact, happening, err);
+	if (fact == NULL || send_order(fan_out, waiter, fact, err) == 0)
+		return 0;
+	if (err->kind != ERROR_INPUT) {
+		redis_disconnect(fan_out->redis);
+		return -1;
+	}
+	/* It alone, and for good. */
+	log_event(LOG_ERROR, "trigger", "not_fired", err->message,
+	    LOG_T("schedule_rid", waiter->schedule_rid), LOG_END);
+	return 0;
 }
 
 /* Whether the schedule still has the version, and is neither paused nor
@@ -211,88 +317,139 @@ is_live(struct text head, struct text version)
 	    memcmp(head.at + sizeof LIVE - 1, version.at, version.size) == 0;
 }
 
-/* Some of those that wait, each with its head and version; what is not there is
- * not live. */
-struct waiters {
-	const struct field *list;
-	size_t n;
+/* What is stored of those that wait: their schedules' heads, and versions. */
+struct stored {
 	struct fields *heads, *versions;
 };
 
-static int
-read_versions(
-    struct fan_out *fan_out, const struct waiters *waiters, struct error *err)
+/* Those that are live, by what their versions say. */
+static size_t
+keep_live(struct waiter *waiters, size_t n, const struct stored *stored)
 {
-	struct arena *arena = fields_arena(waiters->heads);
-	size_t n = waiters->n, i;
-	struct text *rids = arena_zalloc(arena, n, sizeof *rids);
-	struct text *names = arena_zalloc(arena, n, sizeof *names);
+	struct arena *arena = fields_arena(stored->heads);
+	size_t kept = 0, i;
 
 	for (i = 0; i < n; i++) {
-		rids[i] = waiters->list[i].name;
-		names[i] = waiters->list[i].value;
+		struct waiter waiter = waiters[i];
+		struct text version =
+		    fields_get(stored->versions, waiter.version_rid);
+		struct error err;
+
+		if (version.at == NULL ||
+		    !is_live(fields_get(stored->heads, waiter.schedule_rid),
+			waiter.version_rid))
+			continue;
+		if (satisfy_read(version, &waiter.happening->facts, arena,
+			&waiter.satisfied, &err) == 0)
+			waiters[kept++] = waiter;
+		else
+			log_event(LOG_ERROR, "trigger", "not_fired",
+			    err.message,
+			    LOG_T("schedule_rid", waiter.schedule_rid),
+			    LOG_END);
 	}
-	if (fields_read_some(waiters->heads, fan_out->redis,
+	return kept;
+}
+
+static int
+read_stored(struct fan_out *fan_out, const struct waiter *waiters, size_t n,
+    const struct stored *stored, struct error *err)
+{
+	struct arena *arena = fields_arena(stored->heads);
+	struct text *rids = arena_zalloc(arena, n + 1, sizeof *rids);
+	struct text *names = arena_zalloc(arena, n + 1, sizeof *names);
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		rids[i] = waiters[i].schedule_rid;
+		names[i] = waiters[i].version_rid;
+	}
+	if (fields_read_some(stored->heads, fan_out->redis,
 		keyspace_key(fan_out->keyspace, KEY_HEADS), rids, n, err) != 0)
 		return -1;
-	return fields_read_some(waiters->versions, fan_out->redis,
+	return fields_read_some(stored->versions, fan_out->redis,
 	    keyspace_key(fan_out->keyspace, KEY_VERSIONS), names, n, err);
 }
 
+/* In the order of what has happened. */
 static int
-fire_one(struct fan_out *fan_out, const struct waiters *waiters,
-    const struct field *waiting, const struct happening *happening,
+fire_some(struct fan_out *fan_out, struct waiter *waiters, size_t n,
     struct error *err)
 {
-	const struct waiter waiter = { waiting->name, waiting->value,
-		fields_get(waiters->versions, waiting->value) };
-
-	if (waiter.version.at == NULL ||
-	    !is_live(
-		fields_get(waiters->heads, waiting->name), waiter.version_rid))
-		return 0;
-	if (fire_waiter(fan_out, &waiter, happening,
-		fields_arena(waiters->heads), err) == 0)
-		return 0;
-	if (err->kind != ERROR_INPUT)
-		return -1;
-	/* It alone, and for good. */
-	log_event(LOG_ERROR, "trigger", "not_fired", err->message,
-	    LOG_T("schedule_rid", waiting->name), LOG_END);
-	return 0;
-}
-
-static int
-fire_some(struct fan_out *fan_out, const struct field *list, size_t n,
-    const struct happening *happening, struct error *err)
-{
 	struct arena *arena = arena_create(0);
-	const struct waiters waiters = { list, n, fields_create(arena),
+	const struct stored stored = { fields_create(arena),
 		fields_create(arena) };
-	int rc = read_versions(fan_out, &waiters, err);
+	int rc = read_stored(fan_out, waiters, n, &stored, err);
 	size_t i;
 
+	if (rc == 0) {
+		n = keep_live(waiters, n, &stored);
+		rc = ask_waiters(fan_out, waiters, n, err);
+	}
 	for (i = 0; rc == 0 && i < n; i++)
-		rc = fire_one(fan_out, &waiters, &list[i], happening, err);
-	fields_destroy(waiters.heads);
-	fields_destroy(waiters.versions);
+		rc = fire_waiter(fan_out, &waiters[i], err);
+	fields_destroy(stored.heads);
+	fields_destroy(stored.versions);
 	arena_destroy(arena);
 	return rc;
 }
 
 int
-fan_out_fire(struct fan_out *fan_out, const struct happening *happening,
-    struct arena *arena, struct error *err)
+fan_out_tell(struct fan_out *fan_out, struct waiter *waiters, size_t n,
+    struct error *err)
 {
-	struct fields *waiting = fields_create(arena);
-	int rc = find_waiting(fan_out, &happening->facts, waiting, err);
-	size_t n = rc == 0 ? fields_size(waiting) : 0, done, size;
-	const struct field *list = n > 0 ? fields_list(waiting) : NULL;
+	size_t done, size;
 
-	for (done = 0; rc == 0 && done < n; done += size) {
+	for (done = 0; done < n; done += size) {
 		size = n - done < ASKED_TOGETHER ? n - done : ASKED_TOGETHER;
-		rc = fire_some(fan_out, list + done, size, happening, err);
+		if (fire_some(fan_out, waiters + done, size, err) != 0)
+			return -1;
 	}
-	fields_destroy(waiting);
+	return 0;
+}
+
+static int
+fire_crowds(struct fan_out *fan_out, const struct crowd *crowds, size_t n,
+    struct error *err)
+{
+	struct waiter waiters[ASKED_TOGETHER];
+	size_t n_waiters = 0, i, k;
+
+	for (i = 0; i < n; i++) {
+		const struct fields *waiting = crowds[i].waiting;
+
+		for (k = 0; waiting != NULL && k < fields_size(waiting); k++) {
+			const struct field *field = &fields_list(waiting)[k];
+
+			waiters[n_waiters++] =
+			    (struct waiter){ .happening = crowds[i].happening,
+				    .schedule_rid = field->name,
+				    .version_rid = field->value };
+			if (n_waiters < ASKED_TOGETHER)
+				continue;
+			if (fire_some(fan_out, waiters, n_waiters, err) != 0)
+				return -1;
+			n_waiters = 0;
+		}
+	}
+	return n_waiters > 0 ? fire_some(fan_out, waiters, n_waiters, err) : 0;
+}
+
+int
+fan_out_fire(struct fan_out *fan_out, const struct happening *happenings,
+    size_t n, struct arena *arena, struct error *err)
+{
+	struct crowd *crowds = arena_zalloc(arena, n + 1, sizeof *crowds);
+	size_t i;
+	int rc;
+
+	fan_out->arena = arena;
+	for (i = 0; i < n; i++)
+		crowds[i].happening = &happenings[i];
+	rc = find_waiting(fan_out, crowds, n, err);
+	if (rc == 0)
+		rc = fire_crowds(fan_out, crowds, n, err);
+	for (i = 0; i < n; i++)
+		fields_destroy(crowds[i].waiting);
 	return rc;
 }

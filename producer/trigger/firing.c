@@ -23,6 +23,7 @@
 #define LINGER_MS 3
 #define ARENA_KEPT ((size_t)64 * 1024)
 #define MISSED_MS 60000 /* later than that it is no lateness of ours */
+_Static_assert(CLOCK_TEXT_SIZE <= FIRING_CAUSE_SIZE, "an instant fits");
 #define INSTANT_SIZE (sizeof "2026-01-31T09:05:00" - 1)
 
 /* Of a request that is traced: told once all are acknowledged. */
@@ -304,21 +305,27 @@ firing_send(
 	return hand_over(firing, TOPIC_REQUESTS, &message, err);
 }
 
+struct text
+firing_cause(int64_t at_s, char at[FIRING_CAUSE_SIZE])
+{
+	clock_format(at_s * 1000, at);
+	at[INSTANT_SIZE] = 'Z';
+	return (struct text){ at, INSTANT_SIZE + 1 };
+}
+
 int
 firing_send_due(struct firing *firing, struct text schedule_rid,
     struct text version_rid, const struct due *due, struct error *err)
 {
-	char at[CLOCK_TEXT_SIZE];
+	char at[FIRING_CAUSE_SIZE];
 	struct firing_order order = {
 		.schedule_rid = schedule_rid,
 		.version_rid = version_rid,
-		.cause = { at, INSTANT_SIZE + 1 },
+		.cause = firing_cause(due->instant.at_s, at),
 		.kind = FIRED_DUE,
 		.at_ms = due->instant.at_s * 1000,
 	};
 
-	clock_format(order.at_ms, at);
-	at[INSTANT_SIZE] = 'Z';
 	buffer_reset(&firing->trigger);
 	buffer_format(&firing->trigger, "time: %.*s %.*s, due %.*s",
 	    TEXT_ARG(due->trigger->expression),

@@ -31,6 +31,11 @@ int firing_probe(struct firing *firing, struct error *err);
 /* The cluster's id, as of kafka_producer_cluster_id. */
 void firing_cluster(struct firing *firing, char *id, size_t size);
 
+/* What says which instant it is: "2026-03-29T01:00:00Z". */
+#define FIRING_CAUSE_SIZE 24 /* of `at` */
+/* Written to `at`, which the text is of. */
+struct text firing_cause(int64_t at_s, char at[FIRING_CAUSE_SIZE]);
+
 /* A run of a version, and why. */
 struct firing_order {
 	struct text schedule_rid, version_rid;

@@ -37,6 +37,10 @@ static const struct metric_row rows[TRIGGER_METRICS] = {
 	    .values = events,
 	    .help = "Events that were written to Redis, were there already, "
 		    "or went to the dead letters." },
+	[TRIGGER_LAG] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_trigger_lag_records",
+	    .help = "Events and results from the first that is not done to "
+		    "their topics' ends, of assigned partitions." },
 	[TRIGGER_DEPENDENCIES] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_dependency_up",
 	    .label = "dependency",

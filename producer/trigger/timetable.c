@@ -25,18 +25,21 @@ is_type(const struct json *node, enum trigger_type type)
 	    text_from(trigger_type_name(type)));
 }
 
-/* What is due by itself: the trigger, or those of an `or`, at any depth. */
+/* The trigger, or those of `or`s and `and`s, at any depth. */
 struct found {
-	const struct json **nodes; /* to be walked, and walked */
+	struct found_node {
+		const struct json *node;
+		bool is_part; /* of an `and` */
+	} * nodes;            /* to be walked, and walked */
 	size_t n;
 };
 
 static void
-find_node(struct found *found, const struct json *node)
+find_node(struct found *found, const struct json *node, bool is_part)
 {
-	found->nodes = memory_resize(
-	    found->nodes, found->n + 1, sizeof(const struct json *));
-	found->nodes[found->n++] = node;
+	found->nodes =
+	    memory_resize(found->nodes, found->n + 1, sizeof *found->nodes);
+	found->nodes[found->n++] = (struct found_node){ node, is_part };
 }
 
 /* Leaves the time triggers alone. */
@@ -45,16 +48,18 @@ find_times(struct found *found, const struct json *trigger)
 {
 	size_t i, j, n = 0;
 
-	find_node(found, trigger);
+	find_node(found, trigger, false);
 	for (i = 0; i < found->n; i++) {
-		const struct json *node = found->nodes[i];
-		const struct json *list = json_get(node, "triggers");
+		const struct found_node of = found->nodes[i];
+		const struct json *list = json_get(of.node, "triggers");
+		bool is_and = is_type(of.node, TRIGGER_AND);
 
-		if (is_type(node, TRIGGER_OR))
+		if (is_and || is_type(of.node, TRIGGER_OR))
 			for (j = 0; j < json_size(list); j++)
-				find_node(found, json_at(list, j));
-		else if (is_type(node, TRIGGER_TIME))
-			found->nodes[n++] = node;
+				find_node(found, json_at(list, j),
+				    of.is_part || is_and);
+		else if (is_type(of.node, TRIGGER_TIME))
+			found->nodes[n++] = of;
 	}
 	found->n = n;
 }
@@ -95,7 +100,8 @@ read_times(const struct found *found, struct zones *zones, struct error *flaw)
 	for (i = 0; i < found->n; i++) {
 		struct time_trigger *trigger = &table->triggers[table->n];
 
-		if (read_time(trigger, found->nodes[i], zones, &err) != 0) {
+		if (read_time(trigger, found->nodes[i].node, zones, &err) !=
+		    0) {
 			if (flaw->kind == ERROR_NONE)
 				*flaw = err;
 			continue;
@@ -103,6 +109,7 @@ read_times(const struct found *found, struct zones *zones, struct error *flaw)
 		memcpy(texts, trigger->expression.at, trigger->expression.size);
 		trigger->expression.at = texts;
 		texts += trigger->expression.size;
+		trigger->is_part = found->nodes[i].is_part;
 		table->n++;
 	}
 	return memory_resize(table, 1, (size_t)(texts - (char *)table));
@@ -156,12 +163,49 @@ timetable_next(const struct timetable *table, int64_t after_s, struct due *due)
 
 		if (!cron_next(
 			&trigger->cron, trigger->zone, after_s, &instant) ||
-		    (is_found && instant.at_s >= due->instant.at_s))
+		    (is_found && instant.at_s > due->instant.at_s) ||
+		    (is_found && instant.at_s == due->instant.at_s &&
+			(trigger->is_part || !due->trigger->is_part)))
 			continue;
 		*due = (struct due){ instant, trigger };
 		is_found = true;
 	}
 	return is_found;
+}
+
+size_t
+timetable_size(const struct timetable *table)
+{
+	return table->n;
+}
+
+bool
+timetable_has_parts(const struct timetable *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->n; i++)
+		if (table->triggers[i].is_part)
+			return true;
+	return false;
+}
+
+void
+timetable_each_due(const struct timetable *table, int64_t at_s,
+    void (*each)(void *opaque, const struct time_trigger *trigger),
+    void *opaque)
+{
+	struct cron_instant instant;
+	size_t i;
+
+	for (i = 0; i < table->n; i++) {
+		const struct time_trigger *trigger = &table->triggers[i];
+
+		if (cron_next(
+			&trigger->cron, trigger->zone, at_s - 1, &instant) &&
+		    instant.at_s == at_s)
+			each(opaque, trigger);
+	}
 }
 
 /* Of those after `after_s`, the newest: the list is a ring of `max`. */

@@ -11,13 +11,14 @@
 
 /*
  * When a version's time triggers are due (docs/triggers.md): the one that it
- * has, or each of an `or`.  Those of an `and` wait for what is no time.
+ * has, or each of its `or`s and `and`s.
  */
 
 struct time_trigger {
 	struct cron cron;
 	struct text expression, zone_name; /* as written */
 	const struct zone *zone;           /* of the zones */
+	bool is_part; /* of an `and`: alone it fires nothing */
 };
 
 struct timetable;
@@ -37,9 +38,20 @@ struct due {
 	const struct time_trigger *trigger; /* of the table */
 };
 
-/* The first instant after `after_s` (UTC, since 1970).  False: none comes. */
+/* The first instant after `after_s` (UTC, since 1970), and of those that are
+ * due then rather one that fires alone.  False: none comes. */
 bool timetable_next(
     const struct timetable *table, int64_t after_s, struct due *due);
+
+/* How many times there are, parts of `and`s, too. */
+size_t timetable_size(const struct timetable *table);
+/* Whether any of them is part of an `and`. */
+bool timetable_has_parts(const struct timetable *table);
+
+/* Calls `each` with those that are due at an instant. */
+void timetable_each_due(const struct timetable *table, int64_t at_s,
+    void (*each)(void *opaque, const struct time_trigger *trigger),
+    void *opaque);
 
 /*
  * Of the instants after `after_s`, up to `now_s`: the newest `max`, ascending.

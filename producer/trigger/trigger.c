@@ -10,6 +10,7 @@
 #include "producer/trigger/firing.h"
 #include "producer/trigger/lapse.h"
 #include "producer/trigger/metrics.h"
+#include "producer/trigger/parts.h"
 #include "producer/trigger/watch.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/schedule.h"
@@ -41,9 +42,10 @@ struct trigger {
 	struct book *book;
 	struct watch *watch;
 	struct firing *firing;
-	size_t missed_max;  /* of one schedule's instants, the newest */
-	int64_t on_time_s;  /* 0: however late */
-	struct entry **due; /* of a batch, and their instants */
+	struct parts *parts; /* times of `and`s */
+	size_t missed_max;   /* of one schedule's instants, the newest */
+	int64_t on_time_s;   /* 0: however late */
+	struct entry **due;  /* of a batch, and their instants */
 	struct due *missed;
 	int64_t looked_ms, probed_ms; /* monotonic */
 	int64_t ours_ms;              /* when Redis was last seen to be ours */
@@ -105,6 +107,8 @@ trigger_create(const struct config *config, struct metrics *metrics,
 		trigger_destroy(trigger);
 		return NULL;
 	}
+	trigger->parts = parts_create(trigger->redis, trigger->keyspace,
+	    trigger->firing, config_number(config, "dedup.ttl"));
 	trigger->watch = watch_create(
 	    trigger->redis, trigger->keyspace, trigger->book, trigger->zones);
 	return trigger;
@@ -122,6 +126,7 @@ trigger_destroy(struct trigger *trigger)
 	redis_destroy(trigger->redis);
 	keyspace_destroy(trigger->keyspace);
 	kafka_health_destroy(trigger->kafka);
+	parts_destroy(trigger->parts);
 	free(trigger->missed);
 	free(trigger->due);
 	free(trigger);
@@ -213,6 +218,7 @@ static int
 fire_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
     struct error *err)
 {
+	bool has_parts = timetable_has_parts(entry->times);
 	struct schedule_head head;
 	size_t i, n;
 
@@ -225,9 +231,13 @@ fire_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
 
 		if (trigger->on_time_s > 0 && now_s - at_s > trigger->on_time_s)
 			continue;
-		if (firing_send_due(trigger->firing, entry_rid(entry),
-			head.current_version_rid, &trigger->missed[i],
-			err) != 0)
+		if (has_parts)
+			parts_add(trigger->parts,
+			    &(const struct part_due){ entry_rid(entry),
+				head.current_version_rid, entry->times, at_s });
+		else if (firing_send_due(trigger->firing, entry_rid(entry),
+			     head.current_version_rid, &trigger->missed[i],
+			     err) != 0)
 			return -1;
 	}
 	return 0;
@@ -243,6 +253,25 @@ move_entry(struct trigger *trigger, struct entry *entry, int64_t now_s)
 						      : INT64_MAX);
 }
 
+/* One that can't be asked for is left alone, for good. */
+static int
+ask_batch(struct trigger *trigger, size_t n, int64_t now_s, struct error *err)
+{
+	size_t i;
+
+	parts_forget(trigger->parts);
+	for (i = 0; i < n; i++) {
+		if (trigger->due[i] == NULL ||
+		    fire_entry(trigger, trigger->due[i], now_s, err) == 0)
+			continue;
+		if (err->kind != ERROR_INPUT)
+			return -1;
+		log_event(LOG_ERROR, "trigger", "not_fired", err->message,
+		    LOG_T("schedule_rid", entry_rid(trigger->due[i])), LOG_END);
+	}
+	return 0;
+}
+
 /*
  * Fires what is due, as much as goes at once.  Only when the brokers have all
  * of it is any of it due later: what fails is asked for again, under the same
@@ -253,31 +282,26 @@ fire_batch(struct trigger *trigger, int64_t now_s, struct error *err)
 {
 	size_t n = book_due(trigger->book, now_s, trigger->due, BATCH), i;
 	struct error refused;
-	int rc = 0;
+	int rc, told = 0;
 
 	if (n == 0)
 		return 0;
 	if (watch_confirm(trigger->watch, trigger->due, n, err) != 0)
 		return -1;
-	for (i = 0; i < n && rc == 0; i++) {
-		if (trigger->due[i] == NULL)
-			continue;
-		rc = fire_entry(trigger, trigger->due[i], now_s, err);
-		if (rc != 0 && err->kind == ERROR_INPUT) {
-			/* It alone, and for good. */
-			log_event(LOG_ERROR, "trigger", "not_fired",
-			    err->message,
-			    LOG_T("schedule_rid", entry_rid(trigger->due[i])),
-			    LOG_END);
-			rc = 0;
-		}
-	}
-	if (firing_settle(trigger->firing, rc == 0 ? err : &refused) != 0 ||
+	rc = ask_batch(trigger, n, now_s, err);
+	if (rc == 0)
+		told = parts_fire(trigger->parts, err);
+	if (firing_settle(
+		trigger->firing, rc == 0 && told == 0 ? err : &refused) != 0 ||
 	    rc != 0) {
+		if (told != 0)
+			*err = refused;
 		trigger->is_kafka_fine = note_dependency(
 		    trigger, trigger->kafka_check, TRIGGER_NEEDS_KAFKA, err);
 		return -1;
 	}
+	if (told != 0)
+		return -1;
 	for (i = 0; i < n; i++)
 		if (trigger->due[i] != NULL)
 			move_entry(trigger, trigger->due[i], now_s);

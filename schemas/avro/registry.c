@@ -494,17 +494,6 @@ ask_for(struct registry *registry, const struct cached *cached)
 	buffer_finish(&answer);
 }
 
-static struct text
-shipped_schema(uint32_t id)
-{
-	int i;
-
-	for (i = 0; i < MESSAGES; i++)
-		if (message_shipped_id((enum message)i) == id)
-			return message_schema((enum message)i);
-	return TEXT_NONE;
-}
-
 /* Asked for long enough that no registry that lags is meant. */
 static bool
 is_unknown(const struct registry *registry, const struct cached *cached)
@@ -550,7 +539,7 @@ registry_schema(struct registry *registry, uint32_t id, struct text *schema,
 	struct cached *cached;
 
 	if (registry->url == NULL) {
-		*schema = shipped_schema(id);
+		*schema = message_shipped_schema(id);
 		return 0;
 	}
 	collect_answer(registry, 0);

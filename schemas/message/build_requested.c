@@ -110,9 +110,73 @@ put_reason(struct buffer *out, const struct job *job)
 	put_texts(out, job->reason_inputs.first, job->reason_inputs.n_first);
 }
 
+/* A job's fingerprint, as far as it is the same in all runs. */
+struct fingerprint {
+	char text[UUID_TEXT_SIZE];
+	bool is_of_run; /* it, or what it reads, is made anew in each */
+};
+
+/* An input's part: what is read of it, or how its producer makes it. */
+static void
+name_input(struct buffer *out, const struct job *job, size_t i,
+    const struct fingerprint *producer)
+{
+	const struct branch *read = job->inputs[i].read;
+
+	buffer_append(out, job->spec->inputs[i].rid);
+	buffer_byte(out, ' ');
+	if (producer != NULL)
+		buffer_append(out,
+		    (struct text){ producer->text, sizeof producer->text });
+	else if (read != NULL)
+		buffer_append(out, read->head);
+	buffer_byte(out, '\n');
+}
+
+/*
+ * Of the `i`th job, after those before it.  The name that it is of stands at
+ * the buffer's end for a moment: jobs are too many for memory of their own.
+ * What is made anew in each run has its job's id for one: that is another for
+ * each, and costs nothing.
+ */
+static void
+make_fingerprint(const struct build *build, size_t i, struct fingerprint *all,
+    struct buffer *out)
+{
+	const struct job *job = &build->jobs[i];
+	const struct job_spec *spec = job->spec;
+	size_t start = out->size, end, k;
+	struct uuid id = { 0 };
+
+	all[i].is_of_run =
+	    job->reason == REASON_FORCED || job->reason == REASON_ALWAYS_STALE;
+	buffer_append(out, build->version->branch_name);
+	buffer_byte(out, '\n');
+	for (k = 0; k < spec->n_inputs; k++) {
+		int32_t at = job->inputs[k].job;
+		const struct fingerprint *producer =
+		    at >= 0 && (size_t)at < i ? &all[at] : NULL;
+
+		name_input(out, job, k, producer);
+		if (producer != NULL && producer->is_of_run)
+			all[i].is_of_run = true;
+	}
+	end = out->size;
+	buffer_append(out, spec->rid);
+	buffer_byte(out, '\n');
+	buffer_append(out, spec->logic);
+	if (!all[i].is_of_run)
+		id = rid_fingerprint(
+		    (struct text){ out->at + start, end - start },
+		    (struct text){ out->at + end, out->size - end });
+	uuid_format(&id, all[i].text);
+	out->size = start;
+}
+
 /* Its id is any: it is overwritten in each record. */
 static void
-put_job(struct buffer *out, const struct job *job)
+put_job(
+    struct buffer *out, const struct job *job, const struct fingerprint *made)
 {
 	static const struct uuid any;
 	const struct job_spec *spec = job->spec;
@@ -152,6 +216,7 @@ put_job(struct buffer *out, const struct job *job)
 		avro_put_long(out, job->depends_on[i]);
 	avro_put_end(out);
 	put_reason(out, job);
+	avro_put_optional(out, (struct text){ made->text, sizeof made->text });
 }
 
 void
@@ -161,6 +226,8 @@ build_requested_put_form(const struct schedule_run *run,
 {
 	struct build_form_job *jobs =
 	    arena_alloc(arena, build->n_jobs * sizeof *jobs);
+	struct fingerprint *made =
+	    arena_alloc(arena, build->n_jobs * sizeof *made);
 	size_t i;
 
 	form->schedule = out->size;
@@ -176,7 +243,12 @@ build_requested_put_form(const struct schedule_run *run,
 		jobs[i].uuid = (uint32_t)(out->size - form->rest + 1 +
 		    sizeof RID_JOB_PREFIX - 1);
 		jobs[i].key = text_copy(arena, job->spec->outputs[0]);
-		put_job(out, job);
+		make_fingerprint(build, i, made, out);
+		put_job(out, job, &made[i]);
+		/* It is the last of a job. */
+		jobs[i].fingerprint = made[i].is_of_run
+		    ? (uint32_t)(out->size - form->rest - UUID_TEXT_SIZE)
+		    : 0;
 	}
 	avro_put_end(out);
 	form->end = out->size;
@@ -200,9 +272,12 @@ build_requested_put_own(struct buffer *out, uint32_t schema_id,
 	rest = out->size;
 	avro_put_raw(out, block, form->rest, form->end);
 	for (i = 0; i < form->n_jobs; i++) {
-		struct uuid job = rid_job(&own->build_id, form->jobs[i].key);
+		struct uuid id = rid_job(&own->build_id, form->jobs[i].key);
+		char *at = out->at + rest;
 
-		uuid_format(&job, out->at + rest + form->jobs[i].uuid);
+		uuid_format(&id, at + form->jobs[i].uuid);
+		if (form->jobs[i].fingerprint > 0)
+			uuid_format(&id, at + form->jobs[i].fingerprint);
 	}
 }
 
@@ -417,6 +492,18 @@ read_job(struct message_reader *reader, const avro_value_t *value,
 	job->spec = spec;
 }
 
+/* Whoever looks for it in Redis may rely on its form. */
+static struct text
+read_fingerprint(struct message_reader *reader, const avro_value_t *job)
+{
+	struct text text = value_text_or_none(reader, job, "fingerprint");
+	struct uuid id;
+
+	if (text.at != NULL && !uuid_parse(text, &id))
+		value_unfit(reader, "fingerprint");
+	return text;
+}
+
 int
 build_requested_decode(struct message_reader *reader, struct text body,
     struct arena *arena, struct build_requested *build,
@@ -424,6 +511,7 @@ build_requested_decode(struct message_reader *reader, struct text body,
 {
 	const struct schedule_version *version;
 	avro_value_t list, item;
+	struct text *fingerprints;
 	struct uuid *ids;
 	struct job *jobs;
 	size_t n, i;
@@ -436,15 +524,18 @@ build_requested_decode(struct message_reader *reader, struct text body,
 	n = value_size(reader, &reader->value, "jobs", &list);
 	jobs = arena_zalloc(arena, n, sizeof *jobs);
 	ids = arena_zalloc(arena, n, sizeof *ids);
+	fingerprints = arena_zalloc(arena, n, sizeof *fingerprints);
 	for (i = 0; i < n; i++) {
 		if (!value_at(reader, &list, i, NULL, &item))
 			continue;
 		ids[i] =
 		    value_rid(reader, &item, "jobRid", TEXT(RID_JOB_PREFIX));
 		read_job(reader, &item, version->branch_name, &jobs[i]);
+		fingerprints[i] = read_fingerprint(reader, &item);
 	}
 	build->build = (struct build){ version,
 		value_int(reader, &reader->value, "retryCount"), jobs, n };
 	build->job_ids = ids;
+	build->fingerprints = fingerprints;
 	return message_result(reader, rejection);
 }

@@ -86,7 +86,9 @@ struct text build_notifies(const struct build *build);
  * Positions count from the start of the buffer that the block is built in.
  */
 struct build_form_job {
-	uint32_t uuid;   /* where its id begins, counted from `rest` */
+	uint32_t uuid; /* where its id begins, counted from `rest` */
+	/* The same of its fingerprint, if that is another in each run; or 0. */
+	uint32_t fingerprint;
 	struct text key; /* that its id is made of */
 };
 struct build_form {
@@ -116,6 +118,8 @@ struct build_requested {
 	struct schedule_run run; /* submitted; without trigger, end and `why` */
 	struct build build;
 	const struct uuid *job_ids; /* of its jobs */
+	/* Of its jobs as well; none: it was written before there were any. */
+	const struct text *fingerprints;
 };
 
 /*

@@ -35,7 +35,8 @@ NAMESPACE = uuid.UUID("fe988db1-2db0-579e-8f7f-872f9f1084bd")
 SCHEMA_IDS = {
     "run_request": 1,
     "schedule_run": 2,
-    "build_requested": 3,
+    "build_requested": 7,
+    "build_requested_v1": 3,
     "dataset_committed": 4,
     "build_finished": 5,
     "logic_published": 6,
@@ -259,6 +260,26 @@ def check_build(verdict, run, build):
         key = min(output["rid"] for output in job["outputs"])
         if job["jobRid"] != job_rid(build["buildRid"], key):
             verdict.blame("ids", f"{build['buildRid']}: jobRid {job['jobRid']} of {key}")
+    made = fingerprints(build)
+    if [job["fingerprint"] for job in build["jobs"]] != made:
+        verdict.blame("ids", f"{build['buildRid']}: other fingerprints than {made}")
+
+
+def fingerprints(build):
+    """Of its jobs, by docs/semantics.md, section 3."""
+    made, of_run = [], []
+    for job in build["jobs"]:
+        lines = [build["branch"]]
+        again = job["reason"]["cause"] in ("forced", "alwaysStale")
+        for item in job["inputs"]:
+            producer = item["job"]
+            read = item["transaction"] if producer is None else made[producer]
+            lines.append(f"{item['rid']} {read or ''}")
+            again = again or (producer is not None and of_run[producer])
+        of_run.append(again)
+        made.append(job["jobRid"].rpartition(".")[2] if again
+                    else uuid5("fingerprint", *lines, job["jobSpecRid"], job["logic"]))
+    return made
 
 
 def judge(asked, results, builds, dead, committed=None, ends=None):

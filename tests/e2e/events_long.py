@@ -17,6 +17,7 @@ from programs import wait_for
 EVENTS, KILLS, SEED = (int(os.environ.get(name) or default) for name, default in (
     ("EVENTS", 100_000), ("KILLS", 36), ("SEED", 1)))
 DATASETS, WATCHED = 400, 20
+PAIRS = 20
 TOPIC = "schedule-events"
 GROUPS = {"schedrun-trigger": TOPIC, "schedrun-worker": "schedule-run-requests",
           "schedrun-builder": "schedule-builds"}
@@ -34,6 +35,13 @@ def catalogue():
             specs.append(catalogues.job_spec(f"{kind}-{i}", [f"raw-{i}"]))
             schedules.append(catalogues.schedule(f"{kind}-{i}", [f"{kind}-{i}"]))
             schedules[-1]["versions"][0]["trigger"] = trigger
+    for name in ("left", "right", "both"):
+        datasets[dataset(name)] = catalogues.stored(None)
+    specs.append(catalogues.job_spec("both", ["left", "right"]))
+    schedules.append(catalogues.schedule("both", ["both"]))
+    schedules[-1]["versions"][0]["trigger"] = {"type": "and", "triggers": [
+        {"type": "datasetUpdated", "datasetRid": dataset(name), "branchName": "master"}
+        for name in ("left", "right")]}
     return {"projects": {catalogues.PROJECT: {}}, "users": catalogues.users(),
             "datasets": datasets, "jobSpecs": specs, "schedules": schedules}
 
@@ -67,6 +75,14 @@ class Parts:
         else:
             cluster.stop_redis(hard=True)
             cluster.start_redis()
+
+
+def has_read(system, group):
+    try:
+        return checker.lag(system.bootstrap, group, GROUPS[group]) <= 0
+    except Exception as error:  # the coordinator is away, or reads its log
+        print("asked again:", error)
+        return False
 
 
 def is_done(system):
@@ -156,3 +172,28 @@ def test_commits_under_kills_of_everything(fresh_system):
     assert not runs.keys() - wanted, "runs that nothing asked for"
     assert set(runs.values()) == {1}, "runs that were done twice"
     assert not checker.read_topic(system.bootstrap, "schedule-run-requests.dlq")
+
+
+def test_an_and_is_exact_while_redis_lives(fresh_system):
+    """Each pair of commits is one run, whatever else is killed; one of the two alone is none."""
+    system = fresh_system
+    system.stop()
+    parts = Parts(system)
+
+    def fired():
+        runs = [checker.decode("schedule_run", record.value())
+                for record in checker.read_topic(system.bootstrap, "schedule-run-results")]
+        return [run["requestId"] for run in runs if run["scheduleRid"] == schedule_rid("both")]
+
+    for n in range(1, PAIRS + 1):
+        first, second = parts.random.sample(("left", "right"), 2)
+        for _ in range(parts.random.randrange(1, 4)):
+            system.must("dataset", "commit", dataset(first), "--branch", "master", "--kafka")
+        parts.kill(parts.random.choice([*parts.running, "broker"]))
+        # All of them, so that none is left for the next pair.
+        wait_for("them to be applied", lambda: has_read(system, "schedrun-trigger"), 120, pause=0.5)
+        system.must("dataset", "commit", dataset(second), "--branch", "master", "--kafka", "--timeout", "60s")
+        wait_for(f"run {n}", lambda: len(fired()) >= n, 120, pause=1)
+        assert len(fired()) == n
+    system.wait_drained()
+    assert len(set(fired())) == len(fired()) == PAIRS

@@ -210,10 +210,10 @@ class System:
         self.daemons.append(daemon)
         return daemon
 
-    def builder(self, command, name="builder-1", environment=None, **settings):
+    def builder(self, command, name="builder-1", environment=None, wrapper=(), **settings):
         keys = {"builder.command": command, "builder.logs": self.directory / "builds"}
         keys.update({key.replace("__", "."): value for key, value in settings.items()})
-        daemon = Daemon(self, BUILD / "schedrun-builder", name, keys, environment)
+        daemon = Daemon(self, BUILD / "schedrun-builder", name, keys, environment, wrapper)
         self.daemons.append(daemon)
         return daemon
 

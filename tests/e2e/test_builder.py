@@ -12,6 +12,7 @@ import catalogues
 import checker
 import pytest
 from catalogues import dataset, transaction
+from confluent_kafka import Producer
 from programs import BUILD, wait_for
 from test_registry import Registry
 
@@ -43,7 +44,7 @@ esac
 
 def build_catalogue():
     logics = ["ok", "fail", "again", "always-again", "slow", "stubborn", "forks", "loud", "own",
-              "nonsense", "look", "kills", "beside-it", "schema", "canceled", "shared", "drained", "moved", "outage", "late"]
+              "nonsense", "look", "kills", "beside-it", "schema", "canceled", "shared", "drained", "moved", "outage", "late", "older"]
     slow = {"shared": "slow", "drained": "slow", "moved": "slow", "outage": "slow", "late": "slow", "beside-it": "slow", "canceled": "slow"}
     datasets = {dataset("raw"): catalogues.stored("raw-1")}
     specs, schedules = [], []
@@ -51,6 +52,10 @@ def build_catalogue():
         datasets[dataset(name)] = catalogues.stored(None)
         specs.append(catalogues.job_spec(name, ["raw"], logic=slow.get(name, name)))
         schedules.append(catalogues.schedule(name, [name], retryCount=2))
+    datasets[dataset("own-raw")] = catalogues.stored("own-raw-1")
+    datasets[dataset("twice")] = catalogues.stored(None)
+    specs.append(catalogues.job_spec("twice", ["own-raw"], logic="slow"))
+    schedules.append(catalogues.schedule("twice", ["twice"]))
     # a -> b, and beside them one that fails, one behind it, and one that is slow
     for name, inputs, logic in (("a", ["raw"], "ok"), ("b", ["a", "raw"], "own"), ("bad", ["raw"], "fail"),
                                 ("behind", ["bad"], "ok"), ("beside", ["raw"], "slow")):
@@ -253,6 +258,7 @@ def test_200_requests_are_200_builds_and_one_piece_of_work(plant, plain):
     plant.wait_drained()
     wait_for("the one job to run", lambda: ran(plant, "shared"), 30)
     wait_for("all to be taken up", lambda: plain.metric("schedrun_open_builds") == 200, 30)
+    assert plain.metric("schedrun_builder_lag_records") >= 200
     go(plant, "shared")
     ended = 'schedrun_builds_total{state="succeeded"}'
     before = plain.metric(ended)
@@ -261,6 +267,34 @@ def test_200_requests_are_200_builds_and_one_piece_of_work(plant, plain):
     assert plain.metric('schedrun_jobs_total{end="up_to_date"}') >= 199, before
     assert len({line[2] for line in ran(plant, "shared")}) == 1
     wait_for("every build's offset", lambda: idle(plant) <= 0, 20)
+
+
+def test_what_a_build_asks_for_is_made_once_whatever_comes_since(plant, plain):
+    """The second build's fingerprint is the first's: what has come since is for who asks since."""
+    builds = [submit(plant, "twice") for _ in range(2)]
+    wait_for("the job to run", lambda: ran(plant, "twice"), 30)
+    plant.must("dataset", "commit", dataset("own-raw"), "--branch", "master", "--transaction", transaction("own-raw-2"))
+    go(plant, "twice")
+    for build in builds:
+        wait_state(plant, build, "SUCCEEDED")
+    assert said(plant, builds[1])[0][0] == "UP_TO_DATE" and len(ran(plant, "twice")) == 1
+    assert branch(plant, "twice")["built"]["inputs"] == {dataset("own-raw"): transaction("own-raw-1")}
+    carry_out(plant, "twice")
+    assert branch(plant, "twice")["built"]["inputs"] == {dataset("own-raw"): transaction("own-raw-2")}
+
+
+def test_a_build_of_an_older_version_is_carried_out(plant, plain):
+    """Its job has no fingerprint, by a schema that hadn't any."""
+    build = carry_out(plant, "older")
+    events = checker.read_topic(plant.bootstrap, "schedule-builds")
+    datum = next(checker.decode("build_requested", event.value()) for event in events if event.key().decode() == build)
+    assert uuid.UUID(datum["jobs"][0].pop("fingerprint")).version == 5
+    datum["buildRid"] = "ri.foundry.main.build." + str(uuid.uuid4())
+    producer = Producer({"bootstrap.servers": plant.bootstrap, "partitioner": "murmur2_random"})
+    producer.produce("schedule-builds", checker.encode("build_requested_v1", datum), datum["buildRid"].encode())
+    assert producer.flush(30) == 0
+    wait_state(plant, datum["buildRid"], "SUCCEEDED")
+    assert said(plant, datum["buildRid"])[0][0] == "UP_TO_DATE"
 
 
 def test_without_redis_a_job_goes_on_and_is_reported_later(plant, plain):

@@ -311,15 +311,26 @@ def test_what_is_no_event_is_buried_and_holds_nobody_up(events):
         good[:5] + b"\xff" * 400: "malformed",
         b"\0" * 900_000 + b"\1": "unknown-schema",  # the id 0
         good.replace(dataset("raw-plain").encode(), dataset("raw plain").encode()): "invalid-field",
+        checker.encode("dataset_committed", {
+            "datasetRid": dataset("raw-plain"), "branch": "master", "transactionRid": transaction("tomorrow"),
+            "parent": None, "time": int(time.time() * 1000) + 25 * 3600_000}): "invalid-field",
         good.replace(dataset("raw-plain").encode(), dataset("nowhere-1").encode()): "not-applicable",
         checker.encode("build_finished", {"buildRid": nowhere, "state": "FAILED", "time": 0,
                                           "transactions": {}}): "not-applicable",
     }
     for value in bad:
         send(events, value)
+    trigger = events.trigger_daemon
+    wait_for("the build that isn't there", lambda: trigger.metric("schedrun_trigger_lag_records") > 0)
+    waiting = json.loads(events.must("lag", "--for", "trigger", "-o", "jsonl").splitlines()[-1])
+    assert waiting["partition"] == "total" and waiting["lag"] > 0
     committed(events, "raw-alone", "behind")
     wait_for("what is good to be applied", lambda: head(events, "raw-alone") == transaction("behind"))
     settle(events)
+    wait_for("nothing to be waited for", lambda: trigger.metric("schedrun_trigger_lag_records") == 0)
+    rows = map(json.loads, events.run("check", "-o", "jsonl").stdout.splitlines())
+    assert {row["what"]: (row["state"], row["detail"]) for row in rows}["group schedrun-trigger"] == (
+        "ok", "nothing waits; members: 1")
     found = letters(events)[before:]
     assert sorted(letter["schedrun.dlq.reason"].decode() for letter in found) == sorted(bad.values())
     for letter in found:
@@ -329,9 +340,20 @@ def test_what_is_no_event_is_buried_and_holds_nobody_up(events):
         assert bad[whole] == letter["schedrun.dlq.reason"].decode()
 
 
+def test_a_letter_that_is_there_twice_is_one(events):
+    """As of a trigger that was killed behind it, before its offset."""
+    listed = events.must("dlq", "list", "-o", "jsonl").splitlines()
+    records = checker.read_topic(events.bootstrap, "schedule-run-requests.dlq")
+    for record in records:
+        events.producer.produce("schedule-run-requests.dlq", record.value(), record.key(), record.partition(),
+                                headers=record.headers())
+    assert events.producer.flush(20) == 0 and len(listed) == len(records) > 0
+    assert events.must("dlq", "list", "-o", "jsonl").splitlines() == listed
+
+
 def test_a_letter_of_an_event_is_sent_again(events):
     name = f"{dataset('nowhere-1')}".encode()
-    (place,) = (f"{record.partition()}:{record.offset()}"
+    place, _ = (f"{record.partition()}:{record.offset()}"
                 for record in checker.read_topic(events.bootstrap, "schedule-run-requests.dlq")
                 if name in (record.value() or b""))
     refused = events.run("dlq", "redrive", place)

@@ -28,6 +28,7 @@ ROUTES = [
     ("GET", f"/scheduleVersions/{VERSION}", {DOC, GA, UPPER}, "read"),
     ("GET", f"/scheduleVersions/{VERSION}/schedule", {DOC, GA, UPPER}, "read"),
     ("GET", f"/builds/{BUILD}", set(), "read"),
+    ("POST", f"/builds/{BUILD}/cancel", set(), "write"),
     ("POST", "/builds/getBatch", set(), "read"),
     ("POST", f"/datasets/{catalogues.dataset('stale')}/commits", set(), "write"),
     ("GET", f"/schedules/{STALE}/runs/{RUN}", set(), "read"),

@@ -639,5 +639,9 @@ def test_runs_per_caller(shared):
     check_form(answer)
     assert answer.json()["errorName"] == "Default:RateLimited"
     assert server.ask(get(READ_RUN, AUTH)).status == 404, "reading is not limited"
+    commit = post(b"Content-Type: application/json\r\nContent-Length: 2\r\n", b"{}",
+                  b"/api/v2/orchestration/datasets/%s/commits" % catalogues.dataset("raw").encode())
+    statuses = [server.ask(commit).status for _ in range(15)]
+    assert statuses.count(429) >= 5, "commits share the limit of runs"
     programs.wait_for("another token", lambda: server.ask(post()).status == 200, 5, 0.3)
     assert server.daemon.stop() == 0

@@ -205,10 +205,16 @@ def test_builds_in_batches_and_what_is_not_seen(api, built):
 
 def test_a_build_that_has_ended(system, api, built):
     rid = built[1]
-    system.must("build", "cancel", rid)
+    error(api.post(f"/builds/{rid}/cancel", token="viewer"), 403, "CancelBuildPermissionDenied", buildRid=rid)
+    error(api.post(f"/builds/{rid}/cancel", token="stranger"), 404, "BuildNotFound", buildRid=rid)
+    assert ok(api.get(f"/builds/{rid}"))["status"] == "RUNNING"
+    for _ in range(2):  # also where it is so already
+        answer = api.post(f"/builds/{rid}/cancel")
+        assert (answer.status_code, answer.content) == (204, b"")
     assert ok(api.get(f"/builds/{rid}", profile=GA))["status"] == "CANCELED"
     assert system.run("build", "fail", rid).returncode == 1
     system.must("build", "finish", rid)
+    assert api.post(f"/builds/{rid}/cancel").status_code == 204
     assert ok(api.get(f"/builds/{rid}"))["status"] == "SUCCEEDED"
 
 
@@ -237,7 +243,7 @@ def test_a_commit_that_is_refused_is_no_event(system, api):
     error(commit(api, "raw", "viewer", **good), 403, "CommitDatasetPermissionDenied", datasetRid=dataset("raw"))
     for name, token in (("raw", "stranger"), ("no-such", "full"), ("elsewhere", "full")):
         error(commit(api, name, token, **good), 404, "DatasetNotFound", datasetRid=dataset(name))
-    for parameter, more in (("time", {"time": "yesterday"}), ("branch", {"branch": "x" * 201}),
+    for parameter, more in (("time", {"time": "yesterday"}), ("time", {"time": "2999-01-01T00:00:00Z"}), ("branch", {"branch": "x" * 201}),
                             ("transactionRid", {"transactionRid": "1"}), ("parent", {"parent": 1}),
                             ("Branch", {"Branch": "master"}), ("branch", {"branch": None})):
         answer = commit(api, "raw", **{**good, **more})

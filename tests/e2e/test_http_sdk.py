@@ -158,6 +158,8 @@ def test_a_run_and_its_build(sdk, api):
     same(build, ok(api.get(f"/builds/{rid}")))
     batch = sdk.value("Build", "get_batch", [{"buildRid": rid}, {"buildRid": NO_BUILD}])
     assert list(batch["data"]) == [rid]
+    assert sdk.value("Build", "cancel", rid) is None
+    assert sdk.value("Build", "get", rid)["status"] == "CANCELED"
     pending = sdk.value("Schedule", "run", FRESH)
     assert "result" not in pending or pending["result"]["type"] == "ignored"
 
@@ -246,7 +248,7 @@ def test_what_the_build_system_owns_is_no_api_of_ours(sdk):
     if sdk.release == "1.8.0":
         answer = sdk.call("Build", "jobs", NO_BUILD)
     else:
-        answer = sdk.call("Build", "cancel", NO_BUILD)
+        answer = sdk.call("Job", "get", "ri.foundry.main.job.00000000-0000-5000-8000-000000000000")
     assert answer["error"] == "ApiNotFoundError", answer
 
 
@@ -280,6 +282,8 @@ def provoke(api):
     def put(**body):
         return api.post("/schedules", {"action": ACTION, **body})
 
+    build = ok(api.run(STALE, wait=30))["result"]["buildRid"]
+    programs.wait_for("the build", lambda: api.get(f"/builds/{build}").status_code == 200)
     time = {"type": "time", "cronExpression": "no", "timeZone": "UTC"}
     target = {"type": "connecting", "targetRids": [dataset("stale")], "inputRids": []}
     answers = [
@@ -303,6 +307,7 @@ def provoke(api):
           for verb in ("run", "pause", "unpause")),
         api.put(f"/schedules/{STALE}", {"action": ACTION}, token="viewer"),
         api.delete(f"/schedules/{STALE}", token="viewer"),
+        api.post(f"/builds/{build}/cancel", token="viewer"),
     ]
     return {answer.json()["errorName"]: answer.json() for answer in answers}
 

@@ -15,6 +15,8 @@ from test_triggers import Clock, time_trigger
 
 # What only a fault moves, and the test that looks at it.
 ELSEWHERE = {
+    "schedrun_builder_lag_records": "test_builder.py",
+    "schedrun_trigger_lag_records": "test_events.py",
     "schedrun_claim_repairs_total": "test_delivery.py",
     "schedrun_claims_overwritten_total": "test_corrupt_store.py",
     "schedrun_kafka_errors_total": "test_rights.py",

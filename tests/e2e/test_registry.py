@@ -24,9 +24,9 @@ from programs import ROOT, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 SCHEMAS = {i + 1: (ROOT / "schemas" / f"{name}.avsc").read_text()
-           for i, name in enumerate(("run_request", "schedule_run", "build_requested", "dataset_committed",
-                                  "build_finished", "logic_published"))}
-SUBJECTS = {"schedule-run-requests-value": 1, "schedule-run-results-value": 2, "schedule-builds-value": 3,
+           for i, name in enumerate(("run_request", "schedule_run", "build_requested_v1", "dataset_committed",
+                                  "build_finished", "logic_published", "build_requested"))}
+SUBJECTS = {"schedule-run-requests-value": 1, "schedule-run-results-value": 2, "schedule-builds-value": 7,
             "schedule-events-schedrun.DatasetCommitted": 4, "schedule-events-schedrun.BuildFinished": 5,
             "schedule-events-schedrun.LogicPublished": 6}
 HANG = "hang"
@@ -249,7 +249,7 @@ def test_a_moment_of_another_404_buries_nothing(system, registry):
     worker = worker_with(system, registry).wait_ready()
     registry.fault = OUTAGES["a default backend"]
     for i in range(9):
-        send(load, f"valid-{i}", schema=7)
+        send(load, f"valid-{i}", schema=8)
         if i == 1:
             registry.fault = None
         time.sleep(0.3)

@@ -138,6 +138,39 @@ def test_catch_up_of_all_and_none(lapse):
     assert not {last + 2, last + 3} & set(found)
 
 
+def test_a_time_in_an_and_fires_with_the_rest_of_it(lapse):
+    """Once for what has come since it fired last, by whichever of the two triggers sees it whole."""
+    made = catalogue()
+    raw = catalogues.dataset("raw")
+    versions = made["schedules"][0]["versions"]
+    versions.append(versions[0] | {"rid": version_rid("minutes-and"), "trigger": {"type": "and", "triggers": [
+        time_trigger("* * * * *"), {"type": "datasetUpdated", "datasetRid": raw, "branchName": "master"}]}})
+    lapse.apply(made)
+    for n in (1, 2):
+        lapse.start(f"trigger-{n}").wait_ready()
+    named = lapse.must("schedule", "next", schedule_rid("minutes"), "-n", "1", "-o", "jsonl").stdout
+    assert json.loads(named)["note"] == "part of an `and`: fires with it"
+
+    def fired():
+        runs = [checker.decode("schedule_run", record.value())
+                for record in checker.read_topic(lapse.bootstrap, "schedule-run-results")]
+        return [run["requestId"] for run in runs if run["scheduleRid"] == schedule_rid("minutes")]
+
+    wait_answered(lapse, "thirds", 2)  # six minutes: the time alone fires nothing
+    assert fired() == []
+    for n in (1, 2, 3):
+        lapse.must("dataset", "commit", raw, "--branch", "master", "--kafka")
+        wait_for(f"run {n}", lambda: len(fired()) == n)
+        thirds = len(answered(lapse, "thirds"))
+        wait_answered(lapse, "thirds", thirds + 1)  # and the time is satisfied anew
+        assert len(fired()) == n
+    # Both at once: the commits are the other leaf of one firing, the next instant.
+    for _ in range(3):
+        lapse.must("dataset", "commit", raw, "--branch", "master", "--kafka")
+    wait_for("another run", lambda: len(fired()) >= 4)
+    assert len(set(fired())) == len(fired())
+
+
 def test_pause_replace_and_delete(lapse):
     lapse.start("trigger-1").wait_ready()
     wait_answered(lapse, "minutes", 2)

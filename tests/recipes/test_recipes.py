@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -46,7 +47,7 @@ def shell(system, text, cwd=None):
 
 
 def test_each_block_is_run_here():
-    assert len(ASKING) == 3 and len(block(4)) == 3 and len(block(5)) == 1 and len(SHELL) == 7
+    assert len(ASKING) == 3 and len(block(4)) == 3 and len(block(5)) == 1 and len(block(7)) == 3 and len(SHELL) == 10
 
 
 @pytest.mark.parametrize("text", ASKING)
@@ -83,3 +84,22 @@ def test_dagsters_assets(place):
     (load,) = block(5)
     shell(place, load.replace("python3", str(ROOT / ".cache/recipes/dagster/bin/python")), place.project)
     assert place.must("schedule", "list").count(".schedule.dagster-shop-") == 4
+
+
+def test_two_datasets_built_by_cron(place):
+    load, start, commit = block(7)
+    place.trigger().wait_ready()
+    folder = place.directory / "own"
+    folder.mkdir()
+    shell(place, load, folder)
+    pid = int(shell(place, f"{start}echo $!", folder))
+    try:
+        shell(place, commit, folder)
+        report = folder / "data/ri.foundry.main.dataset.example-report"
+        wait_for("the next minute's build", report.exists, 90)
+        assert report.read_text() == "apple\npear\n"
+        wait_for("the one behind it to find nothing to do", lambda: [
+            row["outcome"] for row in map(json.loads, place.must(
+                "run", "list", "--schedule", SCHEDULE, "--limit", "1").splitlines())] == ["ignored"], 90)
+    finally:
+        os.kill(pid, signal.SIGTERM)

@@ -65,7 +65,7 @@ answer_pack(const struct answer *answer, void *room)
 	packed->schedule_version_rid =
 	    pack_text(answer->schedule_version_rid, &at);
 	for (i = 0; i < answer->build.n_jobs; i++) {
-		jobs[i].uuid = answer->build.jobs[i].uuid;
+		jobs[i] = answer->build.jobs[i];
 		jobs[i].key = pack_text(answer->build.jobs[i].key, &at);
 	}
 }

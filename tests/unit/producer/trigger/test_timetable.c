@@ -35,10 +35,12 @@ finds_times(void)
 		{ OF(MANY TIME("9 * * * *", "UTC") "," MANY TIME(
 		      "7 * * * *", "Asia/Tokyo") "]}]}"),
 		    0, 7 },
-		{ OF(ALL TIME("9 * * * *", "UTC") "]}"), 0, -1 },
+		/* Parts are due, too: whether they fire is not theirs to say.
+		 */
+		{ OF(ALL TIME("9 * * * *", "UTC") "]}"), 0, 9 },
 		{ OF(MANY TIME("9 * * * *", "UTC") "," ALL TIME(
 		      "7 * * * *", "UTC") "]}]}"),
-		    0, 9 },
+		    0, 7 },
 		/* One that can't be read leaves the others. */
 		{ OF(MANY TIME("9 * * * *", "UTC") "," TIME(
 		      "7 * * * *", "No/Where") "]}"),
@@ -63,6 +65,39 @@ finds_times(void)
 			    next_of(table, NOON) == NOON + rows[i].next * 60);
 		timetable_destroy(table);
 	}
+	zones_destroy(zones);
+}
+
+static void
+count_due(void *opaque, const struct time_trigger *trigger)
+{
+	size_t *counts = opaque;
+
+	counts[trigger->is_part]++;
+}
+
+/* A time alone and two that are parts, of which one is due with it. */
+static void
+finds_parts(void)
+{
+	struct zones *zones = zones_create();
+	struct timetable *table;
+	struct due due;
+	size_t counts[2] = { 0 };
+
+	timetable_read(
+	    TEXT(OF(MANY ALL MANY TIME("5 * * * *", "UTC") "]}," TIME(
+		"6 * * * *", "UTC") "]}," TIME("5 * * * *", "UTC") "]}")),
+	    zones, &table, NULL);
+	CHECK(timetable_size(table) == 3 && timetable_has_parts(table));
+	CHECK(timetable_next(table, NOON, &due) && !due.trigger->is_part);
+	CHECK(timetable_next(table, NOON + 5 * 60, &due) &&
+	    due.trigger->is_part && due.instant.at_s == NOON + 6 * 60);
+	timetable_each_due(table, NOON + 5 * 60, count_due, counts);
+	CHECK(counts[false] == 1 && counts[true] == 1);
+	timetable_each_due(table, NOON + 5 * 60 + 1, count_due, counts);
+	CHECK(counts[false] == 1 && counts[true] == 1);
+	timetable_destroy(table);
 	zones_destroy(zones);
 }
 
@@ -94,6 +129,7 @@ finds_missed(void)
 
 CU_TestInfo timetable_tests[] = {
 	{ "finds_times", finds_times },
+	{ "finds_parts", finds_parts },
 	{ "finds_missed", finds_missed },
 	CU_TEST_INFO_NULL,
 };

@@ -353,8 +353,8 @@ fill_reason(const avro_value_t *value, const struct job *job)
 }
 
 static void
-fill_job(
-    const avro_value_t *value, const struct uuid *build, const struct job *job)
+fill_job(const avro_value_t *value, const struct uuid *build,
+    const struct job *job, struct text fingerprint)
 {
 	avro_value_t list = avro_field(value, "dependsOn");
 	struct uuid id = rid_job(build, job->spec->outputs[0]);
@@ -372,11 +372,12 @@ fill_job(
 		avro_value_set_int(&item, job->depends_on[i]);
 	}
 	fill_reason(value, job);
+	avro_set_text_or_null(value, "fingerprint", fingerprint);
 }
 
 static void
 fill(const avro_value_t *value, const struct schedule_run *run,
-    const struct build *build)
+    const struct build *build, const struct text *fingerprints)
 {
 	avro_value_t jobs = avro_field(value, "jobs");
 	size_t i;
@@ -385,7 +386,8 @@ fill(const avro_value_t *value, const struct schedule_run *run,
 	for (i = 0; i < build->n_jobs; i++) {
 		avro_value_t job = avro_append(&jobs);
 
-		fill_job(&job, &run->build_id, &build->jobs[i]);
+		fill_job(
+		    &job, &run->build_id, &build->jobs[i], fingerprints[i]);
 	}
 }
 
@@ -422,13 +424,14 @@ test_bytes(void)
 		buffer_reset(&again);
 		avro_value_reset(&message.value);
 		write_build(&ours, &run, &build, arena);
-		fill(&message.value, &run, &build);
-		avro_message_write(&message, &theirs);
-		if (!text_equal(body_of(&ours), buffer_text(&theirs)) ||
-		    build_requested_decode(reader, body_of(&ours), arena, &read,
+		if (build_requested_decode(reader, body_of(&ours), arena, &read,
 			&rejection) != 0) {
 			differ++;
 		} else {
+			fill(&message.value, &run, &build, read.fingerprints);
+			avro_message_write(&message, &theirs);
+			differ +=
+			    !text_equal(body_of(&ours), buffer_text(&theirs));
 			write_build(&again, &read.run, &read.build, arena);
 			differ += !text_equal(
 			    buffer_text(&ours), buffer_text(&again));
@@ -534,6 +537,80 @@ test_fields(void)
 	arena_destroy(arena);
 }
 
+/* Of one job, whose input is read at `head`. */
+static struct text
+fingerprint_of(struct arena *arena, enum reason_cause reason, const char *head,
+    const struct uuid *run_id)
+{
+	const struct text output = TEXT("o");
+	const struct spec_input spec_input = { .rid = TEXT("i") };
+	const struct branch read_branch = { .name = TEXT("main"),
+		.head = text_from(head) };
+	const struct job_input input = { &read_branch, -1 };
+	const struct job_spec spec = { .outputs = &output,
+		.n_outputs = 1,
+		.inputs = &spec_input,
+		.n_inputs = 1,
+		.logic = TEXT("l"),
+		.branch = TEXT("main"),
+		.rid = TEXT("s") };
+	const struct job job = {
+		.spec = &spec, .inputs = &input, .reason = reason
+	};
+	const struct schedule_version version = { .branch_name = TEXT("main"),
+		.created_by = TEXT("u") };
+	const struct build build = { &version, 0, &job, 1 };
+	const struct schedule_run run = { .id = *run_id,
+		.request_id = TEXT("q"),
+		.schedule_rid = TEXT("s"),
+		.schedule_version_rid = TEXT("v"),
+		.build_id = rid_build(run_id) };
+	struct rejection rejection;
+	struct message_reader *reader =
+	    message_reader_create(MESSAGE_BUILD_REQUESTED,
+		message_schema(MESSAGE_BUILD_REQUESTED), &rejection);
+	struct build_requested read = { 0 };
+	struct buffer out = { 0 };
+
+	write_build(&out, &run, &build, arena);
+	CHECK(build_requested_decode(
+		  reader, body_of(&out), arena, &read, &rejection) == 0);
+	buffer_finish(&out);
+	message_reader_destroy(reader);
+	return read.build.n_jobs == 1 ? read.fingerprints[0] : TEXT_NONE;
+}
+
+/*
+ * The function of docs/semantics.md, section 3: the same for all runs, but of
+ * what each run is to make anew.
+ */
+static void
+test_fingerprints(void)
+{
+	struct arena *arena = arena_create(0);
+	const struct uuid one = { .bytes = { 1 } }, two = { .bytes = { 2 } };
+	struct text stale =
+	    fingerprint_of(arena, REASON_INPUTS_CHANGED, "t", &one);
+	struct text forced = fingerprint_of(arena, REASON_FORCED, "t", &one);
+	struct uuid build = rid_build(&one), job = rid_job(&build, TEXT("o"));
+	char id[UUID_TEXT_SIZE];
+
+	/* python3: uuid5(namespace, "fingerprint\nmain\ni t\ns\nl") */
+	CHECK(text_equal(stale, TEXT("4f7fe91c-a4ab-58f5-859b-31ce10571970")));
+	CHECK(text_equal(
+	    stale, fingerprint_of(arena, REASON_NEVER_BUILT, "t", &two)));
+	CHECK(!text_equal(
+	    stale, fingerprint_of(arena, REASON_INPUTS_CHANGED, "u", &one)));
+	/* The job's id, which is a function of the run. */
+	uuid_format(&job, id);
+	CHECK(text_equal(forced, (struct text){ id, sizeof id }));
+	CHECK(text_equal(
+	    forced, fingerprint_of(arena, REASON_ALWAYS_STALE, "t", &one)));
+	CHECK(!text_equal(
+	    forced, fingerprint_of(arena, REASON_FORCED, "t", &two)));
+	arena_destroy(arena);
+}
+
 static void
 test_time_units(void)
 {
@@ -551,6 +628,7 @@ test_time_units(void)
 CU_TestInfo build_requested_tests[] = {
 	{ "bytes as avro-c's", test_bytes },
 	{ "fields", test_fields },
+	{ "fingerprints", test_fingerprints },
 	{ "time units", test_time_units },
 	CU_TEST_INFO_NULL,
 };
