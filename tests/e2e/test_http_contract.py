@@ -1,6 +1,7 @@
 """What all routes share: paths, methods, preview, profiles, order of the checks."""
 
 import http.client
+import json
 
 import catalogues
 import programs
@@ -105,6 +106,50 @@ def test_preview_and_scope_of_each_route(api, method, path, preview, scope):
     answer = api.call(method, BASE + path, preview=False, params={"preview": "yes"})
     error(answer, 400, "Default:InvalidArgument", parameter="preview",
           reason="must be true or false", value="yes")
+
+
+@pytest.fixture(scope="module")
+def built(api):
+    """A run of STALE, and its build."""
+    run = ok(api.run(STALE, wait=20))
+    return {"{run}": run["rid"], "{build}": run["result"]["buildRid"]}
+
+
+NOWHERE = {"action": {"target": {"type": "manual", "targetRids": [catalogues.dataset("missing")]}}}
+BODY = {"action": {"target": {"type": "manual", "targetRids": [catalogues.dataset("stale")]}}}
+
+
+@pytest.mark.parametrize("method, path, body, stranger, viewer", [
+    ("POST", f"/schedules/{STALE}/run", None, 404, 403),
+    ("GET", f"/schedules/{STALE}", None, 404, 200),
+    ("PUT", f"/schedules/{STALE}", BODY, 404, 403),
+    ("DELETE", f"/schedules/{STALE}", None, 404, 403),
+    ("POST", "/schedules", BODY, 403, 403),
+    ("POST", "/schedules", NOWHERE, 404, 404),
+    ("POST", f"/schedules/{STALE}/pause", None, 404, 403),
+    ("POST", f"/schedules/{STALE}/unpause", None, 404, 403),
+    ("POST", f"/schedules/{STALE}/getAffectedResources", None, 404, 200),
+    ("POST", "/schedules/getBatch", [{"scheduleRid": STALE}], (200, 0), (200, 1)),
+    ("GET", f"/schedules/{STALE}/runs", None, 404, 200),
+    ("GET", f"/scheduleVersions/{VERSION}", None, 404, 200),
+    ("GET", f"/scheduleVersions/{VERSION}/schedule", None, 404, 200),
+    ("GET", "/builds/{build}", None, 404, 200),
+    ("POST", "/builds/getBatch", [{"buildRid": "{build}"}], (200, 0), (200, 1)),
+    ("POST", f"/datasets/{catalogues.dataset('stale')}/commits", 
+     {"branch": "master", "transactionRid": catalogues.transaction("next")}, 404, 403),
+    ("GET", f"/schedules/{STALE}/runs/{{run}}", None, 404, 200),
+])
+def test_what_each_role_may_do_by_each_route(api, built, method, path, body, stranger, viewer):
+    """Who has no role doesn't even learn that it is there; a viewer looks. Of a batch: how many."""
+    text = json.dumps(body)
+    for name, rid in built.items():
+        path, text = path.replace(name, rid), text.replace(name, rid)
+    for token, wanted in (("stranger", stranger), ("viewer", viewer)):
+        answer = api.call(method, BASE + path, token=token, json=json.loads(text))
+        found = answer.status_code
+        if isinstance(wanted, tuple):
+            found = found, len(answer.json()["data"])
+        assert found == wanted, (token, answer.text)
 
 
 def test_the_first_failing_check_answers(api):

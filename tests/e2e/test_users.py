@@ -124,14 +124,16 @@ def test_each_program_can_do_its_work(guarded):
 
 
 def test_none_may_write_what_is_not_its_own(guarded):
-    for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
+    for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"], ["HSET", "schedrun:u", "a", "b"],
+                    ["HSET", "schedrun:h", "a", "b"], ["SET", "schedrun:r:x", "9"], ["SET", "schedrun:k", "9"],
                     ["HSET", "schedrun:meta", "format", "2"], ["FLUSHALL"], ["KEYS", "*"],
                     ["CONFIG", "GET", "*"], ["GET", "other:g"]):
         refused(guarded, "worker", *command)
-    for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:m:t:0", "9"],
-                    ["HSET", "schedrun:h", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
+    for command in (["SET", "schedrun:g", "9"], ["SET", "schedrun:m:t:0", "9"], ["HSET", "schedrun:u", "a", "b"],
+                    ["HSET", "schedrun:d", "a", "b"], ["HSET", "schedrun:c:1:2", "a", "b"], ["HSET", "schedrun:h", "a", "b"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "adapter", *command)
     for command in (["SET", "schedrun:g", "9"], ["HSET", "schedrun:s", "a", "b"],
+                    ["HSET", "schedrun:u", "a", "b"], ["HSET", "schedrun:d", "a", "b"], ["HSET", "schedrun:c:1:2", "a", "b"],
                     ["SET", "schedrun:m:t:0", "9"], ["FLUSHALL"], ["GET", "other:g"]):
         refused(guarded, "builder", *command)
     for command in (["HSET", "schedrun:meta", "format", "2"], ["SET", "schedrun:m:t:0", "9"], ["SET", "schedrun:r:x", "9"],
