@@ -63,7 +63,7 @@ class Three(Cluster):
             (directory / f"{i + 1}.properties").write_text(NODE.format(
                 node=i + 1, host=hosts[i], broker=ports[i], controller=ports[3 + i], voters=voters,
                 logs=directory / f"logs-{i + 1}"))
-            subprocess.run([*cluster.JAVA, "kafka.tools.StorageTool", "format", "-t", self.cluster_id,
+            subprocess.run([*cluster.JAVA, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}",
                             "-c", str(directory / f"{i + 1}.properties")], check=True, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
 
