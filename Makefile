@@ -244,6 +244,13 @@ minutes: build ## how late a trigger is with schedules of each minute, and what 
 	@deploy/local/deps.sh test
 	BUILD_DIR=$(CURDIR)/$(BUILD) .cache/venv/bin/python tests/bench/minutes.py
 
+.PHONY: soak
+# MINUTES=10 RATE=1000 requests a second.
+soak: build ## worker and adapter under load, a thousand clients at its events: nothing grows
+	@deploy/local/deps.sh test
+	MINUTES=$(MINUTES) RATE=$(RATE) BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/soak.py
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
