@@ -20,7 +20,8 @@
 #include "schemas/topics.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9466"
-#define BEAT_S 10
+#define BEAT_S 1
+#define STATUS_SIZE 512
 
 const char *argp_program_version = "schedrun-builder " SCHEDRUN_VERSION;
 
@@ -40,6 +41,7 @@ static struct signals {
 	const struct options *options;
 	const struct config *config;
 	pthread_t thread;
+	bool is_draining; /* of that thread */
 	_Atomic bool is_over;
 } signals;
 
@@ -55,7 +57,22 @@ serve_signal(int number)
 	    LOG_S("signal", strsignal(number)), LOG_END);
 	sd_notify(0, "STOPPING=1\nSTATUS=draining");
 	health_drain(signals.health, "draining");
+	signals.is_draining = true;
 	builder_stop(signals.builder);
+}
+
+static void
+tell_systemd(void)
+{
+	char reasons[STATUS_SIZE];
+
+	if (health_is_alive(signals.health))
+		sd_notify(0, "WATCHDOG=1");
+	if (signals.is_draining)
+		return; /* that is its status */
+	health_write_reasons(signals.health, reasons, sizeof reasons);
+	sd_notifyf(0, "STATUS=%s%s",
+	    reasons[0] != '\0' ? "waiting: " : "carrying builds out", reasons);
 }
 
 /* Signals come to this thread alone; between them systemd is told that the loop
@@ -73,8 +90,8 @@ serve_signals(void *unused)
 			return NULL;
 		if (number > 0)
 			serve_signal(number);
-		else if (health_is_alive(signals.health))
-			sd_notify(0, "WATCHDOG=1");
+		else
+			tell_systemd();
 	}
 }
 

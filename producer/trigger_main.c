@@ -16,6 +16,7 @@
 #include "producer/trigger/trigger.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9467"
+#define STATUS_SIZE 512
 #define BEAT_MS 60000 /* a turn may wait for Kafka, Redis and the registry */
 
 const char *argp_program_version = "schedrun-trigger " SCHEDRUN_VERSION;
@@ -39,6 +40,16 @@ rest_for(int ms, const sigset_t *signals, const struct options *options,
 	return number == SIGTERM || number == SIGINT ? number : 0;
 }
 
+static void
+tell_systemd(struct health *health)
+{
+	char reasons[STATUS_SIZE];
+
+	health_write_reasons(health, reasons, sizeof reasons);
+	sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%s",
+	    reasons[0] != '\0' ? "waiting: " : "firing what is due", reasons);
+}
+
 /* Turns until a signal ends it: between two turns nothing is under way. */
 static int
 turn_until_signal(struct trigger *trigger, struct health *health,
@@ -54,7 +65,7 @@ turn_until_signal(struct trigger *trigger, struct health *health,
 		if (rest < 0)
 			return -1;
 		health_turn(beat);
-		sd_notify(0, "WATCHDOG=1");
+		tell_systemd(health);
 		number = rest_for(rest, signals, options, config);
 	}
 	/* A second one ends at once. */

@@ -20,7 +20,8 @@
 #define AGAIN_MS 2000
 #define TOLD_MS 8000 /* it is told anew each 5 s */
 #define TOPIC_SIZE 250
-#define LOOK_MS 2000
+#define LOOK_MS 1000
+#define UNANSWERED_MAX 2
 #define LOOK_CALL_MS 1000
 #define EX_NOPERM 77
 #define EX_CONFIG 78
@@ -33,6 +34,7 @@ struct kafka_consumer {
 	struct error deferred; /* came after records: the next poll's */
 	int64_t refused_ms;    /* since when a topic may not be read; or 0 */
 	int64_t looked_ms;     /* whether the topics are there */
+	unsigned unanswered;   /* looks in a row */
 	struct error lacks;    /* the one that is not */
 	struct error refused;  /* the right that was missing last, */
 	char refused_topic[TOPIC_SIZE]; /* of this one, or "": the group's, */
@@ -223,6 +225,11 @@ kafka_consumer_lacks(struct kafka_consumer *consumer, const char *const *topics,
 		if (kafka_consumer_find(
 			consumer, topics, n, LOOK_CALL_MS, &err) == 0 ||
 		    err.exit_code == EX_CONFIG)
+			consumer->unanswered = 0;
+		else
+			consumer->unanswered++;
+		if (consumer->unanswered == 0 ||
+		    consumer->unanswered >= UNANSWERED_MAX)
 			consumer->lacks = err;
 		consumer->looked_ms = clock_monotonic_ms();
 	}

@@ -129,9 +129,10 @@ int kafka_consumer_find(struct kafka_consumer *consumer,
     const char *const *topics, size_t n, int timeout_ms, struct error *err);
 
 /*
- * Whether one of these topics is away as of the last look, every 2 s, or a
- * right to read is missing, and which.  Of either poll tells once, or now and
- * then, and to one member.  Blocks for up to 1 s.
+ * Whether one of these topics is away as of the last look, each second (the
+ * exit code is 78), or a right to read is missing (77), and which: of either
+ * poll tells once, or now and then, and to one member.  Or two looks had no
+ * answer (0).  Blocks for up to 1 s.
  */
 bool kafka_consumer_lacks(struct kafka_consumer *consumer,
     const char *const *topics, size_t n, struct error *why);

@@ -648,8 +648,8 @@ note_kafka(struct builder *builder)
 	lacks = kafka_consumer_lacks(
 	    builder->consumer, &builder->topic, 1, &lacking);
 	kafka_health_read(builder->kafka, FRESH_MS, &state);
-	metrics_set(
-	    builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA, state.up);
+	metrics_set(builder->metrics, BUILDER_DEPENDENCIES, BUILDER_KAFKA,
+	    state.up && (!lacks || lacking.exit_code != 0));
 	if (lacks && health_check_is_ok(builder->kafka_check))
 		log_event(LOG_WARN, "builder", "kafka_refused", lacking.message,
 		    LOG_END);

@@ -131,6 +131,12 @@ class Walk:
         self.notified = {}
         self.workers = [self.start("worker-1")]
         self.adapter = self.start_adapter()
+        self.others = [self.start_other("trigger"), self.start_other("builder", "/bin/true")]
+
+    def start_other(self, program, *arguments):
+        self.notified[f"{program}-1"] = Notified(self.system.directory / f"{program}-1.notify")
+        return getattr(self.system, program)(*arguments, schema__registry__url=self.registry.url,
+                                             environment={"NOTIFY_SOCKET": self.notified[f"{program}-1"].path})
 
     def start(self, name):
         self.notified[name] = Notified(self.system.directory / f"{name}.notify")
@@ -160,6 +166,8 @@ class Walk:
         for worker in self.workers:
             found += self.of_daemon(worker, station, up, station.worker)
         found += self.of_daemon(self.adapter, station, up, station.adapter)
+        for daemon in self.others:
+            found += self.of_other(daemon, station)
         if up["kafka"] and station.started and not found:
             found += self.of_lag(station)
         return found or self.of_check(station)
@@ -187,6 +195,25 @@ class Walk:
         words = [*expected.values()] or ["lag" if daemon in self.workers else "serving"]
         if not all(word in status for word in words):
             found.append(f"{name}: STATUS={status}, nothing of {words}")
+        return found
+
+    def of_other(self, daemon, station):
+        """Of trigger and builder, which need the registry at their start alone."""
+        seen, name, status = Seen(daemon), daemon.name, self.notified[daemon.name].status
+        away = station.away - {"registry"}
+        found = [f"{name}: healthz {seen.alive}"] if seen.alive != 200 else []
+        is_prepared = station.started or not station.adapter  # none of them needs a catalogue
+        if seen.ready != (200 if is_prepared and not away else 503):
+            found.append(f"{name}: readyz {seen.ready}, {seen.bad}")
+        if is_prepared and not away <= set(seen.bad) <= away | ({"events", "schedules"} if away else set()):
+            found.append(f"{name}: {seen.bad} are blamed, where {away} are away")
+        up = {d: bool(seen.metrics.get(f'schedrun_dependency_up{{dependency="{d}"}}')) for d in DEPENDENCIES}
+        if is_prepared and up != {d: d not in away for d in DEPENDENCIES}:
+            found.append(f"{name}: dependency_up {up}, {away} are away")
+        found += [f"{name}: schedrun_ready of {check} is not {row}" for check, row in seen.checks.items()
+                  if bool(seen.metrics[f'schedrun_ready{{check="{check}"}}']) != row["ok"]]
+        if any(check not in status for check in seen.bad) or bool(seen.bad) != status.startswith("waiting"):
+            found.append(f"{name}: STATUS={status}, blamed {seen.bad}")
         return found
 
     def of_lag(self, station):
@@ -287,7 +314,7 @@ def walk(system):
 
 def test_a_walk(walk):
     system, cluster, registry = walk.system, walk.system.cluster, walk.registry
-    wait_for("the admin ports", lambda: all(d.admin("/healthz") for d in (*walk.workers, walk.adapter)))
+    wait_for("the admin ports", lambda: all(d.admin("/healthz") for d in (*walk.workers, walk.adapter, *walk.others)))
     topics = {f"topic {topic}": "does not exist" for topic in (
         TOPIC, "schedule-run-results", "schedule-builds", f"{TOPIC}.dlq", "schedule-events")}
     nobody = {f"group {GROUP}": "no worker runs"}
