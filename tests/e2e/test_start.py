@@ -100,7 +100,7 @@ def hang_up(daemon, path, *lines):
         if re.search("event=(reread|not_reread|restart_needed)", line)], 10)
 
 
-@pytest.mark.parametrize("program", ["worker", "adapter"])
+@pytest.mark.parametrize("program", ["worker", "adapter", "trigger", "builder"])
 def test_a_hangup_takes_the_level_and_names_the_rest(system, program):
     """Neither program ends, drops what it has, or says that a change holds which doesn't."""
     system.init()
@@ -108,11 +108,13 @@ def test_a_hangup_takes_the_level_and_names_the_rest(system, program):
     path = system.directory / "reread.conf"
     path.write_text("log.level = info\nredis.timeout.command = 2s\n")
     environment = {"SCHEDRUN_CONFIG": str(path)}
-    if program == "worker":
-        daemon = system.worker(environment=environment)
-    else:
+    if program == "adapter":
         daemon = system.adapter(environment=environment, http__auth="none",
                                 http__listen="127.0.0.1:0", http__drain="0")
+    elif program == "builder":
+        daemon = system.builder("/bin/true", environment=environment)
+    else:
+        daemon = getattr(system, program)(environment=environment)
     daemon.wait_ready()
     line, = hang_up(daemon, path, "log.level = debug", "redis.timeout.command = 2s")
     assert "event=reread" in line and "log_level=debug" in line
