@@ -80,7 +80,7 @@ def test_methods_of_a_path(api, path):
     "/", "/schedules/", f"/schedules/{STALE}/", f"//schedules/{STALE}", f"/Schedules/{STALE}",
     f"/schedules/{STALE}/../{STALE}", f"/schedules/./{STALE}", f"/schedules/{STALE}/RUN",
     f"/schedules/{STALE}/run/", f"/schedules/{STALE}/jobs", "/builds", "/builds/create",
-    "/builds/search", f"/builds/{BUILD}/cancel", f"/builds/{BUILD}/jobs", "/jobs/getBatch",
+    "/builds/search", f"/builds/{BUILD}/jobs", "/jobs/getBatch",
     "/jobs/ri.foundry.main.job.j", f"/scheduleVersions/{VERSION}/runs", "/runEvents/",
     "/scheduleRuns", f"/schedules/{STALE.replace('.', '%2F')}/x/y"])
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -238,6 +238,8 @@ def test_every_error_in_it_is_what_the_server_answers(servers, system, api):
     limited = Api(system, "http-limited", http__rate="1")
     for _ in range(3):
         limited.run(STALE)
+        limited.post(f"/datasets/{dataset('raw')}/commits", {
+            "branch": "master", "transactionRid": catalogues.transaction("limited")})
     limited.daemon.stop()
     provoke_silent_redis(system)
     provoke_unknown_delivery(servers, api)

@@ -148,7 +148,7 @@ def test_a_time_in_an_and_fires_with_the_rest_of_it(lapse):
     lapse.apply(made)
     for n in (1, 2):
         lapse.start(f"trigger-{n}").wait_ready()
-    named = lapse.must("schedule", "next", schedule_rid("minutes"), "-n", "1", "-o", "jsonl").stdout
+    named = lapse.must("schedule", "next", schedule_rid("minutes"), "-n", "1", "-o", "jsonl")
     assert json.loads(named)["note"] == "part of an `and`: fires with it"
 
     def fired():
