@@ -8,7 +8,12 @@
 
 struct book {
 	struct entry_table table; /* by the schedule's RID */
-	struct entry **heap;      /* the first is due first */
+	/* The first is due first; when, too, so that a million are sifted
+	 * without a look at each. */
+	struct seat {
+		int64_t next_s;
+		struct entry *entry;
+	} * heap;
 	size_t n, room;
 };
 
@@ -65,40 +70,41 @@ book_destroy(struct book *book)
 /* The heap ----------------------------------------------------------------- */
 
 static void
-seat(struct book *book, struct entry *entry, size_t place)
+seat_entry(struct book *book, struct seat seat, size_t place)
 {
-	book->heap[place] = entry;
-	entry->place = place;
+	book->heap[place] = seat;
+	seat.entry->place = place;
 }
 
 static void
 move_up(struct book *book, struct entry *entry)
 {
+	const struct seat seat = { entry->next_s, entry };
 	size_t place = entry->place;
 
-	while (
-	    place > 0 && book->heap[(place - 1) / 2]->next_s > entry->next_s) {
-		seat(book, book->heap[(place - 1) / 2], place);
+	while (place > 0 && book->heap[(place - 1) / 2].next_s > seat.next_s) {
+		seat_entry(book, book->heap[(place - 1) / 2], place);
 		place = (place - 1) / 2;
 	}
-	seat(book, entry, place);
+	seat_entry(book, seat, place);
 }
 
 static void
 move_down(struct book *book, struct entry *entry)
 {
+	const struct seat seat = { entry->next_s, entry };
 	size_t place = entry->place, below;
 
 	while ((below = 2 * place + 1) < book->n) {
 		if (below + 1 < book->n &&
-		    book->heap[below + 1]->next_s < book->heap[below]->next_s)
+		    book->heap[below + 1].next_s < book->heap[below].next_s)
 			below++;
-		if (book->heap[below]->next_s >= entry->next_s)
+		if (book->heap[below].next_s >= seat.next_s)
 			break;
-		seat(book, book->heap[below], place);
+		seat_entry(book, book->heap[below], place);
 		place = below;
 	}
-	seat(book, entry, place);
+	seat_entry(book, seat, place);
 }
 
 static void
@@ -106,23 +112,23 @@ add_to_heap(struct book *book, struct entry *entry)
 {
 	if (book->n == book->room) {
 		book->room = 2 * book->room + 64;
-		book->heap = memory_resize(
-		    book->heap, book->room, sizeof(struct entry *));
+		book->heap =
+		    memory_resize(book->heap, book->room, sizeof *book->heap);
 	}
-	seat(book, entry, book->n++);
+	seat_entry(book, (struct seat){ entry->next_s, entry }, book->n++);
 	move_up(book, entry);
 }
 
 static void
 take_from_heap(struct book *book, struct entry *entry)
 {
-	struct entry *last = book->heap[--book->n];
+	const struct seat last = book->heap[--book->n];
 
-	if (last == entry)
+	if (last.entry == entry)
 		return;
-	seat(book, last, entry->place);
-	move_up(book, last);
-	move_down(book, last);
+	seat_entry(book, last, entry->place);
+	move_up(book, last.entry);
+	move_down(book, last.entry);
 }
 
 void
@@ -138,7 +144,7 @@ book_move(struct book *book, struct entry *entry, int64_t next_s)
 struct entry *
 book_first(const struct book *book)
 {
-	return book->n > 0 ? book->heap[0] : NULL;
+	return book->n > 0 ? book->heap[0].entry : NULL;
 }
 
 size_t
@@ -153,17 +159,17 @@ book_due(
 {
 	size_t n = 0, i, child;
 
-	if (max == 0 || book->n == 0 || book->heap[0]->next_s > until_s)
+	if (max == 0 || book->n == 0 || book->heap[0].next_s > until_s)
 		return 0;
-	list[n++] = book->heap[0];
+	list[n++] = book->heap[0].entry;
 	/* What is due stands together at the heap's top. */
 	for (i = 0; i < n; i++)
 		for (child = 2 * list[i]->place + 1;
 		     child <= 2 * list[i]->place + 2 && child < book->n &&
 		     n < max;
 		     child++)
-			if (book->heap[child]->next_s <= until_s)
-				list[n++] = book->heap[child];
+			if (book->heap[child].next_s <= until_s)
+				list[n++] = book->heap[child].entry;
 	return n;
 }
 

@@ -13,6 +13,7 @@
 
 struct timetable {
 	size_t n;
+	bool has_parts;
 	struct time_trigger triggers[]; /* their expressions stand behind */
 };
 
@@ -97,6 +98,7 @@ read_times(const struct found *found, struct zones *zones, struct error *flaw)
 	size_t i;
 
 	table->n = 0;
+	table->has_parts = false;
 	for (i = 0; i < found->n; i++) {
 		struct time_trigger *trigger = &table->triggers[table->n];
 
@@ -110,6 +112,7 @@ read_times(const struct found *found, struct zones *zones, struct error *flaw)
 		trigger->expression.at = texts;
 		texts += trigger->expression.size;
 		trigger->is_part = found->nodes[i].is_part;
+		table->has_parts = table->has_parts || trigger->is_part;
 		table->n++;
 	}
 	return memory_resize(table, 1, (size_t)(texts - (char *)table));
@@ -182,12 +185,7 @@ timetable_size(const struct timetable *table)
 bool
 timetable_has_parts(const struct timetable *table)
 {
-	size_t i;
-
-	for (i = 0; i < table->n; i++)
-		if (table->triggers[i].is_part)
-			return true;
-	return false;
+	return table->has_parts;
 }
 
 void

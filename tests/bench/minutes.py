@@ -59,7 +59,11 @@ def copy_model(store):
 
 
 def sent(system):
-    return sum(checker.log_ends(system.bootstrap, TOPIC))
+    while True:
+        try:
+            return sum(checker.log_ends(system.bootstrap, TOPIC))
+        except Exception as error:  # a broker that is busy says this and that
+            print("asked again:", error)
 
 
 def histogram(trigger):
