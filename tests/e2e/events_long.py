@@ -17,7 +17,7 @@ from programs import wait_for
 EVENTS, KILLS, SEED = (int(os.environ.get(name) or default) for name, default in (
     ("EVENTS", 100_000), ("KILLS", 36), ("SEED", 1)))
 DATASETS, WATCHED = 400, 20
-PAIRS = 20
+PAIRS = 12
 TOPIC = "schedule-events"
 GROUPS = {"schedrun-trigger": TOPIC, "schedrun-worker": "schedule-run-requests",
           "schedrun-builder": "schedule-builds"}
