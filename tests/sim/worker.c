@@ -240,6 +240,7 @@ WRAP(void, dead_letter_log, const struct batch *batch)
 
 REAL(claim_judge);
 REAL(claims_send);
+REAL(claims_settle);
 REAL(commit_step);
 REAL(intake_step);
 REAL(patience_judge);
@@ -312,6 +313,26 @@ WRAP(int, claims_send, struct claims *claims, const struct claim_mark *marks,
 		unchecked[i].expected = -1;
 	}
 	return __real_claims_send(claims, unchecked, n_marks, items, n, err);
+}
+
+WRAP(int, claims_settle, struct claims *claims, struct claim *items, size_t n,
+    struct claims_settled *settled, struct error *err)
+{
+	bool *own;
+	size_t i;
+	int rc;
+
+	if (sim.plan.mutant != MUTANT_OWN_KEPT)
+		return __real_claims_settle(claims, items, n, settled, err);
+	own = memory_zalloc(n + 1, sizeof *own);
+	for (i = 0; i < n; i++)
+		own[i] = items[i].verdict == CLAIM_OWN;
+	rc = __real_claims_settle(claims, items, n, settled, err);
+	for (i = 0; i < n; i++)
+		if (own[i])
+			items[i].verdict = CLAIM_OWN;
+	free(own);
+	return rc;
 }
 
 WRAP(int, repair_step, struct repair *repair, struct intake *intake,

@@ -688,15 +688,21 @@ is_settled(void)
 	return broker_is_quiet() && store_is_whole();
 }
 
-/* No faults any more: all that was asked must be answered now. */
+/*
+ * No faults any more: all that was asked must be answered now.  Workers of one
+ * id are a fault, too: they end each other sooner than two requests that came
+ * crosswise are waited for (worker/claims/patience.h).
+ */
 static void
 drain_world(void)
 {
+	bool has_twins = sim.has_twins;
 	long limit = sim.step + DRAIN_STEPS;
 	int64_t until_ms = sim.now_ms + DRAIN_MS, settled_ms = 0;
 	size_t i;
 
 	sim.is_draining = true;
+	sim.has_twins = false;
 	sim_trace("no faults from here on");
 	for (i = 0; i < SIM_WORKERS; i++)
 		workers[i].frozen_until_ms = 0;
@@ -716,6 +722,7 @@ drain_world(void)
 	}
 	check_end();
 	sim.is_draining = false;
+	sim.has_twins = has_twins;
 }
 
 /*

@@ -457,6 +457,35 @@ overwrite_claim(struct claims *claims, struct claim *item, struct error *err)
 }
 
 /*
+ * Who had found his own claim there, taken when the one before him was dropped
+ * or lost, has it no more: both would be processed.
+ */
+static void
+yield_claim(const struct claims *claims, const struct claim *taker,
+    struct claim *items, size_t n)
+{
+	unsigned char packed[CLAIM_PACKED_SIZE];
+	size_t i;
+
+	claim_pack(claim_shard(&taker->run, claims->shards), &taker->run,
+	    &taker->value, packed);
+	for (i = 0; i < n; i++) {
+		struct claim *item = &items[i];
+
+		if (item->verdict != CLAIM_OWN || item == taker ||
+		    memcmp(&item->run, &taker->run, sizeof item->run) != 0)
+			continue;
+		item->occupant_size = CLAIM_VALUE_SIZE;
+		memcpy(item->occupant,
+		    packed + CLAIM_PACKED_SIZE - CLAIM_VALUE_SIZE,
+		    CLAIM_VALUE_SIZE);
+		item->verdict = claim_judge(&item->value,
+		    (struct text){
+			(const char *)item->occupant, CLAIM_VALUE_SIZE });
+	}
+}
+
+/*
  * One by one: a repeat that stands before its claim's holder is as rare as a
  * topic made anew or a repair.
  */
@@ -479,9 +508,13 @@ claims_settle(struct claims *claims, struct claim *items, size_t n,
 			if (overwrite_claim(claims, &items[i], err) != 0)
 				return -1;
 		}
-		settled->overwritten += items[i].verdict == CLAIM_TAKEN;
-		settled->crossed += claim_is_crossed(items[i].verdict);
+		if (items[i].verdict == CLAIM_TAKEN) {
+			settled->overwritten++;
+			yield_claim(claims, &items[i], items, n);
+		}
 	}
+	for (i = 0; i < n; i++)
+		settled->crossed += claim_is_crossed(items[i].verdict);
 	return 0;
 }
 

@@ -97,8 +97,10 @@ int claims_receive(
 
 /*
  * Overwrites, by compare-and-set, the claims of which claim_is_overwritten; one
- * that changed meanwhile is judged again.  Nothing may be in flight.  `settled`
- * is increased by how many were, and by how many claim_is_crossed.  Blocks.
+ * that changed meanwhile is judged again, and so is one among the `n` that was
+ * found to be its own record's.  So `items` are all of a batch.  Nothing may be
+ * in flight.  `settled` is increased by how many were overwritten, and by how
+ * many of all claim_is_crossed.  Blocks.
  */
 struct claims_settled {
 	size_t overwritten, crossed;

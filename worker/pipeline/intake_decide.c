@@ -178,7 +178,8 @@ overwrite_holder(struct look *look, struct claim *claim,
 	    LOG_I("other_partition", holder->partition),
 	    LOG_I("other_offset", holder->offset), LOG_END);
 	claim->verdict = CLAIM_GIVEN_UP;
-	if (claims_settle(look->intake->claims, claim, 1, &settled, err) != 0)
+	if (claims_settle(look->intake->claims, look->batch->claims,
+		look->batch->n_claims, &settled, err) != 0)
 		return -1;
 	metrics_add(
 	    look->intake->metrics, WORKER_OVERWRITTEN, 0, settled.overwritten);

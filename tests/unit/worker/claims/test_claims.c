@@ -340,6 +340,36 @@ a_claim_of_later_is_overwritten(void)
 	end();
 }
 
+/*
+ * The later one has taken the claim when the earlier one was dropped for a
+ * third, whose claim was given back; then both come again, in one batch.
+ */
+static void
+one_of_two_of_a_request_keeps_the_claim(void)
+{
+	struct claims_answer said;
+	struct claims_settled settled = { 0 };
+
+	begin();
+	items[2].run = items[1].run;
+	sent(true);
+	SAY(&script, "*6\r\n:9\r\n:9500\r\n:1\r\n");
+	say_value(&items[2].value);
+	SAY(&script, ":2\r\n");
+	say_value(&items[2].value);
+	CHECK(claims_receive(claims, &said, NULL) == 0);
+	CHECK(items[1].verdict == CLAIM_LOWER);
+	CHECK(items[2].verdict == CLAIM_OWN);
+	scripted_redis_say_string(&script, TEXT(SHA));
+	SAY(&script, ":1\r\n");
+	CHECK(claims_settle(claims, items, 3, &settled, NULL) == 0);
+	CHECK(settled.overwritten == 1 && settled.crossed == 0);
+	CHECK(items[0].verdict == CLAIM_TAKEN);
+	CHECK(items[1].verdict == CLAIM_TAKEN);
+	CHECK(items[2].verdict == CLAIM_DUPLICATE);
+	end();
+}
+
 static void
 a_claim_that_changes_meanwhile_is_judged_again(void)
 {
@@ -440,6 +470,7 @@ CU_TestInfo claims_tests[] = {
 	{ "no script", a_script_that_is_gone_is_loaded_again },
 	{ "another type", the_key_of_another_type_is_blamed },
 	{ "overwritten", a_claim_of_later_is_overwritten },
+	{ "one of two", one_of_two_of_a_request_keeps_the_claim },
 	{ "changed meanwhile", a_claim_that_changes_meanwhile_is_judged_again },
 	{ "in order", chunks_are_answered_in_order_or_discarded },
 	{ "another namespace", another_namespace_begins_anew },
