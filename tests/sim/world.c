@@ -630,7 +630,8 @@ pass_time(int64_t ms)
 	if (!store_is_whole() && sim_one_in(sim.is_draining ? 2 : 40))
 		store_init();
 	for (i = 0; i < (size_t)sim.workers; i++)
-		if (!workers[i].lives && workers[i].start_ms <= sim.now_ms)
+		if (!workers[i].lives && workers[i].start_ms <= sim.now_ms &&
+		    (i == 0 || !sim.is_draining || !sim.has_twins))
 			start_worker((int)i);
 }
 
@@ -691,21 +692,22 @@ is_settled(void)
 /*
  * No faults any more: all that was asked must be answered now.  Workers of one
  * id are a fault, too: they end each other sooner than two requests that came
- * crosswise are waited for (worker/claims/patience.h).
+ * crosswise are waited for (worker/claims/patience.h), so one alone remains.
  */
 static void
 drain_world(void)
 {
-	bool has_twins = sim.has_twins;
 	long limit = sim.step + DRAIN_STEPS;
 	int64_t until_ms = sim.now_ms + DRAIN_MS, settled_ms = 0;
 	size_t i;
 
 	sim.is_draining = true;
-	sim.has_twins = false;
 	sim_trace("no faults from here on");
 	for (i = 0; i < SIM_WORKERS; i++)
 		workers[i].frozen_until_ms = 0;
+	for (i = 1; i < SIM_WORKERS; i++)
+		if (sim.has_twins && workers[i].lives)
+			kill_worker((int)i, 0);
 	for (;;) {
 		if (!is_settled())
 			settled_ms = 0;
@@ -722,7 +724,6 @@ drain_world(void)
 	}
 	check_end();
 	sim.is_draining = false;
-	sim.has_twins = has_twins;
 }
 
 /*
