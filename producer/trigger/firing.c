@@ -59,7 +59,8 @@ opaque_of(int64_t at_ms, enum trigger_fired kind)
 static void
 count_sent(struct firing *firing, intptr_t opaque)
 {
-	enum trigger_fired kind = opaque % TRIGGER_FIRED_KINDS;
+	enum trigger_fired kind =
+	    (enum trigger_fired)(opaque % TRIGGER_FIRED_KINDS);
 	int64_t late_ms = lapse_now_ms() - opaque / TRIGGER_FIRED_KINDS;
 	bool is_late = late_ms > MISSED_MS;
 

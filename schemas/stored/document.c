@@ -119,7 +119,7 @@ place_path(struct reader *reader, const struct place *place)
 	return buffer_keep(&path, reader->arena);
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 keep_fault(
     struct reader *reader, struct text path, const char *format, va_list args)
 {

@@ -14,8 +14,10 @@ read_cron(struct text text)
 	struct cron cron;
 	int i;
 
-	if (!cron_read(text, &cron))
+	if (cron_read(text, &cron, &err) != 0) {
+		assert(err.message[0] != '\0');
 		return;
+	}
 	assert(cron_is_valid(text));
 	if (zone == NULL)
 		zone = zone_load(TEXT("Europe/Berlin"), &err);
