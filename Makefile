@@ -393,7 +393,7 @@ uninstall: ## what install has brought, but a configuration that was changed
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
 # The files go below build/dist.
-.PHONY: dist deb sbom reproducible docs check-deploy test-traces test-image test-deb sizing
+.PHONY: dist deb sbom reproducible docs check-deploy check-helm test-traces test-systemd test-compose test-image test-deb sizing
 dist: ## the last commit as a tarball
 	@deploy/package dist build/dist
 deb: ## that as Debian packages for this release, judged by lintian
@@ -418,10 +418,25 @@ test-traces: build $(BUILD)/integration/kafka ## spans, told to the OpenTelemetr
 	COLLECTOR=$(CURDIR)/.cache/collector/collector BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e/test_traces.py
 
+check-helm: build ## the chart of deploy/helm, by helm, against the manifests
+	@deploy/local/deps.sh deploy helm
+	@.cache/deploy/bin/python tests/deploy/check helm
+
 # As root.
 test-image: ## the image of deploy/containers, built by buildah and run
 	@deploy/local/deps.sh root image
 	@tests/deploy/image
+
+# As root.
+test-compose: ## compose.yaml on a Docker engine, a stranger's way: own catalogue, alert, runbook
+	@deploy/local/deps.sh test root image engine
+	@tests/deploy/compose
+
+# As root.  The container's systemd wants cgroups as Debian 12 has them.
+test-systemd: deb $(BUILD)/integration/kafka ## the packages' units, started by systemd as PID 1 of a container
+	@deploy/local/deps.sh test root systemd
+	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) PYTHONPATH=tests/e2e \
+	    .cache/venv/bin/pytest -q -p no:cacheprovider -p conftest tests/systemd
 
 # As root; roots are made once, below .cache/.
 test-deb: ## packages for Debian 12 and 13: built, installed into a bare root, run, purged

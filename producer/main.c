@@ -41,7 +41,8 @@ const struct command_row command_rows[] = {
 	    cmd_submit },
 	{ "watch", "", "Follow the results, one JSON object per line",
 	    "  schedrun watch --outcome error --from -1h\n"
-	    "  schedrun watch --schedule RID --count 1\n",
+	    "  schedrun watch --output-template '{finishedTime} {outcome} "
+	    "{scheduleRid}'\n",
 	    cmd_watch },
 	{ "schedule list", "", "List the schedules",
 	    "  schedrun schedule list\n"
@@ -168,6 +169,25 @@ const struct command_row command_rows[] = {
 	    "  schedrun config check /etc/schedrun/schedrun.conf\n"
 	    "  schedrun config check ./schedrun.conf --for builder\n",
 	    cmd_config_check },
+	{ "profile list", "", "List one's profiles: configurations by name",
+	    "  schedrun profile list\n"
+	    "  schedrun profile list -o jsonl | jq -r .profile\n",
+	    cmd_profile_list },
+	{ "profile show", "[NAME]",
+	    "Show what a profile says, or the one that is in use",
+	    "  schedrun profile show\n"
+	    "  schedrun profile show staging\n",
+	    cmd_profile_show },
+	{ "profile use", "NAME | -",
+	    "Read this profile unless another file is named; -: none",
+	    "  schedrun profile use staging\n"
+	    "  schedrun profile use -\n",
+	    cmd_profile_use },
+	{ "profile create", "NAME", "Keep these flags as a profile, and use it",
+	    "  schedrun -b broker:9092 --redis redis://redis:6379/0 profile "
+	    "create staging\n"
+	    "  schedrun profile create laptop -s redis.prefix=me:\n",
+	    cmd_profile_create },
 	{ "completion", "bash|zsh|fish", "Print a shell's completions",
 	    "  schedrun completion bash > "
 	    "/etc/bash_completion.d/schedrun\n"
@@ -206,11 +226,9 @@ take_word(int key, char *argument, struct argp_state *state)
 		line->first = state->next - 1;
 		state->next = state->argc;
 		return 0;
-	case 'o':
-		command_take_output(&line->command, argument, state);
-		return 0;
-	default: /* argp's own keys */
-		return ARGP_ERR_UNKNOWN;
+	default: /* ours, or argp's own keys */
+		return command_take_option(
+		    &line->command, key, argument, state);
 	}
 }
 
@@ -384,15 +402,11 @@ help(struct command *command, char **words)
 int
 main(int argc, char **argv)
 {
-	static const struct argp_option own[] = {
-		{ "output", 'o', "FORMAT", 0, "table, json or jsonl", 0 },
-		{ NULL, 0, NULL, 0, NULL, 0 },
-	};
 	static const struct argp_child children[] = {
 		{ &options_argp, 0, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const struct argp argp = { own, take_word,
+	static const struct argp argp = { command_options, take_word,
 		"COMMAND [FLAGS] [ARGS]",
 		"Ask for runs of schedules over Kafka, and look at what became "
 		"of them.\v",

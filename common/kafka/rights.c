@@ -1,7 +1,6 @@
 #include "common/kafka/rights.h"
 
 #include <librdkafka/rdkafka.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -9,10 +8,8 @@
 #include "common/kafka/admin_request.h"
 
 #define NO_PARTITION (1 << 30) /* that no topic has */
-#define ADD_PARTITIONS_TO_TXN 24
 #define DESTROY_MS 5000
 #define STEP_MS 5
-#define SETTLE_MS 30 /* from an answer until librdkafka has read it */
 
 static enum kafka_right
 right_of(rd_kafka_resp_err_t code)
@@ -102,174 +99,121 @@ kafka_right_read(
 /* WRITE -------------------------------------------------------------------- */
 
 /*
- * A producer whose records linger: their partition joins the transaction at
- * once, which takes the right, and they are purged with the abort.
+ * A broker asks for the topic's right first, and then what acks a record wants:
+ * of one that wants two, which no Kafka gives, it keeps nothing.
  */
 struct attempt {
 	struct kafka_client client; /* first: librdkafka's opaque */
 	rd_kafka_t *handle;
-	atomic_uint answers; /* to AddPartitionsToTxn; librdkafka's threads */
+	bool is_told;
+	rd_kafka_resp_err_t told; /* of the record */
 };
 
-static rd_kafka_resp_err_t
-/* NOLINTNEXTLINE(readability-function-size): the form is librdkafka's */
-on_answer(rd_kafka_t *handle, int socket, const char *broker, int32_t id,
-    int16_t key, int16_t version, int32_t correlation, size_t size,
-    int64_t duration, rd_kafka_resp_err_t code, void *opaque)
+static void
+on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
 	struct attempt *attempt = opaque;
 
 	(void)handle;
-	(void)socket;
-	(void)broker;
-	(void)id;
-	(void)version;
-	(void)correlation;
-	(void)size;
-	(void)duration;
-	if (key == ADD_PARTITIONS_TO_TXN && code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		attempt->answers++;
-	return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-static rd_kafka_resp_err_t
-on_new(rd_kafka_t *handle, const rd_kafka_conf_t *conf, void *opaque,
-    char *text, size_t size)
-{
-	(void)conf;
-	(void)text;
-	(void)size;
-	return rd_kafka_interceptor_add_on_response_received(
-	    handle, "schedrun", on_answer, opaque);
+	attempt->told = message->err;
+	attempt->is_told = true;
 }
 
 static int
 open_attempt(struct attempt *attempt, const struct kafka_settings *settings,
     const char *transactional_id, struct error *err)
 {
-	const struct kafka_preset presets[] = {
+	const struct kafka_preset of_id[] = {
 		{ "transactional.id", transactional_id, true },
 		{ "transaction.timeout.ms", "10000", true },
 		{ "message.timeout.ms", "10000", true },
-		{ "linger.ms", "9000", true },
+	};
+	const struct kafka_preset of_topic[] = {
+		{ "enable.idempotence", "false", true },
+		{ "acks", "2", true },
+		{ "linger.ms", "0", true },
+		{ "message.timeout.ms", "10000", true },
 	};
 	rd_kafka_conf_t *conf = kafka_client_conf(&attempt->client, settings,
-	    CONFIG_PRODUCER, presets, sizeof presets / sizeof presets[0], err);
+	    CONFIG_PRODUCER, transactional_id != NULL ? of_id : of_topic,
+	    transactional_id != NULL ? sizeof of_id / sizeof of_id[0]
+				     : sizeof of_topic / sizeof of_topic[0],
+	    err);
 
 	if (conf == NULL)
 		return -1;
 	/* What is refused is the answer: no error to be logged. */
 	rd_kafka_conf_set_log_cb(conf, NULL);
-	rd_kafka_conf_interceptor_add_on_new(conf, "schedrun", on_new, attempt);
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	attempt->handle =
 	    kafka_client_open(conf, RD_KAFKA_PRODUCER, "producer", err);
 	return attempt->handle != NULL ? 0 : -1;
 }
 
+/* An id of its own state, and nothing of a topic. */
 static enum kafka_right
-note_refusal(struct attempt *attempt, rd_kafka_error_t *cause,
-    struct error *err, const char *what)
+try_id(struct attempt *attempt, const char *transactional_id, int timeout_ms,
+    struct error *err)
 {
-	enum kafka_right right = right_of(rd_kafka_error_code(cause));
+	rd_kafka_error_t *cause =
+	    rd_kafka_init_transactions(attempt->handle, timeout_ms);
+	enum kafka_right right;
 
+	if (cause == NULL)
+		return KAFKA_RIGHT_HELD;
+	right = right_of(rd_kafka_error_code(cause));
 	kafka_client_fail_error(
-	    &attempt->client, KAFKA_CALL_QUERY, cause, err, what);
+	    &attempt->client, KAFKA_CALL_QUERY, cause, err, transactional_id);
 	return right;
 }
 
-/*
- * Asked for another transaction, librdkafka says _STATE, as one is open, or why
- * that one is lost.
- */
-static enum kafka_right
-ask_state(struct attempt *attempt, const char *topic, struct error *err)
-{
-	rd_kafka_error_t *cause = rd_kafka_begin_transaction(attempt->handle);
-	bool is_open = cause != NULL &&
-	    rd_kafka_error_code(cause) == RD_KAFKA_RESP_ERR__STATE;
-
-	if (cause != NULL && !is_open)
-		return note_refusal(attempt, cause, err, topic);
-	if (cause != NULL)
-		rd_kafka_error_destroy(cause);
-	return KAFKA_RIGHT_HELD;
-}
-
-/* The answer's code is told to nobody: the transaction's state is. */
-static enum kafka_right
-await_answer(struct attempt *attempt, const char *topic, int64_t until,
-    struct error *err)
-{
-	enum kafka_right right = KAFKA_RIGHT_HELD;
-	int64_t now, settled = 0;
-
-	while (right == KAFKA_RIGHT_HELD) {
-		rd_kafka_poll(attempt->handle, STEP_MS);
-		now = clock_monotonic_ms();
-		if (attempt->answers > 0 && settled == 0)
-			settled = now + SETTLE_MS;
-		right = ask_state(attempt, topic, err);
-		if (settled != 0 && now >= settled)
-			break;
-		if (settled == 0 && now >= until) {
-			kafka_client_fail_code(&attempt->client,
-			    KAFKA_CALL_QUERY, RD_KAFKA_RESP_ERR__TIMED_OUT, err,
-			    topic);
-			return KAFKA_RIGHT_UNKNOWN;
-		}
-	}
-	return right;
-}
-
-static enum kafka_right
-add_partition(struct attempt *attempt, const char *topic, int64_t until,
-    struct error *err)
+static rd_kafka_resp_err_t
+send_record(struct attempt *attempt, const char *topic)
 {
 	const rd_kafka_vu_t record[] = {
 		{ .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
 		{ .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0 },
 	};
-	rd_kafka_error_t *cause;
-	int64_t left = until - clock_monotonic_ms();
-
-	/* Or the record waits a second for the topic to be known. */
-	if (kafka_query_partitions(&attempt->client, attempt->handle, topic,
-		left > 1 ? (int)left : 1, err) < 0)
-		return err->exit_code == 77 ? KAFKA_RIGHT_NO_TOPIC
-					    : KAFKA_RIGHT_UNKNOWN;
-	cause = rd_kafka_begin_transaction(attempt->handle);
-	if (cause != NULL)
-		return note_refusal(attempt, cause, err, topic);
-	cause = rd_kafka_produceva(
+	rd_kafka_error_t *cause = rd_kafka_produceva(
 	    attempt->handle, record, sizeof record / sizeof record[0]);
-	if (cause == NULL)
-		return await_answer(attempt, topic, until, err);
-	note_refusal(attempt, cause, err, topic);
-	return KAFKA_RIGHT_UNKNOWN;
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (cause != NULL) {
+		code = rd_kafka_error_code(cause);
+		rd_kafka_error_destroy(cause);
+	}
+	return code;
 }
 
 static enum kafka_right
-try_write(struct attempt *attempt, const char *transactional_id,
-    const char *topic, int timeout_ms, struct error *err)
+try_topic(struct attempt *attempt, const char *topic, int timeout_ms,
+    struct error *err)
 {
 	int64_t until = clock_monotonic_ms() + timeout_ms;
-	rd_kafka_error_t *cause =
-	    rd_kafka_init_transactions(attempt->handle, timeout_ms);
-	enum kafka_right right;
+	rd_kafka_resp_err_t code;
 
-	if (cause != NULL)
-		return note_refusal(attempt, cause, err, transactional_id);
-	right = add_partition(attempt, topic, until, err);
-	if (right == KAFKA_RIGHT_NO_TOPIC) /* then it holds nothing */
-		return right;
-	cause = rd_kafka_abort_transaction(attempt->handle, timeout_ms);
-	if (cause != NULL) /* what is still open ends by its time-out */
-		rd_kafka_error_destroy(cause);
-	return right;
+	/* Or the record waits a second for the topic to be known. */
+	if (kafka_query_partitions(
+		&attempt->client, attempt->handle, topic, timeout_ms, err) < 0)
+		return err->exit_code == 77 ? KAFKA_RIGHT_NO_TOPIC
+					    : KAFKA_RIGHT_UNKNOWN;
+	code = send_record(attempt, topic);
+	while (code == RD_KAFKA_RESP_ERR_NO_ERROR && !attempt->is_told &&
+	    clock_monotonic_ms() < until)
+		rd_kafka_poll(attempt->handle, STEP_MS);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		code = attempt->is_told ? attempt->told
+					: RD_KAFKA_RESP_ERR__TIMED_OUT;
+	if (code == RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS)
+		return KAFKA_RIGHT_HELD;
+	kafka_client_fail_code(
+	    &attempt->client, KAFKA_CALL_QUERY, code, err, topic);
+	return right_of(code);
 }
 
-enum kafka_right
-kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
+/* Of the id, or if that is NULL of the topic. */
+static enum kafka_right
+try_write(struct kafka_admin *admin, const char *transactional_id,
     const char *topic, struct error *err)
 {
 	struct attempt *attempt = memory_zalloc(1, sizeof *attempt);
@@ -278,12 +222,25 @@ kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
 
 	if (open_attempt(attempt, &admin->settings, transactional_id, err) ==
 	    0) {
-		right = try_write(
-		    attempt, transactional_id, topic, admin->timeout_ms, err);
+		right = transactional_id != NULL
+		    ? try_id(attempt, transactional_id, admin->timeout_ms, err)
+		    : try_topic(attempt, topic, admin->timeout_ms, err);
 		is_left = kafka_client_destroy_handle(
 			      attempt->handle, DESTROY_MS) != 0;
 	}
 	if (!is_left)
 		free(attempt);
 	return right;
+}
+
+enum kafka_right
+kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
+    const char *topic, struct error *err)
+{
+	enum kafka_right right = KAFKA_RIGHT_HELD;
+
+	if (transactional_id != NULL)
+		right = try_write(admin, transactional_id, topic, err);
+	return right == KAFKA_RIGHT_HELD ? try_write(admin, NULL, topic, err)
+					 : right;
 }

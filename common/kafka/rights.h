@@ -25,10 +25,10 @@ enum kafka_right kafka_right_read(
     struct kafka_admin *admin, struct kafka_group_topic of, struct error *err);
 
 /*
- * WRITE of the transactional id, and of the topic: a transaction that is
- * aborted before a record leaves, of which the topic gets the marker alone.
- * Whoever else has the id open is fenced.  Blocks up to the client's time-out,
- * and a few seconds more for the end.
+ * WRITE of the transactional id, unless that is NULL, and of the topic: the id
+ * is opened, and a record sent that wants acks which no broker gives, and so is
+ * kept by none. Whoever else has the id open is fenced.  Blocks up to twice the
+ * client's time-out, and a few seconds more for the end.
  */
 enum kafka_right kafka_right_write(struct kafka_admin *admin,
     const char *transactional_id, const char *topic, struct error *err);

@@ -13,9 +13,12 @@
 #   chaos   network namespaces, certificates
 #   security a Kafka whose SCRAM lets any librdkafka in
 #   root    what makes a root of another release
+#   systemd what boots a container with systemd
 #   deb     what makes Debian packages, and judges them
 #   traces  the OpenTelemetry collector, built by Go from its modules, in .cache/collector
+#   helm    helm, built by Go from its modules, in .cache/helm
 #   image   what builds an image without an engine
+#   engine  Docker's engine and compose
 #   deploy  what judges deploy/ and makes the site of docs/: a Python environment
 #           in .cache/deploy, compose, KEDA's and AsyncAPI's schemas
 # Of clang there is one version in a release, which make says by CLANG.
@@ -207,19 +210,19 @@ bring_schemas() {
 	touch "$stamp"
 }
 
-# Of its own parts, by the versions of go.sum; Go brings the toolchain that they ask for.
-bring_collector() {
-	source=tests/traces/collector
-	stamp=$cache/collector/$(cat $source/* | cksum | cut -d' ' -f1).stamp
+# build_go NAME FOLDER PACKAGE: of a module of ours, by the versions of its go.sum;
+# Go brings the toolchain that they ask for.
+build_go() {
+	stamp=$cache/$1/$(cat "$2"/* | cksum | cut -d' ' -f1).stamp
 	[ -f "$stamp" ] && return 0
-	echo "deps: building the OpenTelemetry collector (150 MB of modules, a minute or more)"
+	echo "deps: building $1 (150 MB of modules, some minutes)"
 	command -v go >/dev/null || install_packages golang-go
-	rm -rf "$cache/collector"
-	mkdir -p "$cache/collector"
-	(cd $source && go build -trimpath -o "$OLDPWD/$cache/collector/collector" .) >"$cache/collector.log" 2>&1 || {
-		tail -5 "$cache/collector.log" >&2
-		fail "the collector could not be built (whole log: $cache/collector.log)" \
-			"check the network and that Go is 1.21 or later, which Debian 12's isn't; then run make test-traces again"
+	rm -rf "${cache:?}/$1"
+	mkdir -p "$cache/$1"
+	(cd "$2" && go build -trimpath -o "$OLDPWD/$cache/$1/$1" "$3") >"$cache/$1.log" 2>&1 || {
+		tail -5 "$cache/$1.log" >&2
+		fail "$1 could not be built (whole log: $cache/$1.log)" \
+			"check the network and that Go is 1.21 or later, which Debian 12's isn't; then run make again"
 	}
 	touch "$stamp"
 }
@@ -304,11 +307,20 @@ for part in "${@:-run}"; do
 	root)
 		install_packages $root_packages
 		;;
+	systemd)
+		install_packages systemd-container util-linux
+		;;
 	deb)
 		install_packages $deb_packages
 		;;
 	traces)
-		bring_collector
+		build_go collector tests/traces/collector .
+		;;
+	helm)
+		build_go helm tests/deploy/helm helm.sh/helm/v3/cmd/helm
+		;;
+	engine)
+		install_packages docker.io docker-compose iptables iproute2
 		;;
 	image)
 		install_packages buildah curl git
@@ -320,7 +332,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, security, root, deb, traces, image, deploy"
+			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, security, root, systemd, deb, traces, helm, image, engine, deploy"
 		;;
 	esac
 done

@@ -16,10 +16,13 @@
 struct catalogue_lock {
 	struct redis *redis; /* borrowed, as all of it */
 	const struct keyspace *keyspace;
-	char token[UUID_TEXT_SIZE + 1];
+	/* A UUID, which becomes the edition, and who has it, for people: host,
+	 * process, since when. */
+	char token[UUID_TEXT_SIZE + 160];
 };
 
-/* Waits for another apply until `deadline_ms`; then ERROR_RETRY. */
+/* Waits for another apply until `deadline_ms`; then ERROR_RETRY, which says
+ * whose it is, when it lapses, and what to do. */
 int catalogue_lock_take(
     struct catalogue_lock *lock, int64_t deadline_ms, struct error *err);
 

@@ -42,8 +42,11 @@ cmd_check(struct command *command, int argc, char **argv)
 	list.table = command_table(command, columns);
 	check_fine(&list, "configuration", NULL);
 	check_units(&list);
+	command_wait(command, "looking at Kafka");
 	check_kafka(&list);
+	command_wait(command, "looking at the registry");
 	check_registry(&list);
+	command_wait(command, "looking at Redis");
 	check_redis(&list);
 	command_print_table(command);
 	return list.code;

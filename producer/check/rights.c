@@ -101,13 +101,17 @@ note_untried(struct check_list *list, const struct need *need,
  * check, at the same minute, would be.
  */
 static enum kafka_right
-try_write(struct check_list *list, struct kafka_admin *admin, const char *topic,
-    struct error *err)
+try_write(struct check_list *list, struct kafka_admin *admin,
+    const struct need *need, struct error *err)
 {
+	const char *topic =
+	    topic_name(command_config(list->command), need->topic);
 	const char *group =
 	    config_text(command_config(list->command), "worker.group");
 	char host[256] = "", id[600];
 
+	if (need->who != PROGRAM_WORKER)
+		return kafka_right_write(admin, NULL, topic, err);
 	if (gethostname(host, sizeof host - 1) != 0)
 		snprintf(host, sizeof host, "localhost");
 	snprintf(id, sizeof id, "%s-check-%s", group, host);
@@ -134,14 +138,15 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 	struct error err = { 0 };
 	char prefix[300];
 
-	if (need->group != NULL ? refused->group == need->group : refused->id) {
+	if (need->group != NULL ? refused->group == need->group
+				: refused->id && need->who == PROGRAM_WORKER) {
 		note_untried(list, need, operation, NULL);
 		return false;
 	}
 	right = need->group != NULL
 	    ? kafka_right_read(
 		  admin, (struct kafka_group_topic){ group, topic }, &err)
-	    : try_write(list, admin, topic, &err);
+	    : try_write(list, admin, need, &err);
 	switch (right) {
 	case KAFKA_RIGHT_HELD:
 		return true;
@@ -156,9 +161,8 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 	case KAFKA_RIGHT_NO_ID:
 		refused->id = true;
 		snprintf(prefix, sizeof prefix, "%s-", group);
-		if (need->who == PROGRAM_WORKER)
-			fault_of_right(
-			    list, need, operation, "transactional-id", prefix);
+		fault_of_right(
+		    list, need, operation, "transactional-id", prefix);
 		note_untried(list, need, operation, NULL);
 		break;
 	case KAFKA_RIGHT_UNKNOWN:

@@ -259,8 +259,10 @@ cmd_export(struct command *command, int argc, char **argv)
 	struct error err = { 0 };
 
 	command_parse(command, argc, argv, NULL, NULL, NULL);
-	if (command_open_catalogue(command, &err) != 0 ||
-	    catalogue_export(
+	if (command_open_catalogue(command, &err) != 0)
+		return command_fail(command, &err);
+	command_wait(command, "reading the catalogue");
+	if (catalogue_export(
 		command->redis, command->keyspace, &command->out, &err) != 0)
 		return command_fail(command, &err);
 	buffer_byte(&command->out, '\n');

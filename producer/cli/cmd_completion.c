@@ -11,9 +11,12 @@
 /* Flags that may stand before the command, and take a value. */
 #define VALUE_FLAGS                                                            \
 	"-[csXbo]|--config|--set|--property|--brokers|--redis|--log-format|"   \
-	"--timeout|--output"
+	"--timeout|--output|--profile"
 
 #define FORMATS "table json jsonl"
+
+#define EACH_PROFILE                                                           \
+	"schedrun profile list -o table 2>/dev/null | sed '1d;s/ .*//'"
 
 /* The examples name flags again. */
 #define EACH_FLAG "grep -oE -- '--[a-z-]+' | sort -u"
@@ -95,6 +98,8 @@ put_bash(struct buffer *out)
 	    "  [[ ${#said[@]} -lt 2 ]] || words=''\n"
 	    "  if [[ $skip == -o || $skip == --output ]]; then\n"
 	    "    words='" FORMATS "'\n"
+	    "  elif [[ $skip == --profile ]]; then\n"
+	    "    words=$(" EACH_PROFILE ")\n"
 	    "  elif [[ $skip ]]; then\n"
 	    "    words=''\n"
 	    "  elif [[ $current == -* ]]; then\n"
@@ -125,6 +130,9 @@ put_zsh(struct buffer *out)
 	    "  done\n"
 	    "  if [[ $skip == -o || $skip == --output ]]; then\n"
 	    "    compadd -- " FORMATS "\n"
+	    "    return\n"
+	    "  elif [[ $skip == --profile ]]; then\n"
+	    "    compadd -- $(" EACH_PROFILE ")\n"
 	    "    return\n"
 	    "  elif [[ -n $skip ]]; then\n"
 	    "    _files\n"
@@ -171,6 +179,7 @@ put_fish(struct buffer *out)
 	}
 	buffer_format(out,
 	    "complete -c schedrun -s o -l output -x -a '" FORMATS "'\n"
+	    "complete -c schedrun -l profile -x -a \"(" EACH_PROFILE ")\"\n"
 	    "complete -c schedrun -n 'string match -q -- \"-*\" "
 	    "(commandline -ct)' -a '(schedrun (commandline -opc)[2..3] "
 	    "--help 2>/dev/null | string match -ra -- \"--[a-z-]+\" | "

@@ -14,28 +14,12 @@
 #include "producer/cli/command.h"
 #include "schemas/avro/registry.h"
 
-static void
-add_row(void *table, const struct config_row *row)
-{
-	table_string(table, row->name);
-	table_string(table, row->value);
-	table_string(table, row->source);
-}
-
 int
 cmd_config_show(struct command *command, int argc, char **argv)
 {
-	static const struct column columns[] = {
-		{ "KEY", "key" },
-		{ "VALUE", "value" },
-		{ "SOURCE", "source" },
-		{ NULL, NULL },
-	};
-
 	command_parse(command, argc, argv, NULL, NULL, NULL);
-	config_each(
-	    command_config(command), add_row, command_table(command, columns));
-	return command_print_table(command);
+	command_config(command);
+	return command_print_config(command);
 }
 
 static const char *

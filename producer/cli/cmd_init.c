@@ -343,8 +343,14 @@ prepare_redis(struct init *init, struct error *err)
 int
 cmd_init(struct command *command, int argc, char **argv)
 {
-	static int (*const steps[])(struct init *, struct error *) = {
-		reach_kafka, make_topics, register_schemas, prepare_redis
+	static const struct {
+		int (*take)(struct init *, struct error *);
+		const char *what;
+	} steps[] = {
+		{ reach_kafka, "waiting for Kafka" },
+		{ make_topics, "making the topics" },
+		{ register_schemas, "registering the schemas" },
+		{ prepare_redis, "preparing Redis" },
 	};
 	struct init init = { .command = command };
 	struct error err = { 0 };
@@ -356,7 +362,8 @@ cmd_init(struct command *command, int argc, char **argv)
 	if (command_wants_json(command))
 		command_table(command, columns);
 	for (i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++) {
-		rc = steps[i](&init, &err);
+		command_wait(command, steps[i].what);
+		rc = steps[i].take(&init, &err);
 		/* What was done is told, also of a step that failed. */
 		if (command->table == NULL)
 			code = command_print(command);

@@ -241,6 +241,7 @@ cmd_lag(struct command *command, int argc, char **argv)
 	    &settings, (int)command->options.timeout_ms, &err);
 	if (lag.admin == NULL)
 		return command_fail(command, &err);
+	command_wait(command, "asking Kafka");
 	code = lag.watch_ms > 0 ? follow(&lag) : show(&lag);
 	kafka_admin_destroy(lag.admin);
 	return code;

@@ -164,6 +164,7 @@ wait_for_result(struct asked *asked, struct results *results)
 	struct error err;
 	int code;
 
+	command_wait(asked->submit->command, "waiting for the result");
 	while (clock_monotonic_ms() < until) {
 		if (results_next(results, POLL_MS, &run, &err) <= 0 ||
 		    !is_answer(asked, &run))
@@ -232,6 +233,7 @@ send_and_wait(struct asked *asked)
 	struct results *results = NULL;
 	int code;
 
+	command_wait(submit->command, "waiting for Kafka");
 	if (submitter != NULL && submit->wait_ms >= 0)
 		results = open_results(asked, &err);
 	if (submitter != NULL && is_others_claim(asked))

@@ -10,11 +10,13 @@ enum watch_option {
 	OPTION_SCHEDULE = 512,
 	OPTION_OUTCOME,
 	OPTION_FROM,
-	OPTION_COUNT
+	OPTION_COUNT,
+	OPTION_TEMPLATE
 };
 
 struct watch {
 	const char *schedule, *outcome;
+	const char *template; /* NULL: as -o has it */
 	int from;
 	int64_t at_ms;
 	int64_t count; /* 0: until interrupted */
@@ -27,6 +29,10 @@ static const struct argp_option watch_options[] = {
 	{ "from", OPTION_FROM, "WHERE", 0,
 	    "beginning, end (default), or -1h: an hour ago", 0 },
 	{ "count", OPTION_COUNT, "N", 0, "End after N results", 0 },
+	{ "output-template", OPTION_TEMPLATE, "FMT", 0,
+	    "Print this for each result, with its members for their names in "
+	    "braces",
+	    0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -54,6 +60,7 @@ static error_t
 take_watch(int key, char *argument, struct argp_state *state)
 {
 	struct watch *watch = state->input;
+	char fault[160];
 
 	switch (key) {
 	case OPTION_SCHEDULE:
@@ -74,6 +81,11 @@ take_watch(int key, char *argument, struct argp_state *state)
 	case OPTION_COUNT:
 		watch->count =
 		    usage_number(state, "--count", argument, 1, INT32_MAX);
+		return 0;
+	case OPTION_TEMPLATE:
+		if (!run_template_check(argument, fault, sizeof fault))
+			usage_error(state, "--output-template: %s", fault);
+		watch->template = argument;
 		return 0;
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
@@ -108,7 +120,10 @@ follow_results(
 			command_say(command, 0, "%s", err.message);
 		if (n <= 0 || !is_wanted(watch, &run))
 			continue;
-		if (run_table_told(command, &run, false) != EXIT_DONE)
+		if ((watch->template != NULL
+			    ? run_template_told(command, watch->template, &run)
+			    : run_table_told(command, &run, false)) !=
+		    EXIT_DONE)
 			return EXIT_NO;
 		seen++;
 	}

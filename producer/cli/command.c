@@ -10,15 +10,21 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/output.h"
+#include "common/base/patience.h"
 #include "producer/catalogue/hashes.h"
+#include "producer/cli/profile.h"
 #include "producer/runs/event_sender.h"
 
 #define PAUSE_MS 100
 
-static const struct argp_option output_options[] = {
+#define OPTION_PROFILE 1024
+
+const struct argp_option command_options[] = {
 	{ "output", 'o', "FORMAT", 0,
 	    "table, json or jsonl (default: table on a terminal, else jsonl)",
 	    0 },
+	{ "profile", OPTION_PROFILE, "NAME", 0,
+	    "Read this profile's configuration (schedrun profile list)", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -36,8 +42,8 @@ command_take_program(const char *value, const struct argp_state *state)
 	    "--for %s: allowed are worker, http, builder and trigger", value);
 }
 
-void
-command_take_output(
+static void
+take_format(
     struct command *command, const char *format, const struct argp_state *state)
 {
 	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0 &&
@@ -47,18 +53,34 @@ command_take_output(
 	command->output = format;
 }
 
-static error_t
-take_output(int key, char *argument, struct argp_state *state)
+error_t
+command_take_option(struct command *command, int key, const char *value,
+    const struct argp_state *state)
 {
-	struct command *command = state->input;
-
-	if (key != 'o')
+	switch (key) {
+	case 'o':
+		take_format(command, value, state);
+		return 0;
+	case OPTION_PROFILE:
+		if (!profile_is_name(value))
+			usage_error(state,
+			    "--profile %s: is no name (letters, digits, \".\", "
+			    "\"_\" and \"-\")",
+			    value);
+		command->profile = value;
+		return 0;
+	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
-	command_take_output(command, argument, state);
-	return 0;
+	}
 }
 
-static const struct argp output_argp = { output_options, take_output, NULL,
+static error_t
+take_option(int key, char *value, struct argp_state *state)
+{
+	return command_take_option(state->input, key, value, state);
+}
+
+static const struct argp output_argp = { command_options, take_option, NULL,
 	NULL, NULL, NULL, NULL };
 
 /* What the children of a command's parser work on. */
@@ -165,14 +187,44 @@ command_uuid(const struct command *command, struct text prefix,
 	    TEXT_ARG(prefix));
 }
 
+static void
+add_row(void *table, const struct config_row *row)
+{
+	table_string(table, row->name);
+	table_string(table, row->value);
+	table_string(table, row->source);
+}
+
+int
+command_print_config(struct command *command)
+{
+	static const struct column columns[] = {
+		{ "KEY", "key" },
+		{ "VALUE", "value" },
+		{ "SOURCE", "source" },
+		{ NULL, NULL },
+	};
+
+	config_each(command->config, add_row, command_table(command, columns));
+	return command_print_table(command);
+}
+
 const struct config *
 command_config(struct command *command)
 {
+	/* A form was asked for, else it is that of all programs. */
+	bool as_table =
+	    command->options.print_config && command->output != NULL;
 	struct error err = { 0 };
 
 	if (command->config != NULL)
 		return command->config;
-	command->config = options_load(&command->options, &err);
+	command->options.print_config &= !as_table;
+	if (command->options.file == NULL)
+		command->options.file = command->profile_file =
+		    profile_choose(command->profile, &err);
+	if (err.kind == ERROR_NONE)
+		command->config = options_load(&command->options, &err);
 	if (command->config == NULL) {
 		fprintf(stderr, "schedrun: %s: %s\n", command->row->name,
 		    err.message);
@@ -182,6 +234,8 @@ command_config(struct command *command)
 	if (!command->options.verbose &&
 	    !config_is_given(command->config, "log.level"))
 		log_set_level(LOG_ERROR);
+	if (as_table)
+		exit(command_print_config(command));
 	if (command->options.print_config)
 		exit(EXIT_DONE); /* it is printed: nothing else was asked for */
 	return command->config;
@@ -249,6 +303,7 @@ command_exit_code(const struct error *err)
 int
 command_fail(const struct command *command, const struct error *err)
 {
+	patience_end();
 	fprintf(stderr, "schedrun: %s: %s\n", command->row->name, err->message);
 	return command_exit_code(err);
 }
@@ -259,6 +314,7 @@ command_say(
 {
 	va_list args;
 
+	patience_end();
 	fprintf(stderr, "schedrun: %s: ", command->row->name);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
@@ -273,6 +329,13 @@ command_deadline(const struct command *command)
 	return clock_monotonic_ms() + command->options.timeout_ms;
 }
 
+void
+command_wait(const struct command *command, const char *what)
+{
+	if (!command->options.quiet)
+		patience_begin(command->row->name, what);
+}
+
 /* Asks again until --timeout ends. */
 static struct redis *
 connect_redis(struct command *command, const char *url_key, struct error *err)
@@ -284,14 +347,17 @@ connect_redis(struct command *command, const char *url_key, struct error *err)
 
 	if (redis == NULL)
 		return NULL;
+	command_wait(command, "waiting for Redis");
 	while (redis_connect(redis, err) != 0) {
 		if (err->kind != ERROR_RETRY ||
 		    clock_monotonic_ms() >= deadline) {
 			redis_destroy(redis);
-			return NULL;
+			redis = NULL;
+			break;
 		}
 		clock_wait(PAUSE_MS);
 	}
+	patience_end();
 	return redis;
 }
 
@@ -396,6 +462,7 @@ command_send_event(struct command *command, const struct schedule_event *event,
 void
 command_close(struct command *command)
 {
+	patience_end();
 	redis_destroy(command->redis);
 	redis_destroy(command->view_redis);
 	keyspace_destroy(command->keyspace);
@@ -404,6 +471,7 @@ command_close(struct command *command)
 	arena_destroy(command->arena);
 	config_destroy(command->config);
 	options_finish(&command->options);
+	free(command->profile_file);
 	free(command->documentation);
 	*command = (struct command){ 0 };
 }
@@ -427,7 +495,10 @@ command_stream(struct command *command, const struct column *columns)
 int
 command_print(struct command *command)
 {
-	int rc = output_write(buffer_text(&command->out));
+	int rc;
+
+	patience_end();
+	rc = output_write(buffer_text(&command->out));
 
 	buffer_reset(&command->out);
 	return rc == 0 ? EXIT_DONE : EXIT_NO;

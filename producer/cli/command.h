@@ -64,6 +64,8 @@ struct command {
 	const struct command_row *row;
 	struct options options; /* the global flags */
 	const char *output;     /* of -o; NULL: by the terminal */
+	const char *profile;    /* of --profile; NULL: the one in use */
+	char *profile_file;     /* its file, once it is loaded; owned */
 	const char *argument;   /* what is no flag; NULL: none */
 	struct arena *arena;    /* for as long as the command runs */
 	struct config *config;  /* by command_config; NULL before */
@@ -98,6 +100,9 @@ const char *command_argument(struct command *command, int argc, char **argv);
  */
 int command_uuid(const struct command *command, struct text prefix,
     const char *what, struct uuid *id);
+
+/* Prints the configuration that was loaded, in the form of -o; as below. */
+int command_print_config(struct command *command);
 
 /* Loads the configuration once; ends the process by 2 if it is wrong. */
 const struct config *command_config(struct command *command);
@@ -135,8 +140,12 @@ void command_close(struct command *command);
 unsigned command_take_program(
     const char *value, const struct argp_state *state);
 
-/* Takes the value of -o; ends the process by 2 if it is none. */
-void command_take_output(struct command *command, const char *format,
+/*
+ * Takes -o or --profile, which stand before a command or behind it; ends the
+ * process by 2 if the value is none.  ARGP_ERR_UNKNOWN: it is neither.
+ */
+extern const struct argp_option command_options[];
+error_t command_take_option(struct command *command, int key, const char *value,
     const struct argp_state *state);
 enum output command_output(const struct command *command);
 /*
@@ -177,6 +186,12 @@ int command_exit_code(const struct error *err); /* only that */
 int command_say(const struct command *command, int exit_code,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/*
+ * Says on stderr what is waited for, once it takes more than a second, until
+ * something is printed; `what` is a literal.
+ */
+void command_wait(const struct command *command, const char *what);
+
 /* When --timeout ends, on clock_monotonic_ms. */
 int64_t command_deadline(const struct command *command);
 
@@ -208,6 +223,10 @@ int cmd_dlq_show(struct command *command, int argc, char **argv);
 int cmd_export(struct command *command, int argc, char **argv);
 int cmd_catalogue_example(struct command *command, int argc, char **argv);
 int cmd_init(struct command *command, int argc, char **argv);
+int cmd_profile_create(struct command *command, int argc, char **argv);
+int cmd_profile_list(struct command *command, int argc, char **argv);
+int cmd_profile_show(struct command *command, int argc, char **argv);
+int cmd_profile_use(struct command *command, int argc, char **argv);
 int cmd_plan(struct command *command, int argc, char **argv);
 int cmd_lag(struct command *command, int argc, char **argv);
 int cmd_run_explain(struct command *command, int argc, char **argv);

@@ -1,6 +1,11 @@
 #include "producer/cli/run_table.h"
 
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "common/base/clock.h"
+#include "common/base/nearest.h"
 #include "schemas/message/run_json.h"
 
 const struct column run_table_columns[] = {
@@ -169,5 +174,175 @@ run_table_record(struct command *command, const struct schedule_run *run)
 	}
 	run_json_store(run, &command->out);
 	buffer_byte(&command->out, '\n');
+	return command_print(command);
+}
+
+/* Templates --------------------------------------------------------------- */
+
+static struct text
+finished_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	return time_text(run->finished_time_ms, scratch);
+}
+
+static struct text
+created_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	return time_text(run->created_time_ms, scratch);
+}
+
+static struct text
+run_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	return rid_text(TEXT(RID_RUN_PREFIX), &run->id, scratch);
+}
+
+static struct text
+outcome_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	(void)scratch;
+	return text_from(run_state_name(run->state));
+}
+
+static struct text
+name_text(const struct schedule_run *run, struct scratch *scratch)
+{
+	(void)scratch;
+	return error_text(run);
+}
+
+/* What may stand in braces: made, or a text of the run itself. */
+static const struct member {
+	const char *name; /* first, for nearest_name */
+	struct text (*make)(
+	    const struct schedule_run *run, struct scratch *scratch);
+	size_t at;
+} members[] = {
+	{ "buildRid", build_text, 0 },
+	{ "createdBy", NULL, offsetof(struct schedule_run, created_by) },
+	{ "createdTime", created_text, 0 },
+	{ "description", NULL, offsetof(struct schedule_run, description) },
+	{ "errorName", name_text, 0 },
+	{ "finishedTime", finished_text, 0 },
+	{ "outcome", outcome_text, 0 },
+	{ "requestId", NULL, offsetof(struct schedule_run, request_id) },
+	{ "rid", run_text, 0 },
+	{ "scheduleRid", NULL, offsetof(struct schedule_run, schedule_rid) },
+	{ "scheduleVersionRid", NULL,
+	    offsetof(struct schedule_run, schedule_version_rid) },
+};
+#define N_MEMBERS (sizeof members / sizeof members[0])
+
+static const struct member *
+find_member(struct text name)
+{
+	size_t i;
+
+	for (i = 0; i < N_MEMBERS; i++)
+		if (text_equal(name, text_from(members[i].name)))
+			return &members[i];
+	return NULL;
+}
+
+/* The name behind the brace that `*at` stands on, and past its end; no text: it
+ * has none. */
+static struct text
+take_name(const char **at)
+{
+	const char *end = strchr(*at, '}');
+	struct text name = TEXT_NONE;
+
+	if (end != NULL) {
+		name = (struct text){ *at + 1, (size_t)(end - *at) - 1 };
+		*at = end + 1;
+	}
+	return name;
+}
+
+static void
+say_member(struct text name, char *fault, size_t size)
+{
+	char text[64];
+	const char *near;
+
+	snprintf(text, sizeof text, "%.*s", TEXT_ARG(name));
+	near = nearest_name(text, members, N_MEMBERS, sizeof members[0]);
+	snprintf(fault, size, "a result has no member \"%s\"%s%s%s", text,
+	    near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
+	    near != NULL ? "\"?" : "");
+}
+
+bool
+run_template_check(const char *template, char *fault, size_t size)
+{
+	const char *at = template;
+
+	while (*at != '\0') {
+		struct text name;
+
+		if ((at[0] == '{' && at[1] == '{') ||
+		    (at[0] == '}' && at[1] == '}') ||
+		    (at[0] == '\\' && strchr("nt\\", at[1]) != NULL &&
+			at[1] != '\0')) {
+			at += 2;
+			continue;
+		}
+		if (*at != '{' && *at != '}' && *at != '\\') {
+			at++;
+			continue;
+		}
+		name = *at == '{' ? take_name(&at) : TEXT_NONE;
+		if (name.at == NULL) {
+			snprintf(fault, size,
+			    "\"%c\" without its end; a brace is {{ or }}, a "
+			    "backslash \\\\",
+			    *at);
+			return false;
+		}
+		if (find_member(name) == NULL) {
+			say_member(name, fault, size);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+put_member(struct buffer *out, const struct member *member,
+    const struct schedule_run *run)
+{
+	struct scratch scratch;
+	struct text text;
+
+	if (member->make != NULL)
+		text = member->make(run, &scratch);
+	else
+		memcpy(&text, (const char *)run + member->at, sizeof text);
+	if (text.at != NULL)
+		buffer_append_shown(out, text);
+}
+
+int
+run_template_told(struct command *command, const char *template,
+    const struct schedule_run *run)
+{
+	struct buffer *out = &command->out;
+	const char *at = template;
+
+	while (*at != '\0') {
+		if (at[0] == '{' && at[1] != '{') {
+			put_member(out, find_member(take_name(&at)), run);
+		} else if (*at == '\\') {
+			buffer_byte(out,
+			    at[1] == 'n'       ? '\n'
+				: at[1] == 't' ? '\t'
+					       : '\\');
+			at += 2;
+		} else {
+			buffer_byte(out, *at);
+			at += *at == '{' || *at == '}' ? 2 : 1;
+		}
+	}
+	buffer_byte(out, '\n');
 	return command_print(command);
 }

@@ -24,6 +24,16 @@ void run_table_add(struct table *table, const struct schedule_run *run);
 int run_table_told(
     struct command *command, const struct schedule_run *run, bool repeat);
 
+/*
+ * A template: text with members of `watch`'s lines in braces, as "{outcome}";
+ * \\n, \\t and \\\\ are what they are in C, {{ and }} are braces.  False:
+ * `fault` says why it is none.
+ */
+bool run_template_check(const char *template, char *fault, size_t size);
+/* One result by a template that was checked, and a line's end.  As above. */
+int run_template_told(struct command *command, const char *template,
+    const struct schedule_run *run);
+
 /* One run as it stands in the view: a field a line for a person, or JSON. */
 int run_table_record(struct command *command, const struct schedule_run *run);
 

@@ -5,7 +5,7 @@
 --          stages of `s`, `i`, `v`, `h`, `w` and `n:said`, what was seen of `s`
 --          and of `h`, what leaves `h`; of a new generation also its five
 --          hashes; then the five that it replaces
--- ARGV     token of the lock, which becomes the edition; the generation that
+-- ARGV     token of the lock, whose UUID becomes the edition; the generation that
 --          was seen, empty: none; the new one, empty: it stays; what keys of
 --          version lists begin with; ms that replaced hashes are still there;
 --          the receipt of this step; ms that it is kept; what keys of
@@ -64,6 +64,6 @@ if new ~= '' then
   for k = 24, #KEYS do call('PEXPIRE', KEYS[k], stay) end
   call('SET', g, new)
 end
-call('SET', e, token)
+call('SET', e, token:sub(1, 36))
 call('SET', done, receipt, 'PX', keep)
 return 'ok'

@@ -117,7 +117,7 @@ def test_the_dashboard_is_whole():
 
 @pytest.fixture(scope="module")
 def daemons(servers, tmp_path_factory):
-    """A worker, an adapter and a builder that have worked."""
+    """A worker, an adapter, a builder and a trigger; the first two have worked."""
     servers.empty_redis()
     system = System(servers, tmp_path_factory.mktemp("alerts"))
     system.init()
@@ -125,9 +125,10 @@ def daemons(servers, tmp_path_factory):
     worker = system.worker()
     adapter = Adapter(system)
     builder = system.builder("/bin/true")
+    trigger = system.trigger()
     schedule = catalogues.schedule_rid("stale")
     assert "result" in adapter.run(schedule, Prefer="wait=30").json()
-    yield [daemon.wait_ready() for daemon in (worker, adapter.daemon, builder)]
+    yield [daemon.wait_ready() for daemon in (worker, adapter.daemon, builder, trigger)]
     system.stop()
     system.delete_topics()
 
@@ -210,10 +211,10 @@ def test_prometheus_takes_all_of_it(daemons, tmp_path):
         assert process.poll() is None, (tmp_path / "log").read_text()
         found = (ask("targets") or {"activeTargets": []})["activeTargets"]
         assert not [target["lastError"] for target in found if target["lastError"]]
-        return len(found) == 3 and all(target["health"] == "up" for target in found)
+        return len(found) == len(daemons) and all(target["health"] == "up" for target in found)
 
     try:
-        wait_for("three targets to be up", scrapes, 30)
+        wait_for("the targets to be up", scrapes, 30)
         wait_for("the rules to be asked", lambda: all(
             rule["health"] == "ok" for rule in ask("rules")["groups"][0]["rules"]), 30)
         assert ask("targets/metadata?metric=schedrun_runs")[0]["type"] == "counter"  # so in OpenMetrics alone

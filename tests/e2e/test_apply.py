@@ -4,6 +4,8 @@ import concurrent.futures
 import copy
 import itertools
 import json
+import re
+import socket
 import subprocess
 import threading
 
@@ -340,9 +342,16 @@ def test_killed_before_publishing_nothing_has_happened(store, where):
     for key in store.redis.scan_iter(store.prefix + "*"):
         if key not in before and key != store.key("n").encode():
             assert 0 < store.redis.ttl(key) <= 3600, key
+    # Who comes after it is told whose lock it is, when it lapses, and what to do.
+    done = store.run("apply", str(store.file(changed, "after.json")), "--timeout", "500ms")
+    told = re.search(r"another apply is under way: (\S+), process (\d+), since (\S+Z) has \S+n:lock for (\d+\.\d) s from now, .*"
+                     r"--timeout 35s", done.err)
+    assert done.returncode == 5 and told, done.err
+    assert told[1] == socket.gethostname() and int(told[2]) == process.pid and 0 < float(told[4]) <= 30
     store.redis.pexpire(store.key("n:lock"), 300)  # as 30 s do
     store.apply(changed)
     assert dataset("new") in store.export()
+    assert len(store.redis.get(store.key("e"))) == 36
 
 
 def test_applies_at_once_follow_each_other(store):
