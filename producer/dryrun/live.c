@@ -7,6 +7,7 @@
 #include "worker/snapshot/snapshot.h"
 
 #define MEMORY_KEPT ((size_t)1024 * 1024)
+#define SUPPOSED_HEAD "ri.foundry.main.transaction.supposed"
 
 struct live_plan {
 	struct redis *redis;
@@ -54,48 +55,125 @@ force_input(struct live_plan *live, struct plan_input *input)
 	input->paused = false;
 }
 
-static const struct outcome *
-read_and_plan(struct live_plan *live, const struct run_request *request,
-    bool forced, struct error *err)
+/* What is planned: of the schedule as stored, or as it is supposed. */
+static int
+read_input(struct live_plan *live, const struct run_request *request,
+    const struct live_supposition *supposition, struct error *err)
 {
-	const struct question *read;
-	struct plan_input input = { .request = request };
-	struct plan *plan;
-
 	snapshot_begin(live->snapshot);
-	snapshot_ask(
-	    live->snapshot, request, snapshot_hash(request->schedule_rid));
-	if (redis_connect(live->redis, err) != 0 ||
-	    snapshot_read(live->snapshot, err) != 0)
-		return NULL;
-	read = snapshot_question(live->snapshot, 0);
-	if (read->damage != NULL)
-		return plan_internal(live->arena, request, read->planned_rid,
-		    read->damage, read->damage_message);
-	input.version = read->version;
-	input.paused = read->paused;
-	input.deleted = read->deleted;
-	if (forced)
-		force_input(live, &input);
-	/* Level by level, what it asks for is read. */
-	plan = plan_start(live->arena, snapshot_world(live->snapshot), &input);
-	while (plan_step(plan) == PLAN_NEEDS)
+	if (supposition->version == NULL)
+		snapshot_ask(live->snapshot, request,
+		    snapshot_hash(request->schedule_rid));
+	return redis_connect(live->redis, err) != 0
+	    ? -1
+	    : snapshot_read(live->snapshot, err);
+}
+
+/*
+ * The branch with another head, in place of what the world has by now.  It is
+ * of this plan alone: the snapshot's entry stays.
+ */
+static void
+suppose_head(struct live_plan *live, const struct live_supposition *supposition)
+{
+	struct world_dataset *dataset;
+	struct branch *branches;
+	struct branch moved = { .name = supposition->branch };
+	const struct branch *old;
+	size_t n = 0, i;
+
+	if (supposition->dataset.at == NULL)
+		return;
+	dataset =
+	    world_dataset(snapshot_world(live->snapshot), supposition->dataset);
+	if (dataset->known != KNOWN_PRESENT || dataset->damaged)
+		return;
+	old = branch_list_find(&dataset->branches, supposition->branch);
+	if (old != NULL && text_equal(old->head, TEXT(SUPPOSED_HEAD)))
+		return;
+	if (old != NULL)
+		moved = *old;
+	moved.head = TEXT(SUPPOSED_HEAD);
+	branches = arena_alloc(
+	    live->arena, (dataset->branches.n + 1) * sizeof *branches);
+	for (i = 0; i < dataset->branches.n &&
+	     text_compare(dataset->branches.at[i].name, moved.name) < 0;
+	     i++)
+		branches[n++] = dataset->branches.at[i];
+	branches[n++] = moved;
+	for (i += old != NULL; i < dataset->branches.n; i++)
+		branches[n++] = dataset->branches.at[i];
+	dataset->branches = (struct branch_list){ branches, n };
+}
+
+/* Level by level, what it asks for is read. */
+static const struct outcome *
+plan_through(struct live_plan *live, const struct plan_input *input,
+    const struct live_supposition *supposition, struct error *err)
+{
+	struct plan *plan =
+	    plan_start(live->arena, snapshot_world(live->snapshot), input);
+
+	while (plan_step(plan) == PLAN_NEEDS) {
 		if (snapshot_fetch(live->snapshot, err) != 0)
 			return NULL;
+		suppose_head(live, supposition);
+	}
 	return plan_outcome(plan);
+}
+
+static const struct outcome *
+read_and_plan(struct live_plan *live, const struct run_request *request,
+    bool forced, const struct live_supposition *supposition, struct error *err)
+{
+	struct plan_input input = { .request = request,
+		.version = supposition->version };
+	const struct question *read;
+
+	if (read_input(live, request, supposition, err) != 0)
+		return NULL;
+	if (supposition->version == NULL) {
+		read = snapshot_question(live->snapshot, 0);
+		if (read->damage != NULL)
+			return plan_internal(live->arena, request,
+			    read->planned_rid, read->damage,
+			    read->damage_message);
+		input.version = read->version;
+		input.paused = read->paused;
+		input.deleted = read->deleted;
+	}
+	if (forced)
+		force_input(live, &input);
+	return plan_through(live, &input, supposition, err);
+}
+
+static const struct outcome *
+plan_run(struct live_plan *live, const struct run_request *request, bool forced,
+    const struct live_supposition *supposition, struct error *err)
+{
+	const struct outcome *outcome;
+
+	arena_reset(live->arena, MEMORY_KEPT);
+	outcome = read_and_plan(live, request, forced, supposition, err);
+	if (outcome == NULL)
+		redis_disconnect(live->redis); /* answers may be under way */
+	return outcome;
 }
 
 const struct outcome *
 live_plan_run(struct live_plan *live, const struct run_request *request,
     bool forced, struct error *err)
 {
-	const struct outcome *outcome;
+	static const struct live_supposition nothing = { 0 };
 
-	arena_reset(live->arena, MEMORY_KEPT);
-	outcome = read_and_plan(live, request, forced, err);
-	if (outcome == NULL)
-		redis_disconnect(live->redis); /* answers may be under way */
-	return outcome;
+	return plan_run(live, request, forced, &nothing, err);
+}
+
+const struct outcome *
+live_plan_suppose(struct live_plan *live, const struct run_request *request,
+    const struct live_supposition *supposition, struct error *err)
+{
+	return plan_run(live, request, false, supposition, err);
 }
 
 const struct schedule_version *

@@ -30,6 +30,23 @@ void live_plan_destroy(struct live_plan *live); /* NULL is fine */
 const struct outcome *live_plan_run(struct live_plan *live,
     const struct run_request *request, bool forced, struct error *err);
 
+/* What is supposed to be otherwise than it is stored. */
+struct live_supposition {
+	/* Planned in place of the schedule's, which need not exist; or NULL. */
+	const struct schedule_version *version;
+	/* The dataset's branch has another head, new data; none: nothing. */
+	struct text dataset, branch;
+};
+
+/*
+ * Plans as live_plan_run does, unforced, with what is supposed: what a commit
+ * would lead to before it is made, or what a schedule would do that nobody has
+ * written.  Nothing of it is stored or remembered.
+ */
+const struct outcome *live_plan_suppose(struct live_plan *live,
+    const struct run_request *request,
+    const struct live_supposition *supposition, struct error *err);
+
 /*
  * The version that was planned, NULL if there is none that can be read; after
  * live_plan_run, until the next.

@@ -43,8 +43,8 @@ put_input(struct buffer *out, const struct job *job, size_t i)
 	json_close(out, '}');
 }
 
-static void
-put_reason(struct buffer *out, const struct job *job)
+void
+outcome_write_reason(const struct job *job, struct buffer *out)
 {
 	json_open(out, '{');
 	json_member_string(out, "cause", reason_cause_text(job->reason));
@@ -106,7 +106,7 @@ put_job(struct buffer *out, const struct uuid *build, const struct job *job)
 	}
 	json_close(out, ']');
 	json_name(out, "reason");
-	put_reason(out, job);
+	outcome_write_reason(job, out);
 	json_member_text(out, "specBranch", job->spec->branch);
 	json_close(out, '}');
 }

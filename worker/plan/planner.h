@@ -94,5 +94,7 @@ const struct outcome *plan_internal(struct arena *arena,
  */
 void outcome_write_json(const struct outcome *outcome, struct text created_time,
     struct buffer *out);
+/* Appends a job's `reason` as it stands there. */
+void outcome_write_reason(const struct job *job, struct buffer *out);
 
 #endif
