@@ -24,6 +24,7 @@ static const char *const names[KEYSPACE_KEYS] = {
 	[KEY_APPLY_DONE] = "n:done",
 	[KEY_SAID] = "n:said",
 	[KEY_BRANCHES] = "h",
+	[KEY_MOVED] = "h:at",
 	[KEY_EDITION] = "e",
 	[KEY_PAGE_SECRET] = "k",
 	[KEY_LEASES] = "o",

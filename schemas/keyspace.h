@@ -28,6 +28,7 @@ enum keyspace_key {
 	KEY_APPLY_DONE,  /* `n:done`: the receipt of an apply's last step */
 	KEY_SAID,        /* `n:said`: what the last apply said of schedules */
 	KEY_BRANCHES,    /* `h`: dataset rid -> its branches */
+	KEY_MOVED,       /* `h:at`: dataset, branch -> when its head moved */
 	KEY_EDITION,     /* `e`: another text after each change of g, s, h */
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
 	KEY_LEASES,      /* `o`: the last lease's number, never one twice */

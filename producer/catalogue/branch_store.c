@@ -18,6 +18,8 @@ enum {
 	MARK_TTL,
 	MARK_NUMBER,
 	MARK_KEYS,
+	MOVED_KEY,
+	N_DATASETS,
 	WRITE_ARGS
 };
 enum { DATASET_RID, DATASET_SEEN, DATASET_VALUE, DATASET_ARGS };
@@ -124,20 +126,92 @@ list_changes(const struct branch_view *view, struct text *args)
 	return n;
 }
 
+static int
+parse_list(struct text stored, struct arena *arena, struct branch_list *list,
+    struct error *err)
+{
+	*list = (struct branch_list){ NULL, 0 };
+	return stored.at == NULL ? 0 : branches_parse(stored, arena, list, err);
+}
+
+/* Of the branches in a value those whose head is new, as the script takes them.
+ */
+static size_t
+list_moves(const struct branch_change *change, struct arena *arena,
+    struct text **moves)
+{
+	struct branch_list before, after;
+	size_t n = 0, i;
+
+	if (parse_list(change->seen, arena, &before, NULL) != 0 ||
+	    parse_list(change->value, arena, &after, NULL) != 0)
+		return 0; /* who wrote the value has told what is wrong */
+	*moves = arena_alloc(arena, (2 * after.n + 1) * sizeof **moves);
+	for (i = 0; i < after.n; i++) {
+		const struct branch *branch = &after.at[i];
+		const struct branch *old =
+		    branch_list_find(&before, branch->name);
+		struct buffer field = { 0 };
+
+		if (branch->head.at == NULL ||
+		    (old != NULL && text_equal(old->head, branch->head)))
+			continue;
+		keyspace_field(change->dataset, branch->name, &field);
+		(*moves)[n++] = buffer_keep(&field, arena);
+		(*moves)[n++] = branch->head;
+	}
+	return n;
+}
+
+/* The changes, and behind them the moves of all. */
+static size_t
+list_args(const struct branch_view *view, const struct text *header,
+    struct arena *arena, struct text **args)
+{
+	struct text **moves = arena_zalloc(arena, view->n + 1, sizeof *moves);
+	size_t *n_moves = arena_zalloc(arena, view->n + 1, sizeof *n_moves);
+	size_t n = WRITE_ARGS + DATASET_ARGS * view->n, i;
+
+	for (i = 0; i < view->n; i++) {
+		if (view->changes[i].value.at != NULL)
+			n_moves[i] =
+			    list_moves(&view->changes[i], arena, &moves[i]);
+		n += n_moves[i];
+	}
+	*args = arena_alloc(arena, n * sizeof **args);
+	memcpy(*args, header, WRITE_ARGS * sizeof **args);
+	n = WRITE_ARGS + list_changes(view, *args + WRITE_ARGS);
+	for (i = 0; i < view->n; i++) {
+		if (n_moves[i] > 0)
+			memcpy(*args + n, moves[i], n_moves[i] * sizeof **args);
+		n += n_moves[i];
+	}
+	return n;
+}
+
+static size_t
+count_values(const struct branch_view *view)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < view->n; i++)
+		n += view->changes[i].value.at != NULL;
+	return n;
+}
+
 int
 branch_store_write(struct redis *redis, const struct keyspace *keyspace,
     const struct branch_view *view, const struct build_mark *mark,
     struct error *err)
 {
 	struct arena *arena = arena_create(0);
-	struct text *args = arena_alloc(
-	    arena, (WRITE_ARGS + DATASET_ARGS * view->n) * sizeof *args);
+	struct text args[WRITE_ARGS], *all;
 	struct text *keys = arena_alloc(
 	    arena, (WRITE_KEYS + mark->n_keys + mark->n_leases) * sizeof *keys);
 	char seen[TEXT_NUMBER_SIZE], ttl[TEXT_NUMBER_SIZE];
-	char marks[TEXT_NUMBER_SIZE];
+	char marks[TEXT_NUMBER_SIZE], datasets[TEXT_NUMBER_SIZE];
 	char edition[KEYSPACE_EDITION_SIZE];
-	size_t n_keys = WRITE_KEYS, i;
+	size_t n_keys = WRITE_KEYS, n_args, i;
 	struct redis_reply *reply;
 	int rc = -1;
 
@@ -149,6 +223,10 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	args[MARK_TTL] = text_of_number(mark->ttl_ms, ttl);
 	args[MARK_NUMBER] = mark->number;
 	args[MARK_KEYS] = text_of_number((int64_t)mark->n_keys, marks);
+	args[MOVED_KEY] = keyspace_key(keyspace, KEY_MOVED);
+	args[N_DATASETS] =
+	    text_of_number((int64_t)count_values(view), datasets);
+	n_args = list_args(view, args, arena, &all);
 	keys[WRITE_BRANCHES] = keyspace_key(keyspace, KEY_BRANCHES);
 	keys[WRITE_EDITION] = keyspace_key(keyspace, KEY_EDITION);
 	for (i = 0; i < mark->n_keys; i++)
@@ -156,22 +234,13 @@ branch_store_write(struct redis *redis, const struct keyspace *keyspace,
 	for (i = 0; i < mark->n_leases; i++)
 		keys[n_keys++] = mark->leases[i];
 	reply = redis_ask_script(redis, &write_branches,
-	    &(struct redis_arguments){ keys, n_keys, args,
-		WRITE_ARGS + list_changes(view, args + WRITE_ARGS) },
-	    "branches", err);
+	    &(struct redis_arguments){ keys, n_keys, all, n_args }, "branches",
+	    err);
 	if (reply != NULL)
 		rc = (int)redis_reply_integer(reply);
 	redis_reply_destroy(reply);
 	arena_destroy(arena);
 	return rc;
-}
-
-static int
-parse_list(struct text stored, struct arena *arena, struct branch_list *list,
-    struct error *err)
-{
-	*list = (struct branch_list){ NULL, 0 };
-	return stored.at == NULL ? 0 : branches_parse(stored, arena, list, err);
 }
 
 int
@@ -232,4 +301,16 @@ branch_value_get(struct text stored, struct text name, struct arena *arena,
 		return -1;
 	*branch = branch_list_find(list, name);
 	return 0;
+}
+
+int64_t
+branch_moved_ms(struct text stored, struct text head)
+{
+	int64_t ms;
+
+	if (stored.at == NULL || !text_take_number(&stored, 18, &ms) ||
+	    stored.size != head.size + 1 || head.at == NULL ||
+	    memcmp(stored.at + 1, head.at, head.size) != 0)
+		return 0;
+	return ms;
 }

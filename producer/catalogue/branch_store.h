@@ -65,6 +65,12 @@ int branch_store_write(struct redis *redis, const struct keyspace *keyspace,
     struct error *err);
 
 /*
+ * When a branch came to have its head, ms since 1970: of a stored `h:at`; 0:
+ * that is of another head, or none is stored.
+ */
+int64_t branch_moved_ms(struct text stored, struct text head);
+
+/*
  * The stored value with `branch` set in it: replaced, or added in its place.
  * ERROR_INPUT if what is stored is malformed or the branches' parents would be
  * in a loop.

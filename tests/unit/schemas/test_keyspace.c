@@ -39,6 +39,7 @@ fixed_keys_are_the_papers(void)
 		{ KEY_APPLY_DONE, "p:n:done" },
 		{ KEY_SAID, "p:n:said" },
 		{ KEY_BRANCHES, "p:h" },
+		{ KEY_MOVED, "p:h:at" },
 		{ KEY_EDITION, "p:e" },
 		{ KEY_PAGE_SECRET, "p:k" },
 		{ KEY_LEASES, "p:o" },
