@@ -5,6 +5,7 @@
 #include "common/base/memory.h"
 #include "producer/cli/command.h"
 #include "producer/cli/progress.h"
+#include "producer/letters/dealing.h"
 #include "producer/letters/letters.h"
 #include "producer/letters/portrait.h"
 #include "producer/letters/redriver.h"
@@ -487,11 +488,9 @@ static void
 refuse_dealt(struct dlq *dlq, const struct letter_entry *entry)
 {
 	struct buffer why = { 0 };
-	char time[CLOCK_TEXT_SIZE];
 
-	clock_format(entry->state_ms, time);
-	buffer_format(&why, "it was %s at %.*s; --again does it nevertheless",
-	    letter_state_text(entry->state), CLOCK_TEXT_SIZE, time);
+	buffer_format(&why, "%s; --again does it nevertheless",
+	    dealing_was_dealt(entry, dlq->command->arena));
 	buffer_byte(&why, '\0');
 	refuse_letter(dlq, entry, why.at);
 	buffer_finish(&why);
@@ -531,27 +530,6 @@ choose_letters(struct dlq *dlq)
 	}
 }
 
-/* Why its copy would be of no use; NULL: it may be. */
-static const char *
-find_refusal(struct dlq *dlq, const struct kafka_record *record)
-{
-	const struct config *config = command_config(dlq->command);
-	struct arena *arena = dlq->command->arena;
-	struct kafka_message message;
-	struct letter letter;
-
-	letter_message(record, arena, &message);
-	letter_read(&message, &letter);
-	if (letter.kind == LETTER_BURIED && !dlq->of_events &&
-	    text_equal(
-		letter.topic, text_from(topic_name(config, TOPIC_EVENTS))))
-		return "it is an event: --events sends it to topics.events "
-		       "again";
-	return letter_refusal(&message, &letter,
-	    topic_name(config, dlq->origin),
-	    dlq->of_events ? -1 : letters_request_max(dlq->letters), arena);
-}
-
 /* What is done with one letter; the record is passed on, or released. */
 static void
 take_letter(
@@ -562,7 +540,8 @@ take_letter(
 	arena_reset(dlq->command->arena, KEY_SHOWN_MAX);
 	dlq->n_seen++;
 	if (dlq->becomes == LETTER_REDRIVEN)
-		why = find_refusal(dlq, record);
+		why = dealing_refusal(command_config(dlq->command),
+		    dlq->letters, record, dlq->origin, dlq->command->arena);
 	if (why == NULL && dlq->redriver != NULL) {
 		redriver_add(dlq->redriver, entry, record, dlq->becomes);
 		return;
