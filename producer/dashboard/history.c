@@ -59,7 +59,7 @@ run_history_write(
 		const struct run_minute *minute =
 		    &history->minutes[at % HISTORY_MINUTES];
 
-		if (minute->at == at)
+		if (minute->at == at && at > 0)
 			put_minute(out, minute);
 	}
 	json_close(out, ']');
