@@ -286,6 +286,10 @@ sizing: build ## what a schedule, a request, a run and the daemons take: docs/si
 	@deploy/local/deps.sh test
 	.cache/venv/bin/python tests/bench/sizing.py
 
+screenshots: build ## draw docs/pictures, of the dashboard in the tests' browser
+	@deploy/local/deps.sh test
+	SCREENSHOTS=1 BUILD_DIR=$(CURDIR)/$(BUILD) .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e/test_page_views.py -k pictures
+
 plots: ## draw bench/results.json into docs/
 	/usr/bin/python3 tests/bench/plots.py
 
@@ -449,5 +453,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo e2e recipes chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
+.PHONY: FORCE build libraries unit run demo screenshots e2e recipes chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -path $(BUILD)/dist -prune -o -name '*.d' -type f -print 2>/dev/null)

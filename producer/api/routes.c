@@ -14,11 +14,17 @@
 #include "producer/api/schedules.h"
 #include "producer/auth/refusal.h"
 #include "producer/base/metrics.h"
+#include "producer/dashboard/agenda.h"
+#include "producer/dashboard/builds.h"
+#include "producer/dashboard/catalogue.h"
 #include "producer/dashboard/detail.h"
+#include "producer/dashboard/impact.h"
 #include "producer/dashboard/letters.h"
 #include "producer/dashboard/overview.h"
 #include "producer/dashboard/page.h"
+#include "producer/dashboard/redrive.h"
 #include "producer/dashboard/schedules.h"
+#include "producer/dashboard/stale.h"
 #include "producer/http/call.h"
 
 enum preview { PREVIEW_NEVER, PREVIEW_IN_DOC, PREVIEW_ALWAYS };
@@ -54,6 +60,7 @@ struct http_route {
 /* The dashboard's: for its page alone, not part of the API. */
 #define PAGE_FILES "/page/"
 #define PAGE_DATA "/dashboard/"
+#define PAGE_REDRIVE PAGE_DATA "letters/redrive"
 
 /* What is read, and what clients and tracers send by themselves beside it. */
 #define SENT_BY_PAGES                                                          \
@@ -93,6 +100,8 @@ static const struct http_route routes[] = {
 	    dashboard_history_get, NULL },
 	{ "GET", PAGE_DATA "letters", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
 	    NULL, dashboard_letters_get },
+	{ "POST", PAGE_REDRIVE, SCOPE_WRITE, PREVIEW_NEVER, BODY_JSON, NULL,
+	    dashboard_redrive },
 	{ "GET", PAGE_DATA "runs/{runRid}", SCOPE_READ, PREVIEW_NEVER,
 	    BODY_IGNORED, NULL, dashboard_run_get },
 	{ "GET", PAGE_DATA "schedules", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
@@ -101,6 +110,20 @@ static const struct http_route routes[] = {
 	    BODY_IGNORED, NULL, dashboard_schedule_get },
 	{ "POST", PAGE_DATA "schedules/{scheduleRid}/plan", SCOPE_READ,
 	    PREVIEW_NEVER, BODY_NONE, NULL, dashboard_plan },
+	{ "GET", PAGE_DATA "builds", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, dashboard_builds_get },
+	{ "GET", PAGE_DATA "due", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED, NULL,
+	    dashboard_due_get },
+	{ "GET", PAGE_DATA "datasets", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, dashboard_datasets_get },
+	{ "GET", PAGE_DATA "datasets/{datasetRid}", SCOPE_READ, PREVIEW_NEVER,
+	    BODY_IGNORED, NULL, dashboard_dataset_get },
+	{ "GET", PAGE_DATA "datasets/{datasetRid}/state", SCOPE_READ,
+	    PREVIEW_NEVER, BODY_IGNORED, NULL, dashboard_state_get },
+	{ "GET", PAGE_DATA "datasets/{datasetRid}/impact", SCOPE_READ,
+	    PREVIEW_NEVER, BODY_IGNORED, NULL, dashboard_impact_get },
+	{ "GET", PAGE_DATA "stale", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
+	    NULL, dashboard_stale_get },
 	{ "POST", API "/schedules", SCOPE_WRITE, PREVIEW_ALWAYS, BODY_JSON,
 	    NULL, http_schedules_create },
 	{ "POST", API "/schedules/getBatch", SCOPE_READ, PREVIEW_ALWAYS,
@@ -242,6 +265,10 @@ is_of_page(const char *pattern)
 static bool
 is_served(const struct http_app *app, const struct http_route *route)
 {
+	/* What the page could change, only where it may. */
+	if (strcmp(route->pattern, PAGE_REDRIVE) == 0 &&
+	    strcmp(config_text(app->config, "http.page"), "write") != 0)
+		return false;
 	return route->method != NULL &&
 	    (app->dashboard != NULL || !is_of_page(route->pattern));
 }

@@ -613,6 +613,35 @@ access_read(struct access *access, const struct text *rids, size_t n,
 }
 
 int
+access_projects(struct access *access, int64_t generation,
+    const struct text_list *projects, enum right *rights, struct error *err)
+{
+	struct text *names =
+	    arena_alloc(access->arena, (projects->n + 1) * sizeof *names);
+	struct fields *found;
+	struct buffer key = { 0 };
+	size_t i;
+	int rc;
+
+	for (i = 0; i < projects->n; i++)
+		rights[i] = RIGHT_ACT;
+	if (is_anybody(access))
+		return 0;
+	for (i = 0; i < projects->n; i++)
+		names[i] = role_name_of(access, projects->at[i]);
+	found = fields_create(access->arena);
+	rc = fields_read_some(found, redis_of(access),
+	    keyspace_part(
+		access->store->keyspace, generation, PART_USERS, &key),
+	    names, projects->n, err);
+	for (i = 0; rc == 0 && i < projects->n; i++)
+		rights[i] = right_of_role(fields_get(found, names[i]));
+	fields_destroy(found);
+	buffer_finish(&key);
+	return rc;
+}
+
+int
 access_read_version(struct access *access, struct text rid,
     struct version_access *version, struct error *err)
 {

@@ -100,6 +100,13 @@ int access_hear(struct access *access, struct error *err);
 int access_read(struct access *access, const struct text *rids, size_t n,
     bool want_versions, struct schedule_access *schedules, struct error *err);
 
+/*
+ * The right in each of the projects of a catalogue's generation.  Blocks, on a
+ * connected Redis.
+ */
+int access_projects(struct access *access, int64_t generation,
+    const struct text_list *projects, enum right *rights, struct error *err);
+
 /* A version by its rid: JSON and what it says; no JSON if it isn't there. */
 struct version_access {
 	struct text json;

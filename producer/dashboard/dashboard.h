@@ -3,8 +3,12 @@
 
 #include "common/base/error.h"
 #include "common/config/config.h"
+#include "producer/dashboard/agenda.h"
+#include "producer/dashboard/builds.h"
 #include "producer/dashboard/history.h"
+#include "producer/dashboard/lineage.h"
 #include "producer/dashboard/sampler.h"
+#include "producer/dashboard/sweep_turn.h"
 
 /*
  * What the page is told that the API lacks (docs/http.md, section 13): the
@@ -13,6 +17,11 @@
 struct dashboard {
 	struct sampler *sampler;
 	struct run_history history;
+	struct recent_builds builds; /* any thread, as what follows */
+	struct lineage_shelf *lineages;
+	struct agenda *agenda;
+	struct sweep_turn sweeps;   /* of the planner */
+	struct sweep_turn redrives; /* of dead letters */
 };
 
 /* Starts the sampler; `config` is borrowed.  NULL: ERROR_FATAL. */

@@ -28,12 +28,17 @@ EMBED(page_state, "producer/page/state.js")
 EMBED(page_api, "producer/page/api.js")
 EMBED(page_dom, "producer/page/dom.js")
 EMBED(page_live, "producer/page/live.js")
+EMBED(page_builds, "producer/page/builds.js")
+EMBED(page_due, "producer/page/due.js")
+EMBED(page_datasets, "producer/page/datasets.js")
+EMBED(page_dataset, "producer/page/dataset.js")
 EMBED(page_health, "producer/page/health.js")
 EMBED(page_runs, "producer/page/runs.js")
 EMBED(page_run, "producer/page/run.js")
 EMBED(page_graph, "producer/page/graph.js")
 EMBED(page_letters, "producer/page/letters.js")
 EMBED(page_plots, "producer/page/plots.js")
+EMBED(page_stale, "producer/page/stale.js")
 EMBED(page_schedules, "producer/page/schedules.js")
 
 static const struct page_file {
@@ -49,12 +54,17 @@ static const struct page_file {
 	{ "api.js", SCRIPT, page_api, page_api_end },
 	{ "dom.js", SCRIPT, page_dom, page_dom_end },
 	{ "live.js", SCRIPT, page_live, page_live_end },
+	{ "builds.js", SCRIPT, page_builds, page_builds_end },
+	{ "due.js", SCRIPT, page_due, page_due_end },
+	{ "datasets.js", SCRIPT, page_datasets, page_datasets_end },
+	{ "dataset.js", SCRIPT, page_dataset, page_dataset_end },
 	{ "health.js", SCRIPT, page_health, page_health_end },
 	{ "runs.js", SCRIPT, page_runs, page_runs_end },
 	{ "run.js", SCRIPT, page_run, page_run_end },
 	{ "graph.js", SCRIPT, page_graph, page_graph_end },
 	{ "letters.js", SCRIPT, page_letters, page_letters_end },
 	{ "plots.js", SCRIPT, page_plots, page_plots_end },
+	{ "stale.js", SCRIPT, page_stale, page_stale_end },
 	{ "schedules.js", SCRIPT, page_schedules, page_schedules_end },
 };
 #define N_FILES (sizeof files / sizeof files[0])

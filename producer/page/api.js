@@ -66,7 +66,8 @@ async function failure(answer) {
 export async function call(method, path, options = {}) {
   const answer = await fetch(address(path), {
     method,
-    headers: headers(options.headers),
+    headers: headers({ ...(options.body && { "Content-Type": "application/json" }), ...options.headers }),
+    body: options.body && JSON.stringify(options.body),
     signal: options.signal,
     cache: "no-store",
     credentials: "omit",
@@ -76,6 +77,25 @@ export async function call(method, path, options = {}) {
 }
 
 export const get = (path, options) => call("GET", path, options);
+// What takes the server seconds, one question after the other; what another
+// one's look holds up is asked for again, for some seconds.
+let turn = Promise.resolve();
+export function patiently(path, options) {
+  turn = turn.catch(() => null).then(() => untilFree(path, options));
+  return turn;
+}
+
+async function untilFree(path, options) {
+  for (let left = 12; ; left--) {
+    try {
+      return await get(path, options);
+    } catch (error) {
+      if (error.status !== 503 || left === 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
 export const post = (path, options) => call("POST", path, options);
 
 // Server-sent events by fetch, since EventSource sends no token.  Calls

@@ -96,5 +96,16 @@ export function failureText(error) {
   if (error.status === 403) return `The token lacks the scope ${error.parameters.missingScope || ""}.`;
   if (error.status === 401) return "A valid token is needed.";
   if (error.status) return `${error.name}: ${error.message}`;
+  if (!/fetch|network|abort/i.test(error.message)) console.error(error); // a fault of the page itself
   return "The server does not answer.";
+}
+
+export function failed(error) {
+  return h("p", { class: "failure", role: "alert" }, failureText(error));
+}
+
+// Views beside each other, as [name, path]; each has its own URL.
+export function tabs(label, list, current) {
+  return h("nav", { class: "tabs", "aria-label": label }, list.map(([name, path], at) =>
+    h("a", { href: `#/${path.join("/")}`, "aria-current": at === current ? "page" : null }, name)));
 }

@@ -2,7 +2,7 @@
 // known of the job that is chosen.
 import { duration, h, number, redraw, shortName, svg, table } from "./dom.js";
 
-const DRAWN_MAX = 200;  // more are listed
+export const DRAWN_MAX = 200;  // more are listed
 const LISTED_MAX = 1000;
 const WIDTH = 190, HEIGHT = 46, GAP_X = 70, GAP_Y = 18;
 
@@ -52,19 +52,19 @@ export function saidText(said) {
   return `${said.state}${took}${code}${said.host ? ", on " + said.host : ""}${said.attempt > 1 ? `, attempt ${said.attempt}` : ""}`;
 }
 
-// What a job waits for stands before it in the list, so one pass will do.
-function place(jobs) {
+// What an item waits for stands before it in the list, so one pass will do.
+function place(items) {
   const layers = [];
   const places = [];
-  jobs.forEach((job, at) => {
-    const layer = job.dependsOn.reduce((deepest, other) => Math.max(deepest, places[other].layer + 1), 0);
+  items.forEach((item, at) => {
+    const layer = item.dependsOn.reduce((deepest, other) => Math.max(deepest, places[other].layer + 1), 0);
     places[at] = { layer, at };
     (layers[layer] = layers[layer] || []).push(places[at]);
   });
   for (const layer of layers) {
     // Beside those that it waits for: fewer lines cross.
     for (const one of layer) {
-      const before = jobs[one.at].dependsOn.map((other) => places[other].row || 0);
+      const before = items[one.at].dependsOn.map((other) => places[other].row || 0);
       one.wish = before.length ? before.reduce((sum, row) => sum + row, 0) / before.length : 0;
     }
     layer.sort((left, right) => left.wish - right.wish || left.at - right.at);
@@ -87,25 +87,26 @@ function edge(from, to) {
   return svg("path", { class: "edge", d: `M${x} ${y}C${x + GAP_X / 2} ${y} ${to.x - GAP_X / 2} ${end} ${to.x} ${end}` });
 }
 
-function node(job, at, position, said, choose) {
-  const state = said ? said.state.toLowerCase() : "planned";
-  const element = svg("g", { class: `node ${state}`, transform: `translate(${position.x} ${position.y})`, tabindex: "0",
-    role: "button", "aria-label": `Job ${at}: ${nameOf(job)}, ${reasonText(job.reason)}${said ? ", " + said.state : ""}`,
+function node(item, at, position, choose) {
+  return svg("g", { class: `node ${item.state}`, transform: `translate(${position.x} ${position.y})`, tabindex: "0",
+    role: "button", "aria-label": item.label,
     onclick: () => choose(at),
     onkeydown: (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
       choose(at);
     } },
-  svg("rect", { width: WIDTH, height: HEIGHT, rx: 5 }),
-  svg("text", { x: 8, y: 18, class: "title" }, cut(nameOf(job), 25)),
-  svg("text", { x: 8, y: 36 }, cut(said ? said.state : reasonText(job.reason), 30)));
-  return element;
+  svg("title", {}, item.label),
+  svg("rect", { width: WIDTH, height: HEIGHT, rx: 6 }),
+  svg("path", { class: "stripe", d: `M3 6V${HEIGHT - 6}` }),
+  svg("text", { x: 12, y: 19, class: "title" }, cut(item.title, 24)),
+  svg("text", { x: 12, y: 36 }, cut(item.text, 30)));
 }
 
 // Wheel and drag, the buttons, and with the focus in it the arrows, + and -.
 function movable(root, width, height) {
-  const whole = { x: -10, y: -10, w: Math.max(width + 20, 400), h: Math.max(height + 20, 120) };
+  const whole = { x: -10, y: -10, w: Math.max(width + 20, 560), h: Math.max(height + 20, 90) };
+  root.setAttribute("height", Math.min(416, Math.max(120, whole.h * Math.min(1, 1100 / whole.w) + 20)));
   let view = { ...whole };
   const show = () => root.setAttribute("viewBox", `${view.x} ${view.y} ${view.w} ${view.h}`);
   const zoom = (factor) => {
@@ -140,16 +141,26 @@ function movable(root, width, height) {
   return keys;
 }
 
-function draw(jobs, said, choose) {
-  const { places, width, height } = place(jobs);
-  const root = svg("svg", { class: "graph", tabindex: "0", role: "group",
-    "aria-label": "Jobs by what waits for what; arrows move, + and - zoom" },
-  jobs.map((job, at) => job.dependsOn.map((other) => edge(places[other], places[at]))),
-  jobs.map((job, at) => node(job, at, places[at], said[at], choose)));
+// Items with title, text, state (a class), label and what they wait for.
+export function draw(items, choose, label) {
+  const { places, width, height } = place(items);
+  const root = svg("svg", { class: "graph", tabindex: "0", role: "group", "aria-label": `${label}; arrows move, + and - zoom` },
+    items.map((item, at) => item.dependsOn.map((other) => edge(places[other], places[at]))),
+    items.map((item, at) => node(item, at, places[at], choose)));
   const keys = movable(root, width, height);
   const button = (sign, name, key) => h("button", { type: "button", "aria-label": name, onclick: keys[key] }, sign);
   return h("div", {}, h("div", { class: "tools" }, button("+", "Zoom in", "+"), button("−", "Zoom out", "-"),
     button("all", "Show all", "0")), root);
+}
+
+function drawJobs(jobs, said, choose) {
+  return draw(jobs.map((job, at) => ({
+    title: nameOf(job),
+    text: said[at] ? said[at].state : reasonText(job.reason),
+    state: said[at] ? said[at].state.toLowerCase() : "planned",
+    label: `Job ${at}: ${nameOf(job)}, ${reasonText(job.reason)}${said[at] ? ", " + said[at].state : ""}`,
+    dependsOn: job.dependsOn,
+  })), choose, "Jobs by what waits for what");
 }
 
 function list(jobs, said, choose) {
@@ -173,7 +184,7 @@ export function plan(outcome, total, said = {}) {
   } });
   const show = () => {
     toggle.textContent = drawn ? "As a list" : "As a graph";
-    redraw(body, drawn ? draw(jobs, said, choose) : list(jobs, said, choose));
+    redraw(body, drawn ? drawJobs(jobs, said, choose) : list(jobs, said, choose));
   };
   show();
   root.append(h("p", {}, `${number(total)} ${total === 1 ? "job" : "jobs"}`, total > jobs.length && `, of which ${number(jobs.length)} are shown`,

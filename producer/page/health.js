@@ -1,12 +1,15 @@
 // Is it well?  What isn't says what mends it.
 import { get } from "./api.js";
-import { duration, failureText, h, number, redraw, table, time } from "./dom.js";
+import { buildsPart } from "./builds.js";
+import { duration, failureText, h, number, redraw, shortName, table, time } from "./dom.js";
+import { duePart } from "./due.js";
 import { lastHour } from "./plots.js";
 import { link, set, state, watch } from "./state.js";
 
 export const title = "Health";
 const LOOK_MS = 3000;
 const HOUR_MS = 10000;
+const SOME = 8; // builds and instants; their own views have all
 
 const MENDS = {
   kafka: "Is the broker up, and bootstrap.servers right? schedrun check says more.",
@@ -80,6 +83,25 @@ function lettersTile(letters) {
       : "none waits", link(["letters"]));
 }
 
+// What is due by time, and whether somebody keeps time.
+function dueTile(due) {
+  if (!due || due.error) return untold("Triggers due", due);
+  if (due.scheduled === 0) return tile("Triggers due", "good", "none", "no schedule has a time trigger", link(["due"]));
+  if (due.late) return tile("Triggers due", "bad", "nobody fires", [due.stood ? ["since ", time(due.stood), ". "] : "", h("strong", {}, "Mend: "),
+    "start schedrun-trigger"], link(["due"]));
+  const next = due.due[0];
+  return tile("Triggers due", "good", next ? ["next ", time(next.at)] : "none today", next ? shortName(next.scheduleRid)
+    : "within 24 hours", link(["due"]));
+}
+
+function buildsTile(builds) {
+  if (!builds || builds.error) return untold("Builds", builds);
+  const { counts, looked } = builds;
+  const detail = counts.FAILED > 0 ? [`${number(counts.FAILED)} of the last ${number(looked)} failed. `, h("strong", {}, "Mend: "), "what its jobs say"]
+    : looked === 0 ? "none lately" : `none of the last ${number(looked)} failed`;
+  return tile("Builds", counts.FAILED > 0 ? "warn" : "good", `${number(counts.RUNNING)} running`, detail, link(["builds"]));
+}
+
 function partitionTable(requests) {
   return table("Partitions of the requests",
     ["Partition", "Waiting", "Oldest", "Worker", "Held at"],
@@ -102,31 +124,64 @@ function draw(root) {
     h("p", { class: "verdict" }, health.status === "ready" ? "The adapter is ready." : "The adapter is not ready.",
       overview.measuredTime && [" Kafka was measured at ", time(overview.measuredTime), "."]),
     h("ul", { class: "tiles" }, health.checks.map(checkTile), workersTile(workers, requests),
-      lagTile(requests), lettersTile(letters)),
-    requests && !requests.error && partitionTable(requests),
-    workers && !workers.error && workers.members.length > 0 &&
-      table("Workers", ["Client", "Host", "Partitions"],
-        workers.members.map((m) => [m.clientId, m.host, m.partitions.join(", ") || "none"])),
+      lagTile(requests), lettersTile(letters), dueTile(state.due), buildsTile(state.builds)),
     h("p", { class: "quiet" }, `schedrun ${overview.version}`,
       overview.user && [", you are ", h("code", {}, overview.user)],
       `, scopes: ${overview.scopes.join(", ")}`));
 }
 
+function drawTables(root) {
+  const { requests, workers } = state.overview || {};
+  redraw(root, requests && !requests.error && partitionTable(requests),
+    workers && !workers.error && workers.members.length > 0 &&
+      table("Workers", ["Client", "Host", "Partitions"],
+        workers.members.map((m) => [m.clientId, m.host, m.partitions.join(", ") || "none"])));
+}
+
+// What a member of the state is told of, or why not.
+async function lookAt(name) {
+  try {
+    set({ [name]: await get(`dashboard/${name}`) });
+  } catch (error) {
+    set({ [name]: { error: failureText(error), mend: "Is Redis up? schedrun check says more." } });
+  }
+}
+
+function drawWork(root) {
+  const { builds, due } = state;
+  if (root.contains(document.activeElement)) return; // it would lose the focus
+  redraw(root, h("h2", {}, "Builds"), builds && !builds.error ? buildsPart(builds, SOME) : h("p", { class: "quiet" }, builds ? builds.error : "Looking …"),
+    h("h2", {}, "Due"), due && !due.error ? duePart(due, SOME) : h("p", { class: "quiet" }, due ? due.error : "Looking …"));
+}
+
 export function open(main) {
   const root = h("div", {});
+  const work = h("div", { id: "work" });
+  const tables = h("div", {});
   const hour = h("div", { id: "hour" });
-  main.append(h("h1", {}, "Health"), root, hour);
+  main.append(h("h1", {}, "Health"), root, work, tables, hour);
   draw(root);
-  const unwatch = watch(["overview", "overviewError"], () => draw(root));
+  drawWork(work);
+  drawTables(tables);
+  const unwatch = watch(["overview", "overviewError", "builds", "due"], () => draw(root));
+  const unwork = watch(["builds", "due"], () => drawWork(work));
+  const untables = watch(["overview"], () => drawTables(tables));
+  const lookSlower = () => {
+    lookAt("builds");
+    lookAt("due");
+    lastHour(hour);
+  };
   const lookAll = () => {
     look();
-    lastHour(hour);
+    lookSlower();
   };
   lookAll();
   const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
-  const slower = setInterval(() => document.hidden || state.asking || lastHour(hour), HOUR_MS);
+  const slower = setInterval(() => document.hidden || state.asking || lookSlower(), HOUR_MS);
   const untoken = watch(["token"], lookAll);
   return () => {
+    unwork();
+    untables();
     unwatch();
     untoken();
     clearInterval(timer);

@@ -1,10 +1,14 @@
 // Dead letters that wait: why, what can be read of them, what mends them.
-import { get } from "./api.js";
-import { copyable, failureText, h, number, redraw, table, time } from "./dom.js";
+import { get, post } from "./api.js";
+import { copyable, failed, h, number, redraw, table, time } from "./dom.js";
+import { look as lookAtHealth } from "./health.js";
 import { state, watch } from "./state.js";
 
 export const title = "Dead letters";
 const LOOK_MS = 5000;
+const AGAIN_MS = 4000; // the sampler counts anew meanwhile
+const HEX_MAX = 512;
+const TOGETHER_MAX = 200;
 
 // What somebody who sees it can do.
 const MENDS = {
@@ -16,22 +20,89 @@ const MENDS = {
 };
 const MEND = "Mend the sender, so that it writes a RunRequest; what was sent so can't be answered.";
 
+// Bytes as people compare them: their offset, hexadecimal, ASCII.
+export function hexDump(hex, from) {
+  const lines = [];
+  for (let at = 0; at < Math.min(hex.length, 2 * HEX_MAX); at += 32) {
+    const pairs = hex.slice(at, at + 32).match(/../g) || [];
+    const ascii = pairs.map((pair) => {
+      const code = parseInt(pair, 16);
+      return code > 32 && code < 127 ? String.fromCharCode(code) : "·";
+    }).join("");
+    lines.push(`${String(from + at / 2).padStart(6)}  ${pairs.join(" ").padEnd(48)}${ascii}`);
+  }
+  if (hex.length > 2 * HEX_MAX) lines.push(`and ${number(hex.length / 2 - HEX_MAX)} bytes more: schedrun dlq show -o json`);
+  return lines.join("\n");
+}
+
+function fieldValue(field) {
+  if (field.broken) return h("strong", { class: "bad" }, "✕ broken here");
+  if (field.valueHex !== undefined) return h("code", {}, `0x${field.valueHex}`);
+  if (field.value === undefined) return h("span", { class: "quiet" }, "not shown");
+  return h("code", {}, field.value === null ? "null" : String(field.value));
+}
+
+// Its bytes, decoded as far as they go, and the rest as it is.
+function decoded(portrait) {
+  const { value, headers } = portrait;
+  const read = value.size - value.restHex.length / 2;
+  return [h("p", {}, `${number(value.size)} bytes`, value.schemaId !== undefined && `, schema ${value.schemaId}`,
+    value.faultAt !== undefined && [", ", h("strong", { class: "bad" }, `fault at byte ${number(value.faultAt)}`)], ". Today a worker says: ", h("strong", {}, value.now), "."),
+  value.fields.length > 0 && table("Fields", ["Field", "Value", "Bytes"], value.fields.map((field) => [field.name, fieldValue(field), `${field.from}–${field.to}`])),
+  value.restHex && [h("p", { class: "quiet" }, `Not read, from byte ${number(read)} on:`), h("pre", { tabindex: "0", class: "hex" }, hexDump(value.restHex, read))],
+  headers.length > 0 && table("Headers", ["Name", "Value"], headers.map((header) => [
+    header.name === undefined ? `0x${header.nameHex}` : header.name, header.value === undefined ? `0x${header.valueHex || ""}` : header.value]))];
+}
+
 function detail(letter) {
   if (!letter.portrait)
     return h("p", { class: "quiet" }, letter.hidden ? "Its content is for who may view its schedule."
       : "It is too large to be shown here.");
-  return h("details", {}, h("summary", {}, "What can be read of it"),
-    h("pre", { tabindex: "0" }, JSON.stringify(letter.portrait, null, 1)));
+  return h("details", {}, h("summary", {}, "What can be read of it"), decoded(letter.portrait),
+    h("details", {}, h("summary", {}, "Raw JSON"), h("pre", { tabindex: "0" }, JSON.stringify(letter.portrait, null, 1))));
 }
 
-function item(letter) {
+function mayRedrive() {
+  const { overview } = state;
+  return overview && overview.page === "write" && overview.scopes.some((scope) => scope.endsWith("write"));
+}
+
+function resultTable(found) {
+  const can = found.results.filter((one) => one.result === "would be redriven");
+  return [found.error && h("p", { class: "failure" }, found.error),
+    h("p", {}, found.dryRun ? `${number(can.length)} of ${number(found.results.length)} would be asked again.`
+      : `${number(found.results.filter((one) => one.result === "redriven").length)} of ${number(found.results.length)} were asked again.`),
+    table(found.dryRun ? "What would become of them" : "What became of them", ["Letter", "Result", "Note"],
+      found.results.map((one) => [h("code", {}, one.letter), one.result, one.note || "–"]))];
+}
+
+// First what would become of them; then, by another press, it becomes so.
+function redrive(label, letters, then) {
+  if (!mayRedrive()) return null;
+  const shown = h("div", { "aria-live": "polite" });
+  const ask = async (names, dryRun) => {
+    redraw(shown, h("p", {}, dryRun ? "Looking …" : "Redriving …"));
+    try {
+      const found = await post("dashboard/letters/redrive", { body: { letters: names, dryRun } });
+      const can = found.results.filter((one) => one.result === "would be redriven").map((one) => one.letter);
+      redraw(shown, resultTable(found), can.length > 0 && h("button", { type: "button", class: "act", onclick: () => ask(can, false) },
+        `Redrive ${can.length === 1 ? "it" : `these ${number(can.length)}`}`));
+      if (!dryRun) then();
+    } catch (error) {
+      redraw(shown, failed(error));
+    }
+  };
+  return h("div", {}, h("button", { type: "button", onclick: () => ask(letters.slice(0, TOGETHER_MAX), true) }, label), shown);
+}
+
+function item(letter, then) {
   const message = letter.portrait && letter.portrait.message;
   return h("li", { class: "letter" },
     h("p", {}, h("code", {}, letter.letter), " ", h("strong", {}, letter.reason), ", buried ", time(letter.time),
       letter.schedule && [", key ", h("code", {}, letter.schedule)]),
     message && h("p", {}, message),
     h("p", {}, h("strong", {}, "Mend: "), MENDS[letter.reason] || MEND),
-    detail(letter),
+    detail(letter), redrive("Dry run of a redrive", [letter.letter], then),
     h("p", {}, copyable(`schedrun dlq show ${letter.letter}`)));
 }
 
@@ -40,15 +111,19 @@ export function open(main) {
   const root = h("div", {}, h("p", {}, "Looking …"));
   let shown = "";
   main.append(h("h1", {}, "Dead letters"), counts, root);
-  const draw = (letters) => {
+  const draw = (letters, list) => {
     const reasons = letters.reasons || {};
     redraw(counts, table("Waiting, by reason", ["Reason", "Letters", "What mends it"],
-      Object.entries(reasons).map(([reason, n]) => [reason, number(n), MENDS[reason] || MEND])),
+      Object.entries(reasons).map(([reason, n]) => [reason, number(n), [MENDS[reason] || MEND,
+        redrive(`Dry run of a redrive of all ${reason} below`, list.filter((one) => one.reason === reason).map((one) => one.letter), again)]])),
     letters.isPart && h("p", { class: "quiet" }, "At least: there are too many to be counted quickly."),
     h("p", {}, "To ask again, once mended: ", copyable("schedrun dlq redrive --reason REASON --dry-run")));
   };
+  // What a redrive said stays until there is something new.
+  const again = () => setTimeout(look, AGAIN_MS);
   const look = async () => {
     try {
+      if (!state.overview) await lookAtHealth();
       const { shown: letters, letters: counted } = await get("dashboard/letters");
       const text = JSON.stringify([letters, counted]);
       if (text === shown) return; // what is open stays open
@@ -56,14 +131,15 @@ export function open(main) {
       if (!counted) redraw(root, h("p", {}, "They are not counted yet."));
       else if (counted.error) redraw(root, h("p", { class: "failure" }, counted.error, ". ", h("strong", {}, "Mend: "), counted.mend));
       else {
-        if (counted.waiting > 0) draw(counted);
+        redraw(counts);
+        if (counted.waiting > 0) draw(counted, letters);
         redraw(root, h("p", { class: "count" }, counted.waiting === 0 ? "None waits."
           : `The newest ${number(letters.length)} of ${number(counted.waiting)}`),
-        h("ol", { class: "runs" }, letters.map(item)));
+        h("ol", { class: "runs" }, letters.map((letter) => item(letter, again))));
       }
     } catch (error) {
       shown = "";
-      redraw(root, h("p", { class: "failure", role: "alert" }, failureText(error)));
+      redraw(root, failed(error));
     }
   };
   look();

@@ -20,9 +20,11 @@ function tellNews() {
   const fresh = news.filter((run) => !known.has(run.rid));
   news = [];
   for (const run of fresh) known.add(run.rid);
+  if (fresh.length === 0) return;
   const runs = fresh.reverse().concat(state.runs);
-  for (const run of runs.splice(RUNS_MAX)) known.delete(run.rid);
-  set({ runs });
+  const gone = new Set(runs.splice(RUNS_MAX).map((run) => run.rid));
+  for (const rid of gone) known.delete(rid);
+  set({ runs, news: fresh, gone });
 }
 
 function note(live, reason = "") {

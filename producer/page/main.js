@@ -1,6 +1,9 @@
 // The shell: views by the URL's fragment, keys, theme, token, what is said.
 import { keepToken, takeToken } from "./api.js";
 import { duration, h, number, outcomeOf, redraw } from "./dom.js";
+import * as builds from "./builds.js";
+import * as catalogue from "./datasets.js";
+import * as due from "./due.js";
 import * as health from "./health.js";
 import * as letters from "./letters.js";
 import { follow, retry } from "./live.js";
@@ -9,8 +12,8 @@ import * as runs from "./runs.js";
 import * as schedules from "./schedules.js";
 import { route, set, state, watch } from "./state.js";
 
-const VIEWS = { health, runs, run, schedules, letters };
-const NAVIGATION = ["health", "runs", "schedules", "letters"];
+const VIEWS = { health, runs, run, builds, due, schedules, catalogue, letters };
+const NAVIGATION = ["health", "runs", "builds", "due", "schedules", "catalogue", "letters"];
 const SAY_MS = 5000;
 
 const main = document.getElementById("main");
@@ -41,7 +44,7 @@ function openView() {
 
 const KEYS = [
   ["/", "to the first filter"], ["j, k", "to the next, the previous row"], ["Enter", "open the row"],
-  ["g, then h, r, s, l", "health, runs, schedules, dead letters"], ["Escape", "close, or leave a filter"],
+  ["g, then h, r, b, d, s, c, l", "health, runs, builds, due, schedules, catalogue, dead letters"], ["Escape", "close, or leave a filter"],
   ["?", "this list"],
 ];
 

@@ -1,11 +1,12 @@
 // One run: why it did what it did, and how to see that again.
 import { API, get } from "./api.js";
-import { badge, copyable, duration, failureText, h, outcomeOf, redraw, shortName, table, time } from "./dom.js";
+import { badge, copyable, duration, failureText, h, outcomeOf, redraw, shortName, svg, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
 import { link, state, watch } from "./state.js";
 
 export const title = "Run";
 const AGAIN_MS = 2000;
+const BAR = 300; // of the timeline, in its own units
 
 // The members of two documents that differ, as [path, before, after].
 export function differences(before, after, path = "") {
@@ -50,28 +51,52 @@ async function since(root, run) {
   }
 }
 
-function timeline(said, jobs) {
-  const rows = Object.entries(said).filter(([, one]) => one.begun).sort((a, b) => a[1].begun.localeCompare(b[1].begun)).slice(0, 1000);
-  return rows.length > 0 && table("Timeline of its jobs", ["Begun", "Job", "State", "Took"], rows.map(([at, one]) => [
-    time(one.begun), `${at}: ${jobs[at] ? shortName(jobs[at].outputs[0].rid) : ""}`, one.state,
-    one.ended ? duration(Date.parse(one.ended) - Date.parse(one.begun)) : "runs"]));
+// A bar for each job over the time from the first one's beginning.
+function bar(one, from, to) {
+  const begun = Date.parse(one.begun), ended = one.ended ? Date.parse(one.ended) : to;
+  const scale = BAR / Math.max(to - from, 1);
+  return svg("svg", { class: "bar", viewBox: `0 0 ${BAR} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("path", { class: "base", d: `M0 9.5H${BAR}` }),
+    svg("rect", { class: one.state.toLowerCase(), x: (begun - from) * scale, y: 1, height: 8, width: Math.max((ended - begun) * scale, 3) }));
 }
 
-function body(found) {
-  const { run, outcome, said } = found;
+function timeline(said, jobs) {
+  const rows = Object.entries(said).filter(([, one]) => one.begun).sort((a, b) => a[1].begun.localeCompare(b[1].begun)).slice(0, 1000);
+  if (rows.length === 0) return null;
+  const from = Date.parse(rows[0][1].begun);
+  const to = Math.max(...rows.map(([, one]) => (one.ended ? Date.parse(one.ended) : Date.now())));
+  return table(`Timeline of its jobs, ${duration(to - from)} in all`, ["Job", "When", "State", "Begun", "Took"], rows.map(([at, one]) => [
+    `${at}: ${jobs[at] ? shortName(jobs[at].outputs[0].rid) : ""}`, bar(one, from, to),
+    [one.state, one.state === "FAILED" && one.note && h("p", { class: "note" }, one.note.trim().split("\n").at(-1))],
+    time(one.begun), one.ended ? duration(Date.parse(one.ended) - Date.parse(one.begun)) : "runs"]));
+}
+
+function jobsPart(found) {
+  const { outcome, said, buildState } = found;
+  if (!outcome || !outcome.build) return null;
+  return [h("h2", {}, "Jobs"), buildState && h("p", {}, `The build is ${buildState}`, buildState === "RUNNING" && ": nobody has reported its end yet", "."),
+    said && timeline(said, outcome.build.jobs), plan(outcome, found.jobs, said || {})];
+}
+
+function askedBy(run, trigger) {
+  if (run.createdBy) return [" by ", h("code", {}, run.createdBy)];
+  return trigger ? [" by its trigger: ", h("code", {}, trigger)] : " by nobody named";
+}
+
+function body(found, jobs) {
+  const { run, outcome } = found;
   const changes = h("div", {});
   since(changes, run);
   const raw = h("details", {}, h("summary", {}, "Raw JSON"), h("pre", { tabindex: "0" }, JSON.stringify(found, null, 1)));
   return [
     h("p", {}, badge(outcomeOf(run)), " of schedule ",
       h("a", { href: link(["schedules", run.scheduleRid]) }, shortName(run.scheduleRid)),
-      ", asked at ", time(run.createdTime), run.createdBy ? [" by ", h("code", {}, run.createdBy)] : " by nobody named, as triggers do",
+      ", asked at ", time(run.createdTime), askedBy(run, found.trigger),
       found.finishedTime && [", finished after ", duration(Date.parse(found.finishedTime) - Date.parse(run.createdTime))]),
     h("h2", {}, "Why"),
     outcome ? why(outcome) : h("p", {}, run.result ? "Its build has left the run view (view.ttl), or isn't there yet: its jobs can't be shown."
       : "It has no result yet. Health says how far the workers are."),
-    outcome && outcome.build && [h("h2", {}, "Jobs"), found.buildState && h("p", {}, `The build is ${found.buildState}.`),
-      plan(outcome, found.jobs, said || {}), said && timeline(said, outcome.build.jobs)],
+    jobs,
     h("h2", {}, "Ids"),
     h("dl", {}, [["Run", run.rid], ["Request", found.requestId], ["Schedule", run.scheduleRid], ["Version", run.scheduleVersionRid],
       ["Build", run.result && run.result.buildRid]].filter(([, rid]) => rid)
@@ -80,21 +105,39 @@ function body(found) {
   ];
 }
 
+// When to look again; 0: all is known.
+function again(found) {
+  if (!found.run.result || (found.run.result.type === "submitted" && !found.outcome)) return AGAIN_MS;
+  return found.buildState !== "RUNNING" ? 0 : found.jobs <= 200 ? AGAIN_MS : AGAIN_MS * 5;
+}
+
 export function open(main, { path }) {
   const rid = path[2] || "";
   const root = h("div", {}, h("p", {}, "Looking …"));
   let ended = false;
   let timer = 0;
+  let shown = null; // what is drawn, and of that the jobs as told
+  let told = "";
+  const jobs = h("div", { id: "jobs" });
+  const draw = (found) => {
+    const text = JSON.stringify([found.buildState, found.said]);
+    if (!shown || !shown.outcome || !found.outcome) redraw(root, body(found, jobs));
+    else if (text === told || jobs.contains(document.activeElement)) return;
+    redraw(jobs, jobsPart(found));
+    shown = found;
+    told = text;
+  };
   main.append(h("h1", {}, "Run ", h("code", {}, shortName(rid))), root);
   const look = async () => {
     clearTimeout(timer);
     try {
       const found = await get(`dashboard/runs/${encodeURIComponent(rid)}`);
       if (ended) return;
-      redraw(root, body(found));
-      if (!found.run.result || (found.run.result.type === "submitted" && !found.outcome)) timer = setTimeout(look, AGAIN_MS);
+      draw(found);
+      if (again(found)) timer = setTimeout(look, again(found));
     } catch (error) {
       if (ended) return;
+      shown = null;
       redraw(root, h("p", { class: "failure", role: "alert" }, failureText(error)));
       timer = setTimeout(() => state.asking || look(), AGAIN_MS * 2);
     }

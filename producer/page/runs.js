@@ -1,11 +1,13 @@
 // Runs as they finish, newest first, by filters that the URL holds.
 import { badge, h, number, outcomeOf, redraw, shortName, time } from "./dom.js";
-import { choose, link, route, state, watch } from "./state.js";
+import { choose, link, onChosen, route, state, watch } from "./state.js";
 
 export const title = "Runs";
 
 const SINCE = { "15m": 900000, "1h": 3600000, "24h": 86400000 };
 const TYPING_MS = 150;
+const BLOCK = 100; // runs
+const LOW = 35, HIGH = 60; // of a row, before it was ever made
 
 // Whether a run is one of those that the filters name.
 function fits(run, filters) {
@@ -63,26 +65,92 @@ function row(run) {
     outcome === "submitted" && h("p", { class: "why quiet" }, "build ", shortName(result.buildRid)));
 }
 
-// Rows are kept: with each event only what is new is made.
-function makeList(root) {
-  const rows = new Map();
-  return (runs) => {
-    const wanted = new Set(runs.map((run) => run.rid));
-    for (const [rid, element] of rows)
-      if (!wanted.has(rid)) {
-        element.remove();
-        rows.delete(rid);
-      }
-    let before = root.firstElementChild;
-    for (const run of runs) {
-      let element = rows.get(run.rid);
-      if (element && element === before) {
-        before = before.nextElementSibling;
-        continue;
-      }
-      if (!element) rows.set(run.rid, element = row(run));
-      root.insertBefore(element, before);
+// A block of rows, made when it comes near to what is seen and unmade when it
+// is far: ten thousand runs are a hundred blocks, of which a few have rows.
+class Block {
+  constructor(watcher) {
+    this.runs = []; // oldest first
+    this.near = false;
+    this.element = h("ol", { class: "block" });
+    this.element.block = this;
+    this.watcher = watcher;
+    watcher.observe(this.element);
+  }
+
+  add(run) {
+    this.runs.push(run);
+    if (this.near) this.element.prepend(row(run));
+    else this.blank();
+  }
+
+  drop() {
+    this.runs.shift();
+    if (this.near) this.element.lastElementChild.remove();
+    else this.blank();
+  }
+
+  // What is not made takes the room that it would, as far as is known.
+  blank() {
+    this.element.replaceChildren();
+    this.element.style.setProperty("height", `${this.runs.reduce((sum, run) => sum + (outcomeOf(run) === "ignored" ? LOW : HIGH), 0)}px`);
+  }
+
+  show(near) {
+    if (this.near === near || (!near && this.element.contains(document.activeElement))) return;
+    this.near = near;
+    if (!near) {
+      const height = this.element.offsetHeight;
+      this.element.replaceChildren();
+      this.element.style.setProperty("height", `${height}px`);
+      return;
     }
+    this.element.style.removeProperty("height");
+    this.element.replaceChildren(...this.runs.map(row).reverse());
+  }
+
+  end() {
+    this.watcher.unobserve(this.element);
+    this.element.remove();
+  }
+}
+
+// Rows by blocks, the newest above.  `set` draws all anew, `add` what is new.
+function makeList(root) {
+  let blocks = []; // oldest first
+  let size = 0;
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) entry.target.block.show(entry.isIntersecting);
+  }, { rootMargin: "1200px 0px" });
+  const add = (run, atOnce) => {
+    if (blocks.length === 0 || blocks.at(-1).runs.length === BLOCK) {
+      blocks.push(new Block(watcher));
+      blocks.at(-1).near = atOnce;
+      root.prepend(blocks.at(-1).element);
+    }
+    blocks.at(-1).add(run);
+    size++;
+  };
+  return {
+    set(runs) {
+      for (const block of blocks) block.end();
+      blocks = [];
+      size = 0;
+      // The newest are seen at once, the rest when it is looked at.
+      for (let at = runs.length - 1; at >= 0; at--) add(runs[at], at < BLOCK);
+    },
+    add(runs) {
+      for (let at = runs.length - 1; at >= 0; at--) add(runs[at], at < BLOCK);
+    },
+    // The oldest go, those that are no more among the runs.
+    drop(gone) {
+      while (blocks.length > 0 && gone.has(blocks[0].runs[0].rid)) {
+        blocks[0].drop();
+        size--;
+        if (blocks[0].runs.length === 0) blocks.shift().end();
+      }
+    },
+    size: () => size,
+    end: () => watcher.disconnect(),
   };
 }
 
@@ -91,26 +159,39 @@ function readFilters() {
 }
 
 export function open(main) {
-  let paused = null; // the runs that are shown while it is
-  const filters = readFilters();
-  const list = h("ol", { class: "runs", id: "rows" });
+  let paused = false;
+  let missed = 0; // while it is
+  let wanted = readFilters();
+  const list = h("div", { class: "runs", id: "rows", role: "group", "aria-label": "Runs, newest first" });
   const count = h("p", { class: "count", id: "count" });
-  const show = makeList(list);
+  const rows = makeList(list);
+  const filters = wanted;
   const pause = h("button", { type: "button", id: "pause", "aria-pressed": "false",
     onclick: () => {
-      paused = paused ? null : state.runs;
-      draw();
+      paused = !paused;
+      missed = 0;
+      if (!paused) drawAll();
+      tell();
     } }, "Pause");
-  const draw = () => {
-    const wanted = readFilters();
-    const shown = (paused || state.runs).filter((run) => fits(run, wanted));
-    const fresh = paused ? state.runs.indexOf(paused[0]) : 0;
-    show(shown);
-    pause.setAttribute("aria-pressed", String(paused !== null));
-    redraw(pause, paused ? `Resume, ${number(fresh < 0 ? state.runs.length : fresh)} new` : "Pause");
-    redraw(count, `${number(shown.length)} of the last ${number((paused || state.runs).length)} runs`,
-      shown.length === 0 && (state.runs.length === 0
+  const tell = () => {
+    pause.setAttribute("aria-pressed", String(paused));
+    redraw(pause, paused ? `Resume, ${number(missed)} new` : "Pause");
+    redraw(count, `${number(rows.size())} of the last ${number(state.runs.length - missed)} runs`,
+      rows.size() === 0 && (state.runs.length === 0
         ? ". None has finished lately: schedrun submit RID asks for one." : ". None fits the filters."));
+  };
+  const drawAll = () => {
+    wanted = readFilters();
+    rows.set(state.runs.filter((run) => fits(run, wanted)));
+    tell();
+  };
+  const drawNews = () => {
+    if (paused) missed += state.news.length;
+    else {
+      rows.add(state.news.filter((run) => fits(run, wanted)));
+      rows.drop(state.gone);
+    }
+    tell();
   };
   main.append(h("h1", {}, "Runs"),
     h("form", { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
@@ -120,18 +201,19 @@ export function open(main) {
       typed("schedule", "Schedule", filters), typed("who", "Who", filters),
       chosen("since", "Asked in the last", filters, Object.keys(SINCE)), pause),
     count, list);
-  draw();
+  drawAll();
   const redrawAll = () => {
     for (const [name, value] of Object.entries({ text: "", outcome: "", error: "", schedule: "", who: "", since: "", ...readFilters() })) {
       const control = document.getElementById(`filter-${name}`);
       if (control && control !== document.activeElement) control.value = value;
     }
-    draw();
+    drawAll();
   };
-  window.addEventListener("chosen", redrawAll);
-  const unwatch = watch(["runs"], draw);
+  const unchosen = onChosen(redrawAll);
+  const unwatch = watch(["news"], drawNews);
   return () => {
     unwatch();
-    window.removeEventListener("chosen", redrawAll);
+    unchosen();
+    rows.end();
   };
 }

@@ -1,7 +1,7 @@
 // Schedules; of one its versions, its last runs, when it is due, and what a run
 // would do now.
 import { API, get, post } from "./api.js";
-import { badge, copyable, failureText, h, outcomeOf, redraw, shortName, table, time } from "./dom.js";
+import { badge, copyable, failed, failureText, h, outcomeOf, redraw, shortName, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
 import { look as lookAtHealth } from "./health.js";
 import { differenceTable } from "./run.js";
@@ -10,10 +10,27 @@ import { choose, link, route, state, watch } from "./state.js";
 export const title = "Schedules";
 const TYPING_MS = 200;
 const STRIP = 50;
+const MARKS = 16;
 const NEWEST = { "Schedrun-Contract": "ga-upper" }; // knows all triggers
 
-function failed(error) {
-  return h("p", { class: "failure", role: "alert" }, failureText(error));
+// Of each schedule its last runs, as far as they are known here.
+function lastRuns() {
+  const last = new Map();
+  for (const run of state.runs) {
+    const list = last.get(run.scheduleRid) || [];
+    if (list.length < MARKS) last.set(run.scheduleRid, [...list, run]);
+  }
+  return last;
+}
+
+const SIGNS = { submitted: "▶", ignored: "○", error: "✕" };
+
+// A sign for each, newest first; in words for who can't see it.
+function marks(runs) {
+  if (!runs) return null;
+  const errors = runs.filter((run) => outcomeOf(run) === "error").length;
+  return h("span", { class: "marks", role: "img", "aria-label": `Its last ${runs.length} runs, ${errors} with errors` },
+    runs.map((run) => h("span", { class: `badge ${outcomeOf(run)}`, title: `${outcomeOf(run)} ${run.createdTime}` }, SIGNS[outcomeOf(run)] || "?")));
 }
 
 function openList(main) {
@@ -23,12 +40,13 @@ function openList(main) {
     const text = route().query.get("text") || "";
     try {
       const { schedules, more } = await get(`dashboard/schedules?text=${encodeURIComponent(text)}`);
+      const last = lastRuns();
       redraw(root, h("p", { class: "count" }, `${schedules.length}${more ? " of more: name a part" : ""} schedules`),
         h("ol", { class: "runs" }, schedules.map((schedule) => h("li", { class: "run" },
           h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)),
           h("span", { class: "when" }, schedule.paused ? "paused" : "live"),
           h("span", { class: "who" }, schedule.updatedTime && time(schedule.updatedTime)),
-          schedule.displayName && h("p", { class: "why quiet" }, schedule.displayName)))));
+          (schedule.displayName || last.has(schedule.rid)) && h("p", { class: "why quiet" }, schedule.displayName, marks(last.get(schedule.rid)))))));
     } catch (error) {
       redraw(root, failed(error));
     }
@@ -52,7 +70,7 @@ function openList(main) {
 
 // Parts of one --------------------------------------------------------------
 
-const triggerText = (trigger) => {
+export const triggerText = (trigger) => {
   if (!trigger) return "none: it runs when it is asked to";
   if (trigger.type === "time") return `${trigger.cronExpression} (${trigger.timeZone})`;
   if (trigger.triggers) return `(${trigger.triggers.map(triggerText).join(` ${trigger.type} `)})`;

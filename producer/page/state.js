@@ -6,13 +6,17 @@ export const state = {
   asking: null,       // why a token is asked for; null: it isn't
   overview: null,     // the last answer of dashboard/overview
   overviewError: null,
+  builds: null,       // the last answers of dashboard/builds, dashboard/due,
+  due: null,          // or { error, mend }
   runs: [],           // newest first, at most RUNS_MAX
+  news: [],           // those of them that came last, together
+  gone: new Set(),    // RIDs of those that had to go for them
   live: "connecting", // "live", "stale"
   liveSince: 0,       // when that began
   liveReason: "",
 };
 
-export const RUNS_MAX = 1000;
+export const RUNS_MAX = 10000;
 
 const watchers = new Set();
 let changed = null;
@@ -74,4 +78,10 @@ export function choose(name, value, step) {
   if (hash === location.hash) return;
   history[step ? "pushState" : "replaceState"](null, "", hash);
   window.dispatchEvent(new Event("chosen"));
+}
+
+// Whenever the query has changed, by a choice or by Back; returns its end.
+export function onChosen(look) {
+  window.addEventListener("chosen", look);
+  return () => window.removeEventListener("chosen", look);
 }

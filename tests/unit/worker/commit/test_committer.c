@@ -69,6 +69,14 @@ kafka_transaction_create(
 	return call('C', err) == 0 ? (struct kafka_transaction *)&handle : NULL;
 }
 
+/* The adapter's redrives ask for it, which no test here runs. */
+int32_t
+kafka_transaction_partitions(const struct kafka_transaction *t, size_t topic)
+{
+	(void)t, (void)topic;
+	return 0;
+}
+
 int
 kafka_transaction_destroy(struct kafka_transaction *t, int timeout_ms)
 {

@@ -1,0 +1,51 @@
+// The catalogue: datasets by name, and what of it is stale.
+import { patiently } from "./api.js";
+import { failed, h, number, redraw, shortName, tabs } from "./dom.js";
+import { open as openDataset } from "./dataset.js";
+import { openStale, searchField, TABS } from "./stale.js";
+import { link, onChosen, route, watch } from "./state.js";
+
+export const title = "Catalogue";
+function datasetRow(dataset) {
+  const rid = dataset.rid;
+  return h("li", { class: "run" },
+    h("a", { class: "open", href: link(["catalogue", rid]) }, shortName(rid)),
+    h("span", { class: "when" }, dataset.trashed ? "in the trash" : dataset.writers ? "built" : "source",
+      `, ${number(dataset.readers)} read it`),
+    h("span", { class: "who" }, h("a", { href: link(["catalogue", rid], { show: "impact" }), "aria-label": `What if ${shortName(rid)} changed` },
+      "what if it changed?")));
+}
+
+function openList(main) {
+  const root = h("div", {}, h("p", {}, "Looking …"));
+  let asked = 0;
+  const look = async () => {
+    const mine = ++asked;
+    const text = route().query.get("text") || "";
+    try {
+      const { datasets, more, total, isPart } = await patiently(`dashboard/datasets?text=${encodeURIComponent(text)}`);
+      if (mine !== asked) return;
+      redraw(root, h("p", { class: "count" }, more ? `The first ${datasets.length} of more: name a part`
+        : `${number(datasets.length)} of ${number(total)} datasets`, isPart && ". The catalogue is larger than what is kept here."),
+      h("ol", { class: "runs listed" }, datasets.map(datasetRow)));
+    } catch (error) {
+      if (mine === asked) redraw(root, failed(error));
+    }
+  };
+  main.append(h("h1", {}, "Catalogue"), tabs("Catalogue", TABS, 0),
+    h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+      searchField()), root);
+  look();
+  const unwatch = watch(["token"], look);
+  const unchosen = onChosen(look);
+  return () => {
+    asked = -1;
+    unchosen();
+    unwatch();
+  };
+}
+
+export function open(main, to) {
+  if (to.path[1] === "stale") return openStale(main);
+  return to.path[1] ? openDataset(main, to) : openList(main);
+}
