@@ -573,6 +573,7 @@ produce_run(struct kafka_transaction *transaction, struct run run,
 		 * batch is half handed over, only an abort undoes that. */
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
 			note_failure(transaction, run.output->topic, code);
+			transaction->fenced = is_fencing(code);
 			kafka_client_fail(&transaction->client,
 			    KAFKA_CALL_PRODUCE,
 			    (struct kafka_failure){
