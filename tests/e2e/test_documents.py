@@ -158,3 +158,22 @@ def test_nothing_is_shown_that_no_test_runs():
 ])
 def test_shapes(said, printed, same):
     assert same_shape(said, printed) is same
+
+
+def test_each_page_is_in_the_site():
+    """make docs refuses one that no group has, but it isn't made here."""
+    groups = (ROOT / "docs/site").read_text().partition("GROUPS = ")[2].partition("FENCE = ")[0]
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages == {name for name in re.findall(r'"([^"]+\.md)"', groups) if name.startswith("docs/")}
+
+
+def test_asyncapi_has_every_topic_message_and_reason():
+    """make check-deploy holds it against AsyncAPI's schema, and more; this needs no more than the tree."""
+    text = (ROOT / "docs/asyncapi.yaml").read_text()
+    assert set(re.findall(r"schemas/(\w+\.avsc)", text)) == {
+        path.name for path in (ROOT / "schemas").glob("*.avsc") if not re.search(r"_v\d+\.avsc$", path.name)}  # earlier versions
+    topics = re.findall(r'"topics\.\w+",\s*"([^"]+)"', (ROOT / "common/config/keys.c").read_text())
+    assert sorted(re.findall(r"^    address: (\S+)$", text, re.M)) == sorted(topics) and len(topics) == 5
+    reasons = re.findall(r'\[DEAD_\w+\] = "([a-z-]+)"', (ROOT / "schemas/message/dead_reason.c").read_text())
+    listed = re.search(r"Reason:\n\s+type: string\n\s+enum: \[([^\]]*)\]", text)[1]
+    assert sorted(re.split(r",\s*", listed)) == sorted(reasons)
