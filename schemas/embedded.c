@@ -108,8 +108,6 @@ message_shipped_schema(uint32_t id)
 		if (message_shipped_id((enum message)i) == id)
 			return message_schema((enum message)i);
 	if (id == id_of("build_requested_v1.avsc"))
-		return (struct text){ embedded_build_requested_v1,
-			(size_t)(embedded_build_requested_v1_end -
-			    embedded_build_requested_v1) };
+		return text_from(embedded_build_requested_v1);
 	return TEXT_NONE;
 }
