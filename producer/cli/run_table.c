@@ -1,5 +1,6 @@
 #include "producer/cli/run_table.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -314,6 +315,7 @@ put_member(struct buffer *out, const struct member *member,
 	struct scratch scratch;
 	struct text text;
 
+	assert(member != NULL); /* the template was judged before */
 	if (member->make != NULL)
 		text = member->make(run, &scratch);
 	else

@@ -281,7 +281,7 @@ static int
 fire_batch(struct trigger *trigger, int64_t now_s, struct error *err)
 {
 	size_t n = book_due(trigger->book, now_s, trigger->due, BATCH), i;
-	struct error refused;
+	struct error refused = { 0 };
 	int rc, told = 0;
 
 	if (n == 0)
