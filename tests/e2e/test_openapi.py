@@ -235,6 +235,9 @@ def test_every_error_in_it_is_what_the_server_answers(servers, system, api):
         provoke_by_requests(api, operation)
     for operation in API:
         provoke_damage(servers, api, operation)
+    build = ok(api.run(catalogues.schedule_rid("policy"), wait=30))["result"]["buildRid"]
+    programs.wait_for("the build", lambda: api.get(f"/builds/{build}").status_code == 200)
+    api.post(f"/builds/{build}/cancel", token="viewer")
     limited = Api(system, "http-limited", http__rate="1")
     for _ in range(3):
         limited.run(STALE)

@@ -168,7 +168,8 @@ def test_a_time_in_an_and_fires_with_the_rest_of_it(lapse):
     for _ in range(3):
         lapse.must("dataset", "commit", raw, "--branch", "master", "--kafka")
     wait_for("another run", lambda: len(fired()) >= 4)
-    assert len(set(fired())) == len(fired())
+    ids = fired()
+    assert len(set(ids)) == len(ids)
 
 
 def test_pause_replace_and_delete(lapse):
