@@ -116,6 +116,11 @@ function place(one, found) {
   return one.job.distance < 0 ? `${-one.job.distance} up` : `${one.job.distance} down`;
 }
 
+function sinceText(job, since, generation) {
+  if (job.reason.cause === "neverBuilt") return null;
+  return since || job.reason.cause === "newLogic" ? [", since ", sinceCell(job, since, generation)] : "; since when is not known";
+}
+
 function verdict(found, state) {
   const own = found.jobs.find((job) => job.outputs.includes(found.rid));
   if (!own) return h("p", { class: "verdict" }, `No job writes it on ${found.branch}: its data comes from outside.`);
@@ -124,8 +129,7 @@ function verdict(found, state) {
   const keys = new Set(found.jobs.map((one) => one.key));
   const behind = state.stale.filter((one) => keys.has(one.key) && one !== job).length;
   if (fault) return h("p", { class: "failure" }, h("strong", {}, fault.errorName), ": ", fault.description);
-  return h("p", { class: "verdict" }, job ? [h("strong", {}, "! Stale"), `: ${reasonText(job.reason)}, since `,
-    sinceCell(job, sinceOf(state.stale).get(job.key), state.generation)] : [h("strong", {}, "✓ Up to date"), "."],
+  return h("p", { class: "verdict" }, job ? [h("strong", {}, "! Stale"), `: ${reasonText(job.reason)}`, sinceText(job, sinceOf(state.stale).get(job.key), state.generation)] : [h("strong", {}, "✓ Up to date"), "."],
   behind > 0 && `${job ? ". " : " "}${number(behind)} more in its lineage ${behind === 1 ? "is" : "are"} stale.`);
 }
 
