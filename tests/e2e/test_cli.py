@@ -1,5 +1,6 @@
 """The command line: usage, configuration, and every command on a real system."""
 
+import concurrent.futures
 import datetime
 import json
 import os
@@ -53,6 +54,55 @@ def test_every_help_ends_with_two_examples():
         assert lines[-3] == "Examples:" and all(l.startswith("  ") for l in lines[-2:]), name
         assert "schedrun " in lines[-2] and f" {name}" in lines[-2], name
         assert max(map(len, lines)) <= 79, name
+
+
+EXAMPLE_FILES = {"catalogue.json": "{}", "requests.jsonl": "", "results.jsonl": "", "W.json": "{}", "V.json": "{}",
+                 "R.json": "{}", "schedrun.conf": "builder.command = /bin/true\nbuilder.logs = /tmp/builds\n", "etc/schedrun/schedrun.conf": ""}
+# What an example pipes into needn't be installed; jq is asked for RIDs alone.
+EXAMPLE_TOOLS = {"jq": "cat >/dev/null; echo ri.foundry.main.build.00000000-0000-4000-8000-000000000000", "dot": "cat >/dev/null"}
+EXAMPLE_SCHEDRUN = """#!/bin/sh
+timeout 3 {program} "$@" --timeout 100ms
+code=$?
+echo $code >>{folder}/codes
+exit $code
+"""
+
+
+def run_example(line, folder):
+    """Exit codes of the commands in a line of --help, in a world where nobody answers."""
+    for name, text in EXAMPLE_FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "bin").mkdir()
+    (folder / "etc/bash_completion.d").mkdir()
+    for name, text in {"schedrun": EXAMPLE_SCHEDRUN.format(program=BUILD / "schedrun", folder=folder),
+                       **{tool: f"#!/bin/sh\n{text}\n" for tool, text in EXAMPLE_TOOLS.items()}}.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    if "profile use" in line or "profile show" in line:
+        (folder / ".config/schedrun/staging").mkdir(parents=True)
+        (folder / ".config/schedrun/staging/schedrun.conf").write_text("redis.prefix = x:\n")
+    kind = "run" if " run " in f" {line} " else "build" if " build " in line else "schedule"
+    uid = "00000000-0000-4000-8000-000000000000"
+    rid = {"run": f"ri.scheduler.main.run.{uid}", "build": f"ri.foundry.main.build.{uid}",
+           "schedule": "ri.scheduler.main.schedule.daily"}[kind]
+    line = line.replace("dataset commit RID", "dataset commit ri.foundry.main.dataset.orders")
+    line = line.replace("--schedule RID", "--schedule ri.scheduler.main.schedule.daily")
+    line = re.sub(r"\bRID\b", rid, line).replace("<uuid>", uid).replace("/etc/", f"{folder}/etc/")
+    subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, env={
+        "PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder),
+        "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "SCHEDRUN_REDIS_URL": "redis://127.0.0.1:1/0"})
+    return (folder / "codes").read_text().split()
+
+
+def test_every_example_is_understood(tmp_path):
+    """None is wrong usage, and none is a bug; 124: it goes on for ever, as it says."""
+    lines = [line.strip() for name in commands() for line in call(*name.split(), "--help").stdout.rstrip("\n").splitlines()[-2:]]
+    assert len(lines) == 2 * len(commands())
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: run_example(lines[i], tmp_path / str(i)), range(len(lines))))
+    for line, codes in zip(lines, found):
+        assert codes and set(codes) <= {"0", "1", "3", "4", "5"} | ({"124"} if "--watch" in line else set()), (line, codes)
 
 
 def test_the_help_of_a_group_lists_its_commands():
