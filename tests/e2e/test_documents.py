@@ -21,9 +21,11 @@ RELEASES = sorted(path.stem for path in (ROOT / "tests/sdk").glob("*.txt"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A line of a block that is only indented.
 COMMAND = re.compile(r"^ {4}(?:schedrun\S*|make|curl|redis-cli|systemctl|journalctl|printf|kafka-\S+) .*$", re.MULTILINE)
-# `make run` and `make test` are what runs this; test_alerts.py has the runbook.
+# `make run` and `make test` are what runs this; test_alerts.py has the runbook, make
+# procedures (procedures.py) what operators do by hand.
 RUN_ELSEWHERE = {"README.md": ("make run ", "make test "),
-                 "runbook.md": ("curl ", "schedrun ", "journalctl ")}
+                 "runbook.md": ("curl ", "schedrun ", "journalctl "),
+                 "procedures.md": ("schedrun ", "systemctl ", "kafka-", "redis-cli ")}
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
