@@ -91,6 +91,7 @@ kafka_producer_create(
 
 	producer->delivered = options->delivered;
 	producer->opaque = options->opaque;
+	producer->client.strict_credentials = options->strict;
 	producer->handle =
 	    kafka_client_open(configure_producer(producer, options, err),
 		RD_KAFKA_PRODUCER, "producer", err);
@@ -187,6 +188,13 @@ kafka_producer_probe(struct kafka_producer *producer, const char *topic,
 	if (n == 0)
 		return error_set(
 		    err, ERROR_INPUT, "there is no topic %s", topic);
+	if (n < 0 && producer->client.strict_credentials) {
+		rd_kafka_poll(producer->handle, 0);
+		if (producer->client.refusal[0] != '\0')
+			kafka_client_fail_code(&producer->client,
+			    KAFKA_CALL_QUERY, RD_KAFKA_RESP_ERR__TRANSPORT, err,
+			    topic);
+	}
 	return n > 0 ? 0 : -1;
 }
 

@@ -36,6 +36,9 @@ struct kafka_producer_options {
 	int delivery_timeout_ms; /* 0: 10 s; the time a send may take in all */
 	size_t max_queued;       /* 0: 100,000 records */
 	int linger_ms; /* 0: send at once; more makes bigger batches */
+	/* Credentials that are refused are ERROR_FATAL (77), told by the probe,
+	 * which polls: of one that one thread alone uses. */
+	bool strict;
 	/* Called by poll, flush and destroy, once per accepted message. */
 	void (*delivered)(void *opaque, const struct kafka_delivery *delivery);
 	void *opaque;

@@ -697,6 +697,8 @@ wait_for_kafka(struct builder *builder)
 		kafka_consumer_subscribe(
 		    builder->consumer, &builder->topic, 1, &err) != 0)) {
 		health_bad(builder->kafka_check, "%s", err.message);
+		note_redis(
+		    builder, open_store(builder, &err) == 0 ? NULL : &err);
 		health_turn(builder->beat);
 		clock_wait(AGAIN_MS);
 	}

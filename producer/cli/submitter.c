@@ -110,6 +110,7 @@ submitter_create(struct command *command, bool many, struct error *err)
 		.settings = { .config = config },
 		.delivery_timeout_ms = timeout_of(command),
 		.linger_ms = many ? LINGER_MS : 0,
+		.strict = true,
 		.delivered = delivered,
 		.opaque = submitter,
 	};

@@ -70,6 +70,7 @@ open_producer(struct event_sender *sender, struct error *err)
 	const struct kafka_producer_options options = {
 		.settings = sender->settings,
 		.delivery_timeout_ms = sender->timeout_ms,
+		.strict = sender->settings.health == NULL, /* a command's */
 		.delivered = on_delivered,
 		.opaque = sender,
 	};

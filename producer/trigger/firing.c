@@ -179,6 +179,8 @@ firing_probe(struct firing *firing, struct error *err)
 	if (kafka_producer_is_broken(firing->producer) &&
 	    replace_producer(firing, err) != 0)
 		return -1;
+	/* Hears why the last one failed, too. */
+	kafka_producer_poll(firing->producer, 0);
 	if (kafka_producer_probe(
 		firing->producer, requests_of(firing), PROBE_MS, err) != 0) {
 		if (err->kind == ERROR_INPUT)

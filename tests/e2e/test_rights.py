@@ -221,6 +221,16 @@ def test_a_topic_that_may_not_be_read_is_named_all_the_time(guarded):
         guarded.take(BUILDER + trigger)
 
 
+def test_a_wrong_password_is_named_by_each(guarded, monkeypatch):
+    monkeypatch.setenv("SCHEDRUN_KAFKA_SASL_PASSWORD", "wrong")
+    for command in (["submit", catalogues.schedule_rid("s1")], ["lag"], ["dlq", "list"], ["check"],
+                    ["dataset", "commit", catalogues.dataset("raw"), "--branch", "master", "--kafka"]):
+        done = guarded.run("--timeout", "3s", *command)
+        assert done.returncode == 7 and "Authentication failed" in done.stdout + done.stderr, done
+    trigger = guarded.trigger()
+    wait_for("the trigger to name it", lambda: "Authentication failed" in trigger.blamed().get("kafka", ""), 20)
+
+
 def test_scram_that_kafka_4_refuses(guarded):
     """The password is right; an older librdkafka is refused all the same, and said to be."""
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
