@@ -99,7 +99,7 @@ def test_they_start_and_do_their_work(host):
         assert SECRET not in host.journal(unit) and TOKEN not in host.journal(unit)
     assert len({port_of(host, unit) for unit in UNITS}) == len(UNITS)
     wait_for("a status in plain words", lambda: "partitions, lag" in host.show(UNITS[0], "StatusText"))
-    assert host.show("schedrun-http", "StatusText") == "serving"
+    wait_for("the adapter to say so", lambda: host.show("schedrun-http", "StatusText") == "serving")
     build = run(host, "built")["buildRid"]
     key = b"schedrun:b:" + bytes.fromhex(build.rpartition(".build.")[2].replace("-", ""))
     wait_for("the build to end", lambda: host.system.cluster.redis().hget(key, "s") == b"SUCCEEDED")
