@@ -87,7 +87,7 @@ function redrive(label, letters, then) {
       const can = found.results.filter((one) => one.result === "would be redriven").map((one) => one.letter);
       redraw(shown, resultTable(found), can.length > 0 && h("button", { type: "button", class: "act", onclick: () => ask(can, false) },
         `Redrive ${can.length === 1 ? "it" : `these ${number(can.length)}`}`));
-      if (!dryRun) then();
+      if (!dryRun) then(`Asked again: ${found.results.filter((one) => one.result === "redriven").map((one) => one.letter).join(", ") || "none"}.`);
     } catch (error) {
       redraw(shown, failed(error));
     }
@@ -110,7 +110,8 @@ export function open(main) {
   const counts = h("div", {});
   const root = h("div", {}, h("p", {}, "Looking …"));
   let shown = "";
-  main.append(h("h1", {}, "Dead letters"), counts, root);
+  const done = h("p", { role: "status" });
+  main.append(h("h1", {}, "Dead letters"), done, counts, root);
   const draw = (letters, list) => {
     const reasons = letters.reasons || {};
     redraw(counts, table("Waiting, by reason", ["Reason", "Letters", "What mends it"],
@@ -119,8 +120,19 @@ export function open(main) {
     letters.isPart && h("p", { class: "quiet" }, "At least: there are too many to be counted quickly."),
     h("p", {}, "To ask again, once mended: ", copyable("schedrun dlq redrive --reason REASON --dry-run")));
   };
-  // What a redrive said stays until there is something new.
-  const again = () => setTimeout(look, AGAIN_MS);
+  // What was asked again leaves the list: it is said above it, too.
+  const again = (text) => {
+    redraw(done, text);
+    setTimeout(look, AGAIN_MS);
+  };
+  // One that is as it was stays as it is: what is open, and what a redrive said.
+  const kept = new Map();
+  const itemOf = (letter) => {
+    const text = JSON.stringify(letter);
+    const old = kept.get(letter.letter);
+    if (!old || old.text !== text) kept.set(letter.letter, { text, element: item(letter, again) });
+    return kept.get(letter.letter).element;
+  };
   const look = async () => {
     try {
       if (!state.overview) await lookAtHealth();
@@ -131,11 +143,13 @@ export function open(main) {
       if (!counted) redraw(root, h("p", {}, "They are not counted yet."));
       else if (counted.error) redraw(root, h("p", { class: "failure" }, counted.error, ". ", h("strong", {}, "Mend: "), counted.mend));
       else {
+        const there = new Set(letters.map((letter) => letter.letter));
+        for (const name of kept.keys()) if (!there.has(name)) kept.delete(name);
         redraw(counts);
         if (counted.waiting > 0) draw(counted, letters);
         redraw(root, h("p", { class: "count" }, counted.waiting === 0 ? "None waits."
           : `The newest ${number(letters.length)} of ${number(counted.waiting)}`),
-        h("ol", { class: "runs" }, letters.map((letter) => item(letter, again))));
+        h("ol", { class: "runs" }, letters.map(itemOf)));
       }
     } catch (error) {
       shown = "";
