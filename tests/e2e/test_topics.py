@@ -178,7 +178,8 @@ def test_what_others_read_is_named_while_it_is_away(system):
     while time.monotonic() < begun + 5:  # more than two looks
         for daemon, (check, topic) in readers.items():
             blamed = daemon.blamed()
-            assert list(blamed) == [check] and topic in blamed[check], (daemon.name, blamed)
+            # The adapter's live events need the results, too, and may say so later.
+            assert topic in blamed.get(check, "") and set(blamed) <= {check, "results"}, (daemon.name, blamed)
     system.init(partitions=2)
     for daemon in readers:
         daemon.wait_ready(20)
