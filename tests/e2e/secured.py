@@ -248,7 +248,7 @@ verifyChain = yes
 checkIP = 127.0.0.1
 """)
         self.log = open(directory / "stunnel.log", "wb")
-        self.process = subprocess.Popen(["stunnel4", str(settings)], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(["stunnel", str(settings)], stdout=self.log, stderr=self.log)
         wait_for("the tunnel", self.answers, 10)
 
     def answers(self):
@@ -342,10 +342,10 @@ class SecuredSystem(System):
         return {"redis.username": program, "redis.password.file": self.directory / f"{program}.redis",
                 **self.entry.settings(self, program)}
 
-    def check(self, program, option):
+    def check(self, program, option, timeout="30s"):
         words = [word for key, value in self.of(program).items() for word in ("-s", f"{key}={value}")]
-        return subprocess.run([str(BUILD / "schedrun"), *self.flags(), *words, "--timeout", "3s", "check", "--for", option],
-                              capture_output=True, text=True, timeout=60, cwd=self.directory)
+        return subprocess.run([str(BUILD / "schedrun"), *self.flags(), *words, "--timeout", timeout, "check", "--for", option],
+                              capture_output=True, text=True, timeout=120, cwd=self.directory)
 
     def client(self, program):
         """Settings of another Kafka client, as this program's principal, over PLAIN."""

@@ -329,7 +329,7 @@ def test_credentials_that_the_token_endpoint_refuses(secure):
     secure.system.secret("worker").write_text(wrong)
     worker = secure.start("worker")
     assert worker.wait(fair(30)) == 77
-    done = secure.system.check("worker", "worker")
+    done = secure.system.check("worker", "worker", "3s")
     assert done.returncode == 7
     for told in worker.log(), done.stdout + done.stderr:
         assert "refuses the client: invalid_client (HTTP 401)" in told and wrong not in told
@@ -529,6 +529,8 @@ def test_secrets_are_replaced_under_load(secure, way):
         old, new = secure.token, f"new-token-{uuid.uuid4().hex}"
         rotation.reload_adapters(secure.token_line(old) + secure.token_line(new))
         reader.token = secure.token = new
+        told = sum(reader.statuses.values())
+        wait_for("it to come with the new one", lambda: sum(reader.statuses.values()) > told + 1, 20)
         rotation.reload_adapters(secure.token_line(new))
         assert [reader.get(old), reader.get(new)] == [401, 200]
         if way == "token":  # each connection has lived on several tokens
