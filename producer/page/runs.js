@@ -65,12 +65,15 @@ function row(run) {
     outcome === "submitted" && h("p", { class: "why quiet" }, "build ", shortName(result.buildRid)));
 }
 
+const heightOf = (run) => (outcomeOf(run) === "ignored" ? LOW : HIGH);
+
 // A block of rows, made when it comes near to what is seen and unmade when it
 // is far: ten thousand runs are a hundred blocks, of which a few have rows.
 class Block {
   constructor(watcher) {
     this.runs = []; // oldest first
     this.near = false;
+    this.height = 0; // about, while it has no rows
     this.element = h("ol", { class: "block" });
     this.element.block = this;
     this.watcher = watcher;
@@ -79,29 +82,27 @@ class Block {
 
   add(run) {
     this.runs.push(run);
+    this.height += heightOf(run);
     if (this.near) this.element.prepend(row(run));
-    else this.blank();
   }
 
   drop() {
-    this.runs.shift();
+    this.height -= heightOf(this.runs.shift());
     if (this.near) this.element.lastElementChild.remove();
-    else this.blank();
   }
 
   // What is not made takes the room that it would, as far as is known.
-  blank() {
-    this.element.replaceChildren();
-    this.element.style.setProperty("height", `${this.runs.reduce((sum, run) => sum + (outcomeOf(run) === "ignored" ? LOW : HIGH), 0)}px`);
+  settle() {
+    if (!this.near) this.element.style.setProperty("height", `${this.height}px`);
   }
 
   show(near) {
     if (this.near === near || (!near && this.element.contains(document.activeElement))) return;
     this.near = near;
     if (!near) {
-      const height = this.element.offsetHeight;
+      this.height = this.element.offsetHeight;
       this.element.replaceChildren();
-      this.element.style.setProperty("height", `${height}px`);
+      this.settle();
       return;
     }
     this.element.style.removeProperty("height");
@@ -121,6 +122,11 @@ function makeList(root) {
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) entry.target.block.show(entry.isIntersecting);
   }, { rootMargin: "1200px 0px" });
+  const touched = new Set();
+  const settle = () => {
+    for (const block of touched) block.settle();
+    touched.clear();
+  };
   const add = (run, atOnce) => {
     if (blocks.length === 0 || blocks.at(-1).runs.length === BLOCK) {
       blocks.push(new Block(watcher));
@@ -128,6 +134,7 @@ function makeList(root) {
       root.prepend(blocks.at(-1).element);
     }
     blocks.at(-1).add(run);
+    touched.add(blocks.at(-1));
     size++;
   };
   return {
@@ -137,17 +144,21 @@ function makeList(root) {
       size = 0;
       // The newest are seen at once, the rest when it is looked at.
       for (let at = runs.length - 1; at >= 0; at--) add(runs[at], at < BLOCK);
+      settle();
     },
     add(runs) {
       for (let at = runs.length - 1; at >= 0; at--) add(runs[at], at < BLOCK);
+      settle();
     },
     // The oldest go, those that are no more among the runs.
     drop(gone) {
       while (blocks.length > 0 && gone.has(blocks[0].runs[0].rid)) {
         blocks[0].drop();
+        touched.add(blocks[0]);
         size--;
         if (blocks[0].runs.length === 0) blocks.shift().end();
       }
+      settle();
     },
     size: () => size,
     end: () => watcher.disconnect(),

@@ -478,7 +478,7 @@ def test_ten_thousand_runs_do_not_stutter(system, board, watched):
     frames = sorted(seen["frames"])
     print(f"{len(frames)} frames, median {frames[len(frames) // 2]:.0f} ms, 95 % {frames[len(frames) * 95 // 100]:.0f} ms, "
           f"longest task {max(seen['tasks'], default=0):.0f} ms of {len(seen['tasks'])}")
-    assert frames[len(frames) // 2] < 40 and frames[len(frames) * 95 // 100] < 250
-    assert max(seen["tasks"], default=0) < 700
+    assert frames[len(frames) // 2] < 40 and frames[len(frames) * 95 // 100] < 400
+    assert max(seen["tasks"], default=0) < 900
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.locator("#rows .block").last.locator("li").first.wait_for()
