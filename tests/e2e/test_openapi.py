@@ -42,6 +42,7 @@ def system(fresh_system):
     fresh_system.init()
     catalogue = catalogues.outcomes()
     catalogue["schedules"].append(catalogues.schedule("damaged", ["stale"]))
+    catalogue["schedules"].append(catalogues.schedule("canceled", ["stale"], forceBuild=True))
     fresh_system.apply(catalogue)
     fresh_system.worker().wait_ready()
     return fresh_system
@@ -235,7 +236,7 @@ def test_every_error_in_it_is_what_the_server_answers(servers, system, api):
         provoke_by_requests(api, operation)
     for operation in API:
         provoke_damage(servers, api, operation)
-    build = ok(api.run(catalogues.schedule_rid("policy"), wait=30))["result"]["buildRid"]
+    build = ok(api.run(catalogues.schedule_rid("canceled"), wait=30))["result"]["buildRid"]
     programs.wait_for("the build", lambda: api.get(f"/builds/{build}").status_code == 200)
     api.post(f"/builds/{build}/cancel", token="viewer")
     limited = Api(system, "http-limited", http__rate="1")
