@@ -408,7 +408,8 @@ VIEWS = {"health": (".tile", "health"), "runs": ("#rows li", "runs"), "builds": 
 
 
 @pytest.mark.parametrize("width, scheme", [(1200, "light"), (1200, "dark"), (390, "dark")])
-def test_each_view_is_easy_to_read_and_comes_back(watched, width, scheme):
+def test_each_view_is_easy_to_read_and_comes_back(watched, board, width, scheme):
+    board.finish("loop")
     one = watched(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = one.page
     for landmark, path in VIEWS.values():
@@ -427,6 +428,7 @@ PICTURES = ROOT / "docs/pictures"
 
 def test_pictures_of_it(watched, board, tmp_path):
     """`make screenshots` keeps them; here it is seen that they can be made."""
+    board.finish("loop")
     run = board.finish(NIGHT)
     keep = os.environ.get("SCREENSHOTS")
     PICTURES.mkdir(exist_ok=True)
