@@ -61,6 +61,7 @@ def build_of(run):
         "jobs": [{"jobRid": job_rid(build, DATASET), "jobSpecRid": "ri.foundry.main.jobspec.1",
                   "specBranch": "master", "logic": "v1",
                   "outputs": [{"rid": DATASET, "newBranch": None}], "inputs": [],
+                  "fingerprint": job_rid(build, DATASET).rpartition(".")[2],
                   "dependsOn": [], "reason": {"cause": "forced", "output": None, "from": None,
                                               "to": None, "inputs": None}}]}
 
@@ -106,6 +107,10 @@ def swap(story):
 
 def wrong_id(story):
     story.runs[0]["rid"] = run_rid(SCHEDULE, "another")
+
+
+def wrong_fingerprint(story):
+    story.builds[0]["jobs"][0]["fingerprint"] = job_rid(story.builds[1]["buildRid"], DATASET).rpartition(".")[2]
 
 
 def wrong_job(story):
@@ -158,6 +163,7 @@ def test_the_untouched_story_is_clean():
 
 @pytest.mark.parametrize("plant, kind", [
     (lose, "lost"), (double, "doubled"), (swap, "order"), (wrong_id, "ids"), (wrong_job, "ids"),
+    (wrong_fingerprint, "ids"),
     (tear_result, "torn"), (tear_build, "torn"), (wrong_field, "fields"), (foreign, "foreign"),
     (not_committed, "offsets"), (unburied, "lost"), (buried_twice, "doubled"),
     (changed_bytes, "fields"), (other_reason, "fields"),

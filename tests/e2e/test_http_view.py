@@ -95,7 +95,7 @@ def test_who_has_been_told_can_read_it(system):
 
     def is_fold(command):
         return command[0] == b"EVALSHA" and command[3].startswith(b"schedrun:f:")
-    proxy.hook = lambda command: time.sleep(0.3) if is_fold(command) else None
+    proxy.hook = lambda command: time.sleep(0.1) if is_fold(command) else None
     adapter = Adapter(system, "http-told", http__group="told", view__ttl="1h", dedup__ttl="1m",
                       view__redis__url=f"redis://127.0.0.1:{proxy.port}/2", **SESSION)
     stream = adapter.events()

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "schedrun_producer_rebuilds_total": "chaos_broker.py",  # of make chaos
     "schedrun_redis_errors_total": "test_redis_faults.py",
     "schedrun_stopped_partitions": "test_topics.py",
+    "schedrun_trace_spans_total": "test_trace_queue.py",
     "schedrun_trigger_schedules": "test_triggers.py",
 }
 CONSTANT = {"schedrun_build_info"}  # says what runs
@@ -62,17 +63,23 @@ def ask(system):
     load.flush()
 
 
+def at_start(daemon):
+    wait_for("the admin port", lambda: daemon.admin("/healthz"), pause=0.01)
+    return values(daemon)
+
+
 def test_each_metric_moves(system):
     system.init()
     system.apply(catalogue())
     job = system.directory / "job"
     job.write_text("#!/bin/sh\nsleep 1\n")
     job.chmod(0o755)
+    worker = system.worker(log__rate=1)
+    first = [at_start(worker)]  # before it has partitions
     adapter = Adapter(system, wait=False)
-    daemons = [system.worker(log__rate=1), adapter.daemon, system.builder(job),
+    daemons = [worker, adapter.daemon, system.builder(job),
                system.trigger(program=system.faulty("schedrun-trigger"), environment=Clock().environment)]
-    wait_for("the admin ports", lambda: all(d.admin("/healthz") for d in daemons))
-    first = [values(daemon) for daemon in daemons]
+    first += [at_start(daemon) for daemon in daemons[1:]]
     known = {family for told in first for family in told}
     for daemon in daemons:
         daemon.wait_ready()
@@ -108,4 +115,4 @@ def test_the_others_are_looked_at_elsewhere():
     here = pathlib.Path(__file__).parent
     for name, file in ELSEWHERE.items():
         said = (here / file).read_text()
-        assert re.search(rf"(assert|wait_for|before).*\n?.*\b{name}\b", said), (name, file)
+        assert re.search(rf"(assert|wait_for|before|return daemon.metric).*\n?.*\b{name}\b", said), (name, file)
