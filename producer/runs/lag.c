@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define EXIT_MISSING 3 /* as commands end where a topic isn't there */
-
 static int
 count_partitions(struct lag *lag, struct kafka_admin *admin, struct error *err)
 {
@@ -13,7 +11,7 @@ count_partitions(struct lag *lag, struct kafka_admin *admin, struct error *err)
 		return -1;
 	lag->n = (size_t)topic.partitions;
 	if (lag->n == 0)
-		return error_fatal(err, EXIT_MISSING,
+		return error_fatal(err, LAG_NO_TOPIC,
 		    "topic %s does not exist; run schedrun init", lag->topic);
 	return 0;
 }

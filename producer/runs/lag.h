@@ -26,10 +26,12 @@ struct lag {
 	struct kafka_group_info members;
 };
 
+#define LAG_NO_TOPIC 3 /* as commands end where a topic isn't there */
+
 /*
  * Measures all of it; blocks for some round trips.  The arena is the caller's
- * to reset between two measurements.  Errors as of kafka_admin; ERROR_FATAL (3)
- * the topic does not exist.
+ * to reset between two measurements.  Errors as of kafka_admin; ERROR_FATAL
+ * (LAG_NO_TOPIC) the topic does not exist.
  */
 int lag_measure(struct lag *lag, struct kafka_admin *admin, struct error *err);
 
