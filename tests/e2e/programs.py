@@ -36,6 +36,19 @@ def wait_for(what, holds, timeout=60, pause=0.05):
         time.sleep(pause)
 
 
+def stand_still(process):
+    """SIGSTOP, and until the last of its threads has heard of it."""
+    process.send_signal(signal.SIGSTOP)
+
+    def all_stand():
+        try:
+            stats = [path.read_text() for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/stat")]
+        except FileNotFoundError:  # one has ended
+            return False
+        return all(stat.rpartition(") ")[2][0] == "T" for stat in stats)
+    wait_for("all its threads to stand", all_stand, pause=0.001)
+
+
 class Daemon:
     """A running daemon with its log in a file; `process`: what Popen is told besides."""
 

@@ -15,7 +15,7 @@ import pytest
 from adapters import API, Adapter, event_id
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from programs import wait_for
+from programs import stand_still, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 RESULTS = "schedule-run-results"
@@ -106,7 +106,7 @@ def test_a_broker_that_hangs(system, servers, adapter):
     """The outcome is unknown: 500, and the repetition is the same run."""
     key = str(uuid.uuid4())
     assert adapter.run(SCHEDULE).status_code == 200
-    servers.kafka_process.send_signal(signal.SIGSTOP)
+    stand_still(servers.kafka_process)
     try:
         answer, took = timed(lambda: adapter.run(SCHEDULE, Idempotency_Key=key))
         assert answer.status_code == 500 and 8 < took < 14, (answer.text, took)
@@ -154,7 +154,7 @@ def test_a_redis_that_hangs(servers, adapter):
         answers.append(answer)
         took.append(seconds)
 
-    servers.redis_process.send_signal(signal.SIGSTOP)
+    stand_still(servers.redis_process)
     try:
         threads = [threading.Thread(target=ask) for _ in range(60)]
         for thread in threads:
@@ -179,7 +179,7 @@ def test_a_full_queue(system, servers):
                     **{"queue.buffering.max.messages": "5", "message.timeout.ms": "6000"})
     assert small.run(SCHEDULE).status_code == 200
     answers = []
-    servers.kafka_process.send_signal(signal.SIGSTOP)
+    stand_still(servers.kafka_process)
     try:
         threads = [threading.Thread(target=lambda: answers.append(small.run(SCHEDULE)))
                    for _ in range(12)]

@@ -185,7 +185,7 @@ def provoke_damage(servers, api, operation):
 def provoke_unknown_delivery(servers, api):
     [commit] = [operation for operation in API if operation.id == "commitDataset"]
     assert send(api, commit).status_code == 200
-    servers.kafka_process.send_signal(signal.SIGSTOP)
+    programs.stand_still(servers.kafka_process)
     try:
         with concurrent.futures.ThreadPoolExecutor() as pool:
             answers = [pool.submit(api.run, STALE), pool.submit(send, api, commit)]

@@ -12,7 +12,7 @@ import catalogues
 import programs
 import pytest
 from load import Load, request
-from programs import wait_for
+from programs import stand_still, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 
@@ -140,7 +140,7 @@ def stop_without_broker(system, signals):
         load.send(request(SCHEDULE, f"load-{i}"))
     asked = load.flush()
     broker = system.cluster.kafka_process
-    broker.send_signal(signal.SIGSTOP)
+    stand_still(broker)
     try:
         begun = time.monotonic()
         worker.signal(signals[0])
