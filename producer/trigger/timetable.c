@@ -109,13 +109,19 @@ read_times(const struct found *found, struct zones *zones, struct error *flaw)
 			continue;
 		}
 		memcpy(texts, trigger->expression.at, trigger->expression.size);
-		trigger->expression.at = texts;
 		texts += trigger->expression.size;
 		trigger->is_part = found->nodes[i].is_part;
 		table->has_parts = table->has_parts || trigger->is_part;
 		table->n++;
 	}
-	return memory_resize(table, 1, (size_t)(texts - (char *)table));
+	table = memory_resize(table, 1, (size_t)(texts - (char *)table));
+	/* The texts stand behind the triggers, and may have moved with them. */
+	texts = (char *)&table->triggers[found->n];
+	for (i = 0; i < table->n; i++) {
+		table->triggers[i].expression.at = texts;
+		texts += table->triggers[i].expression.size;
+	}
+	return table;
 }
 
 int
