@@ -1,5 +1,8 @@
 #include "producer/trigger/timetable.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "tests/unit/check.h"
 
@@ -17,6 +20,19 @@ next_of(const struct timetable *table, int64_t after_s)
 	struct due due;
 
 	return timetable_next(table, after_s, &due) ? due.instant.at_s : -1;
+}
+
+/* The expression of what is due next, as the version has it. */
+static bool
+names_next(const struct timetable *table, const char *version)
+{
+	char expression[64] = "";
+	struct due due;
+
+	if (timetable_next(table, NOON, &due))
+		snprintf(expression, sizeof expression, "\"%.*s\"",
+		    TEXT_ARG(due.trigger->expression));
+	return expression[0] != '\0' && strstr(version, expression) != NULL;
 }
 
 static void
@@ -60,9 +76,11 @@ finds_times(void)
 		    timetable_read(text_from(row), zones, &table, NULL) ==
 			rows[i].rc);
 		CHECK_ROW(row, (table != NULL) == (rows[i].next >= 0));
-		if (table != NULL)
+		if (table != NULL) {
 			CHECK_ROW(row,
 			    next_of(table, NOON) == NOON + rows[i].next * 60);
+			CHECK_ROW(row, names_next(table, row));
+		}
 		timetable_destroy(table);
 	}
 	zones_destroy(zones);
