@@ -269,8 +269,11 @@ def test_an_open_transaction_is_named(system):
     assert worker.is_ready()
     assert worker.metric(
         f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}') == 101
-    done = system.run("check")
-    rows = [r for r in map(json.loads, done.stdout.splitlines()) if r["what"] == "open transactions"]
+
+    def told():
+        rows = map(json.loads, system.run("check").stdout.splitlines())
+        return [row for row in rows if row["what"] == "open transactions"]
+    rows = wait_for("check to tell of each", lambda: (rows := told()) and len(rows) > len(others) and rows)
     for topic in others + [TOPIC]:
         (row,) = [r for r in rows if f"of {topic}," in r["detail"]]
         assert row["state"] == "note" and "nothing behind it is read" in row["detail"]
