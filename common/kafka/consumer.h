@@ -129,6 +129,12 @@ int kafka_consumer_find(struct kafka_consumer *consumer,
     const char *const *topics, size_t n, int timeout_ms, struct error *err);
 
 /*
+ * end_wait_ms of who asks kafka_consumer_lacks: a broker answers what is asked
+ * on a connection in order, so a fetch that waits holds each question up.
+ */
+#define KAFKA_LOOKING_WAIT_MS 50
+
+/*
  * Whether one of these topics is away as of the last look, each second (the
  * exit code is 78), or a right to read is missing (77), and which: of either
  * poll tells once, or now and then, and to one member.  Or two looks had no

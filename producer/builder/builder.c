@@ -860,6 +860,7 @@ open_kafka(struct builder *builder, struct error *err)
 		.group = config_text(builder->config, "builder.group"),
 		.accept_loss = true,
 		.refresh_ms = REFRESH_MS,
+		.end_wait_ms = KAFKA_LOOKING_WAIT_MS,
 		.events = { .assigned = on_assigned,
 		    .revoked = on_revoked,
 		    .ended = on_reached,

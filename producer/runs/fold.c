@@ -272,6 +272,7 @@ open_fold(struct view_fold *fold, struct error *err)
 		.group = config_text(config, "http.group"),
 		.accept_loss = true,
 		.refresh_ms = REFRESH_MS,
+		.end_wait_ms = KAFKA_LOOKING_WAIT_MS,
 		.events = { .assigned = on_assigned,
 		    .moved = on_moved,
 		    .ended = on_ended,

@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 
-#define WAIT_MS 3000
+#define WAIT_MS 1000
 #define GIVEN_UP_MS 5000
 #define PAUSE_MAX_MS 4
 

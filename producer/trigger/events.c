@@ -634,6 +634,7 @@ open_consumer(struct events *events, struct error *err)
 		.group = config_text(events->settings.config, "trigger.group"),
 		.accept_loss = true,
 		.refresh_ms = REFRESH_MS,
+		.end_wait_ms = KAFKA_LOOKING_WAIT_MS,
 		.events = { .assigned = on_assigned,
 		    .revoked = on_revoked,
 		    .moved = on_moved,
