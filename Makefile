@@ -54,9 +54,9 @@ OUR_CFLAGS := -std=c11 -ffile-prefix-map=$(CURDIR)=. \
     -Wno-format-truncation -Wno-format-overflow) \
     $(if $(FAULTS),-DSCHEDRUN_FAULTS) \
     $(if $(FUZZER),-fsanitize=fuzzer-no-link -Wno-unknown-warning-option)
-# Of threads that librdkafka makes TSan is to know, too.
-C11_THREADS := $(if $(filter thread,$(SANITIZE)),$(BUILD)/tests/sanitizers/c11_threads.o)
-OUR_LDFLAGS := $(C11_THREADS) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
+# Of what libraries do past its calls TSan is to know, too.
+UNSEEN_CALLS := $(if $(filter thread,$(SANITIZE)),$(BUILD)/tests/sanitizers/unseen_calls.o)
+OUR_LDFLAGS := $(UNSEEN_CALLS) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
     $(if $(FUZZER),-fsanitize=fuzzer)
 LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
@@ -104,7 +104,7 @@ $(BUILD)/producer/api/openapi.o: docs/openapi.json
 $(BUILD)/producer/cli/cmd_catalogue.o: docs/catalogue.example.json
 $(BUILD)/producer/dashboard/page.o: $(wildcard producer/page/*)
 
-$(BUILD)/libschedrun.a: $(LIBRARY) | $(C11_THREADS)
+$(BUILD)/libschedrun.a: $(LIBRARY) | $(UNSEEN_CALLS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 define link
@@ -167,7 +167,7 @@ $(BUILD)/integration/%: $(BUILD)/tests/integration/%.o $(BUILD)/libschedrun.a
 # The benchmark's own programs stand beside the library, not on it.
 BENCH_SHARED := $(call objects,tests/bench/clients.c tests/bench/requests.c)
 BENCHES := $(addprefix $(BUILD)/bench/,backlog copy watch pace delay ask listen ack)
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED) | $(C11_THREADS)
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BENCH_SHARED) | $(UNSEEN_CALLS)
 	@mkdir -p $(@D)
 	$(link)
 $(BUILD)/bench/plan_bench: $(BUILD)/tests/bench/plan_bench.o $(BUILD)/libschedrun.a

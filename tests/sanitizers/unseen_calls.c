@@ -1,14 +1,25 @@
 /*
- * What librdkafka calls of <threads.h>, by the pthread calls of which TSan
- * knows. glibc's own go past it: of a thread that thrd_create makes TSan has no
- * state and crashes, and what mtx_lock orders would be a race.  Only in a build
- * for TSan.
+ * What libraries call past TSan, by calls that it knows.  Only in a build for
+ * it.
+ *
+ * librdkafka's calls of <threads.h>: of a thread that thrd_create makes TSan
+ * has no state and crashes, and what mtx_lock orders would be a race.
+ *
+ * libuv's close by syscall(): the number stays libuv's for TSan, and whoever is
+ * given it next and closes it would race with libuv.
  */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <threads.h>
+#include <unistd.h>
+
+#define SYSCALL_ARGUMENTS 6
 
 struct start {
 	thrd_start_t entry;
@@ -146,4 +157,23 @@ cnd_timedwait(cnd_t *condition, mtx_t *mutex, const struct timespec *until)
 {
 	return result_of(
 	    pthread_cond_timedwait(CONDITION(condition), MUTEX(mutex), until));
+}
+
+long
+syscall(long number, ...)
+{
+	long (*next)(long, ...) =
+	    (long (*)(long, ...))(uintptr_t)dlsym(RTLD_NEXT, "syscall");
+	long with[SYSCALL_ARGUMENTS];
+	va_list arguments;
+	int i;
+
+	va_start(arguments, number);
+	for (i = 0; i < SYSCALL_ARGUMENTS; i++)
+		with[i] = va_arg(arguments, long);
+	va_end(arguments);
+	if (number == SYS_close)
+		return close((int)with[0]);
+	return next(
+	    number, with[0], with[1], with[2], with[3], with[4], with[5]);
 }
