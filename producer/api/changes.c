@@ -99,7 +99,20 @@ refuse_change(struct change_call *change, enum api_error denied)
 	return false;
 }
 
-/* The right to have it as it is sent, and that there is something to build. */
+static bool
+refuse_unseen(struct change_call *change, enum api_error error,
+    const struct text_list *rids)
+{
+	http_call_refuse(change->call, error, NULL,
+	    (struct api_parameter[]){ { .name = "resourceRids",
+					  .type = PARAMETER_LIST,
+					  .list = rids->at,
+					  .n = rids->n },
+		PARAMETER_END });
+	return false;
+}
+
+/* The right to have it as it is sent, and that there is what it names. */
 static bool
 judge_draft(struct change_call *change, enum api_error denied,
     struct schedule_about *about)
@@ -112,15 +125,12 @@ judge_draft(struct change_call *change, enum api_error denied,
 		return false;
 	if (judged.right != RIGHT_ACT)
 		return refuse_change(change, denied);
-	if (judged.unknown.n > 0) {
-		http_call_refuse(call, API_TARGETS_NOT_FOUND, NULL,
-		    (struct api_parameter[]){ { .name = "resourceRids",
-						  .type = PARAMETER_LIST,
-						  .list = judged.unknown.at,
-						  .n = judged.unknown.n },
-			PARAMETER_END });
-		return false;
-	}
+	if (judged.targets.n > 0)
+		return refuse_unseen(
+		    change, API_TARGETS_NOT_FOUND, &judged.targets);
+	if (judged.inputs.n > 0)
+		return refuse_unseen(
+		    change, API_INPUTS_NOT_FOUND, &judged.inputs);
 	about->projects = judged.projects;
 	about->projects_at = change->access.generation;
 	return true;

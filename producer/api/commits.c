@@ -80,7 +80,7 @@ may_commit(struct http_call *call, struct work_redis *redis)
 
 	if (access_judge(&access, &version, &judged, &call->job.error) != 0)
 		return false;
-	if (judged.unknown.n > 0 || judged.right == RIGHT_NONE)
+	if (judged.targets.n > 0)
 		return refuse_commit(call, API_DATASET_NOT_FOUND, NULL);
 	return judged.right == RIGHT_ACT ||
 	    refuse_commit(call, API_COMMIT_DENIED, NULL);

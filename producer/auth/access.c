@@ -19,18 +19,6 @@ is_anybody(const struct access *access)
 	return http_caller_user(access->caller).at == NULL;
 }
 
-/*
- * Whether projects are looked at, which only a catalogue tells.  A draft's are
- * also stored, for all who come later, so they are found even where nobody's
- * rights are checked.
- */
-static bool
-needs_projects(const struct access *access)
-{
-	return !is_anybody(access) ||
-	    (access->n > 0 && access->schedules[0].is_draft);
-}
-
 static void
 ask_field(const struct access *access, enum keyspace_key key, struct text field)
 {
@@ -126,7 +114,7 @@ hear_heads(struct access *access, struct error *err)
 	struct schedule_access *end = schedule + access->n;
 
 	hear_generation(access, err);
-	for (; schedule < end && !schedule->is_draft; schedule++) {
+	for (; schedule < end; schedule++) {
 		hear_text(access, &schedule->head_seen, err);
 		hear_text(access, &schedule->about_seen, err);
 		schedule->exists = schedule->head_seen.at != NULL;
@@ -135,14 +123,13 @@ hear_heads(struct access *access, struct error *err)
 	for (; schedule < end && err->kind == ERROR_NONE; schedule++)
 		if (!schedule->exists)
 			check_generation(access, err);
-		else if (!schedule->is_draft &&
-		    (schedule_head_parse(
-			 schedule->head_seen, &schedule->head, err) != 0 ||
-			schedule_about_parse(schedule->about_seen,
-			    access->arena, &schedule->about, err) != 0))
+		else if (schedule_head_parse(
+			     schedule->head_seen, &schedule->head, err) != 0 ||
+		    schedule_about_parse(schedule->about_seen, access->arena,
+			&schedule->about, err) != 0)
 			error_prefix(err, "stored schedule %.*s",
 			    TEXT_ARG(schedule->rid));
-	if (err->kind == ERROR_NONE && needs_projects(access))
+	if (err->kind == ERROR_NONE && !is_anybody(access))
 		check_generation(access, err);
 }
 
@@ -165,7 +152,7 @@ static bool
 needs_version(
     const struct access *access, const struct schedule_access *schedule)
 {
-	return schedule->exists && !is_anybody(access) && !schedule->is_draft &&
+	return schedule->exists && !is_anybody(access) &&
 	    (is_stale(access, schedule) || schedule->about.projects.n == 0);
 }
 
@@ -173,7 +160,7 @@ static bool
 wants_version(
     const struct access *access, const struct schedule_access *schedule)
 {
-	return schedule->exists && !schedule->is_draft &&
+	return schedule->exists &&
 	    (access->want_versions || needs_version(access, schedule));
 }
 
@@ -319,20 +306,6 @@ want_targets(struct access *access)
 	}
 }
 
-static struct text_list
-unknown_of(
-    struct fields *datasets, struct text_list targets, struct arena *arena)
-{
-	struct text *unknown =
-	    arena_alloc(arena, (targets.n + 1) * sizeof *unknown);
-	size_t n = 0, i;
-
-	for (i = 0; i < targets.n; i++)
-		if (fields_get(datasets, targets.at[i]).at == NULL)
-			unknown[n++] = targets.at[i];
-	return (struct text_list){ unknown, n };
-}
-
 /*
  * The catalogue has changed: the projects of today.  They are stored beside the
  * head for whoever asks next, else each look-up would read version and targets
@@ -355,11 +328,6 @@ ask_refresh(struct access *access)
 		schedule->about.projects = schedule_projects(
 		    access->found, schedule->current, access->arena);
 		schedule->about.projects_at = access->generation;
-		if (schedule->is_draft) {
-			schedule->unknown = unknown_of(access->found,
-			    schedule->current->target_rids, access->arena);
-			continue;
-		}
 		schedule_store_ask_refresh(access->store, schedule->rid,
 		    schedule->about_seen, &schedule->about);
 		access->due++;
@@ -487,10 +455,10 @@ next_step(struct access *access)
 	case ACCESS_DATASETS:
 		break;
 	case ACCESS_VERSIONS:
-		if (needs_projects(access))
-			want_targets(access);
-		else
+		if (is_anybody(access))
 			end_look(access);
+		else
+			want_targets(access);
 		break;
 	case ACCESS_ABOUTS:
 		if (is_anybody(access))
@@ -513,8 +481,6 @@ ask_schedules(struct access *access)
 	size_t i;
 
 	for (i = 0; i < access->n; i++) {
-		if (access->schedules[i].is_draft)
-			continue;
 		ask_field(access, KEY_HEADS, access->schedules[i].rid);
 		ask_field(access, KEY_ABOUT, access->schedules[i].rid);
 	}
@@ -665,18 +631,153 @@ access_read_version(struct access *access, struct text rid,
 	return own.kind == ERROR_NONE ? 0 : -1;
 }
 
+/* Drafts ------------------------------------------------------------------ */
+
+/* What a draft names, datasets first: each with its project and the right. */
+struct named {
+	struct text *rids;
+	struct text *projects; /* none: it isn't in the catalogue */
+	enum right *rights;
+	size_t n_datasets, n;
+};
+
+static void
+name(struct named *named, const struct text_list *rids)
+{
+	if (rids->n > 0)
+		memcpy(named->rids + named->n, rids->at,
+		    rids->n * sizeof *rids->at);
+	named->n += rids->n;
+}
+
+static void
+name_all(struct named *named, const struct schedule_version *version,
+    struct arena *arena)
+{
+	size_t max = version->target_rids.n + version->input_rids.n +
+	    version->project_rids.n + 1;
+
+	*named = (struct named){
+		.rids = arena_alloc(arena, max * sizeof *named->rids),
+		.projects = arena_zalloc(arena, max, sizeof *named->projects),
+		.rights = arena_zalloc(arena, max, sizeof *named->rights),
+	};
+	name(named, &version->target_rids);
+	name(named, &version->input_rids);
+	named->n_datasets = named->n;
+	name(named, &version->project_rids);
+}
+
+static int
+find_datasets(struct access *access, const struct named *named,
+    struct fields *datasets, struct error *err)
+{
+	struct error own = { 0 };
+	struct buffer key = { 0 };
+	int rc;
+
+	if (redis_connect(redis_of(access), err) != 0)
+		return -1;
+	ask_generation(access);
+	hear_generation(access, &own);
+	if (own.kind == ERROR_NONE)
+		check_generation(access, &own);
+	if (own.kind != ERROR_NONE) {
+		*err = own;
+		return -1;
+	}
+	rc = fields_read_some(datasets, redis_of(access),
+	    keyspace_part(access->store->keyspace, access->generation,
+		PART_DATASETS, &key),
+	    named->rids, named->n_datasets, err);
+	buffer_finish(&key);
+	return rc;
+}
+
+static void
+find_projects(struct named *named, const struct fields *datasets)
+{
+	size_t i;
+
+	for (i = 0; i < named->n; i++) {
+		struct text dataset = fields_get(datasets, named->rids[i]);
+		bool trashed;
+
+		if (i >= named->n_datasets)
+			named->projects[i] = named->rids[i];
+		else if (dataset.at == NULL ||
+		    dataset_parse(
+			dataset, &trashed, &named->projects[i], NULL) != 0)
+			named->projects[i] = TEXT_NONE;
+	}
+}
+
+static bool
+is_seen(const struct named *named, size_t i)
+{
+	return named->projects[i].at != NULL && named->rights[i] != RIGHT_NONE;
+}
+
+/* Of those from `first` on; ascending, as they are. */
+static struct text_list
+unseen_of(
+    const struct named *named, size_t first, size_t n, struct arena *arena)
+{
+	struct text *unseen = arena_alloc(arena, (n + 1) * sizeof *unseen);
+	size_t found = 0, i;
+
+	for (i = first; i < first + n; i++)
+		if (!is_seen(named, i))
+			unseen[found++] = named->rids[i];
+	return (struct text_list){ unseen, found };
+}
+
+/*
+ * The least over the targets that he sees and over the scope's projects,
+ * whether they are of any dataset or not: so it says nothing of those that he
+ * doesn't.
+ */
+static enum right
+right_of_draft(const struct named *named, size_t n_targets)
+{
+	enum right right = RIGHT_ACT;
+	size_t i;
+
+	for (i = 0; i < named->n; i++)
+		if ((i >= named->n_datasets ||
+			(i < n_targets && is_seen(named, i))) &&
+		    named->rights[i] < right)
+			right = named->rights[i];
+	return right;
+}
+
 int
 access_judge(struct access *access, const struct schedule_version *version,
     struct draft_access *draft, struct error *err)
 {
-	struct schedule_access sent = { .rid = TEXT("") };
+	struct fields *datasets = fields_create(access->arena);
+	size_t n_targets = version->target_rids.n;
+	struct named named;
+	int rc;
 
-	access_begin(access, &sent, 1, false);
-	sent.exists = sent.is_draft = true;
-	sent.current = version;
-	if (look_up(access, err) != 0)
-		return -1;
-	*draft = (struct draft_access){ sent.right, sent.about.projects,
-		sent.unknown };
-	return 0;
+	name_all(&named, version, access->arena);
+	rc = find_datasets(access, &named, datasets, err);
+	if (rc == 0) {
+		find_projects(&named, datasets);
+		rc = access_projects(access, access->generation,
+		    &(struct text_list){ named.projects, named.n },
+		    named.rights, err);
+	}
+	if (rc == 0)
+		*draft = (struct draft_access){
+			.right = right_of_draft(&named, n_targets),
+			.projects =
+			    schedule_projects(datasets, version, access->arena),
+			.targets =
+			    unseen_of(&named, 0, n_targets, access->arena),
+			.inputs = unseen_of(&named, n_targets,
+			    version->input_rids.n, access->arena),
+		};
+	fields_destroy(datasets);
+	return rc;
 }

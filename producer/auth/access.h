@@ -45,8 +45,6 @@ struct schedule_access {
 	/* The look-up's own: */
 	struct text about_seen;                 /* bytes */
 	const struct schedule_version *current; /* if the right needs it */
-	bool is_draft;            /* `current` is given and stored nowhere */
-	struct text_list unknown; /* of a draft: targets, as below */
 };
 
 /* One look-up after the other; made by its first four members. */
@@ -115,11 +113,15 @@ struct version_access {
 int access_read_version(struct access *access, struct text rid,
     struct version_access *version, struct error *err);
 
-/* The right on a schedule as it is about to be stored.  Blocks. */
+/*
+ * The right on a schedule as it is about to be stored.  A dataset that the
+ * caller may not view is as one that isn't in the catalogue: no answer tells
+ * them apart.  Blocks.
+ */
 struct draft_access {
-	enum right right;
-	struct text_list projects; /* ascending */
-	struct text_list unknown;  /* targets not in the catalogue, ascending */
+	enum right right; /* by the targets that are there, and scope */
+	struct text_list projects;        /* ascending */
+	struct text_list targets, inputs; /* those not there, ascending */
 };
 int access_judge(struct access *access, const struct schedule_version *version,
     struct draft_access *draft, struct error *err);

@@ -60,6 +60,7 @@ static const struct {
 	    "ScheduleVersionNotFound" },
 	[API_BUILD_NOT_FOUND] = { 404, "NOT_FOUND", "BuildNotFound" },
 	[API_TARGETS_NOT_FOUND] = { 404, "NOT_FOUND", "BuildTargetsNotFound" },
+	[API_INPUTS_NOT_FOUND] = { 404, "NOT_FOUND", "BuildInputsNotFound" },
 	[API_RUN_NOT_FOUND] = { 404, "NOT_FOUND", "ScheduleRunNotFound" },
 	[API_DATASET_NOT_FOUND] = { 404, "NOT_FOUND", "DatasetNotFound" },
 	[API_METHOD_NOT_ALLOWED] = { 405, "INVALID_ARGUMENT",

@@ -124,7 +124,7 @@ BODY = {"action": {"target": {"type": "manual", "targetRids": [catalogues.datase
     ("GET", f"/schedules/{STALE}", None, 404, 200),
     ("PUT", f"/schedules/{STALE}", BODY, 404, 403),
     ("DELETE", f"/schedules/{STALE}", None, 404, 403),
-    ("POST", "/schedules", BODY, 403, 403),
+    ("POST", "/schedules", BODY, 404, 403),
     ("POST", "/schedules", NOWHERE, 404, 404),
     ("POST", f"/schedules/{STALE}/pause", None, 404, 403),
     ("POST", f"/schedules/{STALE}/unpause", None, 404, 403),

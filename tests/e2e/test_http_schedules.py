@@ -8,7 +8,7 @@ import re
 import catalogues
 import pytest
 from catalogues import OWNER, PROJECT, VIEWER, dataset
-from http_api import DOC, GA, UPPER, Api, error, ok
+from http_api import BASE, DOC, GA, UPPER, Api, error, ok
 
 STALE = catalogues.schedule_rid("stale")
 UNKNOWN = catalogues.schedule_rid("unknown")
@@ -18,6 +18,10 @@ NIL = "00000000-0000-0000-0000-000000000000"
 
 def manual(*names):
     return {"type": "manual", "targetRids": [dataset(name) for name in names]}
+
+
+def connecting(inputs, *names):
+    return {**manual(*names), "type": "connecting", "inputRids": [dataset(name) for name in inputs]}
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +188,8 @@ TARGET = {"target": manual("stale")}
     ({"action": TARGET, "description": "ä" * 4097}, 400, "InvalidScheduleDescription", {}),
     ({"action": {"target": manual("zz", "stale", "missing")}}, 404, "BuildTargetsNotFound",
      {"resourceRids": [dataset("missing"), dataset("zz")]}),
+    ({"action": {"target": connecting(["zz", "raw"], "stale")}}, 404, "BuildInputsNotFound",
+     {"resourceRids": [dataset("zz")]}),
     ({"action": {**TARGET, "fallbackBranchs": []}}, 400, "Default:InvalidArgument",
      {"parameter": "action.fallbackBranchs",
       "reason": 'unknown key; did you mean "fallbackBranches"?'}),
@@ -295,13 +301,29 @@ def test_a_viewer_may_look(api):
 
 def test_one_may_not_store_what_one_may_not_act_on(api, mine):
     elsewhere = {"action": {"target": manual("elsewhere")}}
-    error(api.post("/schedules", elsewhere), 403, "CreateSchedulePermissionDenied")
-    error(api.put(f"/schedules/{mine['rid']}", elsewhere), 403,
-          "ReplaceSchedulePermissionDenied", scheduleRid=mine["rid"])
     scope = {"action": TARGET, "scopeMode": {"type": "project",
                                              "projectRids": [catalogues.OTHER_PROJECT]}}
     error(api.post("/schedules", scope), 403, "CreateSchedulePermissionDenied")
     ok(api.post("/schedules", elsewhere, token="viewer"))
+
+
+@pytest.mark.parametrize("target", [
+    lambda name: manual(name), lambda name: manual("stale", name), lambda name: manual("missing", name),
+    lambda name: {**manual(name), "type": "upstream"},
+    lambda name: connecting(["raw"], "stale", name), lambda name: connecting(["raw", name], "stale")])
+@pytest.mark.parametrize("token", ["full", "stranger"])
+@pytest.mark.parametrize("projects", [[], [PROJECT], [catalogues.OTHER_PROJECT]])
+def test_what_one_may_not_view_is_as_if_it_were_not_there(api, mine, target, token, projects):
+    """Whatever else is right or wrong with the schedule as sent."""
+    scope = {"type": "project", "projectRids": projects} if projects else None
+    for method, path in (("POST", "/schedules"), ("PUT", f"/schedules/{mine['rid']}")):
+        hidden, missing = (
+            api.call(method, BASE + path, token=token,
+                     json={"action": {"target": target(name)}, "scopeMode": scope})
+            for name in ("elsewhere", "elsewhen"))
+        assert (hidden.status_code, hidden.headers.keys()) == (missing.status_code, missing.headers.keys())
+        one, other = ({**answer.json(), "errorInstanceId": None} for answer in (hidden, missing))
+        assert json.loads(json.dumps(one).replace(dataset("elsewhere"), dataset("elsewhen"))) == other
 
 
 def test_scopes_are_not_implied(api, mine):

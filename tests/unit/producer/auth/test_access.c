@@ -330,12 +330,14 @@ another_generation_forgets_roles(void)
 
 /* As sent it is stored nowhere: its projects are those of its targets. */
 static void
-a_draft_is_judged_by_its_targets(void)
+a_draft_is_judged_by_the_targets_that_are_seen(void)
 {
-	struct text targets[] = { TEXT("a"), TEXT("b"), TEXT("c") };
+	struct text targets[] = { TEXT("a"), TEXT("b"), TEXT("c"), TEXT("d") };
+	struct text inputs[] = { TEXT("e"), TEXT("f"), TEXT("g") };
 	struct schedule_version version = {
 		.created_by = TEXT(USER),
-		.target_rids = { targets, 3 },
+		.target_rids = { targets, 4 },
+		.input_rids = { inputs, 3 },
 	};
 	struct draft_access draft;
 	struct desk desk;
@@ -343,13 +345,16 @@ a_draft_is_judged_by_its_targets(void)
 	open_desk(&desk);
 	heard_are(&desk, "");
 	SAY(&desk.script, "$1\r\n7\r\n");
-	say_list(&desk, PROJECT, "x-y");
-	say_list(&desk, "", "ev");
+	say_list(&desk, PROJECT, "x-yzz-x");
+	say_list(&desk, "", "e-v---e");
 	CHECK(access_judge(&desk.access, &version, &draft, &desk.err) == 0);
 	CHECK(heard_are(&desk, "GET EVAL_RO EVAL_RO"));
-	CHECK(draft.right == RIGHT_VIEW && draft.projects.n == 2);
-	CHECK(draft.unknown.n == 1);
-	CHECK(text_equal(draft.unknown.at[0], TEXT("b")));
+	CHECK(draft.right == RIGHT_VIEW && draft.projects.n == 3);
+	CHECK(draft.targets.n == 2 && draft.inputs.n == 2);
+	CHECK(text_equal(draft.targets.at[0], TEXT("b")));
+	CHECK(text_equal(draft.targets.at[1], TEXT("d")));
+	CHECK(text_equal(draft.inputs.at[0], TEXT("e")));
+	CHECK(text_equal(draft.inputs.at[1], TEXT("f")));
 	SAY(&desk.script, NIL);
 	CHECK(access_judge(&desk.access, &version, &draft, &desk.err) == -1);
 	CHECK(desk.err.kind == ERROR_RETRY);
@@ -374,7 +379,7 @@ CU_TestInfo access_tests[] = {
 	    an_error_leaves_no_answer_behind },
 	{ "another generation forgets roles",
 	    another_generation_forgets_roles },
-	{ "a draft is judged by its targets",
-	    a_draft_is_judged_by_its_targets },
+	{ "a draft is judged by the targets that are seen",
+	    a_draft_is_judged_by_the_targets_that_are_seen },
 	CU_TEST_INFO_NULL,
 };
