@@ -124,8 +124,8 @@ main(int argc, char **argv)
 		       "Redis answer\n");
 	rc = rc == 0 ? 0 : daemon_end_by_error("trigger", &err);
 	admin_stop(admin);
-	events_destroy(events);
 	trigger_destroy(trigger);
+	events_destroy(events);
 	tracer_stop();
 	health_destroy(listen.health);
 	metrics_destroy(listen.metrics);

@@ -33,6 +33,7 @@ EMBED_BOTH(lua_publish, "schemas/lua/index.lua", "schemas/lua/publish.lua")
 EMBED(lua_unlock, "schemas/lua/unlock.lua")
 EMBED(lua_renew, "schemas/lua/renew.lua")
 EMBED(lua_stand, "schemas/lua/stand.lua")
+EMBED(lua_meet, "schemas/lua/meet.lua")
 EMBED(lua_satisfy, "schemas/lua/satisfy.lua")
 
 static const struct shipped {

@@ -35,6 +35,7 @@ extern const char lua_write_branches[], lua_mark_build[];     /* branches */
 extern const char lua_take_lease[], lua_keep_lease[], lua_note_job[]; /* jobs */
 extern const char lua_begin_stage[], lua_next_generation[]; /* an apply */
 extern const char lua_publish[], lua_unlock[], lua_renew[];
+extern const char lua_meet[];
 extern const char lua_stand[], lua_satisfy[]; /* triggers */
 
 /* The id of the ids file, used where no registry is configured. */

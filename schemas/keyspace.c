@@ -29,6 +29,7 @@ static const char *const names[KEYSPACE_KEYS] = {
 	[KEY_PAGE_SECRET] = "k",
 	[KEY_LEASES] = "o",
 	[KEY_STOOD] = "t:at",
+	[KEY_REPLICAS] = "t:who",
 };
 
 struct keyspace *

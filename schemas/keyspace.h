@@ -33,6 +33,7 @@ enum keyspace_key {
 	KEY_PAGE_SECRET, /* `k`: 32 random bytes */
 	KEY_LEASES,      /* `o`: the last lease's number, never one twice */
 	KEY_STOOD,       /* `t:at`: up to when all that was due is fired */
+	KEY_REPLICAS,    /* `t:who`: the triggers that fire */
 	KEYSPACE_KEYS,
 };
 

@@ -149,6 +149,8 @@ static const struct config_key keys[] = {
 	    "how long an event waits for its build to get into the run view"),
 	CHOICE_KEY("trigger.catchup", "last", "last|all|none",
 	    "what schedrun-trigger fires of instants that were missed"),
+	NUMBER_KEY("trigger.grace", CONFIG_DURATION, "5s", 0, 30 * SECOND,
+	    "how late a trigger asks for what another one has to; 0: at once"),
 	TEXT_KEY("admin.listen", NULL,
 	    "address of /metrics, /healthz, /readyz; default: "
 	    "127.0.0.1:9464 (worker), 127.0.0.1:9465 (http), 127.0.0.1:9466 "

@@ -36,6 +36,15 @@ struct repeat_store {
 bool repeat_claim(const struct repeat_store *store, const struct uuid *run,
     struct claim_value *claim);
 
+/*
+ * Whether records have the claims of `n` runs, any number: whoever asks for one
+ * of these is answered already, or will be.  Blocks for a few round trips.
+ * Errors as of redis_receive and redis_reply_error, or ERROR_RETRY: Redis is
+ * not prepared.
+ */
+int repeat_are_claimed(const struct repeat_store *store,
+    const struct uuid *runs, size_t n, bool *are_claimed, struct error *err);
+
 /* Whether workers have passed that record: an answer was given. */
 bool repeat_is_decided(const struct config *config,
     const struct claim_value *claim, int timeout_ms);

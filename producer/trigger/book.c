@@ -8,10 +8,10 @@
 
 struct book {
 	struct entry_table table; /* by the schedule's RID */
-	/* The first is due first; when, too, so that a million are sifted
+	/* The first is looked at first; when, too, so that a million are sifted
 	 * without a look at each. */
 	struct seat {
-		int64_t next_s;
+		int64_t wake_s;
 		struct entry *entry;
 	} * heap;
 	size_t n, room;
@@ -79,10 +79,10 @@ seat_entry(struct book *book, struct seat seat, size_t place)
 static void
 move_up(struct book *book, struct entry *entry)
 {
-	const struct seat seat = { entry->next_s, entry };
+	const struct seat seat = { entry->wake_s, entry };
 	size_t place = entry->place;
 
-	while (place > 0 && book->heap[(place - 1) / 2].next_s > seat.next_s) {
+	while (place > 0 && book->heap[(place - 1) / 2].wake_s > seat.wake_s) {
 		seat_entry(book, book->heap[(place - 1) / 2], place);
 		place = (place - 1) / 2;
 	}
@@ -92,14 +92,14 @@ move_up(struct book *book, struct entry *entry)
 static void
 move_down(struct book *book, struct entry *entry)
 {
-	const struct seat seat = { entry->next_s, entry };
+	const struct seat seat = { entry->wake_s, entry };
 	size_t place = entry->place, below;
 
 	while ((below = 2 * place + 1) < book->n) {
 		if (below + 1 < book->n &&
-		    book->heap[below + 1].next_s < book->heap[below].next_s)
+		    book->heap[below + 1].wake_s < book->heap[below].wake_s)
 			below++;
-		if (book->heap[below].next_s >= seat.next_s)
+		if (book->heap[below].wake_s >= seat.wake_s)
 			break;
 		seat_entry(book, book->heap[below], place);
 		place = below;
@@ -115,7 +115,7 @@ add_to_heap(struct book *book, struct entry *entry)
 		book->heap =
 		    memory_resize(book->heap, book->room, sizeof *book->heap);
 	}
-	seat_entry(book, (struct seat){ entry->next_s, entry }, book->n++);
+	seat_entry(book, (struct seat){ entry->wake_s, entry }, book->n++);
 	move_up(book, entry);
 }
 
@@ -135,7 +135,14 @@ void
 book_move(struct book *book, struct entry *entry, int64_t next_s)
 {
 	entry->next_s = next_s;
-	if (next_s == INT64_MAX)
+	book_leave(book, entry, next_s);
+}
+
+void
+book_leave(struct book *book, struct entry *entry, int64_t wake_s)
+{
+	entry->wake_s = wake_s;
+	if (wake_s == INT64_MAX)
 		take_from_heap(book, entry);
 	else
 		move_down(book, entry);
@@ -159,7 +166,7 @@ book_due(
 {
 	size_t n = 0, i, child;
 
-	if (max == 0 || book->n == 0 || book->heap[0].next_s > until_s)
+	if (max == 0 || book->n == 0 || book->heap[0].wake_s > until_s)
 		return 0;
 	list[n++] = book->heap[0].entry;
 	/* What is due stands together at the heap's top. */
@@ -168,7 +175,7 @@ book_due(
 		     child <= 2 * list[i]->place + 2 && child < book->n &&
 		     n < max;
 		     child++)
-			if (book->heap[child].next_s <= until_s)
+			if (book->heap[child].wake_s <= until_s)
 				list[n++] = book->heap[child].entry;
 	return n;
 }
@@ -208,6 +215,7 @@ book_put(struct book *book, struct text rid, struct text head,
 	head = text_cut(head, UINT16_MAX);
 	entry = memory_alloc(sizeof *entry + rid.size + head.size);
 	*entry = (struct entry){ .next_s = next_s,
+		.wake_s = next_s,
 		.times = times,
 		.rid_size = (uint16_t)rid.size,
 		.head_size = (uint16_t)head.size };

@@ -14,6 +14,7 @@ struct book;
 
 struct entry {
 	int64_t next_s;          /* due then, since 1970; INT64_MAX: never */
+	int64_t wake_s;          /* looked at then: not before it is due */
 	struct timetable *times; /* ours; NULL: has no time trigger */
 	size_t place;            /* among those that are due some day */
 	uint16_t rid_size, head_size;
@@ -40,13 +41,16 @@ void book_put(struct book *book, struct text rid, struct text head,
 /* Forgets and frees it. */
 void book_drop(struct book *book, struct entry *entry);
 
-/* The entry that is due first; NULL: none ever. */
+/* The entry that is to be looked at first; NULL: none ever. */
 struct entry *book_first(const struct book *book);
-/* Those due up to `until_s`, at most `max`, in no order: in `list`. */
+/* Those to be looked at up to `until_s`, at most `max`, in no order: in `list`.
+ */
 size_t book_due(
     const struct book *book, int64_t until_s, struct entry **list, size_t max);
 /* It is due later than it was. */
 void book_move(struct book *book, struct entry *entry, int64_t next_s);
+/* It is due when it was, and looked at later. */
+void book_leave(struct book *book, struct entry *entry, int64_t wake_s);
 /* How many are due some day. */
 size_t book_size(const struct book *book);
 

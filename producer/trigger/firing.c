@@ -316,6 +316,16 @@ firing_cause(int64_t at_s, char at[FIRING_CAUSE_SIZE])
 	return (struct text){ at, INSTANT_SIZE + 1 };
 }
 
+struct uuid
+firing_run_due(struct text schedule_rid, struct text version_rid, int64_t at_s)
+{
+	char at[FIRING_CAUSE_SIZE], id[UUID_TEXT_SIZE];
+	struct uuid uuid = rid_firing(version_rid, firing_cause(at_s, at));
+
+	uuid_format(&uuid, id);
+	return rid_run(schedule_rid, (struct text){ id, sizeof id });
+}
+
 int
 firing_send_due(struct firing *firing, struct text schedule_rid,
     struct text version_rid, const struct due *due, struct error *err)

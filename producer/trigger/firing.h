@@ -36,6 +36,10 @@ void firing_cluster(struct firing *firing, char *id, size_t size);
 /* Written to `at`, which the text is of. */
 struct text firing_cause(int64_t at_s, char at[FIRING_CAUSE_SIZE]);
 
+/* The run that an instant of a version asks for. */
+struct uuid firing_run_due(
+    struct text schedule_rid, struct text version_rid, int64_t at_s);
+
 /* A run of a version, and why. */
 struct firing_order {
 	struct text schedule_rid, version_rid;

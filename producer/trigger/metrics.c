@@ -28,6 +28,14 @@ static const struct metric_row rows[TRIGGER_METRICS] = {
 	[TRIGGER_SCHEDULES] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_trigger_schedules",
 	    .help = "Schedules that are due by time some day." },
+	[TRIGGER_REPLICAS] = { .type = METRIC_GAUGE,
+	    .name = "schedrun_trigger_replicas",
+	    .help = "Triggers that fire, as this one sees them, itself too; "
+		    "0: it doesn't, or trigger.grace is 0." },
+	[TRIGGER_LEFT] = { .type = METRIC_COUNTER,
+	    .name = "schedrun_trigger_left_total",
+	    .help = "Instants that were left to another trigger, and that it "
+		    "has asked for." },
 	[TRIGGER_STOOD] = { .type = METRIC_GAUGE,
 	    .name = "schedrun_trigger_stood_timestamp_seconds",
 	    .help = "Up to when all that was due is acknowledged." },

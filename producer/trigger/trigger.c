@@ -6,11 +6,13 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "producer/runs/repeat.h"
 #include "producer/trigger/book.h"
 #include "producer/trigger/firing.h"
 #include "producer/trigger/lapse.h"
 #include "producer/trigger/metrics.h"
 #include "producer/trigger/parts.h"
+#include "producer/trigger/replicas.h"
 #include "producer/trigger/watch.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/schedule.h"
@@ -23,6 +25,7 @@
 	60 /* with trigger.catchup=none, what is later is not fired            \
 	    */
 #define LOOK_MS 1000
+#define MEET_MS 1000
 #define PROBE_MS 2000
 #define FRESH_MS 10000
 #define STAND_S 30 /* where nothing is fired, this often */
@@ -43,12 +46,17 @@ struct trigger {
 	struct watch *watch;
 	struct firing *firing;
 	struct parts *parts; /* times of `and`s */
-	size_t missed_max;   /* of one schedule's instants, the newest */
-	int64_t on_time_s;   /* 0: however late */
-	struct entry **due;  /* of a batch, and their instants */
+	struct replicas *replicas;
+	size_t missed_max;  /* of one schedule's instants, the newest */
+	int64_t on_time_s;  /* 0: however late */
+	int64_t grace_s;    /* trigger.grace; 0: nothing is left to others */
+	int64_t left_s;     /* the last instant that was */
+	struct entry **due; /* of a batch, and of one of them its instants */
 	struct due *missed;
-	int64_t looked_ms, probed_ms; /* monotonic */
-	int64_t ours_ms;              /* when Redis was last seen to be ours */
+	struct order *orders; /* of a batch */
+	size_t n_orders, room;
+	int64_t looked_ms, probed_ms, met_ms; /* monotonic */
+	int64_t ours_ms; /* when Redis was last seen to be ours */
 	bool is_kafka_fine;
 	int64_t stood_s; /* as last written */
 	int64_t fired_s; /* when something was fired last */
@@ -92,6 +100,8 @@ trigger_create(const struct config *config, struct metrics *metrics,
 	trigger->metrics = metrics;
 	create_checks(trigger, health);
 	read_catchup(trigger);
+	trigger->grace_s =
+	    (config_number(config, "trigger.grace") + 999) / 1000;
 	trigger->keyspace =
 	    keyspace_create(config_text(config, "redis.prefix"));
 	trigger->zones = zones_create();
@@ -109,6 +119,7 @@ trigger_create(const struct config *config, struct metrics *metrics,
 	}
 	trigger->parts = parts_create(trigger->redis, trigger->keyspace,
 	    trigger->firing, config_number(config, "dedup.ttl"));
+	trigger->replicas = replicas_create(trigger->redis, trigger->keyspace);
 	trigger->watch = watch_create(
 	    trigger->redis, trigger->keyspace, trigger->book, trigger->zones);
 	return trigger;
@@ -119,6 +130,7 @@ trigger_destroy(struct trigger *trigger)
 {
 	if (trigger == NULL)
 		return;
+	replicas_destroy(trigger->replicas);
 	firing_destroy(trigger->firing);
 	watch_destroy(trigger->watch);
 	book_destroy(trigger->book);
@@ -127,6 +139,7 @@ trigger_destroy(struct trigger *trigger)
 	keyspace_destroy(trigger->keyspace);
 	kafka_health_destroy(trigger->kafka);
 	parts_destroy(trigger->parts);
+	free(trigger->orders);
 	free(trigger->missed);
 	free(trigger->due);
 	free(trigger);
@@ -213,9 +226,62 @@ trigger_check(struct trigger *trigger, struct error *err)
 
 /* Firing ------------------------------------------------------------------- */
 
-/* Asks for the runs of one schedule's instants up to now. */
+/*
+ * What another trigger has is left to it for trigger.grace, and then asked for
+ * here unless a worker has it by then: whoever saw wrong, or has died, delays
+ * it and no more.  Returns how many of the list are to be asked for here, which
+ * stand first.
+ */
+static size_t
+leave_some(struct trigger *trigger, size_t n, int64_t now_s)
+{
+	size_t kept = 0, i;
+
+	for (i = 0; i < n; i++) {
+		struct entry *entry = trigger->due[i];
+		int64_t until_s = entry->next_s + trigger->grace_s;
+
+		if (until_s <= now_s ||
+		    replicas_owns(trigger->replicas, entry_rid(entry))) {
+			trigger->due[kept++] = entry;
+			continue;
+		}
+		book_leave(trigger->book, entry, until_s);
+		if (entry->next_s > trigger->left_s)
+			trigger->left_s = entry->next_s;
+	}
+	return kept;
+}
+
+static bool
+is_left(const struct trigger *trigger, const struct entry *entry)
+{
+	return entry->wake_s > entry->next_s ||
+	    !replicas_owns(trigger->replicas, entry_rid(entry));
+}
+
+/* An instant of a schedule that is to be asked for. */
+struct order {
+	struct text schedule_rid, version_rid; /* of the entry */
+	struct due due;
+	const struct timetable *parts; /* NULL: it fires alone */
+	bool was_left;                 /* to another trigger, which may have */
+};
+
+static void
+add_order(struct trigger *trigger, const struct order *order)
+{
+	if (trigger->n_orders == trigger->room) {
+		trigger->room = 2 * trigger->room + 64;
+		trigger->orders = memory_resize(
+		    trigger->orders, trigger->room, sizeof *trigger->orders);
+	}
+	trigger->orders[trigger->n_orders++] = *order;
+}
+
+/* The instants of one schedule up to now. */
 static int
-fire_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
+list_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
     struct error *err)
 {
 	bool has_parts = timetable_has_parts(entry->times);
@@ -226,19 +292,93 @@ fire_entry(struct trigger *trigger, const struct entry *entry, int64_t now_s,
 		return -1;
 	n = timetable_missed(entry->times, entry->next_s - 1, now_s,
 	    trigger->missed, trigger->missed_max);
-	for (i = 0; i < n; i++) {
-		int64_t at_s = trigger->missed[i].instant.at_s;
+	for (i = 0; i < n; i++)
+		if (trigger->on_time_s == 0 ||
+		    now_s - trigger->missed[i].instant.at_s <=
+			trigger->on_time_s)
+			add_order(trigger,
+			    &(struct order){ .schedule_rid = entry_rid(entry),
+				.version_rid = head.current_version_rid,
+				.due = trigger->missed[i],
+				.parts = has_parts ? entry->times : NULL,
+				.was_left = is_left(trigger, entry) });
+	return 0;
+}
 
-		if (trigger->on_time_s > 0 && now_s - at_s > trigger->on_time_s)
-			continue;
-		if (has_parts)
+static void
+tell_not_fired(struct text schedule_rid, const struct error *err)
+{
+	log_event(LOG_ERROR, "trigger", "not_fired", err->message,
+	    LOG_T("schedule_rid", schedule_rid), LOG_END);
+}
+
+static void
+list_orders(struct trigger *trigger, size_t n, int64_t now_s)
+{
+	struct error err;
+	size_t i;
+
+	trigger->n_orders = 0;
+	for (i = 0; i < n; i++)
+		if (trigger->due[i] != NULL &&
+		    list_entry(trigger, trigger->due[i], now_s, &err) != 0)
+			tell_not_fired(entry_rid(trigger->due[i]), &err);
+}
+
+/* Of what was left to others only that is asked for that no worker has seen. */
+static int
+drop_claimed(struct trigger *trigger, struct error *err)
+{
+	const struct repeat_store store = { trigger->redis, trigger->keyspace,
+		config_number(trigger->config, "dedup.ttl") };
+	struct uuid *runs = memory_zalloc(trigger->n_orders + 1, sizeof *runs);
+	bool *claimed = memory_zalloc(trigger->n_orders + 1, sizeof *claimed);
+	size_t n = 0, kept = 0, i;
+	int rc;
+
+	for (i = 0; i < trigger->n_orders; i++)
+		if (trigger->orders[i].was_left)
+			runs[n++] =
+			    firing_run_due(trigger->orders[i].schedule_rid,
+				trigger->orders[i].version_rid,
+				trigger->orders[i].due.instant.at_s);
+	rc = repeat_are_claimed(&store, runs, n, claimed, err);
+	for (i = n = 0; rc == 0 && i < trigger->n_orders; i++)
+		if (!trigger->orders[i].was_left || !claimed[n++])
+			trigger->orders[kept++] = trigger->orders[i];
+	if (rc == 0) {
+		metrics_add(trigger->metrics, TRIGGER_LEFT, 0,
+		    trigger->n_orders - kept);
+		trigger->n_orders = kept;
+	}
+	free(claimed);
+	free(runs);
+	return rc;
+}
+
+/* One that can't be asked for is left alone, for good. */
+static int
+send_orders(struct trigger *trigger, struct error *err)
+{
+	size_t i;
+
+	parts_forget(trigger->parts);
+	for (i = 0; i < trigger->n_orders; i++) {
+		const struct order *order = &trigger->orders[i];
+
+		if (order->parts != NULL) {
 			parts_add(trigger->parts,
-			    &(const struct part_due){ entry_rid(entry),
-				head.current_version_rid, entry->times, at_s });
-		else if (firing_send_due(trigger->firing, entry_rid(entry),
-			     head.current_version_rid, &trigger->missed[i],
-			     err) != 0)
+			    &(const struct part_due){ order->schedule_rid,
+				order->version_rid, order->parts,
+				order->due.instant.at_s });
+			continue;
+		}
+		if (firing_send_due(trigger->firing, order->schedule_rid,
+			order->version_rid, &order->due, err) == 0)
+			continue;
+		if (err->kind != ERROR_INPUT)
 			return -1;
+		tell_not_fired(order->schedule_rid, err);
 	}
 	return 0;
 }
@@ -253,25 +393,6 @@ move_entry(struct trigger *trigger, struct entry *entry, int64_t now_s)
 						      : INT64_MAX);
 }
 
-/* One that can't be asked for is left alone, for good. */
-static int
-ask_batch(struct trigger *trigger, size_t n, int64_t now_s, struct error *err)
-{
-	size_t i;
-
-	parts_forget(trigger->parts);
-	for (i = 0; i < n; i++) {
-		if (trigger->due[i] == NULL ||
-		    fire_entry(trigger, trigger->due[i], now_s, err) == 0)
-			continue;
-		if (err->kind != ERROR_INPUT)
-			return -1;
-		log_event(LOG_ERROR, "trigger", "not_fired", err->message,
-		    LOG_T("schedule_rid", entry_rid(trigger->due[i])), LOG_END);
-	}
-	return 0;
-}
-
 /*
  * Fires what is due, as much as goes at once.  Only when the brokers have all
  * of it is any of it due later: what fails is asked for again, under the same
@@ -280,15 +401,19 @@ ask_batch(struct trigger *trigger, size_t n, int64_t now_s, struct error *err)
 static int
 fire_batch(struct trigger *trigger, int64_t now_s, struct error *err)
 {
-	size_t n = book_due(trigger->book, now_s, trigger->due, BATCH), i;
+	size_t n = book_due(trigger->book, now_s, trigger->due, BATCH);
+	size_t n_here = leave_some(trigger, n, now_s), i;
 	struct error refused = { 0 };
 	int rc, told = 0;
 
-	if (n == 0)
-		return 0;
-	if (watch_confirm(trigger->watch, trigger->due, n, err) != 0)
+	if (n_here == 0)
+		return (int)n;
+	if (watch_confirm(trigger->watch, trigger->due, n_here, err) != 0)
 		return -1;
-	rc = ask_batch(trigger, n, now_s, err);
+	list_orders(trigger, n_here, now_s);
+	if (drop_claimed(trigger, err) != 0)
+		return -1;
+	rc = send_orders(trigger, err);
 	if (rc == 0)
 		told = parts_fire(trigger->parts, err);
 	if (firing_settle(
@@ -302,10 +427,19 @@ fire_batch(struct trigger *trigger, int64_t now_s, struct error *err)
 	}
 	if (told != 0)
 		return -1;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n_here; i++)
 		if (trigger->due[i] != NULL)
 			move_entry(trigger, trigger->due[i], now_s);
 	return (int)n;
+}
+
+/* Up to when nothing is left to be done: what waits for others is. */
+static int64_t
+done_s(const struct trigger *trigger, int64_t now_s)
+{
+	return trigger->left_s + trigger->grace_s > now_s
+	    ? now_s - trigger->grace_s
+	    : now_s;
 }
 
 /* Notes that nothing is due any more, soon if something was. */
@@ -318,7 +452,7 @@ note_stood(struct trigger *trigger, int64_t now_s, struct error *err)
 	    (trigger->stood_s >= trigger->fired_s &&
 		now_s - trigger->stood_s < STAND_S))
 		return 0;
-	stood_s = watch_stand(trigger->watch, now_s, err);
+	stood_s = watch_stand(trigger->watch, done_s(trigger, now_s), err);
 	if (stood_s < 0)
 		return -1;
 	trigger->stood_s = stood_s;
@@ -338,6 +472,21 @@ fire_due(struct trigger *trigger, int64_t now_s, struct error *err)
 }
 
 /* Turns -------------------------------------------------------------------- */
+
+/* Who doesn't fire isn't met, so that nothing is left to him. */
+static int
+meet_replicas(struct trigger *trigger, struct error *err)
+{
+	if (trigger->grace_s == 0 ||
+	    clock_monotonic_ms() - trigger->met_ms < MEET_MS)
+		return 0;
+	if (replicas_meet(trigger->replicas, err) != 0)
+		return -1;
+	trigger->met_ms = clock_monotonic_ms();
+	metrics_set(trigger->metrics, TRIGGER_REPLICAS, 0,
+	    (double)replicas_count(trigger->replicas));
+	return 0;
+}
 
 static int
 look(struct trigger *trigger, int64_t now_s, struct error *err)
@@ -366,7 +515,12 @@ turn_with_redis(struct trigger *trigger, struct error *err)
 		    "the schedules are being read for the first time");
 	metrics_set(trigger->metrics, TRIGGER_SCHEDULES, 0,
 	    (double)book_size(trigger->book));
-	return trigger->is_kafka_fine ? fire_due(trigger, now_s, err) : 0;
+	if (!trigger->is_kafka_fine)
+		return 0;
+	if (watch_is_complete(trigger->watch) &&
+	    meet_replicas(trigger, err) != 0)
+		return -1;
+	return fire_due(trigger, now_s, err);
 }
 
 /* Until something is due, or the next look. */
@@ -380,8 +534,8 @@ rest_of(const struct trigger *trigger)
 		return 0;
 	if (!trigger->is_kafka_fine)
 		return AGAIN_MS;
-	if (first != NULL && lapse_until_ms(first->next_s * 1000) < rest)
-		rest = lapse_until_ms(first->next_s * 1000);
+	if (first != NULL && lapse_until_ms(first->wake_s * 1000) < rest)
+		rest = lapse_until_ms(first->wake_s * 1000);
 	return rest > 0 ? (int)rest : 0;
 }
 

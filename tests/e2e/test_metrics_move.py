@@ -25,6 +25,8 @@ ELSEWHERE = {
     "schedrun_stopped_partitions": "test_topics.py",
     "schedrun_trace_spans_total": "test_trace_queue.py",
     "schedrun_trigger_schedules": "test_triggers.py",
+    "schedrun_trigger_replicas": "test_triggers.py",
+    "schedrun_trigger_left_total": "test_triggers.py",
 }
 CONSTANT = {"schedrun_build_info"}  # says what runs
 

@@ -3,6 +3,7 @@
 Time passes sixty times as fast: an instant a second.
 """
 
+import collections
 import copy
 import json
 import shutil
@@ -16,6 +17,7 @@ from catalogues import schedule_rid, version_rid
 from programs import wait_for
 
 RATE = 60
+SLOW_RATE = 15  # for what a trigger leaves to another one: trigger.grace is 2 s of the wall's
 MINUTE = 60_000  # ms of the triggers' time
 NAMES = {"minutes": "* * * * *", "thirds": "*/3 * * * *", "never": "0 0 30 2 *"}
 
@@ -34,12 +36,12 @@ def catalogue():
 class Clock:
     """The triggers' time, and which instant a request is of."""
 
-    def __init__(self):
-        self.base = int(time.time() * 1000)
-        self.environment = {"SCHEDRUN_TIME_LAPSE": f"{self.base}:{RATE}"}
+    def __init__(self, rate=RATE):
+        self.base, self.rate = int(time.time() * 1000), rate
+        self.environment = {"SCHEDRUN_TIME_LAPSE": f"{self.base}:{rate}"}
 
     def now(self):
-        return self.base + (int(time.time() * 1000) - self.base) * RATE
+        return self.base + (int(time.time() * 1000) - self.base) * self.rate
 
     def instants(self, version):
         """requestId -> minute, of all minutes of this test."""
@@ -49,18 +51,21 @@ class Clock:
                 for minute in range(first, self.now() // MINUTE + 5)}
 
 
+def starter(system):
+    def start(name, **settings):
+        return system.trigger(name, program=system.faulty("schedrun-trigger"),
+                              environment=system.clock.environment, **settings)
+
+    return start
+
+
 @pytest.fixture
 def lapse(system):
     system.init(partitions=2)
     system.apply(catalogue())
     system.clock = Clock()
     system.worker().wait_ready()
-
-    def start(name, **settings):
-        return system.trigger(name, program=system.faulty("schedrun-trigger"),
-                              environment=system.clock.environment, **settings)
-
-    system.start = start
+    system.start = starter(system)
     return system
 
 
@@ -119,6 +124,85 @@ def test_each_instant_once_with_replicas_that_die(lapse):
     assert_whole(later)
     third.signal(signal.SIGTERM)
     assert third.wait() == 0
+
+
+SHARED = 40
+FIRED, LEFT = 'schedrun_trigger_fired_total{kind="due"}', "schedrun_trigger_left_total"
+
+
+@pytest.fixture
+def shared(system):
+    """Forty schedules of each minute, four seconds apart, and two triggers that see each other."""
+    system.init(partitions=2)
+    made = catalogues.many(SHARED)
+    for schedule in made["schedules"]:
+        schedule["versions"][0]["trigger"] = time_trigger("* * * * *")
+    system.apply(made)
+    system.clock = Clock(SLOW_RATE)
+    system.start = starter(system)
+    system.two = [system.start(name, trigger__grace="30s").wait_ready() for name in ("one", "two")]
+    for trigger in system.two:
+        wait_for("both to see both", lambda: trigger.metric("schedrun_trigger_replicas") == 2)
+    return system
+
+
+def asked(system):
+    """Minute -> schedule -> how many requests there are."""
+    found = collections.defaultdict(collections.Counter)
+    known = {}
+    for record in checker.read_topic(system.bootstrap, "schedule-run-requests"):
+        request = checker.decode("run_request", record.value())
+        version = request["scheduleVersionRid"]
+        if request["requestId"] not in known:
+            known.update(system.clock.instants(version))
+        found[known[request["requestId"]]][request["scheduleRid"]] += 1
+    return found
+
+
+def wait_minutes(system, n, each=1):
+    """Behind the n next ones, of each of whose schedules there are so many requests, at least."""
+    first = system.clock.now() // MINUTE + 1
+    wait_for(f"{n} minutes", lambda: all(
+        len(found) == SHARED and min(found.values()) >= each
+        for found in [asked(system)[minute] for minute in range(first, first + n)]))
+    return range(first, first + n)
+
+
+def test_replicas_share_what_is_due(shared):
+    """Each asks for what is its own, and for the other's where no worker has seen it in time."""
+    worker = shared.worker().wait_ready()
+    minutes = wait_minutes(shared, 3)
+    last = [trigger.metric(LEFT) for trigger in shared.two]
+    wait_for("both to look behind the other", lambda: all(
+        trigger.metric(LEFT) > was for trigger, was in zip(shared.two, last)))
+    assert all(set(asked(shared)[minute].values()) == {1} for minute in minutes)
+    fired = [trigger.metric(FIRED) for trigger in shared.two]
+    assert min(fired) > SHARED / 8, "both do their part"
+
+    # One that dies: the other has it all, at first trigger.grace late.
+    one, two = shared.two
+    one.kill()
+    alone = wait_minutes(shared, 2)
+    wait_for("it to be missed", lambda: two.metric("schedrun_trigger_replicas") == 1)
+    missing = set(range(minutes[0], alone[-1] + 1)) - {
+        minute for minute, found in asked(shared).items() if len(found) == SHARED}
+    assert not missing, f"a hole: {missing}"
+
+    # One that ends is not waited for: what is due next is asked for at once.
+    third = shared.start("three", trigger__grace="30s").wait_ready()
+    wait_for("both to see both", lambda: two.metric("schedrun_trigger_replicas") == 2)
+    assert third.stop() == 0
+    wait_for("it to be gone", lambda: two.metric("schedrun_trigger_replicas") == 1, 3)
+
+    # Nobody says that he has seen what is asked for: each asks for all.
+    assert worker.stop() == 0
+    shared.start("four", trigger__grace="30s").wait_ready()
+    wait_for("both to see both", lambda: two.metric("schedrun_trigger_replicas") == 2)
+    wait_minutes(shared, 1, each=2)
+    shared.worker("worker-2").wait_ready()
+    shared.wait_drained()
+    for i in range(SHARED):
+        assert_whole(answered(shared, f"s{i}"))
 
 
 def test_catch_up_of_all_and_none(lapse):
