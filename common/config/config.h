@@ -128,5 +128,7 @@ void config_differences(const struct config *left, const struct config *right,
 
 /* "1500" of "1.5s" and the like; false on nonsense or overflow. */
 bool config_parse_duration(const char *text, int64_t *ms);
+/* Bytes of "64k", "1.5M" and the like; the same. */
+bool config_parse_size(const char *text, int64_t *bytes);
 
 #endif

@@ -128,6 +128,8 @@ static const struct config_key keys[] = {
 	TEXT_KEY("builder.command", NULL,
 	    "program of a job, from the root on, and arguments; no shell reads "
 	    "them"),
+	TEXT_KEY("builder.rules", NULL,
+	    "file of rules: other commands, and limits, for some of the jobs"),
 	NUMBER_KEY("builder.parallel", CONFIG_INTEGER, "4", 1, 256,
 	    "jobs that run at once"),
 	TEXT_KEY("builder.logs", "/var/log/schedrun-builder",

@@ -17,6 +17,7 @@ static const struct named {
 	const char *name;
 	bool secret;
 } names[] = {
+	{ "builder.rules", false },
 	{ "http.token.file", false },
 	{ "http.jwks", false },
 	{ "http.jwks.ca", false },

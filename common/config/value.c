@@ -68,6 +68,12 @@ config_parse_duration(const char *text, int64_t *ms)
 }
 
 bool
+config_parse_size(const char *text, int64_t *bytes)
+{
+	return parse_unit(text, size_units, bytes);
+}
+
+bool
 config_parse_integer(const char *text, int64_t *value)
 {
 	static const struct unit plain[] = { { "", 1 }, { NULL, 0 } };
@@ -122,7 +128,7 @@ parse_value(const struct config_key *key, const char *value, int64_t *number)
 	case CONFIG_DURATION:
 		return config_parse_duration(value, number);
 	case CONFIG_SIZE:
-		return parse_unit(value, size_units, number);
+		return config_parse_size(value, number);
 	case CONFIG_INTEGER:
 		return config_parse_integer(value, number);
 	case CONFIG_SWITCH:

@@ -33,7 +33,6 @@
 #define TELL_AGAIN_MS 2000 /* after Kafka took no event */
 #define META_MS 2000       /* between two looks whether Redis is ours */
 #define HOST_MAX 65
-#define WORDS_MAX 64
 #define EX_CONFIG 78
 #define EX_NOPERM 77
 
@@ -57,8 +56,7 @@ struct builder {
 	struct job_runner runner;
 	struct announcer *announcer;
 	int64_t untold_ms; /* monotonic: until then no event is tried */
-	char *words;       /* of the command, cut */
-	char *argv[WORDS_MAX + 1];
+	struct job_rules *rules;
 	char host[HOST_MAX];
 	struct task **tasks; /* `parallel` of them; NULL: free */
 	size_t parallel, n_tasks;
@@ -783,41 +781,13 @@ on_ended(void *argument)
 	kafka_consumer_wake(builder->consumer);
 }
 
-/* Words between blanks, and nothing else: no shell reads them. */
-static int
-cut_command(struct builder *builder, struct error *err)
-{
-	const char *command = config_text(builder->config, "builder.command");
-	size_t n = 0;
-	char *word, *rest;
-
-	if (command == NULL || command[0] != '/')
-		return error_fatal(err, EX_CONFIG,
-		    "builder.command: %s; it is the path of a program, from "
-		    "the root on, and its arguments",
-		    command == NULL ? "is not set" : command);
-	builder->words = memory_copy_string(command);
-	for (word = strtok_r(builder->words, " \t", &rest); word != NULL;
-	     word = strtok_r(NULL, " \t", &rest)) {
-		if (n == WORDS_MAX)
-			return error_fatal(err, EX_CONFIG,
-			    "builder.command: more than %d words", WORDS_MAX);
-		builder->argv[n++] = word;
-	}
-	if (access(builder->argv[0], X_OK) != 0)
-		return error_fatal(err, EX_CONFIG, "builder.command: %s: %s",
-		    builder->argv[0], strerror(errno));
-	return 0;
-}
-
 int
 builder_check_settings(const struct config *config, struct error *err)
 {
-	struct builder builder = { .config = config };
-	int rc = cut_command(&builder, err);
+	struct job_rules *rules = job_rules_create(config, err);
 
-	free(builder.words);
-	return rc;
+	job_rules_destroy(rules);
+	return rules != NULL ? 0 : -1;
 }
 
 static int
@@ -885,7 +855,7 @@ make_runner(struct builder *builder)
 	builder->runner = (struct job_runner){
 		.store = { builder->redis, builder->keyspace,
 		    config_number(config, "view.ttl") },
-		.argv = builder->argv,
+		.rules = builder->rules,
 		.logs = config_text(config, "builder.logs"),
 		.log_max = config_number(config, "builder.logs.max"),
 		.host = builder->host,
@@ -933,7 +903,8 @@ builder_create(const struct builder_settings *settings, struct error *err)
 	    builder->kafka, builder_metrics_kafka_error, builder->metrics);
 	if (gethostname(builder->host, sizeof builder->host - 1) != 0)
 		strcpy(builder->host, "unknown");
-	if (cut_command(builder, err) == 0 && open_redis(builder, err) == 0) {
+	builder->rules = job_rules_create(builder->config, err);
+	if (builder->rules != NULL && open_redis(builder, err) == 0) {
 		make_runner(builder);
 		if (open_logs(builder, err) == 0 &&
 		    open_kafka(builder, err) == 0)
@@ -961,6 +932,6 @@ builder_destroy(struct builder *builder)
 	kafka_health_destroy(builder->kafka);
 	free(builder->tasks);
 	free(builder->places);
-	free(builder->words);
+	job_rules_destroy(builder->rules);
 	free(builder);
 }

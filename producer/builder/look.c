@@ -120,8 +120,11 @@ look_at_outputs(const struct job_ref *ref, const struct branch_change *changes,
 	const struct job *job = job_of(ref);
 	size_t n = job->spec->n_outputs, i;
 	struct text *heads = arena_zalloc(ref->arena, n + 1, sizeof *heads);
+	struct text *projects =
+	    arena_zalloc(ref->arena, n + 1, sizeof *projects);
 
 	look->heads = heads;
+	look->projects = projects;
 	look->up_to_date =
 	    job->reason != REASON_FORCED && job->reason != REASON_ALWAYS_STALE;
 	for (i = 0; i < n; i++) {
@@ -132,6 +135,7 @@ look_at_outputs(const struct job_ref *ref, const struct branch_change *changes,
 			return -1;
 		if (branch != NULL)
 			heads[i] = branch->head;
+		projects[i] = changes[i].project;
 		look->up_to_date = look->up_to_date && branch != NULL &&
 		    is_built_so(branch->built, &look->built);
 	}

@@ -16,8 +16,9 @@ struct job_look {
 	/* Of each input of the job spec: where it is read, and what; either
 	 * may be none. */
 	const struct text *branches, *transactions;
-	const struct text *heads; /* of each output; may be none */
-	bool up_to_date;          /* the outputs were made of just this */
+	const struct text *heads;    /* of each output; may be none */
+	const struct text *projects; /* the same */
+	bool up_to_date;             /* the outputs were made of just this */
 };
 
 /*

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,12 +47,30 @@ struct process {
 	size_t tail_size;
 };
 
+/* Of the child and all that it begins, and not to be raised by them; 0: as it
+ * is. */
+static int
+limit(int resource, int64_t most)
+{
+	struct rlimit limits;
+
+	if (most == 0)
+		return 0;
+	if (getrlimit(resource, &limits) != 0)
+		return -1;
+	if ((rlim_t)most < limits.rlim_max)
+		limits.rlim_max = (rlim_t)most;
+	limits.rlim_cur = limits.rlim_max;
+	return setrlimit(resource, &limits);
+}
+
 /* In the child: nothing that isn't safe after a fork of a threaded process. */
 static _Noreturn void
 become_command(const struct process *process, pid_t parent)
 {
 	const int from[CHILD_FILES] = { process->input, process->child_output,
 		process->child_output, process->answer_file };
+	const struct job_command *command = process->settings.command;
 	sigset_t none;
 	int i;
 
@@ -67,10 +86,11 @@ become_command(const struct process *process, pid_t parent)
 		if (dup2(from[i], i) < 0)
 			_exit(NOT_STARTED);
 	closefrom(CHILD_FILES);
-	execve(process->settings.argv[0], process->settings.argv,
-	    process->settings.envp);
-	dprintf(CHILD_ERROR, "schedrun-builder: %s: %s\n",
-	    process->settings.argv[0], strerror(errno));
+	if (limit(RLIMIT_AS, command->limits.memory) == 0 &&
+	    limit(RLIMIT_NOFILE, command->limits.files) == 0)
+		execve(command->argv[0], command->argv, process->settings.envp);
+	dprintf(CHILD_ERROR, "schedrun-builder: %s: %s\n", command->argv[0],
+	    strerror(errno));
 	_exit(NOT_STARTED);
 }
 

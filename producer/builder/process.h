@@ -6,6 +6,7 @@
 
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "producer/builder/rules.h"
 
 /*
  * A job's child process: no shell, a process group of its own, no descriptor
@@ -17,8 +18,9 @@
 struct process;
 
 struct process_settings {
-	char *const *argv; /* argv[0] is a path; ended by NULL, as envp */
-	char *const *envp;
+	/* Its time is the caller's to keep. */
+	const struct job_command *command;
+	char *const *envp; /* ended by NULL */
 	struct text input;
 	const char *log; /* the file, which is appended to */
 	int64_t log_max; /* bytes of it; what is more is left out */

@@ -32,7 +32,8 @@ struct task {
 	char *log;
 	struct process *process; /* NULL: none was needed */
 	enum task_doom doom;
-	int64_t kill_ms;            /* monotonic; 0: not to be killed */
+	int64_t until_ms; /* monotonic, as the next; 0: as long as it takes */
+	int64_t kill_ms;  /* 0: not to be killed */
 	int64_t begun_ms, ended_ms; /* Unix time */
 	struct trace_span span;     /* if its build is traced */
 	bool is_judged; /* what follows is known, and to be reported */
@@ -186,8 +187,11 @@ log_path(
 static int
 start_process(struct task *task, struct error *err)
 {
+	const struct job_command *command =
+	    job_rules_choose(task->runner->rules,
+		job_of(&task->brief.ref)->spec, task->look.projects);
 	const struct process_settings settings = {
-		.argv = task->runner->argv,
+		.command = command,
 		.envp = brief_environment(&task->brief),
 		.input = brief_document(&task->brief),
 		.log = task->log,
@@ -202,6 +206,8 @@ start_process(struct task *task, struct error *err)
 	(void)mkdir(task->log, 0750);
 	*name = '/';
 	task->process = process_start(&settings, err);
+	if (command->limits.time_ms > 0)
+		task->until_ms = clock_monotonic_ms() + command->limits.time_ms;
 	return task->process != NULL ? 0 : -1;
 }
 
@@ -447,6 +453,22 @@ tail_of(const struct task *task)
 	return buffer_keep(&out, task->arena);
 }
 
+/* Whoever looks at the last line sees why. */
+static struct text
+tail_of_overdue(const struct task *task)
+{
+	struct buffer out = { 0 };
+	struct text tail = tail_of(task);
+
+	buffer_append(&out, tail);
+	if (tail.size > 0 && tail.at[tail.size - 1] != '\n')
+		buffer_byte(&out, '\n');
+	buffer_format(&out,
+	    "schedrun-builder: it was ended behind the time that its rule "
+	    "gives it (builder.rules)");
+	return buffer_keep(&out, task->arena);
+}
+
 static void
 judge_success(struct task *task)
 {
@@ -476,6 +498,8 @@ judge_end(struct task *task)
 		judge(task, JOB_SKIPPED, TEXT("another job has failed"));
 	else if (task->doom == DOOM_CANCELED)
 		judge(task, JOB_SKIPPED, TEXT("the build was canceled"));
+	else if (task->doom == DOOM_OVERDUE)
+		judge(task, JOB_FAILED, tail_of_overdue(task));
 	else if (code == 0)
 		judge_success(task);
 	else if (code == EX_TEMPFAIL &&
@@ -636,6 +660,9 @@ task_turn(struct task *task, struct error *err)
 {
 	if (!task->is_judged && !process_has_ended(task->process)) {
 		keep_lease(task, err);
+		if (task->until_ms != 0 &&
+		    clock_monotonic_ms() >= task->until_ms)
+			task_end(task, DOOM_OVERDUE);
 		if (task->kill_ms != 0 && clock_monotonic_ms() >= task->kill_ms)
 			task_kill(task);
 		return false;

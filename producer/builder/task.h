@@ -3,6 +3,7 @@
 
 #include "common/base/metrics.h"
 #include "producer/builder/open_build.h"
+#include "producer/builder/rules.h"
 
 /*
  * One try of one job: lease, look, process, report.  Nothing of it is said
@@ -11,7 +12,7 @@
  */
 struct job_runner {
 	struct job_store store;
-	char *const *argv;
+	const struct job_rules *rules;
 	const char *logs; /* folder */
 	int64_t log_max;
 	const char *host; /* that is named in what is said of jobs */
@@ -27,6 +28,7 @@ enum task_doom {
 	DOOM_NONE,
 	DOOM_ABORTED,  /* another job of the build has failed */
 	DOOM_CANCELED, /* the build was */
+	DOOM_OVERDUE,  /* it runs for longer than its rule says */
 	DOOM_DRAINED,  /* we end: the job waits for another builder */
 	DOOM_LOST,     /* the lease is */
 };

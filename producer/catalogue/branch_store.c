@@ -96,8 +96,15 @@ branch_store_read(struct redis *redis, const struct keyspace *keyspace,
 	for (i = 0; rc == 0 && i < view->n; i++) {
 		struct branch_change *change = &view->changes[i];
 
-		change->exists =
-		    fields_get(into[0], change->dataset).at != NULL;
+		struct text dataset = fields_get(into[0], change->dataset);
+		struct error ignored;
+		bool trashed;
+
+		change->exists = dataset.at != NULL;
+		if (!change->exists ||
+		    dataset_parse(
+			dataset, &trashed, &change->project, &ignored) != 0)
+			change->project = TEXT_NONE;
 		change->seen = fields_get(into[1], change->dataset);
 	}
 	buffer_finish(&part);

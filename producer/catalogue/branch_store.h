@@ -19,9 +19,11 @@
  */
 struct branch_change {
 	struct text dataset; /* in: its RID */
-	bool exists;         /* read: the catalogue has the dataset */
-	struct text seen;    /* read: the stored value; none: no branches yet */
-	struct text value;   /* in: to be written; none: leave it alone */
+	bool exists;         /* read: the catalogue has the dataset ... */
+	struct text
+	    project;       /* ... in there; none: what is stored is malformed */
+	struct text seen;  /* read: the stored value; none: no branches yet */
+	struct text value; /* in: to be written; none: leave it alone */
 };
 
 /* The catalogue and the branches as they were when they were read. */

@@ -44,6 +44,7 @@ fixed_keys_are_the_papers(void)
 		{ KEY_PAGE_SECRET, "p:k" },
 		{ KEY_LEASES, "p:o" },
 		{ KEY_STOOD, "p:t:at" },
+		{ KEY_REPLICAS, "p:t:who" },
 	};
 	size_t i;
 
