@@ -71,11 +71,14 @@ def memory_mb(pid, field):
     raise KeyError(field)
 
 
+class Cluster(cluster_module.Cluster):
+    java = JAVA
+
+
 class Bench:
     def __init__(self, directory):
-        cluster_module.JAVA = JAVA
         self.directory = pathlib.Path(directory)
-        self.cluster = cluster_module.Cluster(self.directory / "cluster").start()
+        self.cluster = Cluster(self.directory / "cluster").start()
         self.admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
         self.count = 0
         self.loaded = None  # whose catalogue Redis has

@@ -10,7 +10,7 @@
 #define FRAME 5 /* zero byte and schema id */
 #define RUN_REQUEST 1
 #define SCHEDULE_RUN 2
-#define BUILD_REQUESTED 3
+#define BUILD_REQUESTED 7
 #define REQUEST_ID_SIZE 36
 #define USERS 1024
 #define PINS 64 /* one of so many */

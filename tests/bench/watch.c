@@ -16,9 +16,10 @@
  * whatever it says or as it must be; one build of each request whose schedule
  * is stale.  Says "done MICROSECONDS" when the last one became visible, goes on
  * until its input is closed and the topic read to its end, and says what was
- * there that should not have been.
+ * there that should not have been.  Gives up when nothing more comes.
  */
 #define PARTITIONS_MAX 64
+#define SILENCE_US (60 * 1000000LL)
 
 enum what { COPIES, ANSWERS, RESULTS, BUILDS };
 
@@ -104,16 +105,33 @@ is_closed(int fd)
 }
 
 static void
+give_up(const struct watch *watch)
+{
+	char text[128];
+
+	snprintf(text, sizeof text,
+	    "%" PRIu64 " of %" PRIu64 " came, %" PRIu64
+	    " doubled, %" PRIu64 " wrong, and nothing for a minute",
+	    watch->seen, watch->wanted, watch->doubled, watch->wrong);
+	die(watch->topic, text);
+}
+
+static void
 read_topic(struct watch *watch, rd_kafka_queue_t *queue)
 {
 	rd_kafka_message_t *messages[10000];
 	bool said = false, closed = false;
+	int64_t last_us = now_us();
 	size_t n, i;
 
 	for (;;) {
 		n = client_take(watch->consumer, queue, messages, 10000, 20);
 		for (i = 0; i < n; i++)
 			take(watch, messages[i]);
+		if (n > 0)
+			last_us = now_us();
+		else if (!said && now_us() - last_us > SILENCE_US)
+			give_up(watch);
 		if (watch->seen >= watch->wanted && !said) {
 			printf("done %" PRId64 "\n", watch->done_us);
 			fflush(stdout);
