@@ -91,9 +91,7 @@ configure_consumer(struct kafka_consumer *consumer,
 
 	memcpy(all, presets, sizeof presets);
 	snprintf(queue, sizeof queue, "%d",
-	    options->queue_kib > 0    ? options->queue_kib
-		: options->read_ahead ? 16384
-				      : 8192);
+	    options->queue_kib > 0 ? options->queue_kib : 8192);
 	all[COUNT(presets)] =
 	    (struct kafka_preset){ "queued.max.messages.kbytes", queue, false };
 	/* librdkafka wants a name even if nobody joins. */

@@ -89,11 +89,11 @@ struct kafka_consumer_options {
 	 */
 	bool accept_loss;
 	/*
-	 * Read ahead for throughput (librdkafka's queue 32 MiB instead of 8);
-	 * below 32 MiB librdkafka 2.0.2 gives about 80k records/s.
+	 * What librdkafka reads ahead, in KiB of records, which take some four
+	 * times as much memory; 0: 8192.  Once that is full 2.0.2 looks only
+	 * now and then whether it may fetch again, so the less, the slower.
 	 */
-	bool read_ahead;
-	int queue_kib; /* another bound of that queue; 0: none */
+	int queue_kib;
 	/* Records of open and aborted transactions too: to look at only. */
 	bool uncommitted;
 	/*

@@ -1,8 +1,8 @@
 """`make bench`: how fast the worker is, as ratios to floors taken in the same run.
 
 Sides are interleaved and the medians of their rounds compared, since absolute
-figures drift with the machine.  Fails only on results that can't be: missing,
-doubled or wrong ones.  By environment:
+figures drift with the machine.  Fails on results that can't be (missing, doubled
+or wrong ones) and on more memory than a worker may take.  By environment:
   BENCH_N       records of a backlog                       (300000)
   BENCH_ROUNDS  rounds of each side                        (3)
   BENCH_MIXES   of mix,once,repeat,wide,connecting: what is asked, see mixes.py
@@ -11,6 +11,7 @@ doubled or wrong ones.  By environment:
   BENCH_SIDES   of copy,floor,worker                       (all)
   BENCH_PEERS   of java,go,rust: peers/, measured with them   (none)
   BENCH_FLAGS   more flags for the worker, as a shell has them
+  BENCH_OUT     where the results go                                (bench/results.json)
 """
 
 import json
@@ -40,10 +41,12 @@ SIDES = os.environ.get("BENCH_SIDES", "copy,floor,worker").split(",") + PEERS
 MIXES = [mixes.of(name, N) for name in
          os.environ.get("BENCH_MIXES", ",".join(mixes.NAMES)).split(",")]
 PARTITIONS = 6
+PEAK_MB = 200  # of a worker, whatever waits and whatever is asked
 REDIS_DELAY_MS = 5
 GROUPS = (1, 2, 4)
 PACE, PACE_SECONDS = 1000, 10
 LONE_PACE, LONE_COUNT = 4, 40
+OUT = pathlib.Path(os.environ.get("BENCH_OUT", ROOT / "bench" / "results.json"))
 PEER_JARS = ROOT / ".cache" / "peers"
 # A broker as one would run it, not the tests' small and quickly started one.
 JAVA = ["java", "-Xms1g", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -525,10 +528,14 @@ def main():
             return 1
         finally:
             bench.close()
-    out = ROOT / "bench" / "results.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
-    return 0
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=2) + "\n")
+    heavy = [f"{row['worker']['peak_mb']:.0f} MB on {mix}"
+             for mix, row in found.get("throughput", {}).items()
+             if "worker" in row and row["worker"]["peak_mb"] > PEAK_MB]
+    if heavy:
+        print(f"bench: a worker took {', '.join(heavy)}, more than {PEAK_MB} MB", file=sys.stderr)
+    return 1 if heavy else 0
 
 
 if __name__ == "__main__":

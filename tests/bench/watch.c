@@ -110,8 +110,8 @@ give_up(const struct watch *watch)
 	char text[128];
 
 	snprintf(text, sizeof text,
-	    "%" PRIu64 " of %" PRIu64 " came, %" PRIu64
-	    " doubled, %" PRIu64 " wrong, and nothing for a minute",
+	    "%" PRIu64 " of %" PRIu64 " came, %" PRIu64 " doubled, %" PRIu64
+	    " wrong, and nothing for a minute",
 	    watch->seen, watch->wanted, watch->doubled, watch->wrong);
 	die(watch->topic, text);
 }

@@ -114,7 +114,6 @@ make_consumer(const char *group, struct seen *seen, bool accept_loss)
 		.settings = settings,
 		.group = group,
 		.accept_loss = accept_loss,
-		.read_ahead = true,
 		.events = { .assigned = on_assigned,
 		    .revoked = on_revoked,
 		    .moved = on_moved,

@@ -28,8 +28,9 @@
 #define ENDS_MS 100  /* in which as many are asked for as answer */
 #define HELD_MS 5000 /* of an open transaction, until it is said */
 
-#define UNANSWERED_MAX 3 /* looks at Kafka, until it counts as away */
-#define REFRESH_MS 10000 /* until a topic that came, or grew, is seen */
+#define UNANSWERED_MAX 3     /* looks at Kafka, until it counts as away */
+#define REFRESH_MS 10000     /* until a topic that came, or grew, is seen */
+#define READ_AHEAD_KIB 12288 /* docs/delivery.md, section 8 */
 #define REVOKE_MS 5000
 
 /* Partitions came: what Redis's marks must prove begins at what is committed.
@@ -918,7 +919,7 @@ start_consumer(struct pipeline *pipeline, struct error *err)
 		.group = pipeline->group,
 		.accept_loss =
 		    config_switch(pipeline->config, "worker.accept.loss"),
-		.read_ahead = true,
+		.queue_kib = READ_AHEAD_KIB,
 		.refresh_ms = REFRESH_MS,
 		.events = { .assigned = take_partitions,
 		    .revoked = give_partitions_up,
