@@ -264,11 +264,11 @@ test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
 	@tests/run
 
-# As root; roots are made once, below .cache/.
-test-trixie: ## make test in a root of Debian 13
+# As root; roots are made once, below .cache/.  TESTS="tests/e2e/test_x.py -k y".
+test-trixie: ## make test in a root of Debian 13, or TESTS alone of the end-to-end ones
 	@deploy/local/deps.sh root
 	@tests/root trixie make -s deps
-	@ROOT_NETWORK=off tests/root trixie make test
+	@ROOT_NETWORK=off tests/root trixie $(if $(TESTS),make -s e2e TESTS="$(TESTS)",make test)
 
 test-matrix: ## demo and delivery on each Kafka, Redis and Valkey, by each Debian
 	@deploy/local/deps.sh root

@@ -396,14 +396,19 @@ static const struct kafka_preset common_presets[] = {
 	{ "log.connection.close", "false", false },
 	{ "allow.auto.create.topics", "false", false },
 	{ "metadata.recovery.strategy", KAFKA_RECOVERY, false },
+	{ "metadata.max.age.ms", KAFKA_METADATA_AGE, false },
 };
 
-/* Whether this librdkafka has it: some presets are for newer ones. */
+/* Whether it is for this librdkafka: some presets are for newer ones, and
+ * another for those that need it. */
 static bool
-has_property(const rd_kafka_conf_t *conf, const char *name)
+is_for_library(const rd_kafka_conf_t *conf, const char *name)
 {
 	size_t size;
 
+	if (strcmp(name, "metadata.max.age.ms") == 0)
+		return rd_kafka_version() >= KAFKA_METADATA_AGE_SINCE &&
+		    rd_kafka_version() < KAFKA_METADATA_AGE_END;
 	return rd_kafka_conf_get(conf, name, NULL, &size) !=
 	    RD_KAFKA_CONF_UNKNOWN;
 }
@@ -421,7 +426,7 @@ add_presets(const rd_kafka_conf_t *conf, struct kafka_preset *out,
 		for (j = 0; j < n_presets; j++)
 			replaced |= strcmp(common_presets[i].name,
 					presets[j].name) == 0;
-		if (replaced || !has_property(conf, common_presets[i].name))
+		if (replaced || !is_for_library(conf, common_presets[i].name))
 			continue;
 		out[n] = common_presets[i];
 		if (settings->client_id != NULL &&

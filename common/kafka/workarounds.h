@@ -17,6 +17,7 @@
  *   query.c, kafka_query_range      a range without a time-out        2.3.0
  *   transaction.c, ..._produce      a busy wait behind a request      not seen
  *   producer.h, ..._probe           a first send that waits 1 s       2.10.1
+ *   client.c, KAFKA_METADATA_AGE    a crash by a topic made anew      2.10.0
  *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open
  *   admin_request.c, REQUEST_MIN    an abort as a request times out   open
  */
@@ -27,6 +28,16 @@
  * times as fast.  Since 2.2.0 fetch.queue.backoff.ms can do the same.
  */
 #define KAFKA_QUEUE_MESSAGES "1000000"
+
+/*
+ * From 2.4.0 on the cache of metadata has topics by id, too: where a new id
+ * replaces the one that is there, that of before is freed and still found.  What
+ * is out of the cache again before metadata comes anew replaces nothing.  As
+ * long as librdkafka itself takes for enough where a topic isn't there.
+ */
+#define KAFKA_METADATA_AGE "100"
+#define KAFKA_METADATA_AGE_SINCE 0x02040000
+#define KAFKA_METADATA_AGE_END 0x020a0000
 
 /*
  * Without it 2.16.0 bootstraps again when a broker restarts, and the offsets of

@@ -192,6 +192,27 @@ a_preset_that_is_unknown_is_left_out(void)
 	rd_kafka_conf_destroy(conf);
 }
 
+/* Where the cache forgets wrongly, it forgets soon; else it is left alone. */
+static void
+a_preset_for_a_fault_ends_with_it(void)
+{
+	const bool is_faulty = rd_kafka_version() >= 0x02040000 &&
+	    rd_kafka_version() < 0x020a0000;
+	const struct kafka_settings settings = { .config = NULL };
+	struct kafka_client client = { .fatal = false };
+	struct error err = { 0 };
+	rd_kafka_conf_t *conf = kafka_client_conf(
+	    &client, &settings, CONFIG_PRODUCER, NULL, 0, &err);
+	char value[16] = "";
+	size_t size = sizeof value;
+
+	REQUIRE(conf != NULL);
+	CHECK(rd_kafka_conf_get(conf, "metadata.max.age.ms", value, &size) ==
+	    RD_KAFKA_CONF_OK);
+	CHECK((strcmp(value, "100") == 0) == is_faulty);
+	rd_kafka_conf_destroy(conf);
+}
+
 CU_TestInfo kafka_client_tests[] = {
 	{ "places keys where Java does", places_keys_where_java_does },
 	{ "merges settings", merges_settings },
@@ -199,5 +220,6 @@ CU_TestInfo kafka_client_tests[] = {
 	{ "tells its health", tells_its_health },
 	{ "reads each record once", reads_each_record_once },
 	{ "a preset of newer versions", a_preset_that_is_unknown_is_left_out },
+	{ "a preset for a fault", a_preset_for_a_fault_ends_with_it },
 	CU_TEST_INFO_NULL,
 };
