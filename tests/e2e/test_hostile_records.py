@@ -1,5 +1,6 @@
 """Random hostile records against the real broker, in each topic: whatever comes, what is good in
-all partitions is answered within seconds, and nothing is lost, doubled or torn.
+all partitions is answered within seconds, and nothing is lost, doubled or torn.  Meanwhile
+retention or compaction takes what is committed, in turns; that it does is seen by a client.
 
 `ROUNDS=50 SEED=7 make e2e TESTS=tests/e2e/test_hostile_records.py`"""
 
@@ -14,7 +15,7 @@ import checker
 from adapters import Adapter
 from catalogues import dataset, schedule_rid, transaction
 from checker import encode
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from load import TOPIC, Load, request
 from programs import GROUP, wait_for
@@ -26,6 +27,8 @@ SEED = int(os.environ.get("SEED", random.randrange(2 ** 32)))
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(40)]
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 DAY_MS = 86400 * 1000
+SEGMENT = 1_048_576  # bytes; the least that Kafka takes
+WITNESS = b"w" * (SEGMENT * 6 // 10)  # of two batches of it the second begins a segment
 
 
 class Hostile:
@@ -35,6 +38,8 @@ class Hostile:
         self.system = system
         self.rng = rng
         self.number = number
+        self.is_compacted = (number + SEED) % 2 == 0  # else retention takes its turn
+        self.witnesses = []  # (topic, partition, offset) of records that must go
 
     def producer(self, topic=TOPIC, **settings):
         rng = self.rng
@@ -52,7 +57,8 @@ class Hostile:
 
     def key(self):
         rng = self.rng
-        return rng.choice([None, b"", b"k", rng.choice(SCHEDULES).encode(), rng.randbytes(300),
+        none = [] if self.is_compacted else [None]  # such a topic refuses it
+        return rng.choice([*none, b"", b"k", rng.choice(SCHEDULES).encode(), rng.randbytes(300),
                            b"k" * rng.choice([40_000, 1_200_000])])
 
     def headers(self):
@@ -63,13 +69,51 @@ class Hostile:
                            [("h", b"x" * 1_500_000)],
                            [("schedrun.dlq.time", b"17"), ("schedrun.dlq.redrives", b"x")]])
 
-    def retain(self, topic, group):
-        """Retention takes what is committed by now."""
-        committed = checker.committed_offsets(self.system.bootstrap, group, topic)
-        places = [TopicPartition(topic, p, offset) for p, offset in committed.items() if offset]
+    def retain(self, topic, read):
+        """Retention takes what everybody has read by now: `read` has the places by partition."""
+        places = [TopicPartition(topic, p, offset) for p, offset in read.items() if offset]
         admin = AdminClient({"bootstrap.servers": self.system.bootstrap, "log_level": 0})
-        for future in admin.delete_records(places).values() if places else []:
+        for place, future in admin.delete_records(places).items() if places else []:
             future.result(30)
+            self.witnesses.append((topic, place.partition, place.offset - 1))
+
+    def close_segments(self, topic, partitions):
+        """All that is there by now, and a record which the next one of its key makes void: in
+        segments that compaction takes.  Returns what was sent."""
+        self.system.alter_topic(topic, segment__bytes=SEGMENT)
+        load = Load(self.system.bootstrap, topic=topic, settings={"message.max.bytes": 20_000_000})
+        for p in partitions:
+            for _ in range(4):
+                load.send_bad(WITNESS, "too-large", key=b"witness", partition=p)
+                load.flush()  # a batch of its own
+        for p in partitions:
+            self.witnesses.append((topic, p, min(a.offset for a in load.asked if a.partition == p)))
+        self.system.alter_topic(topic, segment__bytes=2 ** 30, segment__ms=2 ** 63 - 1)
+        return load
+
+    def compact(self, topic):
+        """From now on; who is ahead of it has read what is in closed segments."""
+        self.system.alter_topic(topic, cleanup__policy="compact", min__cleanable__dirty__ratio="0.0")
+
+    def holds(self, topic, partition, offset):
+        """Whether the log has it, as a client sees."""
+        consumer = Consumer({"bootstrap.servers": self.system.bootstrap, "group.id": "witness", "log_level": 0,
+                             "isolation.level": "read_uncommitted", "auto.offset.reset": "earliest"})
+        try:
+            if consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[0] > offset:
+                return False
+            consumer.assign([TopicPartition(topic, partition, offset)])
+            message = consumer.poll(30)
+            assert message is not None and not message.error(), message and message.error()
+            return message.offset() == offset
+        finally:
+            consumer.close()
+
+    def wait_cleaned(self):
+        """Retention and compaction have been at it, or the round has shown nothing."""
+        assert self.witnesses
+        for witness in self.witnesses:
+            wait_for(f"{witness} to go", lambda: not self.holds(*witness), SECONDS)
 
     def stamp(self, topic):
         """By whom its records are stamped from now on, and that any time is taken."""
@@ -138,14 +182,18 @@ class Round(Hostile):
     def play(self):
         rng = self.rng
         self.stamp(TOPIC)
+        if self.is_compacted:
+            self.asked += self.close_segments(TOPIC, range(PARTITIONS)).asked
+            self.system.wait_drained(SECONDS)
+            self.compact(TOPIC)
         load = self.producer()
         self.bad(load, rng.randrange(1, 40))
         upstream, before = self.transactions()
         for datum in self.good(50, "between"):
             load.send(datum)
         self.bad(load, rng.randrange(1, 40))
-        if rng.random() < 0.7:
-            self.retain(TOPIC, GROUP)
+        if not self.is_compacted:
+            self.retain(TOPIC, checker.committed_offsets(self.system.bootstrap, GROUP, TOPIC))
         load.flush()
         self.end_transaction(upstream, before)
         last = Load(self.system.bootstrap)
@@ -153,6 +201,8 @@ class Round(Hostile):
             last.send(datum)
         self.asked += load.asked + last.flush()
         self.system.wait_drained(SECONDS)
+        self.wait_cleaned()
+        self.system.alter_topic(TOPIC, cleanup__policy="delete")
         return self.asked
 
 
@@ -180,7 +230,9 @@ def test_hostile_records(system):
 
 
 EVENTS, BUILDS, RESULTS = "schedule-events", "schedule-builds", "schedule-run-results"
-GROUPS = {EVENTS: "schedrun-trigger", BUILDS: "schedrun-builder", RESULTS: "schedrun-http"}
+GROUPS = {EVENTS: "schedrun-trigger", BUILDS: "schedrun-builder"}
+FOLDED = (BUILDS, RESULTS)  # whose places are the view's
+TOPICS = (EVENTS, BUILDS, RESULTS)
 CHAINS = [f"chain{i}" for i in range(6)]
 
 
@@ -240,11 +292,29 @@ class Chain(Hostile):
                 del load.asked[before:]
         yield load
 
+    def read(self, topic):
+        """Partition -> up to where all who read the topic have."""
+        read = {}
+        if topic in GROUPS:
+            read = checker.committed_offsets(self.system.bootstrap, GROUPS[topic], topic)
+        for p in range(2) if topic in FOLDED else ():
+            folded = int(self.system.cluster.redis().get(f"schedrun:f:{topic}:{p}") or 0)
+            read[p] = min(read.get(p, folded), folded)
+        return read
+
+    def is_read(self, topic):
+        read = self.read(topic)
+        return all(read.get(p, 0) >= end for p, (_, end) in checker.log_ends(self.system.bootstrap, topic).items())
+
     def play(self, adapter):
         """Returns how many records of the events are to be buried."""
         heads = self.heads()
         loads, open_ones = [], []
-        for topic, group in GROUPS.items():
+        for topic in TOPICS if self.is_compacted else ():
+            loads.append(self.close_segments(topic, range(2)))
+            wait_for(f"{topic} to be read", lambda: self.is_read(topic), SECONDS)
+            self.compact(topic)
+        for topic in TOPICS:
             self.stamp(topic)
             loads.append(self.producer(topic))
             self.bad(loads[-1], self.rng.randrange(1, 20))
@@ -252,8 +322,8 @@ class Chain(Hostile):
             next(open_ones[-1])
             self.bad(loads[-1], self.rng.randrange(1, 20))
             loads[-1].flush()
-            if self.rng.random() < 0.7:
-                self.retain(topic, group)
+            if not self.is_compacted:
+                self.retain(topic, self.read(topic))
         loads += [next(ended) for ended in open_ones]
         good = Load(self.system.bootstrap, topic=EVENTS)
         for i, name in enumerate(CHAINS):
@@ -264,6 +334,9 @@ class Chain(Hostile):
         for name in CHAINS:
             answer = adapter.run(schedule_rid(name), Prefer=f"wait={SECONDS}").json()
             assert answer["result"]["type"] == "ignored", answer
+        self.wait_cleaned()
+        for topic in TOPICS:
+            self.system.alter_topic(topic, cleanup__policy="delete")
         return sum(len(load.asked) for load in loads if load.topic == EVENTS)
 
     def heads(self):
@@ -276,7 +349,7 @@ def test_hostile_records_in_what_others_read(system):
     print(f"SEED={SEED} ROUNDS={ROUNDS}")
     rng = random.Random(SEED)
     system.init(partitions=2)
-    for topic in (*GROUPS, TOPIC + ".dlq"):
+    for topic in (*TOPICS, TOPIC + ".dlq"):
         system.alter_topic(topic, retention__ms=-1, max__message__bytes=20_000_000)
     system.apply(chains())
     adapter = Adapter(system)
