@@ -228,7 +228,13 @@ procedures: build ## docs/procedures.md, block by block, under load (minutes)
 	BEFORE=$(BEFORE) BUILD_DIR=$(CURDIR)/$(BUILD) \
 	    .cache/venv/bin/pytest -q -s -p no:cacheprovider $(or $(TESTS),tests/e2e/procedures.py)
 
-.PHONY: day builder-long minutes
+.PHONY: apply-long day builder-long minutes
+# SIZE=1000000
+apply-long: build ## a million datasets and schedules applied under load, killed and gone on with
+	@deploy/local/deps.sh test
+	SIZE=$(SIZE) BUILD_DIR=$(CURDIR)/$(BUILD) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/apply_long.py
+
 day: build ## a day of cron in minutes, by five triggers that are killed (SEED=)
 	@deploy/local/deps.sh test
 	SEED=$(SEED) BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \

@@ -3,17 +3,23 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "common/base/buffer.h"
 #include "common/base/memory.h"
 
 #define PART_MIN ((size_t)4096) /* bytes of a member that is worth it */
 #define MEMBERS_MAX 64          /* of a root that is seen so */
 #define LEVELS 2                /* the root and its member, around an element */
+#define FORGET ((size_t)8 << 20) /* bytes of a mapped text, at a time */
 
 /* A large member: where each of its elements begins. */
 struct part {
 	struct json_maker maker; /* first: it is one */
 	struct text text;        /* of the document */
+	bool is_mapped;
+	size_t kept_from; /* of the text, what may be in memory */
 	bool is_object;
 	size_t depth_max; /* of an element */
 	uint32_t *starts;
@@ -27,7 +33,7 @@ struct part {
 /* The root: each member is a document of its own. */
 struct whole {
 	struct json_maker maker; /* first: it is one */
-	struct buffer bytes;
+	bool is_mapped;
 	struct json_document *names[MEMBERS_MAX];
 	struct json_document *values[MEMBERS_MAX];
 	size_t n;
@@ -143,6 +149,24 @@ skip_comma(struct scan *scan, char closing, bool *is_sound)
 /* An element of a part ------------------------------------------------------
  */
 
+/* What lies far behind: whoever wants it again has it from the file. */
+static void
+forget_before(struct part *part, size_t at)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from, to;
+
+	if (at < part->kept_from)
+		part->kept_from = at;
+	if (!part->is_mapped || at - part->kept_from < FORGET)
+		return;
+	from = (uintptr_t)(part->text.at + part->kept_from) & ~(page - 1);
+	to = (uintptr_t)(part->text.at + at) & ~(page - 1);
+	/* That it stays is no fault. */
+	(void)madvise((void *)from, to - from, MADV_DONTNEED);
+	part->kept_from = at;
+}
+
 static struct text
 slice(const char *start, const struct scan *scan)
 {
@@ -172,6 +196,8 @@ look_at(const struct part *part, const struct json_document *element,
 {
 	struct json_member member = { 0 };
 
+	if (element == NULL)
+		return NULL;
 	if (!part->is_object)
 		return json_root(element);
 	json_next(json_root(element), &member);
@@ -188,10 +214,9 @@ part_child(struct json_maker *maker, size_t i, struct text *name)
 
 	if (part->last == NULL || part->last_index != i) {
 		json_destroy(part->last);
+		forget_before(part, part->starts[i]);
 		part->last = parse_element(part, &scan);
 		part->last_index = i;
-		if (part->last == NULL) /* it was parsed before */
-			abort();
 	}
 	return look_at(part, part->last, name);
 }
@@ -285,6 +310,8 @@ read_elements(struct part *part, struct scan *scan)
 		struct json_document *element = parse_element(part, scan);
 		struct text name = TEXT_NONE;
 
+		forget_before(part, (size_t)(start - part->text.at));
+
 		if (element == NULL)
 			return false;
 		look_at(part, element, &name);
@@ -296,13 +323,16 @@ read_elements(struct part *part, struct scan *scan)
 }
 
 static struct json_document *
-parse_part(struct text text, struct scan *scan, size_t depth_max)
+parse_part(
+    struct text text, bool is_mapped, struct scan *scan, size_t depth_max)
 {
 	struct part *part = memory_zalloc(1, sizeof *part);
 
 	part->maker.child = part_child;
 	part->maker.destroy = part_destroy;
 	part->text = text;
+	part->is_mapped = is_mapped;
+	part->kept_from = (size_t)(scan->at - text.at);
 	part->is_object = next_byte(scan) == '{';
 	part->depth_max = depth_max;
 	if (!read_elements(part, scan)) {
@@ -337,7 +367,6 @@ whole_destroy(struct json_maker *maker)
 		json_destroy(whole->names[i]);
 		json_destroy(whole->values[i]);
 	}
-	buffer_finish(&whole->bytes);
 	free(whole);
 }
 
@@ -354,6 +383,19 @@ is_new_name(const struct whole *whole, struct text name)
 			return false;
 	}
 	return true;
+}
+
+/* A container that doesn't end soon. */
+static bool
+is_large(const struct scan *scan)
+{
+	struct scan near = *scan;
+
+	if (next_byte(scan) != '{' && next_byte(scan) != '[')
+		return false;
+	if ((size_t)(scan->end - scan->at) > PART_MIN)
+		near.end = scan->at + PART_MIN;
+	return !skip_value(&near);
 }
 
 static bool
@@ -375,14 +417,15 @@ read_member(
 	    !is_new_name(whole, json_text(json_root(whole->names[i]))))
 		return false;
 	value = *scan;
+	if (is_large(&value)) {
+		whole->values[i] = parse_part(
+		    text, whole->is_mapped, scan, depth_max - LEVELS);
+		return whole->values[i] != NULL;
+	}
 	if (!skip_value(scan))
 		return false;
-	if ((next_byte(&value) == '{' || next_byte(&value) == '[') &&
-	    (size_t)(scan->at - value.at) >= PART_MIN)
-		whole->values[i] = parse_part(text, &value, depth_max - LEVELS);
-	else
-		whole->values[i] =
-		    json_parse(slice(value.at, scan), depth_max - 1, NULL);
+	whole->values[i] =
+	    json_parse(slice(value.at, scan), depth_max - 1, NULL);
 	return whole->values[i] != NULL;
 }
 
@@ -394,7 +437,7 @@ read_root(struct whole *whole, struct text text, size_t depth_max)
 	bool is_sound = true, more;
 
 	if (depth_max <= LEVELS || text.size < PART_MIN ||
-	    text.size >= UINT32_MAX || text_utf8_size(text) < text.size)
+	    text.size >= UINT32_MAX)
 		return false;
 	skip_blanks(&scan);
 	if (next_byte(&scan) != '{')
@@ -415,19 +458,16 @@ read_root(struct whole *whole, struct text text, size_t depth_max)
  * one that tells of faults.
  */
 struct json_document *
-json_parse_large(struct buffer *bytes, size_t depth_max, struct error *err)
+json_parse_large(
+    struct text text, bool is_mapped, size_t depth_max, struct error *err)
 {
 	struct whole *whole = memory_zalloc(1, sizeof *whole);
-	struct json_document *document;
 
 	whole->maker.child = whole_child;
 	whole->maker.destroy = whole_destroy;
-	whole->bytes = *bytes;
-	*bytes = (struct buffer){ 0 };
-	if (read_root(
-		whole, text_skip_mark(buffer_text(&whole->bytes)), depth_max))
+	whole->is_mapped = is_mapped;
+	if (read_root(whole, text_skip_mark(text), depth_max))
 		return json_made(&whole->maker, JSON_TYPE_OBJECT, whole->n);
-	document = json_parse(buffer_text(&whole->bytes), depth_max, err);
 	whole_destroy(&whole->maker);
-	return document;
+	return json_parse(text_skip_mark(text), depth_max, err);
 }

@@ -1,7 +1,9 @@
 #ifndef SCHEDRUN_COMMON_JSON_LARGE_H
 #define SCHEDRUN_COMMON_JSON_LARGE_H
 
-#include "common/base/buffer.h"
+#include <stdbool.h>
+
+#include "common/base/text.h"
 #include "common/json/node.h"
 
 /*
@@ -14,9 +16,12 @@
  * the next of the same member.  Looking for a name in one walks it.  Each look
  * costs the element's parse, about 4 ns a byte.
  *
- * The content of `bytes` is taken over, also where NULL is returned.
+ * `text` is borrowed until the document is destroyed.  `is_mapped`: from a file
+ * and read-only, so that memory has of it what was read last, 16 MiB or less.
+ * An element that is no longer what it was, since somebody writes to that file,
+ * is null.
  */
 struct json_document *json_parse_large(
-    struct buffer *bytes, size_t depth_max, struct error *err);
+    struct text text, bool is_mapped, size_t depth_max, struct error *err);
 
 #endif

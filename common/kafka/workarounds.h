@@ -31,7 +31,7 @@
 
 /*
  * From 2.4.0 on the cache of metadata has topics by id, too: where a new id
- * replaces the one that is there, that of before is freed and still found.  What
+ * replaces the one that is there, that of before is freed and still found. What
  * is out of the cache again before metadata comes anew replaces nothing.  As
  * long as librdkafka itself takes for enough where a topic isn't there.
  */

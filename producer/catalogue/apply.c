@@ -115,6 +115,7 @@ publish_pieces(struct apply *apply, struct error *err)
 		if (next != 1)
 			break;
 		rc = publish_step(apply, step, with_parts, err);
+		pieces_pace(pieces, apply->publication.took_ms);
 		if (rc == 1 && with_parts)
 			note_parts(apply);
 		if (rc == 1)
@@ -211,6 +212,7 @@ load_catalogue(struct apply *apply, struct error *err)
 		.missing = settings->missing,
 		.heads = settings->heads,
 		.notes = settings->notes,
+		.progress = &settings->progress,
 		.now_ms = settings->now_ms,
 	};
 	int64_t *generation = &apply->report->generation;

@@ -1,14 +1,16 @@
 #include "producer/catalogue/merge.h"
 #include "schemas/stored/catalogue.h"
 
+#define FOUND_KEPT ((size_t)4 << 20)
+
+/* What is stored of the `n` that are listed, in the arena of `found`. */
 static int
-read_branches(struct merge *merge, struct fields *wanted, struct fields *found,
-    struct error *err)
+read_branches(struct merge *merge, const struct field *list, size_t n,
+    struct fields *found, struct error *err)
 {
-	const struct field *list = fields_list(wanted);
-	size_t i, n = fields_size(wanted);
 	struct text *names =
-	    arena_zalloc(merge->moving_arena, n, sizeof *names);
+	    arena_zalloc(fields_arena(found), n, sizeof *names);
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		names[i] = list[i].name;
@@ -147,12 +149,12 @@ tell_loop(struct merge *merge, struct text dataset, const struct error *cause)
 
 /*
  * What the dataset's branches become; the file's own where nothing is stored
- * that can be read, or the catalogue has no such dataset yet.
+ * that can be read, or the catalogue has no such dataset yet; else in `arena`.
  */
 static struct text
-lay_value(struct merge *merge, const struct field *file, struct text old)
+lay_value(struct merge *merge, const struct field *file, struct text old,
+    struct arena *arena)
 {
-	struct arena *arena = merge->moving_arena;
 	struct laying laying = { .merge = merge, .dataset = file->name };
 	struct buffer out = { 0 };
 	struct branch_list checked;
@@ -182,19 +184,25 @@ lay_value(struct merge *merge, const struct field *file, struct text old)
 
 /* What the file says of one dataset's branches, against what is stored. */
 static void
-merge_one(struct merge *merge, const struct field *file, struct text old)
+merge_one(struct merge *merge, const struct field *file, struct text old,
+    struct arena *arena)
 {
 	struct merge_changes *moving = &merge->moving;
-	struct text value =
-	    text_equal(old, file->value) ? old : lay_value(merge, file, old);
+	struct text value = text_equal(old, file->value)
+	    ? old
+	    : lay_value(merge, file, old, arena);
 
 	if (text_equal(old, value)) {
 		moving->branch_count.same++;
 		return;
 	}
+	if (value.at != file->value.at)
+		value = text_copy(merge->moving_arena, value);
 	fields_share(moving->branches, (struct field){ file->name, value });
 	fields_share(moving->branches_seen,
-	    (struct field){ file->name, old.at != NULL ? old : TEXT("") });
+	    (struct field){ file->name,
+		old.at != NULL ? text_copy(merge->moving_arena, old)
+			       : TEXT("") });
 	if (old.at != NULL)
 		moving->branch_count.changed++;
 	else
@@ -219,7 +227,8 @@ merge_leftovers(
 		if (fields_get(merge->datasets, list[i].name).at == NULL &&
 		    fields_get(file->branches, list[i].name).at == NULL)
 			fields_share(wanted, list[i]);
-	rc = read_branches(merge, wanted, found, err);
+	rc = read_branches(
+	    merge, fields_list(wanted), fields_size(wanted), found, err);
 	list = fields_list(found);
 	for (i = 0; rc == 0 && i < fields_size(found); i++)
 		fields_put(
@@ -229,19 +238,41 @@ merge_leftovers(
 	return rc;
 }
 
+/* Of the `n` that are listed; what is stored of them goes again. */
+static int
+merge_some(struct merge *merge, const struct field *list, size_t n,
+    struct arena *arena, struct error *err)
+{
+	struct fields *found = fields_create(arena);
+	int rc = read_branches(merge, list, n, found, err);
+	size_t i;
+
+	for (i = 0; rc == 0 && i < n; i++)
+		merge_one(
+		    merge, &list[i], fields_get(found, list[i].name), arena);
+	fields_destroy(found);
+	return rc;
+}
+
 int
 merge_branches(
     struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
-	struct fields *found = fields_create(merge->moving_arena);
 	const struct field *list = fields_list(file->branches);
-	size_t i, n = fields_size(file->branches);
-	int rc = read_branches(merge, file->branches, found, err);
+	size_t n = fields_size(file->branches), done = 0, some;
+	struct arena *arena = arena_create(0);
+	int rc = 0;
 
-	for (i = 0; rc == 0 && i < n; i++)
-		merge_one(merge, &list[i], fields_get(found, list[i].name));
-	if (rc == 0)
-		prune_branches(merge);
-	fields_destroy(found);
-	return rc == 0 ? merge_leftovers(merge, file, err) : -1;
+	for (; rc == 0 && done < n; done += some) {
+		some = n - done < MERGE_WINDOW ? n - done : MERGE_WINDOW;
+		arena_reset(arena, FOUND_KEPT);
+		rc = merge_some(merge, list + done, some, arena, err);
+		apply_progress_tell(merge->settings.progress,
+		    "datasets compared", done + some, n);
+	}
+	arena_destroy(arena);
+	if (rc != 0)
+		return -1;
+	prune_branches(merge);
+	return merge_leftovers(merge, file, err);
 }

@@ -335,12 +335,9 @@ collect_schedules(
     struct collect *collect, const struct place *root, const struct json *list)
 {
 	const struct place place = place_member(root, TEXT("schedules"));
-	const struct catalogue_file *file = collect->file;
 	size_t i, j;
 
-	for (i = 0; i < file->n_schedules; i++)
-		fields_share(collect->schedules,
-		    (struct field){ file->schedules[i].rid, TEXT("") });
+	catalogue_file_name_schedules(collect->file, collect->schedules);
 	for (i = 0; i < json_size(list); i++) {
 		const struct place at = place_index(&place, i);
 		const struct place versions_place =

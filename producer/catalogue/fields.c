@@ -86,6 +86,18 @@ fields_get(const struct fields *fields, struct text name)
 				: TEXT_NONE;
 }
 
+struct text
+fields_name(const struct fields *fields, struct text name)
+{
+	const struct field_slot *slot;
+
+	if (fields->n == 0)
+		return TEXT_NONE;
+	slot = find_slot(fields, name, (uint32_t)text_hash(name));
+	return slot->number > 0 ? fields->all[slot->number - 1].name
+				: TEXT_NONE;
+}
+
 /* Puts a slot where a probe for its hash finds it. */
 static void
 place_slot(struct fields *fields, struct field_slot slot)

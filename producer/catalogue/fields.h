@@ -29,6 +29,8 @@ size_t fields_size(const struct fields *fields);
 struct arena *fields_arena(const struct fields *fields);
 /* The value, or no text. */
 struct text fields_get(const struct fields *fields, struct text name);
+/* The name as the table has it, or no text. */
+struct text fields_name(const struct fields *fields, struct text name);
 void fields_put(struct fields *fields, struct text name, struct text value);
 /* The same without a copy: the texts must outlive the table. */
 void fields_share(struct fields *fields, struct field field);

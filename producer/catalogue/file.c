@@ -168,7 +168,7 @@ check_once(struct reader *reader, const struct place *place,
 	if (fields_get(seen, rid).at != NULL)
 		reader_fault(reader, place, "%.*s stands in the file twice",
 		    TEXT_ARG(rid));
-	fields_share(seen, (struct field){ rid, TEXT("") });
+	fields_put(seen, rid, TEXT(""));
 }
 
 static void
@@ -183,29 +183,68 @@ read_schedules(struct reader *reader, const struct place *root,
 	if (!read_is(reader, &place, node, JSON_TYPE_ARRAY))
 		return;
 	n = json_size(node);
-	file->schedules =
-	    arena_zalloc(reader->arena, n, sizeof *file->schedules);
+	file->schedules = node;
 	file->n_schedules = n;
 	scratch = arena_create(0);
 	names = arena_create(0);
 	seen = fields_create(names);
 	for (i = 0; i < n; i++) {
 		struct place at = place_index(&place, i);
-		struct file_schedule *schedule = &file->schedules[i];
-		struct element element = { .kept = reader->arena };
+		struct file_schedule schedule = { 0 };
+		struct element element = { .kept = scratch };
 
 		arena_reset(scratch, SCRATCH_KEPT);
 		element.reader = reader_create(scratch);
-		read_schedule(&element, &at, json_at(node, i), schedule);
+		read_schedule(&element, &at, json_at(node, i), &schedule);
 		reader_adopt(reader, element.reader);
-		check_once(reader, &at, seen, schedule->rid);
-		for (j = 0; j < schedule->n_versions; j++)
-			check_once(
-			    reader, &at, seen, schedule->versions[j].rid);
+		check_once(reader, &at, seen, schedule.rid);
+		for (j = 0; j < schedule.n_versions; j++)
+			check_once(reader, &at, seen, schedule.versions[j].rid);
 	}
 	fields_destroy(seen);
 	arena_destroy(names);
 	arena_destroy(scratch);
+}
+
+int
+catalogue_file_schedules(const struct catalogue_file *file, size_t from,
+    size_t n, struct arena *arena, struct file_schedule *out, struct error *err)
+{
+	const struct place root = { .parent = NULL };
+	const struct place schedules = place_member(&root, TEXT("schedules"));
+	struct arena *scratch = arena_create(0);
+	struct error cause = { 0 };
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < n; i++) {
+		const struct place at = place_index(&schedules, from + i);
+		struct element element = { .kept = arena };
+
+		arena_reset(scratch, SCRATCH_KEPT);
+		element.reader = reader_create(scratch);
+		out[i] = (struct file_schedule){ 0 };
+		read_schedule(
+		    &element, &at, json_at(file->schedules, from + i), &out[i]);
+		rc = reader_result(element.reader, &cause);
+	}
+	arena_destroy(scratch);
+	if (rc != 0)
+		return error_set(err, ERROR_INPUT,
+		    "the file has changed meanwhile: %s", cause.message);
+	return 0;
+}
+
+void
+catalogue_file_name_schedules(
+    const struct catalogue_file *file, struct fields *names)
+{
+	size_t i;
+
+	for (i = 0; i < file->n_schedules; i++)
+		fields_put(names,
+		    json_text(json_get(json_at(file->schedules, i), "rid")),
+		    TEXT(""));
 }
 
 static void
@@ -234,7 +273,10 @@ store_datasets(const struct json *node, struct catalogue_file *file)
 		buffer_reset(&value);
 		branches_read(reader, &nowhere, branches, &list);
 		branches_write(&list, &value);
-		fields_put(file->branches, member.name, buffer_text(&value));
+		fields_share(file->branches,
+		    (struct field){ fields_name(file->datasets, member.name),
+			text_copy(fields_arena(file->branches),
+			    buffer_text(&value)) });
 	}
 	buffer_finish(&value);
 	arena_destroy(scratch);

@@ -13,7 +13,8 @@
  * A Catalogue document (docs/semantics.md, section 5), checked whole and turned
  * into what is stored (docs/keyspace.md, section 1).  Everything is in the
  * reader's arena.  There may be a million of each: what stands in the JSON of a
- * thing is not kept beside it.
+ * thing is not kept beside it, and schedules stay in the document, where they
+ * are read again, some at a time.
  */
 struct file_version {
 	struct text rid;
@@ -47,18 +48,29 @@ struct catalogue_file {
 	struct fields *limits;   /* as of hash l */
 	struct file_spec *specs;
 	size_t n_specs;
-	struct file_schedule *schedules;
+	const struct json *schedules; /* of the document; NULL: none */
 	size_t n_schedules;
 	struct doubts doubts; /* what only the store can settle */
 };
 
 /*
- * Reads the document; with faults (the reader's) the file is not to be used.
- * Given back by catalogue_file_finish.
+ * Reads the document, which must outlive the file; with faults (the reader's)
+ * the file is not to be used.  Given back by catalogue_file_finish.
  */
 void catalogue_file_read(struct reader *reader, const struct json *root,
     struct catalogue_file *file);
 void catalogue_file_finish(struct catalogue_file *file);
+
+/*
+ * `n` schedules from `from` on, in `arena`.  They were without fault: now they
+ * have one if somebody writes to the file meanwhile (-1, ERROR_INPUT).
+ */
+int catalogue_file_schedules(const struct catalogue_file *file, size_t from,
+    size_t n, struct arena *arena, struct file_schedule *out,
+    struct error *err);
+/* The RIDs of all, as names with empty values. */
+void catalogue_file_name_schedules(
+    const struct catalogue_file *file, struct fields *names);
 
 /* What a version of the file holds, in `arena`. */
 void file_version_read(const struct file_version *version, struct arena *arena,

@@ -257,6 +257,25 @@ count_window(struct merge *merge)
 	merge->n_said += fields_size(window->said);
 }
 
+static bool
+is_changed(struct merge_changes *changes)
+{
+	struct fields **tables[WINDOW_TABLES];
+	size_t i;
+
+	list_schedules(changes, tables);
+	for (i = 0; i < WINDOW_TABLES; i++)
+		if (fields_size(*tables[i]) > 0)
+			return true;
+	return false;
+}
+
+bool
+merge_window_changes(const struct merge *merge, size_t i)
+{
+	return merge->window_changes[i / MERGE_WINDOW];
+}
+
 bool
 merge_has_window(const struct merge *merge, size_t i)
 {
@@ -288,6 +307,9 @@ merge_moving(
 	size_t i;
 
 	begin_moving(merge);
+	merge->window_changes = arena_zalloc(merge->moving_arena,
+	    file->n_schedules / MERGE_WINDOW + 1,
+	    sizeof *merge->window_changes);
 	if (merge_branches(merge, file, err) != 0)
 		return -1;
 	for (i = 0; i < file->n_schedules; i += MERGE_WINDOW) {
@@ -295,6 +317,10 @@ merge_moving(
 			return -1;
 		keep_window(merge);
 		count_window(merge);
+		merge->window_changes[i / MERGE_WINDOW] =
+		    is_changed(&merge->window);
+		apply_progress_tell(merge->settings.progress,
+		    "schedules compared", i, file->n_schedules);
 	}
 	return merge_pruned(merge, file, err);
 }

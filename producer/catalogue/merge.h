@@ -26,6 +26,7 @@ struct merge_settings {
 	bool missing;         /* references to what isn't there pass */
 	bool heads;           /* what others have moved is set back */
 	struct buffer *notes; /* lines for a person */
+	const struct apply_progress *progress; /* NULL: nobody is told */
 	int64_t now_ms;
 };
 
@@ -57,7 +58,8 @@ struct merge_changes {
  * window at a time: `window` has the changes of those from `window_from` on.
  * What all of them change is kept in `moving` as long as it is little enough to
  * be one step; else (`is_many`) `moving` has of schedules only those that are
- * pruned, and the windows are merged once more, each before its steps.
+ * pruned.  For many steps the windows that change something are merged once
+ * more, each before its own.
  */
 struct merge {
 	struct merge_settings settings;
@@ -71,6 +73,8 @@ struct merge {
 	struct merge_changes moving;
 	struct arena *window_arena;
 	struct merge_changes window;
+	struct file_schedule *window_schedules;
+	bool *window_changes; /* of each: whether it has something to publish */
 	size_t window_from;
 	bool has_window, is_many;
 	size_t n_said; /* schedules of all windows that change */
@@ -95,6 +99,8 @@ int merge_window(struct merge *merge, const struct catalogue_file *file,
     size_t i, struct error *err);
 /* Whether that is the one that is there. */
 bool merge_has_window(const struct merge *merge, size_t i);
+/* Whether that changes anything, by the last merge_moving. */
+bool merge_window_changes(const struct merge *merge, size_t i);
 
 /* What changes, in the order in which it is told of. */
 void merge_count(

@@ -4,7 +4,9 @@
 
 #include "common/base/memory.h"
 
-#define FIELDS_MAX 1500 /* of a step: 2 to 4 ms of Redis's time */
+#define FIELDS_MAX ((size_t)1500) /* of a step: 2 to 4 ms of Redis's time */
+#define FIELDS_MIN ((size_t)300)  /* half a ms, where it hardly gets any */
+#define SLOW_MS 10
 /* Of a step, but for one large schedule: */
 #define BYTES_MAX ((size_t)1 << 20)
 
@@ -36,6 +38,7 @@ struct pieces {
 	struct arena *arena; /* of the step's tables */
 	struct merge_changes step;
 	size_t fields, bytes; /* of the step */
+	size_t fields_max;
 	size_t given;
 };
 
@@ -88,6 +91,7 @@ pieces_create(struct merge *merge, const struct catalogue_file *file)
 	pieces->removed = fields_list(moving->branches_removed);
 	pieces->pruned = fields_list(moving->pruned);
 	pieces->arena = arena_create(0);
+	pieces->fields_max = FIELDS_MAX;
 	return pieces;
 }
 
@@ -153,12 +157,14 @@ take_head(
 	share(pieces, step->named, moving->named, rid);
 }
 
+/* Of the file's schedules the one at `number`, whose window is there. */
 static void
-take_schedule(struct pieces *pieces, const struct file_schedule *schedule)
+take_schedule(struct pieces *pieces, size_t number)
 {
 	const struct merge *merge = pieces->merge;
-	const struct merge_changes *moving =
-	    merge->is_many ? &merge->window : &merge->moving;
+	const struct file_schedule *schedule =
+	    &merge->window_schedules[number - merge->window_from];
+	const struct merge_changes *moving = &merge->window;
 	struct merge_changes *step = &pieces->step;
 	size_t before = pieces->fields, i;
 
@@ -215,7 +221,7 @@ take_next(struct pieces *pieces)
 	case PHASE_SCHEDULES:
 		if (i >= pieces->file->n_schedules)
 			return false;
-		take_schedule(pieces, &pieces->file->schedules[i]);
+		take_schedule(pieces, i);
 		return true;
 	case PHASE_PRUNED:
 		if (i >= fields_size(moving->pruned))
@@ -241,11 +247,35 @@ begin_step(struct pieces *pieces)
 	pieces->bytes = 0;
 }
 
+void
+pieces_pace(struct pieces *pieces, int64_t took_ms)
+{
+	if (took_ms > SLOW_MS)
+		pieces->fields_max /= 2;
+	else if (took_ms < SLOW_MS / 2)
+		pieces->fields_max += pieces->fields_max / 4;
+	if (pieces->fields_max < FIELDS_MIN)
+		pieces->fields_max = FIELDS_MIN;
+	if (pieces->fields_max > FIELDS_MAX)
+		pieces->fields_max = FIELDS_MAX;
+}
+
+/* Windows that change nothing are passed by. */
+static void
+skip_windows(struct pieces *pieces)
+{
+	while (*pieces->phase == PHASE_SCHEDULES &&
+	    pieces->next % MERGE_WINDOW == 0 &&
+	    pieces->next < pieces->file->n_schedules &&
+	    !merge_window_changes(pieces->merge, pieces->next))
+		pieces->next += MERGE_WINDOW;
+}
+
 /* Whether the next thing is in a window that is not there. */
 static bool
 wants_window(const struct pieces *pieces)
 {
-	return pieces->merge->is_many && *pieces->phase == PHASE_SCHEDULES &&
+	return *pieces->phase == PHASE_SCHEDULES &&
 	    pieces->next < pieces->file->n_schedules &&
 	    !merge_has_window(pieces->merge, pieces->next);
 }
@@ -265,7 +295,9 @@ read_window(struct pieces *pieces, struct error *err)
 static int
 fill_step(struct pieces *pieces, struct error *err)
 {
-	while (pieces->fields < FIELDS_MAX && pieces->bytes < BYTES_MAX) {
+	while (
+	    pieces->fields < pieces->fields_max && pieces->bytes < BYTES_MAX) {
+		skip_windows(pieces);
 		if (wants_window(pieces)) {
 			if (pieces->fields > 0)
 				return 1;

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "producer/catalogue/merge.h"
 
@@ -28,6 +29,9 @@ void pieces_destroy(struct pieces *pieces);
  */
 int pieces_next(struct pieces *pieces, const struct merge_changes **step,
     bool *with_parts, struct error *err);
+
+/* How long Redis took for the step: the next are as large as it can bear. */
+void pieces_pace(struct pieces *pieces, int64_t took_ms);
 
 /* Schedules and datasets that change, and those of the steps given out. */
 size_t pieces_total(const struct pieces *pieces);

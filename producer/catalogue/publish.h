@@ -22,6 +22,7 @@ struct publication {
 	int64_t number;     /* of the stages and of a new generation; 0: none */
 	int64_t generation; /* that is current, as far as this process knows */
 	unsigned steps;     /* that were published */
+	int64_t took_ms;    /* Redis, for the last one, but for its way */
 };
 
 /* A number that none has had, then the new generation's hashes. */

@@ -37,10 +37,9 @@ read_named(struct merge *merge, enum keyspace_key key, struct fields *into,
 }
 
 static int
-read_stored(struct merge *merge, const struct catalogue_file *file,
-    struct stored *stored, struct error *err)
+read_stored(struct merge *merge, struct stored *stored, struct error *err)
 {
-	const struct file_schedule *schedules = file->schedules + stored->from;
+	const struct file_schedule *schedules = merge->window_schedules;
 	struct arena *arena = merge->window_arena;
 	size_t n_versions = 0, n = 0, i, j;
 	struct text_list rids, versions;
@@ -408,9 +407,7 @@ prune_schedules(
 	int rc = fields_read(heads, merge->settings.redis,
 	    keyspace_key(merge->settings.keyspace, KEY_HEADS), err);
 
-	for (i = 0; i < file->n_schedules; i++)
-		fields_share(
-		    named, (struct field){ file->schedules[i].rid, TEXT("") });
+	catalogue_file_name_schedules(file, named);
 	list = fields_list(heads);
 	for (i = 0; rc == 0 && i < fields_size(heads); i++)
 		if (fields_get(named, list[i].name).at == NULL)
@@ -442,10 +439,15 @@ merge_schedules(struct merge *merge, const struct catalogue_file *file,
 	int rc;
 
 	clock_format(merge->settings.now_ms, stored.now);
-	rc = read_stored(merge, file, &stored, err);
+	merge->window_schedules =
+	    arena_zalloc(arena, n, sizeof *merge->window_schedules);
+	rc = catalogue_file_schedules(
+	    file, from, n, arena, merge->window_schedules, err);
+	if (rc == 0)
+		rc = read_stored(merge, &stored, err);
 	for (i = 0; rc == 0 && i < n; i++)
 		merge_schedule(merge,
-		    &(struct entry){ .schedule = &file->schedules[from + i],
+		    &(struct entry){ .schedule = &merge->window_schedules[i],
 			.number = from + i },
 		    &stored);
 	fields_destroy(stored.heads);

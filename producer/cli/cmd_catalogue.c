@@ -1,5 +1,6 @@
 #include "common/base/clock.h"
 #include "common/base/embed.h"
+#include "common/base/patience.h"
 #include "producer/catalogue/apply.h"
 #include "producer/catalogue/export.h"
 #include "producer/catalogue/version_lists.h"
@@ -153,6 +154,7 @@ print_report(
 static void
 tell_progress(void *context, const char *what, size_t done, size_t total)
 {
+	patience_end();
 	progress_tell(context, what, done, total);
 }
 
@@ -183,8 +185,10 @@ load_file(const struct apply_flags *flags, struct apply_settings *settings,
 	if (rc == 0) {
 		settings->redis = command->redis;
 		settings->keyspace = command->keyspace;
+		command_wait(command, "comparing with what is stored");
 		rc = catalogue_apply(settings, file, report, &err);
 	}
+	patience_end();
 	progress_finish(settings->progress.context);
 	say_notes(command, settings->notes);
 	if (rc == 0)
@@ -221,9 +225,9 @@ apply_file(const struct apply_flags *flags, const struct catalogue_file *file,
 	return code;
 }
 
-/* The document is given back before the load: it is larger than the file. */
 static int
-apply_document(const struct apply_flags *flags, struct json_document *document)
+apply_document(
+    const struct apply_flags *flags, const struct json_document *document)
 {
 	struct arena *arena = arena_create((size_t)1 << 20);
 	struct reader *reader = reader_create(arena);
@@ -231,7 +235,7 @@ apply_document(const struct apply_flags *flags, struct json_document *document)
 	int code;
 
 	catalogue_file_read(reader, json_root(document), &file);
-	json_destroy(document);
+	patience_end();
 	code = reader->n_faults > 0 ? say_faults(flags->command, reader)
 				    : apply_file(flags, &file, reader);
 	catalogue_file_finish(&file);
@@ -244,13 +248,23 @@ cmd_apply(struct command *command, int argc, char **argv)
 {
 	struct apply_flags flags = { .command = command };
 	struct json_document *document;
+	struct input_file input;
 	struct error err = { 0 };
+	int code;
 
 	command_parse(command, argc, argv, apply_options, take_apply, &flags);
 	command_config(command);
-	document = input_file_parse_large(command->argument, &err);
-	return document != NULL ? apply_document(&flags, document)
-				: command_fail(command, &err);
+	command_wait(command, "reading the file");
+	document = input_file_parse_large(&input, command->argument, &err);
+	if (document != NULL) {
+		code = apply_document(&flags, document);
+	} else {
+		patience_end();
+		code = command_fail(command, &err);
+	}
+	json_destroy(document);
+	input_file_finish(&input);
+	return code;
 }
 
 int

@@ -1,8 +1,13 @@
 #include "producer/cli/input_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/buffer.h"
 #include "common/json/large.h"
@@ -54,18 +59,54 @@ input_file_parse(const char *path, struct error *err)
 	return document;
 }
 
+/* 1 mapped, 0: nothing that can be, -1 failed. */
+static int
+map_whole(const char *path, struct text *mapped, struct error *err)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat about;
+	void *at = MAP_FAILED;
+
+	if (file < 0)
+		return error_set(
+		    err, ERROR_INPUT, "%s: %s", path, strerror(errno));
+	if (fstat(file, &about) == 0 && S_ISREG(about.st_mode) &&
+	    about.st_size > 0 && (size_t)about.st_size <= INPUT_FILE_MAX)
+		at = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE,
+		    file, 0);
+	close(file);
+	if (at == MAP_FAILED)
+		return 0;
+	*mapped = (struct text){ at, (size_t)about.st_size };
+	return 1;
+}
+
 struct json_document *
-input_file_parse_large(const char *path, struct error *err)
+input_file_parse_large(
+    struct input_file *input, const char *path, struct error *err)
 {
 	struct json_document *document;
-	struct buffer content = { 0 };
+	int rc = 0;
 
-	if (read_whole(path, &content, err) != 0) {
-		buffer_finish(&content);
+	*input = (struct input_file){ 0 };
+	if (strcmp(path, "-") != 0)
+		rc = map_whole(path, &input->mapped, err);
+	if (rc == 0)
+		rc = read_whole(path, &input->content, err);
+	if (rc < 0)
 		return NULL;
-	}
-	document = json_parse_large(&content, DOCUMENT_DEPTH_MAX, err);
+	document = json_parse_large(
+	    rc > 0 ? input->mapped : buffer_text(&input->content), rc > 0,
+	    DOCUMENT_DEPTH_MAX, err);
 	if (document == NULL)
 		error_prefix(err, "%s", path);
 	return document;
+}
+
+void
+input_file_finish(struct input_file *input)
+{
+	if (input->mapped.at != NULL)
+		munmap((void *)(uintptr_t)input->mapped.at, input->mapped.size);
+	buffer_finish(&input->content);
 }

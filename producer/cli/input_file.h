@@ -1,6 +1,7 @@
 #ifndef SCHEDRUN_PRODUCER_CLI_INPUT_FILE_H
 #define SCHEDRUN_PRODUCER_CLI_INPUT_FILE_H
 
+#include "common/base/buffer.h"
 #include "common/base/error.h"
 #include "common/json/node.h"
 
@@ -12,8 +13,17 @@
  * reason.
  */
 struct json_document *input_file_parse(const char *path, struct error *err);
-/* The same by json_parse_large: its elements are to be walked. */
+/*
+ * The same by json_parse_large, whose elements are to be walked.  A regular
+ * file is not read into memory but mapped: it must stay as it is until the
+ * document is destroyed, and `input` finished after it.
+ */
+struct input_file {
+	struct buffer content; /* of what can't be mapped */
+	struct text mapped;
+};
 struct json_document *input_file_parse_large(
-    const char *path, struct error *err);
+    struct input_file *input, const char *path, struct error *err);
+void input_file_finish(struct input_file *input);
 
 #endif

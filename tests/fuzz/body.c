@@ -1,5 +1,7 @@
 /* JSON that a person or a client sends: 'c' and a catalogue, 's' and a
  * schedule. */
+#include <stdlib.h>
+
 #include "producer/api/draft.h"
 #include "producer/catalogue/file.h"
 #include "schemas/stored/schedule.h"
@@ -10,16 +12,19 @@ read_catalogue(const struct json *root, struct arena *arena)
 {
 	struct reader *reader = reader_create(arena);
 	struct catalogue_file file = { 0 };
+	struct file_schedule schedule;
 	struct schedule_version version;
 	size_t i, k;
 
 	catalogue_file_read(reader, root, &file);
-	if (reader->n_faults == 0)
-		for (i = 0; i < file.n_schedules; i++)
-			for (k = 0; k < file.schedules[i].n_versions; k++)
-				file_version_read(
-				    &file.schedules[i].versions[k], arena,
-				    &version);
+	for (i = 0; reader->n_faults == 0 && i < file.n_schedules; i++) {
+		if (catalogue_file_schedules(
+			&file, i, 1, arena, &schedule, NULL) != 0)
+			abort(); /* they were without fault */
+		for (k = 0; k < schedule.n_versions; k++)
+			file_version_read(
+			    &schedule.versions[k], arena, &version);
+	}
 	catalogue_file_finish(&file);
 }
 

@@ -332,14 +332,12 @@ put_large(struct buffer *out)
 static bool
 is_same_parsed(struct text text, size_t depth, bool *valid)
 {
-	struct buffer copy = { 0 };
 	struct error errors[2] = { { 0 }, { 0 } };
 	struct json_document *whole, *large;
 	bool same;
 
-	buffer_append(&copy, text);
 	whole = json_parse(text, depth, &errors[0]);
-	large = json_parse_large(&copy, depth, &errors[1]);
+	large = json_parse_large(text, false, depth, &errors[1]);
 	*valid = whole != NULL;
 	same = (whole != NULL) == (large != NULL) &&
 	    strcmp(errors[0].message, errors[1].message) == 0;

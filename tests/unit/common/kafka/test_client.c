@@ -196,8 +196,8 @@ a_preset_that_is_unknown_is_left_out(void)
 static void
 a_preset_for_a_fault_ends_with_it(void)
 {
-	const bool is_faulty = rd_kafka_version() >= 0x02040000 &&
-	    rd_kafka_version() < 0x020a0000;
+	const bool is_faulty =
+	    rd_kafka_version() >= 0x02040000 && rd_kafka_version() < 0x020a0000;
 	const struct kafka_settings settings = { .config = NULL };
 	struct kafka_client client = { .fatal = false };
 	struct error err = { 0 };

@@ -20,6 +20,7 @@
 struct bench {
 	struct arena *arena;
 	struct reader *reader;
+	struct json_document *document;
 	struct catalogue_file file;
 	struct merge merge;
 	struct buffer notes;
@@ -36,13 +37,13 @@ begin(struct bench *bench, const char *json, bool prune)
 	};
 
 	bench->notes = (struct buffer){ 0 };
+	bench->document = document;
 	bench->arena = arena_create(0);
 	bench->reader = reader_create(bench->arena);
 	settings.reader = bench->reader;
 	CHECK(document != NULL);
 	catalogue_file_read(bench->reader, json_root(document), &bench->file);
 	CHECK(bench->reader->n_faults == 0);
-	json_destroy(document);
 	merge_init(&bench->merge, &settings, 0);
 }
 
@@ -75,6 +76,7 @@ end(struct bench *bench)
 	merge_finish(&bench->merge);
 	buffer_finish(&bench->notes);
 	catalogue_file_finish(&bench->file);
+	json_destroy(bench->document);
 	arena_destroy(bench->arena);
 }
 

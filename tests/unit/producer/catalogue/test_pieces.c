@@ -14,13 +14,14 @@ struct bench {
 	struct catalogue_file file;
 };
 
-/* `n` schedules and `n` datasets that come, half of which are stored already.
- */
+/* `n` schedules, which are one window, and `n` datasets that come, half of
+ * which are stored already. */
 static void
 begin(struct bench *bench, size_t n, int64_t generation)
 {
 	const struct merge_settings settings = { 0 };
-	struct merge_changes *moving;
+	struct merge_changes *moving, *window;
+	struct text rid;
 	char name[32];
 	size_t i;
 
@@ -28,15 +29,22 @@ begin(struct bench *bench, size_t n, int64_t generation)
 	merge_init(&bench->merge, &settings, generation);
 	bench->merge.world_changed = true;
 	moving = &bench->merge.moving;
-	bench->file.schedules =
-	    arena_zalloc(bench->arena, n, sizeof *bench->file.schedules);
+	window = &bench->merge.window;
+	bench->merge.window_schedules = arena_zalloc(
+	    bench->arena, n, sizeof *bench->merge.window_schedules);
+	bench->merge.window_changes =
+	    arena_zalloc(bench->arena, 1, sizeof *bench->merge.window_changes);
+	bench->merge.window_changes[0] = true;
+	bench->merge.has_window = true;
 	bench->file.n_schedules = n;
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof name, "%zu", i);
-		bench->file.schedules[i].rid =
-		    text_copy(bench->arena, text_from(name));
-		fields_put(moving->heads, text_from(name), TEXT("h"));
-		fields_put(moving->said, text_from(name), TEXT("a"));
+		rid = text_copy(bench->arena, text_from(name));
+		bench->merge.window_schedules[i].rid = rid;
+		fields_put(moving->heads, rid, TEXT("h"));
+		fields_put(moving->said, rid, TEXT("a"));
+		fields_put(window->heads, rid, TEXT("h"));
+		fields_put(window->said, rid, TEXT("a"));
 		fields_put(moving->branches, text_from(name), TEXT("b"));
 		if (generation > 0 && i % 2 == 0)
 			fields_put(bench->merge.stored[HASH_DATASETS],
@@ -104,7 +112,41 @@ puts_steps_in_order(void)
 	}
 }
 
+/* Fields of the next step. */
+static size_t
+next_size(struct pieces *pieces)
+{
+	const struct merge_changes *step;
+	bool with_parts;
+
+	REQUIRE(pieces_next(pieces, &step, &with_parts, NULL) == 1);
+	return fields_size(step->branches);
+}
+
+static void
+goes_as_redis_can_bear(void)
+{
+	struct bench bench;
+	struct pieces *pieces;
+	size_t usual, i;
+
+	begin(&bench, 2 * MANY + 500, 0);
+	pieces = pieces_create(&bench.merge, &bench.file);
+	usual = next_size(pieces);
+	pieces_pace(pieces, 100);
+	CHECK(next_size(pieces) == usual / 2);
+	for (i = 0; i < 20; i++)
+		pieces_pace(pieces, 100);
+	CHECK(next_size(pieces) > 0); /* it goes on */
+	for (i = 0; i < 20; i++)
+		pieces_pace(pieces, 1);
+	CHECK(next_size(pieces) == usual);
+	pieces_destroy(pieces);
+	end(&bench);
+}
+
 CU_TestInfo catalogue_pieces_tests[] = {
 	{ "puts steps in order", puts_steps_in_order },
+	{ "goes as Redis can bear", goes_as_redis_can_bear },
 	CU_TEST_INFO_NULL,
 };
