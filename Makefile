@@ -270,7 +270,7 @@ test: ## everything; closing line "N passed, M failed"
 	@deploy/local/deps.sh test lint
 	@tests/run
 
-# As root; roots are made once, below .cache/.  TESTS="tests/e2e/test_x.py -k y".
+# As root; roots are made once, below .cache/.  TESTS="tests/e2e/test_topics.py -k anew".
 test-trixie: ## make test in a root of Debian 13, or TESTS alone of the end-to-end ones
 	@deploy/local/deps.sh root
 	@tests/root trixie make -s deps
