@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/zones.h"
 #include "common/crypto/rid.h"
-#include "producer/catalogue/file.h"
+#include "producer/catalogue/file_schedules.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/cron.h"
 #include "schemas/stored/trigger.h"
@@ -337,7 +337,7 @@ collect_schedules(
 	const struct place place = place_member(root, TEXT("schedules"));
 	size_t i, j;
 
-	catalogue_file_name_schedules(collect->file, collect->schedules);
+	file_schedules_name(collect->file, collect->schedules);
 	for (i = 0; i < json_size(list); i++) {
 		const struct place at = place_index(&place, i);
 		const struct place versions_place =

@@ -30,6 +30,12 @@ struct file_schedule {
 	size_t n_versions;
 };
 
+/* Some of the file's, one behind the other. */
+struct file_schedules {
+	struct file_schedule *at;
+	size_t from, n; /* the first one's number, and how many */
+};
+
 struct file_spec {
 	struct text rid, branch;
 	const struct text *outputs; /* as of struct job_spec */
@@ -60,20 +66,5 @@ struct catalogue_file {
 void catalogue_file_read(struct reader *reader, const struct json *root,
     struct catalogue_file *file);
 void catalogue_file_finish(struct catalogue_file *file);
-
-/*
- * `n` schedules from `from` on, in `arena`.  They were without fault: now they
- * have one if somebody writes to the file meanwhile (-1, ERROR_INPUT).
- */
-int catalogue_file_schedules(const struct catalogue_file *file, size_t from,
-    size_t n, struct arena *arena, struct file_schedule *out,
-    struct error *err);
-/* The RIDs of all, as names with empty values. */
-void catalogue_file_name_schedules(
-    const struct catalogue_file *file, struct fields *names);
-
-/* What a version of the file holds, in `arena`. */
-void file_version_read(const struct file_version *version, struct arena *arena,
-    struct schedule_version *read);
 
 #endif

@@ -279,7 +279,8 @@ merge_window_changes(const struct merge *merge, size_t i)
 bool
 merge_has_window(const struct merge *merge, size_t i)
 {
-	return merge->has_window && i - i % MERGE_WINDOW == merge->window_from;
+	return merge->has_window &&
+	    i - i % MERGE_WINDOW == merge->window_schedules.from;
 }
 
 int
@@ -293,10 +294,9 @@ merge_window(struct merge *merge, const struct catalogue_file *file, size_t i,
 	merge_changes_destroy(&merge->window);
 	arena_reset(merge->window_arena, (size_t)64 << 20);
 	merge_changes_create(&merge->window, merge->window_arena);
-	merge->window_from = from;
-	merge->has_window =
-	    merge_schedules(merge, file, from,
-		left < MERGE_WINDOW ? left : MERGE_WINDOW, err) == 0;
+	merge->window_schedules = (struct file_schedules){ .from = from,
+		.n = left < MERGE_WINDOW ? left : MERGE_WINDOW };
+	merge->has_window = merge_schedules(merge, file, err) == 0;
 	return merge->has_window ? 0 : -1;
 }
 
@@ -320,7 +320,8 @@ merge_moving(
 		merge->window_changes[i / MERGE_WINDOW] =
 		    is_changed(&merge->window);
 		apply_progress_tell(merge->settings.progress,
-		    "schedules compared", i, file->n_schedules);
+		    "schedules compared", i + merge->window_schedules.n,
+		    file->n_schedules);
 	}
 	return merge_pruned(merge, file, err);
 }

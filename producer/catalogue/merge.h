@@ -73,9 +73,8 @@ struct merge {
 	struct merge_changes moving;
 	struct arena *window_arena;
 	struct merge_changes window;
-	struct file_schedule *window_schedules;
+	struct file_schedules window_schedules;
 	bool *window_changes; /* of each: whether it has something to publish */
-	size_t window_from;
 	bool has_window, is_many;
 	size_t n_said; /* schedules of all windows that change */
 };
@@ -120,8 +119,9 @@ int merge_doubts(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 int merge_branches(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
-int merge_schedules(struct merge *merge, const struct catalogue_file *file,
-    size_t from, size_t n, struct error *err);
+/* Those of the window. */
+int merge_schedules(
+    struct merge *merge, const struct catalogue_file *file, struct error *err);
 int merge_pruned(
     struct merge *merge, const struct catalogue_file *file, struct error *err);
 

@@ -163,7 +163,7 @@ take_schedule(struct pieces *pieces, size_t number)
 {
 	const struct merge *merge = pieces->merge;
 	const struct file_schedule *schedule =
-	    &merge->window_schedules[number - merge->window_from];
+	    &merge->window_schedules.at[number - merge->window_schedules.from];
 	const struct merge_changes *moving = &merge->window;
 	struct merge_changes *step = &pieces->step;
 	size_t before = pieces->fields, i;

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/json/write.h"
 #include "producer/catalogue/about.h"
+#include "producer/catalogue/file_schedules.h"
 #include "producer/catalogue/merge.h"
 #include "producer/catalogue/said.h"
 #include "producer/catalogue/version_lists.h"
@@ -11,7 +12,6 @@
 
 /* What is stored of the file's schedules and versions. */
 struct stored {
-	size_t from, n; /* the file's schedules */
 	struct fields *heads, *about, *versions, *lists, *said;
 	struct arena *scratch; /* of the schedule that is looked at */
 	char now[CLOCK_TEXT_SIZE];
@@ -39,22 +39,23 @@ read_named(struct merge *merge, enum keyspace_key key, struct fields *into,
 static int
 read_stored(struct merge *merge, struct stored *stored, struct error *err)
 {
-	const struct file_schedule *schedules = merge->window_schedules;
+	const struct file_schedules *window = &merge->window_schedules;
+	const struct file_schedule *schedules = window->at;
 	struct arena *arena = merge->window_arena;
 	size_t n_versions = 0, n = 0, i, j;
 	struct text_list rids, versions;
 	struct text *rid, *version;
 
-	for (i = 0; i < stored->n; i++)
+	for (i = 0; i < window->n; i++)
 		n_versions += schedules[i].n_versions;
-	rid = arena_zalloc(arena, stored->n, sizeof *rid);
+	rid = arena_zalloc(arena, window->n, sizeof *rid);
 	version = arena_zalloc(arena, n_versions, sizeof *version);
-	for (i = 0; i < stored->n; i++) {
+	for (i = 0; i < window->n; i++) {
 		rid[i] = schedules[i].rid;
 		for (j = 0; j < schedules[i].n_versions; j++)
 			version[n++] = schedules[i].versions[j].rid;
 	}
-	rids = (struct text_list){ rid, stored->n };
+	rids = (struct text_list){ rid, window->n };
 	versions = (struct text_list){ version, n_versions };
 	if (read_named(merge, KEY_HEADS, stored->heads, rids, err) != 0 ||
 	    read_named(merge, KEY_ABOUT, stored->about, rids, err) != 0 ||
@@ -407,7 +408,7 @@ prune_schedules(
 	int rc = fields_read(heads, merge->settings.redis,
 	    keyspace_key(merge->settings.keyspace, KEY_HEADS), err);
 
-	catalogue_file_name_schedules(file, named);
+	file_schedules_name(file, named);
 	list = fields_list(heads);
 	for (i = 0; rc == 0 && i < fields_size(heads); i++)
 		if (fields_get(named, list[i].name).at == NULL)
@@ -427,28 +428,25 @@ merge_pruned(
 }
 
 int
-merge_schedules(struct merge *merge, const struct catalogue_file *file,
-    size_t from, size_t n, struct error *err)
+merge_schedules(
+    struct merge *merge, const struct catalogue_file *file, struct error *err)
 {
 	struct arena *arena = merge->window_arena;
-	struct stored stored = { from, n, fields_create(arena),
+	struct file_schedules *window = &merge->window_schedules;
+	struct stored stored = { fields_create(arena), fields_create(arena),
 		fields_create(arena), fields_create(arena),
-		fields_create(arena), fields_create(arena), arena_create(0),
-		"" };
+		fields_create(arena), arena_create(0), "" };
 	size_t i;
 	int rc;
 
 	clock_format(merge->settings.now_ms, stored.now);
-	merge->window_schedules =
-	    arena_zalloc(arena, n, sizeof *merge->window_schedules);
-	rc = catalogue_file_schedules(
-	    file, from, n, arena, merge->window_schedules, err);
+	rc = file_schedules_read(file, window, arena, err);
 	if (rc == 0)
 		rc = read_stored(merge, &stored, err);
-	for (i = 0; rc == 0 && i < n; i++)
+	for (i = 0; rc == 0 && i < window->n; i++)
 		merge_schedule(merge,
-		    &(struct entry){ .schedule = &merge->window_schedules[i],
-			.number = from + i },
+		    &(struct entry){ .schedule = &window->at[i],
+			.number = window->from + i },
 		    &stored);
 	fields_destroy(stored.heads);
 	fields_destroy(stored.about);

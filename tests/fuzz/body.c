@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "producer/api/draft.h"
-#include "producer/catalogue/file.h"
+#include "producer/catalogue/file_schedules.h"
 #include "schemas/stored/schedule.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -12,18 +12,18 @@ read_catalogue(const struct json *root, struct arena *arena)
 {
 	struct reader *reader = reader_create(arena);
 	struct catalogue_file file = { 0 };
-	struct file_schedule schedule;
+	struct file_schedules one = { .n = 1 };
 	struct schedule_version version;
 	size_t i, k;
 
 	catalogue_file_read(reader, root, &file);
 	for (i = 0; reader->n_faults == 0 && i < file.n_schedules; i++) {
-		if (catalogue_file_schedules(
-			&file, i, 1, arena, &schedule, NULL) != 0)
+		one.from = i;
+		if (file_schedules_read(&file, &one, arena, NULL) != 0)
 			abort(); /* they were without fault */
-		for (k = 0; k < schedule.n_versions; k++)
+		for (k = 0; k < one.at->n_versions; k++)
 			file_version_read(
-			    &schedule.versions[k], arena, &version);
+			    &one.at->versions[k], arena, &version);
 	}
 	catalogue_file_finish(&file);
 }

@@ -30,8 +30,8 @@ begin(struct bench *bench, size_t n, int64_t generation)
 	bench->merge.world_changed = true;
 	moving = &bench->merge.moving;
 	window = &bench->merge.window;
-	bench->merge.window_schedules = arena_zalloc(
-	    bench->arena, n, sizeof *bench->merge.window_schedules);
+	bench->merge.window_schedules.at = arena_zalloc(
+	    bench->arena, n, sizeof *bench->merge.window_schedules.at);
 	bench->merge.window_changes =
 	    arena_zalloc(bench->arena, 1, sizeof *bench->merge.window_changes);
 	bench->merge.window_changes[0] = true;
@@ -40,7 +40,7 @@ begin(struct bench *bench, size_t n, int64_t generation)
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof name, "%zu", i);
 		rid = text_copy(bench->arena, text_from(name));
-		bench->merge.window_schedules[i].rid = rid;
+		bench->merge.window_schedules.at[i].rid = rid;
 		fields_put(moving->heads, rid, TEXT("h"));
 		fields_put(moving->said, rid, TEXT("a"));
 		fields_put(window->heads, rid, TEXT("h"));
