@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/log.h"
 #include "common/config/daemon.h"
 #include "common/config/options.h"
@@ -20,8 +18,6 @@
 #include "schemas/topics.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9466"
-#define BEAT_S 1
-#define STATUS_SIZE 512
 
 const char *argp_program_version = "schedrun-builder " SCHEDRUN_VERSION;
 
@@ -41,7 +37,6 @@ static struct signals {
 	const struct options *options;
 	const struct config *config;
 	pthread_t thread;
-	bool is_draining; /* of that thread */
 	_Atomic bool is_over;
 } signals;
 
@@ -55,43 +50,23 @@ serve_signal(int number)
 	log_event(LOG_INFO, "builder", "draining",
 	    "no new jobs, those that run get builder.drain",
 	    LOG_S("signal", strsignal(number)), LOG_END);
-	sd_notify(0, "STOPPING=1\nSTATUS=draining");
-	health_drain(signals.health, "draining");
-	signals.is_draining = true;
+	health_drain(signals.health);
 	builder_stop(signals.builder);
 }
 
-static void
-tell_systemd(void)
-{
-	char reasons[STATUS_SIZE];
-
-	if (health_is_alive(signals.health))
-		sd_notify(0, "WATCHDOG=1");
-	if (signals.is_draining)
-		return; /* that is its status */
-	health_write_reasons(signals.health, reasons, sizeof reasons);
-	sd_notifyf(0, "STATUS=%s%s",
-	    reasons[0] != '\0' ? "waiting: " : "carrying builds out", reasons);
-}
-
-/* Signals come to this thread alone; between them systemd is told that the loop
- * turns. */
+/* Signals come to this thread alone. */
 static void *
 serve_signals(void *unused)
 {
-	const struct timespec most = { BEAT_S, 0 };
+	int number;
 
 	(void)unused;
 	for (;;) {
-		int number = sigtimedwait(&signals.all, NULL, &most);
-
+		if (sigwait(&signals.all, &number) != 0)
+			continue;
 		if (signals.is_over)
 			return NULL;
-		if (number > 0)
-			serve_signal(number);
-		else
-			tell_systemd();
+		serve_signal(number);
 	}
 }
 
@@ -139,7 +114,6 @@ serve(const struct admin_settings *listen, bool check, struct error *err)
 		return -1;
 	if (pthread_create(&signals.thread, NULL, serve_signals, NULL) != 0)
 		abort();
-	sd_notify(0, "READY=1\nSTATUS=carrying builds out");
 	rc = builder_run(signals.builder, err);
 	if (rc == 0)
 		log_event(LOG_INFO, "builder", "drained", "drained", LOG_END);
@@ -179,6 +153,7 @@ main(int argc, char **argv)
 	signals.options = &options;
 	signals.config = config;
 	signals.health = settings.health;
+	health_doing(signals.health, "carrying builds out");
 	if (tracer_start(&tracer, &err) == 0)
 		signals.builder = builder_create(&settings, &err);
 	if (signals.builder != NULL)

@@ -5,8 +5,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/config/daemon.h"
@@ -39,7 +37,6 @@
 #define TURN_MS 1000
 #define DELIVERY_MS 10000     /* in-flight requests may take so long to drain */
 #define OTHER_DESCRIPTORS 256 /* of Kafka, Redis, files, the admin port */
-#define STATUS_SIZE 512
 
 const char *argp_program_version = "schedrun-http " SCHEDRUN_VERSION;
 
@@ -135,6 +132,7 @@ create_health(struct adapter *adapter, struct error *err)
 
 	(void)err;
 	adapter->app.health = health_create();
+	health_doing(adapter->app.health, "serving");
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
 		adapter->checks[i] = health_check(adapter->app.health, names[i],
 		    i == CHECK_KEYS || i == CHECK_RESULTS ? 0 : FRESH_MS);
@@ -523,9 +521,8 @@ on_stop(void *argument)
 		_exit(128 + SIGTERM);
 	log_event(LOG_INFO, "http", "draining",
 	    "answering what is under way, then ending", LOG_END);
-	sd_notify(0, "STOPPING=1\nSTATUS=draining");
 	adapter->app.draining = true;
-	health_drain(adapter->app.health, "draining");
+	health_drain(adapter->app.health);
 	http_server_drain(adapter->app.server);
 	adapter->drain = loop_timer_start(adapter->app.loop,
 	    config_number(adapter->app.config, "http.drain"), 0, close_server,
@@ -608,7 +605,6 @@ on_turn(void *argument)
 {
 	struct adapter *adapter = argument;
 	struct metrics *metrics = adapter->app.metrics;
-	char reasons[STATUS_SIZE];
 
 	health_turn(adapter->beat);
 	metrics_set(metrics, HTTP_CONNECTIONS, 0,
@@ -618,12 +614,6 @@ on_turn(void *argument)
 	if (adapter->checks[CHECK_REGISTRY] != NULL)
 		metrics_set(metrics, HTTP_DEPENDENCIES, DEPENDENCY_REGISTRY,
 		    health_check_is_ok(adapter->checks[CHECK_REGISTRY]));
-	health_write_reasons(adapter->app.health, reasons, sizeof reasons);
-	if (!adapter->app.draining)
-		sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%s",
-		    reasons[0] != '\0' ? "waiting: " : "serving", reasons);
-	else
-		sd_notify(0, "WATCHDOG=1");
 }
 
 static int
@@ -631,7 +621,6 @@ serve_calls(struct adapter *adapter)
 {
 	adapter->turn =
 	    loop_timer_start(adapter->app.loop, 0, TURN_MS, on_turn, adapter);
-	sd_notify(0, "READY=1\nSTATUS=serving");
 	loop_run(adapter->app.loop);
 	loop_timer_stop(adapter->turn);
 	loop_timer_stop(adapter->drain);

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/log.h"
 #include "common/config/daemon.h"
 #include "common/config/options.h"
@@ -16,7 +14,6 @@
 #include "producer/trigger/trigger.h"
 
 #define ADMIN_DEFAULT "127.0.0.1:9467"
-#define STATUS_SIZE 512
 #define BEAT_MS 60000 /* a turn may wait for Kafka, Redis and the registry */
 
 const char *argp_program_version = "schedrun-trigger " SCHEDRUN_VERSION;
@@ -40,16 +37,6 @@ rest_for(int ms, const sigset_t *signals, const struct options *options,
 	return number == SIGTERM || number == SIGINT ? number : 0;
 }
 
-static void
-tell_systemd(struct health *health)
-{
-	char reasons[STATUS_SIZE];
-
-	health_write_reasons(health, reasons, sizeof reasons);
-	sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%s",
-	    reasons[0] != '\0' ? "waiting: " : "firing what is due", reasons);
-}
-
 /* Turns until a signal ends it: between two turns nothing is under way. */
 static int
 turn_until_signal(struct trigger *trigger, struct health *health,
@@ -59,18 +46,16 @@ turn_until_signal(struct trigger *trigger, struct health *health,
 	struct health_beat *beat = health_beat_start(health, "loop", BEAT_MS);
 	int rest = 0, number = 0;
 
-	sd_notify(0, "READY=1\nSTATUS=firing what is due");
 	while (number == 0) {
 		rest = trigger_turn(trigger, err);
 		if (rest < 0)
 			return -1;
 		health_turn(beat);
-		tell_systemd(health);
 		number = rest_for(rest, signals, options, config);
 	}
 	/* A second one ends at once. */
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-	health_drain(health, "draining");
+	health_drain(health);
 	log_event(LOG_INFO, "trigger", "drained", "nothing is under way",
 	    LOG_S("signal", strsignal(number)), LOG_END);
 	return 0;
@@ -100,6 +85,7 @@ main(int argc, char **argv)
 	daemon_block_signals(&signals);
 	listen.metrics = trigger_metrics_create();
 	listen.health = health_create();
+	health_doing(listen.health, "firing what is due");
 	tracer.metrics = listen.metrics;
 	if (tracer_start(&tracer, &err) == 0)
 		trigger =

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/log.h"
 #include "common/config/daemon.h"
 #include "common/config/options.h"
@@ -154,7 +152,6 @@ main(int argc, char **argv)
 	admin = admin_start(&listen, &err);
 	if (admin == NULL)
 		goto out;
-	sd_notify(0, "READY=1\nSTATUS=starting");
 	watchdog_start((int64_t)2 * POLL_INTERVAL_MS);
 	rc = pipeline_run(the_pipeline, &err);
 	if (rc == 0)

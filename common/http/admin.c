@@ -15,10 +15,12 @@
 #include "common/http/server.h"
 
 #define CONNECTIONS_MAX 64
+#define TELL_MS 1000
 
 struct admin {
 	struct loop *loop;
 	struct http_server *server;
+	struct loop_timer *tell;
 	struct metrics *metrics;
 	struct health *health;
 	char *port_file;
@@ -194,6 +196,14 @@ handle(void *context, struct http_request *request)
 	refuse(request, 404);
 }
 
+static void
+tell_systemd(void *argument)
+{
+	struct admin *admin = argument;
+
+	health_tell_systemd(admin->health, "");
+}
+
 static void *
 run_loop(void *argument)
 {
@@ -202,7 +212,10 @@ run_loop(void *argument)
 
 	sigfillset(&all); /* signals are the main thread's */
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	admin->tell = loop_timer_start(
+	    admin->loop, TELL_MS, TELL_MS, tell_systemd, admin);
 	loop_run(admin->loop);
+	loop_timer_stop(admin->tell);
 	return NULL;
 }
 
@@ -294,6 +307,7 @@ admin_start(const struct admin_settings *settings, struct error *err)
 	    "metrics and health are served",
 	    LOG_S("address", settings->address),
 	    LOG_I("port", http_server_port(admin->server)), LOG_END);
+	health_tell_systemd(admin->health, "READY=1\n");
 	return admin;
 }
 

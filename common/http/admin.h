@@ -8,7 +8,8 @@
 /*
  * The admin listener of a daemon: GET /metrics, /healthz and /readyz on a port
  * of their own, served by a thread of its own, so that they answer whatever the
- * main loop does.  Source: docs/operation.md, sections 2, 4 and 5.
+ * main loop does; that thread tells systemd, too, each second.  Source:
+ * docs/operation.md, sections 2, 4 and 5.
  *
  *   health = health_create();
  *   kafka = health_check(health, "kafka", 10000);
@@ -31,8 +32,9 @@ struct admin_settings {
 
 /*
  * Opens the port, writes the port file (atomically) and starts the thread.
- * Logs event admin_listening with the address.  NULL with ERROR_FATAL (exit
- * code 78: no such address, taken, port file not writable).
+ * Logs event admin_listening with the address; systemd hears READY=1.  NULL
+ * with ERROR_FATAL (exit code 78: no such address, taken, port file not
+ * writable).
  */
 struct admin *admin_start(
     const struct admin_settings *settings, struct error *err);

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/json/write.h"
 
 #define ITEMS_MAX 16
 #define REASON_SIZE 240
+#define STATUS_SIZE 2048 /* systemd reads 4096 bytes */
 
 struct health_check {
 	struct health *health;
@@ -35,7 +38,8 @@ struct health {
 	size_t n_checks;
 	struct health_beat beats[ITEMS_MAX];
 	size_t n_beats;
-	const char *draining;
+	bool is_draining;
+	char doing[REASON_SIZE];
 };
 
 struct health *
@@ -44,6 +48,7 @@ health_create(void)
 	struct health *health = memory_zalloc(1, sizeof *health);
 
 	pthread_mutex_init(&health->lock, NULL);
+	strcpy(health->doing, "starting");
 	return health;
 }
 
@@ -177,11 +182,24 @@ health_turn(struct health_beat *beat)
 }
 
 void
-health_drain(struct health *health, const char *reason)
+health_doing(struct health *health, const char *doing, ...)
+{
+	va_list arguments;
+
+	pthread_mutex_lock(&health->lock);
+	va_start(arguments, doing);
+	vsnprintf(health->doing, sizeof health->doing, doing, arguments);
+	va_end(arguments);
+	pthread_mutex_unlock(&health->lock);
+}
+
+void
+health_drain(struct health *health)
 {
 	pthread_mutex_lock(&health->lock);
-	health->draining = reason;
+	health->is_draining = true;
 	pthread_mutex_unlock(&health->lock);
+	health_tell_systemd(health, "STOPPING=1\n");
 }
 
 bool
@@ -205,7 +223,7 @@ static bool
 age_all(struct health *health)
 {
 	int64_t now = clock_monotonic_ms();
-	bool ready = health->draining == NULL;
+	bool ready = !health->is_draining;
 	size_t i;
 
 	for (i = 0; i < health->n_checks; i++) {
@@ -225,12 +243,10 @@ write_check(const struct health_check *check, struct buffer *out)
 	json_member_string(out, "name", check->name);
 	json_member_bool(out, "ok", check->ok);
 	json_member_text(out, "since", (struct text){ since, sizeof since });
-	if (!check->ok) {
+	if (!check->ok)
 		json_member_string(out, "reason", check->reason);
-	}
-	if (check->note[0] != '\0') {
+	if (check->note[0] != '\0')
 		json_member_string(out, "note", check->note);
-	}
 	json_close(out, '}');
 }
 
@@ -244,9 +260,8 @@ health_write_json(struct health *health, struct buffer *out)
 	ready = age_all(health);
 	json_open(out, '{');
 	json_member_string(out, "status", ready ? "ready" : "unready");
-	if (health->draining != NULL) {
-		json_member_string(out, "reason", health->draining);
-	}
+	if (health->is_draining)
+		json_member_string(out, "reason", "draining");
 	json_member_open(out, "checks", '[');
 	for (i = 0; i < health->n_checks; i++)
 		write_check(&health->checks[i], out);
@@ -256,18 +271,35 @@ health_write_json(struct health *health, struct buffer *out)
 	return ready;
 }
 
-void
-health_write_reasons(struct health *health, char *out, size_t size)
+/* With the lock held.  What doesn't fit is cut. */
+static void
+write_status(struct health *health, char *out, size_t size)
 {
 	size_t used = 0, i;
 
-	out[0] = '\0';
-	pthread_mutex_lock(&health->lock);
-	age_all(health);
+	if (age_all(health)) {
+		snprintf(out, size, "%s", health->doing);
+		return;
+	}
+	if (health->is_draining) {
+		snprintf(out, size, "draining");
+		return;
+	}
 	for (i = 0; i < health->n_checks && used < size; i++)
 		if (!health->checks[i].ok)
 			used += (size_t)snprintf(out + used, size - used,
-			    "%s%s: %s", used > 0 ? "; " : "",
+			    "%s%s: %s", used > 0 ? "; " : "waiting: ",
 			    health->checks[i].name, health->checks[i].reason);
+}
+
+void
+health_tell_systemd(struct health *health, const char *first)
+{
+	char status[STATUS_SIZE];
+
+	pthread_mutex_lock(&health->lock);
+	write_status(health, status, sizeof status);
 	pthread_mutex_unlock(&health->lock);
+	sd_notifyf(0, "%sSTATUS=%s%s", first, status,
+	    health_is_alive(health) ? "\nWATCHDOG=1" : "");
 }

@@ -8,12 +8,13 @@
 #include "common/base/buffer.h"
 
 /*
- * What a process says of itself: checks of its dependencies (/readyz) and beats
- * of its loops (/healthz).  Ready means that every check is ok *and* was
- * confirmed lately, so a dependency that vanishes later turns it red although
- * nobody reports a failure.  Alive means that every loop turned lately; it
- * never looks outside, else an outage would restart the whole pool
- * (docs/operation.md, section 5).  Any thread; registration is for start-up.
+ * What a process says of itself, over HTTP and to systemd: checks of its
+ * dependencies (/readyz) and beats of its loops (/healthz).  Ready means that
+ * every check is ok *and* was confirmed lately, so a dependency that vanishes
+ * later turns it red although nobody reports a failure.  Alive means that every
+ * loop turned lately; it never looks outside, else an outage would restart the
+ * whole pool (docs/operation.md, section 5).  Any thread; registration is for
+ * start-up.
  */
 struct health;
 struct health_check;
@@ -53,8 +54,12 @@ void health_turn(struct health_beat *beat);
 bool health_check_read(
     struct health *health, size_t i, const char **name, bool *ok);
 
-/* From now on not ready, with this reason: the process drains. */
-void health_drain(struct health *health, const char *reason);
+/* What is done while all is well, in a few words; "starting" until then. */
+void health_doing(struct health *health, const char *doing, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* From now on not ready: the process drains.  Tells systemd. */
+void health_drain(struct health *health);
 
 /* Whether every loop has turned within its time. */
 bool health_is_alive(struct health *health);
@@ -67,9 +72,12 @@ bool health_is_alive(struct health *health);
 bool health_write_json(struct health *health, struct buffer *out);
 
 /*
- * For systemd's STATUS=: "kafka: no answer for 4000 ms; redis: …", each check
- * that is not ok; "" while all are.  What doesn't fit is cut.
+ * Tells systemd, if the process is its: `first` (a literal, "READY=1\n" or ""),
+ * then STATUS=, "waiting: kafka: no answer for 4 s; redis: …" with each check
+ * that is not ok, else what is done; and WATCHDOG=1 while every loop turns.
+ * The admin listener's thread calls it each second, so that no call that hangs
+ * keeps it back, and a loop that does is told by the watchdog's silence.
  */
-void health_write_reasons(struct health *health, char *out, size_t size);
+void health_tell_systemd(struct health *health, const char *first);
 
 #endif

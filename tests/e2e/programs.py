@@ -1,10 +1,13 @@
 """Starts the built programs against a cluster and waits for what they do."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -36,8 +39,9 @@ def wait_for(what, holds, timeout=60, pause=0.05):
         time.sleep(pause)
 
 
+@contextlib.contextmanager
 def stand_still(process):
-    """SIGSTOP, and until the last of its threads has heard of it."""
+    """Stopped from when the last of its threads has heard of SIGSTOP; goes on behind it."""
     process.send_signal(signal.SIGSTOP)
 
     def all_stand():
@@ -46,7 +50,31 @@ def stand_still(process):
         except FileNotFoundError:  # one has ended
             return False
         return all(stat.rpartition(") ")[2][0] == "T" for stat in stats)
-    wait_for("all its threads to stand", all_stand, pause=0.001)
+    try:
+        wait_for("all its threads to stand", all_stand, pause=0.001)
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+class Notified:
+    """systemd's end of NOTIFY_SOCKET: all that one program has told, and its last STATUS=."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.told, self.status = [], ""
+        # At once: who tells systemd something waits until there is room for it.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            message = self.socket.recv(8192).decode()
+            for line in message.splitlines():
+                if line.startswith("STATUS="):
+                    self.status = line.removeprefix("STATUS=")
+            self.told.append(message)
 
 
 class Daemon:

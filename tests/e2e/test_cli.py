@@ -21,7 +21,7 @@ import programs
 import pytest
 import tokens
 from catalogues import dataset, schedule_rid, version_rid
-from programs import BUILD, wait_for
+from programs import BUILD, stand_still, wait_for
 
 SCHEDRUN = str(BUILD / "schedrun")
 STALE, FRESH, CYCLE = (schedule_rid(name) for name in ("stale", "fresh", "cycle"))
@@ -654,11 +654,8 @@ def test_submit_looks_the_schedule_up(shop):
 
 def test_submit_waits_in_vain(shop):
     worker = shop.daemons[0]
-    worker.signal(signal.SIGSTOP)
-    try:
+    with stand_still(worker.process):
         done = shop.run("submit", STALE, "--wait", "300ms", "--request-id", "slow")
-    finally:
-        worker.signal(signal.SIGCONT)
     assert done.returncode == 6 and "--request-id slow is safe" in done.stderr
     assert f"schedrun run get {json.loads(done.stdout)['runRid']}" in done.stderr
     assert json.loads(done.stdout)["requestId"] == "slow"
@@ -897,12 +894,9 @@ def test_lag(shop):
     assert len(table) == 5 and table[-1]["partition"] == "total"
     assert table[-1]["lag"] == 0 and sum(row["end"] for row in table[:-1]) == table[-1]["end"]
     assert all(row["owner"] for row in table[:-1])
-    shop.daemons[0].signal(signal.SIGSTOP)
-    try:
+    with stand_still(shop.daemons[0].process):
         shop.must("submit", STALE)
         table = rows(shop.run("lag"))
-    finally:
-        shop.daemons[0].signal(signal.SIGCONT)
     assert table[-1]["lag"] == 1 and table[-1]["oldestAgeMs"] >= 0
     assert "ts" not in table[0]
     before = datetime.datetime.now(datetime.timezone.utc)
@@ -996,11 +990,10 @@ def test_check_names_the_fault_and_the_command_that_mends_it(shop):
     ]
     adapter = shop.daemons[-1].process
     for spoil, mend, what, command in faults:
-        adapter.send_signal(signal.SIGSTOP)  # it would end itself at another's meta
-        spoil()
-        code, found = checked(shop)
-        mend()
-        adapter.send_signal(signal.SIGCONT)
+        with stand_still(adapter):  # it would end itself at another's meta
+            spoil()
+            code, found = checked(shop)
+            mend()
         assert code == 1 and list(found) == [what], found
         assert command in found[what]["mend"] and found[what]["detail"]
     code, found = checked(shop, "-s", "topics.requests=not-there")

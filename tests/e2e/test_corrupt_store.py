@@ -353,11 +353,10 @@ def test_a_store_made_anew_is_not_taken_for_the_old_one(shop):
     for schedule in other["schedules"]:
         schedule["versions"][0]["action"]["branchName"] = "develop"
         schedule["versions"][0]["action"]["fallbackBranches"] = ["master"]
-    shop.system.daemons[0].signal(programs.signal.SIGSTOP)
-    shop.redis.flushall()
-    shop.system.init(partitions=1)
-    shop.system.apply(other)
-    shop.system.daemons[0].signal(programs.signal.SIGCONT)
+    with programs.stand_still(shop.system.daemons[0].process):
+        shop.redis.flushall()
+        shop.system.init(partitions=1)
+        shop.system.apply(other)
     request_id = shop.ask(name)
     build = checker.build_rid(shop.results.of(request_id)["rid"])
     event = next(e for e in (checker.decode("build_requested", m.value()) for m in

@@ -1,13 +1,12 @@
 """What a request may cost the worker, in figures that a busy machine moves little:
 allocations, and system calls that bytes take, of its own code and of hiredis."""
 
-import signal
 import struct
 import subprocess
 import sys
 
 import pytest
-from programs import ROOT
+from programs import ROOT, stand_still
 
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 import mixes  # noqa: E402
@@ -43,10 +42,9 @@ class Counts:
 def ask(system, worker, mix, first, end):
     """All of them wait when the worker goes on: a batch is as large as it may be, however
     slowly they are written."""
-    worker.signal(signal.SIGSTOP)
-    subprocess.run([ROOT / "build/bench/backlog", system.bootstrap, REQUESTS, str(end),
-                    mix.text(), str(first)], check=True)
-    worker.signal(signal.SIGCONT)
+    with stand_still(worker.process):
+        subprocess.run([ROOT / "build/bench/backlog", system.bootstrap, REQUESTS, str(end),
+                        mix.text(), str(first)], check=True)
     system.wait_drained()
 
 

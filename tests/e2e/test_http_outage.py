@@ -106,16 +106,13 @@ def test_a_broker_that_hangs(system, servers, adapter):
     """The outcome is unknown: 500, and the repetition is the same run."""
     key = str(uuid.uuid4())
     assert adapter.run(SCHEDULE).status_code == 200
-    stand_still(servers.kafka_process)
-    try:
+    with stand_still(servers.kafka_process):
         answer, took = timed(lambda: adapter.run(SCHEDULE, Idempotency_Key=key))
         assert answer.status_code == 500 and 8 < took < 14, (answer.text, took)
         error = answer.json()
         assert error["errorName"] == "Default:Timeout" and error["errorCode"] == "TIMEOUT"
         assert error["parameters"]["scheduleRid"] == SCHEDULE
         wait_red(adapter, "kafka")
-    finally:
-        servers.kafka_process.send_signal(signal.SIGCONT)
     adapter.daemon.wait_ready()
     again = adapter.run(SCHEDULE, Idempotency_Key=key, Prefer="wait=30")
     assert again.status_code == 200 and again.headers["Idempotency-Replayed"] == "true"
@@ -154,8 +151,7 @@ def test_a_redis_that_hangs(servers, adapter):
         answers.append(answer)
         took.append(seconds)
 
-    stand_still(servers.redis_process)
-    try:
+    with stand_still(servers.redis_process):
         threads = [threading.Thread(target=ask) for _ in range(60)]
         for thread in threads:
             thread.start()
@@ -167,8 +163,6 @@ def test_a_redis_that_hangs(servers, adapter):
         wait_red(adapter, "redis")
         answer, seconds = timed(lambda: adapter.run(SCHEDULE))
         assert refused(answer) and seconds < 1  # known by now
-    finally:
-        servers.redis_process.send_signal(signal.SIGCONT)
     adapter.daemon.wait_ready()
     assert "result" in adapter.run(SCHEDULE, Prefer="wait=30").json()
 
@@ -179,16 +173,13 @@ def test_a_full_queue(system, servers):
                     **{"queue.buffering.max.messages": "5", "message.timeout.ms": "6000"})
     assert small.run(SCHEDULE).status_code == 200
     answers = []
-    stand_still(servers.kafka_process)
-    try:
+    with stand_still(servers.kafka_process):
         threads = [threading.Thread(target=lambda: answers.append(small.run(SCHEDULE)))
                    for _ in range(12)]
         for thread in threads:
             thread.start()
         wait_for("those that don't fit", lambda: len(answers) >= 7, 5)
         assert all(refused(answer) for answer in answers[:7])
-    finally:
-        servers.kafka_process.send_signal(signal.SIGCONT)
     for thread in threads:
         thread.join()
     assert {a.status_code for a in answers[7:]} <= {200, 500}

@@ -1,6 +1,5 @@
 """The run view: folded by whoever is there, from the topics, again when lost."""
 
-import signal
 import time
 import uuid
 
@@ -10,7 +9,7 @@ import pytest
 import redis
 from adapters import API, Adapter
 from confluent_kafka import Producer
-from programs import wait_for
+from programs import stand_still, wait_for
 from redis_proxy import RedisProxy
 
 SCHEDULE = catalogues.schedule_rid("stale")
@@ -180,12 +179,9 @@ def test_what_is_too_old_is_not_kept(servers, replicas, view):
 def test_a_zombie_does_no_harm(replicas, view):
     """It holds partitions, sleeps beyond its session, and wakes."""
     zombie, other = replicas
-    zombie.daemon.signal(signal.SIGSTOP)
-    try:
+    with stand_still(zombie.daemon.process):
         runs = [other.run(SCHEDULE).json() for _ in range(8)]
         done = [wait_result(other, run["rid"], 60) for run in runs]
-    finally:
-        zombie.daemon.signal(signal.SIGCONT)
     zombie.daemon.wait_ready()
     assert [wait_result(zombie, run["rid"]) for run in runs] == done
     after = zombie.run(SCHEDULE, Prefer="wait=30").json()
@@ -195,13 +191,10 @@ def test_a_zombie_does_no_harm(replicas, view):
 def test_a_told_result_is_there_before_the_fold(replicas):
     """One who waited gets his run from the view, though its folder sleeps."""
     folder, other = replicas
-    folder.daemon.signal(signal.SIGSTOP)
-    try:
+    with stand_still(folder.daemon.process):
         told = [other.run(catalogues.schedule_rid(name), Prefer="wait=30").json()
                 for name in ("stale", "fresh", "cycle", "no-spec", "owner-gone")]
         read = [get(other, run["rid"], run["scheduleRid"]).json() for run in told]
-    finally:
-        folder.daemon.signal(signal.SIGCONT)
     folder.daemon.wait_ready()
     assert all("result" in run for run in told)
     assert read == told

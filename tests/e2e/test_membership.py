@@ -1,12 +1,11 @@
 """Workers that lose their membership must not write for partitions that others have."""
 
-import signal
 import time
 
 import catalogues
 from confluent_kafka import Consumer
 from load import TOPIC, Load, mixed, request
-from programs import GROUP, wait_for
+from programs import GROUP, stand_still, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 
@@ -44,9 +43,8 @@ def test_a_zombie_that_comes_back(system):
     for _ in range(8000):
         load.send(next(requests))
     wait_for("work", lambda: zombie.metric('schedrun_transactions_total{result="committed"}'))
-    zombie.signal(signal.SIGSTOP)
-    time.sleep(17)  # also longer than the watchdog allows any call
-    zombie.signal(signal.SIGCONT)
+    with stand_still(zombie.process):
+        time.sleep(17)  # also longer than the watchdog allows any call
     for datum in requests:
         load.send(datum)
     asked = load.flush()

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import catalogues
@@ -10,7 +9,7 @@ import checker
 from adapters import Adapter
 from catalogues import dataset, schedule_rid
 from load import Load, request
-from programs import wait_for
+from programs import stand_still, wait_for
 from test_triggers import Clock, time_trigger
 
 # What only a fault moves, and the test that looks at it.
@@ -98,11 +97,11 @@ def test_each_metric_moves(system):
 
     stream = adapter.events()
     ask(system)
-    daemons[0].signal(signal.SIGSTOP)
     with ThreadPoolExecutor(1) as waiting:
-        answer = waiting.submit(adapter.run, schedule_rid("stale"), Prefer="wait=30")
-        wait_for("a request in flight", lambda: look([adapter.daemon]) or "schedrun_http_in_flight_requests" in moved)
-        daemons[0].signal(signal.SIGCONT)
+        with stand_still(daemons[0].process):
+            answer = waiting.submit(adapter.run, schedule_rid("stale"), Prefer="wait=30")
+            wait_for("a request in flight",
+                     lambda: look([adapter.daemon]) or "schedrun_http_in_flight_requests" in moved)
         assert answer.result().status_code == 200
     assert adapter.run(schedule_rid("stale"), token="nobody's").status_code == 401
     system.must("dataset", "commit", dataset("raw"), "--branch", "master", "--kafka")

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import pathlib
 import re
-import signal
 import threading
 
 import catalogues
@@ -185,13 +184,10 @@ def provoke_damage(servers, api, operation):
 def provoke_unknown_delivery(servers, api):
     [commit] = [operation for operation in API if operation.id == "commitDataset"]
     assert send(api, commit).status_code == 200
-    programs.stand_still(servers.kafka_process)
-    try:
+    with programs.stand_still(servers.kafka_process):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             answers = [pool.submit(api.run, STALE), pool.submit(send, api, commit)]
         statuses = [answer.result().status_code for answer in answers]
-    finally:
-        servers.kafka_process.send_signal(signal.SIGCONT)
     assert statuses == [500, 500]
 
 

@@ -2,12 +2,8 @@
 metrics, readiness, `lag`, `check`, systemd's status, agrees with what other clients see
 of topics and store; and of an outage the dependency that is away is blamed, no other."""
 
-import contextlib
 import json
-import signal
-import socket
 import struct
-import threading
 import time
 
 import catalogues
@@ -22,7 +18,7 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaExcept
                              TopicPartition)
 from confluent_kafka.admin import AdminClient
 from load import TOPIC, Load, request
-from programs import GROUP, wait_for
+from programs import GROUP, Notified, stand_still, wait_for
 from test_registry import Registry
 
 BOUND = 5  # s, in which all is to be true after something has happened
@@ -32,24 +28,6 @@ PARTITIONS = 2
 SCHEDULE = catalogues.schedule_rid("stale")
 ALWAYS = {"replicas": ("kafka", "one broker"), "redis settings": ("redis", "expires")}  # notes of these servers
 DEPENDENCIES = ("kafka", "redis", "registry")
-
-
-class Notified:
-    """systemd's end of NOTIFY_SOCKET: the last STATUS= of one program."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.status = ""
-        # At once: who tells systemd something waits until there is room for it.
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        while True:
-            for line in self.socket.recv(8192).decode().splitlines():
-                if line.startswith("STATUS="):
-                    self.status = line.removeprefix("STATUS=")
 
 
 class Outside:
@@ -212,8 +190,7 @@ class Walk:
             found.append(f"{name}: dependency_up {up}, {away} are away")
         found += [f"{name}: schedrun_ready of {check} is not {row}" for check, row in seen.checks.items()
                   if bool(seen.metrics[f'schedrun_ready{{check="{check}"}}']) != row["ok"]]
-        # Of two that one outage is behind, the status may name one.
-        if any(check not in status for check in set(seen.bad) - {"events", "schedules"}) or bool(seen.bad) != status.startswith("waiting"):
+        if any(check not in status for check in seen.bad) or bool(seen.bad) != status.startswith("waiting"):
             found.append(f"{name}: STATUS={status}, blamed {seen.bad}")
         return found
 
@@ -295,15 +272,6 @@ class Station:
         self.code, self.faults, self.checks = code, faults or {}, checks or {}
 
 
-@contextlib.contextmanager
-def stopped(process):
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
-
-
 @pytest.fixture
 def walk(system):
     system.cluster.redis().config_set("lazyfree-lazy-expire", "no")  # one of the notes: ALWAYS
@@ -380,7 +348,7 @@ def join_and_leave_under_load(walk):
 
 def away_one_after_the_other(walk):
     cluster, registry = walk.system.cluster, walk.registry
-    with stopped(cluster.redis_process):
+    with stand_still(cluster.redis_process):
         for partition in range(PARTITIONS):
             walk.send(f"redis-{partition}", partition)
         walk.at("Redis hangs", away=["redis"], lag=2, code=5, faults={"redis": ""},
@@ -395,7 +363,7 @@ def away_one_after_the_other(walk):
             worker={"registry": registry.url})
     registry.start()
     walk.at("the registry is there again")
-    with stopped(cluster.kafka_process):
+    with stand_still(cluster.kafka_process):
         walk.at("Kafka hangs", away=["kafka"], code=5, **KAFKA)
     walk.outside = Outside(walk.system, registry)
     walk.at("Kafka goes on", bound=JOIN)

@@ -1,6 +1,5 @@
 """Redis that is there but refuses: the worker waits, says why, and goes on."""
 
-import signal
 import threading
 import time
 
@@ -8,7 +7,7 @@ import catalogues
 import injected
 import redis
 from load import Load, mixed
-from programs import wait_for
+from programs import stand_still, wait_for
 
 SCHEDULES = [catalogues.schedule_rid(f"s{i}") for i in range(50)]
 
@@ -131,8 +130,7 @@ def test_the_oldest_request_ages_while_redis_hangs(system):
     load = Load(system.bootstrap)
     store = system.cluster.redis_process
     for read in (True, False):
-        store.send_signal(signal.SIGSTOP)
-        try:
+        with stand_still(store):
             if not read:
                 wait_for("the worker to be not ready", lambda: not worker.is_ready(), 15)
             for _ in range(20):
@@ -141,8 +139,6 @@ def test_the_oldest_request_ages_while_redis_hangs(system):
             sent = time.monotonic()
             wait_for("the request to age", lambda: age() > 5, 15)
             assert age() <= time.monotonic() - sent + 1
-        finally:
-            store.send_signal(signal.SIGCONT)
         system.wait_drained()
         wait_for("no request to wait", lambda: age() == 0, 15)
     system.judge(asked)

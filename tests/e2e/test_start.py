@@ -11,8 +11,9 @@ import time
 import catalogues
 import programs
 import pytest
+from adapters import Adapter
 from load import Load, request
-from programs import stand_still, wait_for
+from programs import Notified, stand_still, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 
@@ -43,19 +44,35 @@ def test_waits_for_a_server_and_goes_on(system, server):
     assert system.judge(asked).results == 1
 
 
-def test_systemd_hears_of_a_worker_that_waits(system):
-    """Its watchdog must not end what waits for Kafka."""
+def test_systemd_hears_each_second_what_is_waited_for(system):
+    """From the start on, whatever a program's own calls wait for; and its watchdog must not end it for that."""
     system.init()
     system.apply(catalogues.outcomes())
-    system.cluster.stop_kafka()
-    path = str(system.directory / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-        notified.bind(path)
-        notified.settimeout(10)
-        system.worker(environment={"NOTIFY_SOCKET": path})
-        beats = 0
-        while beats < 3:
-            beats += b"WATCHDOG=1" in notified.recv(4096)
+    servers, seconds = (system.cluster.kafka_process, system.cluster.redis_process), 10
+    notified = {name: Notified(system.directory / f"{name}.notify") for name in ("worker", "http", "trigger", "builder")}
+    to = {name: {"NOTIFY_SOCKET": each.path} for name, each in notified.items()}
+    with stand_still(servers[0]), stand_still(servers[1]):
+        daemons = [system.worker(environment=to["worker"]), system.trigger(environment=to["trigger"]),
+                   Adapter(system, wait=False, environment=to["http"]).daemon,
+                   system.builder("/bin/true", environment=to["builder"])]
+        await_seconds(notified.values(), seconds)
+        assert all(each.told[0].startswith("READY=1\n") for each in notified.values())
+    for daemon in daemons:
+        daemon.wait_ready()
+    with stand_still(servers[0]), stand_still(servers[1]):
+        wait_for("both to be waited for", lambda: all(
+            re.match("waiting: .*kafka: .*redis: ", each.status) for each in notified.values()))
+        await_seconds(notified.values(), seconds)
+    for daemon in daemons:
+        daemon.wait_ready()
+
+
+def await_seconds(notified, seconds):
+    """Until each program has told that it waits, as often as there are seconds, at that pace."""
+    before = {each: len(each.told) for each in notified}
+    wait_for("all to tell", lambda: all(len(each.told) >= n + seconds for each, n in before.items()), 1.5 * seconds)
+    for each, n in before.items():
+        assert all("STATUS=waiting: " in message and "\nWATCHDOG=1" in message for message in each.told[n:]), each.told
 
 
 def test_an_empty_redis_is_not_ready(system):
@@ -140,8 +157,7 @@ def stop_without_broker(system, signals):
         load.send(request(SCHEDULE, f"load-{i}"))
     asked = load.flush()
     broker = system.cluster.kafka_process
-    stand_still(broker)
-    try:
+    with stand_still(broker):
         begun = time.monotonic()
         worker.signal(signals[0])
         wait_for("the first signal to be heard", lambda: "event=stopping" in worker.log())
@@ -149,8 +165,6 @@ def stop_without_broker(system, signals):
             begun = time.monotonic()
             worker.signal(number)
         code, duration = worker.wait(20), time.monotonic() - begun
-    finally:
-        broker.send_signal(signal.SIGCONT)
     system.worker("worker-2").wait_ready()
     system.wait_drained()
     system.judge(asked)

@@ -16,7 +16,7 @@ from load import Load, request
 UNITS = ["schedrun-worker@1", "schedrun-worker@2", "schedrun-http", "schedrun-trigger", "schedrun-builder"]
 SECRET = "canary-b1946ac92492d2347c6235b4d2611184"
 TOKEN = "canary-591785b794601e212b260e25925636fd"
-WATCHDOG_S = 15  # in place of 60; the builder tells systemd that it lives each 10 s
+WATCHDOG_S = 15  # in place of 60
 
 
 def catalogue():

@@ -46,8 +46,7 @@ struct readiness {
 
 /* When what is due next, on clock_monotonic_ms; and how long to back off. */
 struct due {
-	int64_t check_ms, members_ms, report_ms, retry_ms, limits_ms, alive_ms,
-	    range_ms;
+	int64_t check_ms, members_ms, report_ms, retry_ms, limits_ms, range_ms;
 	int64_t backoff_ms;
 	int64_t seen_ms[DEPENDENCIES]; /* while starting: when each dependency
 					  was there */
@@ -126,9 +125,6 @@ bool pipeline_look_at_topics(
 /* Says why a dependency can't be used; the same reason now and then only. */
 void pipeline_say_away(
     struct pipeline *pipeline, enum dependency which, const struct error *err);
-/* Tells systemd what is waited for, or how far `doing` is. */
-void pipeline_tell_status(
-    struct pipeline *pipeline, const char *doing, int64_t lag);
 /* Redis has answered what it was asked. */
 void pipeline_note_store_up(struct pipeline *pipeline);
 

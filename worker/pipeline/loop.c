@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
@@ -880,7 +878,9 @@ report_all(struct pipeline *pipeline)
 	}
 	report_age(pipeline);
 	note_waiting(pipeline, now);
-	pipeline_tell_status(pipeline, intake_phase_name(pipeline->phase), lag);
+	health_doing(pipeline->ready.health, "%s: %zu partitions, lag %lld",
+	    intake_phase_name(pipeline->phase), pipeline->intake.n_owned,
+	    (long long)lag);
 }
 
 /*
@@ -1059,8 +1059,7 @@ pipeline_run(struct pipeline *pipeline, struct error *err)
 		if (pipeline->phase != before)
 			pipeline->phase_ms = clock_monotonic_ms();
 	}
-	health_drain(pipeline->ready.health, "draining");
-	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	health_drain(pipeline->ready.health);
 	drain(pipeline, rc < 0 ? err : NULL);
 	return rc < 0 ? -1 : 0;
 }

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
@@ -14,12 +12,10 @@
 #include "worker/base/watchdog.h"
 
 #define BEAT_MS 30000
-#define ALIVE_MS 1000         /* between what systemd is told */
 #define SAY_MS 30000          /* until the same reason is logged again */
 #define LIMIT_DEFAULT 1000000 /* of a topic whose own we may not read */
 #define TOPIC_MS 500          /* for an answer about a topic */
 #define MEMBERS_MS 5000       /* between looks at the group's members */
-#define STATUS_SIZE 512
 #define EX_UNAVAILABLE 69
 #define EX_CONFIG 78
 
@@ -207,28 +203,8 @@ pipeline_is_stopping(struct pipeline *pipeline)
 void
 pipeline_turn(struct pipeline *pipeline)
 {
-	int64_t now = clock_monotonic_ms();
-
 	health_turn(pipeline->ready.beat);
 	watchdog_beat(WATCHDOG_INTAKE);
-	if (now < pipeline->due.alive_ms)
-		return;
-	pipeline->due.alive_ms = now + ALIVE_MS;
-	sd_notify(0, "WATCHDOG=1");
-}
-
-/* In plain words: what is waited for, else what is done. */
-void
-pipeline_tell_status(struct pipeline *pipeline, const char *doing, int64_t lag)
-{
-	char reasons[STATUS_SIZE];
-
-	health_write_reasons(pipeline->ready.health, reasons, sizeof reasons);
-	if (reasons[0] != '\0')
-		sd_notifyf(0, "STATUS=waiting: %s", reasons);
-	else
-		sd_notifyf(0, "STATUS=%s: %zu partitions, lag %lld", doing,
-		    pipeline->intake.n_owned, (long long)lag);
 }
 
 /* Whether it answers, though it lacks something; a Redis that isn't as it must
@@ -578,7 +554,6 @@ pipeline_await(struct pipeline *pipeline, struct error *err)
 		}
 		if (err->kind != ERROR_RETRY)
 			return -1;
-		pipeline_tell_status(pipeline, "starting", 0);
 		if (timeout > 0 && clock_monotonic_ms() - begun > timeout) {
 			error_prefix(err, "start.timeout is over");
 			err->kind = ERROR_FATAL;
