@@ -131,9 +131,7 @@ $(BUILD)/unit: $(call objects,$(UNIT)) $(BUILD)/libschedrun.a
 	$(link)
 
 # Our verdicts on records, for other implementations to be held against.
-$(BUILD)/verdict: $(BUILD)/tests/codec/verdict.o $(BUILD)/libschedrun.a
-	$(link)
-$(BUILD)/http_verdict: $(BUILD)/tests/codec/http_verdict.o $(BUILD)/libschedrun.a
+$(BUILD)/verdict $(BUILD)/http_verdict: $(BUILD)/%: $(BUILD)/tests/codec/%.o $(call objects,tests/codec/hex.c) $(BUILD)/libschedrun.a
 	$(link)
 
 .PHONY: differential

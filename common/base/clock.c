@@ -134,13 +134,7 @@ take_field(struct text *rest, size_t digits, char sign, int *value)
 	    before - rest->size != digits)
 		return false;
 	*value = (int)number;
-	if (sign == 0)
-		return true;
-	if (rest->size == 0 || rest->at[0] != sign)
-		return false;
-	rest->at++;
-	rest->size--;
-	return true;
+	return sign == 0 || text_take_byte(rest, sign);
 }
 
 /* ".042Z" or "Z"; digits behind the third count for nothing. */

@@ -92,6 +92,16 @@ text_take_number(struct text *rest, size_t digits, int64_t *number)
 	return text_to_number(head, INT64_MAX, number);
 }
 
+bool
+text_take_byte(struct text *rest, char byte)
+{
+	if (rest->size == 0 || rest->at[0] != byte)
+		return false;
+	rest->at++;
+	rest->size--;
+	return true;
+}
+
 struct text
 text_of_number(int64_t number, char out[TEXT_NUMBER_SIZE])
 {

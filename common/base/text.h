@@ -47,6 +47,8 @@ bool text_to_bounded(struct text text, int64_t max, int64_t *number);
  * digits.  False: it begins with none.
  */
 bool text_take_number(struct text *rest, size_t digits, int64_t *number);
+/* Cuts this byte off; false: `rest` doesn't begin with it. */
+bool text_take_byte(struct text *rest, char byte);
 
 /* The other way: its digits, in `out`. */
 #define TEXT_NUMBER_SIZE 24

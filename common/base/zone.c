@@ -131,16 +131,6 @@ read_table(struct zone *zone, const size_t counts[COUNTS], struct text data)
 /* The rule at its end: "CET-1CEST,M3.5.0,M10.5.0/3" ------------------------ */
 
 static bool
-take_sign(struct text *rest, char sign)
-{
-	if (rest->size == 0 || rest->at[0] != sign)
-		return false;
-	rest->at++;
-	rest->size--;
-	return true;
-}
-
-static bool
 take_whole(struct text *rest, int64_t least, int64_t most, int *value)
 {
 	int64_t number;
@@ -156,7 +146,7 @@ take_whole(struct text *rest, int64_t least, int64_t most, int *value)
 static bool
 take_name(struct text *rest)
 {
-	bool is_quoted = take_sign(rest, '<');
+	bool is_quoted = text_take_byte(rest, '<');
 	size_t n = 0;
 
 	while (n < rest->size &&
@@ -165,21 +155,21 @@ take_name(struct text *rest)
 		n++;
 	rest->at += n;
 	rest->size -= n;
-	return n > 0 && (!is_quoted || take_sign(rest, '>'));
+	return n > 0 && (!is_quoted || text_take_byte(rest, '>'));
 }
 
 /* "-1", "3:30", "+05:45:00": in seconds. */
 static bool
 take_time(struct text *rest, int hours_max, int32_t *seconds)
 {
-	bool is_negative = take_sign(rest, '-');
+	bool is_negative = text_take_byte(rest, '-');
 	int part[3] = { 0 };
 
 	if (!is_negative)
-		take_sign(rest, '+');
+		text_take_byte(rest, '+');
 	if (!take_whole(rest, 0, hours_max, &part[0]) ||
-	    (take_sign(rest, ':') && !take_whole(rest, 0, 59, &part[1])) ||
-	    (take_sign(rest, ':') && !take_whole(rest, 0, 59, &part[2])))
+	    (text_take_byte(rest, ':') && !take_whole(rest, 0, 59, &part[1])) ||
+	    (text_take_byte(rest, ':') && !take_whole(rest, 0, 59, &part[2])))
 		return false;
 	*seconds = (part[0] * 60 + part[1]) * 60 + part[2];
 	if (is_negative)
@@ -190,15 +180,15 @@ take_time(struct text *rest, int hours_max, int32_t *seconds)
 static bool
 take_day(struct text *rest, struct change *change)
 {
-	if (take_sign(rest, 'M')) {
+	if (text_take_byte(rest, 'M')) {
 		change->kind = CHANGE_WEEKDAY;
 		return take_whole(rest, 1, 12, &change->month) &&
-		    take_sign(rest, '.') &&
+		    text_take_byte(rest, '.') &&
 		    take_whole(rest, 1, 5, &change->week) &&
-		    take_sign(rest, '.') &&
+		    text_take_byte(rest, '.') &&
 		    take_whole(rest, 0, 6, &change->day);
 	}
-	if (take_sign(rest, 'J')) {
+	if (text_take_byte(rest, 'J')) {
 		change->kind = CHANGE_NO_LEAP_DAY;
 		return take_whole(rest, 1, 365, &change->day);
 	}
@@ -210,8 +200,8 @@ static bool
 take_change(struct text *rest, struct change *change)
 {
 	change->time_s = 2 * HOUR_S;
-	return take_sign(rest, ',') && take_day(rest, change) &&
-	    (!take_sign(rest, '/') ||
+	return text_take_byte(rest, ',') && take_day(rest, change) &&
+	    (!text_take_byte(rest, '/') ||
 		take_time(rest, RULE_HOUR_MAX, &change->time_s));
 }
 

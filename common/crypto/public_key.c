@@ -123,10 +123,8 @@ public_key_rsa(struct text modulus, struct text exponent, const char **reason)
 static bool
 put_coordinate(struct text number, unsigned char *out)
 {
-	while (number.size > 0 && *number.at == '\0') {
-		number.at++;
-		number.size--;
-	}
+	while (text_take_byte(&number, '\0'))
+		;
 	if (number.size > P256_SIZE)
 		return false;
 	memset(out, 0, P256_SIZE);

@@ -149,41 +149,28 @@ bring_peers() {
 	touch "$stamp"
 }
 
-# Debian's own Python: another one that stands first in PATH may lack venv.
+# make_venv HOME PINS PART [OPTION]: wheels by their hashes, for `make PART`; of
+# Debian's own Python, as another one that stands first in PATH may lack venv.
 make_venv() {
-	stamp=$cache/venv/$(cksum <tests/requirements.txt | cut -d' ' -f1).stamp
+	stamp=$1/$(cksum <"$2" | cut -d' ' -f1).stamp
 	[ -f "$stamp" ] && return 0
-	echo "deps: making the Python environment of the tests"
-	rm -rf "$cache/venv"
-	{ /usr/bin/python3 -m venv "$cache/venv" &&
-		"$cache/venv/bin/pip" install -q --disable-pip-version-check \
-			--require-hashes --only-binary :all: -r tests/requirements.txt; } >"$cache/venv.log" 2>&1 || {
-		tail -5 "$cache/venv.log" >&2
-		fail "the Python environment could not be made (whole log: $cache/venv.log)" \
-			"check the network, then run make deps again"
+	echo "deps: bringing the Python packages of $2"
+	rm -rf "$1"
+	mkdir -p "${1%/*}"
+	{ /usr/bin/python3 -m venv "$1" &&
+		"$1/bin/pip" install -q --disable-pip-version-check \
+			${4:-} --require-hashes --only-binary :all: -r "$2"; } >"$1.log" 2>&1 || {
+		tail -5 "$1.log" >&2
+		fail "the packages of $2 could not be brought (whole log: $1.log)" \
+			"check the network, then run make $3 again"
 	}
 	touch "$stamp"
 }
 
-# The published SDK, each release that the adapter serves in an environment of
-# its own: they don't go together.
-make_sdks() {
-	for pins in tests/sdk/*.txt; do
-		release=$(basename "$pins" .txt)
-		home=$cache/sdk/$release
-		stamp=$home/$(cksum <"$pins" | cut -d' ' -f1).stamp
-		[ -f "$stamp" ] && continue
-		echo "deps: bringing release $release of the published SDK"
-		rm -rf "$home"
-		mkdir -p "$cache/sdk"
-		{ /usr/bin/python3 -m venv "$home" &&
-			"$home/bin/pip" install -q --disable-pip-version-check \
-				--no-deps --require-hashes --only-binary :all: -r "$pins"; } >"$cache/sdk.log" 2>&1 || {
-			tail -5 "$cache/sdk.log" >&2
-			fail "release $release could not be brought (whole log: $cache/sdk.log)" \
-				"check the network, then run make deps again"
-		}
-		touch "$stamp"
+# make_venvs FOLDER PART: one for each file of pins in tests/FOLDER, as they don't go together.
+make_venvs() {
+	for pins in tests/"$1"/*.txt; do
+		make_venv "$cache/$1/$(basename "$pins" .txt)" "$pins" "$2" --no-deps
 	done
 }
 
@@ -227,41 +214,6 @@ build_go() {
 	touch "$stamp"
 }
 
-make_deploy_venv() {
-	stamp=$cache/deploy/$(cksum <tests/deploy/requirements.txt | cut -d' ' -f1).stamp
-	[ -f "$stamp" ] && return 0
-	echo "deps: making the Python environment that judges deploy/"
-	rm -rf "$cache/deploy"
-	{ /usr/bin/python3 -m venv "$cache/deploy" &&
-		"$cache/deploy/bin/pip" install -q --disable-pip-version-check \
-			--require-hashes --only-binary :all: -r tests/deploy/requirements.txt; } >"$cache/deploy.log" 2>&1 || {
-		tail -5 "$cache/deploy.log" >&2
-		fail "the Python environment could not be made (whole log: $cache/deploy.log)" \
-			"check the network, then run make check-deploy again"
-	}
-	touch "$stamp"
-}
-
-make_recipes() {
-	for pins in tests/recipes/*.txt; do
-		name=$(basename "$pins" .txt)
-		home=$cache/recipes/$name
-		stamp=$home/$(cksum <"$pins" | cut -d' ' -f1).stamp
-		[ -f "$stamp" ] && continue
-		echo "deps: bringing $name"
-		rm -rf "$home"
-		mkdir -p "$cache/recipes"
-		{ /usr/bin/python3 -m venv "$home" &&
-			"$home/bin/pip" install -q --disable-pip-version-check \
-				--no-deps --require-hashes --only-binary :all: -r "$pins"; } >"$cache/recipes.log" 2>&1 || {
-			tail -5 "$cache/recipes.log" >&2
-			fail "$name could not be brought (whole log: $cache/recipes.log)" \
-				"check the network, then run make recipes again"
-		}
-		touch "$stamp"
-	done
-}
-
 for part in "${@:-run}"; do
 	case $part in
 	build)
@@ -275,12 +227,12 @@ for part in "${@:-run}"; do
 		install_packages $build_packages $run_packages $test_packages
 		bring_kafka
 		bring_registry
-		make_venv
-		make_sdks
+		make_venv $cache/venv tests/requirements.txt deps
+		make_venvs sdk deps
 		;;
 	recipes)
 		install_packages $recipe_packages
-		make_recipes
+		make_venvs recipes recipes
 		;;
 	lint)
 		install_packages $lint_packages
@@ -327,7 +279,7 @@ for part in "${@:-run}"; do
 		;;
 	deploy)
 		install_packages python3 python3-venv docker-compose
-		make_deploy_venv
+		make_venv $cache/deploy tests/deploy/requirements.txt check-deploy
 		bring_schemas
 		;;
 	*)

@@ -62,10 +62,8 @@ profile_of_version(struct text version, enum http_profile *profile)
 {
 	int major = take_number(&version), minor;
 
-	if (major < 0 || version.size == 0 || version.at[0] != '.')
+	if (major < 0 || !text_take_byte(&version, '.'))
 		return false;
-	version.at++;
-	version.size--;
 	minor = take_number(&version);
 	if (minor < 0)
 		return false;

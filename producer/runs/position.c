@@ -113,12 +113,8 @@ read_bytes(struct event_position *position, struct text bytes)
 	int64_t n;
 	int32_t i;
 
-	if (bytes.size == 0 || bytes.at[0] != VERSION)
-		return false;
-	bytes.at++;
-	bytes.size--;
-	if (!take_varint(&bytes, &n) || n < 1 || n > EVENT_PARTITIONS_MAX ||
-	    (size_t)n > bytes.size)
+	if (!text_take_byte(&bytes, VERSION) || !take_varint(&bytes, &n) ||
+	    n < 1 || n > EVENT_PARTITIONS_MAX || (size_t)n > bytes.size)
 		return false;
 	event_position_resize(position, (int32_t)n);
 	for (i = 0; i < position->n; i++)

@@ -31,16 +31,6 @@ static const struct field fields[] = {
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
-static bool
-take_byte(struct text *rest, char byte)
-{
-	if (rest->size == 0 || rest->at[0] != byte)
-		return false;
-	rest->at++;
-	rest->size--;
-	return true;
-}
-
 /* A number of one to three digits, -1 if there is none. */
 static int
 take_number(struct text *rest)
@@ -86,11 +76,11 @@ take_suffix(struct text *rest, struct cron *cron, int value, bool *is_whole)
 	int nth;
 
 	*is_whole = true;
-	if (take_byte(rest, 'L')) {
+	if (text_take_byte(rest, 'L')) {
 		cron->last_weekdays |= weekday;
 		return true;
 	}
-	if (!take_byte(rest, '#'))
+	if (!text_take_byte(rest, '#'))
 		return false;
 	nth = take_number(rest);
 	*is_whole = nth >= 1 && nth <= NTH_MAX;
@@ -105,7 +95,7 @@ take_step(struct text *rest, bool *has_step)
 {
 	int step;
 
-	*has_step = take_byte(rest, '/');
+	*has_step = text_take_byte(rest, '/');
 	step = *has_step ? take_number(rest) : 1;
 	return step > 0 ? step : 0;
 }
@@ -126,7 +116,7 @@ static bool
 take_range(struct text item, const struct field *field, int from, uint64_t *set)
 {
 	int to = from, step;
-	bool is_range = take_byte(&item, '-'), has_step;
+	bool is_range = text_take_byte(&item, '-'), has_step;
 
 	if (is_range)
 		to = take_value(&item, field);
@@ -144,12 +134,12 @@ read_item(struct text item, const struct field *field, struct cron *cron,
 	bool is_whole, has_step;
 	int from;
 
-	if (take_byte(&item, '*')) {
+	if (text_take_byte(&item, '*')) {
 		from = take_step(&item, &has_step);
 		*set |= from > 0 ? every(field->low, field->top, from) : 0;
 		return from > 0 && item.size == 0;
 	}
-	if (field->has_last && take_byte(&item, 'L')) {
+	if (field->has_last && text_take_byte(&item, 'L')) {
 		cron->last_day = true;
 		return item.size == 0;
 	}
@@ -188,7 +178,7 @@ read_field(struct text list, const struct field *field, struct cron *cron,
 			    "%s: \"%.*s\" is none of %s, nor a range 1-5 or a "
 			    "step */2 of these",
 			    field->name, TEXT_ARG(item), field->values);
-	} while (take_byte(&list, ','));
+	} while (text_take_byte(&list, ','));
 	return 0;
 }
 
@@ -199,7 +189,7 @@ read_fields(struct text expression, struct cron *cron, uint64_t *sets,
 	struct text parts[N_FIELDS];
 	size_t n = 0, i;
 
-	while (take_byte(&expression, ' '))
+	while (text_take_byte(&expression, ' '))
 		;
 	while (expression.size > 0) {
 		struct text part = cut_part(&expression, ' ');
@@ -207,7 +197,7 @@ read_fields(struct text expression, struct cron *cron, uint64_t *sets,
 		if (n < N_FIELDS)
 			parts[n] = part;
 		n++;
-		while (take_byte(&expression, ' '))
+		while (text_take_byte(&expression, ' '))
 			;
 	}
 	if (n != N_FIELDS)

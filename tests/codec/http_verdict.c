@@ -10,32 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/buffer.h"
 #include "common/http/head.h"
+#include "tests/codec/hex.h"
 
-static int
-digit(char c)
-{
-	return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
+/* Names count as if in small letters. */
 static void
-read_hex(const char *hex, struct buffer *out)
-{
-	buffer_reset(out);
-	for (; hex[0] != '\0' && hex[0] != '\n'; hex += 2)
-		buffer_byte(out, (char)(digit(hex[0]) * 16 + digit(hex[1])));
-}
-
-static void
-print_text(struct text text, bool is_name)
+print_name(struct text name)
 {
 	size_t i;
 
-	for (i = 0; i < text.size; i++)
-		printf("%02x",
-		    is_name ? (unsigned)tolower((unsigned char)text.at[i])
-			    : (unsigned char)text.at[i]);
+	for (i = 0; i < name.size; i++)
+		printf("%02x", (unsigned)tolower((unsigned char)name.at[i]));
 }
 
 static void
@@ -44,15 +29,15 @@ print_head(const struct http_head *head)
 	size_t i;
 
 	printf("ok ");
-	print_text(head->method, false);
+	hex_print(head->method);
 	putchar(' ');
-	print_text(head->target, false);
+	hex_print(head->target);
 	putchar(' ');
 	for (i = 0; i < head->n_fields; i++) {
 		printf(i > 0 ? "," : "");
-		print_text(head->fields[i].name, true);
+		print_name(head->fields[i].name);
 		putchar('=');
-		print_text(head->fields[i].value, false);
+		hex_print(head->fields[i].value);
 	}
 	putchar(' ');
 }
@@ -104,9 +89,9 @@ judge(struct text bytes, struct buffer *body)
 		return;
 	}
 	print_head(&head);
-	print_text(buffer_text(body), false);
+	hex_print(buffer_text(body));
 	putchar(' ');
-	print_text(rest, false);
+	hex_print(rest);
 	putchar('\n');
 }
 
@@ -118,7 +103,7 @@ main(void)
 	size_t size = 0;
 
 	while (getline(&line, &size, stdin) > 0) {
-		read_hex(line, &bytes);
+		hex_read(line, &bytes);
 		judge(buffer_text(&bytes), &body);
 	}
 	free(line);

@@ -11,35 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/buffer.h"
 #include "schemas/message/run_request.h"
+#include "tests/codec/hex.h"
 #include "worker/base/batch.h"
 
 #define FIELDS 7
 #define FIELD_CREATED_TIME 4
 
-static int
-digit(char c)
-{
-	return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
-static void
-read_hex(const char *hex, struct buffer *out)
-{
-	buffer_reset(out);
-	for (; hex[0] != '\0' && hex[0] != '\n'; hex += 2)
-		buffer_byte(out, (char)(digit(hex[0]) * 16 + digit(hex[1])));
-}
-
 static void
 print_text(struct text text)
 {
-	size_t i;
-
 	printf(text.at == NULL ? " -" : " ");
-	for (i = 0; i < text.size; i++)
-		printf("%02x", (unsigned char)text.at[i]);
+	hex_print(text);
 	if (text.at != NULL && text.size == 0)
 		printf("\"\"");
 }
@@ -94,7 +77,7 @@ main(void)
 			fprintf(stderr, "verdict: not three columns\n");
 			return 64;
 		}
-		read_hex(rest, &body);
+		hex_read(rest, &body);
 		answer(
 		    strcmp(kind, "request") == 0, schema, buffer_text(&body));
 	}
