@@ -4,8 +4,8 @@
 
 #include "common/base/clock.h"
 
-/* As workarounds.h has it. */
-#define REQUEST_MIN_MS 1000
+/* librdkafka's most: it never gives up before us, as workarounds.h has it. */
+#define REQUEST_MS 3600000
 
 int
 kafka_admin_fail(struct kafka_admin *admin, int code, struct error *err,
@@ -24,10 +24,8 @@ kafka_admin_options(struct kafka_admin *admin, int operation)
 	    admin->handle, (rd_kafka_admin_op_t)operation);
 	char text[256];
 
-	rd_kafka_AdminOptions_set_request_timeout(options,
-	    admin->timeout_ms > REQUEST_MIN_MS ? admin->timeout_ms
-					       : REQUEST_MIN_MS,
-	    text, sizeof text);
+	rd_kafka_AdminOptions_set_request_timeout(
+	    options, REQUEST_MS, text, sizeof text);
 	return options;
 }
 
@@ -36,7 +34,7 @@ kafka_admin_answer(
     struct kafka_admin *admin, const char *what, struct error *err)
 {
 	rd_kafka_event_t *event =
-	    rd_kafka_queue_poll(admin->answers, admin->timeout_ms + 1000);
+	    rd_kafka_queue_poll(admin->answers, admin->timeout_ms);
 
 	if (event == NULL) {
 		/* A late answer must not be taken for the next one's. */

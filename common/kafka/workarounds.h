@@ -19,7 +19,7 @@
  *   producer.h, ..._probe           a first send that waits 1 s       2.10.1
  *   client.c, KAFKA_METADATA_AGE    a crash by a topic made anew      2.10.0
  *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open
- *   admin_request.c, REQUEST_MIN    an abort as a request times out   open
+ *   admin_request.c, REQUEST_MS     an abort after one has timed out  open
  */
 
 /*

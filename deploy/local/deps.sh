@@ -167,7 +167,7 @@ make_venv() {
 	touch "$stamp"
 }
 
-# make_venvs FOLDER PART: one for each file of pins in tests/FOLDER, as they don't go together.
+# make_venvs FOLDER PART: one for each file of pins in that folder of tests/, as they don't go together.
 make_venvs() {
 	for pins in tests/"$1"/*.txt; do
 		make_venv "$cache/$1/$(basename "$pins" .txt)" "$pins" "$2" --no-deps

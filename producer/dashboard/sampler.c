@@ -32,6 +32,7 @@ struct sampler {
 	pthread_t thread;
 	/* The thread's own: */
 	struct kafka_admin *admin;
+	bool has_failed; /* something of this look */
 	struct arena *arena;
 	struct kafka_log *seen; /* the DLQ when its letters were read */
 	size_t n_seen;
@@ -164,6 +165,7 @@ put_lag(struct sampler *sampler, struct buffer *out)
 	struct error err = { 0 };
 
 	if (lag_measure(&lag, sampler->admin, &err) != 0) {
+		sampler->has_failed = true;
 		json_name(out, "requests");
 		put_untold(out, &err, mend);
 		json_name(out, "workers");
@@ -254,6 +256,7 @@ put_letters(struct sampler *sampler, struct buffer *out)
 		buffer_append(out, sampler->shelf->counts);
 		return;
 	}
+	sampler->has_failed = true;
 	sampler->n_seen = 0; /* then anew */
 	put_untold(out, &err,
 	    "schedrun dlq list says more; the adapter's user needs the "
@@ -293,6 +296,12 @@ take_look(struct sampler *sampler)
 	sampler->measured_ms = clock_wall_ms();
 	pthread_mutex_unlock(&sampler->lock);
 	buffer_finish(&old);
+	/* No request may be left in it to time out: admin_request.c. */
+	if (sampler->has_failed) {
+		kafka_admin_destroy(sampler->admin);
+		sampler->admin = NULL;
+		sampler->has_failed = false;
+	}
 }
 
 /* Whether to go on. */

@@ -16,6 +16,7 @@ from adapters import API, Adapter, event_id
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from programs import stand_still, wait_for
+from proxy import FIND_COORDINATOR, Proxy
 
 SCHEDULE = catalogues.schedule_rid("stale")
 RESULTS = "schedule-run-results"
@@ -140,6 +141,25 @@ def test_redis_dies_and_comes_back(system, servers, adapter):
     assert "result" in after
     stream.wait(lambda s: after["rid"] in s.rids(), "the run's event")
     stream.close()
+
+
+def test_a_coordinator_that_is_named_late(system):
+    """Once the page has given up on it: librdkafka aborts where a request has timed out by then."""
+    proxy = Proxy(("127.0.0.1", system.cluster.proxied_port), system.cluster.proxy_port, kafka=True)
+    try:
+        named_late = Adapter(system, "http-late", **{"bootstrap.servers": f"127.0.0.1:{proxy.port}"})
+
+        def lag():
+            return named_late.call("GET", "/dashboard/overview").json().get("requests", {})
+        proxy.hold(FIND_COORDINATOR, [True])
+        held = wait_for("the page to ask", lambda: lag() or proxy.held) and proxy.wait_held(1)[0]
+        assert held.client_id == "schedrun-http-page"
+        wait_for("the page to give up", lambda: "error" in lag())
+        held.release()
+        wait_for("the page to measure", lambda: "lag" in lag())
+        assert named_late.daemon.stop() == 0
+    finally:
+        proxy.close()
 
 
 def test_a_redis_that_hangs(servers, adapter):
