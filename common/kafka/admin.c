@@ -8,11 +8,14 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/kafka/admin_request.h"
+#include "common/kafka/workarounds.h"
 
 struct kafka_admin *
 kafka_admin_create(
     const struct kafka_settings *settings, int timeout_ms, struct error *err)
 {
+	static const struct kafka_preset group = { "group.id", KAFKA_NO_GROUP,
+		false };
 	struct kafka_admin *admin = memory_zalloc(1, sizeof *admin);
 
 	admin->settings = *settings;
@@ -20,8 +23,8 @@ kafka_admin_create(
 	admin->client.strict_credentials = true;
 	admin->handle =
 	    kafka_client_open(kafka_client_conf(&admin->client, settings,
-				  CONFIG_PRODUCER, NULL, 0, err),
-		RD_KAFKA_PRODUCER, "admin client", err);
+				  CONFIG_CONSUMER, &group, 1, err),
+		RD_KAFKA_CONSUMER, "admin client", err);
 	if (admin->handle == NULL) {
 		free(admin);
 		return NULL;

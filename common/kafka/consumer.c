@@ -96,7 +96,7 @@ configure_consumer(struct kafka_consumer *consumer,
 	    (struct kafka_preset){ "queued.max.messages.kbytes", queue, false };
 	/* librdkafka wants a name even if nobody joins. */
 	all[COUNT(presets) + 1] = (struct kafka_preset){ "group.id",
-		options->group != NULL ? options->group : "schedrun-reader",
+		options->group != NULL ? options->group : KAFKA_NO_GROUP,
 		options->group != NULL };
 	all[COUNT(presets) + 2] = (struct kafka_preset){ "isolation.level",
 		options->uncommitted ? "read_uncommitted" : "read_committed",

@@ -20,6 +20,7 @@
  *   client.c, KAFKA_METADATA_AGE    a crash by a topic made anew      2.10.0
  *   client.c, KAFKA_RECOVERY        offsets that hang, since 2.16.0   open
  *   admin_request.c, REQUEST_MS     an abort after one has timed out  open
+ *   admin.c, KAFKA_NO_GROUP         a crash as a coordinator moves    open
  */
 
 /*
@@ -44,5 +45,9 @@
  * a transaction are never answered.  Older ones don't have the property.
  */
 #define KAFKA_RECOVERY "none"
+
+/* Of who joins none: a consumer must have one, and who asks for offsets, too,
+ * or librdkafka crashes when it is told that the coordinator is another. */
+#define KAFKA_NO_GROUP "schedrun-reader"
 
 #endif

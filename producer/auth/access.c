@@ -633,7 +633,7 @@ access_read_version(struct access *access, struct text rid,
 
 /* Drafts ------------------------------------------------------------------ */
 
-/* What a draft names, datasets first: each with its project and the right. */
+/* What a draft names, datasets first. */
 struct named {
 	struct text *rids;
 	struct text *projects; /* none: it isn't in the catalogue */
@@ -699,17 +699,17 @@ find_projects(struct named *named, const struct fields *datasets)
 {
 	size_t i;
 
-	for (i = 0; i < named->n; i++) {
+	for (i = 0; i < named->n_datasets; i++) {
 		struct text dataset = fields_get(datasets, named->rids[i]);
 		bool trashed;
 
-		if (i >= named->n_datasets)
-			named->projects[i] = named->rids[i];
-		else if (dataset.at == NULL ||
+		if (dataset.at == NULL ||
 		    dataset_parse(
 			dataset, &trashed, &named->projects[i], NULL) != 0)
 			named->projects[i] = TEXT_NONE;
 	}
+	for (; i < named->n; i++)
+		named->projects[i] = named->rids[i];
 }
 
 static bool

@@ -1,5 +1,6 @@
 """Start-up without Kafka or Redis, and the end by signals."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -12,8 +13,9 @@ import catalogues
 import programs
 import pytest
 from adapters import Adapter
+from cluster import Cluster
 from load import Load, request
-from programs import Notified, stand_still, wait_for
+from programs import Notified, System, stand_still, wait_for
 
 SCHEDULE = catalogues.schedule_rid("stale")
 
@@ -42,6 +44,22 @@ def test_waits_for_a_server_and_goes_on(system, server):
     worker.wait_ready()
     system.wait_drained()
     assert system.judge(asked).results == 1
+
+
+def test_offsets_of_a_cluster_that_has_had_no_group(tmp_path):
+    """Who asks for a group's offsets is told that its coordinator is another one, until there is one."""
+    cluster = Cluster(tmp_path / "cluster").start()
+    system = System(cluster, tmp_path)
+    try:
+        system.init()
+        asks = [("lag", "--for", "worker"), ("lag", "--for", "builder"), ("check",), ("lag", "--for", "trigger")]
+        with concurrent.futures.ThreadPoolExecutor(len(asks)) as asking:
+            codes = [done.returncode for done in asking.map(lambda ask: system.run(*ask), asks)]
+        assert min(codes) >= 0, codes
+        assert system.must("lag", "--for", "worker")
+    finally:
+        system.stop()
+        cluster.stop()
 
 
 def test_systemd_hears_each_second_what_is_waited_for(system):
