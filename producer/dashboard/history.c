@@ -55,11 +55,13 @@ run_history_write(
 	int64_t now = minute_of(now_ms), at;
 
 	json_open(out, '[');
-	for (at = now - HISTORY_MINUTES + 1; at <= now; at++) {
+	/* A clock that was not set yet is at 1970. */
+	at = now < HISTORY_MINUTES ? 1 : now - HISTORY_MINUTES + 1;
+	for (; at <= now; at++) {
 		const struct run_minute *minute =
 		    &history->minutes[at % HISTORY_MINUTES];
 
-		if (minute->at == at && at > 0)
+		if (minute->at == at)
 			put_minute(out, minute);
 	}
 	json_close(out, ']');
