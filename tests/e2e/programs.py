@@ -137,6 +137,10 @@ class Daemon:
                 return float(value)
         return None
 
+    def wait_metric(self, series, value, timeout=60):
+        """What a program counts it counts behind what it has done, which others may see before."""
+        wait_for(f"{series} to be {value}", lambda: self.metric(series) == value, timeout)
+
     def signal(self, number):
         injected.note(f"{signal.Signals(number).name} of {self.name}")
         self.process.send_signal(number)

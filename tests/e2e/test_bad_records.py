@@ -103,7 +103,7 @@ def test_every_kind_of_bad_record(system):
     assert verdict.dead == len(ROWS) and verdict.results == len(ROWS) + 1
     for reason in {reason for _, reason in ROWS}:
         count = sum(1 for _, other in ROWS if other == reason)
-        assert worker.metric(f'schedrun_dead_letters_total{{reason="{reason}"}}') == count
+        worker.wait_metric(f'schedrun_dead_letters_total{{reason="{reason}"}}', count)
     for letter in checker.read_topic(system.bootstrap, "schedule-run-requests.dlq"):
         names = [name for name, _ in letter.headers()]
         assert names[:2] == ["x-kept", "traceparent"]

@@ -171,7 +171,7 @@ def test_a_chain_in_order_with_what_it_read(plant, plain):
         {"branch": "master", "rid": dataset("a"), "transaction": a},
         {"branch": "master", "rid": dataset("raw"), "transaction": transaction("raw-1")}]
     assert plant.must("plan", "--schedule", catalogues.schedule_rid("chain"), "-o", "json").find("ignored") > 0
-    assert plain.metric('schedrun_jobs_total{end="succeeded"}') == 2
+    plain.wait_metric('schedrun_jobs_total{end="succeeded"}', 2)
 
 
 def test_a_job_sees_nothing_of_ours(plant, plain):
@@ -226,7 +226,7 @@ def test_a_canceled_build_ends_with_what_runs_of_it(plant, plain):
     done = json.loads(plant.must("build", "cancel", build))
     assert (done["state"], done["note"]) == ("CANCELED", None)
     wait_for("the job to end", lambda: is_gone(int(ran(plant, "canceled")[0][3])), 20)
-    wait_for("the build to be over", lambda: plain.metric('schedrun_builds_total{state="over"}') == before + 1, 5)
+    plain.wait_metric('schedrun_builds_total{state="over"}', before + 1)
     assert said(plant, build)[0][0] == "SKIPPED" and "was canceled" in said(plant, build)[0][3]
     assert branch(plant, "canceled")["head"] is None and len(ran(plant, "canceled")) == 1
     assert json.loads(plant.must("build", "cancel", build))["note"] == "already so"
@@ -257,12 +257,12 @@ def test_200_requests_are_200_builds_and_one_piece_of_work(plant, plain):
     load.flush()
     plant.wait_drained()
     wait_for("the one job to run", lambda: ran(plant, "shared"), 30)
-    wait_for("all to be taken up", lambda: plain.metric("schedrun_open_builds") == 200, 30)
+    plain.wait_metric("schedrun_open_builds", 200)
     wait_for("the lag to be told", lambda: plain.metric("schedrun_builder_lag_records") >= 200, 10)
     go(plant, "shared")
     ended = 'schedrun_builds_total{state="succeeded"}'
     before = plain.metric(ended)
-    wait_for("200 builds to end", lambda: plain.metric("schedrun_open_builds") == 0, 60)
+    plain.wait_metric("schedrun_open_builds", 0)
     assert len(ran(plant, "shared")) == 1
     assert plain.metric('schedrun_jobs_total{end="up_to_date"}') >= 199, before
     assert len({line[2] for line in ran(plant, "shared")}) == 1
@@ -336,7 +336,7 @@ def test_a_lost_lease_ends_the_job_and_reports_nothing(plant):
     plant.cluster.redis().set(lease, "1", px=60000)  # somebody else's
     pid = int(ran(plant, "stubborn")[0][3])
     wait_for("the job to be killed", lambda: is_gone(pid), 20)
-    wait_for("it to be counted", lambda: builder.metric('schedrun_jobs_total{end="lost"}') == 1, 5)
+    builder.wait_metric('schedrun_jobs_total{end="lost"}', 1)
     assert said(plant, build)[0][0] == "RUNNING" and branch(plant, "stubborn")["head"] is None
     plant.cluster.redis().delete(lease)
     wait_for("the job to run again", lambda: len(ran(plant, "stubborn")) == 2, 30)
@@ -353,7 +353,7 @@ def test_a_head_is_not_written_without_the_lease(plant):
     lease = f"schedrun:o:{dataset('late')}\nmaster"
     plant.cluster.redis().set(lease, "1", px=60000)
     go(plant, "late")
-    wait_for("it to be counted", lambda: builder.metric('schedrun_jobs_total{end="lost"}') == 1, 20)
+    builder.wait_metric('schedrun_jobs_total{end="lost"}', 1)
     assert branch(plant, "late")["head"] is None and said(plant, build)[0][0] == "RUNNING"
     plant.cluster.redis().delete(lease)
     wait_state(plant, build, "SUCCEEDED")
@@ -395,7 +395,7 @@ def test_a_build_that_was_reported_by_hand_is_left_alone(plant):
     key = b"schedrun:b:" + uuid_of(build).bytes
     plant.cluster.redis().hset(key, "s", "FAILED")  # as `build fail`
     builder = plant.builder(plant.job, name="late").wait_ready()
-    wait_for("it to be passed", lambda: builder.metric('schedrun_builds_total{state="over"}') == 1, 20)
+    builder.wait_metric('schedrun_builds_total{state="over"}', 1)
     assert not ran(plant, "ok")
     builder.stop(30)
 

@@ -164,7 +164,7 @@ def test_a_repair_up_to_the_mark_of_a_transaction(system):
     finally:
         asked += stream.stop()
     system.wait_drained()
-    assert worker.metric("schedrun_claim_repairs_total") == 1
+    worker.wait_metric("schedrun_claim_repairs_total", 1)
     system.judge(asked)
 
 

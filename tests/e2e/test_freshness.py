@@ -11,6 +11,7 @@ import catalogues
 import pytest
 from catalogues import dataset, schedule_rid
 from load import Load, request
+from programs import wait_for
 
 FRESH, STALE, FORCED = schedule_rid("fresh"), schedule_rid("stale"), schedule_rid("forced")
 
@@ -23,9 +24,9 @@ def warm(system):
     # What is asked for the second time is remembered.
     assert causes(system, FRESH, 4) == [("ignored", "upToDate")] * 4
     hits = 'schedrun_cache_requests_total{cache="answers",result="hit"}'
-    assert worker.metric(hits) >= 2, "the answer is not remembered"
-    assert worker.metric('schedrun_cache_requests_total{cache="heads",result="miss"}') >= 1
-    assert worker.metric('schedrun_cache_requests_total{cache="heads",result="hit"}') >= 1
+    wait_for("the answer to be remembered", lambda: worker.metric(hits) >= 2)
+    for result in ("miss", "hit"):
+        wait_for(f"a {result}", lambda: worker.metric(f'schedrun_cache_requests_total{{cache="heads",result="{result}"}}'))
     return system
 
 

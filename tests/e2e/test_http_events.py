@@ -222,11 +222,7 @@ def test_head_has_the_headers_only(replicas):
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert "Content-Length" not in answer.headers
-    assert replicas[0].daemon.metric("schedrun_sse_subscribers") == 0
-
-
-def wait_metric(adapter, series, value):
-    wait_for(f"{series} to be {value}", lambda: adapter.daemon.metric(series) == value)
+    replicas[0].daemon.wait_metric("schedrun_sse_subscribers", 0)
 
 
 def offsets(servers):
@@ -286,7 +282,7 @@ def test_a_burst_waits_for_those_who_read(system):
     """Three times what a reader may lag, at once; he takes 1.6 MB/s at most."""
     adapter = Adapter(system, "http-burst")
     reader = subscribe(adapter, 65536)
-    wait_metric(adapter, "schedrun_sse_subscribers", 1)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 1)
     made = results(900, [SCHEDULE, OTHER, FAILING], size=4000)
     got = bytearray()
     while not (got.endswith(b"\n\n") and got.count(b"event: scheduleRun") == 900):
@@ -305,10 +301,10 @@ def test_a_slow_reader_is_cut_and_resumes(system, streams):
     adapter = Adapter(system, "http-slow")
     quick = streams(adapter.events())
     slow = subscribe(adapter, 8192)
-    wait_metric(adapter, "schedrun_sse_subscribers", 2)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 2)
     made = results(600, [SCHEDULE, OTHER, FAILING], size=4000)
     quick.wait(lambda s: set(made) <= set(s.rids()), "all of them")
-    wait_metric(adapter, "schedrun_sse_subscribers", 1)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 1)
     assert adapter.daemon.metric('schedrun_sse_events_total{result="dropped"}') > 0
     assert adapter.daemon.metric("process_resident_memory_bytes") < 200e6
     got = b""
@@ -394,7 +390,7 @@ def test_no_more_than_2000_streams(system):
     for _ in range(2000):
         opened.append(socket.create_connection(("127.0.0.1", adapter.port)))
         opened[-1].sendall(request.encode())
-    wait_metric(adapter, "schedrun_sse_subscribers", 2000)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 2000)
     refused = adapter.call("GET", f"{API}/runEvents")
     assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
     assert refused.headers["Connection"] == "close"
@@ -407,9 +403,9 @@ def test_no_more_than_2000_streams(system):
         assert all(rid.encode() in got for rid in made)
     for stream in opened[:10]:
         stream.close()
-    wait_metric(adapter, "schedrun_sse_subscribers", 1990)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 1990)
     assert adapter.call("HEAD", f"{API}/runEvents").status_code == 200
     for stream in opened:
         stream.close()
-    wait_metric(adapter, "schedrun_sse_subscribers", 0)
+    adapter.daemon.wait_metric("schedrun_sse_subscribers", 0)
     assert adapter.daemon.stop() == 0

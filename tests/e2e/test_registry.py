@@ -223,7 +223,7 @@ def test_an_outage_holds_only_what_needs_it(system, registry):
             assert reasons(worker) == {"registry"}, outage
             time.sleep(0.1)
         assert up(worker, "registry") == 0 and up(worker, "redis") == 1 and up(worker, "kafka") == 1
-        assert worker.metric(f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}') == 2
+        worker.wait_metric(f'schedrun_consumer_lag_records{{topic="{TOPIC}",partition="0"}}', 2)
         registry.fault = None
         registry.released.set()
         if fault is None:
@@ -313,7 +313,7 @@ def test_an_unknown_id_is_buried_after_its_wait(system, registry):
         time.sleep(0.1)
     wait_answered(system, "behind")
     assert 2.5 < time.monotonic() - started < 10  # they waited together, not one by one
-    assert worker.metric(buried) == 3
+    worker.wait_metric(buried, 3)
     letters = checker.read_topic(system.bootstrap, "schedule-run-requests.dlq")
     assert [dict(m.headers())["schedrun.dlq.reason"] for m in letters] == [b"unknown-schema"] * 3
 
@@ -461,8 +461,8 @@ def test_a_real_registry(system, real_registry):
     load.producer.flush()
     buried = 'schedrun_dead_letters_total{reason="unknown-schema"}'
     send(load, "unknown", schema=99999)
-    wait_for("the unknown id to be buried", lambda: worker.metric(buried) == 1)
+    worker.wait_metric(buried, 1)
     system.wait_drained()
-    assert worker.metric('schedrun_runs_total{outcome="submitted",error_name=""}') == 3
+    worker.wait_metric('schedrun_runs_total{outcome="submitted",error_name=""}', 3)
     assert adapter.daemon.is_ready() and worker.is_ready()
     assert system.run("check", *flags, "-o", "jsonl").stdout.count(real_registry.url) == 1

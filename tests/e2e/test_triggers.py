@@ -104,7 +104,7 @@ def test_each_instant_once_with_replicas_that_die(lapse):
     first.kill()
     wait_answered(lapse, "minutes", len(answered(lapse, "minutes")) + 3)
     assert second.metric("schedrun_trigger_schedules") == 2
-    assert second.metric("schedrun_trigger_pending_requests") == 0
+    second.wait_metric("schedrun_trigger_pending_requests", 0)
     assert second.metric("schedrun_trigger_lateness_seconds_count") > 0
     assert second.metric('schedrun_dependency_up{dependency="redis"}') == 1
     assert second.stop() == 0
