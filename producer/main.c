@@ -153,7 +153,7 @@ const struct command_row command_rows[] = {
 	    "  schedrun dlq drop 0:12\n"
 	    "  schedrun dlq drop --reason bad-magic --since 1h\n",
 	    cmd_dlq_drop },
-	{ "lag", "", "How far the workers are behind",
+	{ "lag", "", "How far workers, trigger or builder are behind",
 	    "  schedrun lag\n"
 	    "  schedrun lag --watch 2s\n",
 	    cmd_lag },
