@@ -43,6 +43,28 @@ text_starts_with(struct text text, struct text prefix)
 	    (prefix.size == 0 || memcmp(text.at, prefix.at, prefix.size) == 0);
 }
 
+static int
+lower_ascii(char letter)
+{
+	return letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter;
+}
+
+bool
+text_has_part(struct text text, struct text part)
+{
+	size_t i, k;
+
+	for (i = 0; text.at != NULL && i + part.size <= text.size; i++) {
+		for (k = 0; k < part.size &&
+		     lower_ascii(text.at[i + k]) == lower_ascii(part.at[k]);
+		     k++)
+			;
+		if (k == part.size)
+			return true;
+	}
+	return false;
+}
+
 bool
 text_to_bounded(struct text text, int64_t max, int64_t *number)
 {

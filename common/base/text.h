@@ -34,6 +34,11 @@ int text_compare(struct text left, struct text right);
 
 /* Every text starts with an empty one. */
 bool text_starts_with(struct text text, struct text prefix);
+/*
+ * Whether `part` stands somewhere in it, in ASCII's either case; an empty one
+ * does in every text, in no text nothing.
+ */
+bool text_has_part(struct text text, struct text part);
 
 /*
  * A number of 0 to `max`, digits only: no sign, no blank, nothing behind it.

@@ -17,6 +17,7 @@
 #include "producer/dashboard/agenda.h"
 #include "producer/dashboard/builds.h"
 #include "producer/dashboard/catalogue.h"
+#include "producer/dashboard/chain.h"
 #include "producer/dashboard/detail.h"
 #include "producer/dashboard/impact.h"
 #include "producer/dashboard/letters.h"
@@ -110,6 +111,8 @@ static const struct http_route routes[] = {
 	    BODY_IGNORED, NULL, dashboard_schedule_get },
 	{ "POST", PAGE_DATA "schedules/{scheduleRid}/plan", SCOPE_READ,
 	    PREVIEW_NEVER, BODY_NONE, NULL, dashboard_plan },
+	{ "GET", PAGE_DATA "schedules/{scheduleRid}/then", SCOPE_READ,
+	    PREVIEW_NEVER, BODY_IGNORED, NULL, dashboard_then_get },
 	{ "GET", PAGE_DATA "builds", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED,
 	    NULL, dashboard_builds_get },
 	{ "GET", PAGE_DATA "due", SCOPE_READ, PREVIEW_NEVER, BODY_IGNORED, NULL,

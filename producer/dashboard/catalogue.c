@@ -1,7 +1,6 @@
 #include "producer/dashboard/catalogue.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "common/base/memory.h"
 #include "common/json/write.h"
@@ -225,17 +224,6 @@ catalogue_walk(const struct catalogue_look *look, uint32_t dataset, bool down,
 
 /* The list ----------------------------------------------------------------- */
 
-static bool
-has_part(struct text text, struct text part)
-{
-	size_t i;
-
-	for (i = 0; i + part.size <= text.size; i++)
-		if (strncasecmp(text.at + i, part.at, part.size) == 0)
-			return true;
-	return false;
-}
-
 static void
 put_texts(
     struct buffer *out, const char *name, const struct text *list, size_t n)
@@ -287,7 +275,7 @@ put_list(const struct catalogue_look *look, struct text part)
 	catalogue_put_branches(look);
 	json_member_open(out, "datasets", '[');
 	for (i = 0; i < lineage->n_datasets && !more; i++) {
-		if (!has_part(lineage->datasets[i].rid, part) ||
+		if (!text_has_part(lineage->datasets[i].rid, part) ||
 		    !sees_dataset(look, (uint32_t)i))
 			continue;
 		more = n++ == LISTED_MAX;

@@ -25,6 +25,8 @@ EMBED(page_style, "producer/page/style.css")
 EMBED(page_icon, "producer/page/icon.svg")
 EMBED(page_main, "producer/page/main.js")
 EMBED(page_state, "producer/page/state.js")
+EMBED(page_look, "producer/page/look.js")
+EMBED(page_chain, "producer/page/chain.js")
 EMBED(page_api, "producer/page/api.js")
 EMBED(page_dom, "producer/page/dom.js")
 EMBED(page_live, "producer/page/live.js")
@@ -51,6 +53,8 @@ static const struct page_file {
 	{ "icon.svg", "image/svg+xml", page_icon, page_icon_end },
 	{ "main.js", SCRIPT, page_main, page_main_end },
 	{ "state.js", SCRIPT, page_state, page_state_end },
+	{ "look.js", SCRIPT, page_look, page_look_end },
+	{ "chain.js", SCRIPT, page_chain, page_chain_end },
 	{ "api.js", SCRIPT, page_api, page_api_end },
 	{ "dom.js", SCRIPT, page_dom, page_dom_end },
 	{ "live.js", SCRIPT, page_live, page_live_end },

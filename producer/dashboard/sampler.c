@@ -79,27 +79,39 @@ put_partition(struct buffer *out, const struct lag *lag, size_t i)
 	json_close(out, '}');
 }
 
+/* Of all partitions. */
 static void
-put_requests(struct buffer *out, const struct lag *lag)
+put_sum(struct buffer *out, const struct lag *lag)
 {
-	int64_t total = 0, oldest = -1;
-	size_t i;
+	int64_t total = 0, oldest = -1, from, age;
+	size_t held = 0, i;
 
-	json_open(out, '{');
-	json_member_string(out, "topic", lag->topic);
-	json_member_open(out, "partitions", '[');
 	for (i = 0; i < lag->n; i++) {
-		put_partition(out, lag, i);
 		total += lag_of(lag, i);
+		held += lag_is_held(lag, i, &from);
 		if (lag->times[i] >= 0 &&
 		    (oldest < 0 || lag->times[i] < oldest))
 			oldest = lag->times[i];
 	}
-	json_close(out, ']');
+	json_member_string(out, "topic", lag->topic);
 	json_member_integer(out, "lag", total);
+	json_member_integer(out, "held", (int64_t)held);
+	age = clock_wall_ms() - oldest;
 	if (oldest >= 0)
-		json_member_integer(
-		    out, "oldestAgeMs", clock_wall_ms() - oldest);
+		json_member_integer(out, "oldestAgeMs", age > 0 ? age : 0);
+}
+
+static void
+put_requests(struct buffer *out, const struct lag *lag)
+{
+	size_t i;
+
+	json_open(out, '{');
+	put_sum(out, lag);
+	json_member_open(out, "partitions", '[');
+	for (i = 0; i < lag->n; i++)
+		put_partition(out, lag, i);
+	json_close(out, ']');
 	json_close(out, '}');
 }
 
@@ -153,12 +165,13 @@ keep_sample(struct sampler *sampler, const struct lag *lag)
 		*last = sample;
 }
 
+static const char lag_mend[] =
+    "schedrun lag says more; the adapter's user needs the rights of "
+    "deploy/kafka-acls.md for the page";
+
 static void
 put_lag(struct sampler *sampler, struct buffer *out)
 {
-	static const char mend[] =
-	    "schedrun lag says more; the adapter's user needs the rights of "
-	    "deploy/kafka-acls.md for the page";
 	struct lag lag = { .topic = topic_name(sampler->config, TOPIC_REQUESTS),
 		.group = config_text(sampler->config, "worker.group"),
 		.arena = sampler->arena };
@@ -167,9 +180,9 @@ put_lag(struct sampler *sampler, struct buffer *out)
 	if (lag_measure(&lag, sampler->admin, &err) != 0) {
 		sampler->has_failed = true;
 		json_name(out, "requests");
-		put_untold(out, &err, mend);
+		put_untold(out, &err, lag_mend);
 		json_name(out, "workers");
-		put_untold(out, &err, mend);
+		put_untold(out, &err, lag_mend);
 		return;
 	}
 	pthread_mutex_lock(&sampler->lock);
@@ -179,6 +192,63 @@ put_lag(struct sampler *sampler, struct buffer *out)
 	put_requests(out, &lag);
 	json_name(out, "workers");
 	put_workers(out, &lag);
+}
+
+/* Those who need not be there; who never was has nothing to be told of. */
+static const struct reading {
+	const char *name; /* of the member */
+	enum topic topic;
+	const char *group; /* the key of its name */
+} readings[] = {
+	{ "trigger", TOPIC_EVENTS, "trigger.group" },
+	{ "builder", TOPIC_BUILDS, "builder.group" },
+};
+
+static bool
+was_ever(const struct lag *lag)
+{
+	size_t i;
+
+	for (i = 0; i < lag->n; i++)
+		if (lag->committed[i] >= 0)
+			return true;
+	return lag->members.n_members > 0;
+}
+
+static void
+put_behind(
+    struct sampler *sampler, const struct reading *reading, struct buffer *out)
+{
+	struct lag lag = { .topic = topic_name(sampler->config, reading->topic),
+		.group = config_text(sampler->config, reading->group),
+		.arena = sampler->arena };
+	struct error err = { 0 };
+
+	if (lag_measure(&lag, sampler->admin, &err) != 0) {
+		if (err.exit_code != LAG_NO_TOPIC) {
+			json_name(out, reading->name);
+			put_untold(out, &err, lag_mend);
+		}
+		return;
+	}
+	if (!was_ever(&lag))
+		return;
+	json_member_open(out, reading->name, '{');
+	json_member_string(out, "group", lag.group);
+	json_member_integer(out, "members", (int64_t)lag.members.n_members);
+	put_sum(out, &lag);
+	json_close(out, '}');
+}
+
+static void
+put_others(struct sampler *sampler, struct buffer *out)
+{
+	size_t i;
+
+	json_member_open(out, "others", '{');
+	for (i = 0; i < sizeof readings / sizeof readings[0]; i++)
+		put_behind(sampler, &readings[i], out);
+	json_close(out, '}');
 }
 
 /* Dead letters ------------------------------------------------------------ */
@@ -289,6 +359,7 @@ take_look(struct sampler *sampler)
 	arena_reset(sampler->arena, ARENA_KEPT);
 	json_open(&out, '{');
 	put_lag(sampler, &out);
+	put_others(sampler, &out);
 	put_letters(sampler, &out);
 	pthread_mutex_lock(&sampler->lock);
 	old = sampler->state;

@@ -23,8 +23,9 @@ void sampler_stop(struct sampler *sampler);    /* waits for it; NULL is fine */
 void sampler_destroy(struct sampler *sampler); /* stops it; NULL is fine */
 
 /*
- * Appends what was seen last as members "measuredTime", "requests", "workers"
- * and "letters" of an object that is open: null before the first look, an
+ * Appends what was seen last as members "measuredTime", "requests", "workers",
+ * "others" (how far trigger and builder are behind, where there ever was one)
+ * and "letters" of an object that is open: none before the first look, an
  * object with "error" and "mend" where it may or can not look.  Any thread; it
  * makes the looks more frequent for a while.
  */

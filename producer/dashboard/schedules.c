@@ -1,7 +1,5 @@
 #include "producer/dashboard/schedules.h"
 
-#include <strings.h>
-
 #include "common/base/clock.h"
 #include "common/json/write.h"
 #include "producer/catalogue/fields.h"
@@ -14,18 +12,6 @@
 #define NEXT 10
 
 /* The list ----------------------------------------------------------------- */
-
-/* Whatever the letters' case, of ASCII. */
-static bool
-has_part(struct text text, struct text part)
-{
-	size_t i;
-
-	for (i = 0; text.at != NULL && i + part.size <= text.size; i++)
-		if (strncasecmp(text.at + i, part.at, part.size) == 0)
-			return true;
-	return false;
-}
 
 static void
 put_listed(struct buffer *out, const struct schedule_access *schedule)
@@ -55,8 +41,8 @@ put_slice(struct http_call *call, struct access *access,
 
 		if (!schedule->exists || schedule->head.deleted ||
 		    schedule->right == RIGHT_NONE ||
-		    (!has_part(schedule->rid, part) &&
-			!has_part(schedule->about.display_name, part)))
+		    (!text_has_part(schedule->rid, part) &&
+			!text_has_part(schedule->about.display_name, part)))
 			continue;
 		put_listed(&call->answer.body, schedule);
 		shown++;

@@ -1,7 +1,6 @@
 #include "producer/dashboard/stale.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/json/write.h"
@@ -47,17 +46,6 @@ stale_targets(const struct catalogue_look *look, const uint32_t *jobs, size_t n)
 	return (struct text_list){ keys, text_sort_unique(keys, kept) };
 }
 
-static bool
-has_part(struct text text, struct text part)
-{
-	size_t i;
-
-	for (i = 0; i + part.size <= text.size; i++)
-		if (strncasecmp(text.at + i, part.at, part.size) == 0)
-			return true;
-	return false;
-}
-
 /* All jobs of the branch that he sees, whose output has the text. */
 static struct text_list
 list_targets(const struct catalogue_look *look, struct text part, bool *is_part)
@@ -69,7 +57,7 @@ list_targets(const struct catalogue_look *look, struct text part, bool *is_part)
 
 	for (i = 0; i < lineage->n_jobs && n < STALE_TARGETS_MAX; i++)
 		if (text_equal(lineage->jobs[i].spec.branch, look->branch) &&
-		    has_part(lineage->jobs[i].spec.outputs[0], part) &&
+		    text_has_part(lineage->jobs[i].spec.outputs[0], part) &&
 		    catalogue_sees_job(look, (uint32_t)i))
 			jobs[n++] = (uint32_t)i;
 	*is_part = i < lineage->n_jobs || lineage->is_part;

@@ -4,10 +4,10 @@
 
 #include "common/base/arena.h"
 #include "common/base/memory.h"
+#include "producer/dryrun/supposed.h"
 #include "worker/snapshot/snapshot.h"
 
 #define MEMORY_KEPT ((size_t)1024 * 1024)
-#define SUPPOSED_HEAD "ri.foundry.main.transaction.supposed"
 
 struct live_plan {
 	struct redis *redis;
@@ -74,26 +74,25 @@ read_input(struct live_plan *live, const struct run_request *request,
  * of this plan alone: the snapshot's entry stays.
  */
 static void
-suppose_head(struct live_plan *live, const struct live_supposition *supposition)
+suppose_head(struct live_plan *live, const struct supposed_branch *supposed)
 {
-	struct world_dataset *dataset;
-	struct branch *branches;
-	struct branch moved = { .name = supposition->branch };
+	struct world_dataset *dataset =
+	    world_dataset(snapshot_world(live->snapshot), supposed->dataset);
+	struct branch moved = { .name = supposed->branch };
 	const struct branch *old;
+	struct branch *branches;
 	size_t n = 0, i;
 
-	if (supposition->dataset.at == NULL)
-		return;
-	dataset =
-	    world_dataset(snapshot_world(live->snapshot), supposition->dataset);
 	if (dataset->known != KNOWN_PRESENT || dataset->damaged)
 		return;
-	old = branch_list_find(&dataset->branches, supposition->branch);
-	if (old != NULL && text_equal(old->head, TEXT(SUPPOSED_HEAD)))
+	old = branch_list_find(&dataset->branches, supposed->branch);
+	if (old != NULL && text_equal(old->head, supposed->head))
 		return;
 	if (old != NULL)
 		moved = *old;
-	moved.head = TEXT(SUPPOSED_HEAD);
+	moved.head = supposed->head;
+	if (supposed->built != NULL)
+		moved.built = supposed->built;
 	branches = arena_alloc(
 	    live->arena, (dataset->branches.n + 1) * sizeof *branches);
 	for (i = 0; i < dataset->branches.n &&
@@ -104,6 +103,17 @@ suppose_head(struct live_plan *live, const struct live_supposition *supposition)
 	for (i += old != NULL; i < dataset->branches.n; i++)
 		branches[n++] = dataset->branches.at[i];
 	dataset->branches = (struct branch_list){ branches, n };
+}
+
+static void
+suppose_heads(
+    struct live_plan *live, const struct live_supposition *supposition)
+{
+	const struct supposed_branch *branch;
+
+	for (branch = supposition->branches; branch != NULL;
+	     branch = branch->next)
+		suppose_head(live, branch);
 }
 
 /* Level by level, what it asks for is read. */
@@ -117,7 +127,7 @@ plan_through(struct live_plan *live, const struct plan_input *input,
 	while (plan_step(plan) == PLAN_NEEDS) {
 		if (snapshot_fetch(live->snapshot, err) != 0)
 			return NULL;
-		suppose_head(live, supposition);
+		suppose_heads(live, supposition);
 	}
 	return plan_outcome(plan);
 }

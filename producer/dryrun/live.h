@@ -13,6 +13,7 @@
  * repeated plans read what has changed.  One thread at a time.
  */
 struct live_plan;
+struct supposed_branch;
 
 /* Both are borrowed; `cache_bytes` 0: 64 MiB. */
 struct live_plan *live_plan_create(
@@ -34,8 +35,8 @@ const struct outcome *live_plan_run(struct live_plan *live,
 struct live_supposition {
 	/* Planned in place of the schedule's, which need not exist; or NULL. */
 	const struct schedule_version *version;
-	/* The dataset's branch has another head, new data; none: nothing. */
-	struct text dataset, branch;
+	/* These branches have other heads; NULL: none has. */
+	const struct supposed_branch *branches;
 };
 
 /*

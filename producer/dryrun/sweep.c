@@ -7,6 +7,7 @@
 #include "common/base/entry_table.h"
 #include "common/base/memory.h"
 #include "producer/dryrun/live.h"
+#include "producer/dryrun/supposed.h"
 
 #define TARGETS_MAX 5000 /* of one plan; the planner takes 10,000 */
 #define PARTS_MAX 64     /* halves of halves that wait */
@@ -48,10 +49,13 @@ plan_part(struct sweeping *sweeping, struct part part, struct error *err)
 		.branch_name = question->branch,
 	};
 
+	const struct supposed_branch moved = { .dataset = question->changed,
+		.branch = question->branch,
+		.head = TEXT(SUPPOSED_HEAD) };
+
 	return live_plan_suppose(sweeping->planner, &request,
 	    &(struct live_supposition){ .version = &version,
-		.dataset = question->changed,
-		.branch = question->branch },
+		.branches = question->changed.at != NULL ? &moved : NULL },
 	    err);
 }
 

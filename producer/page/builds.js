@@ -1,7 +1,8 @@
 // The newest builds: what runs, what has failed, with their jobs.
 import { get } from "./api.js";
-import { copyable, duration, failed, h, number, redraw, shortName, time } from "./dom.js";
-import { link, state, watch } from "./state.js";
+import { copyable, duration, failed, h, isHeld, number, redraw, shortName, time } from "./dom.js";
+import { keepLooking } from "./look.js";
+import { link } from "./state.js";
 
 export const title = "Builds";
 const LOOK_MS = 5000;
@@ -65,7 +66,7 @@ export function open(main) {
     try {
       const found = await get("dashboard/builds");
       const text = JSON.stringify(found);
-      if (text === shown) return; // the focus stays
+      if (text === shown || isHeld(root)) return;
       shown = text;
       const { counts } = found;
       redraw(root, h("p", { class: "count" }, `The last ${number(found.looked)} builds: ${number(counts.RUNNING)} running, ${number(counts.FAILED)} failed, `,
@@ -78,11 +79,5 @@ export function open(main) {
       redraw(root, failed(error));
     }
   };
-  look();
-  const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
-  const unwatch = watch(["token"], look);
-  return () => {
-    clearInterval(timer);
-    unwatch();
-  };
+  return keepLooking(look, LOOK_MS);
 }

@@ -1,11 +1,12 @@
 // One dataset: where it comes from and goes to, its heads, whether it is stale,
 // and what new data in it would lead to.
 import { patiently } from "./api.js";
+import { chainTable } from "./chain.js";
 import { copyable, failed, h, number, redraw, shortName, table, time } from "./dom.js";
 import { DRAWN_MAX, draw, reasonText } from "./graph.js";
-import { triggerText } from "./schedules.js";
+import { followRoute } from "./look.js";
 import { branchField, faultList, sinceCell, sinceOf } from "./stale.js";
-import { choose, link, onChosen, route, watch } from "./state.js";
+import { choose, link, route } from "./state.js";
 
 const LISTED_MAX = 1000;
 
@@ -92,7 +93,7 @@ function lineage(found) {
     show();
   } });
   const list = (items) => table(`Lineage${items.length > LISTED_MAX ? `, the first ${LISTED_MAX}` : ""}`, ["Dataset", "Where", "State", "Reads"],
-    items.slice(0, LISTED_MAX).map((item, at) => [h("a", { href: link(["catalogue", nodes[at].key], { branch: found.branch }) }, item.title),
+    items.slice(0, LISTED_MAX).map((item, at) => [h("a", { class: "open", href: link(["catalogue", nodes[at].key], { branch: found.branch }) }, item.title),
       place(nodes[at], found), item.text, nodes[at].reads.slice(0, 5).map((other) => shortName(other.key)).join(", ") || "–"]));
   const show = () => {
     const items = nodes.map((one) => itemOf(one, found, stale, faults));
@@ -144,26 +145,6 @@ function heads(found) {
 
 // Impact ------------------------------------------------------------------------
 
-const doesText = (outcome) => {
-  if (!outcome) return "not planned: too many";
-  if (outcome.type === "submitted") return `runs ${number(outcome.running)} ${outcome.running === 1 ? "job" : "jobs"}, ${number(outcome.affected)} of them these`;
-  if (outcome.type === "error") return `fails, ${outcome.errorName}: ${outcome.description}`;
-  return outcome.cause === "paused" ? "nothing: it is paused" : "nothing: all is up to date";
-};
-
-function whenCell(schedule) {
-  if (schedule.paused) return "paused";
-  if (schedule.fires) return ["at once: ", triggerText(schedule.trigger)];
-  if (schedule.follows) return ["once those have run: ", triggerText(schedule.trigger)];
-  return schedule.next ? ["at ", time(schedule.next), ": ", triggerText(schedule.trigger)] : "when it is asked for";
-}
-
-// At once, then, by time, by hand.
-function inOrder(schedules) {
-  const rank = (one) => (one.paused ? 4 : one.fires ? 0 : one.follows ? 1 : one.next ? 2 : 3);
-  return [...schedules].sort((a, b) => rank(a) - rank(b) || (a.next || "").localeCompare(b.next || "") || a.rid.localeCompare(b.rid));
-}
-
 function impactOf(found, impact) {
   const name = shortName(found.rid);
   const runs = `${number(impact.count)} ${impact.count === 1 ? "job" : "jobs"} would run`;
@@ -171,23 +152,19 @@ function impactOf(found, impact) {
     impact.anyway > 0 && `, ${number(impact.anyway)} of them anyway`, impact.isPart && " (at least: not all could be looked at)",
     impact.hidden > 0 && `, and what follows from ${number(impact.hidden)} that you may not see`, "."),
   impact.jobs.length > 0 && table(`Would run${impact.count > impact.jobs.length ? `, the first ${impact.jobs.length}` : ""}`, ["Dataset", "Why", "Now"],
-    impact.jobs.map((job) => [h("a", { href: link(["catalogue", job.key], { branch: impact.branch }) }, shortName(job.key)), reasonText(job.reason),
+    impact.jobs.map((job) => [h("a", { class: "open", href: link(["catalogue", job.key], { branch: impact.branch }) }, shortName(job.key)), reasonText(job.reason),
       job.anyway ? "stale already" : "up to date"])),
-  impact.schedules.length > 0 ? table("Schedules that would run them", ["Schedule", "When", "It would"], inOrder(impact.schedules).map((schedule) => [
-    h("a", { href: link(["schedules", schedule.rid]), title: schedule.displayName || "" }, shortName(schedule.rid)), whenCell(schedule),
-    schedule.follows && !schedule.fires ? "run what those leave it" : doesText(schedule.outcome)]))
-    : h("p", {}, "No schedule would run them: they stay stale until somebody asks."),
-  impact.moreSchedules && h("p", { class: "quiet" }, "There are more schedules than could be looked at."), faultList(impact)];
+  chainTable("Schedules that would run them", impact, "No schedule would run them: they stay stale until somebody asks."), faultList(impact)];
 }
 
-function impactSection(found, isAsked) {
+function impactSection(found, signal, isAsked) {
   const shown = h("div", { id: "impact", "aria-live": "polite" });
   const ask = async () => {
     redraw(shown, h("p", {}, "Planning …"));
     try {
-      redraw(shown, impactOf(found, await patiently(`dashboard/datasets/${encodeURIComponent(found.rid)}/impact?branch=${encodeURIComponent(found.branch)}`)));
+      redraw(shown, impactOf(found, await patiently(`dashboard/datasets/${encodeURIComponent(found.rid)}/impact?branch=${encodeURIComponent(found.branch)}`, { signal })));
     } catch (error) {
-      redraw(shown, failed(error));
+      if (!signal.aborted) redraw(shown, failed(error));
     }
   };
   if (isAsked) ask();
@@ -206,38 +183,20 @@ const branchNames = (found) => [...new Set([found.branch, ...found.specBranches,
 export function open(main, { path }) {
   const rid = path[1];
   const root = h("div", {}, h("p", {}, "Looking …"));
-  let asked = 0;
-  let shownBranch = null;
+  const name = `dashboard/datasets/${encodeURIComponent(rid)}`;
+  const onBranch = (branch) => `?${new URLSearchParams({ branch: branch || "" })}`;
   main.append(h("h1", {}, "Dataset ", h("code", {}, shortName(rid))), root);
-  const look = async () => {
-    const mine = ++asked;
-    const { query } = route();
-    const name = `dashboard/datasets/${encodeURIComponent(rid)}`;
-    shownBranch = query.get("branch") || "";
-    try {
-      const found = await patiently(`${name}?branch=${encodeURIComponent(shownBranch)}`);
-      if (mine !== asked) return;
-      const { element, mark } = lineage(found);
-      const said = h("div", { id: "state" }, h("p", {}, "Planning …"));
-      redraw(root, h("p", {}, copyable(found.rid), found.trashed && h("strong", {}, " in the trash"),
-        found.project && [", of ", h("code", {}, shortName(found.project))]), h("div", { class: "filters" }, branchField(branchNames(found), found.branch)), said,
-      query.get("show") === "impact" && impactSection(found, true), h("h2", {}, "Lineage"), element,
-      query.get("show") !== "impact" && impactSection(found, false), heads(found));
-      const state = await patiently(`${name}/state?branch=${encodeURIComponent(found.branch)}`);
-      if (mine !== asked) return;
-      mark(state);
-      redraw(said, verdict(found, state), faultList(state));
-    } catch (error) {
-      if (mine === asked) redraw(root, failed(error));
-    }
-  };
-  const lookAgain = () => (route().query.get("branch") || "") !== shownBranch && look();
-  look();
-  const unchosen = onChosen(lookAgain);
-  const unwatch = watch(["token"], look);
-  return () => {
-    asked = -1;
-    unchosen();
-    unwatch();
-  };
+  // Its state is asked for behind it: that is planned, which takes a while.
+  return followRoute(root, (query, signal) => patiently(name + onBranch(query.get("branch")), { signal }), async (found, signal) => {
+    const { element, mark } = lineage(found);
+    const said = h("div", { id: "state" }, h("p", {}, "Planning …"));
+    const asksImpact = route().query.get("show") === "impact";
+    redraw(root, h("p", {}, copyable(found.rid), found.trashed && h("strong", {}, " in the trash"),
+      found.project && [", of ", h("code", {}, shortName(found.project))]), h("div", { class: "filters" }, branchField(branchNames(found), found.branch)), said,
+    asksImpact && impactSection(found, signal, true), h("h2", {}, "Lineage"), element,
+    !asksImpact && impactSection(found, signal, false), heads(found));
+    const state = await patiently(`${name}/state${onBranch(found.branch)}`, { signal });
+    mark(state);
+    redraw(said, verdict(found, state), faultList(state));
+  }, (was, is) => was.get("branch") === is.get("branch"));
 }

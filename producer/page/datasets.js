@@ -1,9 +1,10 @@
 // The catalogue: datasets by name, and what of it is stale.
 import { patiently } from "./api.js";
-import { failed, h, number, redraw, shortName, tabs } from "./dom.js";
+import { h, number, redraw, shortName, tabs } from "./dom.js";
 import { open as openDataset } from "./dataset.js";
-import { openStale, searchField, TABS } from "./stale.js";
-import { link, onChosen, route, watch } from "./state.js";
+import { followRoute } from "./look.js";
+import { openStale, searchForm, TABS } from "./stale.js";
+import { link } from "./state.js";
 
 export const title = "Catalogue";
 function datasetRow(dataset) {
@@ -18,31 +19,11 @@ function datasetRow(dataset) {
 
 function openList(main) {
   const root = h("div", {}, h("p", {}, "Looking …"));
-  let asked = 0;
-  const look = async () => {
-    const mine = ++asked;
-    const text = route().query.get("text") || "";
-    try {
-      const { datasets, more, total, isPart } = await patiently(`dashboard/datasets?text=${encodeURIComponent(text)}`);
-      if (mine !== asked) return;
-      redraw(root, h("p", { class: "count" }, more ? `The first ${datasets.length} of more: name a part`
-        : `${number(datasets.length)} of ${number(total)} datasets`, isPart && ". The catalogue is larger than what is kept here."),
-      h("ol", { class: "runs listed" }, datasets.map(datasetRow)));
-    } catch (error) {
-      if (mine === asked) redraw(root, failed(error));
-    }
-  };
-  main.append(h("h1", {}, "Catalogue"), tabs("Catalogue", TABS, 0),
-    h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      searchField()), root);
-  look();
-  const unwatch = watch(["token"], look);
-  const unchosen = onChosen(look);
-  return () => {
-    asked = -1;
-    unchosen();
-    unwatch();
-  };
+  main.append(h("h1", {}, "Catalogue"), tabs("Catalogue", TABS, 0), searchForm("Part of a RID"), root);
+  return followRoute(root, (query, signal) => patiently(`dashboard/datasets?${new URLSearchParams({ text: query.get("text") || "" })}`, { signal }),
+    ({ datasets, more, total, isPart }) => redraw(root, h("p", { class: "count" }, more ? `The first ${datasets.length} of more: name a part`
+      : `${number(datasets.length)} of ${number(total)} datasets`, isPart && ". The catalogue is larger than what is kept here."),
+    h("ol", { class: "runs listed" }, datasets.map(datasetRow))));
 }
 
 export function open(main, to) {

@@ -26,6 +26,11 @@ export function redraw(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
 }
 
+// Whether somebody is at something in it: it would lose the focus by a redraw.
+export function isHeld(element) {
+  return element.contains(document.activeElement);
+}
+
 // "ri.scheduler.main.schedule.orders-hourly" is "orders-hourly" to people.
 export function shortName(rid) {
   const parts = String(rid || "").split(".");

@@ -1,7 +1,8 @@
 // What is due by time, over all schedules: what runs tonight.
 import { get } from "./api.js";
-import { duration, failed, h, number, redraw, shortName, table, time } from "./dom.js";
-import { link, state, watch } from "./state.js";
+import { duration, failed, h, isHeld, number, redraw, shortName, table, time } from "./dom.js";
+import { keepLooking } from "./look.js";
+import { link } from "./state.js";
 
 export const title = "Due";
 const LOOK_MS = 10000;
@@ -10,8 +11,9 @@ function row(due) {
   const times = due.count > 1 ? `${due.count >= 100 ? "100 times or more" : `${number(due.count)} times`}` : "once";
   return [[due.overdue && h("strong", { class: "bad" }, "✕ overdue "), time(due.at)],
     due.overdue ? `${duration(Date.now() - Date.parse(due.at))} ago` : `in ${duration(Date.parse(due.at) - Date.now())}`,
-    h("a", { class: "open", href: link(["schedules", due.scheduleRid]), title: due.displayName || "" }, shortName(due.scheduleRid)),
-    [h("code", {}, due.cron), ` ${due.zone}`, due.shifted && ", shifted by clocks that are changed"], times];
+    [h("a", { class: "open", href: link(["schedules", due.scheduleRid]) }, shortName(due.scheduleRid)), due.displayName && h("div", { class: "quiet" }, due.displayName)],
+    [h("code", {}, due.cron), ` ${due.zone}`, due.shifted && ", shifted by clocks that are changed"], times,
+    h("a", { href: link(["schedules", due.scheduleRid], { show: "plan" }), "aria-label": `What ${shortName(due.scheduleRid)} would run, and fire then` }, "what then?")];
 }
 
 // Why nothing would fire, if so.
@@ -26,7 +28,7 @@ export function dueTable(found, max) {
   if (found.due.length === 0) return h("p", { class: "quiet" }, found.scheduled === 0 ? "No schedule has a time trigger."
     : "Nothing is due in the next 24 hours.");
   const shown = found.due.slice(0, max);
-  return table("Due in the next 24 hours, soonest first", ["Next at", "That is", "Schedule", "Cron", "In 24 hours"], shown.map(row));
+  return table("Due in the next 24 hours, soonest first", ["Next at", "That is", "Schedule", "Cron", "In 24 hours", "It would"], shown.map(row));
 }
 
 export function duePart(found, max) {
@@ -40,7 +42,7 @@ export function open(main) {
   const look = async () => {
     try {
       const found = await get("dashboard/due");
-      if (root.contains(document.activeElement)) return; // it would lose the focus
+      if (isHeld(root)) return;
       redraw(root, lateness(found), h("p", { class: "count" }, `${number(found.scheduled)} schedules are due by time some day`,
         found.stood && [". A trigger has fired all up to ", time(found.stood)], "."), dueTable(found, 200),
       found.more && h("p", { class: "quiet" }, "There are more, later."));
@@ -48,11 +50,5 @@ export function open(main) {
       redraw(root, failed(error));
     }
   };
-  look();
-  const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
-  const unwatch = watch(["token"], look);
-  return () => {
-    clearInterval(timer);
-    unwatch();
-  };
+  return keepLooking(look, LOOK_MS);
 }

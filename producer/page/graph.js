@@ -87,15 +87,9 @@ function edge(from, to) {
   return svg("path", { class: "edge", d: `M${x} ${y}C${x + GAP_X / 2} ${y} ${to.x - GAP_X / 2} ${end} ${to.x} ${end}` });
 }
 
-function node(item, at, position, choose) {
-  return svg("g", { class: `node ${item.state}`, transform: `translate(${position.x} ${position.y})`, tabindex: "0",
-    role: "button", "aria-label": item.label,
-    onclick: () => choose(at),
-    onkeydown: (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      choose(at);
-    } },
+function node(item, position, choose) {
+  return svg("g", { class: `node ${item.state}`, transform: `translate(${position.x} ${position.y})`, tabindex: "-1",
+    role: "button", "aria-label": item.label, onclick: choose },
   svg("title", {}, item.label),
   svg("rect", { width: WIDTH, height: HEIGHT, rx: 6 }),
   svg("path", { class: "stripe", d: `M3 6V${HEIGHT - 6}` }),
@@ -103,14 +97,54 @@ function node(item, at, position, choose) {
   svg("text", { x: 12, y: 36 }, cut(item.text, 30)));
 }
 
-// Wheel and drag, the buttons, and with the focus in it the arrows, + and -.
-function movable(root, width, height) {
+// The nearest one in the layer before (-1) or behind (1), rather one that a line
+// leads to; or the neighbour in its own.
+function neighbour(items, places, at, layers, rows) {
+  const { layer, row, y } = places[at];
+  const others = places.map((_, other) => other).filter((other) => places[other].layer === layer + layers);
+  if (layers === 0) return others.find((other) => places[other].row === row + rows);
+  const isTied = (other) => (layers < 0 ? items[at].dependsOn.includes(other) : items[other].dependsOn.includes(at));
+  return others.sort((a, b) => isTied(b) - isTied(a) || Math.abs(places[a].y - y) - Math.abs(places[b].y - y))[0];
+}
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+// The graph is one stop of the Tab key: Enter goes in, arrows from node to node,
+// Enter chooses, Escape comes out.
+function walkable(root, nodes, items, places, choose) {
+  let current = 0;
+  root.addEventListener("keydown", (event) => {
+    const at = nodes.indexOf(event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" || (event.key === " " && at >= 0)) {
+      if (at < 0) nodes[current].focus();
+      else choose(at);
+    } else if (at >= 0 && event.key === "Escape") {
+      root.focus();
+    } else if (at >= 0 && STEPS[event.key]) {
+      const to = neighbour(items, places, at, ...STEPS[event.key]);
+      if (to !== undefined) nodes[to].focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  });
+  root.addEventListener("focusin", (event) => {
+    if (nodes.includes(event.target)) current = nodes.indexOf(event.target);
+  });
+}
+
+// Wheel and drag, the buttons, and with the focus on it the arrows, + and -.
+// What gets the focus is brought into sight.
+function movable(root, nodes, places, width, height) {
   const whole = { x: -10, y: -10, w: Math.max(width + 20, 560), h: Math.max(height + 20, 90) };
   root.setAttribute("height", Math.min(416, Math.max(120, whole.h * Math.min(1, 1100 / whole.w) + 20)));
   let view = { ...whole };
   const show = () => root.setAttribute("viewBox", `${view.x} ${view.y} ${view.w} ${view.h}`);
   const zoom = (factor) => {
-    const scale = Math.min(Math.max(view.w * factor, 150), whole.w * 4) / view.w;
+    // A node fits into the nearest view: what has the focus is seen whole.
+    const scale = Math.min(Math.max(factor, (WIDTH + 20) / view.w, (HEIGHT + 20) / view.h), whole.w * 4 / view.w);
     view = { x: view.x + view.w * (1 - scale) / 2, y: view.y + view.h * (1 - scale) / 2, w: view.w * scale, h: view.h * scale };
     show();
   };
@@ -137,6 +171,14 @@ function movable(root, width, height) {
     const scale = view.w / root.clientWidth;
     move(-event.movementX * scale, -event.movementY * scale);
   });
+  root.addEventListener("focusin", (event) => {
+    const at = places[nodes.indexOf(event.target)];
+    if (!at) return;
+    const into = (from, size, start, length) => (start < from ? start : start + length > from + size ? start + length - size : from);
+    view.x = into(view.x, view.w, at.x - 10, WIDTH + 20);
+    view.y = into(view.y, view.h, at.y - 10, HEIGHT + 20);
+    show();
+  });
   show();
   return keys;
 }
@@ -144,10 +186,11 @@ function movable(root, width, height) {
 // Items with title, text, state (a class), label and what they wait for.
 export function draw(items, choose, label) {
   const { places, width, height } = place(items);
-  const root = svg("svg", { class: "graph", tabindex: "0", role: "group", "aria-label": `${label}; arrows move, + and - zoom` },
-    items.map((item, at) => item.dependsOn.map((other) => edge(places[other], places[at]))),
-    items.map((item, at) => node(item, at, places[at], choose)));
-  const keys = movable(root, width, height);
+  const nodes = items.map((item, at) => node(item, places[at], () => choose(at)));
+  const root = svg("svg", { class: "graph", tabindex: "0", role: "group", "aria-label": `${label}; Enter goes in, arrows move, + and - zoom` },
+    items.map((item, at) => item.dependsOn.map((other) => edge(places[other], places[at]))), nodes);
+  walkable(root, nodes, items, places, choose);
+  const keys = movable(root, nodes, places, width, height);
   const button = (sign, name, key) => h("button", { type: "button", "aria-label": name, onclick: keys[key] }, sign);
   return h("div", {}, h("div", { class: "tools" }, button("+", "Zoom in", "+"), button("−", "Zoom out", "-"),
     button("all", "Show all", "0")), root);
@@ -166,16 +209,20 @@ function drawJobs(jobs, said, choose) {
 function list(jobs, said, choose) {
   return table(`Jobs${jobs.length > LISTED_MAX ? `, the first ${LISTED_MAX}` : ""}`, ["Job", "Writes", "Why", "Waits for", "State"],
     jobs.slice(0, LISTED_MAX).map((job, at) => [
-      h("button", { type: "button", onclick: () => choose(at), "aria-label": `Show job ${at}` }, String(at)), nameOf(job),
+      h("button", { type: "button", class: "open", onclick: () => choose(at), "aria-label": `Show job ${at}` }, String(at)), nameOf(job),
       reasonText(job.reason), job.dependsOn.slice(0, 5).join(", ") || "–", said[at] ? saidText(said[at]) : "–"]));
 }
 
-// The plan of an outcome document; `total` jobs, of which it may have the first.
+// The plan of an outcome document, and what shows a job of it; `total` jobs, of
+// which it may have the first.
 export function plan(outcome, total, said = {}) {
   const jobs = outcome.build.jobs;
   const root = h("div", { class: "plan" });
   const detail = h("div", { "aria-live": "polite" });
-  const choose = (at) => redraw(detail, jobDetail(jobs[at], at, said[at]));
+  const choose = (at) => {
+    redraw(detail, jobDetail(jobs[at], at, said[at]));
+    detail.scrollIntoView({ block: "nearest" });
+  };
   let drawn = jobs.length <= DRAWN_MAX;
   const body = h("div", {});
   const toggle = h("button", { type: "button", onclick: () => {
@@ -189,7 +236,7 @@ export function plan(outcome, total, said = {}) {
   show();
   root.append(h("p", {}, `${number(total)} ${total === 1 ? "job" : "jobs"}`, total > jobs.length && `, of which ${number(jobs.length)} are shown`,
     ` on branch ${outcome.build.branch}. `, jobs.length <= DRAWN_MAX && toggle), body, detail);
-  return root;
+  return { element: root, choose };
 }
 
 const CAUSES = { upToDate: "Everything is up to date: nothing has come since the last build.",

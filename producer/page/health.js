@@ -1,9 +1,10 @@
 // Is it well?  What isn't says what mends it.
 import { get } from "./api.js";
 import { buildsPart } from "./builds.js";
-import { duration, failureText, h, number, redraw, shortName, table, time } from "./dom.js";
+import { duration, failureText, h, isHeld, number, redraw, shortName, table, time } from "./dom.js";
 import { duePart } from "./due.js";
 import { lastHour } from "./plots.js";
+import { keepLooking } from "./look.js";
 import { link, set, state, watch } from "./state.js";
 
 export const title = "Health";
@@ -55,10 +56,12 @@ function workersTile(workers, requests) {
   if (!workers || workers.error) return untold("Workers", workers);
   const n = workers.members.length;
   const idle = requests && !requests.error ? requests.partitions.filter((p) => !p.owner).length : 0;
+  const balances = /Balanc|Assigning|Reconciling/i.test(workers.state); // that ends by itself
   if (n === 0)
     return tile("Workers", "bad", "none runs", [h("strong", {}, "Mend: "), "start schedrun-worker"]);
   return tile("Workers", idle ? "warn" : "good", `${number(n)} ${n === 1 ? "runs" : "run"}`,
-    idle ? `${idle} partitions have nobody: the group is ${workers.state}` : `group ${workers.group}`);
+    idle ? [`${number(idle)} partitions have nobody: the group is ${workers.state}. `, h("strong", {}, "Mend: "),
+      balances ? "they are being given out; if that lasts, what /readyz of the workers says" : "schedrun check --for worker"] : `group ${workers.group}`);
 }
 
 const LATE_MS = 30000;
@@ -66,12 +69,24 @@ const LATE_MS = 30000;
 function lagTile(requests) {
   if (!requests || requests.error) return untold("Waiting requests", requests);
   const late = requests.oldestAgeMs > LATE_MS;
-  const held = requests.partitions.filter((p) => p.heldAt !== undefined).length;
-  return tile("Waiting requests", late || held ? "warn" : "good", number(requests.lag),
-    requests.lag === 0 ? "nothing is behind"
-      : [`the oldest for ${duration(requests.oldestAgeMs)}`,
-        late && [". ", h("strong", {}, "Mend: "), "more workers, up to one a partition; schedrun lag"]],
-    null);
+  const { held } = requests;
+  return tile("Waiting requests", late || held > 0 ? "warn" : "good", number(requests.lag),
+    [requests.lag === 0 ? "nothing is behind" : `the oldest for ${duration(requests.oldestAgeMs)}`,
+      (late || held > 0) && [". ", h("strong", {}, "Mend: "), held > 0 ? "an open transaction holds them back, until its sender ends it; schedrun lag names the partition"
+        : "more workers, up to one a partition; schedrun lag"]]);
+}
+
+// Those who need not be there: there is a tile where there ever was one.
+const OTHERS = { trigger: ["Waiting events", "schedrun-trigger"], builder: ["Waiting builds", "schedrun-builder"] };
+
+function otherTile([program, told]) {
+  const [name, command] = OTHERS[program];
+  if (told.error) return untold(name, told);
+  const late = told.lag > 0 && told.oldestAgeMs > LATE_MS;
+  const mend = told.members === 0 ? `start ${command}: nobody reads them`
+    : late ? [told.held > 0 && "an open transaction holds them back: its sender must end it; else ", `what /readyz of ${command} says, or more of them; `, h("code", {}, `schedrun lag --for ${program}`)] : null;
+  return tile(name, mend ? "warn" : "good", number(told.lag), [told.lag === 0 ? "nothing is behind" : `the oldest for ${duration(told.oldestAgeMs)}`,
+    mend ? [". ", h("strong", {}, "Mend: "), mend] : `, ${number(told.members)} in ${told.group}`]);
 }
 
 function lettersTile(letters) {
@@ -119,12 +134,12 @@ function draw(root) {
     redraw(root, h("p", {}, "Looking …"));
     return;
   }
-  const { health, requests, workers, letters } = overview;
+  const { health, requests, workers, others, letters } = overview;
   redraw(root,
     h("p", { class: "verdict" }, health.status === "ready" ? "The adapter is ready." : "The adapter is not ready.",
       overview.measuredTime && [" Kafka was measured at ", time(overview.measuredTime), "."]),
     h("ul", { class: "tiles" }, health.checks.map(checkTile), workersTile(workers, requests),
-      lagTile(requests), lettersTile(letters), dueTile(state.due), buildsTile(state.builds)),
+      lagTile(requests), Object.entries(others || {}).map(otherTile), lettersTile(letters), dueTile(state.due), buildsTile(state.builds)),
     h("p", { class: "quiet" }, `schedrun ${overview.version}`,
       overview.user && [", you are ", h("code", {}, overview.user)],
       `, scopes: ${overview.scopes.join(", ")}`));
@@ -149,7 +164,6 @@ async function lookAt(name) {
 
 function drawWork(root) {
   const { builds, due } = state;
-  if (root.contains(document.activeElement)) return; // it would lose the focus
   redraw(root, h("h2", {}, "Builds"), builds && !builds.error ? buildsPart(builds, SOME) : h("p", { class: "quiet" }, builds ? builds.error : "Looking …"),
     h("h2", {}, "Due"), due && !due.error ? duePart(due, SOME) : h("p", { class: "quiet" }, due ? due.error : "Looking …"));
 }
@@ -163,28 +177,8 @@ export function open(main) {
   draw(root);
   drawWork(work);
   drawTables(tables);
-  const unwatch = watch(["overview", "overviewError", "builds", "due"], () => draw(root));
-  const unwork = watch(["builds", "due"], () => drawWork(work));
-  const untables = watch(["overview"], () => drawTables(tables));
-  const lookSlower = () => {
-    lookAt("builds");
-    lookAt("due");
-    lastHour(hour);
-  };
-  const lookAll = () => {
-    look();
-    lookSlower();
-  };
-  lookAll();
-  const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
-  const slower = setInterval(() => document.hidden || state.asking || lookSlower(), HOUR_MS);
-  const untoken = watch(["token"], lookAll);
-  return () => {
-    unwork();
-    untables();
-    unwatch();
-    untoken();
-    clearInterval(timer);
-    clearInterval(slower);
-  };
+  const ends = [keepLooking(look, LOOK_MS), keepLooking(() => Promise.all([lookAt("builds"), lookAt("due"), lastHour(hour)]), HOUR_MS),
+    watch(["overview", "overviewError", "builds", "due"], () => isHeld(root) || draw(root)), watch(["builds", "due"], () => isHeld(work) || drawWork(work)),
+    watch(["overview"], () => isHeld(tables) || drawTables(tables))];
+  return () => ends.forEach((end) => end());
 }

@@ -1,8 +1,9 @@
 // Dead letters that wait: why, what can be read of them, what mends them.
 import { get, post } from "./api.js";
-import { copyable, failed, h, number, redraw, table, time } from "./dom.js";
+import { copyable, failed, h, isHeld, number, redraw, table, time } from "./dom.js";
 import { look as lookAtHealth } from "./health.js";
-import { state, watch } from "./state.js";
+import { keepLooking } from "./look.js";
+import { state } from "./state.js";
 
 export const title = "Dead letters";
 const LOOK_MS = 5000;
@@ -58,7 +59,7 @@ function detail(letter) {
   if (!letter.portrait)
     return h("p", { class: "quiet" }, letter.hidden ? "Its content is for who may view its schedule."
       : "It is too large to be shown here.");
-  return h("details", {}, h("summary", {}, "What can be read of it"), decoded(letter.portrait),
+  return h("details", {}, h("summary", { class: "open" }, "What can be read of it"), decoded(letter.portrait),
     h("details", {}, h("summary", {}, "Raw JSON"), h("pre", { tabindex: "0" }, JSON.stringify(letter.portrait, null, 1))));
 }
 
@@ -138,7 +139,7 @@ export function open(main) {
       if (!state.overview) await lookAtHealth();
       const { shown: letters, letters: counted } = await get("dashboard/letters");
       const text = JSON.stringify([letters, counted]);
-      if (text === shown) return; // what is open stays open
+      if (text === shown || isHeld(root) || isHeld(counts)) return; // what is open stays open
       shown = text;
       if (!counted) redraw(root, h("p", {}, "They are not counted yet."));
       else if (counted.error) redraw(root, h("p", { class: "failure" }, counted.error, ". ", h("strong", {}, "Mend: "), counted.mend));
@@ -156,11 +157,5 @@ export function open(main) {
       redraw(root, failed(error));
     }
   };
-  look();
-  const timer = setInterval(() => document.hidden || state.asking || look(), LOOK_MS);
-  const unwatch = watch(["token"], look);
-  return () => {
-    clearInterval(timer);
-    unwatch();
-  };
+  return keepLooking(look, LOOK_MS);
 }

@@ -9,6 +9,7 @@ const TELL_MS = 200;    // what comes meanwhile is told together
 
 let lastId = "";
 let wait = FIRST_WAIT_MS;
+let wake = () => {};
 let controller = null;
 let quiet = 0;
 let news = [];
@@ -70,7 +71,10 @@ async function connect() {
 export async function follow() {
   for (;;) {
     if (!state.asking) await connect();
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    await new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, wait);
+    });
     wait = Math.min(wait * 2, LAST_WAIT_MS);
   }
 }
@@ -78,4 +82,5 @@ export async function follow() {
 // A new token, or the network is back: now rather than later.
 export function retry() {
   wait = FIRST_WAIT_MS;
+  wake();
 }

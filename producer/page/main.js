@@ -24,6 +24,7 @@ let shownPath = null;
 
 function openView() {
   const { path } = route();
+  const isFirst = end === null;
   const name = VIEWS[path[0]] ? path[0] : "health";
   const key = path.join("/");
   if (shownPath === key && end) {
@@ -38,23 +39,35 @@ function openView() {
     if (anchor.dataset.view === name) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   end = VIEWS[name].open(main, { path, query: route().query });
+  if (!isFirst && !document.querySelector("dialog[open]")) main.focus({ preventScroll: true }); // what had the focus is gone
 }
 
 // Keys ----------------------------------------------------------------------
 
 const KEYS = [
   ["/", "to the first filter"], ["j, k", "to the next, the previous row"], ["Enter", "open the row"],
+  ["Enter, arrows, Escape", "into a graph, from node to node, out of it"], ["+, -, 0", "in a graph: zoom, show all"],
   ["g, then h, r, b, d, s, c, l", "health, runs, builds, due, schedules, catalogue, dead letters"], ["Escape", "close, or leave a filter"],
   ["?", "this list"],
 ];
 
+// From where the focus is; where it is nowhere, from the row that was opened
+// here before somebody came back.
 function moveRow(step) {
-  const rows = [...main.querySelectorAll("a.open")];
-  if (rows.length === 0) return;
-  const at = rows.indexOf(document.activeElement);
-  const to = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + step))];
+  const rows = [...main.querySelectorAll(".open")].filter((row) => row.getClientRects().length > 0);
+  const from = document.activeElement;
+  const isOutside = !main.contains(from) || from === main;
+  const was = isOutside && history.state && rows.find((row) => row.getAttribute("href") === history.state.row);
+  const follows = (row) => from.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const to = was || (isOutside ? rows[0] : step > 0 ? rows.find(follows) : rows.findLast((row) => row !== from && !follows(row)));
+  if (!to) return;
   to.focus();
   to.scrollIntoView({ block: "nearest" });
+}
+
+function rememberRow(event) {
+  const row = event.target.closest("a.open");
+  if (row) history.replaceState({ row: row.getAttribute("href") }, "");
 }
 
 let afterG = 0;
@@ -183,6 +196,7 @@ function begin() {
   window.addEventListener("popstate", openView);
   window.addEventListener("online", retry);
   document.addEventListener("keydown", onKey);
+  main.addEventListener("click", rememberRow);
   openView();
   drawLive();
   follow();

@@ -1,7 +1,7 @@
 // The last hour: results by minute, how long they took, lag by partition.  Each
 // plot says its figures in words, and a table beneath has them all.
 import { get } from "./api.js";
-import { duration, failureText, h, number, redraw, svg, table } from "./dom.js";
+import { duration, failureText, h, isHeld, number, redraw, svg, table } from "./dom.js";
 
 const MINUTES = 60;
 const WIDTH = 600, HEIGHT = 60;
@@ -70,6 +70,7 @@ export async function lastHour(root) {
   const open = new Set([...root.querySelectorAll("details[open] summary")].map((summary) => summary.textContent));
   try {
     const { runs, lag } = await get("dashboard/history");
+    if (isHeld(root)) return;
     redraw(root, h("h2", {}, "Results of the last hour"), h("div", { class: "plots" }, runPlots(runs, Date.now())),
       h("h2", {}, "Lag of the last hour"), h("div", { class: "plots" }, lagPlots(lag)));
     for (const details of root.querySelectorAll("details"))

@@ -1,6 +1,6 @@
 // One run: why it did what it did, and how to see that again.
 import { API, get } from "./api.js";
-import { badge, copyable, duration, failureText, h, outcomeOf, redraw, shortName, svg, table, time } from "./dom.js";
+import { badge, copyable, duration, failureText, h, isHeld, outcomeOf, redraw, shortName, svg, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
 import { link, state, watch } from "./state.js";
 
@@ -60,13 +60,13 @@ function bar(one, from, to) {
     svg("rect", { class: one.state.toLowerCase(), x: (begun - from) * scale, y: 1, height: 8, width: Math.max((ended - begun) * scale, 3) }));
 }
 
-function timeline(said, jobs) {
+function timeline(said, jobs, choose) {
   const rows = Object.entries(said).filter(([, one]) => one.begun).sort((a, b) => a[1].begun.localeCompare(b[1].begun)).slice(0, 1000);
   if (rows.length === 0) return null;
   const from = Date.parse(rows[0][1].begun);
   const to = Math.max(...rows.map(([, one]) => (one.ended ? Date.parse(one.ended) : Date.now())));
   return table(`Timeline of its jobs, ${duration(to - from)} in all`, ["Job", "When", "State", "Begun", "Took"], rows.map(([at, one]) => [
-    `${at}: ${jobs[at] ? shortName(jobs[at].outputs[0].rid) : ""}`, bar(one, from, to),
+    jobs[at] ? h("button", { type: "button", class: "open name", onclick: () => choose(at) }, `${at}: ${shortName(jobs[at].outputs[0].rid)}`) : at, bar(one, from, to),
     [one.state, one.state === "FAILED" && one.note && h("p", { class: "note" }, one.note.trim().split("\n").at(-1))],
     time(one.begun), one.ended ? duration(Date.parse(one.ended) - Date.parse(one.begun)) : "runs"]));
 }
@@ -74,8 +74,9 @@ function timeline(said, jobs) {
 function jobsPart(found) {
   const { outcome, said, buildState } = found;
   if (!outcome || !outcome.build) return null;
+  const { element, choose } = plan(outcome, found.jobs, said || {});
   return [h("h2", {}, "Jobs"), buildState && h("p", {}, `The build is ${buildState}`, buildState === "RUNNING" && ": nobody has reported its end yet", "."),
-    said && timeline(said, outcome.build.jobs), plan(outcome, found.jobs, said || {})];
+    said && timeline(said, outcome.build.jobs, choose), element];
 }
 
 function askedBy(run, trigger) {
@@ -122,7 +123,7 @@ export function open(main, { path }) {
   const draw = (found) => {
     const text = JSON.stringify([found.buildState, found.said]);
     if (!shown || !shown.outcome || !found.outcome) redraw(root, body(found, jobs));
-    else if (text === told || jobs.contains(document.activeElement)) return;
+    else if (text === told || isHeld(jobs)) return;
     redraw(jobs, jobsPart(found));
     shown = found;
     told = text;

@@ -1,14 +1,16 @@
 // Schedules; of one its versions, its last runs, when it is due, and what a run
 // would do now.
-import { API, get, post } from "./api.js";
-import { badge, copyable, failed, failureText, h, outcomeOf, redraw, shortName, table, time } from "./dom.js";
+import { API, get, patiently, post } from "./api.js";
+import { chainTable, triggerText } from "./chain.js";
+import { badge, copyable, failed, failureText, h, isHeld, outcomeOf, redraw, shortName, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
 import { look as lookAtHealth } from "./health.js";
+import { followRoute } from "./look.js";
 import { differenceTable } from "./run.js";
-import { choose, link, route, state, watch } from "./state.js";
+import { searchForm } from "./stale.js";
+import { link, route, state, watch } from "./state.js";
 
 export const title = "Schedules";
-const TYPING_MS = 200;
 const STRIP = 50;
 const MARKS = 16;
 const NEWEST = { "Schedrun-Contract": "ga-upper" }; // knows all triggers
@@ -17,8 +19,9 @@ const NEWEST = { "Schedrun-Contract": "ga-upper" }; // knows all triggers
 function lastRuns() {
   const last = new Map();
   for (const run of state.runs) {
-    const list = last.get(run.scheduleRid) || [];
-    if (list.length < MARKS) last.set(run.scheduleRid, [...list, run]);
+    const list = last.get(run.scheduleRid);
+    if (!list) last.set(run.scheduleRid, [run]);
+    else if (list.length < MARKS) list.push(run);
   }
   return last;
 }
@@ -33,54 +36,40 @@ function marks(runs) {
     runs.map((run) => h("span", { class: `badge ${outcomeOf(run)}`, title: `${outcomeOf(run)} ${run.createdTime}` }, SIGNS[outcomeOf(run)] || "?")));
 }
 
+function item(schedule, strip) {
+  return h("li", { class: "run", "data-rid": schedule.rid },
+    h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)),
+    h("span", { class: "when" }, schedule.paused ? "paused" : "live"),
+    h("span", { class: "who" }, schedule.updatedTime && time(schedule.updatedTime)),
+    h("div", { class: "why quiet" }, schedule.displayName, strip));
+}
+
 function openList(main) {
   const root = h("div", {}, h("p", {}, "Looking …"));
-  let timer = 0;
-  const look = async () => {
-    const text = route().query.get("text") || "";
-    try {
-      const { schedules, more } = await get(`dashboard/schedules?text=${encodeURIComponent(text)}`);
-      const last = lastRuns();
+  const strips = new Map(); // by RID
+  const drawStrips = (rids) => {
+    const last = lastRuns();
+    for (const rid of rids)
+      if (strips.has(rid)) redraw(strips.get(rid), marks(last.get(rid)));
+  };
+  main.append(h("h1", {}, "Schedules"), searchForm("Name or RID"), root);
+  const ends = [followRoute(root, (query, signal) => get(`dashboard/schedules?${new URLSearchParams({ text: query.get("text") || "" })}`, { signal }),
+    ({ schedules, more }) => {
+      strips.clear();
+      for (const { rid } of schedules) strips.set(rid, h("span", {}));
+      drawStrips(strips.keys());
       redraw(root, h("p", { class: "count" }, `${schedules.length}${more ? " of more: name a part" : ""} schedules`),
-        h("ol", { class: "runs" }, schedules.map((schedule) => h("li", { class: "run" },
-          h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)),
-          h("span", { class: "when" }, schedule.paused ? "paused" : "live"),
-          h("span", { class: "who" }, schedule.updatedTime && time(schedule.updatedTime)),
-          (schedule.displayName || last.has(schedule.rid)) && h("p", { class: "why quiet" }, schedule.displayName, marks(last.get(schedule.rid)))))));
-    } catch (error) {
-      redraw(root, failed(error));
-    }
-  };
-  const input = h("input", { type: "search", id: "filter-text", value: route().query.get("text") || "", autocomplete: "off",
-    oninput: () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => choose("text", input.value.trim(), false), TYPING_MS);
-    } });
-  main.append(h("h1", {}, "Schedules"), h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    h("div", { class: "field" }, h("label", { for: "filter-text" }, "Name or RID"), input)), root);
-  look();
-  window.addEventListener("chosen", look);
-  const unwatch = watch(["token"], look);
-  return () => {
-    clearTimeout(timer);
-    window.removeEventListener("chosen", look);
-    unwatch();
-  };
+        h("ol", { class: "runs" }, schedules.map((schedule) => item(schedule, strips.get(schedule.rid)))));
+    }), watch(["news"], () => drawStrips(new Set(state.news.map((run) => run.scheduleRid))))];
+  return () => ends.forEach((end) => end());
 }
 
 // Parts of one --------------------------------------------------------------
 
-export const triggerText = (trigger) => {
-  if (!trigger) return "none: it runs when it is asked to";
-  if (trigger.type === "time") return `${trigger.cronExpression} (${trigger.timeZone})`;
-  if (trigger.triggers) return `(${trigger.triggers.map(triggerText).join(` ${trigger.type} `)})`;
-  return `${trigger.type} ${shortName(trigger.datasetRid || trigger.scheduleRid || trigger.tableRid || trigger.mediaSetRid || "")}`;
-};
-
 function strip(runs) {
   if (runs.length === 0) return h("p", { class: "quiet" }, "It has not run lately.");
   return [h("ol", { class: "strip", "aria-label": "Its last runs, newest first" }, runs.map((run) => h("li", {},
-    h("a", { href: link(["run", run.scheduleRid, run.rid]), title: `${outcomeOf(run)} ${run.createdTime}` }, badge(outcomeOf(run)))))),
+    h("a", { href: link(["run", run.scheduleRid, run.rid]), title: run.createdTime, "aria-label": `${outcomeOf(run)}, ${run.createdTime}` }, badge(outcomeOf(run)))))),
     h("p", {}, runs[0].result && runs[0].result.type === "error" && [h("strong", {}, "Last: "), runs[0].result.description])];
 }
 
@@ -107,18 +96,23 @@ function versions(more) {
       h("button", { type: "button", class: "copy", "aria-label": `What changed in ${rid}`, onclick: () => compare(at) }, "changes")))), shown);
 }
 
-function dryRun(rid) {
+function dryRun(rid, signal, isAsked) {
   const shown = h("div", { id: "plan", "aria-live": "polite" });
+  const name = `dashboard/schedules/${encodeURIComponent(rid)}`;
+  // What it leads to is asked for behind it: that is planned, schedule by schedule.
   const ask = async () => {
+    const then = h("div", { id: "then" }, h("p", {}, "Planning …"));
     redraw(shown, h("p", {}, "Planning …"));
     try {
-      const found = await post(`dashboard/schedules/${encodeURIComponent(rid)}/plan`);
+      const found = await post(`${name}/plan`, { signal });
       redraw(shown, h("p", {}, badge(found.outcome.result.type), " is what a run would be now."), why(found.outcome),
-        found.outcome.build && plan(found.outcome, found.jobs));
+        found.outcome.build && plan(found.outcome, found.jobs).element, h("h3", {}, "And then"), then);
+      redraw(then, chainTable("Schedules that it would fire", await patiently(`${name}/then`, { signal }), "It would fire no other schedule."));
     } catch (error) {
-      redraw(shown, failed(error));
+      if (!signal.aborted) redraw(then.isConnected ? then : shown, failed(error));
     }
   };
+  if (isAsked) ask();
   return h("section", {}, h("h2", {}, "What would run now, and why"),
     h("p", {}, h("button", { type: "button", onclick: ask }, "Dry run"), " plans as a worker would, for you, and starts nothing."), shown,
     h("p", {}, copyable(`schedrun plan --schedule ${rid} --explain`)));
@@ -148,32 +142,33 @@ function actions(schedule, more, again) {
 }
 
 function openOne(main, rid) {
+  const name = encodeURIComponent(rid);
   const root = h("div", {}, h("p", {}, "Looking …"));
-  let ended = false;
+  const last = h("div", { id: "last" });
+  let runs = [];
+  const drawLast = () => isHeld(last) || redraw(last, strip(runs));
   main.append(h("h1", {}, "Schedule ", h("code", {}, shortName(rid))), root);
-  const look = async () => {
-    const name = encodeURIComponent(rid);
-    try {
-      const [schedule, more, runs] = await Promise.all([
-        get(`${API}schedules/${name}?preview=true`, { headers: NEWEST }), get(`dashboard/schedules/${name}`),
-        get(`${API}schedules/${name}/runs?pageSize=${STRIP}&preview=true`), state.overview || lookAtHealth()]);
-      if (ended) return;
-      redraw(root, h("p", {}, schedule.paused ? h("strong", {}, "❚❚ paused") : "live", schedule.displayName && [": ", schedule.displayName],
-        schedule.description && [". ", schedule.description]), actions(schedule, more, look),
-      h("h2", {}, "Last runs"), strip(runs.data), dryRun(rid),
-      h("h2", {}, "When it runs"), h("p", {}, "Trigger: ", triggerText(schedule.trigger)), dueTable(more, schedule.paused),
-      versions(more),
-      h("details", {}, h("summary", {}, "Raw JSON"), h("pre", { tabindex: "0" }, JSON.stringify(schedule, null, 1))));
-    } catch (error) {
-      if (!ended) redraw(root, failed(error));
-    }
-  };
-  look();
-  const unwatch = watch(["token"], look);
-  return () => {
-    ended = true;
-    unwatch();
-  };
+  const ends = [followRoute(root, (query, signal) => Promise.all([
+    get(`${API}schedules/${name}?preview=true`, { headers: NEWEST, signal }), get(`dashboard/schedules/${name}`, { signal }),
+    get(`${API}schedules/${name}/runs?pageSize=${STRIP}&preview=true`, { signal }), state.overview || lookAtHealth()]),
+  ([schedule, more, { data }], signal, again) => {
+    runs = data;
+    redraw(root, h("p", {}, schedule.paused ? h("strong", {}, "❚❚ paused") : "live", schedule.displayName && [": ", schedule.displayName],
+      schedule.description && [". ", schedule.description]), actions(schedule, more, again),
+    h("h2", {}, "Last runs"), last, dryRun(rid, signal, route().query.get("show") === "plan"),
+    h("h2", {}, "When it runs"), h("p", {}, "Trigger: ", triggerText(schedule.trigger)), dueTable(more, schedule.paused),
+    versions(more),
+    h("details", {}, h("summary", {}, "Raw JSON"), h("pre", { tabindex: "0" }, JSON.stringify(schedule, null, 1))));
+    drawLast();
+  }, () => true),
+  watch(["news"], () => {
+    const known = new Set(runs.map((run) => run.rid));
+    const news = state.news.filter((run) => run.scheduleRid === rid && !known.has(run.rid));
+    if (news.length === 0) return;
+    runs = [...news, ...runs].slice(0, STRIP);
+    drawLast();
+  })];
+  return () => ends.forEach((end) => end());
 }
 
 export function open(main, { path }) {

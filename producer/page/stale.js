@@ -1,9 +1,10 @@
 // What is stale in the whole catalogue, as the worker's planner judges it; and
 // how that is said elsewhere, too.
 import { patiently } from "./api.js";
-import { failed, h, number, redraw, shortName, table, tabs, time } from "./dom.js";
+import { h, number, redraw, shortName, table, tabs, time } from "./dom.js";
 import { reasonText } from "./graph.js";
-import { choose, link, onChosen, route, watch } from "./state.js";
+import { followRoute } from "./look.js";
+import { choose, link, route } from "./state.js";
 
 const TYPING_MS = 200;
 
@@ -34,15 +35,16 @@ export function faultList(found) {
       h("a", { href: link(["catalogue", fault.target]) }, shortName(fault.target)), fault.errorName, fault.description])));
 }
 
-// By a part of the RID, in the URL.
-export function searchField() {
+// What is looked for, in the URL.
+export function searchForm(label, ...fields) {
   let timer = 0;
   const input = h("input", { type: "search", id: "filter-text", value: route().query.get("text") || "", autocomplete: "off",
     oninput: () => {
       clearTimeout(timer);
       timer = setTimeout(() => choose("text", input.value.trim(), false), TYPING_MS);
     } });
-  return h("div", { class: "field" }, h("label", { for: "filter-text" }, "Part of a RID"), input);
+  return h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, fields,
+    h("div", { class: "field" }, h("label", { for: "filter-text" }, label), input));
 }
 
 export function branchField(names, branch) {
@@ -66,29 +68,12 @@ function staleTable(found) {
 export function openStale(main) {
   const root = h("div", {}, h("p", {}, "Planning …"));
   const branches = h("div", {});
-  let asked = 0;
-  const look = async () => {
-    const mine = ++asked;
-    const { query } = route();
-    const search = new URLSearchParams({ branch: query.get("branch") || "", text: query.get("text") || "" });
-    try {
-      const found = await patiently(`dashboard/stale?${search}`);
-      if (mine !== asked) return;
-      redraw(branches, branchField(found.branches, found.branch));
-      redraw(root, staleTable(found));
-    } catch (error) {
-      if (mine === asked) redraw(root, failed(error));
-    }
-  };
   main.append(h("h1", {}, "Catalogue"), tabs("Catalogue", TABS, 1),
     h("p", { class: "quiet" }, "As the worker's planner judges it: what a run of everything would build now, and why."),
-    h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, branches, searchField()), root);
-  look();
-  const unwatch = watch(["token"], look);
-  const unchosen = onChosen(look);
-  return () => {
-    asked = -1;
-    unchosen();
-    unwatch();
-  };
+    searchForm("Part of a RID", branches), root);
+  return followRoute(root, (query, signal) => patiently(`dashboard/stale?${new URLSearchParams({ branch: query.get("branch") || "",
+    text: query.get("text") || "" })}`, { signal }), (found) => {
+    redraw(branches, branchField(found.branches, found.branch));
+    redraw(root, staleTable(found));
+  });
 }

@@ -8,7 +8,7 @@ import time
 import catalogues
 import checker
 import pytest
-from boards import HOSTILE, Dashboard, browser, go, watched  # noqa: F401
+from boards import HOSTILE, NIGHT, Dashboard, browser, go, shop, watched  # noqa: F401
 from browser import Watched
 from catalogues import dataset, schedule_rid, stored
 from confluent_kafka import Producer
@@ -17,59 +17,6 @@ from programs import ROOT, wait_for
 from tokens import AUDIENCE, ISSUER, Key, key_set
 
 from load import Load, request
-
-NIGHT = "nightly-report"
-
-
-def shop():
-    """Orders become revenue, revenue a report; prices have moved, the churn
-    model has new logic, and two things can't be built at all."""
-    def built(name, inputs, logic="v1", **more):
-        return stored(f"{name}-1", (logic, {one: f"{one}-1" for one in inputs}), **more)
-
-    made = {
-        "orders-clean": ["orders"], "customers-clean": ["customers"],
-        "order-lines": ["orders-clean", "prices"], "revenue-daily": ["order-lines"],
-        "revenue-monthly": ["revenue-daily"], "churn-model": ["customers-clean", "orders-clean"],
-        "forecast": ["churn-model", "revenue-daily"], "report-finance": ["forecast", "revenue-monthly"],
-    }
-    datasets = {dataset(name): stored(f"{name}-1") for name in ("orders", "customers")}
-    datasets[dataset("prices")] = stored("prices-2")
-    datasets |= {dataset(name): built(name, inputs) for name, inputs in made.items()}
-    datasets |= {dataset(name): stored(f"{name}-1") for name in ("left", "right", "lost")}
-    datasets[dataset("secret")] = built("secret", ["orders"], project=catalogues.OTHER_PROJECT)
-    specs = [catalogues.job_spec(name, inputs, logic="v2" if name == "churn-model" else "v1")
-             for name, inputs in (made | {"secret": ["orders"]}).items()]
-    specs += [catalogues.job_spec("left", ["right"]), catalogues.job_spec("right", ["left"]),
-              catalogues.job_spec("lost", ["missing"])]
-
-    def at(cron):
-        return {"type": "time", "cronExpression": cron, "timeZone": "Europe/Berlin"}
-
-    def updated(name):
-        return {"type": "datasetUpdated", "datasetRid": dataset(name), "branchName": "master"}
-
-    def upstream(name):
-        return {"target": {"type": "upstream", "targetRids": [dataset(name)], "ignoredRids": []}}
-
-    def scheduled(name, targets, trigger=None, **more):
-        one = catalogues.schedule(name, targets, **more)
-        one["versions"][0]["trigger"] = trigger
-        return one
-
-    schedules = [
-        scheduled("orders-hourly", ["orders-clean"], at("0 * * * *")),
-        scheduled("lines", ["order-lines", "orders-clean"],
-                  {"type": "or", "triggers": [updated("orders"), updated("prices")]}),
-        scheduled("revenue", ["revenue-daily", "revenue-monthly"], updated("order-lines")),
-        scheduled("after-revenue", ["forecast"],
-                  {"type": "scheduleSucceeded", "scheduleRid": schedule_rid("revenue")}),
-        scheduled(NIGHT, [], at("30 2 * * *"), **upstream("report-finance")),
-        scheduled("forecast-weekly", [], at("0 6 * * MON"), paused=True, **upstream("forecast")),
-        scheduled("loop", ["left", "right"]), scheduled("fresh", ["orders-clean"]),
-    ]
-    return {"projects": {catalogues.PROJECT: {}, catalogues.OTHER_PROJECT: {}}, "users": catalogues.users(),
-            "datasets": datasets, "jobSpecs": specs, "schedules": schedules}
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +71,15 @@ def test_impact_names_jobs_and_schedules(board):
         "churn-model": ("newLogic", True), "forecast": ("upstream", True), "report-finance": ("upstream", True)}
     assert (told["count"], told["anyway"], told["hidden"]) == (7, 6, 1)
     schedules = {one["rid"].rsplit(".", 1)[1]: one for one in told["schedules"]}
-    assert [name for name, one in schedules.items() if one["fires"]] == ["lines"]
+    assert {name: one["wave"] for name, one in schedules.items() if one["wave"]} == {
+        "lines": 1, "revenue": 2, "after-revenue": 3}
     assert schedules["lines"]["outcome"] == {"type": "submitted", "running": 2, "affected": 2}
-    assert schedules["revenue"]["follows"] and schedules["after-revenue"]["follows"]
-    assert schedules[NIGHT]["outcome"]["affected"] == 7 and "next" in schedules[NIGHT]
+    assert schedules["revenue"]["outcome"] == {"type": "submitted", "running": 2, "affected": 2}
+    assert schedules["revenue"]["by"] == {"type": "datasetUpdated", "rid": dataset("order-lines"), "branch": "master",
+                                          "after": schedule_rid("lines")}
+    assert schedules["after-revenue"]["outcome"] == {"type": "submitted", "running": 1, "affected": 1}
+    # What those leave it: the churn model, a forecast with that, the report.
+    assert schedules[NIGHT]["outcome"]["affected"] == 3 and "next" in schedules[NIGHT]
     assert schedules["forecast-weekly"]["outcome"] == {"type": "ignored", "cause": "paused"}
     assert "loop" not in schedules
     # Nothing has changed by it.
@@ -257,6 +209,29 @@ def test_what_is_due_and_whether_somebody_keeps_time(system, board, watched):
     ok(board.post(f"/schedules/{schedule_rid(NIGHT)}/pause"), 204)
     wait_for("the pause to be seen", lambda: board.tell("due")["scheduled"] == 1)
     ok(board.post(f"/schedules/{schedule_rid(NIGHT)}/unpause"), 204)
+
+
+def test_who_is_behind_in_events_and_builds_is_on_health(system, board, watched):
+    others = board.tell("overview")["others"]
+    assert set(others) == {"trigger", "builder"} and others["trigger"]["members"] == 1, others  # by the tests before
+    [trigger] = [daemon for daemon in system.daemons if daemon.name == "trigger-1"]
+    page = watched().page
+    tile = page.locator(".tile", has=page.get_by_role("heading", name="Waiting events"))
+    page.locator(".tile.good", has=page.get_by_role("heading", name="Waiting events")).wait_for()
+    page.locator(".tile.good", has=page.get_by_role("heading", name="Waiting builds")).wait_for()
+    assert trigger.stop() == 0
+    for i in range(3):
+        ok(board.post(f"/datasets/{dataset('prices')}/commits", {
+            "branch": "master", "transactionRid": catalogues.transaction(f"late-{i}")}))
+    tile.locator(".value", has_text="3").wait_for(timeout=20000)
+    tile.get_by_text("start schedrun-trigger: nobody reads them").wait_for()
+    assert "warn" in tile.get_attribute("class")
+    trigger = system.trigger("trigger-2").wait_ready()
+    page.locator(".tile.good", has=page.get_by_role("heading", name="Waiting events")).wait_for(timeout=20000)
+    # What is not well says what mends it.
+    for state in ("warn", "bad"):
+        for text in page.locator(f".tile.{state}").all_inner_texts():
+            assert "Mend:" in text, text
 
 
 def test_a_new_generation_is_seen(system, board):

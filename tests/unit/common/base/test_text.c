@@ -181,6 +181,19 @@ finds_control_characters(void)
 }
 
 static void
+finds_parts_in_either_case(void)
+{
+	CHECK(text_has_part(TEXT("ri.Orders"), TEXT("oRDERs")));
+	CHECK(text_has_part(TEXT("ri.Orders"), TEXT("ri.")));
+	CHECK(text_has_part(TEXT("a"), TEXT("")));
+	CHECK(text_has_part(TEXT("a\0b"), TEXT("B")));
+	CHECK(!text_has_part(TEXT("a\0x"), TEXT("\0y")));
+	CHECK(!text_has_part(TEXT("order"), TEXT("orders")));
+	CHECK(!text_has_part(TEXT("o-r-d"), TEXT("ord")));
+	CHECK(!text_has_part(TEXT_NONE, TEXT("")));
+}
+
+static void
 copies_with_a_nul(void)
 {
 	struct arena *arena = arena_create(0);
@@ -199,6 +212,7 @@ CU_TestInfo text_tests[] = {
 	{ "knows UTF-8", knows_utf8 },
 	{ "cuts between characters", cuts_between_characters },
 	{ "finds control characters", finds_control_characters },
+	{ "finds parts in either case", finds_parts_in_either_case },
 	{ "copies with a NUL", copies_with_a_nul },
 	{ "control characters", each_control_character_is_found },
 	CU_TEST_INFO_NULL,
