@@ -180,7 +180,7 @@ unit: $(BUILD)/unit ## the CUnit tests of each module
 	$(RUN) $(BUILD)/unit
 
 deps: ## install what is missing: packages, Kafka, the tests' Python, lint's tools
-	@deploy/local/deps.sh test lint
+	@deploy/local/deps.sh test lint fuzz
 
 libraries:
 	@echo 'make: libraries are missing: $(MISSING)' >&2
@@ -265,7 +265,7 @@ recipes: build $(BUILD)/integration/kafka ## docs/recipes.md, with dbt and Dagst
 	    .cache/venv/bin/pytest -q -p no:cacheprovider -p conftest $(or $(TESTS),tests/recipes)
 
 test: ## everything; closing line "N passed, M failed"
-	@deploy/local/deps.sh test lint
+	@deploy/local/deps.sh test lint fuzz
 	@tests/run
 
 # As root; roots are made once, below .cache/.  TESTS="tests/e2e/test_topics.py -k anew".
@@ -315,9 +315,12 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_SHARED) $(BUILD)/libschedrun.a
 
 fuzz: build ## any bytes into every parser (SECONDS=20 for each)
 	@deploy/local/deps.sh test fuzz
-	@$(MAKE) CC=clang-$(CLANG) FUZZER=1 SANITIZE=address,undefined targets
-	@tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
+	@$(MAKE) fuzzers
 	.cache/venv/bin/python tests/fuzz/http_bytes.py --seconds $(or $(SECONDS),20)
+
+fuzzers:
+	@$(MAKE) CC=clang-$(CLANG) FUZZER=1 SANITIZE=address,undefined targets
+	@LANES=$(LANES) PATIENCE=$(PATIENCE) tests/fuzz/run build/sanitize-address-undefined/fuzzer/fuzz $(or $(SECONDS),20)
 
 # PARTS="unit address,undefined/sim"
 sanitize: ## tests by ASan, UBSan, TSan and valgrind: a table (PARTS=)
@@ -457,5 +460,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: FORCE build libraries unit run demo screenshots e2e recipes chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz sanitize test deps lint analysis install uninstall clean help openapi man
+.PHONY: FORCE build libraries unit run demo screenshots e2e recipes chaos chaos-long faults test-trixie test-matrix bench plots instructions targets fuzz fuzzers sanitize test deps lint analysis install uninstall clean help openapi man
 -include $(shell find $(BUILD) -path $(BUILD)/dist -prune -o -name '*.d' -type f -print 2>/dev/null)
