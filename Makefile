@@ -255,6 +255,13 @@ soak: build ## worker and adapter under load, a thousand clients at its events: 
 	MINUTES=$(MINUTES) RATE=$(RATE) BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/soak.py
 
+# BACKLOG=1000000
+.PHONY: backlog
+backlog: build $(BENCHES) ## ten million requests wait for a worker that has what its unit gives it (as root)
+	@deploy/local/deps.sh test
+	BACKLOG=$(BACKLOG) BUILD_DIR=$(CURDIR)/$(BUILD) \
+	    .cache/venv/bin/pytest -q -s -p no:cacheprovider tests/e2e/backlog_long.py
+
 faults: build
 	@deploy/local/deps.sh test chaos
 	@$(MAKE) -s FAULTS=1 build
