@@ -26,9 +26,7 @@ from dataclasses import dataclass, field
 
 import avro.io
 import avro.schema
-from confluent_kafka import (OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions,
-                             KafkaError, TopicPartition)
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas"
 NAMESPACE = uuid.UUID("fe988db1-2db0-579e-8f7f-872f9f1084bd")
@@ -196,12 +194,18 @@ class Tail:
 
 
 def committed_offsets(bootstrap, group, topic):
-    """Partition -> committed offset of a group (absent: none)."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = ConsumerGroupTopicPartitions(group)
-    answer = admin.list_consumer_group_offsets([asked])[group].result(30)
-    return {p.partition: p.offset for p in answer.topic_partitions
-            if p.topic == topic and p.offset >= 0}
+    """Partition -> committed offset of a group (absent: none).
+
+    Not by an admin client: while a coordinator moves it ends the process
+    (confluentinc/librdkafka#5040)."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0,
+                         "isolation.level": "read_uncommitted", "enable.auto.commit": False})
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        found = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=30)
+        return {p.partition: p.offset for p in found if p.offset >= 0}
+    finally:
+        consumer.close()
 
 
 def log_ends(bootstrap, topic, isolation="read_committed"):
