@@ -244,3 +244,27 @@ kafka_right_write(struct kafka_admin *admin, const char *transactional_id,
 	return right == KAFKA_RIGHT_HELD ? try_write(admin, NULL, topic, err)
 					 : right;
 }
+
+int
+kafka_rights_to_write(const struct kafka_settings *settings,
+    const char *const *topics, size_t n, int timeout_ms, struct error *err)
+{
+	/* What it finds is no failure of the program's own clients. */
+	const struct kafka_settings quiet = { .config = settings->config,
+		.client_id = settings->client_id };
+	struct kafka_admin *admin = kafka_admin_create(&quiet, timeout_ms, err);
+	enum kafka_right right = KAFKA_RIGHT_HELD;
+	size_t i;
+
+	for (i = 0; admin != NULL && right != KAFKA_RIGHT_NO_TOPIC && i < n;
+	     i++)
+		right = kafka_right_write(admin, NULL, topics[i], err);
+	kafka_admin_destroy(admin);
+	if (right != KAFKA_RIGHT_NO_TOPIC)
+		return 0;
+	error_prefix(err,
+	    "no right to write (schedrun check has the line that grants it)");
+	err->kind = ERROR_FATAL;
+	err->exit_code = 77;
+	return -1;
+}

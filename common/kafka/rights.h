@@ -33,4 +33,13 @@ enum kafka_right kafka_right_read(
 enum kafka_right kafka_right_write(struct kafka_admin *admin,
     const char *transactional_id, const char *topic, struct error *err);
 
+/*
+ * For a start, by a client of its own: whether all of these may be written,
+ * before there is anything to write.  -1 with ERROR_FATAL (77), which names the
+ * topic; what can't be tried is told by the first record.  Blocks as the former
+ * for each.
+ */
+int kafka_rights_to_write(const struct kafka_settings *settings,
+    const char *const *topics, size_t n, int timeout_ms, struct error *err);
+
 #endif

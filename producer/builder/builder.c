@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
+#include "common/kafka/rights.h"
 #include "producer/builder/announce.h"
 #include "producer/builder/metrics.h"
 #include "producer/builder/old_logs.h"
@@ -31,6 +32,7 @@
 #define BEAT_MS 30000
 #define COMMIT_MS 500
 #define TELL_AGAIN_MS 2000 /* after Kafka took no event */
+#define RIGHT_MS 5000      /* between two tries of one that is missing */
 #define META_MS 2000       /* between two looks whether Redis is ours */
 #define HOST_MAX 65
 #define EX_CONFIG 78
@@ -68,6 +70,8 @@ struct builder {
 	size_t n_places;
 	int64_t committed_ms, turn_end_ms;
 	struct health_check *kafka_check, *redis_check, *events_check;
+	bool may_tell;    /* events, as far as Kafka's rights go */
+	int64_t asked_ms; /* monotonic: when that was tried last */
 	struct health_check *registry_check; /* NULL: none is configured */
 	int64_t ours_ms; /* monotonic: when Redis was last seen to be ours */
 	struct health_beat *beat;
@@ -684,6 +688,34 @@ drain_jobs(struct builder *builder)
 	}
 }
 
+static int
+ask_right(struct builder *builder, struct error *err)
+{
+	const struct kafka_settings settings = { .config = builder->config,
+		.client_id = "schedrun-builder" };
+	const char *topic = topic_name(builder->config, TOPIC_EVENTS);
+
+	return kafka_rights_to_write(&settings, &topic, 1, CALL_MS, err);
+}
+
+/* What lacks for the first event is told now, not when a build has ended. */
+static void
+note_right(struct builder *builder)
+{
+	struct error err;
+
+	if (builder->may_tell ||
+	    clock_monotonic_ms() - builder->asked_ms < RIGHT_MS ||
+	    !kafka_consumer_is_joined(builder->consumer))
+		return;
+	builder->may_tell = ask_right(builder, &err) == 0;
+	builder->asked_ms = clock_monotonic_ms();
+	if (builder->may_tell)
+		health_ok(builder->events_check);
+	else
+		health_bad(builder->events_check, "%s", err.message);
+}
+
 static void
 wait_for_kafka(struct builder *builder)
 {
@@ -722,6 +754,7 @@ run_once(struct builder *builder, struct error *err)
 	if (n < 0 && err->exit_code == EX_NOPERM)
 		n = 0;
 	note_kafka(builder);
+	note_right(builder);
 	health_turn(builder->beat);
 	return n < 0 && err->kind == ERROR_FATAL ? -1 : 0;
 }
@@ -766,7 +799,8 @@ builder_check(struct builder *builder, struct error *err)
 {
 	if (redis_connect(builder->redis, err) != 0 ||
 	    kafka_consumer_find(
-		builder->consumer, &builder->topic, 1, CALL_MS, err) != 0)
+		builder->consumer, &builder->topic, 1, CALL_MS, err) != 0 ||
+	    ask_right(builder, err) != 0)
 		return -1;
 	return check_meta(builder, err);
 }

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/kafka/rights.h"
 #include "producer/runs/repeat.h"
 #include "producer/trigger/book.h"
 #include "producer/trigger/firing.h"
@@ -16,6 +17,7 @@
 #include "producer/trigger/watch.h"
 #include "schemas/keyspace.h"
 #include "schemas/stored/schedule.h"
+#include "schemas/topics.h"
 
 #define BATCH 4000 /* schedules that are fired together */
 #define MISSED_ALL                                                             \
@@ -27,6 +29,7 @@
 #define LOOK_MS 1000
 #define MEET_MS 1000
 #define PROBE_MS 2000
+#define RIGHT_MS 3000
 #define FRESH_MS 10000
 #define STAND_S 30 /* where nothing is fired, this often */
 #define AGAIN_MS 250
@@ -57,7 +60,7 @@ struct trigger {
 	size_t n_orders, room;
 	int64_t looked_ms, probed_ms, met_ms; /* monotonic */
 	int64_t ours_ms; /* when Redis was last seen to be ours */
-	bool is_kafka_fine;
+	bool is_kafka_fine, may_write;
 	int64_t stood_s; /* as last written */
 	int64_t fired_s; /* when something was fired last */
 };
@@ -196,6 +199,21 @@ note_dependency(struct trigger *trigger, struct health_check *check,
 	return false;
 }
 
+/* What lacks for the first request is told before there is one. */
+static int
+ask_right(struct trigger *trigger, struct error *err)
+{
+	const struct kafka_settings settings = { .config = trigger->config,
+		.client_id = "schedrun-trigger" };
+	const char *topic = topic_name(trigger->config, TOPIC_REQUESTS);
+
+	if (!trigger->may_write &&
+	    kafka_rights_to_write(&settings, &topic, 1, RIGHT_MS, err) != 0)
+		return -1;
+	trigger->may_write = true;
+	return 0;
+}
+
 /* Kafka and the registry, from time to time; ERROR_FATAL: not the right one. */
 static int
 probe_kafka(struct trigger *trigger, struct error *err)
@@ -210,7 +228,10 @@ probe_kafka(struct trigger *trigger, struct error *err)
 		return -1;
 	trigger->is_kafka_fine =
 	    note_dependency(trigger, trigger->kafka_check, TRIGGER_NEEDS_KAFKA,
-		firing_probe(trigger->firing, err) == 0 ? NULL : err) &&
+		firing_probe(trigger->firing, err) == 0 &&
+			ask_right(trigger, err) == 0
+		    ? NULL
+		    : err) &&
 	    knows;
 	return 0;
 }
@@ -219,7 +240,8 @@ int
 trigger_check(struct trigger *trigger, struct error *err)
 {
 	if (firing_learn(trigger->firing, err) != 0 ||
-	    firing_probe(trigger->firing, err) != 0)
+	    firing_probe(trigger->firing, err) != 0 ||
+	    ask_right(trigger, err) != 0)
 		return -1;
 	return open_redis(trigger, err);
 }

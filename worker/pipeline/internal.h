@@ -59,6 +59,7 @@ struct pipeline {
 	char *transactional_id;
 	struct kafka_settings kafka;
 	char *cluster_id;
+	bool may_write; /* the topics: tried before the first transaction */
 	int64_t message_max, batch_max; /* bytes that the topics take */
 	struct redis *redis;
 	struct keyspace *keyspace;

@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
-#include "common/kafka/admin.h"
+#include "common/kafka/rights.h"
 #include "schemas/avro/registry.h"
 #include "worker/base/watchdog.h"
 
@@ -383,6 +383,13 @@ pipeline_look_at_kafka(struct pipeline *pipeline, struct error *err)
 		free(pipeline->cluster_id);
 		pipeline->cluster_id = memory_copy_string(id);
 		rc = check_topics(pipeline, topics, err);
+	}
+	/* Else it shows with the first build, or letter, which may be late. */
+	if (rc == 0 && !pipeline->may_write) {
+		rc = kafka_rights_to_write(&pipeline->kafka,
+		    pipeline->topics + TOPIC_RESULTS,
+		    TOPICS_OF_WORKER - TOPIC_RESULTS, KAFKA_CALL_MS, err);
+		pipeline->may_write = rc == 0;
 	}
 	kafka_admin_destroy(admin);
 	arena_destroy(arena);
