@@ -6,25 +6,26 @@
 #include "producer/check/list.h"
 
 /* Who needs what (docs/faults.md, section 4): of a topic READ by a group, or
- * WRITE. */
+ * WRITE, perhaps in transactions whose ids begin with a group's name. */
 static const struct need {
 	enum command_program who;
 	enum topic topic;
 	const char *group; /* the key of its name; NULL: WRITE */
+	const char *id;    /* the same of transactions; NULL: in none */
 } needs[] = {
-	{ PROGRAM_WORKER, TOPIC_REQUESTS, "worker.group" },
-	{ PROGRAM_WORKER, TOPIC_RESULTS, NULL },
-	{ PROGRAM_WORKER, TOPIC_BUILDS, NULL },
-	{ PROGRAM_WORKER, TOPIC_DLQ, NULL },
-	{ PROGRAM_HTTP, TOPIC_REQUESTS, NULL },
-	{ PROGRAM_HTTP, TOPIC_RESULTS, "http.group" },
-	{ PROGRAM_HTTP, TOPIC_BUILDS, "http.group" },
-	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group" },
-	{ PROGRAM_BUILDER, TOPIC_EVENTS, NULL },
-	{ PROGRAM_TRIGGER, TOPIC_REQUESTS, NULL },
-	{ PROGRAM_TRIGGER, TOPIC_DLQ, NULL },
-	{ PROGRAM_TRIGGER, TOPIC_EVENTS, "trigger.group" },
-	{ PROGRAM_TRIGGER, TOPIC_RESULTS, "trigger.group" },
+	{ PROGRAM_WORKER, TOPIC_REQUESTS, "worker.group", NULL },
+	{ PROGRAM_WORKER, TOPIC_RESULTS, NULL, "worker.group" },
+	{ PROGRAM_WORKER, TOPIC_BUILDS, NULL, "worker.group" },
+	{ PROGRAM_WORKER, TOPIC_DLQ, NULL, "worker.group" },
+	{ PROGRAM_HTTP, TOPIC_REQUESTS, NULL, NULL },
+	{ PROGRAM_HTTP, TOPIC_RESULTS, "http.group", NULL },
+	{ PROGRAM_HTTP, TOPIC_BUILDS, "http.group", NULL },
+	{ PROGRAM_BUILDER, TOPIC_BUILDS, "builder.group", NULL },
+	{ PROGRAM_BUILDER, TOPIC_EVENTS, NULL, NULL },
+	{ PROGRAM_TRIGGER, TOPIC_REQUESTS, NULL, NULL },
+	{ PROGRAM_TRIGGER, TOPIC_DLQ, NULL, "trigger.group" },
+	{ PROGRAM_TRIGGER, TOPIC_EVENTS, "trigger.group", NULL },
+	{ PROGRAM_TRIGGER, TOPIC_RESULTS, "trigger.group", NULL },
 };
 
 static const char *
@@ -106,22 +107,20 @@ try_write(struct check_list *list, struct kafka_admin *admin,
 {
 	const char *topic =
 	    topic_name(command_config(list->command), need->topic);
-	const char *group =
-	    config_text(command_config(list->command), "worker.group");
 	char host[256] = "", id[600];
 
-	if (need->who != PROGRAM_WORKER)
+	if (need->id == NULL)
 		return kafka_right_write(admin, NULL, topic, err);
 	if (gethostname(host, sizeof host - 1) != 0)
 		snprintf(host, sizeof host, "localhost");
-	snprintf(id, sizeof id, "%s-check-%s", group, host);
+	snprintf(id, sizeof id, "%s-check-%s",
+	    config_text(command_config(list->command), need->id), host);
 	return kafka_right_write(admin, id, topic, err);
 }
 
 /* Group and id are asked once: the first refusal of one is that of all. */
 struct refused {
-	const char *group;
-	bool id;
+	const char *group, *id;
 };
 
 /* Whether the right is there. */
@@ -132,14 +131,14 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 	const struct config *config = command_config(list->command);
 	const char *topic = topic_name(config, need->topic);
 	const char *operation = need->group != NULL ? "Read" : "Write";
-	const char *group = config_text(
-	    config, need->group != NULL ? need->group : "worker.group");
+	const char *key = need->group != NULL ? need->group : need->id;
+	const char *group = key != NULL ? config_text(config, key) : NULL;
 	enum kafka_right right;
 	struct error err = { 0 };
 	char prefix[300];
 
 	if (need->group != NULL ? refused->group == need->group
-				: refused->id && need->who == PROGRAM_WORKER) {
+				: need->id != NULL && refused->id == need->id) {
 		note_untried(list, need, operation, NULL);
 		return false;
 	}
@@ -159,7 +158,7 @@ check_need(struct check_list *list, struct kafka_admin *admin,
 		note_untried(list, need, operation, NULL);
 		break;
 	case KAFKA_RIGHT_NO_ID:
-		refused->id = true;
+		refused->id = need->id;
 		snprintf(prefix, sizeof prefix, "%s-", group);
 		fault_of_right(
 		    list, need, operation, "transactional-id", prefix);
@@ -181,7 +180,8 @@ what_is_tried(unsigned programs)
 	case PROGRAM_BUILDER:
 		return "Read of its topic and its group, Write of the events";
 	case PROGRAM_TRIGGER:
-		return "Read of its topics and its group, Write of others";
+		return "Read of its topics and its group, Write of others, "
+		       "also in transactions";
 	default:
 		return "Read and Write of topics, Read of groups, Write of "
 		       "transactional ids";

@@ -10,6 +10,7 @@
 #include "common/base/memory.h"
 #include "common/kafka/consumer.h"
 #include "producer/runs/decoder.h"
+#include "producer/trigger/burial.h"
 #include "producer/trigger/event_reader.h"
 #include "producer/trigger/event_store.h"
 #include "producer/trigger/fan_out.h"
@@ -44,6 +45,7 @@ struct events {
 	struct keyspace *keyspace;
 	struct kafka_health *kafka;
 	struct firing *firing;
+	struct burial *burial;
 	struct event_reader *reader;
 	struct message_decoder *results;
 	struct event_store *store;
@@ -63,8 +65,11 @@ struct events {
 		enum progress {
 			PROGRESS_NONE,
 			PROGRESS_SENT, /* what it led to is handed over */
+			PROGRESS_DEAD, /* a letter is to be written of it */
 			PROGRESS_DONE,
 		} progress;
+		enum dead_reason reason;   /* of the dead ... */
+		char *detail;              /* ... ours */
 		int64_t polled_ms, try_ms; /* monotonic */
 	} open[RECORDS];
 	size_t n;
@@ -119,15 +124,18 @@ on_assigned(void *opaque, struct kafka_position *positions, size_t n)
 	return 0;
 }
 
-/* Behind all that is done, before the first that is not. */
+/* Behind all that is done, and what is `done` at least; before the first that
+ * is not. */
 static int64_t
-offset_to_commit(const struct events *events, const struct event_place *place)
+offset_to_commit(const struct events *events, const struct event_place *place,
+    enum progress done)
 {
 	int64_t offset = place->taken;
 	size_t i;
 
 	for (i = events->n_lost; i < events->n; i++)
-		if (events->records[i].partition == place->partition &&
+		if (events->open[i].progress < done &&
+		    events->records[i].partition == place->partition &&
 		    events->records[i].offset < offset &&
 		    strcmp(events->records[i].topic, place->topic) == 0)
 			offset = events->records[i].offset;
@@ -145,7 +153,7 @@ commit_places(struct events *events)
 	events->committed_ms = clock_monotonic_ms();
 	for (i = 0; i < events->n_places; i++) {
 		struct event_place *place = &events->places[i];
-		int64_t offset = offset_to_commit(events, place);
+		int64_t offset = offset_to_commit(events, place, PROGRESS_DONE);
 		int64_t end = kafka_consumer_end(
 		    events->consumer, place->topic, place->partition);
 
@@ -224,6 +232,7 @@ close_records(struct events *events)
 		if (i < events->n_lost ||
 		    events->open[i].progress == PROGRESS_DONE) {
 			kafka_records_release(&events->records[i], 1);
+			free(events->open[i].detail);
 			continue;
 		}
 		events->records[n] = events->records[i];
@@ -241,24 +250,17 @@ count_event(struct events *events, enum trigger_event outcome)
 	metrics_add(events->settings.metrics, TRIGGER_EVENTS, outcome, 1);
 }
 
-static int
+static void
 bury_record(struct events *events, const struct kafka_record *record,
-    enum dead_reason reason, struct text detail, struct error *err)
+    enum dead_reason reason, struct text detail)
 {
-	const struct dead_letter letter = { record, reason, detail };
-	struct kafka_message message;
+	struct open_record *open = &events->open[record - events->records];
 
-	dead_letter_write(
-	    &letter, TOPIC_DLQ_LEAST, clock_wall_ms(), events->arena, &message);
-	if (firing_bury(events->firing, &message, err) != 0)
-		return -1;
-	count_event(events, EVENT_BURIED);
-	log_event(LOG_WARN, "trigger", "record_buried",
-	    "a record went to the dead letters", LOG_S("topic", record->topic),
-	    LOG_I("partition", record->partition),
-	    LOG_I("offset", record->offset),
-	    LOG_S("reason", dead_reason_text(reason)), LOG_END);
-	return 0;
+	open->progress = PROGRESS_DEAD;
+	open->reason = reason;
+	open->detail = memory_alloc(detail.size + 1);
+	memcpy(open->detail, detail.at != NULL ? detail.at : "", detail.size);
+	open->detail[detail.size] = '\0';
 }
 
 /* Whether its build may come yet: the adapter folds it beside us. */
@@ -285,14 +287,6 @@ fire(struct events *events, const struct kafka_record *record,
 	    &events->fan_out, &happening, 1, events->arena, err);
 }
 
-static int
-bury_refused(struct events *events, const struct kafka_record *record,
-    const struct event_effect *effect, struct error *err)
-{
-	return bury_record(events, record, DEAD_NOT_APPLICABLE,
-	    text_from(effect->why.message), err);
-}
-
 /* 1: done with it; 0: later; -1: see the error. */
 static int
 take_effect(struct events *events, const struct kafka_record *record,
@@ -307,13 +301,15 @@ take_effect(struct events *events, const struct kafka_record *record,
 	if (effect.outcome == OUTCOME_UNKNOWN) {
 		if (may_wait(events, record))
 			return 0;
-		return bury_record(events, record, DEAD_NOT_APPLICABLE,
-			   TEXT("its build is not in the run view"), err) == 0
-		    ? 1
-		    : -1;
+		bury_record(events, record, DEAD_NOT_APPLICABLE,
+		    TEXT("its build is not in the run view"));
+		return 1;
 	}
-	if (effect.outcome == OUTCOME_REFUSED)
-		return bury_refused(events, record, &effect, err) == 0 ? 1 : -1;
+	if (effect.outcome == OUTCOME_REFUSED) {
+		bury_record(events, record, DEAD_NOT_APPLICABLE,
+		    text_from(effect.why.message));
+		return 1;
+	}
 	schedule_event_identity(event, &cause);
 	if (fire(events, record, &effect.facts, &cause, err) != 0)
 		return -1;
@@ -333,11 +329,9 @@ take_event(
 		return -1;
 	if (reading.is_event)
 		return take_effect(events, record, &reading.event, err);
-	return bury_record(events, record,
-		   (enum dead_reason)reading.rejection.reason,
-		   text_from(reading.rejection.detail), err) == 0
-	    ? 1
-	    : -1;
+	bury_record(events, record, (enum dead_reason)reading.rejection.reason,
+	    text_from(reading.rejection.detail));
+	return 1;
 }
 
 /* Of results those that say of a schedule that it has failed. */
@@ -419,9 +413,8 @@ fire_commits(
 		struct buffer cause = { 0 };
 
 		if (commits->effects[i].outcome == OUTCOME_REFUSED) {
-			if (bury_refused(
-				events, record, &commits->effects[i], err) != 0)
-				return -1;
+			bury_record(events, record, DEAD_NOT_APPLICABLE,
+			    text_from(commits->effects[i].why.message));
 			continue;
 		}
 		schedule_event_identity(&commits->events[i], &cause);
@@ -458,11 +451,12 @@ take_commits(struct events *events, struct error *err)
 	for (i = 0; i < commits.n; i++) {
 		enum event_outcome outcome = commits.effects[i].outcome;
 
+		if (outcome == OUTCOME_REFUSED)
+			continue;
 		events->open[commits.records[i]].progress = PROGRESS_SENT;
-		if (outcome != OUTCOME_REFUSED)
-			count_event(events,
-			    outcome == OUTCOME_APPLIED ? EVENT_APPLIED
-						       : EVENT_REPEATED);
+		count_event(events,
+		    outcome == OUTCOME_APPLIED ? EVENT_APPLIED
+					       : EVENT_REPEATED);
 	}
 	return 0;
 }
@@ -481,7 +475,7 @@ take_record(struct events *events, size_t i, struct error *err)
 	rc = own_topic(events, record->topic) == events->topics[0]
 	    ? take_event(events, record, err)
 	    : take_result(events, record, err);
-	if (rc == 1)
+	if (rc == 1 && events->open[i].progress == PROGRESS_NONE)
 		events->open[i].progress = PROGRESS_SENT;
 	if (rc == 0)
 		events->open[i].try_ms = clock_monotonic_ms() + TRY_MS;
@@ -498,6 +492,89 @@ note_settled(struct events *events, enum progress progress)
 	for (i = 0; i < events->n; i++)
 		if (events->open[i].progress == PROGRESS_SENT)
 			events->open[i].progress = progress;
+}
+
+/* Letters ----------------------------------------------------------------- */
+
+static void
+note_buried(struct events *events, const struct kafka_record *record)
+{
+	struct open_record *open = &events->open[record - events->records];
+
+	open->progress = PROGRESS_DONE;
+	count_event(events, EVENT_BURIED);
+	log_event(LOG_WARN, "trigger", "record_buried",
+	    "a record went to the dead letters", LOG_S("topic", record->topic),
+	    LOG_I("partition", record->partition),
+	    LOG_I("offset", record->offset),
+	    LOG_S("reason", dead_reason_text(open->reason)), LOG_END);
+}
+
+/* The dead of a partition before which nothing is open. */
+static size_t
+list_dead(struct events *events, const struct event_place *place,
+    int64_t before, struct buried *list)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < events->n; i++) {
+		const struct kafka_record *record = &events->records[i];
+		const struct dead_letter letter = { record,
+			events->open[i].reason,
+			text_from(events->open[i].detail != NULL
+				? events->open[i].detail
+				: "") };
+
+		if (events->open[i].progress != PROGRESS_DEAD ||
+		    record->partition != place->partition ||
+		    record->offset >= before ||
+		    strcmp(record->topic, place->topic) != 0)
+			continue;
+		list[n].record = record;
+		dead_letter_write(&letter, TOPIC_DLQ_LEAST, clock_wall_ms(),
+		    events->arena, &list[n++].letter);
+	}
+	return n;
+}
+
+/*
+ * Letters go with the offset behind their records: so one that stands behind an
+ * event which waits for its build waits, too.
+ */
+static int
+bury_dead(struct events *events, struct error *err)
+{
+	struct arena *arena = events->arena;
+	struct burials dead = { .next = { .topic = events->topics[0] } };
+	struct kafka_offset *offsets;
+	size_t found, i;
+
+	arena_reset(arena, ARENA_KEPT);
+	dead.at = arena_zalloc(arena, events->n + 1, sizeof *dead.at);
+	offsets = arena_zalloc(arena, events->n_places + 1, sizeof *offsets);
+	dead.next.at = offsets;
+	for (i = 0; i < events->n_places; i++) {
+		struct event_place *place = &events->places[i];
+		int64_t offset = offset_to_commit(events, place, PROGRESS_DEAD);
+
+		if (place->topic != events->topics[0])
+			continue;
+		found = list_dead(events, place, offset, dead.at + dead.n);
+		if (found > 0)
+			offsets[dead.next.n++] =
+			    (struct kafka_offset){ place->partition, offset };
+		dead.n += found;
+	}
+	if (dead.n == 0)
+		return 0;
+	if (burial_bury(events->burial, &dead, err) != 0)
+		return -1;
+	for (i = 0; i < dead.next.n; i++)
+		find_place(events, dead.next.topic, offsets[i].partition)
+		    ->committed = offsets[i].offset;
+	for (i = 0; i < dead.n; i++)
+		note_buried(events, dead.at[i].record);
+	return 0;
 }
 
 /* What is not done yet is done once more.  -1: see the error. */
@@ -520,7 +597,7 @@ take_records(struct events *events, struct error *err)
 		return -1;
 	}
 	note_settled(events, PROGRESS_DONE);
-	return rc < 0 ? -1 : 0;
+	return rc < 0 ? -1 : bury_dead(events, err);
 }
 
 static void
@@ -592,7 +669,8 @@ static int
 find_topics(struct events *events, struct error *err)
 {
 	if (kafka_consumer_find(
-		events->consumer, events->topics, 2, CALL_MS, err) != 0)
+		events->consumer, events->topics, 2, CALL_MS, err) != 0 ||
+	    burial_ready(events->burial, err) != 0)
 		return -1;
 	return firing_learn(events->firing, err);
 }
@@ -674,7 +752,10 @@ open_all(struct events *events, struct error *err)
 		return -1;
 	fan_out_init(&events->fan_out, events->redis, events->keyspace,
 	    events->firing, config_number(config, "dedup.ttl"));
-	return open_consumer(events, err);
+	if (open_consumer(events, err) != 0)
+		return -1;
+	events->burial = burial_create(config, events->kafka, events->consumer);
+	return 0;
 }
 
 struct events *
@@ -717,6 +798,7 @@ events_destroy(struct events *events)
 		kafka_consumer_wake(events->consumer);
 		pthread_join(events->thread, NULL);
 	}
+	burial_destroy(events->burial);
 	if (events->consumer != NULL) {
 		commit_places(events);
 		events->n_places = 0;

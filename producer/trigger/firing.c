@@ -64,8 +64,6 @@ count_sent(struct firing *firing, intptr_t opaque)
 	int64_t late_ms = lapse_now_ms() - opaque / TRIGGER_FIRED_KINDS;
 	bool is_late = late_ms > MISSED_MS;
 
-	if (kind == FIRED_LETTER)
-		return;
 	metrics_add(firing->metrics, TRIGGER_FIRED,
 	    kind == FIRED_DUE && is_late ? FIRED_MISSED : kind, 1);
 	if (!is_late)
@@ -202,10 +200,10 @@ firing_cluster(struct firing *firing, char *id, size_t size)
 
 /* Waits while the producer is full. */
 static int
-hand_over(struct firing *firing, enum topic topic,
-    const struct kafka_message *message, struct error *err)
+hand_over(struct firing *firing, const struct kafka_message *message,
+    struct error *err)
 {
-	const char *name = topic_name(firing->config, topic);
+	const char *name = requests_of(firing);
 	int64_t until = clock_monotonic_ms() + DELIVERY_MS;
 
 	while (kafka_producer_send(firing->producer, name, message, err) != 0) {
@@ -305,7 +303,7 @@ firing_send(
 	buffer_reset(&firing->value);
 	run_request_encode(&request, firing->schema_id, &firing->value);
 	message.value = buffer_text(&firing->value);
-	return hand_over(firing, TOPIC_REQUESTS, &message, err);
+	return hand_over(firing, &message, err);
 }
 
 struct text
@@ -345,14 +343,6 @@ firing_send_due(struct firing *firing, struct text schedule_rid,
 	    TEXT_ARG(due->trigger->zone_name), TEXT_ARG(order.cause));
 	order.trigger = buffer_text(&firing->trigger);
 	return firing_send(firing, &order, err);
-}
-
-int
-firing_bury(
-    struct firing *firing, struct kafka_message *letter, struct error *err)
-{
-	letter->opaque = opaque_of(0, FIRED_LETTER);
-	return hand_over(firing, TOPIC_DLQ, letter, err);
 }
 
 int

@@ -58,9 +58,6 @@ int firing_send(
 /* The same of an instant. */
 int firing_send_due(struct firing *firing, struct text schedule_rid,
     struct text version_rid, const struct due *due, struct error *err);
-/* The same of a dead letter: settled with the requests. */
-int firing_bury(
-    struct firing *firing, struct kafka_message *letter, struct error *err);
 
 /*
  * Waits for the brokers' word on all that was sent since the last call, up to

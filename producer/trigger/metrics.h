@@ -28,7 +28,6 @@ enum trigger_fired {
 	FIRED_JOB_SUCCEEDED,
 	FIRED_SCHEDULE_SUCCEEDED,
 	FIRED_SCHEDULE_FAILED,
-	FIRED_LETTER, /* none: a dead letter, not counted */
 	TRIGGER_FIRED_KINDS,
 };
 enum trigger_event { EVENT_APPLIED, EVENT_REPEATED, EVENT_BURIED };

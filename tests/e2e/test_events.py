@@ -12,12 +12,14 @@ import catalogues
 import checker
 import pytest
 from catalogues import dataset, schedule_rid, transaction, version_rid
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from programs import wait_for
 
 GROUP = "schedrun-trigger"
 TOPIC = "schedule-events"
+DLQ = "schedule-run-requests.dlq"
+KILLED = 5
 
 
 MEDIA_SET, TABLE = "ri.mio.main.media-set.raw", "ri.tables.main.table.raw"
@@ -340,8 +342,28 @@ def test_what_is_no_event_is_buried_and_holds_nobody_up(events):
         assert bad[whole] == letter["schedrun.dlq.reason"].decode()
 
 
+def test_a_letter_is_written_once_whoever_is_killed(events):
+    """As soon as it is in the log, before an offset could be told by itself."""
+    watcher = Consumer({"bootstrap.servers": events.bootstrap, "group.id": "watcher", "fetch.wait.max.ms": 5,
+                        "isolation.level": "read_uncommitted", "enable.auto.commit": False})
+    watcher.assign([TopicPartition(DLQ, p, end) for p, (_, end) in checker.log_ends(
+        events.bootstrap, DLQ, isolation="read_uncommitted").items()])
+    values = [b"no event, for the kill %d" % n for n in range(KILLED)]
+    for n, value in enumerate(values):
+        send(events, value)
+        while watcher.poll(60).value() != value:
+            pass  # of the one before, by the next trigger
+        events.trigger_daemon.kill()
+        events.trigger_daemon = events.trigger(f"killed-{n}", trigger__build__wait="2s", session__timeout__ms=6000)
+    watcher.close()
+    events.trigger_daemon.wait_ready()
+    settle(events)
+    found = [letter["value"] for letter in letters(events)]
+    assert {value: found.count(value) for value in values} == {value: 1 for value in values}
+
+
 def test_a_letter_that_is_there_twice_is_one(events):
-    """As of a trigger that was killed behind it, before its offset."""
+    """As of a trigger of an earlier version that was killed behind it, before its offset."""
     listed = events.must("dlq", "list", "-o", "jsonl").splitlines()
     records = checker.read_topic(events.bootstrap, "schedule-run-requests.dlq")
     for record in records:

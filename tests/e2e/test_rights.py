@@ -18,7 +18,7 @@ from programs import wait_for
 
 REQUESTS, RESULTS, BUILDS, DLQ = TOPICS = (
     "schedule-run-requests", "schedule-run-results", "schedule-builds", "schedule-run-requests.dlq")
-ID = "schedrun-worker-"  # what transactional ids begin with
+ID, TRIGGER_ID = "schedrun-worker-", "schedrun-trigger-"  # what transactional ids begin with
 NAMES = {"topic": "TOPIC", "group": "GROUP", "transactional-id": "TRANSACTIONAL_ID"}
 WORKER = [("Read", "topic", REQUESTS), ("Write", "topic", RESULTS), ("Write", "topic", BUILDS),
           ("Write", "topic", DLQ), ("Read", "group", "schedrun-worker"),
@@ -27,6 +27,8 @@ HTTP = [("Write", "topic", REQUESTS), ("Read", "topic", RESULTS), ("Read", "topi
         ("Read", "group", "schedrun-http")]
 BUILDER = [("Read", "topic", BUILDS), ("Read", "group", "schedrun-builder"),
            ("Write", "topic", "schedule-events")]
+TRIGGER = [("Write", "topic", REQUESTS), ("Read", "topic", "schedule-events"), ("Read", "topic", RESULTS),
+           ("Write", "topic", DLQ), ("Read", "group", "schedrun-trigger"), ("Write", "transactional-id", TRIGGER_ID)]
 SEEN = [("DescribeConfigs", "topic", topic) for topic in TOPICS]
 
 
@@ -45,7 +47,7 @@ class Guarded(programs.System):
 
     def _acl(self, kind, right):
         operation, resource, name = right
-        pattern = ResourcePatternType.PREFIXED if name == ID else ResourcePatternType.LITERAL
+        pattern = ResourcePatternType.PREFIXED if name in (ID, TRIGGER_ID) else ResourcePatternType.LITERAL
         operation = {"Read": AclOperation.READ, "Write": AclOperation.WRITE,
                      "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}[operation]
         return kind(ResourceType[NAMES[resource]], name, pattern, "User:app", "*", operation,
@@ -112,6 +114,27 @@ def test_check_tries_each_right(guarded):
     assert not checker.committed_offsets(guarded.bootstrap, programs.GROUP, REQUESTS)
 
 
+@pytest.mark.parametrize("program, rights", [("builder", BUILDER), ("trigger", TRIGGER)])
+def test_check_tries_each_right_of(guarded, program, rights):
+    """Of the builder and the trigger, before they have anything to write."""
+    before = [right for right in rights if right in WORKER + HTTP]
+    guarded.grant(rights)
+    try:
+        code, found = guarded.checked("--for", program)
+        assert code == 0 and not any("right" in what for what in found), found
+        for missing in rights:
+            guarded.take([missing])
+            code, found = guarded.checked("--for", program)
+            guarded.grant([missing])
+            operation, kind, name = missing
+            row = found[f"right {operation} of {kind} {name}"]
+            assert code == 1 and row["state"] == "fault" and f"schedrun-{program} can't do without" in row["detail"]
+            assert f" --allow-principal User:app --operation {operation} --{kind} {name}" in row["mend"]
+    finally:
+        guarded.take(rights)
+        guarded.grant(before)
+
+
 def test_check_for_one_program(guarded):
     guarded.take(HTTP)
     assert guarded.checked("--for", "worker")[0] == 0
@@ -141,6 +164,44 @@ def test_a_right_that_is_missing_at_the_start(guarded, right):
     worker = guarded.worker()
     assert worker.wait(30) == 77, worker.tail()
     assert "AUTHORIZATION_FAILED" in worker.log().splitlines()[-1]
+
+
+@pytest.mark.parametrize("topic", [BUILDS, DLQ])
+def test_a_topic_that_nothing_is_written_to_yet(guarded, topic):
+    """What a worker may not write is told at its start, not with the first build or letter."""
+    seen = ("Read", "topic", topic)  # so that it is there for who asks
+    guarded.grant([seen])
+    guarded.take([("Write", "topic", topic)])
+    worker = guarded.worker()
+    assert worker.wait(30) == 77, worker.tail()
+    said = worker.log().splitlines()[-1]
+    assert "no right to write" in said and topic in said and "AUTHORIZATION_FAILED" in said
+    guarded.grant([("Write", "topic", topic)])
+    guarded.worker("worker-2").wait_ready()
+    if topic == DLQ:
+        guarded.take([seen])
+
+
+def test_others_name_what_they_may_not_write(guarded):
+    """Before there is an event or a letter; and are ready once they may."""
+    guarded.grant(BUILDER + TRIGGER)
+    try:
+        for start, check, missing in (
+                (lambda: guarded.builder("/bin/true"), "events", BUILDER[2]),
+                (guarded.trigger, "kafka", TRIGGER[0]),
+                (guarded.trigger, "events", TRIGGER[3]),
+                (guarded.trigger, "events", TRIGGER[5])):
+            guarded.take([missing])
+            daemon = start()
+            named = "AUTHORIZATION_FAILED"
+            wait_for(f"{missing} to be named", lambda: named in daemon.blamed().get(check, ""), 30)
+            guarded.grant([missing])
+            daemon.wait_ready(30)
+            assert daemon.stop() == 0
+    finally:
+        guarded.take(BUILDER + TRIGGER)
+        guarded.grant([("Read", "topic", BUILDS), ("Read", "topic", RESULTS), ("Write", "topic", REQUESTS),
+                       ("Write", "topic", DLQ)])
 
 
 def test_rights_that_go_missing_under_load(guarded):

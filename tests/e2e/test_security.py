@@ -280,7 +280,7 @@ def test_what_is_not_granted_in_kafka_is_refused(guarded, program):
                 assert code is None
             else:
                 assert code in REFUSED, (operation, name, code)
-    for name in ("schedrun-worker-x", "schedule-run-requests.dlq.redrive"):
+    for name in ("schedrun-worker-x", "schedrun-trigger-x", "schedule-run-requests.dlq.redrive"):
         producer = Producer({**guarded.client(program), "transactional.id": name})
         code = code_of(lambda: producer.init_transactions(20))
         granted = is_granted(program, "Write", "transactional id", name)
