@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/entry_table.h"
 #include "common/base/memory.h"
 #include "common/kafka/admin.h"
 #include "schemas/avro/bytes.h"
@@ -29,8 +28,7 @@ struct letters {
 	int64_t request_max;
 	struct kafka_admin *admin;
 	struct kafka_consumer *consumer;
-	struct arena *arena;        /* of one record */
-	struct entry_table sources; /* records that have a letter */
+	struct arena *arena; /* of one record */
 	struct shelf *shelves;
 	int32_t n_shelves;
 	int64_t moved_ms; /* when a record, or an end, came last */
@@ -111,7 +109,6 @@ letters_destroy(struct letters *letters)
 		free(letters->shelves[i].at);
 	free(letters->shelves);
 	arena_destroy(letters->arena);
-	entry_table_finish(&letters->sources);
 	free(letters);
 }
 
@@ -323,37 +320,6 @@ find_entry(const struct letters *letters, struct kafka_offset place)
 	    &wanted, shelf->at, shelf->n, sizeof *shelf->at, compare_offsets);
 }
 
-static bool
-is_the_same(const void *entry, const void *key)
-{
-	(void)entry;
-	(void)key;
-	return true; /* 64 bits of it are */
-}
-
-/*
- * Whether the record that was buried has a letter already: a trigger that was
- * killed behind a letter, before its offset, writes it again.  A topic that was
- * made anew has other times at the same places.
- */
-static bool
-is_repeated(struct letters *letters, const struct letter *letter)
-{
-	const int64_t numbers[] = { letter->partition, letter->offset,
-		letter->timestamp_ms };
-	uint64_t hash = text_hash(letter->topic) * 31 +
-	    text_hash((struct text){ (const char *)numbers, sizeof numbers });
-	struct entry_slot *slot =
-	    entry_table_find(&letters->sources, hash, NULL, is_the_same);
-
-	if (letter->kind != LETTER_BURIED || letter->timestamp_ms < 0)
-		return false;
-	if (slot->entry != NULL)
-		return true;
-	entry_table_fill(&letters->sources, NULL, slot, hash, letters);
-	return false;
-}
-
 static void
 take_record(struct letters *letters, const struct letter_filter *filter,
     const struct kafka_record *record)
@@ -380,8 +346,7 @@ take_record(struct letters *letters, const struct letter_filter *filter,
 	    record->timestamp_ms >= filter->since_ms &&
 	    is_place(filter,
 		(struct kafka_offset){ record->partition, record->offset }) &&
-	    is_of_schedule(&message, filter->schedule) &&
-	    !is_repeated(letters, &letter))
+	    is_of_schedule(&message, filter->schedule))
 		add_entry(&letters->shelves[record->partition], record,
 		    letter.reason);
 }
@@ -406,7 +371,6 @@ letters_index(struct letters *letters, const struct letter_filter *filter,
 
 	if (look_at_logs(letters, err) != 0)
 		return -1;
-	entry_table_reset(&letters->sources, NULL);
 	if (filter->partition >= letters->n_shelves)
 		return fail_partition(letters, filter->partition, err);
 	for (i = 0; i < letters->n_shelves; i++) {

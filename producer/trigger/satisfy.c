@@ -39,13 +39,6 @@ static const struct leaf_kind {
 };
 #define N_LEAF_KINDS (sizeof leaf_kinds / sizeof leaf_kinds[0])
 
-static bool
-is_type(const struct json *node, enum trigger_type type)
-{
-	return text_equal(json_text(json_get(node, "type")),
-	    text_from(trigger_type_name(type)));
-}
-
 /* The fact that a leaf waits for; NULL: it isn't among them. */
 static const struct fact *
 fact_of(const struct matching *matching, const struct json *leaf)
@@ -54,7 +47,8 @@ fact_of(const struct matching *matching, const struct json *leaf)
 	struct text rid, branch = TEXT_NONE;
 	size_t i;
 
-	while (kind < leaf_kinds + N_LEAF_KINDS && !is_type(leaf, kind->type))
+	while (
+	    kind < leaf_kinds + N_LEAF_KINDS && !trigger_is(leaf, kind->type))
 		kind++;
 	if (kind == leaf_kinds + N_LEAF_KINDS)
 		return NULL;
@@ -101,14 +95,14 @@ static void
 end_group(struct and_walk *walk, const struct json *group)
 {
 	buffer_format(&walk->form, "%c%zu ",
-	    is_type(group, TRIGGER_AND) ? 'a' : 'o',
+	    trigger_is(group, TRIGGER_AND) ? 'a' : 'o',
 	    json_size(json_get(group, "triggers")));
 }
 
 static bool
 is_group(const struct json *node)
 {
-	return is_type(node, TRIGGER_AND) || is_type(node, TRIGGER_OR);
+	return trigger_is(node, TRIGGER_AND) || trigger_is(node, TRIGGER_OR);
 }
 
 /* All that is in it, each part before what it is a part of. */
@@ -164,7 +158,7 @@ match_one(struct matching *matching, const struct json *node)
 {
 	const struct fact *fact;
 
-	if (is_type(node, TRIGGER_AND)) {
+	if (trigger_is(node, TRIGGER_AND)) {
 		match_and(matching, node);
 		return;
 	}
@@ -177,7 +171,7 @@ static void
 match_trigger(struct matching *matching, const struct json *trigger)
 {
 	struct level levels[DOCUMENT_DEPTH_MAX] = { { trigger, 0 } };
-	size_t depth = is_type(trigger, TRIGGER_OR) ? 1 : 0;
+	size_t depth = trigger_is(trigger, TRIGGER_OR) ? 1 : 0;
 
 	if (depth == 0)
 		match_one(matching, trigger);
@@ -191,7 +185,7 @@ match_trigger(struct matching *matching, const struct json *trigger)
 			continue;
 		}
 		node = json_at(list, level->next++);
-		if (is_type(node, TRIGGER_OR) && depth < DOCUMENT_DEPTH_MAX)
+		if (trigger_is(node, TRIGGER_OR) && depth < DOCUMENT_DEPTH_MAX)
 			levels[depth++] = (struct level){ node, 0 };
 		else
 			match_one(matching, node);

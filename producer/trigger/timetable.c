@@ -19,13 +19,6 @@ struct timetable {
 
 /* Reading ------------------------------------------------------------------ */
 
-static bool
-is_type(const struct json *node, enum trigger_type type)
-{
-	return text_equal(json_text(json_get(node, "type")),
-	    text_from(trigger_type_name(type)));
-}
-
 /* The trigger, or those of `or`s and `and`s, at any depth. */
 struct found {
 	struct found_node {
@@ -53,13 +46,13 @@ find_times(struct found *found, const struct json *trigger)
 	for (i = 0; i < found->n; i++) {
 		const struct found_node of = found->nodes[i];
 		const struct json *list = json_get(of.node, "triggers");
-		bool is_and = is_type(of.node, TRIGGER_AND);
+		bool is_and = trigger_is(of.node, TRIGGER_AND);
 
-		if (is_and || is_type(of.node, TRIGGER_OR))
+		if (is_and || trigger_is(of.node, TRIGGER_OR))
 			for (j = 0; j < json_size(list); j++)
 				find_node(found, json_at(list, j),
 				    of.is_part || is_and);
-		else if (is_type(of.node, TRIGGER_TIME))
+		else if (trigger_is(of.node, TRIGGER_TIME))
 			found->nodes[n++] = of;
 	}
 	found->n = n;

@@ -50,6 +50,13 @@ trigger_type_name(enum trigger_type type)
 	return types[type].name;
 }
 
+bool
+trigger_is(const struct json *node, enum trigger_type type)
+{
+	return text_equal(json_text(json_get(node, "type")),
+	    text_from(trigger_type_name(type)));
+}
+
 static void
 set_flaw(struct trigger *trigger, enum trigger_flaw flaw)
 {

@@ -29,6 +29,8 @@ enum trigger_type {
 };
 
 const char *trigger_type_name(enum trigger_type type); /* "datasetUpdated" */
+/* Whether a trigger's document, which may be anything, is of this type. */
+bool trigger_is(const struct json *node, enum trigger_type type);
 
 /* What is wrong in a way that the API has a name for; the first one found. */
 enum trigger_flaw {

@@ -362,17 +362,6 @@ def test_a_letter_is_written_once_whoever_is_killed(events):
     assert {value: found.count(value) for value in values} == {value: 1 for value in values}
 
 
-def test_a_letter_that_is_there_twice_is_one(events):
-    """As of a trigger of an earlier version that was killed behind it, before its offset."""
-    listed = events.must("dlq", "list", "-o", "jsonl").splitlines()
-    records = checker.read_topic(events.bootstrap, "schedule-run-requests.dlq")
-    for record in records:
-        events.producer.produce("schedule-run-requests.dlq", record.value(), record.key(), record.partition(),
-                                headers=record.headers())
-    assert events.producer.flush(20) == 0 and len(listed) == len(records) > 0
-    assert events.must("dlq", "list", "-o", "jsonl").splitlines() == listed
-
-
 def test_a_letter_of_an_event_is_sent_again(events):
     name = f"{dataset('nowhere-1')}".encode()
     place, _ = (f"{record.partition()}:{record.offset()}"
