@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 
 #define EX_CONFIG 78
+#define OURS_MS 5000 /* between two looks whether Redis is still ours */
 
 struct keyspace {
 	struct buffer prefix;
@@ -453,6 +455,27 @@ keyspace_check_ours(struct redis *redis, const struct keyspace *keyspace,
 		    "schedrun init, then schedrun apply",
 		    redis_address(redis), TEXT_ARG(keyspace_prefix(keyspace)));
 	return keyspace_check_cluster(redis, meta, cluster, err);
+}
+
+int
+keyspace_open_ours(struct redis *redis, const struct keyspace *keyspace,
+    const char *cluster, int64_t *ours_ms, struct error *err)
+{
+	struct keyspace_meta meta;
+
+	/* Whoever has nothing to ask notices a restart, too. */
+	redis_drop_closed(redis);
+	if (redis_is_connected(redis) && *ours_ms != 0 &&
+	    clock_monotonic_ms() - *ours_ms < OURS_MS)
+		return 0;
+	if (redis_connect(redis, err) != 0)
+		return -1;
+	if (keyspace_check_ours(redis, keyspace, cluster, &meta, err) == 0) {
+		*ours_ms = cluster[0] != '\0' ? clock_monotonic_ms() : 0;
+		return 0;
+	}
+	redis_disconnect(redis);
+	return -1;
 }
 
 int

@@ -183,6 +183,16 @@ int keyspace_check_cluster(const struct redis *redis,
 int keyspace_check_ours(struct redis *redis, const struct keyspace *keyspace,
     const char *cluster, struct keyspace_meta *meta, struct error *err);
 
+/*
+ * Connects where there is no connection, and holds Redis against `cluster`
+ * again if `*ours_ms` (monotonic; 0: never), when that was done last, is 5 s
+ * ago: one may be emptied, or taken over, behind a connection that stays.  An
+ * id that is not known yet is asked for again by the next call.  Errors as of
+ * redis_connect and the former, behind which the connection is closed.  Blocks.
+ */
+int keyspace_open_ours(struct redis *redis, const struct keyspace *keyspace,
+    const char *cluster, int64_t *ours_ms, struct error *err);
+
 /* Writes all of it; blocks for a round trip.  Errors as above. */
 int keyspace_meta_write(struct redis *redis, const struct keyspace *keyspace,
     const struct keyspace_meta *meta, struct error *err);

@@ -33,7 +33,6 @@
 #define COMMIT_MS 500
 #define TELL_AGAIN_MS 2000 /* after Kafka took no event */
 #define RIGHT_MS 5000      /* between two tries of one that is missing */
-#define META_MS 2000       /* between two looks whether Redis is ours */
 #define HOST_MAX 65
 #define EX_CONFIG 78
 #define EX_NOPERM 77
@@ -298,35 +297,14 @@ note_registry(struct builder *builder)
 	health_bad(check, "%s", why.message);
 }
 
-/* Redis is prepared, of our format, and belongs to this Kafka. */
-static int
-check_meta(struct builder *builder, struct error *err)
-{
-	char cluster[KEYSPACE_NAME_MAX];
-	struct keyspace_meta meta;
-
-	kafka_consumer_cluster_id(builder->consumer, cluster, sizeof cluster);
-	if (keyspace_check_ours(
-		builder->redis, builder->keyspace, cluster, &meta, err) != 0)
-		return -1;
-	/* One that is not known yet is asked for again. */
-	if (cluster[0] != '\0')
-		builder->ours_ms = clock_monotonic_ms();
-	return 0;
-}
-
-/* Another one may stand there after a while, at the same address. */
 static int
 open_store(struct builder *builder, struct error *err)
 {
-	/* Whoever has nothing to ask notices a restart, too. */
-	redis_drop_closed(builder->redis);
-	if (redis_connect(builder->redis, err) != 0)
-		return -1;
-	if (builder->ours_ms != 0 &&
-	    clock_monotonic_ms() - builder->ours_ms < META_MS)
-		return 0;
-	return check_meta(builder, err);
+	char cluster[KEYSPACE_NAME_MAX];
+
+	kafka_consumer_cluster_id(builder->consumer, cluster, sizeof cluster);
+	return keyspace_open_ours(
+	    builder->redis, builder->keyspace, cluster, &builder->ours_ms, err);
 }
 
 static struct task **
@@ -802,7 +780,7 @@ builder_check(struct builder *builder, struct error *err)
 		builder->consumer, &builder->topic, 1, CALL_MS, err) != 0 ||
 	    ask_right(builder, err) != 0)
 		return -1;
-	return check_meta(builder, err);
+	return open_store(builder, err);
 }
 
 /* Making ------------------------------------------------------------------ */

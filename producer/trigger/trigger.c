@@ -34,7 +34,6 @@
 #define STAND_S 30 /* where nothing is fired, this often */
 #define AGAIN_MS 250
 #define EX_CONFIG 78
-#define META_MS 5000 /* whether Redis is still ours is asked so often */
 
 struct trigger {
 	const struct config *config;
@@ -150,35 +149,14 @@ trigger_destroy(struct trigger *trigger)
 
 /* What it needs --------------------------------------------------------- */
 
-/* Redis is prepared, of our format, and belongs to this Kafka. */
-static int
-check_meta(struct trigger *trigger, struct error *err)
-{
-	char cluster[KEYSPACE_NAME_MAX];
-	struct keyspace_meta meta;
-
-	firing_cluster(trigger->firing, cluster, sizeof cluster);
-	return keyspace_check_ours(
-	    trigger->redis, trigger->keyspace, cluster, &meta, err);
-}
-
 static int
 open_redis(struct trigger *trigger, struct error *err)
 {
-	redis_drop_closed(trigger->redis);
-	/* One may be emptied, or taken over, behind a connection that stays. */
-	if (redis_is_connected(trigger->redis) &&
-	    clock_monotonic_ms() - trigger->ours_ms < META_MS)
-		return 0;
-	if (redis_connect(trigger->redis, err) != 0)
-		return -1;
-	if (check_meta(trigger, err) == 0) {
-		trigger->ours_ms = clock_monotonic_ms();
-		return 0;
-	}
-	/* It is looked at again with the next connection. */
-	redis_disconnect(trigger->redis);
-	return -1;
+	char cluster[KEYSPACE_NAME_MAX];
+
+	firing_cluster(trigger->firing, cluster, sizeof cluster);
+	return keyspace_open_ours(
+	    trigger->redis, trigger->keyspace, cluster, &trigger->ours_ms, err);
 }
 
 /* Tells a dependency's state; `err` NULL: all is well.  Returns that. */
