@@ -71,6 +71,11 @@ const struct command_row command_rows[] = {
 	    "  schedrun schedule unpause RID\n"
 	    "  schedrun --redis redis://other:6379/0 schedule unpause RID\n",
 	    cmd_schedule_unpause },
+	{ "schedule delete", "RID",
+	    "Let a schedule run no more (apply --heads revives it)",
+	    "  schedrun schedule delete RID\n"
+	    "  schedrun schedule delete RID && schedrun schedule list\n",
+	    cmd_schedule_delete },
 	{ "plan",
 	    "--schedule RID | --world W --version V --request R | --jsonl",
 	    "Dry run of the worker's planner: what a run would lead to",
@@ -109,6 +114,7 @@ const struct command_row command_rows[] = {
 	{ "build get", "RID",
 	    "Show a build's jobs, as the builder tells of them",
 	    "  schedrun build get ri.foundry.main.build.<uuid>\n"
+	    "  schedrun build get RID --wait 10m && echo built\n"
 	    "  schedrun build get RID -o jsonl | jq 'select(.state == "
 	    "\"FAILED\")'"
 	    "\n",

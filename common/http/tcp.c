@@ -198,7 +198,8 @@ tcp_listen(struct loop *loop, const char *address,
 	freeaddrinfo(found);
 	if (rc == 0)
 		return listener;
-	error_fatal(err, 78, "listen on %s: %s", address, uv_strerror(rc));
+	error_fatal(err, 78, "listen on %s: %s%s", address, uv_strerror(rc),
+	    rc == UV_EADDRINUSE ? "; port 0 takes one that is free" : "");
 	free(listener);
 	return NULL;
 }

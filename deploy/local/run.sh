@@ -74,9 +74,10 @@ wait_until() { # seconds, log, pid, command...
 if [ -n "${RUN_DIR:-}" ]; then
 	[ ! -e "$directory" ] || [ -z "$(ls -A "$directory")" ] || [ -e "$directory/server.properties" ] ||
 		fail "$directory is not empty and was not made by this script: give RUN_DIR another folder"
-	rm -rf "$directory"
 fi
 mkdir -p "$directory"
+exec 8<"$directory"
+flock -n 8 || fail "another make run, or what it has left, is at work in $directory: RUN_DIR=DIR keeps this one's files elsewhere"
 find "$directory" -mindepth 1 -maxdepth 1 ! -name matrix ! -name 'chaos-*' ! -name sanitize ! -name fuzz -exec rm -rf {} +
 broker=$(free_port 9092) controller=$(free_port 9093) redis=$(free_port 6379)
 http=$(free_port 8080) admin=$(free_port 9464) http_admin=$(free_port 9465) trigger_admin=$(free_port 9467)
@@ -105,14 +106,17 @@ pids+=($!)
 kafka_pid=$!
 "$store-server" deploy/redis.conf --port "$redis" --dir "$directory" >"$directory/redis.log" 2>&1 &
 pids+=($!)
-wait_until 20 "$directory/redis.log" $! "$store-cli" -p "$redis" ping
+redis_pid=$!
+is_our_redis() { "$store-cli" -p "$redis" info server | grep -q "^process_id:$redis_pid"; }
+wait_until 20 "$directory/redis.log" "$redis_pid" is_our_redis
 step "${store^} $("$store-cli" -p "$redis" info server | sed -n "s/^${store}_version:\([0-9.]*\).*/\1/p") on port $redis"
 
 export SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$broker SCHEDRUN_REDIS_URL=redis://127.0.0.1:$redis/0
 build/schedrun --timeout 60s init --partitions 6 --replication 1 >"$directory/init.log" 2>&1 ||
 	fail "schedrun init" "$directory/init.log"
-kill -0 "$kafka_pid" 2>/dev/null || fail "Kafka has ended" "$directory/kafka.log"
-grep -q . "$directory/init.log"
+kill -0 "$kafka_pid" 2>/dev/null || fail "Kafka has ended; is port $broker or $controller another's by now?" "$directory/kafka.log"
+[ "$("$store-cli" -p "$redis" hget schedrun:meta cluster)" = "$cluster" ] ||
+	fail "another Kafka has come to port $broker meanwhile: start this one again"
 step "Kafka on port $broker; topics, schemas, Redis prepared (schedrun init)"
 for catalogue in deploy/local/catalogue.json deploy/local/loop.json; do
 	build/schedrun apply "$catalogue" >"$directory/apply.log" 2>&1 ||
@@ -215,7 +219,7 @@ say "up in $((total / 10)).$((total % 10)) s"
 echo "API     $api"
 echo "page    http://127.0.0.1:$http/#token=$token"
 echo "admin   http://127.0.0.1:$admin/metrics (worker)  http://127.0.0.1:$http_admin/metrics (http)  http://127.0.0.1:$trigger_admin/metrics (trigger)"
-echo "builds  are carried out by: $builder"
+echo "builds  are carried out by none now; by you: $builder"
 echo "Kafka   127.0.0.1:$broker   Redis 127.0.0.1:$redis   logs $directory"
 (umask 077 && cat >"$directory/env") <<EOF
 export PATH=$PWD/build:\$PATH
@@ -227,7 +231,7 @@ EOF
 say "For another shell (. ${directory#"$PWD/"}/env)"
 cat "$directory/env"
 [ "$mode" = demo ] && exit 0
-echo "stays up until ^C; meanwhile the runs that the two triggers ask for, one each minute (schedrun watch --schedule …):"
+echo "stays up until ^C; meanwhile the runs that the two triggers ask for, one each minute (schedrun watch --schedule $minutely):"
 build/schedrun watch --schedule "$minutely" -o jsonl &
 pids+=($!)
 wait "$kafka_pid" || true

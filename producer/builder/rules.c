@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/memory.h"
@@ -14,6 +15,7 @@
 #define WORDS_MAX 64
 #define RULES_MAX 1000
 #define FILE_SIZE_MAX ((size_t)1024 * 1024)
+#define MEMORY_MIN ((int64_t)8 * 1024 * 1024)
 #define BLANKS " \t"
 
 /* What a job is held against: each text that is there, `*` for any bytes. */
@@ -87,14 +89,28 @@ job_rules_choose(const struct job_rules *rules, const struct job_spec *spec,
 
 /* Reading ----------------------------------------------------------------- */
 
-/* NULL: it can be run. */
-static const char *
-fault_of(char *const *argv)
+/* Whether it can be run; if not, why. */
+static bool
+can_run(char *const *argv, struct error *err)
 {
+	struct stat file;
+
 	if (argv[0] == NULL || argv[0][0] != '/')
-		return "it is the path of a program, from the root on, and its "
-		       "arguments";
-	return access(argv[0], X_OK) == 0 ? NULL : strerror(errno);
+		error_fatal(err, EX_CONFIG,
+		    "it is the path of a program, from the root on, and its "
+		    "arguments, not \"%s\"",
+		    argv[0] != NULL ? argv[0] : "");
+	else if (access(argv[0], X_OK) != 0 || stat(argv[0], &file) != 0)
+		error_fatal(err, EX_CONFIG, "%s: %s, for user %u", argv[0],
+		    strerror(errno), (unsigned)geteuid());
+	else if (!S_ISREG(file.st_mode))
+		error_fatal(err, EX_CONFIG,
+		    "%s: is no program, but a folder "
+		    "or the like",
+		    argv[0]);
+	else
+		return true;
+	return false;
 }
 
 static char *
@@ -111,9 +127,8 @@ copy_word(struct arena *arena, struct text word)
 static int
 cut_command(struct job_rules *rules, const char *command, struct error *err)
 {
-	struct text rest = text_from(command != NULL ? command : ""), word;
+	struct text rest = text_from(command), word;
 	char **argv = arena_zalloc(rules->arena, WORDS_MAX + 1, sizeof *argv);
-	const char *fault;
 	size_t n = 0;
 
 	while (text_take_word(&rest, BLANKS, &word)) {
@@ -123,13 +138,10 @@ cut_command(struct job_rules *rules, const char *command, struct error *err)
 		argv[n++] = copy_word(rules->arena, word);
 	}
 	rules->fallback.argv = argv;
-	fault = command == NULL ? "is not set; it is the path of a program, "
-				  "from the root on, and its arguments"
-				: fault_of(argv);
-	if (fault == NULL)
+	if (can_run(argv, err))
 		return 0;
-	return error_fatal(err, EX_CONFIG, "builder.command: %s%s%s",
-	    command != NULL ? command : "", command != NULL ? ": " : "", fault);
+	error_prefix(err, "builder.command");
+	return -1;
 }
 
 static void
@@ -138,7 +150,7 @@ read_command(struct reader *reader, const struct place *place,
 {
 	struct place at = place_member(place, TEXT("command"));
 	struct text_list words = { 0 };
-	const char *fault;
+	struct error err = { 0 };
 	char **argv;
 	size_t i;
 
@@ -149,26 +161,31 @@ read_command(struct reader *reader, const struct place *place,
 	for (i = 0; i < words.n; i++)
 		argv[i] = copy_word(reader->arena, words.at[i]);
 	command->argv = argv;
-	fault = fault_of(argv);
-	if (fault != NULL)
-		reader_fault(reader, &at, "%s", fault);
+	if (!can_run(argv, &err))
+		reader_fault(reader, &at, "%s", err.message);
 }
 
 /* A duration or a size, as in the configuration. */
+struct amount {
+	const char *name;
+	bool (*parse)(const char *text, int64_t *value);
+	int64_t least;
+	const char *wanted;
+};
+
 static int64_t
 read_amount(struct reader *reader, const struct place *place,
-    const struct json *node, const char *name,
-    bool (*parse)(const char *text, int64_t *value))
+    const struct json *node, const struct amount *amount)
 {
-	struct place at = place_member(place, text_from(name));
-	struct text text = read_text(reader, place, node, name);
+	struct place at = place_member(place, text_from(amount->name));
+	struct text text = read_text(reader, place, node, amount->name);
 	int64_t value = 0;
 
-	if (json_get(node, name) != NULL && text.at != NULL &&
-	    (!parse(copy_word(reader->arena, text), &value) || value <= 0))
-		reader_fault(reader, &at,
-		    "\"%.*s\" is none: \"90s\" or \"2h\", \"512M\" or \"4G\"",
-		    TEXT_ARG(text));
+	if (json_get(node, amount->name) != NULL && text.at != NULL &&
+	    (!amount->parse(copy_word(reader->arena, text), &value) ||
+		value < amount->least))
+		reader_fault(reader, &at, "\"%.*s\" is not %s", TEXT_ARG(text),
+		    amount->wanted);
 	return value;
 }
 
@@ -177,16 +194,20 @@ read_limits(struct reader *reader, const struct place *place,
     const struct json *node, struct job_limits *limits)
 {
 	static const char *const known[] = { "time", "memory", "files", NULL };
+	static const struct amount
+	    time = { "time", config_parse_duration, 1,
+		    "a time, such as \"90s\" or \"2h\"" },
+	    memory = { "memory", config_parse_size, MEMORY_MIN,
+		    "a size that a program can begin in, such as \"512M\" or "
+		    "\"4G\"" };
 	struct place at = place_member(place, TEXT("limits"));
 	struct place files = place_member(&at, TEXT("files"));
 	const struct json *given = json_get(node, "limits");
 
 	if (given == NULL || !read_object(reader, &at, given, known))
 		return;
-	limits->time_ms =
-	    read_amount(reader, &at, given, "time", config_parse_duration);
-	limits->memory =
-	    read_amount(reader, &at, given, "memory", config_parse_size);
+	limits->time_ms = read_amount(reader, &at, given, &time);
+	limits->memory = read_amount(reader, &at, given, &memory);
 	limits->files = read_int(reader, &at, given, "files", 0);
 	if (json_get(given, "files") != NULL && limits->files < 4)
 		reader_fault(
@@ -220,6 +241,12 @@ is_of_all(const struct job_rule *rule)
 	    rule->project.at == NULL;
 }
 
+static bool
+are_of_all(const struct job_rules *rules)
+{
+	return rules->n > 0 && is_of_all(&rules->at[rules->n - 1]);
+}
+
 static void
 read_rules(
     struct job_rules *rules, struct reader *reader, const struct json *list)
@@ -240,6 +267,10 @@ read_rules(
 		read_rule(reader, &place, json_at(list, i), rule);
 		if (rule->command.argv == NULL)
 			rule->command.argv = rules->fallback.argv;
+		if (rule->command.argv == NULL)
+			reader_fault(reader, &place,
+			    "has no \"command\", and builder.command is not "
+			    "set");
 		/* It would be a mistake that shows late, if ever. */
 		if (i > 0 && is_of_all(rule - 1))
 			reader_fault(reader, &place,
@@ -285,12 +316,18 @@ job_rules_create(const struct config *config, struct error *err)
 {
 	struct job_rules *rules = memory_zalloc(1, sizeof *rules);
 	const char *path = config_text(config, "builder.rules");
+	const char *command = config_text(config, "builder.command");
 
 	rules->arena = arena_create(0);
-	if (cut_command(rules, config_text(config, "builder.command"), err) ==
-		0 &&
-	    (path == NULL || read_file(rules, path, err) == 0))
-		return rules;
+	if ((command == NULL || cut_command(rules, command, err) == 0) &&
+	    (path == NULL || read_file(rules, path, err) == 0)) {
+		if (command != NULL || are_of_all(rules))
+			return rules;
+		error_fatal(err, EX_CONFIG,
+		    "builder.command: is not set, and no rule is of all jobs; "
+		    "it is the path of a program, from the root on, and its "
+		    "arguments");
+	}
 	job_rules_destroy(rules);
 	return NULL;
 }

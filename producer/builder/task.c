@@ -30,6 +30,7 @@ struct task {
 	struct job_look look;
 	struct brief brief;
 	char *log;
+	const char *program;     /* the rules' own; NULL as the next */
 	struct process *process; /* NULL: none was needed */
 	enum task_doom doom;
 	int64_t until_ms; /* monotonic, as the next; 0: as long as it takes */
@@ -129,14 +130,13 @@ tell_trace(const struct task *task, const char *state)
 
 /* Logs it, with the build and what the job writes first. */
 static void
-tell_job(const struct task *task, const char *state, const char *message)
+log_job(const struct task *task, enum log_level level, const char *event,
+    const char *state, const char *message)
 {
 	char build[RID_SIZE_MAX];
 	const struct job_spec *spec = job_of(&task->brief.ref)->spec;
-	bool failed = task->state == JOB_FAILED || task->doom == DOOM_LOST;
 
-	log_event(failed ? LOG_WARN : LOG_INFO, "builder",
-	    failed ? "job_failed" : "job_ended", message,
+	log_event(level, "builder", event, message,
 	    LOG_T("build",
 		((struct text){ build,
 		    rid_format(
@@ -145,7 +145,17 @@ tell_job(const struct task *task, const char *state, const char *message)
 	    LOG_S("state", state), LOG_I("attempt", task->brief.attempt),
 	    LOG_I("code",
 		task->process != NULL ? process_code(task->process) : 0),
+	    LOG_S("program", task->program != NULL ? task->program : ""),
 	    LOG_S("log", task->log), LOG_END);
+}
+
+static void
+tell_job(const struct task *task, const char *state, const char *message)
+{
+	bool failed = task->state == JOB_FAILED || task->doom == DOOM_LOST;
+
+	log_job(task, failed ? LOG_WARN : LOG_INFO,
+	    failed ? "job_failed" : "job_ended", state, message);
 	tell_trace(task, state);
 }
 
@@ -206,9 +216,12 @@ start_process(struct task *task, struct error *err)
 	(void)mkdir(task->log, 0750);
 	*name = '/';
 	task->process = process_start(&settings, err);
+	if (task->process == NULL)
+		return -1;
+	task->program = command->argv[0];
 	if (command->limits.time_ms > 0)
 		task->until_ms = clock_monotonic_ms() + command->limits.time_ms;
-	return task->process != NULL ? 0 : -1;
+	return 0;
 }
 
 /* 1: there is a process; 0: the lease is lost by now; -1: failed. */
@@ -220,8 +233,11 @@ begin_work(struct task *task, struct error *err)
 
 	if (rc != 1)
 		return rc;
-	if (start_process(task, err) == 0)
+	if (start_process(task, err) == 0) {
+		log_job(task, LOG_INFO, "job_begun",
+		    job_state_name(JOB_RUNNING), "a job was begun");
 		return 1;
+	}
 	log_event(
 	    LOG_ERROR, "builder", "job_not_started", err->message, LOG_END);
 	return 0;

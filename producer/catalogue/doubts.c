@@ -272,7 +272,8 @@ note_idle_trigger(
 
 	trigger_read(reader, &(struct place){ 0 }, node, NULL, &trigger);
 	if (reader->n_faults > 0)
-		buffer_format(&said, "nothing fires by this: %.*s",
+		buffer_format(&said,
+		    "nothing fires by what is wrong in it: %.*s",
 		    TEXT_ARG(reader->faults[0]));
 	else if (trigger.flaw == TRIGGER_EMPTY_AND ||
 	    trigger.flaw == TRIGGER_EMPTY_OR)

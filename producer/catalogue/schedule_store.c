@@ -160,9 +160,20 @@ schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
 	buffer_finish(&json);
 }
 
+/* Whether that was another state before. */
+static bool
+set_state(struct schedule_head *head, enum schedule_state state)
+{
+	bool *flag = state == SCHEDULE_DELETED ? &head->deleted : &head->paused;
+	bool is_set = state != SCHEDULE_LIVE, changes = *flag != is_set;
+
+	*flag = is_set;
+	return changes;
+}
+
 int
-schedule_store_pause(struct schedule_store *store, struct text rid, bool paused,
-    struct text by, bool *changed, struct error *err)
+schedule_store_set(struct schedule_store *store, struct text rid,
+    enum schedule_state state, struct text by, bool *changed, struct error *err)
 {
 	struct arena *arena = arena_create(0);
 	struct schedule_change change = { .rid = rid };
@@ -176,11 +187,10 @@ schedule_store_pause(struct schedule_store *store, struct text rid, bool paused,
 		    store, rid, arena, &change.seen, &schedule, err);
 		if (rc == 1 && schedule.head.deleted)
 			rc = 0;
-		*changed = rc == 1 && schedule.head.paused != paused;
+		*changed = rc == 1 && set_state(&schedule.head, state);
 		if (!*changed)
 			break;
 		clock_format(clock_wall_ms(), now);
-		schedule.head.paused = paused;
 		schedule.about.updated_time = (struct text){ now, sizeof now };
 		if (by.at != NULL)
 			schedule.about.updated_by = by;

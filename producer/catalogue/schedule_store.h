@@ -63,10 +63,12 @@ void schedule_store_ask_refresh(struct schedule_store *store, struct text rid,
     struct text seen, const struct schedule_about *about);
 
 /*
- * Pauses or unpauses; *changed is false if it was so already.  `by` none: the
- * last editor stays.  1 done, 0 no such schedule (or deleted), -1 as above.
+ * Makes it so; *changed is false if it was so already.  Who is live is not
+ * paused; who is deleted stays so, but for `apply`.  `by` none: the last editor
+ * stays.  1 done, 0 no such schedule (or deleted), -1 as above.
  */
-int schedule_store_pause(struct schedule_store *store, struct text rid,
-    bool paused, struct text by, bool *changed, struct error *err);
-
+enum schedule_state { SCHEDULE_LIVE, SCHEDULE_PAUSED, SCHEDULE_DELETED };
+int schedule_store_set(struct schedule_store *store, struct text rid,
+    enum schedule_state state, struct text by, bool *changed,
+    struct error *err);
 #endif

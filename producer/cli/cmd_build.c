@@ -8,6 +8,9 @@
 #include "producer/runs/build_report.h"
 #include "producer/runs/decoder.h"
 
+#define LOOK_MS 200
+#define ARENA_KEPT ((size_t)64 * 1024)
+
 static int
 say_unknown(const struct command *command)
 {
@@ -98,8 +101,32 @@ cancel_build(struct command *command, struct build_report *report,
 	return mark_build(command, report, id, "CANCELED");
 }
 
+/* Until it has ended, or that moment.  1, 0, -1 as of run_view_get_build. */
 static int
-report_build(struct command *command,
+read_build(struct command *command, const struct uuid *id, int64_t until_ms,
+    struct build_record *record, struct error *err)
+{
+	struct arena *arena = arena_create(0);
+	int found;
+
+	while ((found = run_view_get_build(
+		    &command->view, id, arena, record, err)) >= 0 &&
+	    (found == 0 || record->state.at == NULL) &&
+	    clock_monotonic_ms() < until_ms) {
+		command_wait(command, "waiting for the build's end");
+		clock_wait(LOOK_MS);
+		arena_reset(arena, ARENA_KEPT);
+	}
+	if (found == 1) {
+		record->event = text_copy(command->arena, record->event);
+		record->state = text_copy(command->arena, record->state);
+	}
+	arena_destroy(arena);
+	return found;
+}
+
+static int
+report_build(struct command *command, int64_t wait_ms,
     int (*act)(struct command *, struct build_report *, const struct uuid *,
 	const struct build_record *))
 {
@@ -113,8 +140,8 @@ report_build(struct command *command,
 	    EXIT_DONE)
 		return EXIT_WRONG_USAGE;
 	if (command_open(command, COMMAND_STORE | COMMAND_VIEW, &err) == 0)
-		found = run_view_get_build(
-		    &command->view, &id, command->arena, &record, &err);
+		found = read_build(command, &id, clock_monotonic_ms() + wait_ms,
+		    &record, &err);
 	if (found < 0)
 		return command_fail(command, &err);
 	if (found == 0)
@@ -185,7 +212,8 @@ end_build(struct command *command, int argc, char **argv, bool is_succeeded)
 	    command, argc, argv, ending_options, take_ending, &ending);
 	if (ending.is_sent)
 		return send_ending(command, is_succeeded);
-	return report_build(command, is_succeeded ? finish_build : fail_build);
+	return report_build(
+	    command, 0, is_succeeded ? finish_build : fail_build);
 }
 
 int
@@ -204,7 +232,7 @@ int
 cmd_build_cancel(struct command *command, int argc, char **argv)
 {
 	command_argument(command, argc, argv);
-	return report_build(command, cancel_build);
+	return report_build(command, 0, cancel_build);
 }
 
 /* What the builder says ------------------------------------------------- */
@@ -270,7 +298,11 @@ add_job(struct table *table, const struct shown_build *shown, size_t i)
 			      : silent_state(shown));
 	table_text(table, spec->outputs[0]);
 	table_number(table, said.attempt);
-	table_number(table, said.code);
+	if (stored.at != NULL &&
+	    (said.state == JOB_SUCCEEDED || said.state == JOB_FAILED))
+		table_number(table, said.code);
+	else
+		table_none(table);
 	table_text(table, said.host);
 	table_text(table, last_line(said.note));
 }
@@ -322,11 +354,68 @@ get_build(struct command *command, struct build_report *report,
 	return show_build(command, id, record, show_jobs);
 }
 
+/* The same of what was waited for: its end is the answer. */
+static int
+get_ended_build(struct command *command, struct build_report *report,
+    const struct uuid *id, const struct build_record *record)
+{
+	int code = get_build(command, report, id, record);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (record->state.at == NULL)
+		return command_say(command, EXIT_NO_RESULT,
+		    "build \"%s\" has not ended within --wait",
+		    command->argument);
+	return text_equal(record->state, TEXT("SUCCEEDED"))
+	    ? EXIT_DONE
+	    : command_say(command, EXIT_NO, "build \"%s\" has ended, %.*s",
+		  command->argument, TEXT_ARG(record->state));
+}
+
+enum { OPTION_WAIT = 512 };
+
+struct getting {
+	struct command *command;
+	int64_t wait_ms; /* -1: don't wait */
+};
+
+static const struct argp_option getting_options[] = {
+	{ "wait", OPTION_WAIT, "DURATION", 0,
+	    "Wait until it has ended; 1 unless it has succeeded", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t
+take_getting(int key, char *argument, struct argp_state *state)
+{
+	struct getting *getting = state->input;
+
+	switch (key) {
+	case OPTION_WAIT:
+		if (!config_parse_duration(argument, &getting->wait_ms))
+			usage_error(state,
+			    "--wait %s: not a duration such as 10m", argument);
+		return 0;
+	case ARGP_KEY_END:
+		if (getting->command->argument == NULL)
+			usage_error(state, "the build's RID is missing");
+		return 0;
+	default: /* argp's own keys */
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 int
 cmd_build_get(struct command *command, int argc, char **argv)
 {
-	command_argument(command, argc, argv);
-	return report_build(command, get_build);
+	struct getting getting = { command, -1 };
+
+	command_parse(
+	    command, argc, argv, getting_options, take_getting, &getting);
+	return getting.wait_ms < 0
+	    ? report_build(command, 0, get_build)
+	    : report_build(command, getting.wait_ms, get_ended_build);
 }
 
 /* 0: there is no such file here. */
@@ -362,8 +451,11 @@ put_output(struct command *command, const struct uuid *id, size_t job,
 	if (put_file(command, path) == 1)
 		return;
 	command_say(command, 0,
-	    "job %zu: %s is not here; it is on %.*s, these are its last lines",
-	    job, path, TEXT_ARG(said->host));
+	    "job %zu: no %s here: it ran on %.*s, whose builder.logs may be "
+	    "another folder (-s builder.logs=DIR); %s",
+	    job, path, TEXT_ARG(said->host),
+	    said->note.size > 0 ? "these are its last lines"
+				: "nothing else is kept of it");
 	buffer_append(&command->out, said->note);
 }
 
@@ -400,5 +492,5 @@ int
 cmd_build_logs(struct command *command, int argc, char **argv)
 {
 	command_argument(command, argc, argv);
-	return report_build(command, log_build);
+	return report_build(command, 0, log_build);
 }

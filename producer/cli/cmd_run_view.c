@@ -89,8 +89,8 @@ add_build(struct command *command, const struct schedule_run *run,
 	return 0;
 }
 
-/* Page by page, newest first. */
-static int
+/* Page by page, newest first.  Returns of how many runs, or -1. */
+static int64_t
 fill_runs(struct command *command, const struct list *list, struct table *table,
     struct error *err)
 {
@@ -116,7 +116,7 @@ fill_runs(struct command *command, const struct list *list, struct table *table,
 		memcpy(last, page.last, sizeof last);
 		asked.after = (struct text){ last, sizeof last };
 	}
-	return 0;
+	return (int64_t)(list->limit - left);
 }
 
 static int
@@ -125,6 +125,7 @@ list_runs(struct command *command, int argc, char **argv, bool builds)
 	struct list list = { .limit = RUNS_DEFAULT, .builds = builds };
 	struct error err = { 0 };
 	struct table *table;
+	int64_t n = -1;
 
 	command_parse(command, argc, argv, list_options, take_list, &list);
 	if (!rid_is(
@@ -133,9 +134,16 @@ list_runs(struct command *command, int argc, char **argv, bool builds)
 		    "\"%s\" is not the RID of a schedule", list.schedule);
 	table =
 	    command_table(command, builds ? build_columns : run_table_columns);
-	if (command_open(command, COMMAND_VIEW, &err) != 0 ||
-	    fill_runs(command, &list, table, &err) != 0)
+	if (command_open(command, COMMAND_VIEW, &err) == 0)
+		n = fill_runs(command, &list, table, &err);
+	if (n < 0)
 		return command_fail(command, &err);
+	if (n == 0)
+		command_say(command, 0,
+		    "nothing is known of schedule \"%s\" in %s: it never ran, "
+		    "or not for view.ttl, or that is not its RID (schedrun "
+		    "schedule list)",
+		    list.schedule, redis_shown_url(command->view.redis));
 	return command_print_table(command);
 }
 

@@ -255,8 +255,10 @@ cmd_schedule_versions(struct command *command, int argc, char **argv)
 }
 
 static int
-set_paused(struct command *command, int argc, char **argv, bool paused)
+set_state(
+    struct command *command, int argc, char **argv, enum schedule_state state)
 {
+	static const char *const names[] = { "live", "paused", "deleted" };
 	static const struct column columns[] = {
 		{ "SCHEDULE", "rid" },
 		{ "STATE", "state" },
@@ -271,15 +273,15 @@ set_paused(struct command *command, int argc, char **argv, bool paused)
 	int found = -1;
 
 	if (open_store(command, &store, &err) == 0)
-		found = schedule_store_pause(
-		    &store, rid, paused, TEXT_NONE, &changed, &err);
+		found = schedule_store_set(
+		    &store, rid, state, TEXT_NONE, &changed, &err);
 	if (found < 0)
 		return command_fail(command, &err);
 	if (found == 0)
 		return say_unknown(command);
 	table = command_table(command, columns);
 	table_text(table, rid);
-	table_string(table, paused ? "paused" : "live");
+	table_string(table, names[state]);
 	table_string(table, changed ? NULL : "already so");
 	return command_print_table(command);
 }
@@ -287,13 +289,19 @@ set_paused(struct command *command, int argc, char **argv, bool paused)
 int
 cmd_schedule_pause(struct command *command, int argc, char **argv)
 {
-	return set_paused(command, argc, argv, true);
+	return set_state(command, argc, argv, SCHEDULE_PAUSED);
 }
 
 int
 cmd_schedule_unpause(struct command *command, int argc, char **argv)
 {
-	return set_paused(command, argc, argv, false);
+	return set_state(command, argc, argv, SCHEDULE_LIVE);
+}
+
+int
+cmd_schedule_delete(struct command *command, int argc, char **argv)
+{
+	return set_state(command, argc, argv, SCHEDULE_DELETED);
 }
 
 enum { OPTION_CRON = 512, OPTION_ZONE, OPTION_FROM };

@@ -232,6 +232,7 @@ int cmd_lag(struct command *command, int argc, char **argv);
 int cmd_run_explain(struct command *command, int argc, char **argv);
 int cmd_run_get(struct command *command, int argc, char **argv);
 int cmd_run_list(struct command *command, int argc, char **argv);
+int cmd_schedule_delete(struct command *command, int argc, char **argv);
 int cmd_schedule_get(struct command *command, int argc, char **argv);
 int cmd_schedule_list(struct command *command, int argc, char **argv);
 int cmd_schedule_next(struct command *command, int argc, char **argv);

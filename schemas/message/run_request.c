@@ -137,7 +137,8 @@ run_request_check(const struct run_request *request, struct uuid *run,
 		return -1;
 	if (!rid_is(request->schedule_rid, TEXT("scheduler"), TEXT("schedule")))
 		return invalid(rejection, FIELD_SCHEDULE_RID,
-		    "is not ri.scheduler.*.schedule.* of at most 200 bytes");
+		    "is not the RID of a schedule, ri.scheduler.*.schedule.* "
+		    "of at most 200 bytes");
 	if (request->schedule_version_rid.at != NULL &&
 	    !rid_is(request->schedule_version_rid, TEXT("scheduler"),
 		TEXT("schedule-version")))

@@ -205,6 +205,11 @@ class System:
                               input=stdin, capture_output=True, text=True, timeout=timeout,
                               env={**os.environ, **(environment or {})}, cwd=self.directory)
 
+    def begin(self, *arguments):
+        """The same, still running."""
+        return subprocess.Popen([str(BUILD / "schedrun"), *self.flags(), *arguments], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.directory)
+
     def must(self, *arguments, **more):
         done = self.run(*arguments, **more)
         assert done.returncode == 0, \

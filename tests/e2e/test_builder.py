@@ -214,8 +214,11 @@ def test_what_the_command_line_shows(plant, plain):
     job = json.loads(plant.must("build", "get", build))
     assert (job["state"], job["code"], job["says"]) == ("FAILED", 3, "the disk is full")
     assert plant.must(*logs, "build", "logs", build) == "the disk is full\n"
+    waited = plant.run("build", "get", build, "--wait", "1m")
+    assert waited.returncode == 1 and "has ended, FAILED" in waited.stderr and json.loads(waited.stdout) == job
     elsewhere = plant.run("-s", "builder.logs=/no/such/folder", "build", "logs", build)
     assert elsewhere.stdout == "the disk is full\n" and job["host"] in elsewhere.stderr
+    assert "-s builder.logs=" in elsewhere.stderr
 
 
 def test_a_canceled_build_ends_with_what_runs_of_it(plant, plain):
@@ -223,7 +226,12 @@ def test_a_canceled_build_ends_with_what_runs_of_it(plant, plain):
     build = submit(plant, "canceled")
     wait_for("the job to run", lambda: ran(plant, "canceled"), 30)
     fold(plant, build)
-    done = json.loads(plant.must("build", "cancel", build))
+    waited = plant.run("build", "get", build, "--wait", "300ms")
+    assert waited.returncode == 6 and "has not ended within --wait" in waited.stderr
+    assert (json.loads(waited.stdout)["state"], json.loads(waited.stdout)["code"]) == ("RUNNING", None)
+    with plant.begin("build", "get", build, "--wait", "1m") as waiting:
+        done = json.loads(plant.must("build", "cancel", build))
+        assert "has ended, CANCELED" in waiting.communicate(timeout=20)[1] and waiting.returncode == 1
     assert (done["state"], done["note"]) == ("CANCELED", None)
     wait_for("the job to end", lambda: is_gone(int(ran(plant, "canceled")[0][3])), 20)
     plain.wait_metric('schedrun_builds_total{state="over"}', before + 1)

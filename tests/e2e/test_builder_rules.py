@@ -4,6 +4,7 @@ import json
 import sys
 
 import catalogues
+import programs
 import pytest
 from catalogues import dataset
 from test_builder import carry_out, said, submit, wait_state
@@ -119,3 +120,11 @@ def test_rules_that_make_no_sense(ruled):
     bad.unlink()
     checked = ruled.run("config", "check", str(conf))
     assert checked.returncode == 2 and "No such file" in checked.stderr
+
+
+def test_the_sample_of_the_documents_makes_sense(ruled):
+    conf = ruled.directory / "sample.conf"
+    conf.write_text(f"builder.command = /bin/true\nbuilder.rules = {programs.ROOT}/tests/samples/builder-rules.json\n")
+    checked = ruled.run("config", "check", "--for", "builder", str(conf))
+    # What it names are programs of others' machines.
+    assert checked.returncode == 2 and "$[0].command" in checked.stderr and "No such file" in checked.stderr

@@ -226,7 +226,7 @@ def test_completion_knows_the_table():
     firsts = {name.split()[0] for name in commands()}
     assert completed("''") == firsts
     assert completed("sub") == {"submit"}
-    assert completed("schedule", "''") == {"list", "get", "next", "versions", "pause", "unpause"}
+    assert completed("schedule", "''") == {"list", "get", "next", "versions", "pause", "unpause", "delete"}
     assert completed("dlq", "''") == {"list", "show", "redrive", "drop"}
     assert completed("dlq", "redrive", "--d") == {"--dry-run"}
     assert completed("-b", "x", "--redis=y", "dataset", "c") == {"commit"}
@@ -452,7 +452,7 @@ def test_config_check_of_what_the_programs_take(tmp_path):
     ("", "trigger", None),
     ("", "http", "http.auth=jwt needs http.jwks"),
     ("", "builder", "builder.command: is not set"),
-    ("builder.command = sh -c true", None, "builder.command: sh -c true; it is the path of a program"),
+    ("builder.command = sh -c true", None, "builder.command: it is the path of a program"),
     ("builder.command = /no/such/job", "worker", None),
     ("builder.command = /bin/true -x", "builder", None),
     ("", "nobody", "allowed are worker, http, builder and trigger"),
@@ -880,8 +880,26 @@ def test_schedules(shop):
     _, (_, run) = submit(shop, FRESH)
     assert run["why"]["cause"] == "paused"
     assert rows(shop.run("schedule", "unpause", FRESH))[0]["state"] == "live"
-    for command in ("get", "versions", "pause", "unpause"):
+    for command in ("get", "versions", "pause", "unpause", "delete"):
         assert shop.run("schedule", command, schedule_rid("nope")).returncode == 3
+    for command in ("run", "build"):
+        done = shop.run(command, "list", "--schedule", schedule_rid("nope"))
+        assert done.returncode == 0 and "schedule list" in done.stderr
+
+
+def test_a_schedule_that_is_deleted(shop, tmp_path):
+    """It runs no more, is gone from an export, and comes back by apply --heads."""
+    catalogue = shop.must("export")
+    assert rows(shop.run("schedule", "delete", STALE))[0]["state"] == "deleted"
+    again = shop.run("schedule", "delete", STALE)
+    assert again.returncode == 3, again.stdout
+    assert STALE not in {each["rid"] for each in json.loads(shop.must("export"))["schedules"]}
+    _, (_, run) = submit(shop, STALE)
+    assert run["why"]["cause"] == "scheduleDeleted"
+    path = tmp_path / "catalogue.json"
+    path.write_text(catalogue)
+    shop.must("apply", "--heads", str(path))
+    assert json.loads(shop.must("schedule", "get", STALE))["deleted"] is False
 
 
 def clock_of(text):

@@ -129,6 +129,13 @@ def test_what_run_prints(shell):
     assert "\033" not in text
 
 
+def test_a_second_run_leaves_the_first_alone(shell):
+    second = subprocess.run([ROOT / "deploy/local/run.sh", "demo"], text=True, capture_output=True, timeout=60,
+                            env={**os.environ, "RUN_DIR": str(shell.log.parent / ".run")})
+    assert second.returncode == 1 and "is at work in" in second.stderr and "RUN_DIR=" in second.stderr
+    assert shell("schedrun schedule list").returncode == 0
+
+
 def test_json_is_a_file_of_the_tree():
     """So that programs read it in some test, and it can't rot."""
     files = [path.read_text().strip() for path in (ROOT / "tests/samples").iterdir()]

@@ -36,18 +36,21 @@ def place(fresh_system):
     return fresh_system
 
 
+def environment_of(system):
+    return {**os.environ, **GIVEN, "SCHEDRUN": str(ROOT), "PATH": f"{BUILD}:{DBT}:{os.environ['PATH']}",
+            "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": system.bootstrap, "SCHEDRUN_REDIS_URL": system.redis_url,
+            "DO_NOT_TRACK": "1"}
+
+
 def shell(system, text, cwd=None):
-    environment = {**os.environ, **GIVEN, "SCHEDRUN": str(ROOT), "PATH": f"{BUILD}:{DBT}:{os.environ['PATH']}",
-                   "SCHEDRUN_KAFKA_BOOTSTRAP_SERVERS": system.bootstrap, "SCHEDRUN_REDIS_URL": system.redis_url,
-                   "DO_NOT_TRACK": "1"}
-    done = subprocess.run(["sh", "-ec", text], cwd=cwd or system.directory, env=environment, capture_output=True,
+    done = subprocess.run(["sh", "-ec", text], cwd=cwd or system.directory, env=environment_of(system), capture_output=True,
                           text=True, timeout=300)
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def test_each_block_is_run_here():
-    assert len(ASKING) == 3 and len(block(4)) == 3 and len(block(5)) == 1 and len(block(7)) == 3 and len(SHELL) == 10
+    assert len(ASKING) == 3 and len(block(1)) == 2 and len(block(4)) == 3 and len(block(5)) == 1 and len(block(7)) == 3 and len(SHELL) == 11
 
 
 @pytest.mark.parametrize("text", ASKING)
@@ -61,10 +64,26 @@ def test_who_asks_twice_gets_one_run(place, text):
     assert '"repeat":true' in "".join(second) and "repeat" not in "".join(first)
 
 
+@pytest.mark.parametrize("ended, code", [("fail", 1), ("finish", 0)])
+def test_the_builds_end_is_waited_for(place, ended, code):
+    def builds():
+        return {json.loads(line)["buildRid"] for line in place.must(
+            "build", "list", "--schedule", SCHEDULE).splitlines()}
+
+    before = builds()
+    text = block(1)[1].replace("example-$(date", f"{ended}-$(date")
+    with subprocess.Popen(["sh", "-ec", text], env=environment_of(place), stdout=subprocess.PIPE, text=True) as waiting:
+        build, = wait_for("its build", lambda: builds() - before)
+        assert waiting.poll() is None
+        place.must("build", ended, build)
+        assert waiting.wait(30) == code
+    place.must("dataset", "commit", "ri.foundry.main.dataset.example-orders", "--branch", "master")
+
+
 def test_the_asking_of_three_is_of_three_runs(place):
     rows = [json.loads(line) for line in wait_for(
         "all runs to be known", lambda: place.must("run", "list", "--schedule", SCHEDULE)).splitlines()]
-    assert len(rows) == len(ASKING)
+    assert len(rows) == len(ASKING) + 2
 
 
 def test_a_dbt_project(place):

@@ -8,9 +8,10 @@
 #include "tests/unit/check.h"
 #include "tests/unit/settings.h"
 
-/* Of a file of this text; NULL with `err` if it is refused. */
+/* By this command (NULL: none is set) and a file of this text; NULL with `err`
+ * if they are refused. */
 static struct job_rules *
-read_rules(const char *text, struct error *err)
+read_rules_beside(const char *command, const char *text, struct error *err)
 {
 	char path[] = "/tmp/schedrun-rules-XXXXXX", settings[200];
 	int fd = mkstemp(path);
@@ -20,14 +21,21 @@ read_rules(const char *text, struct error *err)
 	CU_ASSERT_FATAL(
 	    fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 	close(fd);
-	snprintf(settings, sizeof settings,
-	    "builder.command = /bin/sh -c true\nbuilder.rules = %s\n", path);
+	snprintf(settings, sizeof settings, "%s%s\nbuilder.rules = %s\n",
+	    command != NULL ? "builder.command = " : "",
+	    command != NULL ? command : "", path);
 	config = settings_load(settings, err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
 	rules = job_rules_create(config, err);
 	config_destroy(config);
 	unlink(path);
 	return rules;
+}
+
+static struct job_rules *
+read_rules(const char *text, struct error *err)
+{
+	return read_rules_beside("/bin/sh -c true", text, err);
 }
 
 #define RULES                                                                  \
@@ -141,10 +149,15 @@ refuses(void)
 		{ "[{\"command\":[]}]", "$[0].command: it is the path" },
 		{ "[{\"command\":[\"ls\"]}]", "$[0].command: it is the path" },
 		{ "[{\"command\":[\"/no/such\"]}]",
-		    "$[0].command: No such file" },
+		    "$[0].command: /no/such: No such file" },
+		{ "[{\"command\":[\"/tmp\"]}]",
+		    "$[0].command: /tmp: is no program" },
+		{ "[{\"limits\":{\"memory\":\"1k\"}}]",
+		    "$[0].limits.memory: \"1k\" is not a size that" },
 		{ "[{\"dataset\":\"\",\"command\":[\"/bin/ls\"]}]",
 		    "$[0].dataset" },
-		{ "[{\"limits\":{\"time\":\"0\"}}]", "$[0].limits.time" },
+		{ "[{\"limits\":{\"time\":\"0s\"}}]",
+		    "$[0].limits.time: \"0s\" is not a time" },
 		{ "[{\"limits\":{\"time\":3}}]", "$[0].limits.time" },
 		{ "[{\"limits\":{\"memory\":\"-4G\"}}]", "$[0].limits.memory" },
 		{ "[{\"limits\":{\"files\":3}}]", "$[0].limits.files: 4 at" },
@@ -166,7 +179,34 @@ refuses(void)
 	}
 }
 
+/* What is of all jobs stands for builder.command; else each job needs one. */
+static void
+needs_a_command_for_each(void)
+{
+	struct error err = { 0 };
+	struct job_rules *rules = read_rules_beside(NULL,
+	    "[{\"spec\":\"x\",\"command\":[\"/bin/ls\"]},"
+	    "{\"command\":[\"/bin/cat\"]}]",
+	    &err);
+	struct text output = TEXT("ri.f.m.dataset.b");
+	struct job_spec spec = { .outputs = &output, .n_outputs = 1 };
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rules);
+	CU_ASSERT_STRING_EQUAL(
+	    job_rules_choose(rules, &spec, &output)->argv[0], "/bin/cat");
+	job_rules_destroy(rules);
+	CU_ASSERT_PTR_NULL(read_rules_beside(
+	    NULL, "[{\"spec\":\"x\",\"command\":[\"/bin/ls\"]}]", &err));
+	CHECK_ROW(err.message,
+	    strstr(err.message, "builder.command: is not set") != NULL);
+	CU_ASSERT_PTR_NULL(
+	    read_rules_beside(NULL, "[{\"limits\":{\"time\":\"2h\"}}]", &err));
+	CHECK_ROW(err.message,
+	    strstr(err.message, "$[0]: has no \"command\"") != NULL);
+}
+
 CU_TestInfo job_rules_tests[] = {
+	{ "needs_a_command_for_each", needs_a_command_for_each },
 	{ "chooses_the_first", chooses_the_first },
 	{ "bears_hostile_patterns", bears_hostile_patterns },
 	{ "refuses", refuses },
