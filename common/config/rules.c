@@ -182,6 +182,27 @@ check_listen(const struct config *config, const char *key, struct error *err)
 	return rc;
 }
 
+/* Clients send a path without dots and with one slash at a time, and encode
+ * what else is none of these: a path with more would be met by nobody. */
+static int
+check_base_path(const char *path, struct error *err)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789/-._~";
+
+	if (path[0] != '/')
+		return error_set(err, ERROR_FATAL,
+		    "http.base.path: \"%s\" does not begin with \"/\"", path);
+	if (path[strspn(path, plain)] != '\0' || strstr(path, "//") != NULL ||
+	    strstr(path, "/.") != NULL)
+		return error_set(err, ERROR_FATAL,
+		    "http.base.path: \"%s\" is no path as clients send it: "
+		    "letters, digits, \"-\", \"_\", \".\" and \"~\", and no "
+		    "part that is empty or begins with a dot",
+		    path);
+	return 0;
+}
+
 /*
  * Rules that tie two settings: docs/delivery.md, section 8; docs/keyspace.md,
  * section 5.
@@ -216,10 +237,8 @@ check_together(const struct config *config, struct error *err)
 	if (strlen(config_text(config, "redis.prefix")) > PREFIX_SIZE_MAX)
 		return error_set(err, ERROR_FATAL,
 		    "redis.prefix is longer than %d bytes", PREFIX_SIZE_MAX);
-	if (config_text(config, "http.base.path")[0] != '/')
-		return error_set(err, ERROR_FATAL,
-		    "http.base.path: \"%s\" does not begin with \"/\"",
-		    config_text(config, "http.base.path"));
+	if (check_base_path(config_text(config, "http.base.path"), err) != 0)
+		return -1;
 	if (check_topics(config, err) != 0 || check_groups(config, err) != 0 ||
 	    check_listen(config, "http.listen", err) != 0 ||
 	    check_listen(config, "admin.listen", err) != 0)

@@ -11,8 +11,13 @@ cmd_user_id(struct command *command, int argc, char **argv)
 	};
 	const char *subject = command_argument(command, argc, argv);
 	struct http_caller caller = { 0 };
-	struct table *table = command_table(command, columns);
+	struct table *table;
 
+	if (subject[0] == '\0')
+		return command_say(command, EXIT_WRONG_USAGE,
+		    "a subject is not empty: a token with such a one is "
+		    "refused");
+	table = command_table(command, columns);
 	http_caller_name(&caller, text_from(subject));
 	table_string(table, subject);
 	table_text(table, http_caller_user(&caller));

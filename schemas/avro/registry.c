@@ -76,7 +76,14 @@ check_settings(const struct config *config, const char *url, struct error *err)
 {
 	const char *ca_file = config_text(config, "schema.registry.ca");
 
-	if (fetch_check_form(url, err) != 0) {
+	int rc = fetch_check_form(url, err);
+
+	if (rc == 0 && strpbrk(url, "?#") != NULL)
+		rc = error_fatal(err, 78,
+		    "%s: paths are put behind it, so there is no \"?\" and "
+		    "no \"#\"",
+		    url);
+	if (rc != 0) {
 		error_prefix(err, "schema.registry.url");
 		return -1;
 	}

@@ -333,6 +333,9 @@ BAD_FILES = {
                                  'topics.requests and topics.dlq are both "schedule-run-requests"'),
     "no topic's name": ("topics.results = a b", '"a b" is no topic\'s name'),
     "a group of both": ("http.group = schedrun-worker", "worker.group and http.group are both"),
+    "a path by way of another": ("http.base.path = /a/../b", '"/a/../b" is no path as clients send it'),
+    "a path with an empty part": ("http.base.path = /a//b", '"/a//b" is no path as clients send it'),
+    "a path that is encoded": ("http.base.path = /a b", '"/a b" is no path as clients send it'),
     "a path of no root": ("http.base.path = x", '"x" does not begin with "/"'),
 }
 
@@ -348,6 +351,11 @@ def test_bad_configuration_is_named(what, tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_empty_subject_is_nobody(tmp_path):
+    done = call("user", "id", "", cwd=tmp_path)
+    assert done.returncode == 2 and "a subject is not empty" in done.stderr
+
+
 JWT = "http.jwks = k.json\nhttp.issuer = i\nhttp.audience = a\n"
 REFUSED_AT_START = {
     "an unknown property": ("kafka.bootstrap.server = a:9092", "worker",
@@ -361,6 +369,8 @@ REFUSED_AT_START = {
     "a registry's scheme": ("schema.registry.url = ftp://r", "worker", '"ftp://r" is not http://'),
     "a registry's port": ("schema.registry.url = http://r:99999", "worker",
                           "schema.registry.url: http://r:99999: a port is 1 to 65535"),
+    "a registry's query": ("schema.registry.url = http://r/?a=b", "worker",
+                           'schema.registry.url: http://r/?a=b: paths are put behind it'),
     "a password in a URL": ("schema.registry.url = http://u:p@r", "worker",
                             "schema.registry.url: no user and password in a URL"),
     "no file of a CA": ("schema.registry.url = https://r\nschema.registry.ca = /nowhere", "worker",
