@@ -1,9 +1,11 @@
 """A schema registry that errs, lags, hangs and goes away: only what needs it waits."""
 
+import base64
 import http.server
 import io
 import json
 import os
+import signal
 import struct
 import subprocess
 import threading
@@ -19,6 +21,7 @@ import checker
 import injected
 from adapters import Adapter
 from cluster import free_ports
+from key_server import Authority
 from load import TOPIC, Load, request
 from programs import ROOT, wait_for
 
@@ -98,7 +101,8 @@ class RealRegistry:
 
     def __init__(self, directory):
         port = free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        self.origin, self.path = f"http://127.0.0.1:{port}", "/apis/ccompat/v7"
+        self.url = self.origin + self.path
         (jar,) = (ROOT / ".cache" / "registry").glob("*-runner.jar")
         with open(directory / "registry.log", "wb") as log:
             self.process = subprocess.Popen(
@@ -122,6 +126,41 @@ class RealRegistry:
     def stop(self):
         self.process.terminate()
         self.process.wait(20)
+
+
+class Door:
+    """Stands before a registry: by TLS alone, and for who logs in."""
+
+    def __init__(self, registry, context, login):
+        wanted = "Basic " + base64.b64encode(login.encode()).decode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def relay(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, content = 401, b""
+                if self.headers.get("Authorization") == wanted:
+                    answer = requests.request(self.command, registry.origin + self.path, data=body, timeout=60, headers={
+                        "Content-Type": self.headers.get("Content-Type") or "application/json"})
+                    status, content = answer.status_code, answer.content
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = relay
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}{registry.path}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 @pytest.fixture
@@ -466,3 +505,42 @@ def test_a_real_registry(system, real_registry):
     worker.wait_metric('schedrun_runs_total{outcome="submitted",error_name=""}', 3)
     assert adapter.daemon.is_ready() and worker.is_ready()
     assert system.run("check", *flags, "-o", "jsonl").stdout.count(real_registry.url) == 1
+
+
+def test_a_real_registry_behind_a_login_and_tls(system, real_registry, tmp_path):
+    """Nobody gets in without both; then it stands still, and only what needs it waits."""
+    authority = Authority(tmp_path)
+    door = Door(real_registry, authority.context(), "user:secret")
+    url, ca = ("-s", f"schema.registry.url={door.url}"), ("-s", f"schema.registry.ca={authority.path}")
+    login = {"SCHEDRUN_SCHEMA_REGISTRY_AUTH": "user:secret"}
+    init = ("init", "--partitions", "2", "--replication", "1")
+    try:
+        done = system.run(*init, *url, environment=login, timeout=60)
+        assert done.returncode == 5 and "certificate" in done.stderr, done
+        for wrong in ({}, {"SCHEDRUN_SCHEMA_REGISTRY_AUTH": "user:another"}):
+            done = system.run(*init, *url, *ca, environment=wrong)
+            assert done.returncode == 7 and "check schema.registry.auth" in done.stderr, done
+        system.must(*init, *url, *ca, environment=login)
+        system.apply(catalogues.outcomes())
+        worker = system.worker(environment=login, schema__registry__url=door.url,
+                               schema__registry__ca=authority.path).wait_ready()
+        answered_so_far = lambda: worker.metric('schedrun_runs_total{outcome="submitted",error_name=""}') or 0  # noqa: E731
+        ours = json.loads(SCHEMAS[1])
+        known = real_registry.register(ours)
+        load = Load(system.bootstrap)
+        send(load, "known", schema=known)
+        wait_for("an answer", lambda: answered_so_far() == 1, 20)
+        new = real_registry.register({**ours, "doc": "another"})
+        real_registry.process.send_signal(signal.SIGSTOP)
+        send(load, "new", schema=new)
+        send(load, "beside it", schema=known, partition=1)
+        wait_for("the other partition's answer", lambda: answered_so_far() == 2, 20)
+        wait_for("it to be blamed", lambda: reasons(worker) == {"registry"}, 30)
+        real_registry.process.send_signal(signal.SIGCONT)
+        system.wait_drained()
+        assert answered_so_far() == 3 and worker.metric(
+            'schedrun_dead_letters_total{reason="unknown-schema"}') in (None, 0)
+        worker.wait_ready()
+    finally:
+        real_registry.process.send_signal(signal.SIGCONT)
+        door.stop()
