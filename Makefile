@@ -411,7 +411,7 @@ uninstall: ## what install has brought, but a configuration that was changed
 	rmdir --ignore-fail-on-non-empty $(SHARE)/schedrun $(dir $(SETTINGS)) 2>/dev/null || :
 
 # The files go below build/dist.
-.PHONY: dist deb sbom reproducible docs check-deploy check-helm test-traces test-systemd test-compose test-image test-deb sizing
+.PHONY: dist deb sbom reproducible docs check-deploy check-helm test-traces test-systemd test-compose test-image test-deb sizing serializers
 dist: ## the last commit as a tarball
 	@deploy/package dist build/dist
 deb: ## that as Debian packages for this release, judged by lintian
@@ -435,6 +435,11 @@ test-traces: build $(BUILD)/integration/kafka ## spans, told to the OpenTelemetr
 	@deploy/local/deps.sh test traces
 	COLLECTOR=$(CURDIR)/.cache/collector/collector BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) \
 	    .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e/test_traces.py
+
+serializers: build $(BUILD)/integration/kafka ## requests and results by others' Avro serializers, Python's and Java's
+	@deploy/local/deps.sh test serializers
+	BUILD_DIR=$(CURDIR)/$(BUILD) SANITIZE=$(SANITIZE) PYTHONPATH=tests/e2e \
+	    .cache/venv/bin/pytest -q -p no:cacheprovider -p conftest tests/serializers
 
 check-helm: build ## the chart of deploy/helm, by helm, against the manifests
 	@deploy/local/deps.sh deploy helm

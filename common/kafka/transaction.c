@@ -11,6 +11,8 @@
 #include "common/kafka/query.h"
 #include "common/kafka/spread.h"
 
+#define REPORT_MS 1000 /* a report that is under way */
+#define REPORT_POLL_MS 10
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 #define LIMIT_SIZE 24
@@ -115,10 +117,26 @@ is_fencing(rd_kafka_resp_err_t code)
 	    code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
+/*
+ * A transaction fails by a message that is refused a moment before that is
+ * reported, and the report alone says which topic it is: without it nobody
+ * would read the topic's limits again.
+ */
+static void
+await_refusal(struct kafka_transaction *transaction)
+{
+	int64_t until = clock_monotonic_ms() + REPORT_MS;
+
+	while (transaction->counts.failed == 0 && clock_monotonic_ms() < until)
+		rd_kafka_poll(transaction->handle, REPORT_POLL_MS);
+}
+
 static int
 fail_transaction(struct kafka_transaction *transaction, enum kafka_call call,
     rd_kafka_error_t *cause, struct error *err, const char *what)
 {
+	if (is_refusal(rd_kafka_error_code(cause)))
+		await_refusal(transaction);
 	transaction->fenced = is_fencing(rd_kafka_error_code(cause));
 	/* librdkafka does not say which. */
 	if (rd_kafka_error_code(cause) ==

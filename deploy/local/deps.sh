@@ -15,6 +15,7 @@
 #   root    what makes a root of another release
 #   systemd what boots a container with systemd
 #   deb     what makes Debian packages, and judges them
+#   serializers others' Avro serializers, in .cache/serializers: Python's, Java's
 #   traces  the OpenTelemetry collector, built by Go from its modules, in .cache/collector
 #   helm    helm, built by Go from its modules, in .cache/helm
 #   image   what builds an image without an engine
@@ -214,6 +215,22 @@ build_go() {
 	touch "$stamp"
 }
 
+# Java's; Python's are in an environment beside them.
+bring_serializers() {
+	home=$cache/serializers/libs
+	stamp=$home/$(cksum <tests/serializers/pom.xml | cut -d' ' -f1).stamp
+	[ -f "$stamp" ] && return 0
+	echo "deps: bringing Apicurio's serializers (20 MB)"
+	rm -rf "$home"
+	mvn -q -B -f tests/serializers/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory="$PWD/$home" >"$cache/maven.log" 2>&1 || {
+		tail -5 "$cache/maven.log" >&2
+		fail "Maven could not bring the serializers (whole log: $cache/maven.log)" \
+			"check the network and ~/.m2/settings.xml, then run make serializers again"
+	}
+	touch "$stamp"
+}
+
 for part in "${@:-run}"; do
 	case $part in
 	build)
@@ -265,6 +282,11 @@ for part in "${@:-run}"; do
 	deb)
 		install_packages $deb_packages
 		;;
+	serializers)
+		install_packages default-jdk-headless maven python3 python3-venv
+		make_venv $cache/serializers/venv tests/serializers/requirements.txt serializers --no-deps
+		bring_serializers
+		;;
 	traces)
 		build_go collector tests/traces/collector .
 		;;
@@ -284,7 +306,7 @@ for part in "${@:-run}"; do
 		;;
 	*)
 		fail "unknown part \"$part\"" \
-			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, security, root, systemd, deb, traces, helm, image, engine, deploy"
+			"one of build, run, test, recipes, lint, fuzz, count, peers, model, chaos, security, root, systemd, deb, serializers, traces, helm, image, engine, deploy"
 		;;
 	esac
 done
