@@ -154,7 +154,8 @@ main(int argc, char **argv)
 	signals.config = config;
 	signals.health = settings.health;
 	health_doing(signals.health, "carrying builds out");
-	if (tracer_start(&tracer, &err) == 0)
+	if (kafka_settings_check(config, &err) == 0 &&
+	    tracer_start(&tracer, &err) == 0)
 		signals.builder = builder_create(&settings, &err);
 	if (signals.builder != NULL)
 		rc = serve(&listen, options.check, &err);

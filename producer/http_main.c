@@ -113,7 +113,9 @@ create_tracer(struct adapter *adapter, struct error *err)
 		.service = "schedrun-http",
 	};
 
-	return tracer_start(&settings, err);
+	return kafka_settings_check(settings.config, err) == 0
+	    ? tracer_start(&settings, err)
+	    : -1;
 }
 
 static void

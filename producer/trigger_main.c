@@ -8,6 +8,7 @@
 #include "common/config/daemon.h"
 #include "common/config/options.h"
 #include "common/http/admin.h"
+#include "common/kafka/client.h"
 #include "common/trace/tracer.h"
 #include "producer/trigger/events.h"
 #include "producer/trigger/metrics.h"
@@ -87,7 +88,8 @@ main(int argc, char **argv)
 	listen.health = health_create();
 	health_doing(listen.health, "firing what is due");
 	tracer.metrics = listen.metrics;
-	if (tracer_start(&tracer, &err) == 0)
+	if (kafka_settings_check(config, &err) == 0 &&
+	    tracer_start(&tracer, &err) == 0)
 		trigger =
 		    trigger_create(config, listen.metrics, listen.health, &err);
 	if (trigger != NULL)

@@ -136,7 +136,8 @@ main(int argc, char **argv)
 	sigdelset(&signals.ends, SIGHUP);
 	tracer.metrics = settings.metrics;
 	tracer.instance = id;
-	if (tracer_start(&tracer, &err) != 0)
+	if (kafka_settings_check(config, &err) != 0 ||
+	    tracer_start(&tracer, &err) != 0)
 		goto out;
 	the_pipeline = pipeline_create(&settings, &err);
 	if (the_pipeline == NULL)

@@ -360,7 +360,10 @@ JWT = "http.jwks = k.json\nhttp.issuer = i\nhttp.audience = a\n"
 REFUSED_AT_START = {
     "an unknown property": ("kafka.bootstrap.server = a:9092", "worker",
                             "kafka property bootstrap.server: No such configuration property"),
-    "one of a side": ("kafka-producer.linger.ms = soon", "worker", "kafka property linger.ms: "),
+    **{f"one of a side, {daemon}": (f"{more}kafka-{side}.{name} = soon", daemon, f"kafka property {name}: ")
+       for daemon, more in (("worker", ""), ("http", JWT), ("trigger", ""),
+                            ("builder", "builder.command = /bin/true\nbuilder.logs = builds\n"))
+       for side, name in (("producer", "linger.ms"), ("consumer", "fetch.wait.max.ms"))},
     "an origin that nobody has": (JWT + "http.cors.origins = https://a.test, https://b.test/",
                                   "http", '"https://b.test/" is no origin'),
     "no URL of Redis": ("redis.url = http://x", "worker", '"http://x" is not redis://'),
