@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { copyable, duration, failed, h, isHeld, number, redraw, shortName, time } from "./dom.js";
 import { keepLooking } from "./look.js";
-import { link } from "./state.js";
+import { link, now } from "./state.js";
 
 export const title = "Builds";
 const LOOK_MS = 5000;
@@ -25,7 +25,7 @@ function progress(build) {
 }
 
 function jobLine(job) {
-  const took = job.begun ? duration((job.ended ? Date.parse(job.ended) : Date.now()) - Date.parse(job.begun)) : "";
+  const took = job.begun ? duration((job.ended ? Date.parse(job.ended) : now()) - Date.parse(job.begun)) : "";
   return h("li", {}, h("strong", {}, shortName(job.rid)), ` ${job.state.toLowerCase()}`,
     job.state === "FAILED" && `, exit code ${job.code}`, took && ` after ${took}`, job.host && `, on ${job.host}`,
     job.attempt > 1 && `, attempt ${job.attempt}`, job.note && [": ", h("span", { class: "note" }, job.note.trim().split("\n").at(-1))]);
@@ -35,7 +35,7 @@ function jobLine(job) {
 function mend(build) {
   if (build.state === "FAILED") return [h("strong", { class: "plain" }, "Mend: "), "what its jobs say; then ask for the run again: ",
     copyable(`schedrun submit ${build.scheduleRid}`)];
-  if (build.state === "RUNNING" && Date.now() - Date.parse(build.time) > LONG_MS)
+  if (build.state === "RUNNING" && now() - Date.parse(build.time) > LONG_MS)
     return [h("strong", { class: "plain" }, "Mend: "), "nobody has reported its end for a day: is schedrun-builder, or your build system, at work? ",
       copyable(`schedrun build get ${build.buildRid}`)];
   return null;

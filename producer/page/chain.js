@@ -42,7 +42,7 @@ function inOrder(schedules) {
 
 export function chainTable(caption, { schedules, moreSchedules }, none) {
   return [schedules.length > 0 ? table(caption, ["Schedule", "When", "It would"], inOrder(schedules).map((schedule) => [
-    [h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)), schedule.displayName && h("div", { class: "quiet" }, schedule.displayName)],
+    [h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)), schedule.displayName && h("div", { class: "quiet" }, h("bdi", {}, schedule.displayName))],
     whenCell(schedule), schedule.partly ? "wait for the rest" : doesText(schedule)])) : h("p", {}, none),
   moreSchedules && h("p", { class: "quiet" }, "There are more schedules than could be looked at.")];
 }

@@ -2,6 +2,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+// Marks that turn the direction of what stands behind them are shown as what
+// they are, so that no name rearranges a sentence.
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
+const shown = (child) => (typeof child !== "string" ? child
+  : child.replace(TURNS, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`));
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === undefined || value === null || value === false) continue;
@@ -10,7 +16,7 @@ function fill(element, attributes, children) {
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat(Infinity).filter(
-    (child) => child !== null && child !== undefined && child !== false));
+    (child) => child !== null && child !== undefined && child !== false).map(shown));
   return element;
 }
 
@@ -23,7 +29,7 @@ export function svg(tag, attributes, ...children) {
 }
 
 export function redraw(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  element.replaceChildren(...children.flat(Infinity).filter(Boolean).map(shown));
 }
 
 // Whether somebody is at something in it: it would lose the focus by a redraw.

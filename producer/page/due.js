@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { duration, failed, h, isHeld, number, redraw, shortName, table, time } from "./dom.js";
 import { keepLooking } from "./look.js";
-import { link } from "./state.js";
+import { link, now } from "./state.js";
 
 export const title = "Due";
 const LOOK_MS = 10000;
@@ -10,8 +10,8 @@ const LOOK_MS = 10000;
 function row(due) {
   const times = due.count > 1 ? `${due.count >= 100 ? "100 times or more" : `${number(due.count)} times`}` : "once";
   return [[due.overdue && h("strong", { class: "bad" }, "✕ overdue "), time(due.at)],
-    due.overdue ? `${duration(Date.now() - Date.parse(due.at))} ago` : `in ${duration(Date.parse(due.at) - Date.now())}`,
-    [h("a", { class: "open", href: link(["schedules", due.scheduleRid]) }, shortName(due.scheduleRid)), due.displayName && h("div", { class: "quiet" }, due.displayName)],
+    due.overdue ? `${duration(now() - Date.parse(due.at))} ago` : `in ${duration(Date.parse(due.at) - now())}`,
+    [h("a", { class: "open", href: link(["schedules", due.scheduleRid]) }, shortName(due.scheduleRid)), due.displayName && h("div", { class: "quiet" }, h("bdi", {}, due.displayName))],
     [h("code", {}, due.cron), ` ${due.zone}`, due.shifted && ", shifted by clocks that are changed"], times,
     h("a", { href: link(["schedules", due.scheduleRid], { show: "plan" }), "aria-label": `What ${shortName(due.scheduleRid)} would run, and fire then` }, "what then?")];
 }

@@ -21,9 +21,20 @@ const MENDS = {
   registry: "Does schema.registry.url answer? schedrun init registers the schemas.",
 };
 
+const SKEW_MS = 5000; // less may be the answer's way
+
+// How far the clocks differ, as far as the answer's way lets it be known.
+function skewOf(overview, askedMs) {
+  const way = (Date.now() - askedMs) / 2;
+  const skew = Date.parse(overview.time) - askedMs - way;
+  return Math.abs(skew) > SKEW_MS + way ? skew : 0;
+}
+
 export async function look() {
+  const askedMs = Date.now();
   try {
-    set({ overview: await get("dashboard/overview"), overviewError: null });
+    const overview = await get("dashboard/overview");
+    set({ overview, overviewError: null, skew: skewOf(overview, askedMs) });
   } catch (error) {
     set({ overviewError: error });
   }
@@ -142,7 +153,8 @@ function draw(root) {
       lagTile(requests), Object.entries(others || {}).map(otherTile), lettersTile(letters), dueTile(state.due), buildsTile(state.builds)),
     h("p", { class: "quiet" }, `schedrun ${overview.version}`,
       overview.user && [", you are ", h("code", {}, overview.user)],
-      `, scopes: ${overview.scopes.join(", ")}`));
+      `, scopes: ${overview.scopes.join(", ")}. Times are of ${Intl.DateTimeFormat().resolvedOptions().timeZone}`,
+      state.skew !== 0 && `; this browser's clock is ${duration(Math.abs(state.skew))} ${state.skew > 0 ? "behind" : "ahead of"} the server's`, "."));
 }
 
 function drawTables(root) {

@@ -2,6 +2,7 @@
 // plot says its figures in words, and a table beneath has them all.
 import { get } from "./api.js";
 import { duration, failureText, h, isHeld, number, redraw, svg, table } from "./dom.js";
+import { now } from "./state.js";
 
 const MINUTES = 60;
 const WIDTH = 600, HEIGHT = 60;
@@ -71,7 +72,7 @@ export async function lastHour(root) {
   try {
     const { runs, lag } = await get("dashboard/history");
     if (isHeld(root)) return;
-    redraw(root, h("h2", {}, "Results of the last hour"), h("div", { class: "plots" }, runPlots(runs, Date.now())),
+    redraw(root, h("h2", {}, "Results of the last hour"), h("div", { class: "plots" }, runPlots(runs, now())),
       h("h2", {}, "Lag of the last hour"), h("div", { class: "plots" }, lagPlots(lag)));
     for (const details of root.querySelectorAll("details"))
       details.open = open.has(details.firstChild.textContent);

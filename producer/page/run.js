@@ -2,7 +2,7 @@
 import { API, get } from "./api.js";
 import { badge, copyable, duration, failureText, h, isHeld, outcomeOf, redraw, shortName, svg, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
-import { link, state, watch } from "./state.js";
+import { link, now, state, watch } from "./state.js";
 
 export const title = "Run";
 const AGAIN_MS = 2000;
@@ -64,7 +64,7 @@ function timeline(said, jobs, choose) {
   const rows = Object.entries(said).filter(([, one]) => one.begun).sort((a, b) => a[1].begun.localeCompare(b[1].begun)).slice(0, 1000);
   if (rows.length === 0) return null;
   const from = Date.parse(rows[0][1].begun);
-  const to = Math.max(...rows.map(([, one]) => (one.ended ? Date.parse(one.ended) : Date.now())));
+  const to = Math.max(...rows.map(([, one]) => (one.ended ? Date.parse(one.ended) : now())));
   return table(`Timeline of its jobs, ${duration(to - from)} in all`, ["Job", "When", "State", "Begun", "Took"], rows.map(([at, one]) => [
     jobs[at] ? h("button", { type: "button", class: "open name", onclick: () => choose(at) }, `${at}: ${shortName(jobs[at].outputs[0].rid)}`) : at, bar(one, from, to),
     [one.state, one.state === "FAILED" && one.note && h("p", { class: "note" }, one.note.trim().split("\n").at(-1))],

@@ -1,6 +1,6 @@
 // Runs as they finish, newest first, by filters that the URL holds.
 import { badge, h, number, outcomeOf, redraw, shortName, time } from "./dom.js";
-import { choose, link, onChosen, route, state, watch } from "./state.js";
+import { choose, link, now, onChosen, route, state, watch } from "./state.js";
 
 export const title = "Runs";
 
@@ -17,7 +17,7 @@ function fits(run, filters) {
   if (filters.error && result.errorName !== filters.error) return false;
   if (filters.schedule && !contains(run.scheduleRid, filters.schedule)) return false;
   if (filters.who && !contains(run.createdBy || "nobody", filters.who)) return false;
-  if (SINCE[filters.since] && Date.now() - Date.parse(run.createdTime) > SINCE[filters.since]) return false;
+  if (SINCE[filters.since] && now() - Date.parse(run.createdTime) > SINCE[filters.since]) return false;
   return !filters.text ||
     contains([run.rid, run.scheduleRid, result.description, result.buildRid].join("\n"), filters.text);
 }

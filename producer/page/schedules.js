@@ -41,7 +41,7 @@ function item(schedule, strip) {
     h("a", { class: "open", href: link(["schedules", schedule.rid]) }, shortName(schedule.rid)),
     h("span", { class: "when" }, schedule.paused ? "paused" : "live"),
     h("span", { class: "who" }, schedule.updatedTime && time(schedule.updatedTime)),
-    h("div", { class: "why quiet" }, schedule.displayName, strip));
+    h("div", { class: "why quiet" }, schedule.displayName && h("bdi", {}, schedule.displayName), strip));
 }
 
 function openList(main) {
@@ -153,8 +153,8 @@ function openOne(main, rid) {
     get(`${API}schedules/${name}/runs?pageSize=${STRIP}&preview=true`, { signal }), state.overview || lookAtHealth()]),
   ([schedule, more, { data }], signal, again) => {
     runs = data;
-    redraw(root, h("p", {}, schedule.paused ? h("strong", {}, "❚❚ paused") : "live", schedule.displayName && [": ", schedule.displayName],
-      schedule.description && [". ", schedule.description]), actions(schedule, more, again),
+    redraw(root, h("p", {}, schedule.paused ? h("strong", {}, "❚❚ paused") : "live", schedule.displayName && [": ", h("bdi", {}, schedule.displayName)],
+      schedule.description && [". ", h("bdi", {}, schedule.description)]), actions(schedule, more, again),
     h("h2", {}, "Last runs"), last, dryRun(rid, signal, route().query.get("show") === "plan"),
     h("h2", {}, "When it runs"), h("p", {}, "Trigger: ", triggerText(schedule.trigger)), dueTable(more, schedule.paused),
     versions(more),

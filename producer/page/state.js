@@ -3,6 +3,7 @@
 
 export const state = {
   token: null,        // what each call is sent with
+  skew: 0,            // how far the server's clock is ahead of the browser's, in ms
   asking: null,       // why a token is asked for; null: it isn't
   overview: null,     // the last answer of dashboard/overview
   overviewError: null,
@@ -43,6 +44,9 @@ export function watch(names, draw) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
 }
+
+// By the server's clock, which all times that are told are of.
+export const now = () => Date.now() + state.skew;
 
 // The route: "#/runs?outcome=error" is { path: ["runs"], query }.
 export function route() {
