@@ -70,11 +70,18 @@ export function time(text) {
 export function copyable(text) {
   const button = h("button", { type: "button", class: "copy", "aria-label": `Copy ${text}`,
     onclick: async () => {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "copied";
+      try {
+        await navigator.clipboard.writeText(text);
+        button.textContent = "copied";
+      } catch {
+        // Without TLS a browser lends no clipboard: then it is ready for Ctrl+C.
+        getSelection().selectAllChildren(code);
+        button.textContent = "selected";
+      }
       setTimeout(() => { button.textContent = "copy"; }, 1500);
     } }, "copy");
-  return h("span", { class: "copyable" }, h("code", {}, text), button);
+  const code = h("code", {}, text);
+  return h("span", { class: "copyable" }, code, button);
 }
 
 const OUTCOMES = {

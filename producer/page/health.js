@@ -5,7 +5,7 @@ import { duration, failureText, h, isHeld, number, redraw, shortName, table, tim
 import { duePart } from "./due.js";
 import { lastHour } from "./plots.js";
 import { keepLooking } from "./look.js";
-import { link, set, state, watch } from "./state.js";
+import { link, onChosen, route, set, state, watch } from "./state.js";
 
 export const title = "Health";
 const LOOK_MS = 3000;
@@ -69,10 +69,10 @@ function workersTile(workers, requests) {
   const idle = requests && !requests.error ? requests.partitions.filter((p) => !p.owner).length : 0;
   const balances = /Balanc|Assigning|Reconciling/i.test(workers.state); // that ends by itself
   if (n === 0)
-    return tile("Workers", "bad", "none runs", [h("strong", {}, "Mend: "), "start schedrun-worker"]);
+    return tile("Workers", "bad", "none runs", [h("strong", {}, "Mend: "), "start schedrun-worker"], regionLink("partitions"));
   return tile("Workers", idle ? "warn" : "good", `${number(n)} ${n === 1 ? "runs" : "run"}`,
     idle ? [`${number(idle)} partitions have nobody: the group is ${workers.state}. `, h("strong", {}, "Mend: "),
-      balances ? "they are being given out; if that lasts, what /readyz of the workers says" : "schedrun check --for worker"] : `group ${workers.group}`);
+      balances ? "they are being given out; if that lasts, what /readyz of the workers says" : "schedrun check --for worker"] : `group ${workers.group}`, regionLink("workers"));
 }
 
 const LATE_MS = 30000;
@@ -84,7 +84,7 @@ function lagTile(requests) {
   return tile("Waiting requests", late || held > 0 ? "warn" : "good", number(requests.lag),
     [requests.lag === 0 ? "nothing is behind" : `the oldest for ${duration(requests.oldestAgeMs)}`,
       (late || held > 0) && [". ", h("strong", {}, "Mend: "), held > 0 ? "an open transaction holds them back, until its sender ends it; schedrun lag names the partition"
-        : "more workers, up to one a partition; schedrun lag"]]);
+        : "more workers, up to one a partition; schedrun lag"]], regionLink("partitions"));
 }
 
 // Those who need not be there: there is a tile where there ever was one.
@@ -180,6 +180,16 @@ function drawWork(root) {
     h("h2", {}, "Due"), due && !due.error ? duePart(due, SOME) : h("p", { class: "quiet" }, due ? due.error : "Looking …"));
 }
 
+// What a tile leads to on this page.
+const REGIONS = { partitions: "Partitions of the requests", workers: "Workers" };
+const regionLink = (name) => link(["health"], { show: name });
+
+function jump() {
+  const region = document.querySelector(`.scroll[aria-label="${REGIONS[route().query.get("show")]}"]`);
+  if (region) region.focus();
+  return region;
+}
+
 export function open(main) {
   const root = h("div", {});
   const work = h("div", { id: "work" });
@@ -191,6 +201,9 @@ export function open(main) {
   drawTables(tables);
   const ends = [keepLooking(look, LOOK_MS), keepLooking(() => Promise.all([lookAt("builds"), lookAt("due"), lastHour(hour)]), HOUR_MS),
     watch(["overview", "overviewError", "builds", "due"], () => isHeld(root) || draw(root)), watch(["builds", "due"], () => isHeld(work) || drawWork(work)),
-    watch(["overview"], () => isHeld(tables) || drawTables(tables))];
+    watch(["overview"], () => isHeld(tables) || drawTables(tables)), onChosen(jump)];
+  const unjump = watch(["overview"], () => jump() && unjump()); // once, where a link brought somebody
+  if (!route().query.get("show")) unjump();
+  ends.push(unjump);
   return () => ends.forEach((end) => end());
 }

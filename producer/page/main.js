@@ -200,7 +200,7 @@ function begin() {
   openView();
   drawLive();
   follow();
-  if (!state.overview) health.look(); // all views go by the server's clock
+  if (shownPath.split("/")[0] !== "health") health.look(); // all views go by the server's clock
 }
 
 begin();

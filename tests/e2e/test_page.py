@@ -1,5 +1,6 @@
 """The dashboard page, in a real browser, against the running system."""
 
+import datetime
 import re
 import signal
 
@@ -219,6 +220,125 @@ def test_a_schedule_says_what_would_run(watched, board):
     reader = watched(token="reader", path=f"schedules/{rid}").page
     reader.get_by_role("button", name="Dry run").wait_for()
     assert reader.get_by_role("button", name="Run", exact=True).count() == 0
+
+
+def test_the_list_of_schedules_has_a_strip_of_each_ones_last_runs(watched, board):
+    rid = schedule_rid("no-spec")
+    for _ in range(3):
+        board.finish("no-spec")
+    page = watched(path="schedules").page
+    strip = page.locator(f"li[data-rid='{rid}']").get_by_role("img", name=re.compile(r"^Its last \d+ runs, \d+ with errors$"))
+    strip.wait_for()
+    before = int(strip.get_attribute("aria-label").split()[2])
+    assert before >= 3 and strip.locator(".badge.error").count() == before == strip.locator(".badge").count()
+    newest = strip.locator(".badge").first.get_attribute("title")
+    run = board.finish("no-spec")  # comes by itself
+    page.locator(f"li[data-rid='{rid}'] .marks .badge").first.and_(page.get_by_title(run["createdTime"])).wait_for()
+    assert run["createdTime"] > newest.split()[1]
+    for _ in range(16 - before):
+        board.finish("no-spec")
+    fresh = board.finish("fresh")
+    page.locator(f"li[data-rid='{schedule_rid('fresh')}'] .marks .badge.ignored").first.and_(page.get_by_title(fresh["createdTime"])).wait_for()
+    assert strip.locator(".badge").count() == 16  # no more than that
+    # Who is not shown here has none.
+    assert page.locator(f"li[data-rid='{schedule_rid('wide')}'] .marks").count() == 0
+    page.get_by_label("Name or RID").fill("no-such")
+    page.get_by_text("0 schedules").wait_for()
+    page.get_by_label("Name or RID").fill("NO-SPEC")
+    strip.wait_for()
+    page.locator("a.open").first.click()
+    page.locator(".strip a").first.wait_for()
+    last = board.finish("no-spec")  # there, too
+    page.locator(f".strip a[href*='{last['rid']}']").wait_for()
+
+
+def test_filters_by_who_and_when(watched, board):
+    mine = board.finish("fresh")
+    theirs = board.finish("stale")
+    page = watched(path="runs?since=15m").page
+    row(page, mine).wait_for()
+    page.get_by_label("Who").fill(catalogues.OWNER[:8].upper())
+    page.wait_for_url("**who=*")
+    row(page, theirs).wait_for()
+    page.get_by_label("Who").fill("nobody")
+    row(page, mine).wait_for(state="detached")
+    page.get_by_label("Who").fill("")
+    row(page, mine).wait_for()
+    page.get_by_label("Asked in the last").select_option("1h")
+    page.wait_for_url("**since=1h*")
+
+    def later(answer):  # as if the server's clock had gone on
+        told = answer.fetch().json()
+        at = datetime.datetime.fromisoformat(told["time"]) + datetime.timedelta(minutes=20)
+        answer.fulfill(json={**told, "time": at.isoformat()})
+
+    page.route("**/dashboard/overview", later)
+    go(page, "health")
+    page.get_by_text("this browser's clock is 20 min").wait_for()
+    go(page, "runs?since=1h")
+    row(page, mine).wait_for()
+    page.get_by_label("Asked in the last").select_option("15m")
+    row(page, mine).wait_for(state="detached")
+
+
+def test_news_are_said_politely_and_not_too_often(watched, board):
+    page = watched(path="runs").page
+    page.get_by_text("● live").wait_for()
+    said = page.locator("#said")
+    assert said.get_attribute("aria-live") == "polite"
+    page.evaluate("""() => { window.said = []; new MutationObserver(() => window.said.push(performance.now()))
+      .observe(document.getElementById("said"), { childList: true, characterData: true, subtree: true }); }""")
+    for _ in range(2):
+        for _ in range(3):
+            last = board.finish("cycle")
+        row(page, last).wait_for()
+        said.get_by_text(re.compile(r"^\d+ new runs?, \d+ with errors$")).wait_for()
+        wait_for("what is said to be said once more", lambda n=len(page.evaluate("window.said")): board.finish("cycle") and
+                 len(page.evaluate("window.said")) > n, 30)
+    times = page.evaluate("window.said")
+    assert len(times) >= 2 and all(b - a > 4000 for a, b in zip(times, times[1:]))
+    # Nor is anything said by a colour alone.
+    for text in page.locator("#rows .badge").all_inner_texts()[:20]:
+        assert re.search(r"[▶○✕…]\s*\w+", text), text
+
+
+def test_ids_are_copied_or_at_least_selected(watched, board):
+    run = board.finish("deep")
+    one = watched(path=f"run/x/{run['rid']}")
+    one.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = one.page.get_by_role("button", name=f"Copy {run['rid']}", exact=True)
+    button.click()
+    one.page.get_by_text("copied").wait_for()
+    assert one.page.evaluate("navigator.clipboard.readText()") == run["rid"]
+    without = watched(token=None).page  # as on a page without TLS
+    without.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    without.goto("about:blank")
+    without.goto(f"{board.url}#token=full")
+    go(without, f"run/x/{run['rid']}")
+    without.get_by_role("button", name=f"Copy {run['rid']}", exact=True).click()
+    without.get_by_text("selected").wait_for()
+    assert without.evaluate("getSelection().toString()") == run["rid"]
+
+
+def test_a_run_says_what_has_changed_in_its_schedule_since(watched, board):
+    rid = schedule_rid("stale")
+    run = board.finish("stale")
+    page = watched(path=f"run/x/{run['rid']}").page
+    page.get_by_text("The schedule is still of this version.").wait_for()
+    schedule = ok(board.get(f"/schedules/{rid}"))
+    ok(board.put(f"/schedules/{rid}", {"action": {**schedule["action"], "abortOnFailure": True}}))
+    page.reload()
+    page.get_by_role("region", name="Changed in the schedule since").get_by_role("row", name="action.abortOnFailure").wait_for()
+
+
+def test_tiles_lead_to_what_they_sum_up(watched):
+    page = watched().page
+    for tile, region in (("Workers", "Workers"), ("Waiting requests", "Partitions of the requests")):
+        page.locator(".tile").get_by_role("link", name=tile).click()
+        page.get_by_role("region", name=region, exact=True).and_(page.locator(":focus")).wait_for()
+        page.get_by_role("link", name="Runs").focus()
+    page.reload()
+    page.get_by_role("region", name="Partitions of the requests").and_(page.locator(":focus")).wait_for()
 
 
 def test_each_sees_what_he_may_view(board):

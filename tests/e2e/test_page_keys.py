@@ -103,7 +103,7 @@ def opened(watched, board, name):
     return one, page, rows
 
 
-@pytest.mark.parametrize("name", ["health", "builds", "due", "letters"])
+@pytest.mark.parametrize("name", VIEWS)
 def test_tab_comes_to_all_that_can_be_used_and_shows_where(watched, board, name):
     one = watched(token=None)
     one.allows += ["401"]
@@ -128,7 +128,7 @@ def test_tab_comes_to_all_that_can_be_used_and_shows_where(watched, board, name)
     assert page.evaluate("window.met.size") >= page.evaluate(USABLE) > 10
 
 
-@pytest.mark.parametrize("name", [name for name in VIEWS if name not in ("dataset", "schedule", "stale")])
+@pytest.mark.parametrize("name", [name for name in VIEWS if name not in ("dataset", "schedule")])
 def test_rows_are_walked_and_found_again(watched, board, name):
     _, page, rows = opened(watched, board, name)
     met = []

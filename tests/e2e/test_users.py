@@ -4,6 +4,7 @@ that it does, and what is not its own it can't write."""
 import json
 import uuid
 
+import boards
 import catalogues
 import checker
 import injected
@@ -121,6 +122,25 @@ def test_each_program_can_do_its_work(guarded):
     admin(system, "apply", "-", stdin=exported)
     admin(system, "submit", catalogues.schedule_rid("fresh"), "--wait", "20s")
     assert '"fault"' not in admin(system, "check")
+
+
+def test_the_adapter_can_tell_its_page_everything(guarded):
+    """By the adapter's user: each route of the dashboard, with something to tell."""
+    admin(guarded, "init", "--partitions", "1", "--replication", "1")
+    admin(guarded, "apply", "--allow-missing", "-", stdin=json.dumps(boards.shop()))
+    guarded.worker(**as_user(guarded, "worker")).wait_ready()
+    guarded.trigger(**as_user(guarded, "trigger")).wait_ready()
+    board = boards.Dashboard(guarded, **as_user(guarded, "adapter"))
+    run = board.finish(boards.NIGHT)
+    for method, path, _ in boards.page_routes():
+        named = path.format(runRid=run["rid"], scheduleRid=catalogues.schedule_rid(boards.NIGHT),
+                            datasetRid=catalogues.dataset("orders"))
+        body = {"json": {"letters": ["0:0"]}} if "redrive" in path else {}
+        answer = board.call(method, f"/dashboard/{named}", **body)
+        assert answer.status_code == 200, (path, answer.text)
+        assert "NOPERM" not in answer.text and '"isPart":true' not in answer.text
+    assert [one["wave"] for one in board.tell(f"datasets/{catalogues.dataset('orders')}/impact")["schedules"]].count(0) < 6
+    assert "NOPERM" not in board.daemon.log()
 
 
 def test_none_may_write_what_is_not_its_own(guarded):
