@@ -125,8 +125,12 @@ look_after(void *argument, struct subscriber *subscriber)
 {
 	struct http_events *events = argument;
 	int64_t now = loop_now_ms(events->app->loop);
+	const char *revoked =
+	    http_auth_recheck(events->app->auth, &subscriber->caller);
 
-	if (subscriber->expires_ms <= clock_wall_ms()) {
+	if (revoked != NULL) {
+		end_stream(events, subscriber, revoked);
+	} else if (subscriber->caller.expires_ms <= clock_wall_ms()) {
 		end_stream(events, subscriber, "TOKEN_EXPIRED");
 	} else if (subscriber->alive_ms <= now) {
 		subscriber->alive_ms = now + ALIVE_MS;
@@ -405,7 +409,7 @@ start_stream(struct event_call *event_call, struct event_position *position)
 	subscriber =
 	    audience_join(&events->hub, &key, resumes ? position : NULL);
 	subscriber->events = events;
-	subscriber->expires_ms = call->asked.caller.expires_ms;
+	subscriber->caller = call->asked.caller;
 	subscriber->alive_ms = loop_now_ms(events->app->loop) + ALIVE_MS;
 	http_call_field(call, "X-Accel-Buffering", TEXT("no"));
 	http_request_set_gone(call->asked.request, NULL, NULL);

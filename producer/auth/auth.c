@@ -15,6 +15,7 @@ struct http_auth {
 	/* One of them; neither: everybody may do everything. */
 	struct jwt_auth *jwt;
 	struct token_file *tokens;
+	unsigned edition; /* of the tokens */
 };
 
 /* Whether an address to listen on, "host:port", is this machine's own. */
@@ -148,9 +149,11 @@ http_auth_reload(struct http_auth *auth)
 	if (token_file_reload(auth->tokens, &err) != 0)
 		log_event(LOG_ERROR, "http", "tokens_not_reloaded", err.message,
 		    LOG_END);
-	else
+	else {
+		auth->edition++;
 		log_event(LOG_INFO, "http", "tokens_reloaded",
 		    "the tokens were read again", LOG_END);
+	}
 }
 
 /* RFC 6750, section 2.1: the one credential, after a case-blind scheme. */
@@ -220,6 +223,28 @@ http_auth_check(struct http_auth *auth, const struct http_head *head,
 	if (auth->jwt != NULL)
 		return check_jwt(auth, token, caller, wait, reason);
 	*reason = "UNKNOWN_TOKEN";
+	caller->edition = auth->edition;
 	return token_file_find(auth->tokens, caller) ? VERDICT_OK
 						     : VERDICT_REFUSED;
+}
+
+const char *
+http_auth_recheck(const struct http_auth *auth, struct http_caller *caller)
+{
+	struct http_caller now = *caller;
+
+	/* The token is not kept, so who was judged by other keys shows it anew.
+	 */
+	if (auth->jwt != NULL)
+		return jwt_auth_edition(auth->jwt) == caller->edition
+		    ? NULL
+		    : "KEYS_CHANGED";
+	if (auth->tokens == NULL || auth->edition == caller->edition)
+		return NULL;
+	if (!token_file_find(auth->tokens, &now) ||
+	    now.scopes != caller->scopes ||
+	    memcmp(now.user, caller->user, sizeof now.user) != 0)
+		return "TOKEN_REVOKED";
+	caller->edition = auth->edition;
+	return NULL;
 }

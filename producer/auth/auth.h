@@ -56,4 +56,12 @@ enum http_verdict http_auth_check(struct http_auth *auth,
     const struct http_head *head, struct http_caller *caller,
     struct jwt_wait *wait, const char **reason);
 
+/*
+ * Whether who was let in may still be: NULL, and his edition is now's; else why
+ * not, a literal of docs/http.md, section 9.  Cheap while nothing has changed;
+ * when he expires is the caller's to look at.
+ */
+const char *http_auth_recheck(
+    const struct http_auth *auth, struct http_caller *caller);
+
 #endif

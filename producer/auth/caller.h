@@ -19,6 +19,7 @@ struct http_caller {
 	unsigned scopes;       /* of enum http_scope */
 	int64_t expires_ms;    /* wall; INT64_MAX: never */
 	unsigned char key[32]; /* SHA-256 of the token */
+	unsigned edition;      /* of the tokens or keys that it was judged by */
 };
 
 /* The user's UUID; none if there is no known caller. */

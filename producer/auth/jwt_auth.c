@@ -25,6 +25,7 @@ struct jwt_auth {
 	struct health_check *check;
 	struct key_source *source;
 	struct key_set *keys; /* NULL: none was loaded yet */
+	unsigned edition;     /* of `keys` */
 	bool is_away;         /* the last look failed: there may be others */
 	struct recent *verified;
 	struct jwt_wait *waiting;
@@ -55,6 +56,7 @@ on_looked(void *argument, struct key_set *set, const char *failure, bool asked)
 		passed_over = key_set_passed_over(set);
 		key_set_destroy(auth->keys);
 		auth->keys = set;
+		auth->edition++;
 		recent_clear(auth->verified);
 		health_ok(auth->check);
 		log_event(LOG_INFO, "http", "keys_loaded",
@@ -231,6 +233,7 @@ jwt_auth_check(struct jwt_auth *auth, struct text token,
 		return JWT_DONE;
 	*verdict = jwt_check(&auth->rules, auth->keys, token, now_ms, caller);
 	if (*verdict == JWT_OK) {
+		caller->edition = auth->edition;
 		verified = recent_put(auth->verified, caller->key);
 		verified->caller = *caller;
 		verified->until_ms = caller->expires_ms + auth->rules.leeway_ms;
@@ -238,4 +241,10 @@ jwt_auth_check(struct jwt_auth *auth, struct text token,
 	if (*verdict != JWT_UNKNOWN_KEY)
 		return JWT_DONE;
 	return look_for_key(auth, wait);
+}
+
+unsigned
+jwt_auth_edition(const struct jwt_auth *auth)
+{
+	return auth->edition;
 }

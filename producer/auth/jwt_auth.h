@@ -52,4 +52,7 @@ enum jwt_outcome jwt_auth_check(struct jwt_auth *auth, struct text token,
     struct http_caller *caller, struct jwt_wait *wait,
     enum jwt_verdict *verdict);
 
+/* Of the key set: another one after each change; a caller has that of his. */
+unsigned jwt_auth_edition(const struct jwt_auth *auth);
+
 #endif

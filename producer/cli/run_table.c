@@ -156,6 +156,7 @@ add_fields(struct table *table, const struct schedule_run *run)
 	table_field(
 	    table, "created", time_text(run->created_time_ms, &scratch));
 	table_field(table, "by", run->created_by);
+	table_field(table, "trigger", run->trigger);
 	table_field(table, "outcome", text_from(run_state_name(run->state)));
 	if (run->state != RUN_PENDING)
 		table_field(table, "finished",

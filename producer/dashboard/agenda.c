@@ -221,7 +221,9 @@ struct due_look {
 	struct http_call *call;
 	struct due_row *rows;
 	size_t n;
-	size_t scheduled; /* that are due some day */
+	size_t scheduled; /* that are due some day, also those he may not view
+			   */
+	size_t told;
 	bool more;
 	int64_t stood_s;
 };
@@ -309,24 +311,24 @@ put_rows(struct due_look *look, struct work_redis *redis)
 	struct access access = http_call_access(call, redis);
 	struct schedule_access schedules[SLICE];
 	struct text rids[SLICE];
-	size_t at, n, i, told = 0;
+	size_t at, n, i;
 
-	for (at = 0; at < look->n && told < LISTED_MAX; at += n) {
+	for (at = 0; at < look->n && look->told < LISTED_MAX; at += n) {
 		n = look->n - at < SLICE ? look->n - at : SLICE;
 		for (i = 0; i < n; i++)
 			rids[i] = look->rows[at + i].rid;
 		if (access_read(&access, rids, n, false, schedules,
 			&call->job.error) != 0)
 			return;
-		for (i = 0; i < n && told < LISTED_MAX; i++) {
+		for (i = 0; i < n && look->told < LISTED_MAX; i++) {
 			if (!schedules[i].exists ||
 			    schedules[i].right == RIGHT_NONE)
 				continue;
 			put_row(&call->answer.body, &look->rows[at + i],
 			    &schedules[i]);
-			told++;
+			look->told++;
 		}
-		look->more |= told == LISTED_MAX && at + i < look->n;
+		look->more |= look->told == LISTED_MAX && at + i < look->n;
 	}
 }
 
@@ -353,7 +355,6 @@ dashboard_due_get(struct http_call *call, struct work_redis *redis)
 	if (rc != 0)
 		return;
 	json_open(out, '{');
-	json_member_integer(out, "scheduled", (int64_t)look.scheduled);
 	if (look.stood_s >= 0)
 		json_member_time(out, "stood", look.stood_s * 1000);
 	json_member_bool(
@@ -361,6 +362,7 @@ dashboard_due_get(struct http_call *call, struct work_redis *redis)
 	json_member_open(out, "due", '[');
 	put_rows(&look, redis);
 	json_close(out, ']');
+	json_member_integer(out, "scheduled", (int64_t)look.told);
 	json_member_bool(out, "more", look.more);
 	json_close(out, '}');
 }

@@ -14,6 +14,7 @@
 #define TOLD_MAX 100
 #define JOBS_MAX 20 /* of a build that are named */
 #define NOTE_MAX 400
+#define EVENTS_MAX ((size_t)16 * 1024 * 1024) /* of all that is told */
 #define SLICE 100
 
 void
@@ -68,6 +69,7 @@ struct builds_look {
 	struct work_redis *redis;
 	struct told_build *builds;
 	size_t n;
+	size_t read; /* bytes of events */
 };
 
 static int
@@ -280,6 +282,8 @@ put_detail(struct builds_look *look, const struct told_build *build)
 	int rc = run_view_get_build(
 	    &look->redis->view, id, arena, &record, &look->call->job.error);
 
+	if (rc == 1)
+		look->read += record.event.size;
 	if (rc == 1 &&
 	    decode_build(look->redis->builds, record.event, id, arena, &event,
 		&unread) == 0)
@@ -306,10 +310,28 @@ put_build(struct builds_look *look, const struct told_build *build)
 	json_member_text(out, "scheduleRid", schedule_of(build));
 	json_member_time(out, "time", build->recent.finished_ms);
 	json_member_string(out, "state", stage_names[build->stage]);
-	if (build->stage < STAGE_SUCCEEDED)
+	if (build->stage != STAGE_UNKNOWN && look->read < EVENTS_MAX)
 		rc = put_detail(look, build);
 	json_close(out, '}');
 	return rc;
+}
+
+/* The runs of all builds of a stage. */
+static void
+put_runs(const struct builds_look *look, enum build_stage stage)
+{
+	struct buffer *out = &look->call->answer.body;
+	char rid[RID_SIZE_MAX];
+	size_t i;
+
+	json_member_open(out, stage_names[stage], '[');
+	for (i = 0; i < look->n; i++)
+		if (look->builds[i].stage == stage)
+			json_put_text(out,
+			    (struct text){ rid,
+				rid_format(TEXT(RID_RUN_PREFIX),
+				    &look->builds[i].recent.run_id, rid) });
+	json_close(out, ']');
 }
 
 static void
@@ -327,6 +349,10 @@ put_builds(struct builds_look *look)
 	json_member_open(out, "counts", '{');
 	for (i = 0; i < STAGES; i++)
 		json_member_integer(out, stage_names[i], counts[i]);
+	json_close(out, '}');
+	json_member_open(out, "runs", '{');
+	put_runs(look, STAGE_FAILED);
+	put_runs(look, STAGE_CANCELED);
 	json_close(out, '}');
 	json_member_open(out, "builds", '[');
 	for (i = 0; rc == 0 && i < look->n && i < TOLD_MAX; i++)

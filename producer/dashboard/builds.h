@@ -35,7 +35,8 @@ void recent_builds_note(
  * GET {base}/dashboard/builds: of the newest 500 of schedules that one may
  * view, how many are in which state, and up to 100 that run, have failed or
  * ended, in this order, with their jobs as far as a builder has said something
- * of them.  On a pool thread.
+ * of them and 16 MiB of events tell; and the runs of all that have failed or
+ * were canceled.  On a pool thread.
  */
 void dashboard_builds_get(struct http_call *call, struct work_redis *redis);
 

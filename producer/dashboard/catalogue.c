@@ -265,25 +265,24 @@ put_list(const struct catalogue_look *look, struct text part)
 {
 	const struct lineage *lineage = look->lineage;
 	struct buffer *out = &look->call->answer.body;
-	bool more = false;
-	size_t i, n = 0;
+	size_t i, n = 0, total = 0; /* of those that he sees */
 
 	json_open(out, '{');
 	json_member_time(out, "generation", lineage->generation);
-	json_member_integer(out, "total", (int64_t)lineage->n_datasets);
 	json_member_bool(out, "isPart", lineage->is_part);
 	catalogue_put_branches(look);
 	json_member_open(out, "datasets", '[');
-	for (i = 0; i < lineage->n_datasets && !more; i++) {
-		if (!text_has_part(lineage->datasets[i].rid, part) ||
-		    !sees_dataset(look, (uint32_t)i))
+	for (i = 0; i < lineage->n_datasets; i++) {
+		if (!sees_dataset(look, (uint32_t)i))
 			continue;
-		more = n++ == LISTED_MAX;
-		if (!more)
+		total++;
+		if (text_has_part(lineage->datasets[i].rid, part) &&
+		    n++ < LISTED_MAX)
 			put_listed(out, lineage, &lineage->datasets[i]);
 	}
 	json_close(out, ']');
-	json_member_bool(out, "more", more);
+	json_member_integer(out, "total", (int64_t)total);
+	json_member_bool(out, "more", n > LISTED_MAX);
 	json_close(out, '}');
 }
 

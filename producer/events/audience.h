@@ -70,8 +70,8 @@ struct subscriber {
 	struct audience *audience;
 	struct http_events *events; /* for `gone` */
 	struct http_stream *stream;
-	int64_t expires_ms; /* wall clock: of his token */
-	int64_t alive_ms;   /* monotonic: of his next comment */
+	struct http_caller caller; /* by his own token */
+	int64_t alive_ms;          /* monotonic: of his next comment */
 };
 
 /*

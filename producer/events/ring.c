@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "common/json/write.h"
 
 #define N_PROFILES (PROFILE_GA_UPPER + 1)
 
@@ -208,9 +209,18 @@ write_event(const struct schedule_run *record, struct text id,
 {
 	struct buffer json = { 0 };
 
-	http_profile_put_run(profile, record, &json);
 	buffer_append(out, TEXT("id: "));
 	buffer_append(out, id);
+	/* Beside the run, whose form is others': who doesn't know the field
+	 * passes it over. */
+	if (record->trigger.size > 0) {
+		json_put_text(
+		    &json, text_cut(record->trigger, RUN_TRIGGER_KEPT));
+		buffer_append(out, TEXT("\ntrigger: "));
+		buffer_append(out, buffer_text(&json));
+		buffer_reset(&json);
+	}
+	http_profile_put_run(profile, record, &json);
 	buffer_append(out, TEXT("\nevent: scheduleRun\ndata: "));
 	buffer_append(out, buffer_text(&json));
 	buffer_append(out, TEXT("\n\n"));

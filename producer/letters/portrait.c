@@ -100,6 +100,7 @@ put_value(const struct portrait *portrait)
 	put_hex(&hex, rest_of(portrait));
 	json_member_text(out, "restHex", buffer_text(&hex));
 	buffer_finish(&hex);
+	json_member_bool(out, "valid", portrait->reading.now.detail[0] == '\0');
 	json_member_string(out, "now", verdict_of(portrait));
 	json_close(out, '}');
 }

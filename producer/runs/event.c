@@ -5,7 +5,7 @@
 
 #include "common/base/memory.h"
 
-#define N_TEXTS 5
+#define N_TEXTS 6
 
 struct result_event *
 result_event_create(const struct schedule_run *run)
@@ -17,12 +17,13 @@ result_event_create(const struct schedule_run *run)
 	char *at;
 
 	copy.why = (struct run_why){ 0 };
-	copy.trigger = TEXT_NONE;
+	copy.trigger = text_cut(run->trigger, RUN_TRIGGER_KEPT);
 	texts[0] = &copy.request_id;
 	texts[1] = &copy.schedule_rid;
 	texts[2] = &copy.schedule_version_rid;
 	texts[3] = &copy.created_by;
 	texts[4] = &copy.description;
+	texts[5] = &copy.trigger;
 	for (i = 0; i < N_TEXTS; i++)
 		size += texts[i]->size;
 	event = memory_alloc(size);

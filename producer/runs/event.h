@@ -13,7 +13,7 @@ struct result_event {
 	struct result_event *next;  /* of a list; the owner's to use */
 	size_t size;                /* bytes of this allocation */
 	size_t hash;                /* text_hash of the scheduleRid */
-	struct schedule_run record; /* without `why` and `trigger` */
+	struct schedule_run record; /* without `why` */
 	char bytes[];
 };
 

@@ -117,6 +117,8 @@ run_json_store(const struct schedule_run *run, struct buffer *out)
 	put_id(out, "rid", TEXT(RID_RUN_PREFIX), &run->id);
 	json_member_known(out, "scheduleRid", run->schedule_rid);
 	json_member_known(out, "scheduleVersionRid", run->schedule_version_rid);
+	json_member_known(
+	    out, "trigger", text_cut(run->trigger, RUN_TRIGGER_KEPT));
 	if (finished && run->why.cause.at != NULL) {
 		json_name(out, "why");
 		run_json_why(&run->why, out);
@@ -327,6 +329,7 @@ read_run(const struct json *root, struct arena *arena, struct schedule_run *run)
 	run->schedule_rid = get_text(root, "scheduleRid", arena);
 	run->schedule_version_rid = get_text(root, "scheduleVersionRid", arena);
 	run->created_by = get_text(root, "createdBy", arena);
+	run->trigger = get_text(root, "trigger", arena);
 	if (run->request_id.at == NULL || run->schedule_rid.at == NULL ||
 	    !get_id(root, "rid", TEXT(RID_RUN_PREFIX), &run->id) ||
 	    !get_time(root, "createdTime", &run->created_time_ms))

@@ -17,14 +17,14 @@
 /*
  * As the run view keeps it (docs/keyspace.md, section 5): canonical, so that
  * "at", its record's place, is the first member of a run that has a result,
- * which the fold's script relies on.  `why` is left out where it isn't known.
+ * which the fold's script relies on.  `why` is left out where it isn't known,
+ * and of a trigger what is behind RUN_TRIGGER_KEPT.
  */
 void run_json_store(const struct schedule_run *run, struct buffer *out);
 
 /*
  * Reads that form, which an older or newer version may have written; texts are
- * copied to `arena`, `trigger` isn't kept.  ERROR_FATAL (70): it is another
- * one.
+ * copied to `arena`.  ERROR_FATAL (70): it is another one.
  */
 int run_json_parse(struct text bytes, struct arena *arena,
     struct schedule_run *run, struct error *err);

@@ -64,6 +64,9 @@ struct run_why {
 	struct listing lists[RUN_LISTS];
 };
 
+/* Bytes of a trigger, which may be of any size, that are kept to be shown. */
+#define RUN_TRIGGER_KEPT 1024
+
 struct schedule_run {
 	struct uuid id; /* of its rid */
 	struct text request_id, schedule_rid;

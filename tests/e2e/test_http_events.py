@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import signal
 import socket
 import time
 import uuid
@@ -364,6 +365,65 @@ def test_the_tokens_end_is_the_streams(system, tmp_path):
     assert not kept.ended
     kept.close()
     assert adapter.daemon.stop() == 0
+
+
+def test_who_is_let_in_no_more_hears_no_more(system, streams, tmp_path):
+    """A token that is taken out of the file, given to another, or cut in its scopes."""
+    file = tmp_path / "tokens"
+
+    def write(**lines):
+        file.write_text("".join(f"{token} {' '.join(words)}\n" for token, words in lines.items()))
+
+    kept, taken = (catalogues.OWNER, "api:orchestration-read"), (catalogues.VIEWER, "api:orchestration-read")
+    write(kept=kept, gone=taken, moved=taken, cut=taken + ("api:orchestration-write",))
+    file.chmod(0o600)
+    adapter = Adapter(system, "http-revoked", http__token__file=str(file))
+    stays, *ended = [streams(adapter.events(token=token)) for token in ("kept", "gone", "moved", "cut")]
+    write(kept=kept, moved=kept, cut=taken)
+    adapter.daemon.signal(signal.SIGHUP)
+    for stream in ended:
+        stream.wait_end(5)
+        assert [(e.kind, e.data) for e in stream.events] == [("end", {"reason": "TOKEN_REVOKED"})]
+    [run] = results(1)
+    stays.wait(lambda s: run in s.rids(), "what comes after that")
+    assert not any(run in stream.rids() for stream in ended)
+    file.write_text("no token")  # can't be read: what was valid stays so
+    adapter.daemon.signal(signal.SIGHUP)
+    wait_for("it to be told", lambda: "tokens_not_reloaded" in adapter.daemon.log(), 10)
+    [run] = results(1)
+    stays.wait(lambda s: run in s.rids(), "what comes after a fault")
+    assert adapter.daemon.stop() == 0
+
+
+def test_another_key_set_is_asked_of_each_stream(system, streams, tmp_path):
+    key, other = tokens.Key("k"), tokens.Key("other")
+    keys = tmp_path / "keys.json"
+    keys.write_text(tokens.key_set(key))
+    adapter = Adapter(system, "http-keys", http__auth="jwt", http__jwks=str(keys),
+                      http__issuer=tokens.ISSUER, http__audience=tokens.AUDIENCE)
+    stream = streams(adapter.events(token=key.token()))
+    for keeps in (True, False):
+        keys.write_text(tokens.key_set(*([key] if keeps else []), other))
+        adapter.daemon.signal(signal.SIGHUP)
+        stream.wait_end(5)
+        assert [(e.kind, e.data) for e in stream.events] == [("end", {"reason": "KEYS_CHANGED"})]
+        stream = streams(adapter.events(token=key.token()))
+        assert stream.status == (200 if keeps else 401)
+    assert adapter.daemon.stop() == 0
+
+
+def test_what_fired_stands_beside_the_run(system, replicas, streams):
+    """In a field of its own: the run's form is others'."""
+    stream = streams(replicas[0].events())
+    fired = 'time: 0 2 * * * UTC, "quoted"\nnext line'
+    assert system.run("submit", SCHEDULE, "--trigger", fired, "--wait", "30s").returncode == 0
+    stream.wait_events(1)
+    [line] = [line for line in stream.lines if line.startswith("trigger: ")]
+    assert json.loads(line.removeprefix("trigger: ")) == fired
+    rid = stream.rids()[0]
+    assert "trigger" not in stream.events[0].data
+    shown = system.run("run", "get", rid, "-o", "json")
+    assert json.loads(shown.stdout)["trigger"] == fired
 
 
 def test_comments_keep_it_alive(replicas, streams):
