@@ -322,15 +322,16 @@ put_runs(const struct builds_look *look, enum build_stage stage)
 {
 	struct buffer *out = &look->call->answer.body;
 	char rid[RID_SIZE_MAX];
-	size_t i;
+	size_t i, n;
 
 	json_member_open(out, stage_names[stage], '[');
-	for (i = 0; i < look->n; i++)
-		if (look->builds[i].stage == stage)
-			json_put_text(out,
-			    (struct text){ rid,
-				rid_format(TEXT(RID_RUN_PREFIX),
-				    &look->builds[i].recent.run_id, rid) });
+	for (i = 0; i < look->n; i++) {
+		if (look->builds[i].stage != stage)
+			continue;
+		n = rid_format(
+		    TEXT(RID_RUN_PREFIX), &look->builds[i].recent.run_id, rid);
+		json_put_text(out, (struct text){ rid, n });
+	}
 	json_close(out, ']');
 }
 
@@ -365,7 +366,11 @@ void
 dashboard_builds_get(struct http_call *call, struct work_redis *redis)
 {
 	struct builds_look look = { .call = call, .redis = redis };
+	struct text jobs = TEXT_NONE;
 
+	http_path_get(&call->asked.path, "jobs", &jobs);
+	if (text_equal(jobs, TEXT("no")))
+		look.read = EVENTS_MAX;
 	copy_recent(&look);
 	if (keep_visible(&look) != 0 || read_stages(&look) != 0)
 		return;

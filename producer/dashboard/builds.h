@@ -36,7 +36,7 @@ void recent_builds_note(
  * view, how many are in which state, and up to 100 that run, have failed or
  * ended, in this order, with their jobs as far as a builder has said something
  * of them and 16 MiB of events tell; and the runs of all that have failed or
- * were canceled.  On a pool thread.
+ * were canceled.  With the query's `jobs=no` no job is told.  On a pool thread.
  */
 void dashboard_builds_get(struct http_call *call, struct work_redis *redis);
 

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { copyable, duration, failed, h, isHeld, number, redraw, shortName, time } from "./dom.js";
 import { keepLooking } from "./look.js";
-import { link, now } from "./state.js";
+import { link, now, set, state } from "./state.js";
 
 export const title = "Builds";
 const LOOK_MS = 5000;
@@ -19,7 +19,7 @@ function stateBadge(name) {
 const runLink = (build) => link(["run", build.scheduleRid, build.runRid]);
 
 function progress(build) {
-  if (build.jobs === undefined) return "its jobs are not known";
+  if (build.jobs === undefined) return build.state === "UNKNOWN" ? "it is not in the run view" : "its jobs stand on its run";
   const states = Object.entries(build.states).map(([state, n]) => `${number(n)} ${state.toLowerCase().replaceAll("_", " ")}`);
   return `${number(build.jobs)} ${build.jobs === 1 ? "job" : "jobs"}: ${states.join(", ") || "nothing said of them yet"}`;
 }
@@ -48,6 +48,17 @@ function item(build) {
     h("span", { class: "when" }, time(build.time)),
     h("div", { class: "why" }, h("p", { class: "quiet" }, progress(build)),
       build.shown && build.shown.length > 0 && h("ul", { class: "jobs" }, build.shown.map(jobLine)), help && h("p", {}, help)));
+}
+
+// Which runs' builds have ended badly, told to all views.
+export async function lookAtEnds() {
+  try {
+    const { runs } = await get("dashboard/builds?jobs=no");
+    const ended = new Map([...runs.FAILED.map((rid) => [rid, "failed"]), ...runs.CANCELED.map((rid) => [rid, "canceled"])]);
+    if (ended.size !== state.ended.size || [...ended].some(([rid, end]) => state.ended.get(rid) !== end)) set({ ended });
+  } catch {
+    // What is known stays; Health and Builds say what is wrong.
+  }
 }
 
 // For Health, too: how many, and the first of them.

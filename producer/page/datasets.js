@@ -21,7 +21,7 @@ function openList(main) {
   const root = h("div", {}, h("p", {}, "Looking …"));
   main.append(h("h1", {}, "Catalogue"), tabs("Catalogue", TABS, 0), searchForm("Part of a RID"), root);
   return followRoute(root, (query, signal) => patiently(`dashboard/datasets?${new URLSearchParams({ text: query.get("text") || "" })}`, { signal }),
-    ({ datasets, more, total, isPart }) => redraw(root, h("p", { class: "count" }, more ? `The first ${datasets.length} of more: name a part`
+    ({ datasets, more, total, isPart }) => redraw(root, h("p", { class: "count" }, datasets.length === 0 && total > 0 ? `None of ${number(total)} datasets has that in its RID` : more ? `The first ${datasets.length} of more: name a part`
       : `${number(datasets.length)} of ${number(total)} datasets`, isPart && ". The catalogue is larger than what is kept here."),
     h("ol", { class: "runs listed" }, datasets.map(datasetRow))));
 }

@@ -1,4 +1,5 @@
 // Elements, and how values are written.  Whatever is shown is a text node.
+import { state } from "./state.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -89,6 +90,8 @@ const OUTCOMES = {
   ignored: ["○", "ignored"],
   error: ["✕", "error"],
   pending: ["…", "pending"],
+  failed: ["✕", "build failed"],
+  canceled: ["○", "build canceled"],
 };
 
 // Never by colour alone: a sign and a word.
@@ -97,8 +100,17 @@ export function badge(outcome) {
   return h("span", { class: `badge ${outcome}` }, h("span", { "aria-hidden": "true" }, sign), word);
 }
 
+// What became of it: of one that was submitted also by how its build has ended.
 export function outcomeOf(run) {
-  return run.result ? run.result.type : "pending";
+  return state.ended.get(run.rid) || (run.result ? run.result.type : "pending");
+}
+
+export const isBad = (run) => ["error", "failed"].includes(outcomeOf(run));
+
+// Who or what asked: a user, what fired, or both.
+export function askerText(run, trigger = run.trigger) {
+  const fired = trigger && trigger !== "http" && trigger.replace(/\bri(\.[\w-]*){4}[\w.-]*/g, shortName);
+  return [run.createdBy && `by ${run.createdBy.slice(0, 8)}`, fired].filter(Boolean).join(", ") || "by nobody named";
 }
 
 // A table with its caption; cells are texts or elements.

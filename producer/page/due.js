@@ -25,8 +25,7 @@ export function lateness(found) {
 }
 
 export function dueTable(found, max) {
-  if (found.due.length === 0) return h("p", { class: "quiet" }, found.scheduled === 0 ? "No schedule has a time trigger."
-    : "Nothing is due in the next 24 hours.");
+  if (found.due.length === 0) return h("p", { class: "quiet" }, "Nothing that you may see is due in the next 24 hours.");
   const shown = found.due.slice(0, max);
   return table("Due in the next 24 hours, soonest first", ["Next at", "That is", "Schedule", "Cron", "In 24 hours", "It would"], shown.map(row));
 }
@@ -43,7 +42,7 @@ export function open(main) {
     try {
       const found = await get("dashboard/due");
       if (isHeld(root)) return;
-      redraw(root, lateness(found), h("p", { class: "count" }, `${number(found.scheduled)} schedules are due by time some day`,
+      redraw(root, lateness(found), h("p", { class: "count" }, `${number(found.scheduled)}${found.more ? " or more" : ""} ${found.scheduled === 1 ? "schedule is" : "schedules are"} due by time within 24 hours`,
         found.stood && [". A trigger has fired all up to ", time(found.stood)], "."), dueTable(found, 200),
       found.more && h("p", { class: "quiet" }, "There are more, later."));
     } catch (error) {

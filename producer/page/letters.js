@@ -19,7 +19,26 @@ const MENDS = {
   "conflict": "Two requests with one id ask for different things: the sender gives each an id of its own.",
   "crashed-worker": "It has killed workers: tell the makers of schedrun, and don't redrive before an update.",
 };
-const MEND = "Mend the sender, so that it writes a RunRequest; what was sent so can't be answered.";
+const MEND = "Mend the sender, so that it writes a RunRequest.";
+const EVENT = "It was an event: mend its sender, so that it writes a ScheduleEvent, and have it sent anew; what was right, once the cause is gone: schedrun dlq redrive --events.";
+const HIDDEN = "Whoever may view the schedule that its key names sees more here; schedrun dlq show tells it to whoever may read the topic.";
+
+// Of which topic it was, where one may see it.
+function isEvent(letter) {
+  const trigger = state.overview && state.overview.others && state.overview.others.trigger;
+  return Boolean(letter.portrait && trigger && letter.portrait.topic === trigger.topic);
+}
+
+function mendOf(letter) {
+  if (letter.hidden) return HIDDEN;
+  if (isEvent(letter)) return EVENT;
+  return [MENDS[letter.reason] || MEND, !isOffered(letter) && " As it is it would be buried again, so a redrive is not offered."];
+}
+
+// Whether asking again can lead to something else: a schema may come, a request stays as it is.
+const CURABLE = ["unknown-schema", "bad-schema"];
+const isOffered = (letter) => !letter.hidden && !isEvent(letter)
+  && (!letter.portrait || letter.portrait.value.valid || CURABLE.includes(letter.reason));
 
 // Bytes as people compare them: their offset, hexadecimal, ASCII.
 export function hexDump(hex, from) {
@@ -79,7 +98,7 @@ function resultTable(found) {
 
 // First what would become of them; then, by another press, it becomes so.
 function redrive(label, letters, then) {
-  if (!mayRedrive()) return null;
+  if (!mayRedrive() || letters.length === 0) return null;
   const shown = h("div", { "aria-live": "polite" });
   const ask = async (names, dryRun) => {
     redraw(shown, h("p", {}, dryRun ? "Looking …" : "Redriving …"));
@@ -102,8 +121,8 @@ function item(letter, then) {
     h("p", {}, h("code", {}, letter.letter), " ", h("strong", {}, letter.reason), ", buried ", time(letter.time),
       letter.schedule && [", key ", h("code", {}, letter.schedule)]),
     message && h("p", {}, message),
-    h("p", {}, h("strong", {}, "Mend: "), MENDS[letter.reason] || MEND),
-    detail(letter), redrive("Dry run of a redrive", [letter.letter], then),
+    h("p", {}, h("strong", {}, "Mend: "), mendOf(letter)),
+    detail(letter), isOffered(letter) && redrive("Dry run of a redrive", [letter.letter], then),
     h("p", {}, copyable(`schedrun dlq show ${letter.letter}`)));
 }
 
@@ -117,7 +136,7 @@ export function open(main) {
     const reasons = letters.reasons || {};
     redraw(counts, table("Waiting, by reason", ["Reason", "Letters", "What mends it"],
       Object.entries(reasons).map(([reason, n]) => [reason, number(n), [MENDS[reason] || MEND,
-        redrive(`Dry run of a redrive of all ${reason} below`, list.filter((one) => one.reason === reason).map((one) => one.letter), again)]])),
+        redrive(`Dry run of a redrive of all ${reason} below`, list.filter((one) => one.reason === reason && isOffered(one)).map((one) => one.letter), again)]])),
     letters.isPart && h("p", { class: "quiet" }, "At least: there are too many to be counted quickly."),
     h("p", {}, "To ask again, once mended: ", copyable("schedrun dlq redrive --reason REASON --dry-run")));
   };

@@ -39,13 +39,13 @@ function restartQuiet() {
   quiet = setTimeout(() => controller && controller.abort(), QUIET_MS);
 }
 
-function hear({ event, data, id }) {
+function hear({ event, data, id, trigger }) {
   restartQuiet();
   wait = FIRST_WAIT_MS;
   note("live");
   if (id) lastId = id;
   if (event === "scheduleRun") {
-    news.push(JSON.parse(data));
+    news.push({ ...JSON.parse(data), trigger: trigger && JSON.parse(trigger) });
     if (!telling) telling = setTimeout(tellNews, TELL_MS);
   } else if (event === "gap") {
     set({ liveReason: "Some runs are missing: they are older than what Kafka holds." });

@@ -1,31 +1,41 @@
 // The shell: views by the URL's fragment, keys, theme, token, what is said.
 import { keepToken, takeToken } from "./api.js";
-import { duration, h, number, outcomeOf, redraw } from "./dom.js";
+import { duration, h, isBad, number, redraw } from "./dom.js";
 import * as builds from "./builds.js";
 import * as catalogue from "./datasets.js";
 import * as due from "./due.js";
 import * as health from "./health.js";
 import * as letters from "./letters.js";
 import { follow, retry } from "./live.js";
+import { keepLooking } from "./look.js";
 import * as run from "./run.js";
 import * as runs from "./runs.js";
 import * as schedules from "./schedules.js";
 import { route, set, state, watch } from "./state.js";
 
-const VIEWS = { health, runs, run, builds, due, schedules, catalogue, letters };
+const nowhere = {
+  title: "No such view",
+  open(root, { path }) {
+    root.append(h("h1", {}, "No such view"), h("p", { class: "failure" }, `There is no ${path[0]} here. `, h("a", { href: "#/health" }, "Health"), " is the first one."));
+    return () => null;
+  },
+};
+const VIEWS = { health, runs, run, builds, due, schedules, catalogue, letters, nowhere };
 const NAVIGATION = ["health", "runs", "builds", "due", "schedules", "catalogue", "letters"];
 const SAY_MS = 5000;
+const AROUND_MS = 5000; // whatever the view
 
 const main = document.getElementById("main");
 let end = null;
 let shownPath = null;
+let shownName = null;
 
 // Views ---------------------------------------------------------------------
 
 function openView() {
   const { path } = route();
   const isFirst = end === null;
-  const name = VIEWS[path[0]] ? path[0] : "health";
+  const name = path.length === 0 ? "health" : Object.hasOwn(VIEWS, path[0]) ? path[0] : "nowhere";
   const key = path.join("/");
   if (shownPath === key && end) {
     window.dispatchEvent(new Event("chosen"));
@@ -33,6 +43,7 @@ function openView() {
   }
   if (end) end();
   shownPath = key;
+  shownName = name;
   main.replaceChildren();
   document.title = `${VIEWS[name].title} · schedrun`;
   for (const anchor of document.querySelectorAll("#nav a"))
@@ -76,7 +87,10 @@ function onKey(event) {
   const inField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && inField) event.target.blur();
-  if (inField || document.querySelector("dialog[open]")) return;
+  const open = document.querySelector("dialog[open]");
+  if (open && open.ariaLabel === "Keys" && event.key === "g") open.close(); // what it lists can be tried at once
+  else if (open) return;
+  if (inField) return;
   if (Date.now() - afterG < 1000) {
     const view = NAVIGATION.find((name) => name[0] === event.key);
     afterG = 0;
@@ -133,12 +147,20 @@ function askToken() {
 
 // What is said ----------------------------------------------------------------
 
+// What the stream needs, and what is asked beside it: it may stand although it is connected.
+function sourcesAway() {
+  if (state.overviewError) return "no answer";
+  const away = state.overview ? state.overview.health.checks.filter((check) => !check.ok && check.name !== "keys") : [];
+  return away.length > 0 ? `without ${away.map((check) => check.name).join(", ")}` : "";
+}
+
 function drawLive() {
   const banner = document.getElementById("banner");
   const live = document.getElementById("live");
-  live.className = `live ${state.live}`;
-  live.textContent = { live: "● live", stale: "○ stale", connecting: "… connecting" }[state.live];
-  banner.hidden = state.live !== "stale" && !state.liveReason;
+  const away = state.live === "live" && sourcesAway();
+  live.className = `live ${state.asking || away ? "stale" : state.live}`;
+  live.textContent = state.asking ? "○ no token" : away ? `○ ${away}` : { live: "● live", stale: "○ stale", connecting: "… connecting" }[state.live];
+  banner.hidden = state.asking || (state.live !== "stale" && !state.liveReason);
   redraw(banner, state.live === "stale"
     ? `Stale for ${duration(Date.now() - state.liveSince)}: ${state.liveReason} It is tried again by itself.`
     : state.liveReason);
@@ -154,7 +176,7 @@ function sayNews() {
   if (first === toldFirst || now - lastSaid < SAY_MS) return;
   const at = toldFirst ? state.runs.findIndex((run) => run.rid === toldFirst) : -1;
   const fresh = at < 0 ? [] : state.runs.slice(0, at);
-  const errors = fresh.filter((run) => outcomeOf(run) === "error").length;
+  const errors = fresh.filter(isBad).length;
   if (fresh.length > 0)
     document.getElementById("said").textContent =
       `${number(fresh.length)} new ${fresh.length === 1 ? "run" : "runs"}${errors ? `, ${number(errors)} with errors` : ""}`;
@@ -190,7 +212,7 @@ function begin() {
   redraw(document.getElementById("nav"), NAVIGATION.map((name) =>
     h("a", { href: `#/${name}`, "data-view": name }, VIEWS[name].title)));
   watch(["asking"], askToken);
-  watch(["live", "liveReason"], drawLive);
+  watch(["live", "liveReason", "asking", "overview", "overviewError"], drawLive);
   setInterval(() => { drawLive(); sayNews(); }, 1000);
   window.addEventListener("hashchange", openView);
   window.addEventListener("popstate", openView);
@@ -200,7 +222,8 @@ function begin() {
   openView();
   drawLive();
   follow();
-  if (shownPath.split("/")[0] !== "health") health.look(); // all views go by the server's clock
+  keepLooking(() => (shownName === "health" ? Promise.resolve() : health.look()), AROUND_MS); // all views go by the server's clock
+  keepLooking(builds.lookAtEnds, AROUND_MS);
 }
 
 begin();

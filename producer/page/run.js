@@ -75,13 +75,23 @@ function jobsPart(found) {
   const { outcome, said, buildState } = found;
   if (!outcome || !outcome.build) return null;
   const { element, choose } = plan(outcome, found.jobs, said || {});
-  return [h("h2", {}, "Jobs"), buildState && h("p", {}, `The build is ${buildState}`, buildState === "RUNNING" && ": nobody has reported its end yet", "."),
+  return [h("h2", {}, "Jobs"), h("div", {}, badge(ENDS[buildState] || "submitted"), buildState && buildLine(buildState)),
     said && timeline(said, outcome.build.jobs, choose), element];
 }
 
 function askedBy(run, trigger) {
-  if (run.createdBy) return [" by ", h("code", {}, run.createdBy)];
-  return trigger ? [" by its trigger: ", h("code", {}, trigger)] : " by nobody named";
+  const fired = trigger && trigger !== "http" && h("code", {}, trigger);
+  if (!run.createdBy) return fired ? [" by its trigger: ", fired] : " by nobody named";
+  return [" by ", h("code", {}, run.createdBy), fired && [", by what it says of itself: ", fired]];
+}
+
+const ENDS = { FAILED: "failed", CANCELED: "canceled" };
+
+function buildLine(buildState) {
+  const builder = state.overview && state.overview.others && state.overview.others.builder;
+  return h("p", { class: buildState === "FAILED" ? "failure" : "" }, `The build is ${buildState}`, buildState === "RUNNING" && ": nobody has reported its end yet", ".",
+    buildState === "RUNNING" && builder && builder.members === 0 && [" No builder runs. ", h("strong", {}, "Mend: "), "start schedrun-builder."],
+    buildState === "FAILED" && [" ", h("strong", {}, "Mend: "), "what its jobs say; then ask again."]);
 }
 
 function body(found, jobs) {

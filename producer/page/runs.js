@@ -1,5 +1,5 @@
 // Runs as they finish, newest first, by filters that the URL holds.
-import { badge, h, number, outcomeOf, redraw, shortName, time } from "./dom.js";
+import { askerText, badge, h, number, outcomeOf, redraw, shortName, time } from "./dom.js";
 import { choose, link, now, onChosen, route, state, watch } from "./state.js";
 
 export const title = "Runs";
@@ -16,10 +16,12 @@ function fits(run, filters) {
   if (filters.outcome && outcomeOf(run) !== filters.outcome) return false;
   if (filters.error && result.errorName !== filters.error) return false;
   if (filters.schedule && !contains(run.scheduleRid, filters.schedule)) return false;
-  if (filters.who && !contains(run.createdBy || "nobody", filters.who)) return false;
+  if (filters.who && !contains(`${run.createdBy || "automatic"}\n${run.trigger || ""}\n${askerText(run)}`, filters.who)) return false;
+  if (filters.since && !SINCE[filters.since]) return false;
   if (SINCE[filters.since] && now() - Date.parse(run.createdTime) > SINCE[filters.since]) return false;
-  return !filters.text ||
-    contains([run.rid, run.scheduleRid, result.description, result.buildRid].join("\n"), filters.text);
+  const all = [run.rid, run.scheduleRid, outcomeOf(run), result.errorName, result.description, result.buildRid,
+    run.createdBy || "automatic", run.trigger, askerText(run)].join("\n");
+  return (filters.text || "").split(/\s+/).every((word) => contains(all, word));
 }
 
 function field(label, control) {
@@ -45,9 +47,20 @@ function typed(name, label, filters, key) {
 function chosen(name, label, filters, options) {
   const select = h("select", { id: `filter-${name}`, onchange: () => choose(name, select.value, true) },
     h("option", { value: "" }, "all"),
-    options.map((option) => h("option", { value: option, selected: filters[name] === option }, option)));
+    Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+  show(select, filters[name] || "");
   return field(label, select);
 }
+
+// Also what the address alone knows, and nothing fits.
+function show(control, value) {
+  control.value = value;
+  if (control.value === value) return;
+  control.append(h("option", { value }, `${value}: unknown`));
+  control.value = value;
+}
+
+const same = (list) => Object.fromEntries(list.map((value) => [value, value]));
 
 const ERRORS = ["TargetResolutionFailure", "CyclicDependency", "IncompatibleTargets", "PermissionDenied",
   "JobSpecNotFound", "ScheduleOwnerNotFound", "Internal"];
@@ -59,10 +72,9 @@ function row(run) {
     h("a", { class: "open", href: link(["run", run.scheduleRid, run.rid]) },
       badge(outcome), h("span", { class: "name" }, shortName(run.scheduleRid))),
     h("span", { class: "when" }, time(run.createdTime)),
-    h("span", { class: "who", title: run.createdBy || "" },
-      run.createdBy ? `by ${run.createdBy.slice(0, 8)}` : "automatic"),
+    h("span", { class: "who", title: [run.createdBy, run.trigger].filter(Boolean).join(", ") }, askerText(run)),
     outcome === "error" && h("p", { class: "why" }, h("strong", {}, result.errorName), " ", result.description || ""),
-    outcome === "submitted" && h("p", { class: "why quiet" }, "build ", shortName(result.buildRid)));
+    outcome !== "error" && result.buildRid && h("p", { class: "why quiet" }, "build ", shortName(result.buildRid)));
 }
 
 const heightOf = (run) => (outcomeOf(run) === "ignored" ? LOW : HIGH);
@@ -160,6 +172,18 @@ function makeList(root) {
       }
       settle();
     },
+    // Whose outcome has changed since it was drawn.
+    renew(rids) {
+      for (const block of blocks)
+        for (const run of block.near ? block.runs : []) {
+          const old = rids.has(run.rid) && block.element.querySelector(`[data-rid="${run.rid}"]`);
+          if (!old || old.classList.contains(outcomeOf(run))) continue;
+          const focused = old.contains(document.activeElement);
+          const made = row(run);
+          old.replaceWith(made);
+          if (focused) made.querySelector("a").focus();
+        }
+    },
     size: () => size,
     end: () => watcher.disconnect(),
   };
@@ -207,23 +231,32 @@ export function open(main) {
   main.append(h("h1", {}, "Runs"),
     h("form", { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
       typed("text", "Text", filters, "/"),
-      chosen("outcome", "Outcome", filters, ["submitted", "ignored", "error"]),
-      chosen("error", "Error", filters, ERRORS),
+      chosen("outcome", "Outcome", filters, { ...same(["submitted", "ignored", "error"]), failed: "build failed", canceled: "build canceled" }),
+      chosen("error", "Error", filters, same(ERRORS)),
       typed("schedule", "Schedule", filters), typed("who", "Who", filters),
-      chosen("since", "Asked in the last", filters, Object.keys(SINCE)), pause),
+      chosen("since", "Asked in the last", filters, same(Object.keys(SINCE))), pause),
     count, list);
   drawAll();
   const redrawAll = () => {
     for (const [name, value] of Object.entries({ text: "", outcome: "", error: "", schedule: "", who: "", since: "", ...readFilters() })) {
       const control = document.getElementById(`filter-${name}`);
-      if (control && control !== document.activeElement) control.value = value;
+      if (control && control !== document.activeElement) show(control, value);
     }
     drawAll();
   };
   const unchosen = onChosen(redrawAll);
   const unwatch = watch(["news"], drawNews);
+  // A build has ended badly: its row says so where it stands, and a filter may now take or leave it.
+  let ended = state.ended;
+  const unended = watch(["ended"], () => {
+    const changed = new Set([...ended.keys(), ...state.ended.keys()]);
+    ended = state.ended;
+    if (!paused && (wanted.outcome || wanted.text) && !list.contains(document.activeElement)) drawAll();
+    else rows.renew(changed);
+  });
   return () => {
     unwatch();
+    unended();
     unchosen();
     rows.end();
   };

@@ -2,7 +2,7 @@
 // would do now.
 import { API, get, patiently, post } from "./api.js";
 import { chainTable, triggerText } from "./chain.js";
-import { badge, copyable, failed, failureText, h, isHeld, outcomeOf, redraw, shortName, table, time } from "./dom.js";
+import { badge, copyable, failed, failureText, h, isBad, isHeld, outcomeOf, redraw, shortName, table, time } from "./dom.js";
 import { plan, why } from "./graph.js";
 import { look as lookAtHealth } from "./health.js";
 import { followRoute } from "./look.js";
@@ -26,13 +26,13 @@ function lastRuns() {
   return last;
 }
 
-const SIGNS = { submitted: "▶", ignored: "○", error: "✕" };
+const SIGNS = { submitted: "▶", ignored: "○", error: "✕", failed: "✕", canceled: "○" };
 
 // A sign for each, newest first; in words for who can't see it.
 function marks(runs) {
   if (!runs) return null;
-  const errors = runs.filter((run) => outcomeOf(run) === "error").length;
-  return h("span", { class: "marks", role: "img", "aria-label": `Its last ${runs.length} runs, ${errors} with errors` },
+  const failures = runs.filter(isBad).length;
+  return h("span", { class: "marks", role: "img", "aria-label": `Its last ${runs.length} runs, ${failures} with errors` },
     runs.map((run) => h("span", { class: `badge ${outcomeOf(run)}`, title: `${outcomeOf(run)} ${run.createdTime}` }, SIGNS[outcomeOf(run)] || "?")));
 }
 
@@ -55,12 +55,13 @@ function openList(main) {
   main.append(h("h1", {}, "Schedules"), searchForm("Name or RID"), root);
   const ends = [followRoute(root, (query, signal) => get(`dashboard/schedules?${new URLSearchParams({ text: query.get("text") || "" })}`, { signal }),
     ({ schedules, more }) => {
+      const text = route().query.get("text");
       strips.clear();
       for (const { rid } of schedules) strips.set(rid, h("span", {}));
       drawStrips(strips.keys());
-      redraw(root, h("p", { class: "count" }, `${schedules.length}${more ? " of more: name a part" : ""} schedules`),
+      redraw(root, h("p", { class: "count" }, schedules.length === 0 && text ? `None has ${text} in its name or RID.` : `${schedules.length}${more ? " of more: name a part" : ""} schedules`),
         h("ol", { class: "runs" }, schedules.map((schedule) => item(schedule, strips.get(schedule.rid)))));
-    }), watch(["news"], () => drawStrips(new Set(state.news.map((run) => run.scheduleRid))))];
+    }), watch(["news"], () => drawStrips(new Set(state.news.map((run) => run.scheduleRid)))), watch(["ended"], () => drawStrips(strips.keys()))];
   return () => ends.forEach((end) => end());
 }
 
@@ -167,7 +168,7 @@ function openOne(main, rid) {
     if (news.length === 0) return;
     runs = [...news, ...runs].slice(0, STRIP);
     drawLast();
-  })];
+  }), watch(["ended"], drawLast)];
   return () => ends.forEach((end) => end());
 }
 

@@ -49,13 +49,20 @@ export function searchForm(label, ...fields) {
 
 export function branchField(names, branch) {
   const select = h("select", { id: "filter-branch", onchange: () => choose("branch", select.value, true) },
-    names.map((name) => h("option", { value: name, selected: name === branch }, name)));
+    (names.includes(branch) ? names : [...names, branch]).map((name) => h("option", { value: name, selected: name === branch }, name)));
   return h("div", { class: "field" }, h("label", { for: "filter-branch" }, "Branch"), select);
+}
+
+// Where nothing was looked at nothing is well, either.
+function nothingText(found) {
+  if (!found.branches.includes(found.branch)) return `No branch is named ${found.branch}.`;
+  return route().query.get("text") ? `No job on ${found.branch} that you may see has that in a RID.` : `There is no job on ${found.branch} that you may see.`;
 }
 
 function staleTable(found) {
   const since = sinceOf(found.stale);
-  return [h("p", { class: "verdict" }, found.count === 0 ? "Nothing is stale." : `${number(found.count)} ${found.count === 1 ? "job is" : "jobs are"} stale`,
+  if (found.targets === 0) return h("p", { class: "verdict" }, nothingText(found));
+  return [h("p", { class: "verdict" }, found.count === 0 ? "Nothing is stale" : `${number(found.count)} ${found.count === 1 ? "job is" : "jobs are"} stale`,
     found.count > found.stale.length && `, the first ${number(found.stale.length)} of them are listed`,
     ` of ${number(found.judged)} that were looked at on ${found.branch}.`,
     found.isPart && " There are more: name a part of a RID to look at fewer."),

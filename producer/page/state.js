@@ -9,6 +9,7 @@ export const state = {
   overviewError: null,
   builds: null,       // the last answers of dashboard/builds, dashboard/due,
   due: null,          // or { error, mend }
+  ended: new Map(),   // by run: "failed" or "canceled", where its build has so ended
   runs: [],           // newest first, at most RUNS_MAX
   news: [],           // those of them that came last, together
   gone: new Set(),    // RIDs of those that had to go for them

@@ -269,7 +269,7 @@ def test_filters_by_who_and_when(watched, board):
 
     def later(answer):  # as if the server's clock had gone on
         told = answer.fetch().json()
-        at = datetime.datetime.fromisoformat(told["time"]) + datetime.timedelta(minutes=20)
+        at = datetime.datetime.fromisoformat(told["time"]) + datetime.timedelta(minutes=20, seconds=10)
         answer.fulfill(json={**told, "time": at.isoformat()})
 
     page.route("**/dashboard/overview", later)
