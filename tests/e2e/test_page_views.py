@@ -225,7 +225,7 @@ def test_who_is_behind_in_events_and_builds_is_on_health(system, board, watched)
             "branch": "master", "transactionRid": catalogues.transaction(f"late-{i}")}))
     tile.locator(".value", has_text="3").wait_for(timeout=20000)
     tile.get_by_text("start schedrun-trigger: nobody reads them").wait_for()
-    assert "warn" in tile.get_attribute("class")
+    assert "bad" in tile.get_attribute("class")
     trigger = system.trigger("trigger-2").wait_ready()
     page.locator(".tile.good", has=page.get_by_role("heading", name="Waiting events")).wait_for(timeout=20000)
     # What is not well says what mends it.
