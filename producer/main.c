@@ -113,8 +113,7 @@ const struct command_row command_rows[] = {
 	    cmd_dataset_commit },
 	{ "build get", "RID",
 	    "Show a build's jobs, as the builder tells of them",
-	    "  schedrun build get ri.foundry.main.build.<uuid>\n"
-	    "  schedrun build get RID --wait 10m && echo built\n"
+	    "  schedrun build get ri.foundry.main.build.<uuid> --wait 10m\n"
 	    "  schedrun build get RID -o jsonl | jq 'select(.state == "
 	    "\"FAILED\")'"
 	    "\n",

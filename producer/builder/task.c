@@ -130,13 +130,19 @@ tell_trace(const struct task *task, const char *state)
 
 /* Logs it, with the build and what the job writes first. */
 static void
-log_job(const struct task *task, enum log_level level, const char *event,
-    const char *state, const char *message)
+log_job(const struct task *task, bool has_ended, const char *state,
+    const char *message)
 {
 	char build[RID_SIZE_MAX];
 	const struct job_spec *spec = job_of(&task->brief.ref)->spec;
+	bool failed =
+	    has_ended && (task->state == JOB_FAILED || task->doom == DOOM_LOST);
 
-	log_event(level, "builder", event, message,
+	log_event(failed ? LOG_WARN : LOG_INFO, "builder",
+	    failed          ? "job_failed"
+		: has_ended ? "job_ended"
+			    : "job_begun",
+	    message,
 	    LOG_T("build",
 		((struct text){ build,
 		    rid_format(
@@ -152,10 +158,7 @@ log_job(const struct task *task, enum log_level level, const char *event,
 static void
 tell_job(const struct task *task, const char *state, const char *message)
 {
-	bool failed = task->state == JOB_FAILED || task->doom == DOOM_LOST;
-
-	log_job(task, failed ? LOG_WARN : LOG_INFO,
-	    failed ? "job_failed" : "job_ended", state, message);
+	log_job(task, true, state, message);
 	tell_trace(task, state);
 }
 
@@ -234,8 +237,8 @@ begin_work(struct task *task, struct error *err)
 	if (rc != 1)
 		return rc;
 	if (start_process(task, err) == 0) {
-		log_job(task, LOG_INFO, "job_begun",
-		    job_state_name(JOB_RUNNING), "a job was begun");
+		log_job(task, false, job_state_name(JOB_RUNNING),
+		    "a job was begun");
 		return 1;
 	}
 	log_event(

@@ -13,7 +13,7 @@ from cluster import free_ports
 from programs import BUILD, ROOT, wait_for
 
 SAMPLES = ROOT / "tests/samples"
-DOCUMENT = (ROOT / "docs/formats.md").read_text()
+DOCUMENT = "".join((ROOT / "docs" / name).read_text() for name in ("formats.md", "builder.md"))
 OPERATION = (ROOT / "docs/operation.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SCHEDULE = "ri.scheduler.main.schedule.daily-report"

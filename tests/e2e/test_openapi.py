@@ -151,6 +151,8 @@ SCHEDULES = [
     {"action": {"target": {"type": "manual", "targetRids": []}}},
     {"action": {"target": {"type": "connecting", "targetRids": [dataset("stale")],
                            "inputRids": []}}},
+    {"action": {"target": {"type": "connecting", "inputRids": [dataset("missing")],
+                           "targetRids": [dataset("stale")]}}},
     {"action": {"target": {"type": "manual", "targetRids": [dataset("missing")]}}},
     {"action": {"target": {"type": "manual", "targetRids": [dataset("elsewhere")]}}},
     *({"action": ACTION, **more} for more in (

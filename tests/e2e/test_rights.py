@@ -255,7 +255,7 @@ def test_a_builder_waits_for_its_rights(guarded):
 def test_a_topic_that_may_not_be_read_is_named_all_the_time(guarded):
     """By each who reads it, until it may be read again; Kafka tells it now and then."""
     trigger = [("Read", "topic", "schedule-events"), ("Read", "group", "schedrun-trigger"),
-               ("Write", "topic", f"{REQUESTS}.dlq")]
+               ("Write", "topic", f"{REQUESTS}.dlq"), ("Write", "transactional-id", TRIGGER_ID)]
     guarded.grant(BUILDER + trigger)
     try:
         send(guarded, 100)
