@@ -248,6 +248,11 @@ minutes: build ## how late a trigger is with schedules of each minute, and what 
 	@deploy/local/deps.sh test
 	BUILD_DIR=$(CURDIR)/$(BUILD) .cache/venv/bin/python tests/bench/minutes.py
 
+.PHONY: page-long
+page-long: build ## the page on a slow network, with wrong clocks, in two tabs, while Redis or a token goes (minutes)
+	@deploy/local/deps.sh test
+	BUILD_DIR=$(CURDIR)/$(BUILD) .cache/venv/bin/pytest -q -p no:cacheprovider tests/e2e/page_trouble.py
+
 .PHONY: soak
 # MINUTES=10 RATE=1000 requests a second.
 soak: build ## worker and adapter under load, a thousand clients at its events: nothing grows
