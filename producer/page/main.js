@@ -166,20 +166,21 @@ function drawLive() {
     : state.liveReason);
 }
 
-let toldFirst = null;
+let toldFirst; // a run's rid; null: there was none; undefined: not live yet
 let lastSaid = 0;
 
-// To screen readers, not more often than they can say it.
+// To screen readers, not more often than they can say it.  What is there when
+// the page has come live is no news.
 function sayNews() {
   const first = state.runs.length ? state.runs[0].rid : null;
   const now = Date.now();
-  if (first === toldFirst || now - lastSaid < SAY_MS) return;
-  const at = toldFirst ? state.runs.findIndex((run) => run.rid === toldFirst) : -1;
-  const fresh = at < 0 ? [] : state.runs.slice(0, at);
+  if (toldFirst === undefined && state.live === "live") toldFirst = first;
+  if (toldFirst === undefined || first === toldFirst || now - lastSaid < SAY_MS) return;
+  const at = state.runs.findIndex((run) => run.rid === toldFirst);
+  const fresh = at < 0 ? state.runs : state.runs.slice(0, at);
   const errors = fresh.filter(isBad).length;
-  if (fresh.length > 0)
-    document.getElementById("said").textContent =
-      `${number(fresh.length)} new ${fresh.length === 1 ? "run" : "runs"}${errors ? `, ${number(errors)} with errors` : ""}`;
+  document.getElementById("said").textContent =
+    `${number(fresh.length)} new ${fresh.length === 1 ? "run" : "runs"}${errors ? `, ${number(errors)} with errors` : ""}`;
   toldFirst = first;
   lastSaid = now;
 }
